@@ -1,0 +1,307 @@
+"""The effective tensor: what a cell problem gives and a macroscale model takes. No dolfinx here.
+
+An :class:`EffectiveTensor` carries its value, the two sides between which the theory puts it, and everything that is
+needed to say where it came from. It goes to JSON and back without loss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from homfem.parameters import Array, FileError, InputError, check_spd
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class EffectiveTensor:
+    r"""An effective (homogenized) coefficient with its guaranteed bounds and its provenance.
+
+    For diffusion ``value`` is :math:`D^*_{ij} = \frac1{|Y|}\int_Y e_i\cdot D(e_j+\nabla\chi_j)\,dy`, averaged over the
+    *whole* cell, phases that do not conduct included, so that the macroscale equation reads
+    :math:`\gamma\,\partial_t u = \nabla\cdot(D^*\nabla u)` with the volume fraction :math:`\gamma` of the phase.
+
+    Parameters
+    ----------
+    value : array, shape (n, n)
+        The estimate: the midpoint of the bounds where both exist. Unit: ``unit``.
+    lower, upper : array of the same shape, or None
+        :math:`\xi\cdot L\xi\le\xi\cdot D^*\xi\le\xi\cdot U\xi` for every :math:`\xi` (Loewner order); None where the
+        theory gives no guarantee.
+    unit : str
+        Unit of ``value``, such as ``"um^2/s"``; empty if it was never given.
+    physics, method, boundary : str
+        The cell problem, the way it was solved, and the boundary condition of the cell.
+    volume_fractions : mapping
+        Phase name to volume fraction; they sum to one.
+    active_phases : tuple of str
+        The phases that carry the flux (the others insulate).
+    interface_area : float
+        Area of the phase interfaces per cell volume; unit: 1 / ``length_unit``.
+    length_unit : str
+        Unit of length of the cell.
+    dofs, iterations : int
+        Unknowns of the largest linear system and iterations summed over all loads.
+    seconds : mapping
+        Wall time by stage, and ``"total"``.
+    ranks : int
+        Number of MPI ranks that computed it.
+    versions : mapping
+        Versions of the packages that computed it.
+    config : mapping
+        The input that made it.
+    reached : bool
+        False if a budget ended the computation short of the tolerance that was asked for.
+
+    Raises
+    ------
+    InputError
+        If the arrays do not fit together.
+
+    Source
+    ------
+    Goel, Sneyd, Friedman 2006, eqs 2.25, 2.27 (definition), doi 10.1137/050645403.
+    """
+
+    value: Array
+    lower: Array | None = None
+    upper: Array | None = None
+    unit: str = ""
+    physics: str = "diffusion"
+    method: str = "finite-element"
+    boundary: str = "periodic"
+    volume_fractions: Mapping[str, float] = field(default_factory=dict)
+    active_phases: tuple[str, ...] = ()
+    interface_area: float = 0.0
+    length_unit: str = ""
+    dofs: int = 0
+    iterations: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    ranks: int = 1
+    versions: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    reached: bool = True
+
+    def __post_init__(self) -> None:
+        value = np.array(self.value, dtype=np.float64)
+        if value.ndim != 2 or value.shape[0] != value.shape[1] or not np.all(np.isfinite(value)):
+            raise InputError("value", self.value, "a finite square matrix")
+        object.__setattr__(self, "value", value)
+        for name in ("lower", "upper"):
+            bound = getattr(self, name)
+            if bound is None:
+                continue
+            array = np.array(bound, dtype=np.float64)
+            if array.shape != value.shape or not np.all(np.isfinite(array)):
+                raise InputError(name, bound, f"a finite {value.shape[0]}x{value.shape[0]} matrix or None")
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "active_phases", tuple(self.active_phases))
+
+    @classmethod
+    def measured(
+        cls, name: str, value: npt.ArrayLike, *, volume_fraction: float = 1.0, unit: str = "", dimension: int = 3
+    ) -> EffectiveTensor:
+        """Return a tensor that was measured rather than computed, for a macroscale model.
+
+        Parameters
+        ----------
+        name
+            Name of the phase that carries the flux.
+        value
+            A positive number or a symmetric positive definite matrix, averaged over the whole tissue.
+        volume_fraction
+            Volume fraction of that phase, in (0, 1].
+        unit, dimension
+            Unit of ``value``; number of space dimensions.
+        """
+        if not 0.0 < volume_fraction <= 1.0:
+            raise InputError("volume_fraction", volume_fraction, "a number > 0 and <= 1")
+        return cls(
+            value=check_spd(name, value, dimension),
+            unit=unit,
+            method="measured",
+            boundary="none",
+            volume_fractions={name: volume_fraction},
+            active_phases=(name,),
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Size of the matrix: the number of loads of the cell problem."""
+        return int(self.value.shape[0])
+
+    @property
+    def active_fraction(self) -> float:
+        """Volume fraction of the phases that carry the flux (1 if no phase is named)."""
+        if not self.active_phases:
+            return 1.0
+        return float(sum(self.volume_fractions[name] for name in self.active_phases))
+
+    @property
+    def effective_coefficient(self) -> Array:
+        """``value`` per volume of the active phases: Goel's effective diffusion coefficient (EDC)."""
+        return np.asarray(self.value / self.active_fraction)
+
+    @property
+    def half_gap(self) -> float | None:
+        """Largest half-distance of the bounds over all unit directions, in ``unit``; None without both bounds."""
+        if self.lower is None or self.upper is None:
+            return None
+        return 0.5 * float(np.linalg.norm(_symmetric(self.upper - self.lower), 2))
+
+    @property
+    def relative_gap(self) -> float | None:
+        r"""Largest relative half-gap over all directions, :math:`\max_\xi \frac{\xi\cdot(U-L)\xi}{\xi\cdot(U+L)\xi}`.
+
+        None without both bounds. A direction in which nothing flows counts with the size of the tensor times 1e-12.
+        """
+        if self.lower is None or self.upper is None:
+            return None
+        mean = _symmetric(self.upper + self.lower)
+        scale = float(np.linalg.norm(mean, 2))
+        if scale == 0.0:
+            return 0.0
+        mean = mean + 1e-12 * scale * np.eye(self.dimension)
+        return float(np.max(np.abs(scipy.linalg.eigh(_symmetric(self.upper - self.lower), mean, eigvals_only=True))))
+
+    @property
+    def principal_values(self) -> Array:
+        """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``."""
+        return np.asarray(np.linalg.eigvalsh(_symmetric(self.value))[::-1])
+
+    @property
+    def principal_axes(self) -> Array:
+        """Unit principal axes as rows, in the order of :attr:`principal_values`; shape (n, n)."""
+        return np.asarray(np.linalg.eigh(_symmetric(self.value))[1][:, ::-1].T)
+
+    @property
+    def anisotropy_ratio(self) -> float:
+        """Largest over smallest principal value; infinite where a direction does not conduct."""
+        values = self.principal_values
+        return float(values[0] / values[-1]) if values[-1] > 1e-12 * abs(values[0]) else float("inf")
+
+    @property
+    def anisotropy(self) -> str:
+        """Class of a second-order tensor as far as the bounds can tell.
+
+        ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
+        principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
+        largest where that is more.
+        """
+        if self.dimension > 3:
+            raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
+        values = self.principal_values
+        equal = max(2.0 * (self.half_gap or 0.0), 1e-6 * abs(values[0]))
+        steps = np.abs(np.diff(values)) <= equal
+        if values[0] - values[-1] <= equal:
+            return "isotropic"
+        return "transversely isotropic" if steps.any() else "orthotropic"
+
+    def contains(self, matrix: npt.ArrayLike, *, slack: float = 0.0) -> bool:
+        """Tell whether ``lower <= matrix <= upper`` in the Loewner order, up to ``slack`` (in ``unit``)."""
+        if self.lower is None or self.upper is None:
+            raise InputError("bounds", None, "both present to ask what lies between them")
+        array = np.asarray(matrix, dtype=np.float64)
+        array = array * np.eye(self.dimension) if array.ndim == 0 else array
+        above = np.linalg.eigvalsh(_symmetric(array - self.lower))[0]
+        below = np.linalg.eigvalsh(_symmetric(self.upper - array))[0]
+        return bool(above >= -slack and below >= -slack)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, numbers and strings: the JSON fields of the command line's result."""
+        result = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        result["relative_gap"] = self.relative_gap
+        result["effective_coefficient"] = self.effective_coefficient.tolist()
+        result["principal_values"] = self.principal_values.tolist()
+        result["principal_axes"] = self.principal_axes.tolist()
+        if self.dimension <= 3:
+            result["anisotropy"] = self.anisotropy
+        return result
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the tensor as JSON text, and write it to ``path`` (through a new file that is renamed) if given."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+        if path is not None:
+            target = Path(path)
+            partial = target.with_name(target.name + ".part")
+            partial.write_text(text)
+            partial.replace(target)
+        return text
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> EffectiveTensor:
+        """Return the tensor that :meth:`to_dict` wrote; derived fields are computed anew."""
+        known = {f.name for f in fields(cls)}
+        if "value" not in data:
+            raise InputError("value", sorted(data), "present in the description of an effective tensor")
+        return cls(**{name: entry for name, entry in data.items() if name in known})
+
+    @classmethod
+    def from_json(cls, source: str | Path) -> EffectiveTensor:
+        """Return the tensor from a JSON file (a path) or JSON text (a string that begins with a brace)."""
+        text = source if isinstance(source, str) and source.lstrip().startswith("{") else None
+        if text is None:
+            path = Path(source)
+            if not path.is_file():
+                raise FileError("file", str(path), "a JSON file that exists", "Check the path.")
+            text = path.read_text()
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise FileError("file", str(source)[:80], "valid JSON", f"It breaks off at character {error.pos}.") from error
+        return cls.from_dict(data)
+
+    def __str__(self) -> str:
+        name = f"{self.physics}, {', '.join(self.active_phases) or 'whole cell'}"
+        lines = [f"effective tensor ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
+        for row in self.value:
+            lines.append("  [" + "  ".join(f"{entry: .7g}".rjust(14) for entry in row) + " ]")
+        gap = self.relative_gap
+        if gap is not None and self.half_gap is not None:
+            lines.append(f"  guaranteed to ± {self.half_gap:.3g} in every direction (relative {gap:.2e})")
+        elif self.upper is not None:
+            lines.append("  an upper bound; no lower bound is guaranteed")
+        else:
+            lines.append("  no guaranteed bounds")
+        if not self.reached:
+            lines.append("  NOTE: the budget ended this short of the tolerance that was asked for")
+        if self.dimension <= 3:
+            lines.append(
+                f"  {self.anisotropy}; principal values " + ", ".join(f"{v:.6g}" for v in self.principal_values)
+            )
+        if self.active_phases:
+            share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in self.volume_fractions.items())
+            lines.append(f"  volume fractions: {share}")
+            lines.append(
+                "  per volume of the active phases: "
+                + ", ".join(f"{v:.6g}" for v in self.principal_values / self.active_fraction)
+            )
+        if self.interface_area:
+            unit = f" /{self.length_unit}" if self.length_unit else ""
+            lines.append(f"  interface area per volume: {self.interface_area:.6g}{unit}")
+        if self.dofs:
+            total = self.seconds.get("total", 0.0)
+            lines.append(f"  {self.dofs} dofs, {self.iterations} iterations, {total:.1f} s on {self.ranks} rank(s)")
+        return "\n".join(lines)
+
+
+def _symmetric(matrix: Array) -> Array:
+    return 0.5 * (matrix + matrix.T)
+
+
+def _plain(entry: Any) -> Any:
+    if isinstance(entry, np.ndarray):
+        return entry.tolist()
+    if isinstance(entry, np.generic):
+        return entry.item()
+    if isinstance(entry, Mapping):
+        return {str(key): _plain(inner) for key, inner in entry.items()}
+    if isinstance(entry, (tuple, list)):
+        return [_plain(inner) for inner in entry]
+    return entry
