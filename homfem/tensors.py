@@ -254,12 +254,16 @@ class EffectiveTensor:
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
-            raise FileError("file", str(source)[:80], "valid JSON", f"It breaks off at character {error.pos}.") from error
+            raise FileError(
+                "file", str(source)[:80], "valid JSON", f"It breaks off at character {error.pos}."
+            ) from error
         return cls.from_dict(data)
 
     def __str__(self) -> str:
         name = f"{self.physics}, {', '.join(self.active_phases) or 'whole cell'}"
-        lines = [f"effective tensor ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
+        lines = [
+            f"effective tensor ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")
+        ]
         for row in self.value:
             lines.append("  [" + "  ".join(f"{entry: .7g}".rjust(14) for entry in row) + " ]")
         gap = self.relative_gap
