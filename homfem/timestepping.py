@@ -1,0 +1,264 @@
+r"""Time grids, operator splitting as data, implicit steps for linear diffusion, subcycling.
+
+A problem :math:`\dot u = A u + B u` is split into operators that each know how to advance the state by a step. A
+:class:`Splitting` lists which operator goes over which fraction of the step; :func:`advance` runs the list. A
+:class:`DiffusionScheme` lists the implicit stages of one diffusion step; :class:`DiffusionStep` runs them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from homfem.parameters import InputError, check_choice, check_integer, check_number
+
+if TYPE_CHECKING:
+    from petsc4py import PETSc
+
+Operator = Callable[[float, float], None]
+"""Advances the state in place: ``operator(time, step)``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeGrid:
+    """A whole number of equal steps from ``start`` that ends exactly at ``end``.
+
+    Parameters
+    ----------
+    end : float
+        End time, > ``start``; any unit of time.
+    step : float
+        Time step, > 0; it divides ``end - start``.
+    start : float
+        Start time.
+
+    Raises
+    ------
+    InputError
+        If the step does not divide the interval (to 1e-9 of a step); the message names the nearest step that does.
+
+    Example
+    -------
+    >>> grid = TimeGrid(end=1.0, step=0.1)
+    >>> grid.steps, grid.time(10)
+    (10, 1.0)
+    """
+
+    end: float
+    step: float
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        start = check_number("start", self.start)
+        end = check_number("end", self.end, above=start)
+        step = check_number("step", self.step, above=0.0)
+        ratio = (end - start) / step
+        steps = max(1, round(ratio))
+        if not math.isclose(ratio, steps, rel_tol=1e-12, abs_tol=1e-9):
+            raise InputError(
+                "step",
+                self.step,
+                f"a step that divides the interval of length {end - start:g} (it fits {ratio:.6g} times)",
+                f"The nearest one is {(end - start) / steps!r} ({steps} steps).",
+            )
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return max(1, round((self.end - self.start) / self.step))
+
+    def time(self, index: int) -> float:
+        """Return the time after ``index`` steps; exactly ``end`` after the last one."""
+        return self.end if index == self.steps else self.start + (self.end - self.start) * (index / self.steps)
+
+    def index(self, time: float) -> int:
+        """Return the number of steps that lead to ``time``; raise :class:`InputError` if it is not on the grid."""
+        position = (time - self.start) / (self.end - self.start) * self.steps
+        nearest = round(position)
+        if not (0 <= nearest <= self.steps and abs(position - nearest) <= 1e-6):
+            raise InputError(
+                "time", time, f"start + k step with start {self.start:g}, step {self.step:g}, 0 <= k <= {self.steps}"
+            )
+        return nearest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splitting:
+    """An operator splitting: the operators in order, each over a fraction of the step.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+    order : int
+        Order of convergence in time.
+    stages : tuple of (str, float)
+        Name of the operator and the fraction of the step it covers; the fractions of each operator sum to one.
+    """
+
+    name: str
+    order: int
+    stages: tuple[tuple[str, float], ...]
+
+    def __post_init__(self) -> None:
+        for operator in self.operators:
+            total = sum(fraction for name, fraction in self.stages if name == operator)
+            if not math.isclose(total, 1.0, rel_tol=1e-12):
+                raise InputError("stages", self.stages, f"fractions that sum to one for each operator, not {total:g}")
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Names of the operators, in order of first use."""
+        return tuple(dict.fromkeys(name for name, _ in self.stages))
+
+    def fractions(self, operator: str) -> tuple[float, ...]:
+        """Return the distinct fractions of the step over which an operator goes."""
+        return tuple(dict.fromkeys(fraction for name, fraction in self.stages if name == operator))
+
+
+GODUNOV = Splitting(name="godunov", order=1, stages=(("reaction", 1.0), ("diffusion", 1.0)))
+STRANG = Splitting(name="strang", order=2, stages=(("reaction", 0.5), ("diffusion", 1.0), ("reaction", 0.5)))
+SPLITTINGS: Mapping[str, Splitting] = {splitting.name: splitting for splitting in (GODUNOV, STRANG)}
+
+
+def get_splitting(splitting: str | Splitting) -> Splitting:
+    """Return a splitting itself or the one of that name; raise :class:`InputError` for an unknown name."""
+    if isinstance(splitting, Splitting):
+        return splitting
+    return SPLITTINGS[check_choice("splitting", splitting, tuple(SPLITTINGS))]
+
+
+def advance(splitting: Splitting, operators: Mapping[str, Operator], time: float, step: float) -> None:
+    """Advance the state by one step: run the stages of a splitting in order.
+
+    Each operator is told the time that it has itself reached.
+
+    Raises
+    ------
+    InputError
+        If an operator of the splitting is missing.
+    """
+    missing = [name for name in splitting.operators if name not in operators]
+    if missing:
+        raise InputError("operators", sorted(operators), f"all of {', '.join(splitting.operators)}")
+    reached = dict.fromkeys(splitting.operators, 0.0)
+    for name, fraction in splitting.stages:
+        operators[name](time + reached[name] * step, fraction * step)
+        reached[name] += fraction
+
+
+def subcycled(operator: Operator, number: int) -> Operator:
+    """Return an operator that covers its step in ``number`` equal parts."""
+    number = check_integer("subcycles", number, at_least=1)
+    if number == 1:
+        return operator
+
+    def run(time: float, step: float) -> None:
+        for part in range(number):
+            operator(time + step * part / number, step / number)
+
+    return run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiffusionScheme:
+    r"""A one-step method for :math:`M\dot u = -K u` whose stages share one matrix :math:`M + aK`.
+
+    Stage i solves :math:`(M + aK)\,d_i = m_i\,M d_{i-1} - k_i\,K u_n` with :math:`a = a_0\Delta t`,
+    :math:`k_i = k_{0,i}\Delta t`; the new state is :math:`u_n + d_s` with the last stage s. The constants are a
+    fixed point to round-off, since only increments are solved for.
+
+    Parameters
+    ----------
+    name : str
+        Name of the method.
+    order : int
+        Order of convergence.
+    diagonal : float
+        :math:`a_0`.
+    stages : tuple of (float, float)
+        :math:`(m_i, k_{0,i})`; the first :math:`m` is 0.
+    """
+
+    name: str
+    order: int
+    diagonal: float
+    stages: tuple[tuple[float, float], ...]
+
+
+_GAMMA = 2.0 - math.sqrt(2.0)
+
+BACKWARD_EULER = DiffusionScheme(name="backward-euler", order=1, diagonal=1.0, stages=((0.0, 1.0),))
+TR_BDF2 = DiffusionScheme(
+    name="tr-bdf2",
+    order=2,
+    diagonal=0.5 * _GAMMA,
+    stages=((0.0, _GAMMA), (1.0 / (_GAMMA * (2.0 - _GAMMA)), 0.5 * _GAMMA)),
+)
+"""Trapezoidal rule to 2 - sqrt(2) of the step, then BDF2: second order and L-stable (Bank et al. 1985,
+doi 10.1109/T-ED.1985.22232)."""
+
+
+class _Solver(Protocol):
+    def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False) -> int: ...
+
+
+class DiffusionStep:
+    r"""Steps of :math:`M\dot u = -K u` that keep :math:`1^T M u` to round-off.
+
+    K has the constants in its kernel (no flux through the boundary). A stage's right-hand side is one product with K
+    (and one with M); the iteration starts from the increment of the step before. What an iterative solve
+    leaves of :math:`1^T M d` is taken away as a constant, since the exact increment has none.
+
+    Parameters
+    ----------
+    mass, stiffness
+        Assembled matrices M (consistent) and K of one sparsity pattern.
+    weights
+        :math:`M 1`, the integrals of the basis functions.
+    step
+        The time step.
+    scheme
+        The one-step method.
+    make_solver
+        Sets up the solver of a matrix, once.
+    """
+
+    def __init__(
+        self,
+        mass: PETSc.Mat,
+        stiffness: PETSc.Mat,
+        weights: PETSc.Vec,
+        *,
+        step: float,
+        scheme: DiffusionScheme,
+        make_solver: Callable[[PETSc.Mat], _Solver],
+    ) -> None:
+        self.mass, self.stiffness, self.weights = mass, stiffness, weights
+        self.scheme, self.step = scheme, check_number("step", step, above=0.0)
+        self.matrix = mass.copy()
+        self.matrix.axpy(scheme.diagonal * step, stiffness, structure=stiffness.Structure.SAME_NONZERO_PATTERN)
+        self.solver = make_solver(self.matrix)
+        self.volume = weights.sum()
+        self.increments = [stiffness.createVecRight() for _ in scheme.stages]
+        self._slope, self._rhs, self._carry = (stiffness.createVecLeft() for _ in range(3))
+        for vector in self.increments:
+            vector.set(0.0)
+
+    def apply(self, u: PETSc.Vec) -> int:
+        """Advance ``u`` in place by the step; return the number of iterations. Collective."""
+        self.stiffness.mult(u, self._slope)
+        count = 0
+        for stage, (carry, slope) in enumerate(self.scheme.stages):
+            self._rhs.zeroEntries()
+            self._rhs.axpy(-slope * self.step, self._slope)
+            if carry:
+                self.mass.mult(self.increments[stage - 1], self._carry)
+                self._rhs.axpy(carry, self._carry)
+            increment = self.increments[stage]
+            count += self.solver.solve(self._rhs, increment, guess=True)
+            increment.shift(-self.weights.dot(increment) / self.volume)
+        u.axpy(1.0, self.increments[-1])
+        return count
