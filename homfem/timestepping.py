@@ -8,8 +8,12 @@ A problem :math:`\dot u = A u + B u` is split into operators that each know how 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from homfem.parameters import InputError, check_choice, check_integer, check_number
@@ -160,6 +164,31 @@ def subcycled(operator: Operator, number: int) -> Operator:
             operator(time + step * part / number, step / number)
 
     return run
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Let SIGINT and SIGTERM ask for an end instead of ending the process: the callable says whether one came.
+
+    A second SIGINT interrupts at once. Outside the main thread signals keep their meaning.
+    """
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

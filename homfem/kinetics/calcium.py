@@ -319,10 +319,11 @@ def resting_state(
     ip3 = check_number("ip3", ip3, at_least=0.0)
 
     def net(c: Array) -> Array:
-        e = (total - gamma_c * c) / gamma_e
+        e = np.asarray((total - gamma_c * c) / gamma_e, dtype=np.float64)
         return membrane_flux(membrane, c, e, inactivation(membrane, c, ip3)[1], ip3)
 
-    grid = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 2001)]) * total / gamma_c
+    grid: Array = np.concatenate([[0.0], np.geomspace(1e-6, 1.0, 2001)])
+    grid *= total / gamma_c
     sign = np.sign(net(grid))
     first = int(np.argmax(sign <= 0.0))
     if sign[0] <= 0.0 or sign[first] > 0.0:

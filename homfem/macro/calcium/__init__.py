@@ -1,0 +1,40 @@
+r"""The calcium bidomain equations: calcium in the cytosol and in the endoplasmic reticulum (ER) of a cell or tissue.
+
+.. math::
+    \gamma_c\,\partial_t c &= \nabla\cdot(A^*\nabla c) + \tilde\lambda f(c, e, X),\\
+    \gamma_e\,\partial_t e &= \nabla\cdot(B^*\nabla e) - \tilde\lambda f(c, e, X),\\
+    \partial_t X &= \Phi(c, e, X),\qquad \tilde\lambda = \lambda S,
+
+without flux through the boundary. ``A*``, ``B*`` are the effective tensors of the two phases (averaged over the whole
+cell), :math:`\gamma_c,\gamma_e` their volume fractions, S the membrane area per volume, :math:`\lambda` the relative
+density of the transporters and f the flux from the ER into the cytosol per membrane area (:mod:`homfem.kinetics`).
+
+Units: lengths in um, times in s, concentrations in uM, tensors in um^2/s, S in 1/um, f in uM um/s.
+
+Discretisation
+--------------
+Continuous P1 elements with consistent mass; exchange and X at the nodes; operator splitting. Diffusion is implicit
+(backward Euler with Godunov splitting, TR-BDF2 with Strang), the reaction explicit (Euler, midpoint) with X advanced
+exponentially. **One** flux vector g is added as :math:`g/\gamma_c` to c and taken as :math:`g/\gamma_e` from e, and a
+diffusion step keeps the integral of its field (:class:`homfem.timestepping.DiffusionStep`); so
+:math:`\int\gamma_c c + \gamma_e e` is constant to round-off, whatever the tolerance of the linear solver.
+
+Source
+------
+Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, doi 10.1137/050645403.
+"""
+
+from homfem.macro.calcium.model import CalciumModel, Snapshot
+from homfem.macro.calcium.problem import CalciumProblem, FieldInput
+from homfem.macro.calcium.run import CalciumResult, Checkpointer, front_speed, run_calcium
+
+__all__ = [
+    "CalciumModel",
+    "CalciumProblem",
+    "CalciumResult",
+    "Checkpointer",
+    "FieldInput",
+    "Snapshot",
+    "front_speed",
+    "run_calcium",
+]

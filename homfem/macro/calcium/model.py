@@ -1,0 +1,238 @@
+"""The discretised calcium bidomain problem with its state: one step of it, and what is observed."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
+from homfem.parameters import Array, InputError, check_integer, check_number
+from homfem.solve import LinearSolver, assemble_matrix, collective
+from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
+
+_BLOCK = 4096  # nodes per block of the reaction: its temporaries stay in the processor's cache
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Snapshot:
+    """The fields at one time; they are the model's own and change with the next step: copy what you keep."""
+
+    step: int
+    time: float
+    cytosol: fem.Function
+    er: fem.Function
+    states: Mapping[str, fem.Function]
+
+
+class CalciumModel:
+    """The discretised problem with its state: matrices and solvers are set up here, once; collective.
+
+    Parameters
+    ----------
+    problem
+        What is solved.
+    step
+        Time step, s.
+    splitting
+        ``"strang"`` (second order), ``"godunov"`` (first order) or a :class:`~homfem.timestepping.Splitting` of the
+        operators ``"reaction"`` and ``"diffusion"``.
+    subcycles
+        Reaction steps per stage of the splitting.
+    rtol, preconditioner
+        Of the linear solver, on the increments of a step; a name that :class:`homfem.solve.LinearSolver` knows.
+
+    Raises
+    ------
+    InputError
+        For negative or non-finite concentrations at the start, and fields of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        problem: CalciumProblem,
+        *,
+        step: float,
+        splitting: str | Splitting = "strang",
+        subcycles: int = 1,
+        rtol: float = 1e-8,
+        preconditioner: str = "ssor",
+    ) -> None:
+        started = clock.perf_counter()
+        check_number("step", step, above=0.0)
+        self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
+        mesh = problem.mesh
+        self.comm = mesh.comm
+        self.space = fem.functionspace(mesh, ("Lagrange", 1))
+        self.dofs = int(self.space.dofmap.index_map.size_global)
+        self.owned = int(self.space.dofmap.index_map.size_local)
+        self.cytosol, self.er = (fem.Function(self.space, name=name) for name in ("cytosol", "er"))
+        self.state_functions = {name: fem.Function(self.space, name=name) for name in problem.kinetics.states}
+        self._c, self._e = self.cytosol.x.array[: self.owned], self.er.x.array[: self.owned]
+        self._set_initial()
+
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        self.mass = assemble_matrix(u * v * ufl.dx)
+        ones = self.mass.createVecRight()
+        ones.set(1.0)
+        self._weights = self.mass.createVecLeft()
+        self.mass.mult(ones, self._weights)
+        self.weights = self._weights.array_r.copy()
+        second = self.splitting.order > 1
+        self.diffusion: dict[tuple[str, float], DiffusionStep] = {}
+        for name, tensor in (("cytosol", problem.cytosol), ("er", problem.er)):
+            coefficient = fem.Constant(mesh, diffusivity(name, tensor, mesh))
+            stiffness = assemble_matrix(ufl.inner(coefficient * ufl.grad(u), ufl.grad(v)) * ufl.dx)
+            for fraction in self.splitting.fractions("diffusion"):
+                self.diffusion[name, fraction] = DiffusionStep(
+                    self.mass,
+                    stiffness,
+                    self._weights,
+                    step=fraction * step,
+                    scheme=TR_BDF2 if second else BACKWARD_EULER,
+                    make_solver=lambda matrix, name=name: LinearSolver(  # type: ignore[misc]
+                        matrix, preconditioner=preconditioner, rtol=rtol, name=f"calcium diffusion, {name}"
+                    ),
+                )
+        self._step, self._subcycles = step, check_integer("subcycles", subcycles, at_least=1)
+        self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0, "output": 0.0}
+
+    def _set_initial(self) -> None:
+        problem = self.problem
+        self._c[:] = self._values("initial_cytosol", problem.initial_cytosol)
+        self._e[:] = self._values("initial_er", problem.initial_er)
+        self._ip3 = self._values("ip3", problem.ip3)
+        density = self._values("density", problem.density)
+        self._into_cytosol = density * (problem.area / problem.cytosol_fraction)
+        self._out_of_er = density * (problem.area / problem.er_fraction)
+        self._x = np.empty((len(self.state_functions), self.owned))
+        if self.state_functions:
+            self._x[:] = problem.kinetics.steady(self._c, self._e, self._ip3)
+        for row, name in enumerate(self.state_functions):
+            if name in problem.initial_states:
+                self._x[row] = self._values(f"initial_states[{name!r}]", problem.initial_states[name])
+
+    def _values(self, name: str, given: FieldInput) -> Array:
+        """Return the owned nodal values of a non-negative field; errors on every rank."""
+        with collective(self.comm):
+            if isinstance(given, fem.Function):
+                space = given.function_space
+                same = space.mesh is self.problem.mesh or space.mesh._cpp_object is self.problem.mesh._cpp_object
+                if not same or space.element.signature() != self.space.element.signature():
+                    raise InputError(name, str(space.element.signature()), "a P1 function on the problem's mesh")
+                values = given.x.array[: self.owned].copy()
+            elif callable(given):
+                points = self.space.tabulate_dof_coordinates()[: self.owned].T
+                values = np.asarray(given(points), dtype=np.float64) if self.owned else np.empty(0)
+                if values.shape not in ((), (self.owned,)):
+                    raise InputError(name, values.shape, f"a function whose values have shape ({self.owned},)")
+                values = np.array(np.broadcast_to(values, (self.owned,)))
+            else:
+                values = np.full(self.owned, check_number(name, given))
+            if not np.all(np.isfinite(values)) or values.min(initial=0.0) < 0.0:
+                bad = values[~np.isfinite(values)]
+                raise InputError(name, float(bad[0] if bad.size else values.min()), "a finite number >= 0 everywhere")
+        return values
+
+    def _react(self, _time: float, step: float) -> None:
+        """One step of the exchange and the states: explicit midpoint, or Euler if the splitting is of first order."""
+        started = clock.perf_counter()
+        kinetics = self.problem.kinetics
+        for part, c, e, x, ip3 in self._blocks():
+            flux = kinetics.flux(c, e, x, ip3)
+            rate, target = kinetics.relaxation(c, e, x, ip3)
+            if self.splitting.order > 1:
+                middle_c, middle_e = c.copy(), e.copy()
+                self._exchange(part, middle_c, middle_e, flux, 0.5 * step)
+                middle_x = target + (x - target) * np.exp(-0.5 * step * rate)
+                flux = kinetics.flux(middle_c, middle_e, middle_x, ip3)
+                rate, target = kinetics.relaxation(middle_c, middle_e, middle_x, ip3)
+            self._exchange(part, c, e, flux, step)
+            x -= target
+            x *= np.exp(-step * rate)
+            x += target
+        self.seconds["reaction"] += clock.perf_counter() - started
+
+    def _blocks(self) -> Iterator[tuple[slice, Array, Array, Array, Array | float]]:
+        for first in range(0, self.owned, _BLOCK):
+            part = slice(first, min(first + _BLOCK, self.owned))
+            ip3 = self._ip3[part]
+            yield part, self._c[part], self._e[part], self._x[:, part], float(ip3[0]) if np.ptp(ip3) == 0.0 else ip3
+
+    def _exchange(self, part: slice, c: Array, e: Array, g: Array, step: float) -> None:
+        """Move the calcium of the flux g from e to c in place: what c gains per volume of tissue, e loses."""
+        g *= step
+        c += self._into_cytosol[part] * g
+        g *= self._out_of_er[part]
+        e -= g
+
+    def _diffuse(self, _time: float, step: float) -> None:
+        started = clock.perf_counter()
+        fraction = min(self.splitting.fractions("diffusion"), key=lambda f: abs(f * self._step - step))
+        for name, function in (("cytosol", self.cytosol), ("er", self.er)):
+            self.iterations += self.diffusion[name, fraction].apply(function.x.petsc_vec)
+        self.seconds["diffusion"] += clock.perf_counter() - started
+
+    def advance(self, time: float) -> int:
+        """Advance the state by one step from ``time``; return the iterations of the linear solver. Collective."""
+        before = self.iterations
+        operators = {"reaction": subcycled(self._react, self._subcycles), "diffusion": self._diffuse}
+        advance(self.splitting, operators, time, self._step)
+        return self.iterations - before
+
+    def observe(self, flag: bool = False) -> tuple[float, float, float, bool]:
+        """Return the total calcium (uM um^d), the largest and smallest c (uM), and whether any rank's flag is set.
+
+        Global, collective.
+        """
+        c, problem = self._c, self.problem
+        mine = self.weights @ (problem.cytosol_fraction * c + problem.er_fraction * self._e)
+        sums = np.array([mine, float(flag)])
+        extrema = np.array([c.max(initial=-np.inf), -c.min(initial=np.inf)])
+        self.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
+        self.comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
+        return float(sums[0]), float(extrema[0]), float(-extrema[1]), bool(sums[1] > 0.0)
+
+    def snapshot(self, step: int, time: float) -> Snapshot:
+        """Return the fields with their ghosts brought up to date; collective."""
+        for row, function in enumerate(self.state_functions.values()):
+            function.x.array[: self.owned] = self._x[row]
+        for function in (self.cytosol, self.er, *self.state_functions.values()):
+            function.x.scatter_forward()
+        return Snapshot(step=step, time=time, cytosol=self.cytosol, er=self.er, states=self.state_functions)
+
+    def state(self) -> dict[str, Array]:
+        """Return the owned values of all that a restart needs, as views: fields and start values of the solver."""
+        values = {"cytosol": self._c, "er": self._e}
+        values |= {f"state {name}": self._x[row] for row, name in enumerate(self.state_functions)}
+        for (name, fraction), step in self.diffusion.items():
+            for stage, increment in enumerate(step.increments):
+                values[f"increment {name} {fraction:g} {stage}"] = increment.array
+        return values
+
+    def restore(self, values: Mapping[str, Array]) -> None:
+        """Set what :meth:`state` returned; a start value of the solver that is missing stays as it is."""
+        for name, mine in self.state().items():
+            if name in values:
+                mine[:] = values[name]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this problem from others, as plain numbers: a checkpoint of another one is refused."""
+        problem = self.problem
+        sizes = np.array([self.weights @ self._ip3, self.weights @ self._into_cytosol, self.weights.sum()])
+        self.comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.SUM)
+        return {
+            "model": "calcium bidomain",
+            "cytosol": problem.cytosol.value.tolist(),
+            "er": problem.er.value.tolist(),
+            "fractions": [problem.cytosol_fraction, problem.er_fraction],
+            "kinetics": problem.kinetics.name,
+            "parameters": dict(problem.kinetics.parameters),
+            "integrals of IP3, exchange, one": sizes.tolist(),
+        }

@@ -1,0 +1,129 @@
+"""The description of a calcium bidomain problem: tissue, tensors, membrane, start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+
+from homfem.kinetics.calcium import MembraneKinetics
+from homfem.parameters import Array, InputError, UnitError, check_number, check_spd
+from homfem.tensors import EffectiveTensor
+
+FieldInput = float | Callable[[Array], Array] | fem.Function
+"""A number, a callable ``f(x) -> values`` with x of shape (3, n), or a P1 function on the model's mesh."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CalciumProblem:
+    r"""What is solved: tissue, tensors, membrane and start.
+
+    Parameters
+    ----------
+    mesh : dolfinx.mesh.Mesh
+        The cell or tissue, 1D to 3D, coordinates in um.
+    cytosol, er : EffectiveTensor
+        :math:`A^*` and :math:`B^*` with the volume fractions of their phases, in um^2/s (any unit of area per time
+        is converted; a tensor without a unit is taken to be in um^2/s).
+    kinetics : MembraneKinetics
+        The flux f and the states X.
+    ip3 : FieldInput
+        Concentration of IP3, uM, >= 0; constant in time.
+    initial_cytosol, initial_er : FieldInput
+        Concentrations at the start, uM, >= 0.
+    initial_states : mapping of str to FieldInput
+        States X at the start by name; one that is not named starts at rest with the initial c and e.
+    interface_area : float or None
+        S, 1/um, > 0. None: that of the tensors (they must agree).
+    density : FieldInput
+        :math:`\lambda\ge0`, dimensionless: density of the transporters relative to that of ``kinetics``.
+
+    Raises
+    ------
+    InputError
+        If the tensors fit neither the mesh nor each other, or a number is out of range.
+    UnitError
+        If a tensor has a unit that is not an area per time.
+    """
+
+    mesh: dmesh.Mesh
+    cytosol: EffectiveTensor
+    er: EffectiveTensor
+    kinetics: MembraneKinetics
+    ip3: FieldInput
+    initial_cytosol: FieldInput
+    initial_er: FieldInput
+    initial_states: Mapping[str, FieldInput] = field(default_factory=dict)
+    interface_area: float | None = None
+    density: FieldInput = 1.0
+
+    def __post_init__(self) -> None:
+        for name, tensor in (("cytosol", self.cytosol), ("er", self.er)):
+            diffusivity(name, tensor, self.mesh)
+        shared = set(self.cytosol.active_phases) & set(self.er.active_phases)
+        if shared:
+            raise InputError("er", self.er.active_phases, "a tensor of other phases than the cytosol's")
+        if self.cytosol_fraction + self.er_fraction > 1.0 + 1e-9:
+            raise InputError("er", self.er_fraction, f"a volume fraction <= {1.0 - self.cytosol_fraction:g}, the rest")
+        unknown = sorted(set(self.initial_states) - set(self.kinetics.states))
+        if unknown:
+            raise InputError("initial_states", unknown, f"named as the states of the kinetics: {self.kinetics.states}")
+        check_number("interface_area", self.area, above=0.0)
+
+    @property
+    def cytosol_fraction(self) -> float:
+        r""":math:`\gamma_c`."""
+        return self.cytosol.active_fraction
+
+    @property
+    def er_fraction(self) -> float:
+        r""":math:`\gamma_e`."""
+        return self.er.active_fraction
+
+    @property
+    def area(self) -> float:
+        """S: membrane area per volume of tissue, 1/um."""
+        if self.interface_area is not None:
+            return self.interface_area
+        remedy = "Give interface_area in 1/um."
+        areas = [
+            tensor.interface_area / _factor(name, tensor.length_unit or "um", "um")
+            for name, tensor in (("cytosol", self.cytosol), ("er", self.er))
+            if tensor.interface_area
+        ]
+        if not areas or not np.allclose(areas, areas[0], rtol=1e-2):
+            raise InputError("interface_area", areas, "one positive area that both tensors share", remedy)
+        return float(areas[0])
+
+
+def diffusivity(name: str, tensor: EffectiveTensor, mesh: dmesh.Mesh) -> Array:
+    """Return the tensor per volume of its own phase in um^2/s, checked against the mesh."""
+    dimension = mesh.topology.dim
+    if mesh.geometry.dim != dimension:
+        raise InputError("mesh", f"{dimension}D cells in {mesh.geometry.dim}D", "of cells of the dimension of space")
+    if tensor.physics != "diffusion":
+        raise InputError(name, tensor.physics, "an effective tensor of diffusion")
+    if tensor.dimension != dimension:
+        raise InputError(
+            name,
+            tensor.value,
+            f"a {dimension}x{dimension} tensor, as the mesh",
+            "Take the block of the tensor in the plane.",
+        )
+    value = check_spd(name, tensor.value, dimension)
+    scale = _factor(name, tensor.unit or "um^2/s", "um^2/s") / tensor.active_fraction
+    return np.asarray(scale * value, dtype=np.float64)
+
+
+def _factor(name: str, unit: str, wanted: str) -> float:
+    if unit == wanted:
+        return 1.0
+    import pint
+
+    try:
+        return float(pint.UnitRegistry().Quantity(1.0, unit).to(wanted).magnitude)
+    except (pint.errors.DimensionalityError, pint.errors.UndefinedUnitError) as error:
+        raise UnitError(name, unit, f"a tensor in a unit that converts to {wanted}") from error
