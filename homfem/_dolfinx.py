@@ -1,0 +1,101 @@
+"""What differs between the supported dolfinx versions (0.9 to 0.11), and nothing else.
+
+Every function here has one meaning on all of them; the rest of the package names no version.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import dolfinx
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import cpp, fem
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+VERSION = tuple(int(part) for part in dolfinx.__version__.split(".")[:2])
+
+
+def create_mesh(
+    comm: MPI.Comm,
+    cells: npt.NDArray[np.int64],
+    points: npt.NDArray[np.float64],
+    element: Any,
+    partitioner: Callable[..., Any] | None = None,
+) -> dmesh.Mesh:
+    """Create a distributed mesh; the order of the positional arguments changed between versions."""
+    return dmesh.create_mesh(comm=comm, cells=cells, x=points, e=element, partitioner=partitioner)
+
+
+def cell_partitioner(ghost_mode: dmesh.GhostMode) -> Callable[..., Any]:
+    """Return the default graph partitioner with the given ghost mode."""
+    if VERSION >= (0, 11):
+        return dmesh.create_cell_partitioner(ghost_mode, 2)
+    return dmesh.create_cell_partitioner(ghost_mode)
+
+
+def geometry_dofmap(mesh: dmesh.Mesh) -> npt.NDArray[np.int32]:
+    """Return the nodes of each local cell, shape (cells, nodes per cell)."""
+    geometry = mesh.geometry
+    if hasattr(geometry, "dofmaps") and VERSION >= (0, 11):
+        dofmaps = geometry.dofmaps
+        return np.asarray(dofmaps(0) if callable(dofmaps) else dofmaps[0])
+    return np.asarray(geometry.dofmap)
+
+
+def mesh_with_geometry(
+    topology_of: dmesh.Mesh, geometry_of: dmesh.Mesh, dofmap: npt.NDArray[np.int32], element: Any
+) -> dmesh.Mesh:
+    """Return a mesh with the topology of one mesh and the nodes of another.
+
+    Parameters
+    ----------
+    topology_of, geometry_of
+        Two meshes of the same cells on the same ranks.
+    dofmap
+        Nodes of ``geometry_of`` for each local cell of ``topology_of``.
+    element
+        The ``basix.ufl`` coordinate element.
+    """
+    geometry = geometry_of.geometry
+    cmap = geometry.cmap
+    if VERSION < (0, 11):
+        cmap = cmap._cpp_object
+    points = np.ascontiguousarray(geometry.x[:, : geometry.dim])
+    made = dmesh.create_geometry(
+        geometry.index_map(), np.ascontiguousarray(dofmap), cmap, points, geometry.input_global_indices
+    )
+    made_cpp = getattr(made, "_cpp_object", made)
+    comm = topology_of.comm
+    topology = getattr(topology_of.topology, "_cpp_object", topology_of.topology)
+    return dmesh.Mesh(cpp.mesh.Mesh_float64(comm, topology, made_cpp), ufl.Mesh(element))
+
+
+def original_cell_index(mesh: dmesh.Mesh) -> npt.NDArray[np.int64]:
+    """Return for each local cell (ghosts included) its index in the arrays that made the mesh."""
+    return np.asarray(mesh.topology.original_cell_index)
+
+
+def interpolation_points(element: Any) -> npt.NDArray[np.float64]:
+    """Return the interpolation points of a finite element on its reference cell."""
+    points = element.interpolation_points
+    return np.asarray(points() if callable(points) else points)
+
+
+def periodic_constraint(
+    mpc: Any, space: fem.FunctionSpace, indicator: Callable[..., Any], relation: Callable[..., Any]
+) -> None:
+    """Add one geometrical periodic constraint; where there is a search tolerance it is 1e-9."""
+    method = mpc.create_periodic_constraint_geometrical
+    extra = {"tol": 1e-9} if "tol" in inspect.signature(method).parameters else {}
+    method(space, indicator, relation, [], **extra)
+
+
+def refine(mesh: dmesh.Mesh, edges: npt.NDArray[np.int32]) -> tuple[dmesh.Mesh, npt.NDArray[np.int32]]:
+    """Bisect the marked edges of a mesh on one rank; return the finer mesh and the parent of each of its cells."""
+    finer, parents, _ = dmesh.refine(mesh, edges, partitioner=None, option=dmesh.RefinementOption.parent_cell)
+    return finer, np.asarray(parents)
