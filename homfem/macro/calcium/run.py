@@ -140,8 +140,10 @@ def run_calcium(
         problem, step=grid.step, splitting=splitting, subcycles=subcycles, rtol=rtol, preconditioner=preconditioner
     )
     comm, seconds = model.comm, model.seconds
-    log.info("calcium bidomain: %d nodes, %d steps of %g s, %d rank(s)", model.dofs, grid.steps, grid.step, comm.size)
-    arrival = np.where(model.state()["cytosol"] >= (np.inf if threshold is None else threshold), grid.start, np.inf)
+    say = log.info if comm.rank == 0 else log.debug
+    say("calcium bidomain: %d nodes, %d steps of %g s, %d rank(s)", model.dofs, grid.steps, grid.step, comm.size)
+    concentration = model.cytosol.x.array[: model.owned]
+    arrival = np.where(concentration >= (np.inf if threshold is None else threshold), grid.start, np.inf)
     identity = model.identity() if checkpoint is not None else {}
     history, first = [[grid.start, *model.observe()[:3], 0.0]], 0
     if checkpoint is not None and resume and checkpoint.exists(comm):
@@ -150,7 +152,7 @@ def run_calcium(
         arrival, history = values.get("activation", arrival), saved["history"]
         with collective(comm):
             first = grid.index(saved["time"])
-        log.info("calcium bidomain: resumed at t = %g s (step %d)", saved["time"], first)
+        say("calcium bidomain: resumed at t = %g s (step %d)", saved["time"], first)
 
     def save(time: float) -> None:
         if checkpoint is not None:
@@ -165,11 +167,11 @@ def run_calcium(
             observe(model.snapshot(step, grid.time(step)))
             seconds["output"] += clock.perf_counter() - begun
 
-    step, stop = first, False
+    step, stop, negative = first, False, False
     show(first)
     with interruptible() as interrupted:
         while step < grid.steps and not stop:
-            before = model.state()["cytosol"].copy() if threshold is not None else None
+            before = concentration.copy() if threshold is not None else None
             count = model.advance(grid.time(step))
             step += 1
             total, largest, smallest, stop = model.observe(interrupted())
@@ -179,14 +181,23 @@ def run_calcium(
                     f"calcium bidomain: the concentrations are not finite at t = {grid.time(step):g} s. "
                     "Take a smaller step or more subcycles."
                 )
+            if smallest < 0.0 and not negative:
+                negative = True
+                if comm.rank == 0:
+                    log.warning(
+                        "calcium bidomain: c = %.3g uM < 0 at t = %g s; resolve the front by a finer mesh or "
+                        "a smoother start, or take a smaller step",
+                        smallest,
+                        grid.time(step),
+                    )
             if before is not None and threshold is not None:
-                _record(arrival, before, model.state()["cytosol"], threshold, grid.time(step - 1), grid.time(step))
+                _record(arrival, before, concentration, threshold, grid.time(step - 1), grid.time(step))
             if step % observe_every == 0 or step == grid.steps:
                 show(step)
             if step % checkpoint_every == 0 or step == grid.steps or stop:
                 save(grid.time(step))
             if step % max(1, grid.steps // 10) == 0:
-                log.info(
+                say(
                     "calcium bidomain: t = %g s, c in [%.4g, %.4g] uM, %d iterations",
                     grid.time(step),
                     smallest,
@@ -201,7 +212,7 @@ def run_calcium(
         activation.x.scatter_forward()
     seconds["total"] = clock.perf_counter() - started
     columns = np.array(history).T
-    log.info(
+    say(
         "calcium bidomain: %s at t = %g s, %d iterations, %.1f s",
         "interrupted" if step < grid.steps else "finished",
         grid.time(step),
