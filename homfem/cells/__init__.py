@@ -1,0 +1,1 @@
+"""Unit cells: mesh, phases, lattice; shapes and import from Gmsh."""
