@@ -320,9 +320,9 @@ class MultipointSpace:
         unconstrained = fem.functionspace(mesh, element)
         dimension = lattice.dimension
         fractional = lattice.fractional(mesh.geometry.x[:, :dimension])
-        empty = np.full(dimension, np.inf)
-        low = comm.allreduce(fractional.min(axis=0) if len(fractional) else empty, op=MPI.MIN)
-        high = comm.allreduce(fractional.max(axis=0) if len(fractional) else -empty, op=MPI.MAX)
+        low, high = np.empty(dimension), np.empty(dimension)
+        comm.Allreduce(fractional.min(axis=0, initial=np.inf), low, op=MPI.MIN)
+        comm.Allreduce(fractional.max(axis=0, initial=-np.inf), high, op=MPI.MAX)
         wraps = np.flatnonzero(high - low > 1.0 - tolerance)
 
         def beyond(x: Array) -> npt.NDArray[np.bool_]:
@@ -337,17 +337,9 @@ class MultipointSpace:
         _dolfinx.periodic_constraint(self.constraint, unconstrained, lambda x: beyond(x).any(axis=1), image)
         self.constraint.finalize()
         self.space = self.constraint.function_space
-
-    @property
-    def _slaves(self) -> npt.NDArray[np.int32]:
-        """Local numbers of the eliminated unknowns that this rank owns."""
-        slaves = np.asarray(self.constraint.slaves[: self.constraint.num_local_slaves])
-        return slaves.astype(np.int32)
-
-    @property
-    def slaves(self) -> int:
-        """Number of eliminated unknowns, over all ranks."""
-        return int(self.space.mesh.comm.allreduce(len(self._slaves), op=MPI.SUM))
+        #: Eliminated unknowns: local numbers of those that this rank owns, and how many there are on all ranks.
+        self.local_slaves = np.asarray(self.constraint.slaves[: self.constraint.num_local_slaves], dtype=np.int32)
+        self.slaves = int(comm.allreduce(len(self.local_slaves), op=MPI.SUM))
 
     @property
     def dofs(self) -> int:
@@ -379,7 +371,7 @@ class MultipointSpace:
 
     def constants(self) -> list[PETSc.Vec]:
         """Return an orthonormal basis of the constants, zero on eliminated rows."""
-        return _constants(self.space, self._slaves)
+        return _constants(self.space, self.local_slaves)
 
 
 def _fill(function: fem.Function, vector: PETSc.Vec) -> None:
