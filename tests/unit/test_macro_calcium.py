@@ -271,11 +271,17 @@ def test_end_of_a_finished_run_can_be_moved(tmp_path):
     assert longer["fields"] == case_restart(MPI.COMM_SELF, tmp_path / "b", end=0.4, rtol=1e-6)["fields"]
 
 
-SQUARE = {"domain": lambda: mesh.create_rectangle(MPI.COMM_SELF, [[0, 0], [60, 40]], [6, 4])}
+def square():
+    return mesh.create_rectangle(MPI.COMM_SELF, [[0, 0], [60, 40]], [6, 4])
+
+
+def _quadratic(domain):
+    """A function that is not P1."""
+    return fem.Function(fem.functionspace(domain, ("Lagrange", 2)))
 
 
 def test_checkpoint_of_another_problem_is_refused(tmp_path):
-    domain, file = SQUARE["domain"](), CheckpointFile(tmp_path / "a")
+    domain, file = square(), CheckpointFile(tmp_path / "a")
     grid = TimeGrid(end=0.2, step=0.02)
     run_calcium(wave(domain), grid, checkpoint=file)
     with pytest.raises(CheckpointError, match="integrals of IP3"):
@@ -289,7 +295,7 @@ def test_checkpoint_of_another_problem_is_refused(tmp_path):
 def test_snapshots_come_at_the_start_the_end_and_between():
     seen = []
     grid = TimeGrid(end=0.2, step=0.02)
-    run_calcium(wave(SQUARE["domain"]()), grid, observe=lambda s: seen.append((s.step, s.time)), observe_every=4)
+    run_calcium(wave(square()), grid, observe=lambda s: seen.append((s.step, s.time)), observe_every=4)
     assert seen == [(0, 0.0), (4, grid.time(4)), (8, grid.time(8)), (10, 0.2)]
 
 
@@ -305,6 +311,7 @@ def test_snapshots_come_at_the_start_the_end_and_between():
         ({"initial_states": {"k": 0.2}}, "states of the kinetics"),
         ({"ip3": -0.3}, "ip3"),
         ({"ip3": "0.3"}, "ip3"),
+        ({"ip3": _quadratic}, "a P1 function on the problem's mesh"),
         ({"density": -1.0}, "density"),
         ({"interface_area": 0.0}, "interface_area"),
         ({"interface_area": None}, "Give interface_area"),
@@ -318,14 +325,16 @@ def test_snapshots_come_at_the_start_the_end_and_between():
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_bad_problems_are_refused(change, message):
+    domain = square()
+    change = {name: value(domain) if value is _quadratic else value for name, value in change.items()}
     with pytest.raises(InputError, match=message):
-        run_calcium(wave(SQUARE["domain"](), **change), TimeGrid(end=0.1, step=0.02))
+        run_calcium(wave(domain, **change), TimeGrid(end=0.1, step=0.02))
 
 
 @pytest.mark.parametrize("unit", ["GPa", "um", "furlong^2/fortnite"])
 def test_units_that_are_no_diffusivity_are_refused(unit):
     with pytest.raises(UnitError, match="um\\^2/s"):
-        wave(SQUARE["domain"](), **tensors(2, unit=unit))
+        wave(square(), **tensors(2, unit=unit))
 
 
 def case_negative(comm):
@@ -355,12 +364,12 @@ def test_negative_start_is_refused_on_every_rank(on_ranks):
 )
 def test_bad_options_are_refused(options):
     with pytest.raises(InputError):
-        run_calcium(wave(SQUARE["domain"]()), TimeGrid(end=0.1, step=0.02), **options)
+        run_calcium(wave(square()), TimeGrid(end=0.1, step=0.02), **options)
 
 
 def test_step_that_does_not_divide_the_time_is_refused():
     with pytest.raises(InputError, match=r"nearest one is 0\.02"):
-        run_calcium(wave(SQUARE["domain"]()), TimeGrid(end=0.1, step=0.021))
+        run_calcium(wave(square()), TimeGrid(end=0.1, step=0.021))
 
 
 def test_flat_mesh_in_space_is_refused():
@@ -384,4 +393,4 @@ def test_runaway_is_reported():
         steady=lambda c, e, p: np.empty((0, c.size)),
     )
     with pytest.raises(ConvergenceError, match=r"not finite|not a number"):
-        run_calcium(wave(SQUARE["domain"](), kinetics=runaway, initial_states={}), TimeGrid(end=10.0, step=1.0))
+        run_calcium(wave(square(), kinetics=runaway, initial_states={}), TimeGrid(end=10.0, step=1.0))

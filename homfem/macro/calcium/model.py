@@ -131,8 +131,8 @@ class CalciumModel:
             if isinstance(given, fem.Function):
                 space = given.function_space
                 same = space.mesh is self.problem.mesh or space.mesh._cpp_object is self.problem.mesh._cpp_object
-                if not same or space.element.signature() != self.space.element.signature():
-                    raise InputError(name, str(space.element.signature()), "a P1 function on the problem's mesh")
+                if not same or space.ufl_element() != self.space.ufl_element():
+                    raise InputError(name, str(space.ufl_element()), "a P1 function on the problem's mesh")
                 values = given.x.array[: self.owned].copy()
             elif callable(given):
                 points = self.space.tabulate_dof_coordinates()[: self.owned].T

@@ -1,0 +1,107 @@
+"""Fields in time for ParaView: XDMF with HDF5, or VTX (ADIOS2). One file holds functions of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+
+from homfem.parameters import FileError, InputError
+from homfem.solve import collective
+
+
+class FieldSeries:
+    """Writes functions at several times; use it in a ``with`` block. Collective.
+
+    Parameters
+    ----------
+    path : Path or str
+        ``NAME.xdmf`` (and ``NAME.h5`` beside it) for functions of the degree of the mesh or constant on cells;
+        ``NAME.bp`` (a folder) for Lagrange functions of any degree.
+    functions
+        Functions of one space on one mesh, with different names.
+
+    Raises
+    ------
+    InputError
+        If the functions are of several spaces or share a name, or the format does not take their element.
+    FileError
+        If the suffix is another, the folder does not exist, or dolfinx was built without ADIOS2.
+
+    Example
+    -------
+    ``with FieldSeries("wave.bp", [c, e]) as series: series.write(0.0)``
+    """
+
+    def __init__(self, path: Path | str, functions: Sequence[fem.Function]) -> None:
+        self.path, self.functions = Path(path), list(functions)
+        if not self.functions:
+            raise InputError("functions", [], "at least one function")
+        first = self.functions[0].function_space
+        names = [function.name for function in self.functions]
+        if len(set(names)) < len(names):
+            raise InputError("functions", names, "functions with different names", "Give each one a name of its own.")
+        for function in self.functions:
+            space = function.function_space
+            if space.mesh is not first.mesh or space.ufl_element() != first.ufl_element():
+                raise InputError("functions", names, "functions of one space", "Write one file per space.")
+        self.comm = first.mesh.comm
+        with collective(self.comm):
+            if self.path.suffix not in (".xdmf", ".bp"):
+                raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
+            if self.comm.rank == 0 and not self.path.parent.is_dir():
+                raise FileError("path", str(path), "in a folder that exists", "Make the folder first.")
+        self._writer: Any = self._open_xdmf(first) if self.path.suffix == ".xdmf" else self._open_vtx()
+
+    def _open_xdmf(self, space: fem.FunctionSpace) -> Any:
+        from dolfinx.io import XDMFFile
+
+        element, mesh = space.ufl_element(), space.mesh
+        degree, cmap_degree = (
+            element.embedded_superdegree,
+            mesh.ufl_domain().ufl_coordinate_element().embedded_superdegree,
+        )
+        if not (degree == 0 or (degree == cmap_degree and not element.discontinuous)):
+            raise InputError(
+                "functions", str(element), "of the degree of the mesh or 0 for XDMF", "Use NAME.bp instead."
+            )
+        writer = XDMFFile(self.comm, str(self.path), "w")
+        writer.write_mesh(mesh)
+        return writer
+
+    def _open_vtx(self) -> Any:
+        try:
+            from dolfinx.io import VTXWriter
+        except ImportError as error:
+            raise FileError("path", str(self.path), "NAME.xdmf: this dolfinx has no ADIOS2") from error
+        return VTXWriter(self.comm, str(self.path), self.functions, engine="BP4")
+
+    def write(self, time: float) -> None:
+        """Write the functions as they are now, for the given time."""
+        if self._writer is None:
+            raise InputError("series", "closed", "open; write inside the with block")
+        if not np.isfinite(time):
+            raise InputError("time", time, "a finite number")
+        if self.path.suffix == ".bp":
+            self._writer.write(time)
+            return
+        for function in self.functions:
+            self._writer.write_function(function, time)
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def __enter__(self) -> FieldSeries:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

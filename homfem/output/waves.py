@@ -1,0 +1,308 @@
+"""Figures of a field at several times, drawn without a display: a cut through the body, or the body cut open.
+
+A :class:`FieldRecord` gathers a P1 function to rank 0 at each time; :func:`draw_series` draws what it holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from dolfinx import fem
+
+from homfem.output.cuts import Cells, boundary, clip, outline, section, vertex_normals
+from homfem.parameters import Array, FileError, InputError, check_choice
+from homfem.solve import collective
+
+log = logging.getLogger("homfem")
+
+_INK = "#222222"
+
+
+class FieldRecord:
+    """The nodal values of a P1 function on triangles or tetrahedra at several times, whole on rank 0.
+
+    On rank 0 ``points`` has shape (n, 3), ``cells`` (m, 3 or 4), and ``values[k]`` (n,) belongs to ``times[k]``; on the
+    other ranks they are empty.
+    """
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.values: list[Array] = []
+        self.points: Array = np.empty((0, 3))
+        self.cells: Cells = np.empty((0, 0), dtype=np.int64)
+
+    def add(self, function: fem.Function, time: float) -> None:
+        """Gather the function as it is now; every call is for a function of the same space. Collective."""
+        space = function.function_space
+        element, dofs, comm = space.ufl_element(), space.dofmap, space.mesh.comm
+        owned = dofs.index_map.size_local
+        if not self.times:
+            simplex = str(space.mesh.topology.cell_name()) in ("triangle", "tetrahedron")
+            if (
+                element.family_name != "P"
+                or element.degree != 1
+                or element.discontinuous
+                or dofs.bs != 1
+                or not simplex
+            ):
+                raise InputError("function", str(element), "a scalar P1 function on triangles or tetrahedra")
+            number = space.mesh.topology.index_map(space.mesh.topology.dim).size_local
+            local = np.ascontiguousarray(dofs.list[:number], dtype=np.int32)
+            cells = dofs.index_map.local_to_global(local.ravel()).reshape(local.shape)
+            points = comm.gather(space.tabulate_dof_coordinates()[:owned])
+            parts = comm.gather(np.asarray(cells, dtype=np.int64))
+            if points is not None and parts is not None:
+                self.points, self.cells = np.concatenate(points), np.concatenate(parts)
+        values = comm.gather(function.x.array[:owned])
+        self.times.append(float(time))
+        self.values.append(np.concatenate(values) if values is not None else np.empty(0))
+        self.comm = comm
+
+
+def draw_series(
+    record: FieldRecord,
+    path: Path | str,
+    *,
+    label: str,
+    times: Sequence[float] | None = None,
+    style: str = "section",
+    normal: Sequence[float] = (0.0, 1.0, 0.0),
+    limits: tuple[float, float] | None = None,
+    length_unit: str = "um",
+    time_unit: str = "s",
+    columns: int = 3,
+    colormap: str = "inferno",
+) -> None:
+    """Draw a field at several times on one colour scale, into a PNG, PDF or SVG file; collective.
+
+    Parameters
+    ----------
+    record
+        The field; triangles are drawn as they are, tetrahedra as ``style`` says.
+    path
+        The figure's file.
+    label
+        What the colour bar shows, with its unit.
+    times
+        Draw the recorded times nearest to these; None: all.
+    style
+        ``"section"``: the plane through the middle of the body; ``"body"``: the half of the body behind it,
+        its skin faded.
+    normal
+        Normal of the plane.
+    limits
+        Range of the colours; None: that of the drawn values.
+    length_unit, time_unit, columns, colormap
+        Names of the units, panels per row, matplotlib's name of the colours.
+
+    Raises
+    ------
+    InputError
+        If nothing was recorded or an argument is out of range.
+    FileError
+        If the folder does not exist.
+    """
+    if not record.times:
+        raise InputError("record", "empty", "a record with at least one time", "Call record.add first.")
+    check_choice("style", style, ("section", "body"))
+    with collective(record.comm):
+        if record.comm.rank == 0:
+            if not Path(path).parent.is_dir():
+                raise FileError("path", str(path), "in a folder that exists", "Make the folder first.")
+            wanted = record.times if times is None else times
+            picked = list(dict.fromkeys(int(np.argmin(np.abs(np.subtract(record.times, t)))) for t in wanted))
+            values = [record.values[k] for k in picked]
+            low, high = limits or (min(v.min() for v in values), max(v.max() for v in values))
+            if not high > low:
+                high = low + 1.0
+            cut_open = style == "body" and record.cells.shape[1] == 4
+            panel = (_Body if cut_open else _Section)(record, normal, colormap)
+            titles = [f"t = {record.times[k]:.3g} {time_unit}" for k in picked]
+            _draw(Path(path), panel, values, titles, (float(low), float(high)), label, length_unit, columns, colormap)
+
+
+class _Panel:
+    """What every panel shares: points in the plane of the figure, each on an edge of the mesh."""
+
+    colormap: str
+    edges: Cells
+    weights: Array
+    triangles: Cells
+    plane: Array
+
+    @property
+    def span(self) -> Array:
+        return np.asarray(np.ptp(self.plane, axis=0))
+
+    def interpolate(self, values: Array) -> Array:
+        w = self.weights.reshape(-1, *([1] * (values.ndim - 1)))
+        return np.asarray((1 - w) * values[self.edges[:, 0]] + w * values[self.edges[:, 1]])
+
+    def frame(self, axes: Any) -> None:
+        axes.set_aspect("equal")
+        margin, (x, y) = 0.04 * self.span.max(), self.plane.T
+        axes.set_xlim(x.min() - margin, x.max() + margin)
+        axes.set_ylim(y.min() - margin, y.max() + margin)
+
+    def scale_bar(self, axes: Any, unit: str) -> None:
+        length = nice_length(0.35 * float(self.span[0]))
+        right, low = self.plane[:, 0].max(), self.plane[:, 1].min() - 0.05 * self.span[1]
+        axes.plot([right - length, right], [low, low], color=_INK, linewidth=2.5, solid_capstyle="butt", clip_on=False)
+        axes.annotate(
+            f"{length:g} {_symbol(unit)}",
+            (right - 0.5 * length, low),
+            (0, -4),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=9,
+            annotation_clip=False,
+        )
+
+    def draw(self, axes: Any, values: Array, limits: tuple[float, float]) -> Any:
+        raise NotImplementedError
+
+
+class _Section(_Panel):
+    """Draws the plane cut, or a plane mesh as it is."""
+
+    def __init__(self, record: FieldRecord, normal: Sequence[float], colormap: str) -> None:
+        self.colormap = colormap
+        if record.cells.shape[1] == 3:
+            nodes = np.arange(len(record.points))
+            self.triangles, self.edges = record.cells, np.stack([nodes, nodes], axis=1)
+            self.weights = np.zeros(len(nodes))
+            self.plane = record.points[:, :2]
+        else:
+            direction = _unit(normal)
+            middle = 0.5 * (record.points.min(axis=0) + record.points.max(axis=0))
+            self.triangles, self.edges, self.weights = section(record.points, record.cells, middle, direction)
+            if not len(self.triangles):
+                raise InputError("normal", list(normal), "of a plane that cuts the body")
+            at = self.interpolate(record.points)
+            self.plane = at @ np.stack(_axes(direction), axis=1)
+
+    def draw(self, axes: Any, values: Array, limits: tuple[float, float]) -> Any:
+        x, y = self.plane.T
+        colors = {"vmin": limits[0], "vmax": limits[1], "cmap": self.colormap}
+        artist = axes.tripcolor(
+            x, y, self.triangles, self.interpolate(values), shading="gouraud", rasterized=True, **colors
+        )
+        lines = outline(self.triangles)
+        axes.plot(x[lines].T, y[lines].T, color=_INK, linewidth=0.8)
+        self.frame(axes)
+        return artist
+
+
+class _Body(_Panel):
+    """Draws the half of the body behind the plane, seen from a little to the right and above, far triangles first."""
+
+    def __init__(self, record: FieldRecord, normal: Sequence[float], colormap: str) -> None:
+        self.colormap = colormap
+        direction = _unit(normal)
+        right, up = _axes(direction)
+        view = _unit(direction - 0.45 * right - 0.55 * up)
+        right = _unit(np.cross(view, up))
+        frame = np.stack([right, np.cross(right, view)], axis=1)
+        middle = 0.5 * (record.points.min(axis=0) + record.points.max(axis=0))
+        cut, cut_edges, cut_weights = section(record.points, record.cells, middle, direction)
+        if not len(cut):
+            raise InputError("normal", list(normal), "of a plane that cuts the body")
+        surface = boundary(record.points, record.cells)
+        normals = vertex_normals(record.points, surface)
+        skin, skin_edges, skin_weights = clip(surface, (record.points - middle) @ direction)
+        self.edges, self.weights = np.concatenate([cut_edges, skin_edges]), np.concatenate([cut_weights, skin_weights])
+        at = self.interpolate(record.points)
+        first = len(cut_edges)
+        skin = skin + first
+        outward = np.cross(at[skin[:, 1]] - at[skin[:, 0]], at[skin[:, 2]] - at[skin[:, 0]])
+        skin = skin[outward @ view < 0.0]
+        triangles = np.concatenate([cut, skin])
+        self.triangles = triangles[np.argsort(-(at @ view)[triangles].mean(axis=1), kind="stable")]
+        facing = -self.interpolate(normals) @ view
+        self.light = np.where(np.arange(len(at)) < first, 1.0, 0.30 + 0.45 * np.clip(facing, 0.0, 1.0))
+        self.plane = at @ frame
+        self.rim = outline(cut)
+
+    def draw(self, axes: Any, values: Array, limits: tuple[float, float]) -> Any:
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.collections import TriMesh
+        from matplotlib.colors import Normalize
+        from matplotlib.tri import Triangulation
+
+        scale = ScalarMappable(Normalize(*limits), self.colormap)
+        colors = scale.to_rgba(self.interpolate(values))
+        # The skin is faded to grey, so that it reads as the outside and the cut keeps the colours of the scale.
+        colors[:, :3] = self.light[:, None] * colors[:, :3] + (1.0 - self.light[:, None]) * 0.75
+        x, y = self.plane.T
+        axes.add_collection(TriMesh(Triangulation(x, y, self.triangles), facecolor=colors, rasterized=True))
+        axes.plot(x[self.rim].T, y[self.rim].T, color=_INK, linewidth=0.8)
+        self.frame(axes)
+        return scale
+
+
+def _draw(
+    path: Path,
+    panel: _Panel,
+    values: Sequence[Array],
+    titles: Sequence[str],
+    limits: tuple[float, float],
+    label: str,
+    unit: str,
+    columns: int,
+    colormap: str,
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(1, min(columns, len(values)))
+    rows = math.ceil(len(values) / columns)
+    shape = panel.span[1] / panel.span[0]
+    figure = Figure(figsize=(2.7 * columns + 1.1, (2.7 * float(shape) + 0.45) * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    artist: Any = None
+    for axes, field, title in zip(grid, values, titles, strict=False):
+        artist = panel.draw(axes, field, limits)
+        axes.set_title(title, fontsize=10, color=_INK)
+    for axes in grid:
+        axes.set_axis_off()
+    panel.scale_bar(grid[len(values) - 1], unit)
+    axes_list: Any = grid.tolist()
+    bar: Any = figure.colorbar(artist, ax=axes_list, shrink=0.75, aspect=28, pad=0.02)
+    bar.set_label(label, fontsize=10)
+    bar.ax.tick_params(labelsize=9)
+    bar.outline.set_linewidth(0.6)
+    figure.savefig(path, dpi=200, facecolor="white")
+    log.info("figure: %s", path)
+
+
+def nice_length(target: float) -> float:
+    """Return the largest of 1, 2, 5 times a power of ten that is not above ``target`` (> 0)."""
+    power = 10.0 ** math.floor(math.log10(target))
+    return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= target * (1 + 1e-12))
+
+
+def _unit(normal: npt.ArrayLike) -> Array:
+    direction = np.asarray(normal, dtype=np.float64)
+    if direction.shape != (3,) or not np.all(np.isfinite(direction)) or not np.any(direction):
+        raise InputError("normal", normal, "three numbers, not all zero")
+    return np.asarray(direction / np.linalg.norm(direction))
+
+
+def _axes(direction: Array) -> tuple[Array, Array]:
+    """Return the right and the up axis of a view along ``direction``: z is up unless one looks along it."""
+    up = np.array([0.0, 1.0, 0.0]) if abs(direction[2]) > 0.9 else np.array([0.0, 0.0, 1.0])
+    up = up - (up @ direction) * direction
+    up /= np.linalg.norm(up)
+    return np.cross(direction, up), up
+
+
+def _symbol(unit: str) -> str:
+    return {"um": "µm", "um^2": "µm²"}.get(unit, unit)

@@ -1,0 +1,214 @@
+"""Field files and figures: what is written is read back; cuts have the exact area; figures show the field."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dolfinx import fem, mesh
+from mpi4py import MPI
+
+from homfem.output.cuts import boundary, clip, outline, section, vertex_normals
+from homfem.output.fields import FieldSeries
+from homfem.output.waves import FieldRecord, draw_series, nice_length
+from homfem.parameters import FileError, InputError
+
+
+def _cube(cells: int = 3):
+    record = FieldRecord()
+    domain = mesh.create_unit_cube(MPI.COMM_SELF, cells, cells, cells)
+    record.add(_function(domain), 0.0)
+    return record
+
+
+def _function(domain, name="f", element=("Lagrange", 1), formula=lambda x: x[0] + 2 * x[1]):
+    function = fem.Function(fem.functionspace(domain, element), name=name)
+    function.interpolate(formula)
+    return function
+
+
+def _areas(points, triangles):
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    return 0.5 * np.cross(b - a, c - a)
+
+
+def _at(edges, weights, values):
+    w = weights.reshape(-1, *([1] * (values.ndim - 1)))
+    return (1 - w) * values[edges[:, 0]] + w * values[edges[:, 1]]
+
+
+@pytest.mark.parametrize(
+    ("origin", "normal", "area"),
+    [
+        ((0.5, 0.5, 0.4), (0, 0, 1), 1.0),
+        ((0.5, 0.5, 0.5), (0, 2, 0), 1.0),
+        ((0.5, 0.5, 0.5), (1, -1, 0), np.sqrt(2)),
+        ((0.5, 0.5, 0.5), (1, 1, 1), 3 * np.sqrt(3) / 4),
+        ((0.1, 0.0, 0.0), (1, 1, 1), np.sqrt(3) / 2 * 0.01),
+        ((2.0, 0.0, 0.0), (1, 0, 0), 0.0),
+    ],
+)
+def test_section_of_a_cube_has_the_exact_area(origin, normal, area):
+    record = _cube()
+    triangles, edges, weights = section(record.points, record.cells, np.array(origin, float), np.array(normal, float))
+    points = _at(edges, weights, record.points)
+    assert np.linalg.norm(_areas(points, triangles), axis=1).sum() == pytest.approx(area, abs=1e-12)
+    assert (points - origin) @ normal == pytest.approx(0.0, abs=1e-12)
+    assert np.all((weights >= 0) & (weights <= 1))
+    assert _at(edges, weights, record.values[0]) == pytest.approx(points[:, 0] + 2 * points[:, 1])
+
+
+def test_boundary_of_a_cube_points_outward():
+    record = _cube()
+    faces = boundary(record.points, record.cells)
+    areas = _areas(record.points, faces)
+    assert np.linalg.norm(areas, axis=1).sum() == pytest.approx(6.0)
+    centres = record.points[faces].mean(axis=1)
+    assert np.einsum("ij,ij->", centres, areas) == pytest.approx(3.0)  # three times the volume
+    top = np.isclose(record.points, [0.5, 0.5, 1.0], atol=0.2).all(axis=1)
+    assert vertex_normals(record.points, faces)[top] == pytest.approx(np.tile([0.0, 0.0, 1.0], (top.sum(), 1)))
+
+
+@pytest.mark.parametrize("height", [0.5, 0.4, 1.0 / 3.0, -1.0, 2.0])
+def test_clipped_boundary_has_the_exact_area(height):
+    record = _cube()
+    triangles, edges, weights = clip(boundary(record.points, record.cells), record.points[:, 2] - height)
+    points = _at(edges, weights, record.points)
+    inside = np.clip(1.0 - height, 0.0, 1.0)
+    exact = 4 * inside + (height <= 1.0) + (height < 0.0)
+    assert np.linalg.norm(_areas(points, triangles), axis=1).sum() == pytest.approx(exact)
+    assert height > 1.0 or points[:, 2].min() >= height - 1e-12
+
+
+def test_outline_of_a_square_is_its_rim():
+    triangles = np.array([[0, 1, 2], [1, 3, 2]])
+    assert sorted(map(tuple, outline(triangles))) == [(0, 1), (0, 2), (1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(("target", "length"), [(1.0, 1.0), (10.5, 10.0), (4.9, 2.0), (0.07, 0.05), (99.0, 50.0)])
+def test_scale_bars_have_round_lengths(target, length):
+    assert nice_length(target) == pytest.approx(length)
+
+
+def _shown(path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(path)[..., :3]
+
+
+@pytest.mark.parametrize("style", ["section", "body"])
+def test_figure_of_a_body_shows_the_field(tmp_path, style):
+    """A field of x that grows from panel to panel on one scale: the third panel is brighter, its right side most."""
+    domain = mesh.create_unit_cube(MPI.COMM_SELF, 4, 4, 4)
+    record = FieldRecord()
+    for time in (0.0, 1.0, 2.0):
+        record.add(_function(domain, formula=lambda x, t=time: t * x[0]), time)
+    path = tmp_path / "a.png"
+    draw_series(record, path, label="c (uM)", style=style)
+    image = _shown(path).sum(axis=2)
+    rows, columns = image.shape
+    panels = [image[rows // 2, int(columns * 0.88 * k / 3) : int(columns * 0.88 * (k + 1) / 3)] for k in range(3)]
+    inner = [panel[len(panel) // 4 : -len(panel) // 4] for panel in panels]
+    assert inner[0].max() < 0.4  # dark everywhere
+    left, right = inner[2][: len(inner[2]) // 3].mean(), inner[2][-len(inner[2]) // 3 :].mean()
+    assert right > left + 0.5
+    assert inner[1].mean() < inner[2].mean() - 0.1
+
+
+def test_figure_of_a_plane_mesh_and_chosen_times(tmp_path):
+    domain = mesh.create_unit_square(MPI.COMM_SELF, 3, 3)
+    record = FieldRecord()
+    for time in np.linspace(0, 1, 11):
+        record.add(_function(domain, formula=lambda x: 0 * x[0] + 1.0), time)
+    draw_series(record, tmp_path / "a.png", label="c", times=[0.0, 0.52], columns=2)
+    wide = _shown(tmp_path / "a.png").shape
+    draw_series(record, tmp_path / "b.png", label="c", times=[0.0], columns=2)
+    assert wide[1] > 1.5 * _shown(tmp_path / "b.png").shape[1]
+
+
+def case_record(comm):
+    record = FieldRecord()
+    record.add(_function(mesh.create_unit_cube(comm, 3, 3, 3)), 0.0)
+    if comm.rank != 0:
+        assert record.points.size == 0
+        return {}
+    triangles, edges, weights = section(record.points, record.cells, np.full(3, 0.45), np.array([0.0, 0.0, 1.0]))
+    points = _at(edges, weights, record.points)
+    field = _at(edges, weights, record.values[0])
+    area = float(np.linalg.norm(_areas(points, triangles), axis=1).sum())
+    return {
+        "cells": len(record.cells),
+        "area": area,
+        "error": float(np.abs(field - points[:, 0] - 2 * points[:, 1]).max()),
+    }
+
+
+@pytest.mark.mpi
+def test_record_is_whole_on_rank_0(on_ranks):
+    for answer in on_ranks(case_record):
+        assert answer["cells"] == 162
+        assert answer["area"] == pytest.approx(1.0)
+        assert answer["error"] < 1e-12
+
+
+def test_bad_figures_are_refused(tmp_path):
+    record = _cube()
+    with pytest.raises(InputError, match="record"):
+        draw_series(FieldRecord(), tmp_path / "a.png", label="c")
+    with pytest.raises(InputError, match="style"):
+        draw_series(record, tmp_path / "a.png", label="c", style="bodi")
+    with pytest.raises(InputError, match="normal"):
+        draw_series(record, tmp_path / "a.png", label="c", normal=(0, 0, 0))
+    with pytest.raises(FileError, match="folder"):
+        draw_series(record, tmp_path / "b" / "a.png", label="c")
+    with pytest.raises(InputError, match="P1"):
+        FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("Lagrange", 2)), 0.0)
+
+
+def case_series(comm, path):
+    domain = mesh.create_unit_square(comm, 4, 4)
+    c, e = _function(domain, "cytosol"), _function(domain, "er", formula=lambda x: np.rint(4 * x[0] + 8 * x[1]))
+    with FieldSeries(path, [c, e]) as series:
+        for time in (0.0, 0.5, 1.5):
+            c.interpolate(lambda x, t=time: np.rint(4 * x[0]) + t)
+            series.write(time)
+    return {}
+
+
+@pytest.mark.mpi
+def test_xdmf_has_every_time_and_the_values(on_ranks, tmp_path):
+    path = tmp_path / "wave.xdmf"
+    for ranks in (2, 1):
+        on_ranks(case_series, ranks=(ranks,), path=str(path))
+        text = path.read_text()
+        assert [text.count(f'Time Value="{value}"') for value in ("0", "0.5", "1.5")] == [2, 2, 2]
+    # On one rank the values lie in the file in the order of the mesh's nodes, as they are.
+    stored = path.with_suffix(".h5").read_bytes()
+    x, y, _ = np.rint(4 * mesh.create_unit_square(MPI.COMM_SELF, 4, 4).geometry.x).T
+    for values in (x, x + 1.5, x + 2 * y):
+        assert values.tobytes() in stored
+    assert (x + 2.5).tobytes() not in stored
+
+
+@pytest.mark.mpi
+def test_vtx_is_written(on_ranks, tmp_path):
+    on_ranks(case_series, ranks=(1, 2), path=str(tmp_path / "wave.bp"))
+    assert any((tmp_path / "wave.bp").iterdir())
+
+
+def test_bad_field_files_are_refused(tmp_path):
+    domain = mesh.create_unit_square(MPI.COMM_SELF, 2, 2)
+    c, d, q = _function(domain, "c"), _function(domain, "c"), _function(domain, "q", ("Lagrange", 2))
+    for path, functions, error, message in (
+        ("a.xdmf", [c, d], InputError, "different names"),
+        ("a.bp", [c, q], InputError, "one space"),
+        ("a.xdmf", [q], InputError, "Use NAME.bp"),
+        ("a.vtk", [c], FileError, "xdmf or .bp"),
+        ("b/a.xdmf", [c], FileError, "folder"),
+        ("a.xdmf", [], InputError, "at least one"),
+    ):
+        with pytest.raises(error, match=message):
+            FieldSeries(tmp_path / path, functions)
+    with FieldSeries(tmp_path / "a.xdmf", [c]) as series, pytest.raises(InputError, match="time"):
+        series.write(float("nan"))
+    with pytest.raises(InputError, match="closed"):
+        series.write(1.0)
