@@ -253,6 +253,8 @@ class DiffusionStep:
         The one-step method.
     make_solver
         Sets up the solver of a matrix, once.
+    guess
+        The solver takes a start value.
     """
 
     def __init__(
@@ -264,9 +266,10 @@ class DiffusionStep:
         step: float,
         scheme: DiffusionScheme,
         make_solver: Callable[[PETSc.Mat], _Solver],
+        guess: bool = True,
     ) -> None:
         self.mass, self.stiffness, self.weights = mass, stiffness, weights
-        self.scheme, self.step = scheme, check_number("step", step, above=0.0)
+        self.scheme, self.guess, self.step = scheme, guess, check_number("step", step, above=0.0)
         self.matrix = mass.copy()
         self.matrix.axpy(scheme.diagonal * step, stiffness, structure=stiffness.Structure.SAME_NONZERO_PATTERN)
         self.solver = make_solver(self.matrix)
@@ -287,7 +290,7 @@ class DiffusionStep:
                 self.mass.mult(self.increments[stage - 1], self._carry)
                 self._rhs.axpy(carry, self._carry)
             increment = self.increments[stage]
-            count += self.solver.solve(self._rhs, increment, guess=True)
+            count += self.solver.solve(self._rhs, increment, guess=self.guess)
             increment.shift(-self.weights.dot(increment) / self.volume)
         u.axpy(1.0, self.increments[-1])
         return count

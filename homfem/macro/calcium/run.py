@@ -95,8 +95,8 @@ def run_calcium(
     *,
     splitting: str | Splitting = "strang",
     subcycles: int = 1,
-    rtol: float = 1e-8,
-    preconditioner: str = "ssor",
+    rtol: float = 1e-10,
+    preconditioner: str = "jacobi",
     threshold: float | None = None,
     observe: Callable[[Snapshot], None] | None = None,
     observe_every: int = 1,
@@ -124,7 +124,8 @@ def run_calcium(
     resume
         Go on from ``checkpoint`` if it exists; the result then holds the whole history. The saved time must be on the
         grid, whose end may have moved. On the same number of ranks the fields are those of an uninterrupted run to the
-        last bit, on another they differ by what the linear solver's tolerance allows.
+        last bit, on another they differ by round-off (and by the tolerance of the linear solver, with a preconditioner
+        that depends on the ranks).
 
     Raises
     ------
