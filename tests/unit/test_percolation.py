@@ -1,0 +1,135 @@
+"""Connectivity of phases on the torus, on meshes small enough to count by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from homfem.cells.percolation import integer_basis, percolation
+from homfem.cells.raw import RawCell, restrict
+from homfem.cells.shapes import structured_three_pipe
+from homfem.parameters import Lattice
+from homfem.periodic import identify_nodes
+
+KUHN = [[0, 1 << i, (1 << i) | (1 << j), 7] for i in range(3) for j in range(3) if i != j]
+
+
+def grid(shape: tuple[int, ...], inside: Callable[..., np.ndarray], lattice: Lattice | None = None) -> RawCell:
+    """Boxes cut into simplices; ``inside(i, j[, k])`` of the box numbers tells phase "a" from phase "b"."""
+    d = len(shape)
+    boxes = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, d)
+    nodes = np.stack(np.meshgrid(*(np.arange(n + 1) for n in shape), indexing="ij"), axis=-1).reshape(-1, d)
+    stride = np.cumprod([1, *[n + 1 for n in shape[:0:-1]]])[::-1]
+    bits = (np.arange(2**d)[:, None] >> np.arange(d)) & 1
+    corners = (boxes[:, None] + bits) @ stride
+    simplices = np.array(KUHN if d == 3 else [[0, 1, 3], [0, 2, 3]])
+    lattice = lattice or Lattice.box(*([1.0] * d))
+    chosen = np.asarray(inside(*boxes.T)) & np.ones(len(boxes), dtype=bool)
+    names = {name: tag for name, tag, there in (("a", 3, chosen.any()), ("b", 7, not chosen.all())) if there}
+    return RawCell(
+        points=nodes / np.array(shape) @ lattice.vectors,
+        cells=corners[:, simplices].reshape(-1, d + 1),
+        kind="triangle" if d == 2 else "tetrahedron",
+        order=1,
+        phase_of_cell=np.repeat(np.where(chosen, 3, 7), len(simplices)),
+        phases=names,
+        facets=np.zeros((0, d)),
+        facet_tags=np.zeros(0),
+        facet_names={},
+        lattice=lattice,
+    )
+
+
+def connectivity(raw: RawCell):
+    return percolation(raw, *identify_nodes(raw.points, raw.lattice))
+
+
+def test_inclusion_is_an_island_and_its_matrix_percolates():
+    found = connectivity(grid((6, 6), lambda i, j: (i - 2.5) ** 2 + (j - 2.5) ** 2 < 3))
+    assert [part.fraction for part in found["a"].components] == pytest.approx([12 / 36])
+    assert found["a"].rank == 0
+    assert len(found["a"].islands) == 1
+    assert found["a"].axes == ()
+    assert found["b"].percolates
+    assert found["b"].axes == (0, 1)
+    assert len(found["b"].components) == 1
+    assert "no direction" in found["a"].describe()
+
+
+def test_inclusion_cut_by_the_corners_is_one_island():
+    found = connectivity(grid((6, 6), lambda i, j: np.isin(i, [0, 5]) & np.isin(j, [0, 5])))
+    assert len(found["a"].components) == 1
+    assert found["a"].components[0].fraction == pytest.approx(4 / 36)
+    assert found["a"].rank == 0
+
+
+def test_layers_percolate_along_themselves_only():
+    found = connectivity(grid((5, 5, 5), lambda i, j, k: np.isin(k, [1, 3])))
+    for name, thickness in (("a", [1, 1]), ("b", [2, 1])):
+        assert found[name].rank == 2
+        assert found[name].axes == (0, 1)
+        assert np.abs(found[name].directions(Lattice.box(1, 1, 1))[:, 2]).max() < 1e-14
+        # The layers of b at k = 0 and k = 4 are one layer.
+        assert [part.fraction for part in found[name].components] == pytest.approx([t / 5 for t in thickness])
+
+
+def test_diagonal_path_percolates_along_the_diagonal_of_the_lattice():
+    lattice = Lattice(vectors=np.array([[2.0, 0.0], [1.0, 1.5]]))
+    raw = grid((6, 6), lambda i, j: (i == j) | (i == (j + 1) % 6), lattice)
+    found = connectivity(raw)["a"]
+    assert found.windings.tolist() == [[1, 1]]
+    assert found.axes == ()
+    direction = found.directions(lattice)[0]
+    assert abs(direction @ np.array([3.0, 1.5])) == pytest.approx(np.hypot(3.0, 1.5))
+
+
+def test_squares_that_meet_at_corners_are_not_connected():
+    found = connectivity(grid((4, 4), lambda i, j: (i + j) % 2 == 0))
+    # The cut of each box runs along its diagonal, so that no facet joins two boxes of one colour.
+    assert {name: len(phase.components) for name, phase in found.items()} == {"a": 8, "b": 8}
+    assert found["a"].rank == found["b"].rank == 0
+
+
+def test_path_that_closes_after_two_periods():
+    """Two strands that change places on the way up: each goes on as the other, so that the path is one."""
+    one = [(0, 0, 0), (0, 0, 1), (0, 0, 2), (1, 0, 2), (2, 0, 2), (2, 0, 3), (2, 0, 4), (2, 0, 5)]
+    two = [(2, 0, 0), (2, 1, 0), (2, 2, 0), (2, 2, 1), (2, 2, 2), (2, 2, 3), (2, 2, 4), (1, 2, 4), (0, 2, 4), (0, 1, 4)]
+    two += [(0, 0, 4), (0, 0, 5)]
+    strands = np.zeros((4, 4, 6), dtype=bool)
+    strands[tuple(np.array(one + two).T)] = True
+    found = connectivity(grid(strands.shape, lambda i, j, k: strands[i, j, k]))["a"]
+    assert len(found.components) == 1
+    assert found.components[0].fraction == pytest.approx(20 / 96)
+    assert found.windings.tolist() == [[0, 0, 2]]
+    assert found.axes == (2,)
+
+
+def test_one_box_across_the_period_is_still_right():
+    found = connectivity(grid((1, 1), lambda i, j: i >= 0))["a"]
+    assert found.windings.tolist() == [[1, 0], [0, 1]]
+    found = connectivity(grid((2, 1, 1), lambda i, j, k: i == 0))
+    assert found["a"].windings.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert found["b"].axes == (1, 2)
+
+
+def test_pipes_percolate_alone_and_together():
+    raw = structured_three_pipe(0.3, resolution=0.25)
+    found = connectivity(raw)
+    assert found["er"].percolates
+    assert found["cytosol"].percolates
+    assert found["er"].components[0].fraction == pytest.approx(3 * 0.09 - 2 * 0.027, abs=1e-14)
+    alone = connectivity(restrict(raw, ["cytosol"]))
+    assert alone["cytosol"].windings.tolist() == np.eye(3).tolist()
+
+
+def test_integer_basis_generates_the_same_lattice():
+    assert integer_basis([[2, 4], [3, 5]]).tolist() == [[1, 1], [0, 2]]
+    assert integer_basis(np.zeros((3, 2))).shape == (0, 2)
+    rng = np.random.default_rng(3)
+    rows = rng.integers(-4, 5, (3, 3))
+    basis = integer_basis(np.vstack([rows, rows[0] + rows[2], -rows[1]]))
+    assert abs(np.linalg.det(basis)) == pytest.approx(abs(np.linalg.det(rows)))
+    coefficients = rows @ np.linalg.inv(basis)
+    assert np.abs(coefficients - coefficients.round()).max() < 1e-12
