@@ -1,9 +1,9 @@
 r"""Which phases carry a flux through the cell, and in which directions: connectivity on the torus.
 
-Two cells are connected when they share a facet, also across the period. A closed path through a connected component
+Two cells are connected when they share a facet, also across the period. A closed path through a connected part
 comes back shifted by a lattice vector :math:`\sum_k w_k a_k`; the integer vectors w of all closed paths form a
-lattice, the winding of the component. A component with winding of rank r conducts in the r-dimensional space that it
-spans, so that the effective tensor of a phase on its own has the rank of the windings of its components together.
+lattice, the winding of the part. A part with winding of rank r conducts in the r-dimensional space that it
+spans, so that the effective tensor of a phase on its own has the rank of the windings of its parts together.
 """
 
 from __future__ import annotations
@@ -16,93 +16,89 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from homfem.cells.raw import Indices, RawCell, cell_facets, cell_volumes, row_numbers
+from homfem.cells.raw import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
 from homfem.parameters import Array, CellError, Lattice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Component:
+class Part:
     """A connected part of a phase on the torus.
 
     Parameters
     ----------
     fraction
         Its volume over the volume of the period cell.
-    cells : array of int
-        Numbers of its cells.
-    windings : array of int, shape (r, d)
+    directions : array of int, shape (r, d)
         Basis of its winding lattice, in Hermite normal form: row w means a path from a point to its image shifted by
         ``w @ lattice.vectors``. No rows: an island.
     """
 
     fraction: float
-    cells: Indices
-    windings: Indices
+    directions: Indices
 
     @property
     def rank(self) -> int:
-        """Number of independent directions in which the component percolates."""
-        return len(self.windings)
+        """Number of independent directions in which the part percolates."""
+        return len(self.directions)
 
     @property
     def island(self) -> bool:
-        """Whether the component percolates in no direction."""
+        """Whether the part percolates in no direction."""
         return self.rank == 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PhaseConnectivity:
-    """Connected components of one phase, the largest first.
+    """Connected parts of one phase, the largest first.
 
     Parameters
     ----------
     phase
         Name of the phase.
-    components
-        Its components.
-    windings : array of int, shape (r, d)
-        Basis of the sum of the winding lattices of all components.
+    parts
+        Its connected parts on the torus.
+    directions : array of int, shape (r, d)
+        Basis of the sum of the winding lattices of all parts.
     """
 
     phase: str
-    components: tuple[Component, ...]
-    windings: Indices
+    parts: tuple[Part, ...]
+    directions: Indices
 
     @property
     def rank(self) -> int:
         """Rank of the effective tensor of this phase on its own."""
-        return len(self.windings)
+        return len(self.directions)
 
     @property
     def percolates(self) -> bool:
         """Whether the phase percolates in every direction."""
-        return self.rank == self.windings.shape[1]
+        return self.rank == self.directions.shape[1]
 
     @property
-    def islands(self) -> tuple[Component, ...]:
-        """Components that percolate in no direction."""
-        return tuple(part for part in self.components if part.island)
+    def islands(self) -> tuple[Part, ...]:
+        """Parts that percolate in no direction."""
+        return tuple(part for part in self.parts if part.island)
 
     @property
     def axes(self) -> tuple[int, ...]:
         """Numbers k of the period vectors :math:`a_k` along which the phase percolates."""
-        d = self.windings.shape[1]
-        inside = [np.linalg.matrix_rank(np.vstack([self.windings, np.eye(d)[k]])) == self.rank for k in range(d)]
+        d = self.directions.shape[1]
+        inside = [np.linalg.matrix_rank(np.vstack([self.directions, np.eye(d)[k]])) == self.rank for k in range(d)]
         return tuple(k for k in range(d) if inside[k])
 
-    def directions(self, lattice: Lattice) -> Array:
+    def span(self, lattice: Lattice) -> Array:
         """Return an orthonormal basis of the space in which the phase percolates, shape (rank, d)."""
         if self.rank == 0:
             return np.zeros((0, lattice.dimension))
-        return np.asarray(np.linalg.svd(self.windings @ lattice.vectors)[2][: self.rank])
+        return np.asarray(np.linalg.svd(self.directions @ lattice.vectors)[2][: self.rank])
 
     def describe(self) -> str:
         """Return one line for a log or a message."""
-        d = self.windings.shape[1]
-        where = {0: "in no direction", d: "in every direction"}.get(
-            self.rank, "only along " + ", ".join("(" + " ".join(map(str, row)) + ")" for row in self.windings.tolist())
-        )
-        text = f"{self.phase}: percolates {where}; {len(self.components)} component(s)"
+        d = self.directions.shape[1]
+        rows = ", ".join("(" + " ".join(map(str, row)) + ")" for row in self.directions.tolist())
+        where = {0: "in no direction", d: "in every direction"}.get(self.rank, f"only along {rows}")
+        text = f"{self.phase}: percolates {where}; {len(self.parts)} part(s)"
         if self.islands and self.rank:
             text += f", {len(self.islands)} of them island(s) of fraction {sum(p.fraction for p in self.islands):.3g}"
         return text
@@ -130,38 +126,31 @@ def percolation(raw: RawCell, representative: Indices, offset: Indices) -> Mappi
     CellError
         If a facet belongs to more than two cells.
     """
-    count = len(raw.cells)
-    first, second, jump = _links(raw, np.asarray(representative), np.asarray(offset))
-    same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
-    first, second, jump = first[same], second[same], jump[same]
-
-    # Pieces of the cell that is cut open, then the few links between pieces through the period faces.
-    through = jump.any(axis=1)
-    piece = _connected(count, first[~through], second[~through])[1]
-    ends = np.stack([piece[first[through]], piece[second[through]]], axis=1)
-    links = np.unique(np.hstack([ends, jump[through]]), axis=0)
-    pieces = int(piece.max()) + 1
-    number, part_of_piece = _connected(pieces, links[:, 0], links[:, 1])
-    cycles, part_of_cycle = _cycles(links, part_of_piece, pieces)
-
-    part_of_cell = part_of_piece[piece]
-    volumes = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
+    number = len(cycles_of_part)
+    fractions = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
     tag_of_part = np.zeros(number, dtype=np.int64)
     tag_of_part[part_of_cell] = raw.phase_of_cell
-    members = np.split(np.argsort(part_of_cell, kind="stable"), np.cumsum(np.bincount(part_of_cell))[:-1])
-    cycles_of_part = np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
 
     result = {}
     for name, tag in raw.phases.items():
-        parts = np.flatnonzero(tag_of_part == tag)
-        parts = parts[np.argsort(-volumes[parts], kind="stable")]
-        components = tuple(
-            Component(fraction=float(volumes[k]), cells=members[k], windings=integer_basis(cycles_of_part[k]))
-            for k in parts
-        )
-        together = np.vstack([np.zeros((0, raw.dimension), dtype=np.int64), *(part.windings for part in components)])
-        result[name] = PhaseConnectivity(phase=name, components=components, windings=integer_basis(together))
+        own = np.flatnonzero(tag_of_part == tag)
+        own = own[np.argsort(-fractions[own], kind="stable")]
+        parts = tuple(Part(fraction=float(fractions[k]), directions=integer_basis(cycles_of_part[k])) for k in own)
+        together = np.vstack([np.zeros((0, raw.dimension), dtype=np.int64), *(part.directions for part in parts)])
+        result[name] = PhaseConnectivity(phase=name, parts=parts, directions=integer_basis(together))
     return result
+
+
+def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> RawCell:
+    """Return the cell without the parts of phases that percolate in no direction; arguments as :func:`percolation`.
+
+    Islands of a phase on its own carry no flux, and each leaves one more constant of the corrector undetermined.
+    """
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
+    island = np.array([not np.any(cycles) for cycles in cycles_of_part])
+    kept = ~island[part_of_cell]
+    return raw if kept.all() else select(raw, kept)
 
 
 def integer_basis(vectors: npt.ArrayLike) -> Indices:
@@ -183,6 +172,24 @@ def integer_basis(vectors: npt.ArrayLike) -> Indices:
                 break
             rows[done + 1 :] -= (rows[done + 1 :, column] // rows[done, column])[:, None] * rows[done]
     return rows[:done]
+
+
+def _parts(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, list[Indices]]:
+    """Connected part of each cell on the torus, and for each part the offsets of closed paths that generate all."""
+    count = len(raw.cells)
+    first, second, jump = _links(raw, representative, offset)
+    same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
+    first, second, jump = first[same], second[same], jump[same]
+
+    # Pieces of the cell that is cut open, then the few links between pieces through the period faces.
+    through = jump.any(axis=1)
+    piece = _connected(count, first[~through], second[~through])[1]
+    ends = np.stack([piece[first[through]], piece[second[through]]], axis=1)
+    links = np.unique(np.hstack([ends, jump[through]]), axis=0)
+    pieces = int(piece.max()) + 1
+    number, part_of_piece = _connected(pieces, links[:, 0], links[:, 1])
+    cycles, part_of_cycle = _cycles(links, part_of_piece, pieces)
+    return part_of_piece[piece], np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
 
 
 def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:

@@ -151,13 +151,19 @@ def restrict(raw: RawCell, phase_names: Sequence[str]) -> RawCell:
     chosen = np.isin(raw.phase_of_cell, list(phases.values()))
     if chosen.all():
         return raw
-    cells = raw.cells[chosen]
+    return select(raw, chosen)
+
+
+def select(raw: RawCell, chosen: npt.NDArray[np.bool_]) -> RawCell:
+    """Return the cells for which ``chosen`` (shape (m,)) is true, with their points, phases and named facets."""
+    cells, phase_of_cell = raw.cells[chosen], raw.phase_of_cell[chosen]
+    present = set(np.unique(phase_of_cell).tolist())
     kept = facets_of(cells, raw.facets, raw.kind)
     return replace(
         raw,
         cells=cells,
-        phase_of_cell=raw.phase_of_cell[chosen],
-        phases=phases,
+        phase_of_cell=phase_of_cell,
+        phases={name: tag for name, tag in raw.phases.items() if tag in present},
         facets=raw.facets[kept],
         facet_tags=raw.facet_tags[kept],
     )

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from homfem.cells.percolation import integer_basis, percolation
-from homfem.cells.raw import RawCell, restrict
+from homfem.cells.percolation import integer_basis, percolation, without_islands
+from homfem.cells.raw import RawCell, cell_volumes, restrict
 from homfem.cells.shapes import structured_three_pipe
 from homfem.parameters import Lattice
 from homfem.periodic import identify_nodes
@@ -48,20 +48,20 @@ def connectivity(raw: RawCell):
 
 def test_inclusion_is_an_island_and_its_matrix_percolates():
     found = connectivity(grid((6, 6), lambda i, j: (i - 2.5) ** 2 + (j - 2.5) ** 2 < 3))
-    assert [part.fraction for part in found["a"].components] == pytest.approx([12 / 36])
+    assert [part.fraction for part in found["a"].parts] == pytest.approx([12 / 36])
     assert found["a"].rank == 0
     assert len(found["a"].islands) == 1
     assert found["a"].axes == ()
     assert found["b"].percolates
     assert found["b"].axes == (0, 1)
-    assert len(found["b"].components) == 1
+    assert len(found["b"].parts) == 1
     assert "no direction" in found["a"].describe()
 
 
 def test_inclusion_cut_by_the_corners_is_one_island():
     found = connectivity(grid((6, 6), lambda i, j: np.isin(i, [0, 5]) & np.isin(j, [0, 5])))
-    assert len(found["a"].components) == 1
-    assert found["a"].components[0].fraction == pytest.approx(4 / 36)
+    assert len(found["a"].parts) == 1
+    assert found["a"].parts[0].fraction == pytest.approx(4 / 36)
     assert found["a"].rank == 0
 
 
@@ -70,25 +70,25 @@ def test_layers_percolate_along_themselves_only():
     for name, thickness in (("a", [1, 1]), ("b", [2, 1])):
         assert found[name].rank == 2
         assert found[name].axes == (0, 1)
-        assert np.abs(found[name].directions(Lattice.box(1, 1, 1))[:, 2]).max() < 1e-14
+        assert np.abs(found[name].span(Lattice.box(1, 1, 1))[:, 2]).max() < 1e-14
         # The layers of b at k = 0 and k = 4 are one layer.
-        assert [part.fraction for part in found[name].components] == pytest.approx([t / 5 for t in thickness])
+        assert [part.fraction for part in found[name].parts] == pytest.approx([t / 5 for t in thickness])
 
 
 def test_diagonal_path_percolates_along_the_diagonal_of_the_lattice():
     lattice = Lattice(vectors=np.array([[2.0, 0.0], [1.0, 1.5]]))
     raw = grid((6, 6), lambda i, j: (i == j) | (i == (j + 1) % 6), lattice)
     found = connectivity(raw)["a"]
-    assert found.windings.tolist() == [[1, 1]]
+    assert found.directions.tolist() == [[1, 1]]
     assert found.axes == ()
-    direction = found.directions(lattice)[0]
+    direction = found.span(lattice)[0]
     assert abs(direction @ np.array([3.0, 1.5])) == pytest.approx(np.hypot(3.0, 1.5))
 
 
 def test_squares_that_meet_at_corners_are_not_connected():
     found = connectivity(grid((4, 4), lambda i, j: (i + j) % 2 == 0))
     # The cut of each box runs along its diagonal, so that no facet joins two boxes of one colour.
-    assert {name: len(phase.components) for name, phase in found.items()} == {"a": 8, "b": 8}
+    assert {name: len(phase.parts) for name, phase in found.items()} == {"a": 8, "b": 8}
     assert found["a"].rank == found["b"].rank == 0
 
 
@@ -100,17 +100,17 @@ def test_path_that_closes_after_two_periods():
     strands = np.zeros((4, 4, 6), dtype=bool)
     strands[tuple(np.array(one + two).T)] = True
     found = connectivity(grid(strands.shape, lambda i, j, k: strands[i, j, k]))["a"]
-    assert len(found.components) == 1
-    assert found.components[0].fraction == pytest.approx(20 / 96)
-    assert found.windings.tolist() == [[0, 0, 2]]
+    assert len(found.parts) == 1
+    assert found.parts[0].fraction == pytest.approx(20 / 96)
+    assert found.directions.tolist() == [[0, 0, 2]]
     assert found.axes == (2,)
 
 
 def test_one_box_across_the_period_is_still_right():
     found = connectivity(grid((1, 1), lambda i, j: i >= 0))["a"]
-    assert found.windings.tolist() == [[1, 0], [0, 1]]
+    assert found.directions.tolist() == [[1, 0], [0, 1]]
     found = connectivity(grid((2, 1, 1), lambda i, j, k: i == 0))
-    assert found["a"].windings.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert found["a"].directions.tolist() == [[0, 1, 0], [0, 0, 1]]
     assert found["b"].axes == (1, 2)
 
 
@@ -119,9 +119,21 @@ def test_pipes_percolate_alone_and_together():
     found = connectivity(raw)
     assert found["er"].percolates
     assert found["cytosol"].percolates
-    assert found["er"].components[0].fraction == pytest.approx(3 * 0.09 - 2 * 0.027, abs=1e-14)
+    assert found["er"].parts[0].fraction == pytest.approx(3 * 0.09 - 2 * 0.027, abs=1e-14)
     alone = connectivity(restrict(raw, ["cytosol"]))
-    assert alone["cytosol"].windings.tolist() == np.eye(3).tolist()
+    assert alone["cytosol"].directions.tolist() == np.eye(3).tolist()
+
+
+def test_islands_are_removed_and_nothing_else():
+    def pattern(i, j):
+        return (j == 0) | ((i == 3) & (j == 3)) | (np.isin(i, [0, 5]) & (j == 4))
+
+    raw = restrict(grid((6, 6), pattern), ["a"])
+    assert [part.fraction for part in connectivity(raw)["a"].islands] == pytest.approx([2 / 36, 1 / 36])
+    rest = without_islands(raw, *identify_nodes(raw.points, raw.lattice))
+    assert cell_volumes(rest).sum() == pytest.approx(6 / 36)
+    assert connectivity(rest)["a"].directions.tolist() == [[1, 0]]
+    assert connectivity(rest)["a"].islands == ()
 
 
 def test_integer_basis_generates_the_same_lattice():
