@@ -1,0 +1,159 @@
+"""The cells that users ask for: mesh on rank 0, checked, distributed, with a physical size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from homfem.cells.gmsh_model import from_gmsh_raw
+from homfem.cells.raw import RawCell
+from homfem.cells.shapes import three_pipe_raw
+from homfem.cells.unitcell import UnitCell
+from homfem.parameters import InputError, Lattice, check_number
+
+
+def three_pipe(
+    edges: float | Sequence[float] = 0.1,
+    *,
+    resolution: float = 0.1,
+    grading: float = 0.25,
+    section: str = "square",
+    phases: Sequence[str] = ("er", "cytosol"),
+    period: float | Sequence[float] = 1.0,
+    length_unit: str = "um",
+    order: int = 1,
+    mesher: str | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> UnitCell:
+    """Return the endoplasmic reticulum as three orthogonal pipes that cross at the centre of the cell; collective.
+
+    Equal square pipes of edge l: volume fraction 3 l^2 - 2 l^3, interface area 12 l (1 - l) per cell.
+
+    Parameters
+    ----------
+    edges
+        Edge of the pipes along x, y, z (``section="round"``: their diameter) as a fraction of the period, in (0, 1),
+        or one for all.
+    resolution
+        Bulk mesh size as a fraction of the period, in (0, 1/3].
+    grading
+        Mesh size at the re-entrant edges over the bulk size, in (0, 1].
+    section
+        ``"square"`` or ``"round"``.
+    phases
+        ``"er"`` and ``"cytosol"``, or one of them.
+    period, length_unit
+        Period, or one for each axis (the whole cell is stretched with it), and its unit.
+    order
+        Degree of the geometry.
+    mesher
+        ``"structured"`` or ``"gmsh"``; by default the structured grid where it applies.
+    comm
+        Communicator.
+
+    Raises
+    ------
+    InputError
+        For an edge outside (0, 1), and the like, on every rank.
+
+    Source
+    ------
+    Goel, Sneyd, Friedman 2006, section 2.7, doi 10.1137/050645403.
+
+    Examples
+    --------
+    >>> cell = three_pipe(0.1, resolution=0.1)
+    >>> round(cell.volume_fractions["er"], 9)
+    0.028
+    """
+    periods = _periods("period", period, 3)
+
+    def make() -> RawCell:
+        raw = three_pipe_raw(
+            edges, resolution=resolution, grading=grading, phases=phases, section=section, order=order, mesher=mesher
+        )
+        return stretched(raw, periods / periods.min(), length_unit)
+
+    return UnitCell.from_raw(make, comm=comm, name="three-pipe", length=float(periods.min()), length_unit=length_unit)
+
+
+def from_gmsh(
+    path: str | Path,
+    *,
+    period: float | Sequence[float] | Lattice | None = None,
+    length_unit: str = "m",
+    dimension: int | None = None,
+    resolution: float | None = None,
+    order: int | None = None,
+    parameters: Mapping[str, float] | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> UnitCell:
+    """Return a cell from a ``.geo`` or ``.msh`` file with named physical groups; collective.
+
+    Parameters
+    ----------
+    path
+        The file. Physical groups of the highest dimension are the phases, those of one less are named facets.
+    period
+        The physical size of the cell: one length (of the first period vector), one per axis, or the whole lattice in
+        ``length_unit``. By default the file's own coordinates are taken to be in ``length_unit``.
+    length_unit
+        Unit of the periods.
+    dimension, resolution, order, parameters
+        See :func:`homfem.cells.gmsh_model.from_gmsh_raw`.
+    comm
+        Communicator.
+
+    Raises
+    ------
+    FileError, CellError, PeriodicityError
+        On every rank; a mesh whose faces do not match is refused with the first node that fails.
+    """
+    given = None if period is None or isinstance(period, Lattice) else np.atleast_1d(np.asarray(period, dtype=float))
+    if given is not None:
+        for value in given:
+            check_number("period", float(value), above=0.0)
+
+    def make() -> RawCell:
+        raw = from_gmsh_raw(
+            path,
+            lattice=period if isinstance(period, Lattice) else None,
+            dimension=dimension,
+            length_unit=length_unit,
+            resolution=resolution,
+            order=order,
+            parameters=parameters,
+        )
+        if given is None:
+            return raw
+        sides = np.linalg.norm(raw.lattice.vectors, axis=1)
+        if len(given) not in (1, len(sides)):
+            raise InputError("period", given, f"one length, or {len(sides)}")
+        factors = given / sides[: len(given)]
+        if not np.allclose(factors, factors[0], rtol=1e-9):
+            raise InputError("period", given, f"in the ratio of the file's period vectors, {sides}",
+                             "Give one length, or change the geometry.")  # fmt: skip
+        return stretched(raw, np.full(len(sides), factors[0]), length_unit)
+
+    return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True)
+
+
+def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:
+    """Return the cell with coordinates and lattice multiplied by one factor per axis."""
+    return replace(
+        raw,
+        points=raw.points * factors,
+        lattice=Lattice(vectors=raw.lattice.vectors * factors),
+        length_unit=length_unit,
+    )
+
+
+def _periods(name: str, period: float | Sequence[float], dimension: int) -> np.ndarray:
+    values = [period] * dimension if np.isscalar(period) else list(period)  # type: ignore[arg-type]
+    if len(values) != dimension:
+        raise InputError(name, period, f"one length, or {dimension}, one per axis")
+    return np.array([check_number(name, value, above=0.0, remedy="A period is a length.") for value in values])

@@ -1,0 +1,404 @@
+"""The unit cell: a distributed periodic mesh with its phases, named facets, lattice and physical size.
+
+A cell is meshed on rank 0 as plain arrays (:class:`homfem.cells.raw.RawCell`), checked there, and distributed. The
+arrays stay on rank 0: a phase alone, a refined cell and a file are made from them, so that each is balanced anew.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+from homfem import periodic, solve
+from homfem.cells import raw as rawcell
+from homfem.cells.percolation import PhaseConnectivity, percolation
+from homfem.cells.raw import RawCell
+from homfem.parameters import FileError, InputError, Lattice, PercolationError, check_choice, check_number
+
+log = logging.getLogger("homfem")
+
+#: Facets on the period faces are named "period-1", "period-2", ... after the period vector that crosses them.
+PERIOD = "period-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class UnitCell:
+    r"""One period of a microstructure, meshed and distributed.
+
+    Parameters
+    ----------
+    name
+        What it is, for messages and results.
+    lattice
+        Period vectors in mesh units (of order one).
+    length, length_unit
+        Physical length of one mesh unit, and its unit: period vectors are ``length * lattice.vectors``.
+    phases : mapping
+        Phase name to the tag in the arrays; phases are named everywhere else.
+    periodic_mesh
+        The mesh as a torus (``mesh``) and as it lies in space (``plain``).
+    phase_of_cell : array of int, shape (local cells,)
+        Tag of the phase of each local cell of ``mesh``, ghosts included.
+    facets : mapping
+        Name to local facets of ``mesh``: interfaces ``"a|b"`` between phases, period faces ``"period-1"``..., and
+        what the mesh file named.
+    volume_fractions : mapping
+        Volume of each phase over the volume of the period; measured on the mesh.
+    interface_area
+        Area of all phase boundaries per cell volume, in 1 / ``length_unit``; measured on the mesh.
+    connectivity : mapping
+        For each phase its connected parts and the directions along which they reach through the cell.
+    whole
+        The same for all phases of the mesh together.
+    order
+        Degree of the geometry.
+    raw
+        The arrays; on rank 0 only, None elsewhere.
+
+    Notes
+    -----
+    Made by :meth:`from_raw` or the functions of :mod:`homfem.cells`; every number is global.
+    """
+
+    name: str
+    lattice: Lattice
+    length: float
+    length_unit: str
+    phases: Mapping[str, int]
+    periodic_mesh: periodic.PeriodicMesh
+    phase_of_cell: npt.NDArray[np.int32]
+    facets: Mapping[str, npt.NDArray[np.int32]]
+    volume_fractions: Mapping[str, float]
+    interface_area: float
+    connectivity: Mapping[str, PhaseConnectivity]
+    whole: PhaseConnectivity
+    order: int
+    raw: RawCell | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def mesh(self) -> dmesh.Mesh:
+        """The periodic mesh (a torus)."""
+        return self.periodic_mesh.mesh
+
+    @property
+    def comm(self) -> MPI.Comm:
+        """The communicator of the mesh."""
+        return self.mesh.comm
+
+    @property
+    def dimension(self) -> int:
+        """Number of space dimensions."""
+        return self.lattice.dimension
+
+    @property
+    def kind(self) -> str:
+        """Shape of the mesh cells, such as ``"tetrahedron"``."""
+        return str(self.mesh.basix_cell().name)
+
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """Names of the phases."""
+        return tuple(self.phases)
+
+    @property
+    def number_of_cells(self) -> int:
+        """Number of mesh cells, over all ranks."""
+        return int(self.mesh.topology.index_map(self.mesh.topology.dim).size_global)
+
+    @property
+    def periods(self) -> tuple[float, ...]:
+        """Lengths of the period vectors, in ``length_unit``."""
+        return tuple(float(v) for v in self.length * np.linalg.norm(self.lattice.vectors, axis=1))
+
+    @classmethod
+    def from_raw(
+        cls,
+        make: Callable[[], RawCell] | RawCell | None,
+        *,
+        comm: MPI.Comm,
+        name: str = "cell",
+        length: float = 1.0,
+        length_unit: str = "m",
+        normalise: bool = False,
+    ) -> UnitCell:
+        """Distribute a cell; collective.
+
+        Parameters
+        ----------
+        make
+            The arrays, or a function that makes them; called on rank 0 only. Elsewhere it may be None.
+        comm
+            Communicator of the cell.
+        name
+            What it is.
+        length, length_unit
+            Physical length of one mesh unit.
+        normalise
+            Scale the mesh so that its shortest period is 1, and ``length`` so that the physical size stays.
+
+        Raises
+        ------
+        CellError
+            On every rank, if rank 0 could not make the cell or its faces do not match.
+        """
+        length = check_number("length", length, above=0.0, remedy="The period is a length.")
+        start = time.perf_counter()
+        raw: RawCell | None = None
+        head: dict[str, Any] = {}
+        representative = np.zeros(0, dtype=np.int64)
+        with solve.collective(comm):
+            if comm.rank == 0:
+                raw = make() if callable(make) else make
+                if raw is None:
+                    raise InputError("make", make, "a RawCell, or a function that makes one, on rank 0")
+                if normalise:
+                    length = raw.lattice.shortest * length
+                    raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
+                meshed = time.perf_counter()
+                representative, offset = periodic.identify_nodes(raw.points, raw.lattice)
+                periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
+                head = {
+                    "lattice": raw.lattice,
+                    "phases": dict(raw.phases),
+                    "kind": raw.kind,
+                    "order": raw.order,
+                    "phase_of_cell": raw.phase_of_cell,
+                    "connectivity": percolation(raw, representative, offset),
+                    "whole": percolation(_merged(raw), representative, offset)["all"],
+                    "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
+                    "facet_tags": raw.facet_tags,
+                    "facet_names": dict(raw.facet_names),
+                    "face_nodes": _face_nodes(offset, representative),
+                    "meshing": meshed - start,
+                    "length": length,
+                }
+        head = comm.bcast(head, root=0)
+        lattice: Lattice = head["lattice"]
+        length = head["length"]
+        checked = time.perf_counter()
+        dimension = lattice.dimension
+        periodic_mesh = periodic.create_periodic_mesh(
+            comm,
+            raw.points if raw is not None else np.zeros((0, dimension)),
+            raw.cells if raw is not None else np.zeros((0, _nodes_per_cell(head)), dtype=np.int64),
+            representative,
+            kind=head["kind"],
+            order=head["order"],
+        )
+        from homfem import _dolfinx
+
+        mesh = periodic_mesh.mesh
+        phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
+        fractions, area, volumes = _measure(mesh, phase_of_cell, head["phases"], lattice)
+        facets = _named_facets(periodic_mesh, phase_of_cell, head)
+        seconds = {"mesh": head["meshing"], "periodic mesh": time.perf_counter() - checked}
+        cell = cls(
+            name=name,
+            lattice=lattice,
+            length=length,
+            length_unit=length_unit,
+            phases=head["phases"],
+            periodic_mesh=periodic_mesh,
+            phase_of_cell=phase_of_cell,
+            facets=facets,
+            volume_fractions=fractions,
+            interface_area=area / (lattice.volume * length),
+            connectivity=head["connectivity"],
+            whole=head["whole"],
+            order=head["order"],
+            raw=raw,
+            seconds=seconds,
+        )
+        log.info("%s: %d cells, %.2f s", name, cell.number_of_cells, time.perf_counter() - start)
+        return cell
+
+    def restrict(self, phase_names: Sequence[str]) -> UnitCell:
+        """Return the cell with the named phases alone, distributed anew; collective.
+
+        Volume fractions and interface area stay those of the whole cell. Raises :class:`InputError` for an unknown
+        phase.
+        """
+        for name in phase_names:
+            check_choice("phase", name, self.phase_names)
+        if set(phase_names) == set(self.phases):
+            return self
+        raw = rawcell.restrict(self.raw, phase_names) if self.raw is not None else None
+        part = UnitCell.from_raw(
+            raw, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit
+        )
+        return replace(part, volume_fractions=self.volume_fractions, interface_area=self.interface_area)
+
+    def require_percolation(self) -> None:
+        """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction."""
+        if not self.whole.rank:
+            raise PercolationError(
+                "phases",
+                self.phase_names,
+                "connected from one cell to the next in at least one direction",
+                "Their effective coefficient is zero: give a surrounding phase a coefficient as well.",
+            )
+
+    def cell_function(self, values: Mapping[str, Any]) -> fem.Function:
+        """Return a function that is constant on each mesh cell, with one number or matrix per phase.
+
+        Parameters
+        ----------
+        values
+            For each phase of the cell a number, or an array of one shape for all.
+        """
+        arrays = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
+        shape = arrays[next(iter(arrays))].shape
+        space = fem.functionspace(self.mesh, ("DG", 0, shape) if shape else ("DG", 0))
+        function = fem.Function(space)
+        size = int(np.prod(shape)) if shape else 1
+        table = np.zeros((max(self.phases.values()) + 1, size))
+        for name, tag in self.phases.items():
+            table[tag] = arrays[name].ravel()
+        function.x.array[:] = table[self.phase_of_cell].ravel()
+        return function
+
+    def describe(self) -> str:
+        """Return a readable description: sizes, phases, fractions, connectivity, named facets (collective)."""
+        periods = " x ".join(f"{p:.6g}" for p in self.periods)
+        lines = [f"{self.name}: {self.dimension}D cell, periods {periods} {self.length_unit}"]
+        points = int(self.periodic_mesh.plain.geometry.index_map().size_global)
+        kind = {"triangle": "triangles", "tetrahedron": "tetrahedra"}.get(self.kind, self.kind)
+        lines.append(f"  mesh: {self.number_of_cells} {kind} of order {self.order}, {points} nodes")
+        for name in self.phases:
+            lines.append(f"  volume fraction {self.volume_fractions[name]:.9g} of {self.connectivity[name].describe()}")
+        lines.append(f"  interface area per volume: {self.interface_area:.9g} /{self.length_unit}")
+        owned = self.mesh.topology.index_map(self.dimension - 1).size_local
+        counts = {n: self.comm.allreduce(int(np.count_nonzero(f < owned)), op=MPI.SUM) for n, f in self.facets.items()}
+        lines.append("  facets: " + (", ".join(f"{name} ({count})" for name, count in counts.items()) or "none named"))
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> None:
+        """Write the cell to a ``.msh`` (Gmsh) or ``.xdmf`` (ParaView) file; collective.
+
+        What the file format cannot hold (name, lattice, physical length) goes into a small JSON file beside it.
+        """
+        target = Path(path)
+        with solve.collective(self.comm):
+            suffix = check_choice("suffix", target.suffix, (".msh", ".xdmf"))
+            if self.raw is not None:
+                from homfem.cells import files
+
+                (files.write_msh if suffix == ".msh" else files.write_xdmf)(self.raw, target)
+                about = {
+                    "name": self.name,
+                    "lattice": self.lattice.vectors.tolist(),
+                    "length": self.length,
+                    "length_unit": self.length_unit,
+                }
+                files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
+
+
+def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
+    """Read a cell that :meth:`UnitCell.save` wrote; collective.
+
+    Raises
+    ------
+    FileError
+        On every rank, if the file or the JSON file beside it is missing or broken.
+    """
+    from homfem.cells import files
+
+    source = Path(path)
+    about: dict[str, Any] = {}
+    with solve.collective(comm):
+        if comm.rank == 0:
+            check_choice("suffix", source.suffix, (".msh", ".xdmf"))
+            for file in (source, files.beside(source)):
+                if not file.is_file():
+                    raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")
+            about = json.loads(files.beside(source).read_text())
+    about = comm.bcast(about, root=0)
+    lattice = Lattice(vectors=np.array(about["lattice"]))
+    read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
+    return UnitCell.from_raw(
+        lambda: read(source, lattice),
+        comm=comm,
+        name=about["name"],
+        length=about["length"],
+        length_unit=about["length_unit"],
+    )
+
+
+def _nodes_per_cell(head: Mapping[str, Any]) -> int:
+    return rawcell.CELL_NODES[(head["kind"], head["order"])]
+
+
+def _merged(raw: RawCell) -> RawCell:
+    return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
+
+
+def _face_nodes(offset: npt.NDArray[np.int64], representative: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """For each period vector the representatives of the nodes on the face that it crosses."""
+    return [np.unique(representative[offset[:, k] > 0]) for k in range(offset.shape[1])]
+
+
+def _measure(
+    mesh: dmesh.Mesh, phase_of_cell: npt.NDArray[np.int32], phases: Mapping[str, int], lattice: Lattice
+) -> tuple[dict[str, float], float, float]:
+    """Volume fraction of each phase, total area of the phase boundaries (mesh units), and the volume of all cells."""
+    constants = fem.functionspace(mesh, ("DG", 0))
+    volumes = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx)
+    owned = mesh.topology.index_map(mesh.topology.dim).size_local
+    by_tag = np.bincount(
+        phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1
+    )
+    by_tag = mesh.comm.allreduce(by_tag, op=MPI.SUM)
+    fractions = {name: float(by_tag[tag] / lattice.volume) for name, tag in phases.items()}
+    tag = fem.Function(constants)
+    tag.x.array[:] = phase_of_cell
+    changes = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0)
+    area = solve.integrate(changes * ufl.dS + 1.0 * ufl.ds(domain=mesh))
+    return fractions, area, float(by_tag.sum())
+
+
+def _named_facets(
+    periodic_mesh: periodic.PeriodicMesh, phase_of_cell: npt.NDArray[np.int32], head: Mapping[str, Any]
+) -> dict[str, npt.NDArray[np.int32]]:
+    """Local facets of the torus by name: interfaces, period faces, and the groups that the arrays name."""
+    mesh = periodic_mesh.mesh
+    dimension = mesh.topology.dim
+    mesh.topology.create_connectivity(dimension - 1, dimension)
+    mesh.topology.create_connectivity(dimension, dimension - 1)
+    links = mesh.topology.connectivity(dimension - 1, dimension)
+    count = len(links.offsets) - 1
+    first = phase_of_cell[links.array[links.offsets[:-1]]]
+    last = phase_of_cell[links.array[links.offsets[1:] - 1]]
+    inner = np.diff(links.offsets) == 2
+    named: dict[str, npt.NDArray[np.int32]] = {}
+    names = list(head["phases"].items())
+    for i, (one, tag) in enumerate(names):
+        for other, second in names[i + 1 :]:
+            found = inner & (((first == tag) & (last == second)) | ((first == second) & (last == tag)))
+            named[f"{one}|{other}"] = np.flatnonzero(found).astype(np.int32)
+    # Facet k of a simplex is opposite to vertex k: its identified input nodes name it on every rank.
+    of_cell = mesh.topology.connectivity(dimension, dimension - 1).array.reshape(-1, dimension + 1)
+    opposite = [[j for j in range(dimension + 1) if j != k] for k in range(dimension + 1)]
+    nodes = np.empty((count, dimension), dtype=np.int64)
+    nodes[of_cell.ravel()] = np.sort(periodic_mesh.input_vertex[:, opposite], axis=2).reshape(-1, dimension)
+    for k, on_face in enumerate(head["face_nodes"]):
+        flag = np.isin(nodes, on_face).all(axis=1)
+        named[f"{PERIOD}{k + 1}"] = np.flatnonzero(flag).astype(np.int32)
+    if len(head["facets"]):
+        numbers = rawcell.row_numbers(np.vstack([head["facets"], nodes]))
+        tagged, own = numbers[: len(head["facets"])], numbers[len(head["facets"]) :]
+        for name, tag in head["facet_names"].items():
+            named.setdefault(name, np.flatnonzero(np.isin(own, tagged[head["facet_tags"] == tag])).astype(np.int32))
+    return {name: facets for name, facets in named.items() if mesh.comm.allreduce(len(facets), op=MPI.SUM)}

@@ -1,0 +1,350 @@
+r"""Effective tensors with guaranteed two-sided bounds, and the adaptive loop that tightens them.
+
+**Upper bound.** :math:`\xi\cdot D^*\xi = \min_v \frac1{|Y|}\int(\xi+\nabla v)\cdot D(\xi+\nabla v)` over periodic
+:math:`v\in H^1`. Conforming correctors are admissible, so their energy tensor :math:`U` satisfies :math:`D^*\le U` in
+the Loewner order, whether or not the linear solver has converged.
+
+**Lower bound.** Let :math:`D` be constant on each simplex and :math:`\chi_j` the Crouzeix-Raviart correctors. The broken
+flux :math:`\sigma_j = D(\nabla_h\chi_j+e_j)` is constant on each element, so it has no divergence there. The basis
+function :math:`\varphi_F` of a facet gives :math:`\int\sigma_j\cdot\nabla_h\varphi_F = \int_F[\sigma_j\cdot n]\varphi_F =
+|F|\,[\sigma_j\cdot n]_F = 0`: the normal component is continuous across every inner and period facet, and zero on an
+insulated interface. Hence :math:`\sigma_j` is admissible in the complementary energy principle
+
+.. math:: \langle\sigma\rangle\cdot (D^*)^{-1}\langle\sigma\rangle \le \frac1{|Y|}\int\sigma\cdot D^{-1}\sigma .
+
+With :math:`L_{ij}=\frac1{|Y|}\int(e_i+\nabla_h\chi_i)\cdot D(e_j+\nabla_h\chi_j)` both sides are known for
+:math:`\sigma=\sum_j\xi_j\sigma_j`: the mean is :math:`L\xi` (test the discrete problem with :math:`\chi_i`) and the
+energy is :math:`\xi\cdot L\xi`, so :math:`L (D^*)^{-1} L\le L`, that is :math:`L\le D^*`.
+
+**The algebraic residual.** The solver leaves :math:`\rho_j=b_j-A\chi_j\ne0`. The energy tensor :math:`M` of what was
+computed exceeds the exact discrete minimum :math:`L` by :math:`\rho^TA^+\rho/|Y|`. For facets :math:`F, F'` of one
+element :math:`|\varphi_F-\varphi_{F'}|^2\le (h_K/d)^2|\nabla\varphi|^2\le w_K\,a_K(\varphi,\varphi)` with
+:math:`w_K=(h_K/d)^2/(|K|\lambda_{\min}(D_K))`. A path between any two facets of a connected mesh meets no element twice,
+so :math:`\max|\varphi|^2\le W a(\varphi,\varphi)` with :math:`W=\sum_Kw_K` once :math:`\varphi` vanishes on one facet,
+and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
+
+.. math:: D^* \;\ge\; M - \frac{W}{|Y|}\sum_j\|\rho_j\|_1^2\; I .
+
+Nothing is estimated here; floating-point round-off alone is not accounted for.
+
+**Where the gap is.** :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
+:math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference of the
+two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
+
+Source: Prager, Synge 1947, doi 10.1090/qam/25902; Marini 1985, doi 10.1137/0722029 (the flux of Crouzeix-Raviart).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem import _dolfinx, periodic, solve
+from homfem.cells.refine import bisect_cells
+from homfem.cells.unitcell import UnitCell
+from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
+from homfem.local.engine import Correctors, solve_correctors
+from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+
+#: Part of the whole gap that the refined elements carry (Doerfler's marking).
+BULK = 0.6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CellSolution:
+    """An effective tensor together with the fields it was averaged from.
+
+    Parameters
+    ----------
+    tensor
+        The result.
+    cell
+        The cell that was solved, restricted to its active phases and refined.
+    upper, lower
+        Conforming and Crouzeix-Raviart correctors; ``lower`` is None without a lower bound.
+    history
+        For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
+    """
+
+    tensor: EffectiveTensor
+    cell: UnitCell
+    upper: Correctors
+    lower: Correctors | None
+    history: tuple[Mapping[str, float], ...]
+
+
+def homogenize_diffusion(cell: UnitCell, coefficients: Mapping[str, Coefficient], **options: Any) -> EffectiveTensor:
+    """Return the effective diffusion tensor of a cell with guaranteed bounds; see :func:`solve_diffusion`."""
+    return solve_diffusion(cell, coefficients, **options).tensor
+
+
+def solve_diffusion(
+    cell: UnitCell,
+    coefficients: Mapping[str, Coefficient],
+    *,
+    tolerance: float | None = None,
+    max_dofs: int | None = None,
+    degree: int = 2,
+    bounds: bool = True,
+    unit: str = "",
+    boundary: str = "periodic",
+    backend: str = "identified",
+    rtol: float = 1e-10,
+    config: Mapping[str, Any] | None = None,
+) -> CellSolution:
+    r"""Solve the diffusion cell problem and bound its effective tensor from both sides; collective.
+
+    :math:`L \le D^* \le U` in the Loewner order; ``value`` is the midpoint.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    coefficients
+        Diffusivity of each conducting phase, in ``unit``: a number, a symmetric positive definite matrix, or a
+        function of position (see :func:`homfem.local.diffusion.diffusion_coefficient`). A phase that is not named
+        insulates.
+    tolerance
+        Relative half-gap to reach by refinement; without it the cell's mesh is used as it is.
+    max_dofs
+        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
+        ``tensor.reached`` false and a warning in the log.
+    degree
+        Degree of the conforming correctors, 1 to 4.
+    bounds
+        Without bounds the value is that of the conforming correctors alone and ``lower`` is None.
+    unit
+        Unit of the coefficients, for the result.
+    boundary
+        ``"periodic"``.
+    backend
+        ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`.
+    rtol
+        Relative residual of the linear solves.
+    config
+        The input that led here, kept in the result.
+
+    Returns
+    -------
+    CellSolution
+
+    Raises
+    ------
+    InputError
+        For an unknown phase, a coefficient that is not positive definite, an option out of range.
+    PercolationError
+        If the named phases reach from cell to cell in no direction.
+    ConvergenceError
+        If a linear solve did not converge.
+
+    Notes
+    -----
+    The lower bound needs simplices with straight sides; on a curved mesh ``lower`` is None.
+    """
+    check_choice("boundary", boundary, ("periodic",))
+    check_integer("degree", degree, at_least=1, at_most=4)
+    check_number("rtol", rtol, above=0.0, at_most=1e-4)
+    names = _known_phases(cell, coefficients)
+    two_sided = bounds and cell.order == 1
+    if tolerance is not None:
+        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        if not two_sided:
+            raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose the resolution instead.")
+    if max_dofs is not None:
+        check_integer("max_dofs", max_dofs, at_least=1)
+    start = time.perf_counter()
+    stages: dict[str, float] = dict(cell.seconds)
+    active = cell.restrict(names)
+    active.require_percolation()
+    _add(stages, "restrict", time.perf_counter() - start)
+    history: list[Mapping[str, float]] = []
+    iterations = 0
+    while True:
+        lap = time.perf_counter()
+        upper, lower, bracket = _solve_once(active, coefficients, degree, two_sided, backend, rtol)
+        for part in (upper, lower):
+            if part is not None:
+                iterations += part.iterations
+                for stage, seconds in part.seconds.items():
+                    _add(stages, stage, seconds)
+        dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
+        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2])
+        gap = tensor.relative_gap
+        history.append(
+            {
+                "cells": active.number_of_cells,
+                "dofs": dofs,
+                "relative_gap": float("nan") if gap is None else gap,
+                "seconds": time.perf_counter() - lap,
+            }
+        )
+        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
+                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
+        reached = tolerance is None or gap is None or gap <= tolerance
+        if reached or lower is None:
+            break
+        lap = time.perf_counter()
+        refined = refine_towards(active, upper, lower, gap / float(tolerance or gap), max_dofs, dofs)
+        _add(stages, "refine", time.perf_counter() - lap)
+        if refined is None:
+            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
+                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
+            break
+        active = refined
+    stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
+    tensor = replace(
+        tensor,
+        unit=unit,
+        boundary=boundary,
+        volume_fractions=dict(cell.volume_fractions),
+        active_phases=tuple(names),
+        interface_area=cell.interface_area,
+        length_unit=cell.length_unit,
+        dofs=dofs,
+        iterations=iterations,
+        seconds=stages,
+        ranks=cell.comm.size,
+        versions=versions(),
+        config=dict(config or {}),
+        reached=reached,
+    )
+    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history))
+
+
+def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> list[str]:
+    if not coefficients:
+        raise InputError("coefficients", coefficients, f"given for at least one of {cell.phase_names}")
+    for name in coefficients:
+        check_choice("phase", name, cell.phase_names)
+    return [name for name in cell.phase_names if name in coefficients]
+
+
+def _solve_once(
+    cell: UnitCell, coefficients: Mapping[str, Coefficient], degree: int, two_sided: bool, backend: str, rtol: float
+) -> tuple[Correctors, Correctors | None, tuple[Array, Array | None, Array]]:
+    coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
+    problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
+    upper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+    if not two_sided:
+        return upper, None, (upper.average, None, upper.average)
+    problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+    lower = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+    bound = lower.average - residual_allowance(cell, coefficient, lower) * np.eye(cell.dimension)
+    return upper, lower, (0.5 * (bound + upper.average), bound, upper.average)
+
+
+def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Correctors) -> float:
+    r"""Return :math:`\frac{W}{|Y|}\sum_j\|\rho_j\|_1^2`, which covers the algebraic residual; collective."""
+    d = cell.dimension
+    owned = cell.mesh.topology.index_map(d).size_local
+    nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned, : d + 1]][:, :, :d]
+    first, second = np.triu_indices(d + 1, 1)
+    diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
+    volume = np.abs(np.linalg.det(nodes[:, 1:] - nodes[:, :1])) / (2.0 if d == 2 else 6.0)
+    values = coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned]
+    smallest = values[:, 0] if values.shape[1] == 1 else np.linalg.eigvalsh(values.reshape(-1, d, d))[:, 0]
+    weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / (volume * smallest))), op=MPI.SUM)
+    return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
+
+
+def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors) -> Array:
+    r"""Return :math:`\frac1{|Y|}\sum_j\int_K\nabla_h\delta_j\cdot D\nabla_h\delta_j` for each owned mesh cell.
+
+    The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance).
+    """
+    mesh = upper.problem.domain
+    weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
+    u, c = fem.Function(upper.space), fem.Function(lower.space)
+    none = fem.Constant(mesh, np.zeros(upper.problem.loads))
+    # With zero loads the averaged expression is the energy density of the difference.
+    form = solve.compile_form(upper.problem.average(c - u, none, c - u, none) * weight * ufl.dx)
+    total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
+    for one, other in zip(upper.functions, lower.functions, strict=True):
+        u.x.array[:] = one.x.array
+        c.x.array[:] = other.x.array
+        vector = solve.assemble_vector(form)
+        total += vector.array_r[: len(total)]
+        vector.destroy()
+    return np.asarray(total / cell.lattice.volume)
+
+
+def refine_towards(
+    cell: UnitCell, upper: Correctors, lower: Correctors, factor: float, max_dofs: int | None, dofs: int
+) -> UnitCell | None:
+    """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
+
+    Parameters
+    ----------
+    factor
+        By how much the gap is to shrink; the last step to a tolerance refines no more than that needs.
+    max_dofs, dofs
+        The budget, and what the present mesh took.
+    """
+    indicators = gap_indicators(cell, upper, lower)
+    if upper.problem.domain is not cell.mesh:
+        indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
+    owned = len(indicators)
+    number = _dolfinx.original_cell_index(cell.mesh)[:owned]
+    gathered = cell.comm.gather((number, indicators), root=0)
+    raw = None
+    with solve.collective(cell.comm):
+        if cell.raw is not None and gathered is not None:
+            all_cells = np.zeros(len(cell.raw.cells))
+            for index, values in gathered:
+                all_cells[index] = values
+            representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice)
+            bulk = BULK
+            while True:
+                raw = bisect_cells(cell.raw, representative, _carriers(all_cells, bulk))
+                growth = len(raw.cells) / len(cell.raw.cells)
+                if max_dofs is None or dofs * growth <= max_dofs:
+                    break
+                bulk *= 0.5
+                if bulk < 0.05:
+                    raw = None
+                    break
+    if not cell.comm.bcast(raw is not None, root=0):
+        return None
+    finer = UnitCell.from_raw(raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit)
+    return replace(finer, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
+
+
+def _carriers(indicators: Array, bulk: float) -> npt.NDArray[np.bool_]:
+    """Flag the fewest entries that together carry the part ``bulk`` of the sum."""
+    order = np.argsort(indicators)[::-1]
+    carried = np.cumsum(indicators[order])
+    count = int(np.searchsorted(carried, bulk * carried[-1])) + 1
+    flags = np.zeros(len(indicators), dtype=bool)
+    flags[order[:count]] = True
+    return flags
+
+
+def _add(stages: dict[str, float], name: str, seconds: float) -> None:
+    stages[name] = stages.get(name, 0.0) + seconds
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of homfem and of what it computed with."""
+    import dolfinx
+    import petsc4py
+
+    import homfem
+
+    return {
+        "homfem": homfem.__version__,
+        "dolfinx": dolfinx.__version__,
+        "petsc": petsc4py.__version__,
+        "numpy": np.__version__,
+    }

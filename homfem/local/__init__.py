@@ -1,0 +1,1 @@
+"""Cell problems: one engine, and one small module per physics."""

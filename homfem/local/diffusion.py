@@ -1,0 +1,132 @@
+r"""The diffusion cell problem, in one phase (perforated) or all phases (contrast).
+
+.. math:: -\nabla\cdot\bigl(D(\nabla\chi_j + e_j)\bigr) = 0 \text{ in the active phases},\quad
+          D(\nabla\chi_j+e_j)\cdot n = 0 \text{ on their boundary},\quad \chi_j \text{ periodic},
+
+.. math:: D^*_{ij} = \frac1{|Y|}\int (e_i+\nabla\chi_i)\cdot D(e_j+\nabla\chi_j)\,dy .
+
+The averaged expression is the energy. For exact correctors it equals :math:`\frac1{|Y|}\int e_i\cdot D(e_j+\nabla
+\chi_j)`; for any conforming corrector, converged or not, it is an upper bound of :math:`D^*` in the Loewner order,
+because :math:`\xi\cdot D^*\xi` is its minimum.
+
+Source: Goel, Sneyd, Friedman 2006, eqs 2.15, 2.25, doi 10.1137/050645403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+
+from homfem.cells.unitcell import UnitCell
+from homfem.local.engine import CellProblem, element_of
+from homfem.parameters import Array, InputError, check_choice, check_spd
+
+#: A coefficient of one phase: a number, a matrix, or a function of position (3, n) -> (n,) or (n, d, d).
+Coefficient = float | npt.ArrayLike | Callable[[Array], Array]
+
+
+def diffusion_coefficient(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> fem.Function:
+    """Return the diffusivity of the cell's phases, constant on each mesh cell.
+
+    Parameters
+    ----------
+    cell
+        A cell whose phases are all named in ``coefficients``.
+    coefficients
+        For each phase a number > 0, a symmetric positive definite (d, d) matrix, or a function of position that is
+        evaluated at the midpoint of each mesh cell: ``f(x)`` with ``x`` of shape (d, n) in mesh units, returning
+        shape (n,) or (n, d, d). The bounds then belong to that cell-wise constant field.
+
+    Returns
+    -------
+    fem.Function
+        Scalar if every coefficient is, else tensor-valued; in the unit of the coefficients.
+
+    Raises
+    ------
+    InputError
+        For a phase without coefficient, and for a value that is not positive definite, on every rank.
+    """
+    d = cell.dimension
+    for name in cell.phase_names:
+        if name not in coefficients:
+            raise InputError(f"coefficients[{name!r}]", None, "given for every phase of this cell")
+    fixed = {name: check_spd(f"coefficients[{name!r}]", coefficients[name], d)
+             for name in cell.phase_names if not callable(coefficients[name])}  # fmt: skip
+    fields = {name: coefficients[name] for name in cell.phase_names if name not in fixed}
+    scalar = all(np.array_equal(matrix, matrix[0, 0] * np.eye(d)) for matrix in fixed.values())
+    sampled = {name: _sample(cell, name, function) for name, function in fields.items()}
+    scalar = scalar and all(values.ndim == 1 for values in sampled.values())
+    placeholder = {name: np.eye(d) for name in sampled}
+    tensors = {**fixed, **placeholder}
+    table: Mapping[str, Any] = {name: m[0, 0] for name, m in tensors.items()} if scalar else tensors
+    function = cell.cell_function(table)
+    entries = function.x.array.reshape(len(cell.phase_of_cell), -1)
+    for name, values in sampled.items():
+        inside = cell.phase_of_cell == cell.phases[name]
+        full = values[:, None, None] * np.eye(d) if values.ndim == 1 and not scalar else values
+        entries[inside] = full[inside].reshape(int(inside.sum()), -1)
+    return function
+
+
+def _sample(cell: UnitCell, name: str, function: Any) -> Array:
+    """Values of a coefficient function at the midpoints of all local cells, checked on every rank."""
+    mesh, d = cell.mesh, cell.dimension
+    from homfem import _dolfinx
+
+    midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : d + 1]].mean(axis=1)[:, :d]
+    values = np.asarray(function(midpoints.T), dtype=np.float64)
+    count = len(midpoints)
+    allowed = f"a function of points (d, n) that returns shape (n,) or (n, {d}, {d})"
+    if values.shape not in ((count,), (count, d, d)):
+        raise InputError(f"coefficients[{name!r}]", values.shape, allowed)
+    inside = values[cell.phase_of_cell == cell.phases[name]]
+    good = bool(np.all(np.isfinite(inside)))
+    if good and len(inside):
+        smallest = inside if inside.ndim == 1 else np.linalg.eigvalsh(inside)
+        good = bool(smallest.min() > 0.0)
+        good = good and (inside.ndim == 1 or np.allclose(inside, inside.transpose(0, 2, 1)))
+    if not all(cell.comm.allgather(good)):
+        raise InputError(f"coefficients[{name!r}]", function, "finite, symmetric and positive definite everywhere")
+    return values
+
+
+def diffusion_problem(
+    cell: UnitCell, coefficient: fem.Function, *, element: str = "Lagrange", degree: int = 1, backend: str = "identified"
+) -> CellProblem:
+    """Return the diffusion cell problem of a cell.
+
+    Parameters
+    ----------
+    cell
+        Restricted to the phases that conduct.
+    coefficient
+        As :func:`diffusion_coefficient` gives it.
+    element, degree
+        ``"Lagrange"`` of any degree (upper bound) or ``"CR"`` of degree 1 (the lower bound of :mod:`homfem.certify`).
+    backend
+        Which mesh the forms are on.
+    """
+    check_choice("element", element, ("Lagrange", "CR"))
+    domain = cell.mesh
+    if backend == "multipoint":
+        domain = cell.periodic_mesh.plain
+        coefficient = cell.periodic_mesh.to_plain(coefficient)
+
+    def flux(gradient: Any) -> Any:
+        return coefficient * gradient if not coefficient.ufl_shape else ufl.dot(coefficient, gradient)
+
+    return CellProblem(
+        name="diffusion",
+        element=element_of(cell, element, degree),
+        loads=cell.dimension,
+        bilinear=lambda u, v: ufl.inner(flux(ufl.grad(u)), ufl.grad(v)) * ufl.dx,
+        linear=lambda v, s: -ufl.inner(flux(s), ufl.grad(v)) * ufl.dx,
+        average=lambda w, s, z, t: ufl.inner(flux(s + ufl.grad(w)), t + ufl.grad(z)),
+        domain=domain,
+    )
