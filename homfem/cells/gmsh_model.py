@@ -88,6 +88,7 @@ def gmsh_session(**options: float) -> Iterator[Any]:
     if started:
         gmsh.initialize(argv=["gmsh"], readConfigFiles=False, run=False, interruptible=False)
     before = {name: gmsh.option.getNumber(name) for name in settings}
+    models, current = gmsh.model.list(), gmsh.model.getCurrent()
     try:
         for name, value in settings.items():
             gmsh.option.setNumber(name, value)
@@ -103,7 +104,10 @@ def gmsh_session(**options: float) -> Iterator[Any]:
         if started:
             gmsh.finalize()
         else:
-            gmsh.model.remove()
+            for name in [model for model in gmsh.model.list() if model not in models]:
+                gmsh.model.setCurrent(name)
+                gmsh.model.remove()
+            gmsh.model.setCurrent(current)
             for name, value in before.items():
                 gmsh.option.setNumber(name, value)
 
@@ -262,13 +266,11 @@ def from_gmsh_raw(
 
     start = time.perf_counter()
     with gmsh_session() as gmsh:
-        for name, value in constants.items():
-            gmsh.parser.setNumber(name, [check_number(f"parameters.{name}", value)])
         with _Failure(lambda text: FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {text}")):
-            try:
+            if meshed:
                 gmsh.merge(str(path))
-            finally:
-                gmsh.parser.clear()
+            else:
+                _open_geo(gmsh, path, constants)
         if dimension is None:
             dimension = max(int(gmsh.model.getDimension()), 2)
         if not meshed:
@@ -322,6 +324,19 @@ def write_msh(raw: RawCell, path: str | Path) -> None:
             with whole.open("ab") as file:
                 file.write(f"$Comments\nhomfem {json.dumps(note)}\n$EndComments\n".encode())
             whole.replace(path)
+
+
+def _open_geo(gmsh: Any, path: Path, constants: Mapping[str, float]) -> None:
+    """Open a ``.geo`` file with values for its constants.
+
+    ``open`` forgets the macros of an earlier file, which ``merge`` does not, and constants set before it: they stand
+    in a file that includes the other.
+    """
+    with tempfile.TemporaryDirectory(prefix="homfem-") as folder:
+        outer = Path(folder) / "cell.geo"
+        lines = [f"{name} = {check_number(f'parameters.{name}', value)!r};" for name, value in constants.items()]
+        outer.write_text("\n".join([*lines, f'Include "{path.resolve()}";', ""]), encoding="utf-8")
+        gmsh.open(str(outer))
 
 
 def _note(path: Path) -> dict[str, Any]:
