@@ -117,7 +117,7 @@ class BlockMedium:
     @property
     def block_areas(self) -> Array:
         """Area of each block, shape (m, n)."""
-        return np.outer(self.heights, self.widths)
+        return np.asarray(np.outer(self.heights, self.widths), dtype=np.float64)
 
     def transposed(self) -> BlockMedium:
         """Return the medium mirrored in the line x = y."""
@@ -158,7 +158,7 @@ class BlockMedium:
         """
         if not self.conducting.all():
             raise CellError("diffusivity", 0.0, "> 0 in every block for the dual medium")
-        inverse: Array = 1.0 / self.diffusivity
+        inverse: Array = np.asarray(1.0 / self.diffusivity, dtype=np.float64)
         values = inverse[..., ::-1] if inverse.ndim == 3 else inverse
         return BlockMedium(diffusivity=values, widths=self.widths, heights=self.heights)
 
@@ -181,6 +181,13 @@ class BlockMedium:
         result = np.full((rows, columns), -1, dtype=np.int64)
         result[active] = inverse
         return len(names), result
+
+    def interface_length(self) -> float:
+        """Return the total length of the edges between blocks of different diffusivity, per cell."""
+        values = self.axial
+        vertical = (values != np.roll(values, 1, axis=1)).any(axis=-1) * np.asarray(self.heights)[:, None]
+        horizontal = (values != np.roll(values, 1, axis=0)).any(axis=-1) * np.asarray(self.widths)[None, :]
+        return float(vertical.sum() + horizontal.sum())
 
     def volume_fractions(self) -> dict[str, float]:
         """Return the fraction of area of the conducting blocks (``"conducting"``) and of the rest (``"void"``)."""

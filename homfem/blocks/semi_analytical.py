@@ -193,7 +193,8 @@ def _groups(partition: Partition, across: int, up: int, modes: int | None) -> li
     diffusivity = medium.axial[boxes[:, 0], boxes[:, 2]]
     stretch = np.sqrt(diffusivity[:, 1] / diffusivity[:, 0])
     shapes: dict[tuple[bytes, bytes, float], list[int]] = {}
-    for number, (bottom, top, first, last) in enumerate(boxes.tolist()):
+    for number in range(len(boxes)):
+        bottom, top, first, last = map(int, boxes[number])
         key = (
             np.round(widths[first:last], 14).tobytes(),
             np.round(heights[bottom:top], 14).tobytes(),
@@ -202,10 +203,10 @@ def _groups(partition: Partition, across: int, up: int, modes: int | None) -> li
         shapes.setdefault(key, []).append(number)
     result = []
     for (_, _, factor), members in shapes.items():
-        bottom, top, first, last = boxes[members[0]].tolist()
+        bottom, top, first, last = map(int, boxes[members[0]])
         width, height = float(widths[first:last].sum()), float(heights[bottom:top].sum())
-        points_y, weights_y = _midpoints(heights[bottom:top] / height, up)
-        points_x, weights_x = _midpoints(widths[first:last] / width, across)
+        points_y, weights_y = _midpoints(np.asarray(heights[bottom:top] / height), up)
+        points_x, weights_x = _midpoints(np.asarray(widths[first:last] / width), across)
         modes_y, modes_x = (
             modes if modes is not None else max(len(points) - 1, min(2 * len(points) - 3, MAX_MODES))
             for points in (points_y, points_x)

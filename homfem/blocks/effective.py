@@ -1,0 +1,150 @@
+"""Effective tensors of block media: one call for all methods."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy
+
+from homfem.blocks.finite_volume import solve_finite_volume
+from homfem.blocks.galerkin import solve_bounds
+from homfem.blocks.medium import BlockMedium
+from homfem.blocks.semi_analytical import solve_semi_analytical
+from homfem.parameters import check_choice, check_number
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+METHODS = ("corner-galerkin", "semi-analytical", "finite-volume")
+#: Polynomial degree and number of singular functions per end, in the order in which a tolerance tries them.
+LADDER = ((0, 1), (2, 1), (2, 2), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2))
+
+
+def homogenize_blocks(
+    medium: BlockMedium,
+    *,
+    method: str = "corner-galerkin",
+    abscissas: int | tuple[int, int] = 16,
+    modes: int | None = None,
+    merge: bool = False,
+    intervals: int | tuple[int, int] = 16,
+    degree: int = 4,
+    singular: int = 2,
+    tolerance: float | None = None,
+    max_dofs: int | None = None,
+    collapse: bool = True,
+    unit: str = "",
+    length_unit: str = "",
+    volume_fractions: Mapping[str, float] | None = None,
+    active_phases: tuple[str, ...] | None = None,
+) -> EffectiveTensor:
+    r"""Return the effective tensor :math:`D^*_{ij}=\frac1A\int e_i\cdot D(e_j+\nabla\psi^{(j)})` of a block medium.
+
+    Parameters
+    ----------
+    medium
+        The block medium.
+    method
+        ``"corner-galerkin"`` (default; :mod:`homfem.blocks.galerkin`), ``"semi-analytical"`` (the method of March, Carr
+        and Turner), ``"finite-volume"`` (their yardstick).
+    abscissas, modes, merge
+        Semi-analytical method: N_x = N_y or (N_x, N_y) >= 2; N_eig within their eq. 62; merging of equal neighbours.
+    intervals
+        Finite volumes: mesh intervals per block, one number or two.
+    degree, singular
+        Corner-Galerkin: polynomial degree (0 to 12), singular functions per end of an interface (0 to 2).
+    tolerance, max_dofs
+        Corner-Galerkin: with a tolerance > 0, degrees are tried in turn until the relative half-gap of the bounds is
+        below it, or the next system would have more than ``max_dofs`` unknowns (``reached`` then is False).
+    collapse
+        Corner-Galerkin: join equal neighbouring rows and columns first; the tensor is the same.
+    unit, length_unit, volume_fractions, active_phases
+        Go into the result. By default the fractions are those of the conducting blocks and of the voids.
+
+    Returns
+    -------
+    EffectiveTensor
+        ``value`` is the midpoint of the bounds for the corner-Galerkin method (the lower bound where some blocks
+        insulate, which is the sharper one then); the other methods' own tensor otherwise. Finite volumes give an
+        upper bound, the semi-analytical method none.
+
+    Raises
+    ------
+    InputError
+        An option outside its range, with what is allowed.
+    ConvergenceError
+        An iteration that stalls.
+    """
+    from homfem import __version__
+
+    check_choice("method", method, METHODS)
+    start = time.perf_counter()
+    seconds: dict[str, float] = {}
+    options: dict[str, Any] = {"method": method}
+    result: dict[str, Any] = {}
+    if method == "semi-analytical":
+        series = solve_semi_analytical(medium, abscissas=abscissas, modes=modes, merge=merge)
+        options |= {"abscissas": abscissas, "modes": modes, "merge": merge}
+        seconds |= series.seconds
+        result = {"value": series.value, "dofs": series.unknowns}
+    elif method == "finite-volume":
+        volumes = solve_finite_volume(medium, intervals=intervals)
+        options |= {"intervals": intervals}
+        result = {
+            "value": volumes.value,
+            "upper": volumes.value,
+            "dofs": volumes.unknowns,
+            "iterations": volumes.iterations,
+        }
+    else:
+        options |= {"degree": degree, "singular": singular, "tolerance": tolerance, "collapse": collapse}
+        result = _galerkin(medium.collapsed() if collapse else medium, degree, singular, tolerance, max_dofs)
+    seconds["total"] = time.perf_counter() - start
+    fractions = medium.volume_fractions() if volume_fractions is None else dict(volume_fractions)
+    return EffectiveTensor(
+        unit=unit,
+        method=method,
+        volume_fractions=fractions,
+        active_phases=("conducting",) if active_phases is None else active_phases,
+        interface_area=medium.interface_length() / medium.area,
+        length_unit=length_unit,
+        seconds=seconds,
+        versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
+        config=options,
+        **result,
+    )
+
+
+def _galerkin(
+    medium: BlockMedium, degree: int, singular: int, tolerance: float | None, max_dofs: int | None
+) -> dict[str, Any]:
+    steps: tuple[tuple[int, int], ...] = ((degree, singular),)
+    if tolerance is not None:
+        check_number("tolerance", tolerance, above=0.0, remedy="It is the relative half-gap of the bounds.")
+        steps = LADDER
+    result: dict[str, Any] = {}
+    edges = 2 * medium.diffusivity.shape[0] * medium.diffusivity.shape[1]
+    for order, functions in steps:
+        expected = edges * (order + 1 + 2 * functions) + edges // 2
+        if result and max_dofs is not None and expected > max_dofs:
+            break
+        lower, dual, upper = solve_bounds(medium, degree=order, singular=functions)
+        value = 0.5 * (lower.lower + upper) if medium.conducting.all() else lower.lower
+        result = {
+            "value": value,
+            "lower": lower.lower,
+            "upper": upper,
+            "dofs": lower.unknowns,
+            "iterations": result.get("iterations", 0) + lower.iterations + dual.iterations,
+        }
+        if tolerance is None:
+            return result
+        gap = EffectiveTensor(value=value, lower=lower.lower, upper=upper).relative_gap
+        result["reached"] = gap is not None and gap <= tolerance
+        log.info("corner-galerkin: degree %d, relative gap %.1e", order, gap)
+        if result["reached"]:
+            break
+    return result
