@@ -1,0 +1,198 @@
+"""The table ``[macro]`` with ``model = "calcium"``: domain, tensors, kinetics, time, start, stimulus, output."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, PlainValidator, model_validator
+
+from homfem.config.cells import CellTable
+from homfem.config.domains import DomainTable, FileDomain, parse_domain
+from homfem.config.effective import EffectiveTable
+from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, parse_source
+from homfem.config.table import (
+    Missing,
+    Table,
+    choice,
+    integer,
+    number,
+    parse_table,
+    quantity,
+    table,
+    text,
+)
+from homfem.parameters import FileError, InputError
+from homfem.quantities import (
+    BINDING_RATE,
+    CONCENTRATION,
+    CONCENTRATION_RATE,
+    INVERSE_LENGTH,
+    LENGTH,
+    RATE,
+    TIME,
+    Quantity,
+    parse_quantity,
+)
+from homfem.timestepping import SPLITTINGS, TimeGrid
+
+if TYPE_CHECKING:
+    from homfem.kinetics.calcium import LiRinzelRates
+
+Concentration = Annotated[Quantity, quantity(CONCENTRATION, at_least=0.0)]
+PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
+PositiveRate = Annotated[Quantity, quantity(RATE, above=0.0)]
+PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
+
+
+def _centre(value: Any) -> tuple[Quantity, ...]:
+    allowed = "a list of 2 or 3 lengths, one per axis"
+    if not isinstance(value, (list, tuple)) or len(value) not in (2, 3):
+        raise InputError("", value, allowed)
+    return tuple(parse_quantity(f"[{k}]", entry, LENGTH) for k, entry in enumerate(value))
+
+
+Source = Annotated[TensorSource, PlainValidator(parse_source)]
+
+
+class TensorsTable(Table):
+    """``[macro.tensors]``: where the effective tensors of the two phases come from."""
+
+    cytosol: Source = ComputedTensor(phase="cytosol")
+    er: Source = ComputedTensor(phase="er")
+    interface_area: Annotated[Quantity, quantity(INVERSE_LENGTH, above=0.0)] | None = None
+
+
+class KineticsTable(Table):
+    """``[macro.kinetics]``: the membrane of the endoplasmic reticulum."""
+
+    model: Annotated[str, choice("li-rinzel")] = "li-rinzel"
+    parameters: Annotated[str, choice("trigger-wave", "de-young-keizer")] = "trigger-wave"
+    ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
+    density: Annotated[float, number(at_least=0.0)] = 1.0
+    v1: PositiveRate | None = None
+    v2: PositiveRate | None = None
+    v3: Annotated[Quantity, quantity(CONCENTRATION_RATE, above=0.0)] | None = None
+    k3: PositiveConcentration | None = None
+    a2: Annotated[Quantity, quantity(BINDING_RATE, above=0.0)] | None = None
+    d1: PositiveConcentration | None = None
+    d2: PositiveConcentration | None = None
+    d3: PositiveConcentration | None = None
+    d5: PositiveConcentration | None = None
+    c0: PositiveConcentration | None = None
+
+    def rates(self) -> LiRinzelRates:
+        """Return the rates: the named set with the given ones in place of its own; units uM, s."""
+        from dataclasses import replace
+
+        from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE
+
+        units = dict.fromkeys(("k3", "d1", "d2", "d3", "d5", "c0"), "uM")
+        units |= {"v1": "1/s", "v2": "1/s", "v3": "uM/s", "a2": "1/(uM*s)"}
+        given = {name: getattr(self, name).to(unit) for name, unit in units.items() if getattr(self, name) is not None}
+        base = {"trigger-wave": TRIGGER_WAVE, "de-young-keizer": DE_YOUNG_KEIZER}[self.parameters]
+        return replace(base, **given)
+
+
+class TimeTable(Table):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end."""
+
+    end: PositiveTime = Field(description="the end time, such as '8 s'")
+    step: PositiveTime = Field(description="the time step, such as '20 ms'")
+    splitting: Annotated[str, choice(*SPLITTINGS)] = "strang"
+    subcycles: Annotated[int, integer(at_least=1)] = 1
+
+    @model_validator(mode="after")
+    def _whole(self) -> TimeTable:
+        self.grid()
+        return self
+
+    def grid(self) -> TimeGrid:
+        """Return the time grid in s."""
+        return TimeGrid(end=self.end.to("s"), step=self.step.to("s"))
+
+
+class InitialTable(Table):
+    """``[macro.initial]``: concentrations at the start; without them the tissue is at rest."""
+
+    cytosol: Concentration | None = None
+    er: Concentration | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> InitialTable:
+        for name, other in (("cytosol", "er"), ("er", "cytosol")):
+            if getattr(self, name) is None and getattr(self, other) is not None:
+                raise InputError(name, Missing(), f"given where {other} is", "Give both, or none to start at rest.")
+        return self
+
+
+class StimulusTable(Table):
+    """``[macro.stimulus]``: calcium added to the cytosol at the start, in a ball."""
+
+    rise: PositiveConcentration = Field(description="the added concentration, such as '0.8 uM'")
+    centre: Annotated[tuple[Quantity, ...], PlainValidator(_centre)] = Field(
+        description="the centre of the ball, one length per axis"
+    )
+    radius: Annotated[Quantity, quantity(LENGTH, above=0.0)] = Field(description="the radius of the ball")
+
+
+class OutputTable(Table):
+    """``[macro.output]``: what is written, and how often."""
+
+    folder: Annotated[str, text("the path of a folder")] = "output"
+    every: PositiveTime | None = None
+    checkpoint_every: PositiveTime | None = None
+    format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
+    threshold: PositiveConcentration | None = None
+
+
+class CalciumTable(MacroTable):
+    """``[macro]`` of the calcium bidomain model (:mod:`homfem.macro.calcium`)."""
+
+    model: Annotated[str, choice("calcium")]
+    domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
+    tensors: TensorsTable = TensorsTable()
+    kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
+    time: TimeTable = Field(description="a table [macro.time]")
+    initial: InitialTable = InitialTable()
+    stimulus: StimulusTable | None = None
+    output: OutputTable = OutputTable()
+
+    @classmethod
+    def parse(cls, value: Any, folder: Path, path: str) -> CalciumTable:
+        """Return the validated table; files are sought from ``folder``."""
+        result = parse_table(cls, value, path)
+        if isinstance(result.domain, FileDomain) and not (folder / result.domain.file).is_file():
+            file = result.domain.file
+            raise FileError(f"{path}.domain.file", file, "a file that exists", f"It is sought from {str(folder)!r}.")
+        for name in ("cytosol", "er"):
+            check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
+        return result
+
+    @model_validator(mode="after")
+    def _fits(self) -> CalciumTable:
+        for name in ("every", "checkpoint_every"):
+            self.steps(name)
+        d = self.domain.known_dimension
+        if self.stimulus is not None and d is not None and len(self.stimulus.centre) != d:
+            raise InputError("stimulus.centre", [str(x) for x in self.stimulus.centre], f"{d} lengths, as the domain")
+        return self
+
+    def steps(self, name: str) -> int:
+        """Return how many time steps lie between two outputs: ``every`` or ``checkpoint_every``; all if not given."""
+        interval: Quantity | None = getattr(self.output, name)
+        grid = self.time.grid()
+        if interval is None:
+            return grid.steps
+        ratio = interval.to("s") / grid.step
+        if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-9):
+            raise InputError(f"output.{name}", str(interval), f"a whole number of steps of {self.time.step}")
+        return round(ratio)
+
+    def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
+        """Refuse tensors that cannot be computed from the other tables."""
+        for name in ("cytosol", "er"):
+            source = getattr(self.tensors, name)
+            if isinstance(source, ComputedTensor):
+                source.check(f"macro.tensors.{name}", cell, effective)

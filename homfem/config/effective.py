@@ -1,0 +1,161 @@
+"""The table ``[effective]``: a physics, how to solve it, the coefficients. A new physics is one class and its name."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field, PlainValidator
+
+from homfem.config.table import (
+    Missing,
+    Table,
+    choice,
+    choose,
+    integer,
+    number,
+    parse_table,
+    refuse_unknown,
+    renamed,
+    require_table,
+    sentence,
+)
+from homfem.parameters import InputError, check_spd, nearest_name
+from homfem.quantities import DIFFUSIVITY, Kind, Quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from homfem.cells.unitcell import UnitCell
+    from homfem.tensors import EffectiveTensor
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient:
+    """A coefficient of one phase: a number > 0 or a symmetric positive definite matrix, in one unit."""
+
+    value: float | tuple[tuple[float, ...], ...]
+    unit: str
+
+    @property
+    def dimension(self) -> int | None:
+        """Size of the matrix; None for a number."""
+        return len(self.value) if isinstance(self.value, tuple) else None
+
+    def __str__(self) -> str:
+        number = self.value if isinstance(self.value, tuple) else f"{self.value:g}"
+        return f"{number} {self.unit}"
+
+    def to(self, unit: str) -> float | list[list[float]]:
+        """Return the number or the matrix in another unit."""
+        if isinstance(self.value, tuple):
+            return [[Quantity(entry, self.unit).to(unit) for entry in row] for row in self.value]
+        return Quantity(self.value, self.unit).to(unit)
+
+
+def parse_coefficient(value: Any, kind: Kind) -> Coefficient:
+    """Return the coefficient that a string or a matrix of strings says; the unit is that of the first entry."""
+    if not isinstance(value, (list, tuple)):
+        single = parse_quantity("", value, kind, above=0.0, remedy="A phase that is not named carries nothing.")
+        return Coefficient(single.value, single.unit)
+    size = len(value)
+    if size not in (2, 3) or any(not isinstance(row, (list, tuple)) or len(row) != size for row in value):
+        raise InputError("", value, f"{kind.name} or a square matrix of them, 2x2 or 3x3")
+    entries = [[parse_quantity(f"[{i}][{j}]", v, kind) for j, v in enumerate(row)] for i, row in enumerate(value)]
+    unit = entries[0][0].unit
+    matrix = np.array([[entry.to(unit) for entry in row] for row in entries])
+    try:
+        matrix = check_spd("", matrix, size)
+    except InputError as error:
+        raise InputError("", value, f"a symmetric positive definite {size}x{size} matrix", error.remedy) from error
+    return Coefficient(tuple(tuple(map(float, row)) for row in matrix), unit)
+
+
+class EffectiveTable(Table):
+    """What every physics has."""
+
+    physics: str
+    phases: Mapping[str, Any]
+
+    @abstractmethod
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> EffectiveTensor:
+        """Return the effective tensor of a cell; ``only`` names the phases that conduct. Collective."""
+
+    @abstractmethod
+    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
+        """Refuse phases and coefficients that do not fit a cell, as far as it is known."""
+
+
+def _phases_of(kind: Kind) -> PlainValidator:
+    def check(value: Any) -> dict[str, Coefficient]:
+        if not isinstance(value, dict) or not value:
+            raise InputError("", value, f"a table with one key per phase that conducts, such as er = {kind.example!r}")
+        result = {}
+        for name, entry in value.items():
+            try:
+                result[name] = parse_coefficient(entry, kind)
+            except InputError as error:
+                raise renamed(error, f"{name}{error.name}") from error
+        return result
+
+    return PlainValidator(check)
+
+
+class Diffusion(EffectiveTable):
+    """Diffusion in the named phases; the others insulate."""
+
+    physics: Annotated[str, choice("diffusion")] = "diffusion"
+    method: Annotated[str, choice("finite-element")] = "finite-element"
+    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    boundary: Annotated[str, choice("periodic")] = "periodic"
+    phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
+        description="a table [effective.phases] with the diffusivity of each phase that conducts"
+    )
+
+    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
+        """Refuse a phase that the cell does not have and a matrix of another dimension."""
+        for name, coefficient in self.phases.items():
+            at = f"effective.phases.{name}"
+            if phase_names is not None and name not in phase_names:
+                near = nearest_name(name, phase_names).replace("'", "'effective.phases.", 1)
+                known = ", ".join(phase_names)
+                raise InputError(at, str(coefficient), f"a phase of this cell: {known}", sentence(near))
+            if dimension is not None and coefficient.dimension not in (None, dimension):
+                raise InputError(at, str(coefficient), f"a number or a {dimension}x{dimension} matrix, as the cell")
+
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> EffectiveTensor:
+        """Return the effective diffusivity in the unit of the first phase; collective."""
+        import homfem
+
+        self.check(cell.phase_names, cell.dimension)
+        unit = next(iter(self.phases.values())).unit
+        names = list(self.phases) if only is None else list(only)
+        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
+        return homfem.homogenize_diffusion(
+            cell,
+            {name: self.phases[name].to(unit) for name in names},
+            tolerance=self.tolerance,
+            max_dofs=self.max_dofs,
+            unit=unit,
+            boundary=self.boundary,
+            config=dict(config),
+            **options,
+        )
+
+
+PHYSICS: Mapping[str, type[EffectiveTable]] = {"diffusion": Diffusion}
+"""Every physics by its name in a config."""
+
+
+def parse_effective(value: Any, path: str = "effective") -> EffectiveTable:
+    """Return the validated table of an effective coefficient; raise :class:`InputError` for anything wrong in it."""
+    table = require_table(path, value)
+    if "physics" not in table:
+        known = dict.fromkeys(key for model in PHYSICS.values() for key in model.model_fields)
+        refuse_unknown(path, table, list(known))
+        raise InputError(f"{path}.physics", Missing(), "one of " + ", ".join(map(repr, PHYSICS)))
+    name = choose(f"{path}.physics", table["physics"], list(PHYSICS))
+    return parse_table(PHYSICS[name], table, path)

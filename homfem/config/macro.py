@@ -1,0 +1,27 @@
+"""The table ``[macro]``: a macroscale model. A new model is one class and its name in :data:`MODELS`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from homfem.config.calcium import CalciumTable
+from homfem.config.macro_table import MacroTable
+from homfem.config.table import Missing, choose, refuse_unknown, require_table
+from homfem.parameters import InputError
+
+__all__ = ["MODELS", "MacroTable", "parse_macro"]
+
+MODELS: Mapping[str, type[MacroTable]] = {"calcium": CalciumTable}
+"""Every macroscale model by its name in a config."""
+
+
+def parse_macro(value: Any, folder: Path, path: str = "macro") -> MacroTable:
+    """Return the validated table of a macroscale run; raise :class:`InputError` for anything wrong in it."""
+    table = require_table(path, value)
+    if "model" not in table:
+        refuse_unknown(path, table, list(dict.fromkeys(key for m in MODELS.values() for key in m.model_fields)))
+        raise InputError(f"{path}.model", Missing(), "one of " + ", ".join(map(repr, MODELS)))
+    name = choose(f"{path}.model", table["model"], list(MODELS))
+    return MODELS[name].parse(table, folder, path)

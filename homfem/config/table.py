@@ -1,0 +1,200 @@
+"""What all tables of a config share: strict models, checked types, and errors that name the path of the key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+
+from homfem.parameters import InputError, check_choice, check_integer, check_number, nearest_name
+from homfem.quantities import Kind, Quantity, check_unit, parse_quantity
+
+
+class Table(BaseModel):
+    """A table of the config: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Missing:
+    """Stands for the value of a key that is not there."""
+
+    def __repr__(self) -> str:
+        return "(missing)"
+
+
+T = TypeVar("T", bound=Table)
+
+
+def number(
+    *, above: float = -math.inf, below: float = math.inf, at_least: float = -math.inf, at_most: float = math.inf
+) -> PlainValidator:
+    """Return the validator of a bare number in a range."""
+
+    def check(value: Any) -> float:
+        remedy = "It is a pure number, without unit." if isinstance(value, str) else ""
+        return check_number("", value, above=above, below=below, at_least=at_least, at_most=at_most, remedy=remedy)
+
+    return PlainValidator(check)
+
+
+def choose(name: str, value: Any, known: Sequence[str]) -> str:
+    """Return ``value`` if it is one of ``known``, else raise :class:`InputError` that names the nearest one."""
+    try:
+        return check_choice(name, value, known)
+    except InputError as error:
+        raise InputError(name, value, error.allowed, sentence(error.remedy)) from error
+
+
+def integer(*, at_least: int, at_most: int | None = None) -> PlainValidator:
+    """Return the validator of a whole number in a range."""
+    return PlainValidator(lambda value: check_integer("", value, at_least=at_least, at_most=at_most))
+
+
+def choice(*known: str) -> PlainValidator:
+    """Return the validator of one of several names."""
+    return PlainValidator(lambda value: choose("", value, known))
+
+
+def table(parse: Callable[[Any, str], Any]) -> PlainValidator:
+    """Return the validator of a table inside a table; ``parse(value, path)`` names keys from an empty path."""
+    return PlainValidator(lambda value: parse(value, ""))
+
+
+def text(allowed: str) -> PlainValidator:
+    """Return the validator of a string that is not empty; ``allowed`` says what it stands for."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not value.strip():
+            raise InputError("", value, allowed)
+        return value
+
+    return PlainValidator(check)
+
+
+def quantity(kind: Kind, *, above: float = -math.inf, at_least: float = -math.inf) -> PlainValidator:
+    """Return the validator of a number with its unit."""
+    return PlainValidator(lambda value: parse_quantity("", value, kind, above=above, at_least=at_least))
+
+
+def unit(kind: Kind) -> PlainValidator:
+    """Return the validator of a unit alone."""
+    return PlainValidator(lambda value: check_unit("", value, kind))
+
+
+def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) -> PlainValidator:
+    """Return the validator of a list: ``entry`` checks each item, ``lengths`` are the lengths that are allowed."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (list, tuple)) or len(value) not in lengths:
+            raise InputError("", value, allowed)
+        return tuple(_item(entry, k, item) for k, item in enumerate(value))
+
+    return PlainValidator(check)
+
+
+def _item(entry: Callable[[Any], Any], index: int, item: Any) -> Any:
+    try:
+        return entry(item)
+    except InputError as error:
+        raise renamed(error, f"[{index}]{error.name}") from error
+
+
+def lengths_of(kind: Kind, value: Any, lengths: Sequence[int], allowed: str) -> tuple[Quantity, ...]:
+    """Return a list of quantities > 0, all in the unit of the first one."""
+    if not isinstance(value, (list, tuple)) or len(value) not in lengths:
+        raise InputError("", value, allowed)
+    items = [_item(lambda v: parse_quantity("", v, kind, above=0.0), k, item) for k, item in enumerate(value)]
+    return same_unit(items)
+
+
+def same_unit(items: Iterable[Quantity]) -> tuple[Quantity, ...]:
+    """Return quantities in the unit of the first one."""
+    known = list(items)
+    return tuple(Quantity(item.to(known[0].unit), known[0].unit) for item in known)
+
+
+def renamed(error: InputError, name: str) -> InputError:
+    """Return the same error under another name of its parameter."""
+    return type(error)(name, error.value, error.allowed, error.remedy)
+
+
+def join(*keys: str) -> str:
+    """Return the path of a key from its parts; empty ones are left out."""
+    return ".".join(key for key in keys if key)
+
+
+def require_table(path: str, value: Any) -> dict[str, Any]:
+    """Return ``value`` if it is a table, else raise :class:`InputError`."""
+    if isinstance(value, Missing):
+        raise InputError(path, value, f"given, as a table [{path}]")
+    if not isinstance(value, dict):
+        raise InputError(path, value, "a table of keys")
+    return value
+
+
+def refuse_unknown(path: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise :class:`InputError` for the first key that is not known; name the nearest one."""
+    for key in table:
+        if key not in known:
+            raise unknown_key(path, key, table[key], known)
+
+
+def unknown_key(path: str, key: str, value: Any, known: Sequence[str]) -> InputError:
+    """Return the error for a key that is not known: its path, its value, the known ones and the nearest."""
+    at = join(path, key)
+    near = nearest_name(key, known)
+    remedy = sentence(near.replace("'", f"'{path}.", 1) if path else near)
+    return InputError(at, value, "one of the known keys " + ", ".join(known), remedy)
+
+
+def parse_table(model: type[T], value: Any, path: str) -> T:
+    """Return the validated table.
+
+    Raises
+    ------
+    InputError
+        The first thing that is wrong, under the path of its key; an unknown key comes before anything else, since it is
+        often the reason for a missing one.
+    """
+    table = require_table(path, value)
+    try:
+        return model.model_validate(table)
+    except ValidationError as failure:
+        errors = failure.errors(include_url=False)
+        unknown = [error for error in errors if error["type"] == "extra_forbidden"]
+        raise _input_error(model, table, path, (unknown or errors)[0]) from failure
+
+
+def _input_error(model: type[Table], table: Mapping[str, Any], path: str, error: Any) -> InputError:
+    location = [str(step) for step in error["loc"]]
+    at = join(path, *location)
+    if error["type"] == "extra_forbidden":
+        *above, key = location
+        return unknown_key(join(path, *above), key, error["input"], list(_model_at(model, above).model_fields))
+    if error["type"] == "missing":
+        field = _model_at(model, location[:-1]).model_fields[location[-1]]
+        return InputError(at, Missing(), f"given: {field.description}" if field.description else "given")
+    if error["type"] in ("model_type", "dict_type"):
+        return InputError(at, error["input"], "a table of keys")
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        inner = cause.name
+        return renamed(cause, at + inner if inner.startswith("[") else join(at, inner))
+    return InputError(at, error["input"], error["msg"].removeprefix("Input should be ").removeprefix("Value error, "))
+
+
+def _model_at(model: type[Table], location: Sequence[str]) -> type[Table]:
+    """Return the model of the table at a location below ``model``."""
+    for key in location:
+        annotation = model.model_fields[key].annotation
+        candidates = [annotation, *get_args(annotation)]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, Table))
+    return model
+
+
+def sentence(words: str) -> str:
+    """Return the words with a capital first."""
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,197 @@
+"""Quantities with units, as a user writes them: ``"250 um^2/s"``. Read by pint, which loads at first use. No dolfinx.
+
+A quantity is one number and one unit. What is asked for is a :class:`Kind` (a length, a diffusivity ...): a bare
+number, an unknown unit and a unit of another dimension are refused.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import tokenize
+from dataclasses import dataclass
+from typing import Any
+
+from homfem.parameters import InputError, UnitError
+
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)(?![A-Za-z]))", re.I)
+_UNIT = re.compile(r"[A-Za-z0-9_ /*^()+.\-]{1,80}")
+_PLAIN = str.maketrans({"µ": "u", "μ": "u", "²": "^2", "³": "^3", "·": "*", "×": "*"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """A kind of quantity.
+
+    Parameters
+    ----------
+    name
+        What it is, with its article: ``"a length"``.
+    unit
+        A unit of its dimension.
+    example
+        How one is written.
+    """
+
+    name: str
+    unit: str
+    example: str
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, as the end of the sentence "it must be ..."."""
+        return f"{self.name} as a string with its unit, such as {self.example!r}"
+
+
+LENGTH = Kind(name="a length", unit="m", example="1 um")
+INVERSE_LENGTH = Kind(name="an area per volume", unit="1/m", example="2.5 1/um")
+DIFFUSIVITY = Kind(name="a diffusivity", unit="m^2/s", example="250 um^2/s")
+TIME = Kind(name="a time", unit="s", example="20 ms")
+RATE = Kind(name="a rate", unit="1/s", example="6 1/s")
+CONCENTRATION = Kind(name="a concentration", unit="mol/m^3", example="0.1 uM")
+CONCENTRATION_RATE = Kind(name="a concentration per time", unit="mol/m^3/s", example="0.9 uM/s")
+BINDING_RATE = Kind(name="a rate per concentration", unit="m^3/mol/s", example="0.2 1/(uM s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit.
+
+    Parameters
+    ----------
+    value
+        The number, in ``unit``.
+    unit
+        The unit as it was written, in plain letters: ``um^2/s``.
+    """
+
+    value: float
+    unit: str
+
+    def to(self, unit: str) -> float:
+        """Return the number in another unit of the same dimension; raise :class:`UnitError` if it is of another."""
+        return self.value * conversion_factor(self.unit, unit)
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit}"
+
+
+def parse_quantity(
+    name: str,
+    text: Any,
+    kind: Kind,
+    *,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
+    remedy: str = "",
+) -> Quantity:
+    """Return the quantity that a string says.
+
+    Parameters
+    ----------
+    name
+        The parameter's name, for the message.
+    text
+        A number and a unit, such as ``"250 um^2/s"``.
+    kind
+        What the quantity must be.
+    above, at_least
+        Limits of the number, 0 or infinite, so that they mean the same in every unit.
+    remedy
+        What to do about a number out of range.
+
+    Raises
+    ------
+    UnitError
+        For a bare number, an unknown unit, or a unit of another dimension.
+    InputError
+        For a number that is not finite or out of range.
+
+    Example
+    -------
+    >>> parse_quantity("D", "250 um^2/s", DIFFUSIVITY)
+    Quantity(value=250.0, unit='um^2/s')
+    """
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        raise UnitError(name, text, kind.allowed, "This number has no unit.")
+    found = _NUMBER.match(text) if isinstance(text, str) else None
+    if found is None:
+        raise UnitError(name, text, kind.allowed)
+    unit = _plain_unit(text[found.end() :])
+    if not unit:
+        raise UnitError(name, text, kind.allowed, "This number has no unit.")
+    problem = _why_not(unit, kind.unit)
+    if problem:
+        raise UnitError(name, text, kind.allowed, problem)
+    value = float(found[1])
+    if not (math.isfinite(value) and value > above and value >= at_least):
+        limit = f" and > {above:g}" if above > -math.inf else f" and >= {at_least:g}" if at_least > -math.inf else ""
+        raise InputError(name, text, f"{kind.name} that is finite{limit}", remedy)
+    return Quantity(value, unit)
+
+
+def check_unit(name: str, text: Any, kind: Kind) -> str:
+    """Return a unit of the given kind in plain letters; raise :class:`UnitError` for anything else."""
+    allowed = f"a unit of {kind.name}, such as {kind.example.split(maxsplit=1)[1]!r}"
+    if not isinstance(text, str):
+        raise UnitError(name, text, allowed)
+    unit = _plain_unit(text)
+    problem = _why_not(unit, kind.unit)
+    if problem:
+        raise UnitError(name, text, allowed, problem)
+    return unit
+
+
+@functools.cache
+def conversion_factor(unit: str, wanted: str) -> float:
+    """Return how many ``wanted`` one ``unit`` is; raise :class:`UnitError` if it is of another dimension."""
+    if unit == wanted:
+        return 1.0
+    problem = _why_not(unit, wanted)
+    if problem:
+        raise UnitError("unit", unit, f"a unit that converts to {wanted}", problem)
+    return float(_registry().Quantity(1.0, unit).to(wanted).magnitude)
+
+
+@functools.cache
+def _registry() -> Any:
+    import pint
+
+    return pint.UnitRegistry()
+
+
+def _plain_unit(text: str) -> str:
+    """Return a unit without the ways to write it: ``"µm² / s"`` and ``"um**2/s"`` are ``"um^2/s"``."""
+    unit = re.sub(r"\s*([/*^()])\s*", r"\1", text.translate(_PLAIN).replace("**", "^").strip()).lstrip("*")
+    return f"1{unit}" if unit.startswith("/") else unit.replace(")(", ")*(")
+
+
+@functools.cache
+def _why_not(unit: str, wanted: str) -> str:
+    """Return why a unit does not convert to ``wanted``, as a sentence; empty if it does."""
+    import pint
+
+    unknown = f"{unit!r} is no unit."
+    if not _UNIT.fullmatch(unit) or re.search(r"\^[^^]*\d{3}|\^[^/* ]*\^", unit):
+        return unknown
+    try:
+        factor = float(_registry().Quantity(1.0, unit).to(wanted).magnitude)
+    except pint.errors.DimensionalityError as error:
+        return f"{unit!r} is of dimension {error.dim1}, not {error.dim2}."
+    except pint.errors.UndefinedUnitError as error:
+        names = error.unit_names
+        return f"{names if isinstance(names, str) else ', '.join(map(str, names))!r} is no unit that pint knows."
+    except (
+        pint.errors.PintError,
+        tokenize.TokenError,
+        # pint reads an expression with the means of a parser: what is none fails in one of these ways.
+        AssertionError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ):
+        return unknown
+    return "" if math.isfinite(factor) and factor > 0.0 else unknown
