@@ -1,2 +1,35 @@
-"""homfem."""
+"""homfem: effective tensors of periodic microstructures, with guaranteed bounds, for tissue-scale models on FEniCSx.
+
+A periodic cell and a physics give an :class:`EffectiveTensor`; a macroscale model takes effective tensors and an organ
+mesh and marches in time over MPI. The names below load on first use, so that importing homfem stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_WHERE = {
+    "EffectiveTensor": "homfem.tensors",
+    "Lattice": "homfem.parameters",
+    "UnitCell": "homfem.cells",
+    "from_gmsh": "homfem.cells",
+    "homogenize_diffusion": "homfem.certify",
+    "load_cell": "homfem.cells",
+    "solve_diffusion": "homfem.certify",
+    "three_pipe": "homfem.cells",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'homfem' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -23,6 +23,8 @@ from typing import Any, Protocol
 import basix.ufl
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
+import scipy.sparse.csgraph
 import scipy.spatial
 from dolfinx import fem
 from dolfinx import mesh as dmesh
@@ -68,12 +70,10 @@ def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1
     slack = tolerance * lattice.shortest / np.linalg.norm(lattice.vectors, axis=1)
     slack = np.maximum(slack, tolerance)
     offset = np.zeros((count, dimension), dtype=np.int64)
-    tiles_otherwise = bool(np.any(high - low > 1.0 + slack))
+    if np.any(high - low > 1.0 + slack):
+        return _identify_by_wrapping(points, fractional, low - slack, lattice, tolerance * lattice.shortest)
     for k in range(dimension):
         if high[k] - low[k] < 1.0 - slack[k]:
-            continue
-        if tiles_otherwise:
-            offset[:, k] = np.floor(fractional[:, k] - low[k] + slack[k])
             continue
         at_low = np.flatnonzero(fractional[:, k] <= low[k] + slack[k])
         at_high = np.flatnonzero(fractional[:, k] >= low[k] + 1.0 - slack[k])
@@ -83,18 +83,28 @@ def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1
     moved = np.flatnonzero(offset.any(axis=1))
     if len(moved):
         fixed = np.flatnonzero(~offset.any(axis=1))
-        tree = scipy.spatial.cKDTree(points[fixed])
         images = points[moved] - offset[moved] @ lattice.vectors
-        distance, nearest = tree.query(images, distance_upper_bound=tolerance * lattice.shortest)
-        found = np.isfinite(distance)
-        if not tiles_otherwise and not found.all():
-            bad = moved[np.argmin(found)]
+        distance, nearest = scipy.spatial.cKDTree(points[fixed]).query(images)
+        if distance.max() > tolerance * lattice.shortest:
+            bad = moved[np.argmax(distance)]
             raise PeriodicityError(
                 "mesh", f"node at {_place(points[bad])}", "periodic: its image one period away must be a node", _REMEDY
             )
-        representative[moved[found]] = fixed[nearest[found]]
-        offset[moved[~found]] = 0
+        representative[moved] = fixed[nearest]
     return representative, offset
+
+
+def _identify_by_wrapping(
+    points: Array, fractional: Array, origin: Array, lattice: Lattice, distance: float
+) -> tuple[Indices, Indices]:
+    """Match the nodes of a cell that is no parallelepiped: equal are those that wrap to one place."""
+    wrapped = (fractional - np.floor(fractional - origin)) @ lattice.vectors
+    pairs = scipy.spatial.cKDTree(wrapped).query_pairs(distance, output_type="ndarray")
+    links = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points),) * 2)
+    _, label = scipy.sparse.csgraph.connected_components(links, directed=False)
+    _, first = np.unique(label, return_index=True)
+    representative = first[label].astype(np.int64)
+    return representative, np.rint(fractional - fractional[representative]).astype(np.int64)
 
 
 def _require_partners(
@@ -311,7 +321,8 @@ class MultipointSpace:
     """A periodic space on a plain mesh, constrained by :mod:`dolfinx_mpc`.
 
     Only for single spaces (scalar or blocked) and homogeneous relations. The mesh should have a size of order one: the
-    search tolerance of the library is absolute.
+    search tolerance of the library is absolute. Faces that do not match node by node must still do so within one mesh
+    cell of the edges of the period cell, where an eliminated unknown would depend on another; that is refused.
     """
 
     def __init__(self, mesh: dmesh.Mesh, element: Any, lattice: Lattice, comm: MPI.Comm, tolerance: float = 1e-8):
@@ -336,10 +347,26 @@ class MultipointSpace:
         self.constraint = dolfinx_mpc.MultiPointConstraint(unconstrained)
         _dolfinx.periodic_constraint(self.constraint, unconstrained, lambda x: beyond(x).any(axis=1), image)
         self.constraint.finalize()
+        self._refuse_chains(comm)
         self.space = self.constraint.function_space
         #: Eliminated unknowns: local numbers of those that this rank owns, and how many there are on all ranks.
         self.local_slaves = np.asarray(self.constraint.slaves[: self.constraint.num_local_slaves], dtype=np.int32)
         self.slaves = int(comm.allreduce(len(self.local_slaves), op=MPI.SUM))
+
+    def _refuse_chains(self, comm: MPI.Comm) -> None:
+        """Raise if an eliminated unknown depends on another one: the library does not follow such chains."""
+        eliminated = fem.Function(self.constraint.function_space)
+        eliminated.x.array[np.asarray(self.constraint.slaves[: self.constraint.num_local_slaves])] = 1.0
+        eliminated.x.scatter_forward()
+        masters, weights = self.constraint.masters.array, self.constraint.coefficients()[0]
+        chained = bool(np.any(eliminated.x.array[masters] * np.abs(weights[: len(masters)]) > 1e-9))
+        if comm.allreduce(chained, op=MPI.LOR):
+            raise PeriodicityError(
+                "mesh",
+                "a node of a face whose image lies in a mesh cell that touches another high face",
+                "matching within one mesh cell of the edges of the period cell",
+                "Mesh the faces alike along their edges; away from them they need not match.",
+            )
 
     @property
     def dofs(self) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # for made_cells
 RUNNER = Path(__file__).parent / "run_case.py"
 
 

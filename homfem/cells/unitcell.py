@@ -302,6 +302,10 @@ class UnitCell:
                     "lattice": self.lattice.vectors.tolist(),
                     "length": self.length,
                     "length_unit": self.length_unit,
+                    "kind": self.raw.kind,
+                    "order": self.raw.order,
+                    "phases": dict(self.raw.phases),
+                    "facet_names": dict(self.raw.facet_names),
                 }
                 files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
 
@@ -326,10 +330,9 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
                     raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")
             about = json.loads(files.beside(source).read_text())
     about = comm.bcast(about, root=0)
-    lattice = Lattice(vectors=np.array(about["lattice"]))
     read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
     return UnitCell.from_raw(
-        lambda: read(source, lattice),
+        lambda: read(source, about),
         comm=comm,
         name=about["name"],
         length=about["length"],

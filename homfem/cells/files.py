@@ -1,0 +1,95 @@
+"""Cells on disk: ``.msh`` for Gmsh, ``.xdmf`` for ParaView and meshio. On one rank; every file appears complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
+from homfem.cells.raw import FACET_NODES, RawCell
+from homfem.parameters import FileError, Lattice
+
+__all__ = ["beside", "read_msh", "read_xdmf", "write_msh", "write_xdmf"]
+
+# Names of meshio, and where its node k stands in the order of DOLFINx (mid-edge nodes differ).
+_TYPES = {
+    ("triangle", 1): ("triangle", [0, 1, 2]),
+    ("triangle", 2): ("triangle6", [0, 1, 2, 5, 3, 4]),
+    ("tetrahedron", 1): ("tetra", [0, 1, 2, 3]),
+    ("tetrahedron", 2): ("tetra10", [0, 1, 2, 3, 9, 6, 8, 7, 5, 4]),
+}
+_FACETS = {2: ("line", [0, 1]), 3: ("triangle", [0, 1, 2]), 6: ("triangle6", [0, 1, 2, 5, 3, 4])}
+_CURVED_LINE = ("line3", [0, 1, 2])
+
+
+def beside(path: Path) -> Path:
+    """Return the JSON file beside a cell file, for what the format cannot hold."""
+    return path.with_name(path.name + ".json")
+
+
+def _facets_file(path: Path) -> Path:
+    return path.with_name(path.stem + "_facets.xdmf")
+
+
+def _facet_type(raw_kind: str, order: int) -> tuple[str, list[int]]:
+    if raw_kind == "triangle" and order == 2:
+        return _CURVED_LINE
+    return _FACETS[FACET_NODES[(raw_kind, order)]]
+
+
+def read_msh(path: Path, about: Mapping[str, Any]) -> RawCell:
+    """Read a cell that :func:`write_msh` wrote; ``about`` is what stands in the JSON file beside it."""
+    return from_gmsh_raw(path, lattice=Lattice(vectors=np.array(about["lattice"])))
+
+
+def write_xdmf(raw: RawCell, path: Path) -> None:
+    """Write a cell as XDMF with its phases as cell data, and its named facets as a second XDMF file beside it."""
+    import meshio
+
+    kind, order = _TYPES[(raw.kind, raw.order)]
+    mesh = meshio.Mesh(raw.points, [(kind, raw.cells[:, order])], cell_data={"phase": [raw.phase_of_cell]})
+    mesh.write(path)
+    if len(raw.facets):
+        kind, order = _facet_type(raw.kind, raw.order)
+        facets = meshio.Mesh(raw.points, [(kind, raw.facets[:, order])], cell_data={"facet": [raw.facet_tags]})
+        facets.write(_facets_file(path))
+
+
+def read_xdmf(path: Path, about: Mapping[str, Any]) -> RawCell:
+    """Read a cell that :func:`write_xdmf` wrote; ``about`` is what stands in the JSON file beside it.
+
+    Raises
+    ------
+    FileError
+        If the file is truncated or not XDMF.
+    """
+    import meshio
+
+    key = (about["kind"], about["order"])
+    facets = np.zeros((0, FACET_NODES[key]), dtype=np.int64)
+    tags = np.zeros(0, dtype=np.int32)
+    try:
+        mesh = meshio.read(path)
+        if _facets_file(path).is_file():
+            surface = meshio.read(_facets_file(path))
+            place = np.argsort(_facet_type(*key)[1])
+            facets, tags = surface.cells[0].data[:, place], surface.cell_data["facet"][0]
+    except (meshio.ReadError, OSError, KeyError, SyntaxError) as error:
+        raise FileError("file", str(path), "a complete XDMF file with its HDF5 data", str(error)) from error
+    lattice = Lattice(vectors=np.array(about["lattice"]))
+    return RawCell(
+        points=mesh.points[:, : lattice.dimension],
+        cells=mesh.cells[0].data[:, np.argsort(_TYPES[key][1])],
+        kind=about["kind"],
+        order=about["order"],
+        phase_of_cell=mesh.cell_data["phase"][0],
+        phases=about["phases"],
+        facets=facets,
+        facet_tags=tags,
+        facet_names=about["facet_names"],
+        lattice=lattice,
+        length_unit=about["length_unit"],
+    )
