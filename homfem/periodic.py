@@ -411,7 +411,9 @@ def _constants(space: fem.FunctionSpace, slaves: npt.NDArray[np.int32]) -> list[
     index_map, block = space.dofmap.index_map, space.dofmap.index_map_bs
     vectors = []
     for component in range(block):
-        vector = PETSc.Vec().createMPI((index_map.size_local * block, index_map.size_global * block), comm=space.mesh.comm)
+        vector = PETSc.Vec().createMPI(
+            (index_map.size_local * block, index_map.size_global * block), comm=space.mesh.comm
+        )
         values = vector.array
         values[component::block] = 1.0
         values[slaves] = 0.0
@@ -428,5 +430,3 @@ def make_periodic_space(
     if backend == "identified":
         return IdentifiedSpace(periodic_mesh.mesh, element)
     return MultipointSpace(periodic_mesh.plain, element, lattice, periodic_mesh.plain.comm)
-
-

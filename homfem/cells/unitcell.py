@@ -236,9 +236,7 @@ class UnitCell:
         if set(phase_names) == set(self.phases):
             return self
         raw = rawcell.restrict(self.raw, phase_names) if self.raw is not None else None
-        part = UnitCell.from_raw(
-            raw, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit
-        )
+        part = UnitCell.from_raw(raw, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit)
         return replace(part, volume_fractions=self.volume_fractions, interface_area=self.interface_area)
 
     def require_percolation(self) -> None:
@@ -360,9 +358,7 @@ def _measure(
     constants = fem.functionspace(mesh, ("DG", 0))
     volumes = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx)
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
-    by_tag = np.bincount(
-        phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1
-    )
+    by_tag = np.bincount(phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1)
     by_tag = mesh.comm.allreduce(by_tag, op=MPI.SUM)
     fractions = {name: float(by_tag[tag] / lattice.volume) for name, tag in phases.items()}
     tag = fem.Function(constants)

@@ -97,7 +97,12 @@ def _sample(cell: UnitCell, name: str, function: Any) -> Array:
 
 
 def diffusion_problem(
-    cell: UnitCell, coefficient: fem.Function, *, element: str = "Lagrange", degree: int = 1, backend: str = "identified"
+    cell: UnitCell,
+    coefficient: fem.Function,
+    *,
+    element: str = "Lagrange",
+    degree: int = 1,
+    backend: str = "identified",
 ) -> CellProblem:
     """Return the diffusion cell problem of a cell.
 

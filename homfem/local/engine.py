@@ -275,5 +275,3 @@ def _orthonormal(vectors: list[PETSc.Vec]) -> list[PETSc.Vec]:
 def element_of(cell: UnitCell, family: str, degree: int, shape: tuple[int, ...] = ()) -> Any:
     """Return the ``basix.ufl`` element of a family on the cell's mesh."""
     return basix.ufl.element(family, cell.kind, degree, shape=shape)
-
-

@@ -1,0 +1,236 @@
+"""The bounds as bounds, the indicators, the adaptive loop, the budget, the refusals; the same on every rank."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from homfem import certify, homogenize_diffusion, solve_diffusion, three_pipe
+from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
+from homfem.local.engine import averages, solve_correctors
+from homfem.parameters import ConvergenceError, InputError, PercolationError
+from made_cells import grid_cell, square
+
+CONTRAST = {"a": 1.0, "b": 10.0}
+
+
+def exact_square():
+    """Obnosov's square of fraction 1/4, 10 in 1."""
+    return np.sqrt((1.0 + 30.0) / (10.0 + 3.0))
+
+
+def test_any_conforming_corrector_gives_an_upper_bound():
+    """Far from converged, and even with the corrector of another medium."""
+    cell = grid_cell((8, 8), square)
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, CONTRAST))
+    good = solve_correctors(cell, problem, rtol=1e-12)
+    other = solve_correctors(cell, diffusion_problem(cell, diffusion_coefficient(cell, {"a": 3.0, "b": 1.0})))
+    for functions in (good.functions, other.functions):
+        bound = averages(cell, problem, list(functions))
+        assert np.linalg.eigvalsh(bound - exact_square() * np.eye(2))[0] > 0.0
+        assert np.linalg.eigvalsh(bound - good.average)[0] > -1e-12
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
+def test_the_allowance_keeps_an_unconverged_lower_bound_a_bound(rtol):
+    """The energy of unconverged Crouzeix-Raviart correctors lies above the converged one; the allowance covers it."""
+    cell = grid_cell((12, 12), square)
+    coefficient = diffusion_coefficient(cell, CONTRAST)
+    problem = diffusion_problem(cell, coefficient, element="CR")
+    sharp = solve_correctors(cell, problem, rtol=1e-13)
+    loose = solve_correctors(cell, problem, rtol=rtol)
+    excess = np.linalg.eigvalsh(loose.average - sharp.average)[-1]
+    allowance = certify.residual_allowance(cell, coefficient, loose)
+    assert excess > 1e-12
+    assert allowance > excess
+    assert certify.residual_allowance(cell, coefficient, sharp) < 1e-12
+
+
+def test_the_allowance_is_small_at_the_default_tolerance():
+    solution = solve_diffusion(grid_cell((16, 16), square), CONTRAST)
+    coefficient = diffusion_coefficient(solution.cell, CONTRAST)
+    assert certify.residual_allowance(solution.cell, coefficient, solution.lower) < 1e-6 * solution.tensor.half_gap
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_the_crouzeix_raviart_flux_is_admissible(degree):
+    """Its normal component is continuous on the torus, it has no flux through the wall, and its mean is L e_j."""
+    import ufl
+    from homfem import solve
+
+    cell = grid_cell((8, 8), square)
+    part = cell.restrict(["a"])
+    solution = solve_diffusion(cell, {"a": 2.0}, degree=degree, rtol=1e-13)
+    n = ufl.FacetNormal(part.mesh)
+    chi = solution.lower.functions[0]
+    flux = 2.0 * (ufl.grad(chi) + ufl.as_vector([1.0, 0.0]))
+    n = ufl.FacetNormal(solution.cell.mesh)
+    assert solve.integrate(ufl.jump(flux, n) ** 2 * ufl.dS) < 1e-18
+    assert solve.integrate(ufl.inner(flux, n) ** 2 * ufl.ds) < 1e-18
+    assert solve.integrate(flux[0] * ufl.dx) == pytest.approx(solution.tensor.lower[0, 0], abs=1e-10)
+    assert solve.integrate(flux[1] * ufl.dx) == pytest.approx(solution.tensor.lower[1, 0], abs=1e-10)
+
+
+def test_the_lower_bound_by_the_dual_problem():
+    """In 2D the complementary problem is the primal one of the inverse medium: det-like duality of the P1 bound."""
+    cell = grid_cell((12, 12), square)
+    lower = homogenize_diffusion(cell, CONTRAST, degree=1).lower
+    dual = homogenize_diffusion(cell, {"a": 1.0, "b": 0.1}, degree=1).upper
+    # The conforming stream function gives the sharper lower bound 1 / dual; both lie below the truth.
+    assert lower[0, 0] < exact_square()
+    assert 1.0 / dual[1, 1] < exact_square()
+
+
+def test_higher_degree_tightens_the_upper_bound_only():
+    cell = grid_cell((8, 8), square)
+    one, two, three = (homogenize_diffusion(cell, CONTRAST, degree=k) for k in (1, 2, 3))
+    assert one.upper[0, 0] > two.upper[0, 0] > three.upper[0, 0] > exact_square()
+    assert np.abs(one.lower - three.lower).max() < 1e-9
+    value = homogenize_diffusion(cell, CONTRAST, degree=3, bounds=False)
+    assert value.lower is None
+    assert value.relative_gap is None
+    assert np.abs(value.value - three.upper).max() < 1e-9
+
+
+def case_brackets(comm, backend):
+    cell = three_pipe(0.4, resolution=0.3, comm=comm)
+    solution = solve_diffusion(cell, {"er": 250.0, "cytosol": 25.0}, backend=backend, rtol=1e-12)
+    indicators = certify.gap_indicators(solution.cell, solution.upper, solution.lower)
+    total = comm.allreduce(float(indicators.sum()))
+    means = [abs(float(np.sum(f.x.array))) for f in solution.upper.functions]
+    t = solution.tensor
+    return {"lower": t.lower.tolist(), "upper": t.upper.tolist(), "trace": total, "dofs": t.dofs, "means": means,
+            "iterations": t.iterations}  # fmt: skip
+
+
+@pytest.mark.mpi
+def test_ranks_and_backends_agree(on_ranks):
+    answers = on_ranks(case_brackets, backend="identified") + on_ranks(
+        case_brackets, ranks=(1, 2), backend="multipoint"
+    )
+    for answer in answers:
+        assert answer["dofs"] == answers[0]["dofs"]
+        for side in ("lower", "upper"):
+            assert np.abs(np.array(answer[side]) - answers[0][side]).max() < 1e-8
+        trace = np.trace(np.array(answer["upper"]) - answer["lower"])
+        assert answer["trace"] == pytest.approx(trace, rel=1e-6)
+
+
+def case_adaptive(comm):
+    cell = three_pipe(0.4, resolution=0.3, comm=comm)
+    solution = solve_diffusion(cell, {"er": 1.0}, tolerance=8e-3)
+    return {
+        "gaps": [step["relative_gap"] for step in solution.history],
+        "cells": [step["cells"] for step in solution.history],
+        "reached": solution.tensor.reached,
+        "value": solution.tensor.value.tolist(),
+        "fractions": dict(solution.tensor.volume_fractions),
+    }
+
+
+@pytest.mark.mpi
+def test_the_adaptive_loop_reaches_its_tolerance_on_any_number_of_ranks(on_ranks):
+    answers = on_ranks(case_adaptive)
+    for answer in answers:
+        assert answer["reached"]
+        assert len(answer["gaps"]) > 1
+        assert all(b < a for a, b in zip(answer["gaps"][:-1], answer["gaps"][1:], strict=True))
+        assert answer["gaps"][-1] <= 8e-3 < answer["gaps"][-2]
+        assert answer["fractions"] == pytest.approx({"er": 0.352, "cytosol": 0.648}, abs=1e-13)
+    assert np.abs(np.array(answers[1]["value"]) - answers[0]["value"]).max() < 2e-3 * answers[0]["value"][0][0]
+
+
+def test_adaptive_refinement_beats_uniform():
+    """With fewer unknowns than the uniform mesh, a gap 0.6 times as wide."""
+    uniform = solve_diffusion(grid_cell((32, 32), square), CONTRAST).tensor
+    adapted = solve_diffusion(grid_cell((8, 8), square), CONTRAST, tolerance=0.6 * uniform.relative_gap).tensor
+    assert adapted.contains(exact_square())
+    assert adapted.dofs < uniform.dofs
+
+
+def test_the_budget_ends_it_and_is_said(caplog):
+    cell = grid_cell((8, 8), square)
+    with caplog.at_level(logging.WARNING, logger="homfem"):
+        tensor = homogenize_diffusion(cell, CONTRAST, tolerance=1e-5, max_dofs=3000)
+    assert not tensor.reached
+    assert tensor.dofs <= 3000
+    assert tensor.dofs > 1000
+    assert "max_dofs" in caplog.text
+    assert "short of the tolerance" in str(tensor)
+
+
+def test_a_field_gives_what_the_phases_give():
+    cell = grid_cell((8, 8), square)
+    by_phase = homogenize_diffusion(cell, {"a": 1.0, "b": np.diag([10.0, 5.0])})
+
+    def field(x):
+        inside = (np.abs(x - 0.5) < 0.25).all(axis=0)
+        return np.eye(2) + inside[:, None, None] * np.diag([9.0, 4.0])
+
+    by_field = homogenize_diffusion(cell, {"a": field, "b": field})
+    assert np.abs(by_phase.lower - by_field.lower).max() < 1e-9
+    assert np.abs(by_phase.upper - by_field.upper).max() < 1e-9
+
+
+def test_correctors_have_mean_zero():
+    import ufl
+    from homfem import solve
+
+    solution = solve_diffusion(grid_cell((6, 6, 4), square_3d), CONTRAST)
+    for correctors in (solution.upper, solution.lower):
+        for function in correctors.functions:
+            assert abs(solve.integrate(function * ufl.dx)) < 1e-13
+
+
+def square_3d(s):
+    return (np.abs(s - 0.5) < 0.3).all(axis=1).astype(int)
+
+
+def test_scaling_and_rotation_of_the_coefficient():
+    """D -> 7 D scales everything; the tensor does not depend on the size of the cell."""
+    one = homogenize_diffusion(grid_cell((6, 8), square), CONTRAST)
+    other = homogenize_diffusion(grid_cell((6, 8), square, length=1e-6), {k: 7 * v for k, v in CONTRAST.items()})
+    for side in ("lower", "value", "upper"):
+        assert np.abs(getattr(other, side) - 7 * getattr(one, side)).max() < 1e-9
+    assert other.interface_area == pytest.approx(1e6 * one.interface_area)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "options", "text"),
+    [
+        ({"a": 0.0}, {}, "coefficients['a']"),
+        ({"a": -1.0}, {}, "smallest eigenvalue"),
+        ({"a": np.nan}, {}, "coefficients['a']"),
+        ({"a": [[1.0, 2.0], [2.0, 1.0]]}, {}, "smallest eigenvalue is -1"),
+        ({"a": [[1.0, 0.5], [0.0, 1.0]]}, {}, "not symmetric"),
+        ({"a": np.eye(3)}, {}, "2x2"),
+        ({"a": lambda x: np.full(x.shape[1], -1.0)}, {}, "positive definite everywhere"),
+        ({"a": lambda x: np.ones((3, 3))}, {}, "returns shape"),
+        ({}, {}, "at least one of"),
+        ({"aa": 1.0}, {}, "did you mean 'a'"),
+        ({"a": 1.0}, {"tolerance": 0.0}, "tolerance"),
+        ({"a": 1.0}, {"tolerance": 0.1, "bounds": False}, "two-sided"),
+        ({"a": 1.0}, {"degree": 0}, "degree"),
+        ({"a": 1.0}, {"max_dofs": 0}, "max_dofs"),
+        ({"a": 1.0}, {"boundary": "fluxx"}, "boundary"),
+        ({"a": 1.0}, {"backend": "topology"}, "backend"),
+    ],
+)
+def test_refusals(coefficients, options, text):
+    cell = grid_cell((4, 4), square)
+    with pytest.raises(InputError) as error:
+        homogenize_diffusion(cell, coefficients, **options)
+    assert text in str(error.value)
+
+
+def test_an_island_is_refused():
+    with pytest.raises(PercolationError, match="'b'"):
+        homogenize_diffusion(grid_cell((8, 8), square), {"b": 1.0})
+
+
+def test_a_solver_that_does_not_converge_raises():
+    cell = grid_cell((16, 16), square)
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, CONTRAST))
+    with pytest.raises(ConvergenceError, match="diffusion corrector"):
+        solve_correctors(cell, problem, max_iterations=2)
