@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from homfem.config.cells import SHAPES, CellTable, parse_cell
 from homfem.config.document import Document, read_document, set_values
@@ -35,6 +35,8 @@ __all__ = [
     "renamed",
     "set_values",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +90,13 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
     if macro is not None:
         macro.check(cell, effective)
     return Config(document=dict(document), folder=base, cell=cell, effective=effective, macro=macro)
+
+
+def present(name: str, table: T | None) -> T:
+    """Return the checked table of that name; raise :class:`InputError` if the config has none."""
+    if table is None:
+        raise InputError(name, Missing(), f"given, as a table [{name}]")
+    return table
 
 
 def _check_integers(path: str, entry: Any) -> None:

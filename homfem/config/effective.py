@@ -28,7 +28,7 @@ from homfem.quantities import DIFFUSIVITY, Kind, Quantity, parse_quantity
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
-    from homfem.tensors import EffectiveTensor
+    from homfem.certify import CellSolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class EffectiveTable(Table):
     phases: Mapping[str, Any]
 
     @abstractmethod
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> EffectiveTensor:
-        """Return the effective tensor of a cell; ``only`` names the phases that conduct. Collective."""
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> CellSolution:
+        """Return the solved cell problem and its tensor; ``only`` names the phases that conduct. Collective."""
 
     @abstractmethod
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
@@ -126,15 +126,15 @@ class Diffusion(EffectiveTable):
             if dimension is not None and coefficient.dimension not in (None, dimension):
                 raise InputError(at, str(coefficient), f"a number or a {dimension}x{dimension} matrix, as the cell")
 
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> EffectiveTensor:
-        """Return the effective diffusivity in the unit of the first phase; collective."""
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> CellSolution:
+        """Return the solution, its effective diffusivity in the unit of the first phase; collective."""
         import homfem
 
         self.check(cell.phase_names, cell.dimension)
         unit = next(iter(self.phases.values())).unit
         names = list(self.phases) if only is None else list(only)
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
-        return homfem.homogenize_diffusion(
+        return homfem.solve_diffusion(
             cell,
             {name: self.phases[name].to(unit) for name in names},
             tolerance=self.tolerance,

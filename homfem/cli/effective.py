@@ -1,0 +1,76 @@
+"""The commands ``homfem effective`` and ``homfem cell``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from homfem.cli import session
+from homfem.config import Config, load_config, present
+from homfem.progress import progress_bar, set_up_logging
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.cells.unitcell import UnitCell
+    from homfem.tensors import EffectiveTensor
+
+
+def start(
+    path: str, assignments: Sequence[str], needed: Sequence[str], verbose: bool, json: str | None = None
+) -> tuple[Config, MPI.Comm]:
+    """Return the checked config and the communicator of all ranks; the log goes where it should."""
+    set_up_logging(rank=session.launched_rank() or 0, verbose=verbose)
+    session.check_target("--json", json)
+    config = load_config(path, assignments=assignments, needed=needed)
+    return config, session.world()
+
+
+def build_cell(config: Config, comm: MPI.Comm) -> UnitCell:
+    """Return the cell of a config that has one; collective."""
+    with session.keys_under("cell"):
+        return present("cell", config.cell).build(comm, config.folder)
+
+
+def run_effective(path: str, assignments: Sequence[str], *, json: str | None, figure: str | None, verbose: bool) -> int:
+    """Compute, show and write the effective tensor of a config; return the exit status. Collective."""
+    session.check_target("--figure", figure, (".png",))
+    config, comm = start(path, assignments, ("cell", "effective"), verbose, json)
+    with session.results_only(json == "-"), progress_bar("effective tensor", rank=comm.rank):
+        cell = build_cell(config, comm)
+        with session.keys_under("effective"):
+            solution = present("effective", config.effective).solve(cell, config=config.document)
+        if figure is not None:
+            from homfem.cli.figures import draw_solution
+
+            draw_solution(solution, figure)
+    write_tensor(solution.tensor, json, comm)
+    return session.DONE if solution.tensor.reached else session.SHORT
+
+
+def write_tensor(tensor: EffectiveTensor, json: str | None, comm: MPI.Comm) -> None:
+    """Show a tensor, or write it to a JSON file as well; ``-`` for JSON on standard output instead. Collective."""
+    if json == "-":
+        session.show(tensor.to_json().rstrip())
+        return
+    session.show(str(tensor))
+    if json is not None:
+        session.on_root(comm, lambda: tensor.to_json(json))
+
+
+def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure: str | None, verbose: bool) -> int:
+    """Mesh, describe and save the cell of a config; return the exit status. Collective."""
+    session.check_target("--figure", figure, (".png",))
+    session.check_target("--save", save, (".msh", ".xdmf"))
+    config, comm = start(path, assignments, ("cell",), verbose)
+    with progress_bar("cell", rank=comm.rank):
+        cell = build_cell(config, comm)
+        text = cell.describe()
+        if save is not None:
+            cell.save(save)
+        if figure is not None:
+            from homfem.cli.figures import draw_unit_cell
+
+            draw_unit_cell(cell, figure)
+    session.show(text)
+    return session.DONE

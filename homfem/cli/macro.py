@@ -1,0 +1,236 @@
+"""The command ``homfem run``: from the tables of a config to a macroscale run."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from homfem.cli import session
+from homfem.cli.effective import build_cell, start
+from homfem.config import Config, present
+from homfem.config.calcium import CalciumTable
+from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
+from homfem.parameters import Array, FileError, InputError
+from homfem.progress import progress_bar
+from homfem.quantities import conversion_factor
+from homfem.tensors import EffectiveTensor
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.macro.calcium import CalciumProblem, CalciumResult, Snapshot
+
+Runner = Callable[..., int]
+
+
+def run_macro(
+    path: str, assignments: Sequence[str], *, resume: bool, json: str | None, figure: str | None, verbose: bool
+) -> int:
+    """Run the macroscale model of a config; return the exit status. Collective."""
+    session.check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    config, comm = start(path, assignments, ("macro",), verbose, json)
+    table = present("macro", config.macro)
+    with session.results_only(json == "-"):
+        report, status = RUNNERS[type(table)](config, table, comm, resume=resume, figure=figure)
+    if json == "-":
+        session.show(jsonlib.dumps(report, indent=2, allow_nan=False))
+        return status
+    session.show("\n".join(f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG))
+    if json is not None:
+        text = jsonlib.dumps(report, indent=2, allow_nan=False) + "\n"
+        session.on_root(comm, lambda: Path(json).write_text(text))
+    return status
+
+
+_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions")
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
+    """Return the tensors of the two phases: read, measured, or computed from the config's cell. Collective."""
+    tensors, cell = {}, None
+    for name in ("cytosol", "er"):
+        source = getattr(table.tensors, name)
+        with session.keys_under(f"macro.tensors.{name}"):
+            if isinstance(source, FileTensor):
+                tensors[name] = source.load(config.folder)
+            elif isinstance(source, ComputedTensor):
+                cell = build_cell(config, comm) if cell is None else cell
+                with session.keys_under("effective"):
+                    effective = present("effective", config.effective)
+                    solution = effective.solve(cell, config=config.document, only=[source.phase])
+                tensors[name] = solution.tensor
+            else:
+                tensors[name] = source.make(name, dimension)
+    return tensors
+
+
+def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[CalciumProblem, Array]:
+    """Return the calcium problem of a config, and where its stimulus is centred (um). Collective."""
+    from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
+    from homfem.macro.calcium import CalciumProblem
+
+    with session.keys_under("macro.domain"):
+        mesh = table.domain.build(comm, config.folder)
+    dimension = mesh.topology.dim
+    tensors = make_tensors(config, table, comm, dimension)
+    fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
+    ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
+    with session.keys_under("macro.tensors"):
+        area = _membrane_area(table, tensors)
+        membrane = membrane_from_rates(rates, interface_area=area, **fractions)
+    initial = table.initial
+    if initial.cytosol is not None and initial.er is not None:
+        cytosol, er = initial.cytosol.to("uM"), initial.er.to("uM")
+    else:
+        total = fractions["cytosol_fraction"] * rates.c0
+        rest = resting_state(membrane, total=total, ip3=ip3, **fractions)
+        cytosol, er = rest.cytosol, rest.er
+    centre = np.zeros(dimension)
+    raised: float | Callable[[Array], Array] = cytosol
+    if table.stimulus is not None:
+        centre = np.array([entry.to("um") for entry in table.stimulus.centre])
+        if len(centre) != dimension:
+            raise InputError("macro.stimulus.centre", len(centre), f"{dimension} lengths, as the domain")
+        raised = _ball(cytosol, table.stimulus.rise.to("uM"), centre, table.stimulus.radius.to("um"))
+    with session.keys_under("macro"):
+        problem = CalciumProblem(
+            mesh=mesh,
+            cytosol=tensors["cytosol"],
+            er=tensors["er"],
+            kinetics=li_rinzel(membrane),
+            ip3=ip3,
+            initial_cytosol=raised,
+            initial_er=er,
+            interface_area=area,
+            density=table.kinetics.density,
+        )
+    return problem, centre
+
+
+def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) -> float:
+    """Return the membrane area per volume in 1/um: the config's, or that of the tensors, which must agree."""
+    if table.tensors.interface_area is not None:
+        return table.tensors.interface_area.to("1/um")
+    areas = [t.interface_area / conversion_factor(t.length_unit, "um") for t in tensors.values() if t.interface_area]
+    if not areas or not np.allclose(areas, areas[0], rtol=1e-2):
+        allowed = "one area per volume that both tensors share, or given, such as '2.5 1/um'"
+        raise InputError("interface_area", areas, allowed)
+    return float(areas[0])
+
+
+def _ball(value: float, rise: float, centre: Array, radius: float) -> Callable[[Array], Array]:
+    def field(x: Array) -> Array:
+        distance = np.linalg.norm(x[: len(centre)] - centre[:, None], axis=0)
+        return np.where(distance <= radius, value + rise, value)
+
+    return field
+
+
+class _Recorder:
+    """Writes the fields at the output times, keeps what the figure needs, moves the progress bar."""
+
+    def __init__(self, folder: Path, suffix: str, stack: ExitStack, move: Callable[[float], None], draw: bool) -> None:
+        self.folder, self.suffix, self.stack, self.move = folder, suffix, stack, move
+        self.series: Any = None
+        self.record: Any = None
+        if draw:
+            from homfem.output.waves import FieldRecord
+
+            self.record = FieldRecord()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        from homfem.output.fields import FieldSeries
+
+        if self.series is None:
+            # A run that goes on writes new files beside those of its first part.
+            name = "fields" if snapshot.step == 0 else f"fields-from-step-{snapshot.step}"
+            functions = [snapshot.cytosol, snapshot.er, *snapshot.states.values()]
+            self.series = self.stack.enter_context(FieldSeries(self.folder / f"{name}.{self.suffix}", functions))
+        self.series.write(snapshot.time)
+        if self.record is not None:
+            self.record.add(snapshot.cytosol, snapshot.time)
+        self.move(snapshot.time)
+
+
+def run_calcium_table(
+    config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, figure: str | None
+) -> tuple[dict[str, Any], int]:
+    """Run the calcium bidomain model; return what is reported and the exit status. Collective."""
+    from homfem.macro.calcium import run_calcium
+    from homfem.output.checkpoint import CheckpointFile
+    from homfem.output.waves import draw_series
+
+    folder = config.folder / table.output.folder
+    session.on_root(comm, lambda: _make_folder(folder))
+    with progress_bar("effective tensors", rank=comm.rank):
+        problem, _ = make_problem(config, table, comm)
+    grid = table.time.grid()
+    threshold = table.output.threshold
+    with ExitStack() as stack:
+        move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
+        recorder = _Recorder(folder, table.output.format, stack, move, figure is not None)
+        with session.keys_under("macro"):
+            result = run_calcium(
+                problem,
+                grid,
+                splitting=table.time.splitting,
+                subcycles=table.time.subcycles,
+                threshold=None if threshold is None else threshold.to("uM"),
+                observe=recorder,
+                observe_every=table.steps("every"),
+                checkpoint=CheckpointFile(folder / "checkpoint"),
+                checkpoint_every=table.steps("checkpoint_every"),
+                resume=resume,
+            )
+    if figure is not None:
+        first, *_, last = recorder.record.times
+        times = [float(t) for t in np.linspace(first, last, 6)]
+        draw_series(recorder.record, figure, label="calcium in the cytosol (uM)", times=times, style="body")
+    if result.finished:
+        return _report(config, problem, result), session.DONE
+    session.on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))
+    return _report(config, problem, result), session.FAILED
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        allowed = "a folder that exists or can be made"
+        raise FileError("macro.output.folder", str(folder), allowed, f"{error.strerror}.") from error
+
+
+def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> dict[str, Any]:
+    return {
+        "model": "calcium",
+        "finished": result.finished,
+        "end": float(result.times[-1]),
+        "steps": len(result.times) - 1,
+        "cytosol range (uM)": {"smallest": float(result.minimum.min()), "largest": float(result.maximum.max())},
+        "drift of the total calcium": result.drift,
+        "dofs": result.dofs,
+        "iterations": int(result.iterations.sum()),
+        "ranks": result.ranks,
+        "seconds": dict(result.seconds),
+        "times": result.times.tolist(),
+        "total": result.total.tolist(),
+        "maximum": result.maximum.tolist(),
+        "minimum": result.minimum.tolist(),
+        "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
+        "config": config.document,
+    }
+
+
+RUNNERS: Mapping[type[MacroTable], Callable[..., tuple[dict[str, Any], int]]] = {CalciumTable: run_calcium_table}
+"""What runs the table of each macroscale model."""

@@ -1,0 +1,191 @@
+"""One command on all ranks: one exit status, one message, from rank 0. MPI loads only where there are ranks."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+DONE, FAILED, BAD_INPUT, SHORT = 0, 1, 2, 3
+"""Exit statuses: done; anything else; bad input; done, but short of the tolerance."""
+
+_PATIENCE = 30.0  # seconds that a rank with an error waits for the others
+_LAUNCHERS = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
+
+
+def launched_rank() -> int | None:
+    """Return the rank that the launcher of MPI gave this process; None without a launcher."""
+    for name in _LAUNCHERS:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return None
+
+
+def run_on_all_ranks(body: Callable[[], int]) -> int:
+    """Run the body of a command and return its exit status, the same on every rank.
+
+    An error of homfem is one message on standard error, from rank 0. An error that the other ranks do not share within
+    30 s ends all of them.
+    """
+    rank = launched_rank()
+    agreement = _Agreement() if rank is not None else None
+    if rank:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
+    guard = _Guard()
+    with guard:
+        guard.status = body()
+    if agreement is not None and agreement.comm.size > 1:
+        return agreement.settle(guard.status, guard.message)
+    if guard.message:
+        say(guard.message)
+    return guard.status
+
+
+def say(message: str) -> None:
+    """Write a message to standard error."""
+    print(f"homfem: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def show(text: str) -> None:
+    """Write a result to standard output (rank 0 alone has one)."""
+    print(text, flush=True)  # noqa: T201
+
+
+class _Guard:
+    """Turns what the body raises into an exit status and a message."""
+
+    def __init__(self) -> None:
+        self.status, self.message = FAILED, ""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return True
+        self.status, self.message = self._judge(error)
+        return True
+
+    def _judge(self, error: BaseException) -> tuple[int, str]:
+        import click
+
+        from homfem.parameters import HomfemError, InputError
+
+        if isinstance(error, InputError):
+            return BAD_INPUT, str(error)
+        if isinstance(error, click.ClickException):
+            return BAD_INPUT, f"{error.format_message()} See homfem --help."
+        if isinstance(error, HomfemError):
+            return FAILED, str(error)
+        if isinstance(error, (KeyboardInterrupt, click.Abort)):
+            return FAILED, "interrupted"
+        if isinstance(error, SystemExit):
+            return (error.code if isinstance(error.code, int) else FAILED if error.code else DONE), ""
+        if isinstance(error, OSError) and error.filename is not None:
+            return FAILED, f"{error.filename}: {error.strerror}"
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] != "homfem":
+            return FAILED, f"the module {error.name!r} is not here. Run it through docker/run, or see the README."
+        return FAILED, "".join(traceback.format_exception(error)).rstrip()
+
+
+class _Agreement:
+    """Lets all ranks end with one status; its messages do not mix with those of the computation."""
+
+    def __init__(self) -> None:
+        from mpi4py import MPI
+
+        self.world = MPI.COMM_WORLD
+        self.comm = MPI.COMM_WORLD.Dup()
+
+    def settle(self, status: int, message: str) -> int:
+        """Return the largest status of all ranks; rank 0 writes the first message of all. Collective."""
+        sys.stdout.flush()
+        request = self.comm.Ibarrier()
+        deadline = time.monotonic() + (_PATIENCE if status not in (DONE, SHORT) else float("inf"))
+        while not request.Test():
+            if time.monotonic() > deadline:
+                say(f"rank {self.comm.rank} alone failed: {message}")
+                self.world.Abort(status)
+            time.sleep(0.01)
+        everything: list[tuple[int, str]] = self.comm.allgather((status, message))
+        worst = max(status for status, _ in everything)
+        first = next((text for each, text in everything if each == worst and text), "")
+        if first and self.comm.rank == 0:
+            say(first)
+        self.comm.Barrier()
+        return worst
+
+
+def world() -> MPI.Comm:
+    """Return the communicator of all ranks."""
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
+
+
+@contextmanager
+def keys_under(path: str) -> Iterator[None]:
+    """Give the errors of a library call the path of the key in the config: ``edges`` is ``cell.edges``."""
+    from homfem.config.table import join, renamed
+    from homfem.parameters import InputError
+
+    try:
+        yield
+    except InputError as error:
+        name = re.sub(r"^coefficients\['(.*)'\]", r"phases.\1", error.name)
+        if name.startswith(f"{path}.") or name == path:
+            raise
+        raise renamed(error, join(path, name)) from error
+
+
+def check_target(option: str, path: str | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse a file that could not be written at the end, before the work begins."""
+    if path is None or path == "-":
+        return
+    from homfem.parameters import FileError
+
+    target = Path(path)
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise FileError(option, path, "a name that ends in " + " or ".join(suffixes))
+    if not target.parent.is_dir():
+        raise FileError(option, path, "in a folder that exists", "Make the folder first.")
+    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise FileError(option, path, "a file that can be written")
+
+
+@contextmanager
+def results_only(wanted: bool) -> Iterator[None]:
+    """Send what libraries write to standard output to standard error, so that a result stands there alone."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def on_root(comm: Any, work: Callable[[], object]) -> None:
+    """Do work on rank 0; an error reaches every rank. Collective."""
+    from homfem.solve import collective
+
+    with collective(comm):
+        if comm.rank == 0:
+            work()
