@@ -1,0 +1,90 @@
+"""The common call: results, tolerance, budget, options, and media that cannot be used."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from homfem.blocks import METHODS, BlockMedium, aggregated, homogenize_blocks, paper_case
+from homfem.parameters import InputError
+from homfem.tensors import EffectiveTensor
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_fills_the_result(method):
+    medium = BlockMedium.from_layout(["LLV", "LDL"], {"L": 1.0, "D": 0.1}, widths=[0.5, 0.3, 0.2])
+    tensor = homogenize_blocks(medium, method=method, unit="um^2/s", length_unit="um")
+    assert tensor.method == method
+    assert tensor.unit == "um^2/s"
+    assert tensor.dofs > 0
+    assert tensor.seconds["total"] > 0.0
+    assert tensor.volume_fractions == pytest.approx({"conducting": 0.9, "void": 0.1})
+    # Edges between unlike blocks, by hand: two vertical ones in each row; the columns 2 and 3 at both horizontal lines.
+    assert tensor.interface_area == pytest.approx(0.5 * 2 + 0.5 * 2 + 2 * 0.5)
+    again = EffectiveTensor.from_json(tensor.to_json())
+    assert np.array_equal(again.value, tensor.value)
+    assert again.config["method"] == method
+
+
+def test_the_guarantees_of_the_methods():
+    medium = paper_case("B")
+    semi, volumes, galerkin = (homogenize_blocks(medium, method=m) for m in ("semi-analytical", "finite-volume", "corner-galerkin"))
+    assert semi.lower is None
+    assert semi.upper is None
+    assert volumes.lower is None
+    assert np.array_equal(volumes.upper, volumes.value)
+    assert galerkin.contains(galerkin.value)
+    assert np.linalg.eigvalsh(volumes.upper - galerkin.upper)[0] > 0.0
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-5, 1e-9])
+def test_tolerance_is_reached_with_few_unknowns(tolerance):
+    tensor = homogenize_blocks(paper_case("D"), tolerance=tolerance)
+    assert tensor.reached
+    assert tensor.relative_gap <= tolerance
+    assert tensor.dofs < 250
+
+
+def test_budget_ends_the_refinement_and_is_reported():
+    medium = aggregated(12, seed=0)
+    tensor = homogenize_blocks(medium, tolerance=1e-9, max_dofs=1500)
+    assert not tensor.reached
+    assert tensor.relative_gap > 1e-9
+    assert tensor.dofs <= 1500
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "semianalytical"}, "did you mean 'semi-analytical'"),
+        ({"degree": 13}, "degree.*<= 12"),
+        ({"degree": -1}, "degree"),
+        ({"singular": 3}, "singular.*<= 2"),
+        ({"tolerance": 0.0}, "tolerance.*> 0"),
+        ({"tolerance": float("nan")}, "tolerance"),
+        ({"method": "semi-analytical", "abscissas": 1}, "N_x"),
+        ({"method": "finite-volume", "intervals": 0}, "intervals"),
+    ],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        homogenize_blocks(paper_case("A"), **options)
+
+
+def test_insulated_directions_give_zero():
+    channel = BlockMedium(diffusivity=[[0, 0], [2, 2]])
+    tensor = homogenize_blocks(channel)
+    assert np.allclose(tensor.value, np.diag([1.0, 0.0]), atol=1e-13)
+    assert tensor.contains(np.diag([1.0, 0.0]), slack=1e-12)
+    assert tensor.half_gap < 1e-6
+    islands = homogenize_blocks(BlockMedium(diffusivity=[[1, 0], [0, 0]]))
+    assert np.abs(islands.value).max() < 1e-14
+    assert islands.half_gap < 1e-6
+
+
+def test_importing_needs_no_finite_elements():
+    import subprocess
+    import sys
+
+    code = "import sys, homfem.blocks; sys.exit('dolfinx' in sys.modules or 'petsc4py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
