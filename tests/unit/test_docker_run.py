@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # Programs that the script itself is made of; everything else comes from the stand-ins of each test.
 TOOLS = (
-    "awk", "basename", "bash", "cat", "cp", "cut", "dirname", "env", "flock", "mkdir", "mktemp", "rm", "sed", "sha256sum",
-    "timeout", "touch",
+    "awk", "basename", "bash", "cat", "cp", "cut", "dirname", "env", "flock", "mkdir", "mktemp", "rm", "sed",
+    "sha256sum", "timeout", "touch",
 )  # fmt: skip
 
 RECORD = (
@@ -70,16 +70,12 @@ class Machine:
         self.program("id", f"echo {number}\n", record=False)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {
-            "PATH": str(self.bin),
-            "HOME": str(self.folder / "home"),
-            "LOG": str(self.log),
-            "STATE": str(self.folder),
-        }
+        clean = {"PATH": str(self.bin), "HOME": str(self.folder / "home")}
+        clean |= {"LOG": str(self.log), "STATE": str(self.folder), **environment}
+        command = [str(self.project / "docker" / "run"), *arguments]
         return subprocess.run(
-            [str(self.project / "docker" / "run"), *arguments],
-            env={**clean, **environment}, cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
-        )  # fmt: skip
+            command, env=clean, cwd=self.folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+        )
 
     @property
     def calls(self) -> list[str]:

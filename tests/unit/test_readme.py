@@ -1,0 +1,79 @@
+"""What the README shows runs as printed, and the commands that it names exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+# The limit of D*/D in each phase, from the meshes of VALIDATION at h -> 0.
+EXACT = {"er": 0.01044994, "cytosol": 0.94938977}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_python_example_runs_and_brackets_the_known_limits(tmp_path: Path) -> None:
+    (example,) = blocks("python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 16
+    (tmp_path / "example.py").write_text(example)
+    printed = run(tmp_path, sys.executable, "example.py")
+    brackets = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) <= D\*/D <= ([\d.]+)", printed)]
+    assert len(brackets) == 2
+    for (lower, upper), exact in zip(brackets, EXACT.values(), strict=True):
+        assert lower < exact < upper
+        assert upper - lower < 0.005 * exact
+    assert (tmp_path / "er.json").is_file()
+
+
+def test_the_numbers_shown_are_those_that_come_out(tmp_path: Path) -> None:
+    shown = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) <= D\*/D <= ([\d.]+)", README)]
+    for lower, upper in shown:
+        assert any(lower < exact < upper for exact in EXACT.values())
+
+
+def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_path: Path) -> None:
+    (config,) = blocks("toml")
+    (tmp_path / "er.toml").write_text(config)
+    run(tmp_path, sys.executable, "-m", "homfem", "effective", "er.toml", "--json", "er.json")
+    from homfem.tensors import EffectiveTensor
+
+    tensor = EffectiveTensor.from_json(tmp_path / "er.json")
+    assert tensor.unit == "um^2/s"
+    assert tensor.contains(250.0 * EXACT["er"])
+    assert tensor.relative_gap is not None
+    assert tensor.relative_gap <= 5e-3
+
+
+def test_the_commands_that_it_names_exist() -> None:
+    for script in set(re.findall(r"(?:python|homfem effective|homfem run) ((?:demos|tests)/[\w./-]+)", README)):
+        assert (ROOT / script).is_file(), script
+    for target in set(re.findall(r"\]\(([^)#:]+)\)", README)):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_two_set_up_commands_stand_alone_on_their_lines() -> None:
+    lines = [line.strip() for block in blocks("") + blocks("bash") + blocks("console") for line in block.splitlines()]
+    assert "docker/run python demos/01_calcium_bidomain.py" in lines
+    assert "docker/run pytest" in lines
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "environment.yml", "CITATION.cff"])
+def test_files_for_readers_are_there_and_finished(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert len(text) > 300
+    assert not re.search(r"TODO|FIXME|XXX|lorem", text)
