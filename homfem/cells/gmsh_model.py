@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.raw import CELL_NODES, KINDS, Indices, RawCell, Tags, facets_of, scaled
+from homfem.cells.raw import KINDS, Indices, RawCell, Tags, facets_of, scaled
 from homfem.parameters import Array, CellError, FileError, InputError, Lattice, check_integer, check_number
 
 log = logging.getLogger("homfem")
@@ -48,7 +48,7 @@ class _Failure:
         self.error = error
 
     def __enter__(self) -> None:
-        return None
+        pass
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -131,16 +131,8 @@ class ModelArrays(NamedTuple):
 def read_model(dimension: int) -> ModelArrays:
     """Return the mesh of the current Gmsh model: its named physical groups, in the node order of DOLFINx.
 
-    Parameters
-    ----------
-    dimension
-        2 or 3: cells are the elements of the groups of this dimension, facets those of one less.
-
-    Returns
-    -------
-    ModelArrays
-        Points and cells in the order of their Gmsh tags; ``low`` and ``high`` bound all elements of ``dimension``,
-        also those in no group.
+    Cells are the elements of the groups of ``dimension`` (2 or 3), facets those of one less; points and cells are in
+    the order of their Gmsh tags. ``low`` and ``high`` bound all elements of ``dimension``, also those in no group.
 
     Raises
     ------
@@ -248,10 +240,9 @@ def from_gmsh_raw(
     constants = dict(parameters or {})
     if resolution is not None:
         resolution = check_number("resolution", resolution, above=0.0, at_most=1.0)
-    if meshed and (resolution is not None or order is not None or constants):
-        name = "resolution" if resolution is not None else "order" if order is not None else "parameters"
-        value = {"resolution": resolution, "order": order, "parameters": constants}[name]
-        raise InputError(name, value, "absent for a mesh that is already made", "Give it with the .geo file.")
+    for name, given in {"resolution": resolution, "order": order, "parameters": parameters}.items():
+        if meshed and given is not None:
+            raise InputError(name, given, "absent for a mesh that is already made", "Give it with the .geo file.")
     if not meshed and not path.read_bytes().endswith(b"\n"):
         log.warning("%s does not end with a line break: Gmsh passes over its last line", path)
     note = _note(path) if meshed else {}
@@ -290,8 +281,8 @@ def from_gmsh_raw(
 def write_msh(raw: RawCell, path: str | Path) -> None:
     """Write a cell as a binary ``.msh`` file, version 4.1, that Gmsh and :func:`from_gmsh_raw` read.
 
-    Names are physical groups; the lattice and the unit stand in a comment section. Points, cells and phases come back
-    bit for bit and in the same order. The file appears under its name only when it is complete.
+    Names are physical groups; lattice and unit stand in a comment section. Everything comes back bit for bit and in the
+    same order. The file appears under its name only when it is complete.
     """
     path = Path(path)
     if path.suffix != ".msh":
@@ -389,7 +380,7 @@ def _elements(dimension: int, order: int, groups: Mapping[str, int]) -> tuple[In
     """Tags, node tags (DOLFINx order) and groups of the elements, sorted by tag."""
     import gmsh
 
-    width = CELL_NODES[("triangle", order)] if dimension == 2 else len(_FROM_GMSH[dimension, order])
+    width = len(_FROM_GMSH[dimension, order])
     numbers: list[npt.NDArray] = [np.zeros(0, dtype=np.int64)]
     nodes: list[npt.NDArray] = [np.zeros((0, width), dtype=np.int64)]
     tags: list[npt.NDArray] = [np.zeros(0, dtype=np.int32)]

@@ -96,7 +96,7 @@ class PhaseConnectivity:
     def describe(self) -> str:
         """Return one line for a log or a message."""
         d = self.directions.shape[1]
-        rows = ", ".join("(" + " ".join(map(str, row)) + ")" for row in self.directions.tolist())
+        rows = ", ".join("(" + " ".join(f"{entry:d}" for entry in row) + ")" for row in self.directions)
         where = {0: "in no direction", d: "in every direction"}.get(self.rank, f"only along {rows}")
         text = f"{self.phase}: percolates {where}; {len(self.parts)} part(s)"
         if self.islands and self.rank:
@@ -198,7 +198,7 @@ def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indi
     A facet is told by its nodes on the covering space up to a lattice shift, so that the coarsest meshes are right.
     """
     d = raw.dimension
-    facets = cell_facets(raw.corners, raw.kind).reshape(-1, d)
+    facets: Indices = cell_facets(raw.corners, raw.kind).reshape(-1, d)
     code = row_numbers(offset - offset.min(axis=0))
     key = representative * (int(code.max()) + 1) + code
     facets = np.take_along_axis(facets, np.argsort(key[facets], axis=1), axis=1)
@@ -242,9 +242,10 @@ def _cycles(links: Indices, part_of_piece: Indices, pieces: int) -> tuple[Indice
     order, parent = breadth_first_order(graph, pieces, directed=False)
     jump_of = {(int(link[0]), int(link[1])): link[2:] for link in links[links[:, 0] != links[:, 1]]}
     jump_of |= {(j, i): -jump for (i, j), jump in jump_of.items()}
-    root = set(roots.tolist())
+    is_root = np.zeros(pieces, dtype=bool)
+    is_root[roots] = True
     for piece in order[1:].tolist():
-        if piece not in root:
+        if not is_root[piece]:
             position[piece] = position[parent[piece]] + jump_of[int(parent[piece]), piece]
     cycles = position[links[:, 0]] + links[:, 2:] - position[links[:, 1]]
     by_part = np.argsort(parts, kind="stable")

@@ -157,7 +157,7 @@ def restrict(raw: RawCell, phase_names: Sequence[str]) -> RawCell:
 def select(raw: RawCell, chosen: npt.NDArray[np.bool_]) -> RawCell:
     """Return the cells for which ``chosen`` (shape (m,)) is true, with their points, phases and named facets."""
     cells, phase_of_cell = raw.cells[chosen], raw.phase_of_cell[chosen]
-    present = set(np.unique(phase_of_cell).tolist())
+    present = np.unique(phase_of_cell)
     kept = facets_of(cells, raw.facets, raw.kind)
     return replace(
         raw,

@@ -92,12 +92,12 @@ def structured_three_pipe(
 
     Along each axis the spacing at distance s from the nearest interface plane is
 
-    .. math:: h(s) = \min(H,\; g H + q\,s),
+    .. math:: h(s) = \min(H,\; g\,w + q\,s),
 
-    with the bulk size H (``resolution``, or half of the gap between two planes if that is smaller), ``grading`` g and
-    ``growth`` q. The grid is symmetric about the centre and the boxes of each octant are cut along the diagonal that
-    points to the centre: the mesh has every symmetry of the cell (all 48 of a cube for equal edges), opposite faces
-    match bit for bit, and the interface is met exactly.
+    with the bulk size H (``resolution``, or half of the gap between two planes if that is smaller), the smaller w of
+    the bulk sizes on both sides of that plane, ``grading`` g and ``growth`` q. The grid is symmetric about the centre
+    and the boxes of each octant are cut along the diagonal that points to the centre: the mesh has every symmetry of
+    the cell (all 48 of a cube for equal edges), opposite faces match bit for bit, and the interface is met exactly.
 
     Parameters
     ----------
@@ -156,34 +156,34 @@ def structured_three_pipe(
 def graded_axis(edges: Sequence[float], resolution: float, grading: float, growth: float) -> Array:
     """Return the nodes of [0, 1], symmetric about 1/2, with nodes at (1 - e)/2 and (1 + e)/2 for each edge e."""
     planes = sorted({0.5 * (1.0 - edge) for edge in edges})
-    stops = [0.0, *planes, 0.5]
-    pieces = []
-    for low, high in itertools.pairwise(stops):
-        length = high - low
-        # A piece that ends at the wall or at the centre is continued there by its mirror image.
-        gap = length if low > 0.0 and high < 0.5 else 2.0 * length
-        bulk = min(resolution, 0.5 * gap)
-        sides = (low > 0.0) + (high < 0.5)
-        spacing = _one_sided(length / sides, bulk, grading * bulk, growth)
-        nodes = np.concatenate([[0.0], np.cumsum(spacing)])
-        nodes *= length / sides / nodes[-1]
-        if sides == 2:
-            nodes = np.concatenate([nodes, length - nodes[-2::-1]])
-        piece = low + nodes if low > 0.0 else (high - nodes)[::-1]
-        piece[0], piece[-1] = low, high
-        pieces.append(piece[:-1])
-    half = np.concatenate([*pieces, [0.5]])
-    return np.concatenate([half, 1.0 - half[-2::-1]])
+    pieces = list(itertools.pairwise([0.0, *planes, 0.5]))
+    # A piece that ends at the wall or at the centre is continued there by its mirror image.
+    gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
+    bulks = [min(resolution, 0.5 * gap) for gap in gaps]
+    smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
+    half = [np.zeros(1)]
+    for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True):
+        reach = 0.5 * gap
+        if low > 0.0:
+            half.append(low + _one_sided(reach, bulk, smallest[low], growth))
+        if high < 0.5:
+            half.append(high - _one_sided(reach, bulk, smallest[high], growth)[::-1])
+            half.append(np.array([high]))
+    nodes = np.concatenate(half)
+    nodes = np.concatenate([nodes[np.concatenate([[True], np.diff(nodes) > 1e-12])][:-1], [0.5]])
+    return np.concatenate([nodes, 1.0 - nodes[-2::-1]])
 
 
 def _one_sided(length: float, bulk: float, smallest: float, growth: float) -> Array:
-    """Return spacings that fill ``length``, growing away from its start: equal steps of the integral of 1/h."""
+    """Return distances from 0 (left out) to ``length``, growing apart: equal steps of the integral of 1/h."""
     reach = min((bulk - smallest) / growth, length)
     graded = math.log1p(growth * reach / smallest) / growth
     count = max(1, math.ceil(graded + (length - reach) / bulk - 1e-9))
     level = np.linspace(0.0, graded + (length - reach) / bulk, count + 1)
     inside = smallest * np.expm1(growth * np.minimum(level, graded)) / growth
-    return np.diff(inside + bulk * np.maximum(level - graded, 0.0))
+    nodes = (inside + bulk * np.maximum(level - graded, 0.0))[1:]
+    nodes[-1] = length
+    return nodes
 
 
 def check_edges(edges: float | Sequence[float]) -> tuple[float, float, float]:
