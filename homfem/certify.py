@@ -4,11 +4,11 @@ r"""Effective tensors with guaranteed two-sided bounds, and the adaptive loop th
 :math:`v\in H^1`. Conforming correctors are admissible, so their energy tensor :math:`U` satisfies :math:`D^*\le U` in
 the Loewner order, whether or not the linear solver has converged.
 
-**Lower bound.** Let :math:`D` be constant on each simplex and :math:`\chi_j` the Crouzeix-Raviart correctors. The broken
-flux :math:`\sigma_j = D(\nabla_h\chi_j+e_j)` is constant on each element, so it has no divergence there. The basis
-function :math:`\varphi_F` of a facet gives :math:`\int\sigma_j\cdot\nabla_h\varphi_F = \int_F[\sigma_j\cdot n]\varphi_F =
-|F|\,[\sigma_j\cdot n]_F = 0`: the normal component is continuous across every inner and period facet, and zero on an
-insulated interface. Hence :math:`\sigma_j` is admissible in the complementary energy principle
+**Lower bound.** Let :math:`D` be constant on each simplex and :math:`\chi_j` the Crouzeix-Raviart correctors. The
+broken flux :math:`\sigma_j = D(\nabla_h\chi_j+e_j)` is constant on each element, so it has no divergence there. The
+basis function :math:`\varphi_F` of a facet gives :math:`\int\sigma_j\cdot\nabla_h\varphi_F =
+\int_F[\sigma_j\cdot n]\varphi_F = |F|\,[\sigma_j\cdot n]_F = 0`: the normal component is continuous across every inner and
+period facet, and zero on an insulated interface. Hence :math:`\sigma_j` is admissible in the complementary energy principle
 
 .. math:: \langle\sigma\rangle\cdot (D^*)^{-1}\langle\sigma\rangle \le \frac1{|Y|}\int\sigma\cdot D^{-1}\sigma .
 
@@ -19,17 +19,17 @@ energy is :math:`\xi\cdot L\xi`, so :math:`L (D^*)^{-1} L\le L`, that is :math:`
 **The algebraic residual.** The solver leaves :math:`\rho_j=b_j-A\chi_j\ne0`. The energy tensor :math:`M` of what was
 computed exceeds the exact discrete minimum :math:`L` by :math:`\rho^TA^+\rho/|Y|`. For facets :math:`F, F'` of one
 element :math:`|\varphi_F-\varphi_{F'}|^2\le (h_K/d)^2|\nabla\varphi|^2\le w_K\,a_K(\varphi,\varphi)` with
-:math:`w_K=(h_K/d)^2/(|K|\lambda_{\min}(D_K))`. A path between any two facets of a connected mesh meets no element twice,
-so :math:`\max|\varphi|^2\le W a(\varphi,\varphi)` with :math:`W=\sum_Kw_K` once :math:`\varphi` vanishes on one facet,
-and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
+:math:`w_K=(h_K/d)^2/(|K|\lambda_{\min}(D_K))`. A path between any two facets of a connected mesh meets no element
+twice, so :math:`\max|\varphi|^2\le W a(\varphi,\varphi)` with :math:`W=\sum_Kw_K` once :math:`\varphi` vanishes on one
+facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 
 .. math:: D^* \;\ge\; M - \frac{W}{|Y|}\sum_j\|\rho_j\|_1^2\; I .
 
 Nothing is estimated here; floating-point round-off alone is not accounted for.
 
 **Where the gap is.** :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
-:math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference of the
-two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
+:math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference
+of the two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
 
 Source: Prager, Synge 1947, doi 10.1090/qam/25902; Marini 1985, doi 10.1137/0722029 (the flux of Crouzeix-Raviart).
 """
@@ -193,10 +193,10 @@ def solve_diffusion(
         log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
                  "none" if gap is None else f"{gap:.3e}")  # fmt: skip
         reached = tolerance is None or gap is None or gap <= tolerance
-        if reached or lower is None:
+        if reached or lower is None or tolerance is None or gap is None:
             break
         lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, gap / float(tolerance or gap), max_dofs, dofs)
+        refined = refine_towards(active, upper, lower, gap / tolerance, max_dofs, dofs)
         _add(stages, "refine", time.perf_counter() - lap)
         if refined is None:
             log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",

@@ -102,7 +102,7 @@ def check_number(
     allowed = "a finite number" + (" " + " and ".join(limits) if limits else "")
     if isinstance(value, (bool, str, bytes)) or not np.isscalar(value):
         raise InputError(name, value, allowed, remedy)
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     if not (math.isfinite(number) and above < number < below and at_least <= number <= at_most):
         raise InputError(name, value, allowed, remedy)
     return number

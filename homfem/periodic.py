@@ -16,7 +16,6 @@ Both give :class:`PeriodicSpace`: matrices, vectors, kernels and functions of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -117,7 +116,8 @@ def _require_partners(
             raise PeriodicityError(
                 f"mesh faces across period {direction + 1}",
                 f"node at {_place(points[source[bad]])} against a nearest node {found[bad]:.3g} away from its image "
-                f"{_place(points[source[bad]] + sign * shift)} ({len(low)} nodes on one face, {len(high)} on the other)",
+                f"{_place(points[source[bad]] + sign * shift)} "
+                f"({len(low)} nodes on one face, {len(high)} on the other)",
                 "matching node by node",
                 _REMEDY,
             )

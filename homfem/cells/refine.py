@@ -78,7 +78,7 @@ class _Edges:
         rank = np.empty(len(rounded), dtype=np.int64)
         rank[np.lexsort((np.arange(len(rounded)), rounded))] = np.arange(len(rounded))
         self.rank = rank[self.torus]
-        self.marked = np.zeros(len(self.keys), dtype=bool)
+        self.marked: npt.NDArray[np.bool_] = np.zeros(len(self.keys), dtype=bool)
         self._new_node = np.full(len(self.keys), -1, dtype=np.int64)
 
     def mark(self, cells: npt.NDArray[np.bool_]) -> None:

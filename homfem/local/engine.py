@@ -23,10 +23,8 @@ from typing import Any
 import basix.ufl
 import dolfinx.fem.petsc
 import numpy as np
-import numpy.typing as npt
 import ufl
 from dolfinx import fem
-from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import periodic, solve

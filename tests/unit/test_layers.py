@@ -25,12 +25,13 @@ ROWS = (
     ("_dolfinx",),
     ("solve", "timestepping"),
     ("periodic",),
-    ("cells",),
+    ("cells", "bodies"),
     ("local",),
     ("certify", "rev", "macro"),
     ("inverse", "twoscale", "output"),
     ("config",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
 NO_FINITE_ELEMENTS = {name for names in ROWS[:3] for name in names}
