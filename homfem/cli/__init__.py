@@ -137,12 +137,17 @@ def doctor(
     return run_doctor(json=json)
 
 
+_INTERRUPTED = 130  # what typer makes of an interrupt from the keyboard
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def body() -> int:
         status = app(given, prog_name="homfem", standalone_mode=False)
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else session.DONE
 
     raise SystemExit(session.run_on_all_ranks(body))

@@ -103,7 +103,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
         if len(centre) != dimension:
             raise InputError("macro.stimulus.centre", len(centre), f"{dimension} lengths, as the domain")
         raised = _ball(cytosol, table.stimulus.rise.to("uM"), centre, table.stimulus.radius.to("um"))
-    with session.keys_under("macro"):
+    with session.keys_under("macro", _KEYS):
         problem = CalciumProblem(
             mesh=mesh,
             cytosol=tensors["cytosol"],
@@ -116,6 +116,20 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
             density=table.kinetics.density,
         )
     return problem, centre
+
+
+# Keys of the config by the names of the arguments that they become.
+_KEYS = {
+    "cytosol": "tensors.cytosol",
+    "er": "tensors.er",
+    "interface_area": "tensors.interface_area",
+    "ip3": "kinetics.ip3",
+    "density": "kinetics.density",
+    "initial_cytosol": "initial.cytosol",
+    "initial_er": "initial.er",
+    "mesh": "domain",
+    "time": "time.step",
+}
 
 
 def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) -> float:
@@ -132,7 +146,8 @@ def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) 
 def _ball(value: float, rise: float, centre: Array, radius: float) -> Callable[[Array], Array]:
     def field(x: Array) -> Array:
         distance = np.linalg.norm(x[: len(centre)] - centre[:, None], axis=0)
-        return np.where(distance <= radius, value + rise, value)
+        # A node on the sphere belongs to the ball, whatever the round-off of its coordinates.
+        return np.where(distance <= radius * (1.0 + 1e-9), value + rise, value)
 
     return field
 
@@ -180,7 +195,7 @@ def run_calcium_table(
     with ExitStack() as stack:
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
         recorder = _Recorder(folder, table.output.format, stack, move, figure is not None)
-        with session.keys_under("macro"):
+        with session.keys_under("macro", _KEYS):
             result = run_calcium(
                 problem,
                 grid,
@@ -194,8 +209,8 @@ def run_calcium_table(
                 resume=resume,
             )
     if figure is not None:
-        first, *_, last = recorder.record.times
-        times = [float(t) for t in np.linspace(first, last, 6)]
+        recorded = recorder.record.times
+        times = [float(t) for t in np.linspace(recorded[0], recorded[-1], 6)]
         draw_series(recorder.record, figure, label="calcium in the cytosol (uM)", times=times, style="body")
     if result.finished:
         return _report(config, problem, result), session.DONE

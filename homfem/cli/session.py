@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -136,18 +136,28 @@ def world() -> MPI.Comm:
 
 
 @contextmanager
-def keys_under(path: str) -> Iterator[None]:
-    """Give the errors of a library call the path of the key in the config: ``edges`` is ``cell.edges``."""
+def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Give the errors of a library call the path of the key in the config.
+
+    Parameters
+    ----------
+    path
+        The table: with ``cell``, the argument ``edges`` is ``cell.edges``.
+    keys
+        Arguments whose key below ``path`` has another name.
+    """
     from homfem.config.table import join, renamed
-    from homfem.parameters import InputError
+    from homfem.parameters import CheckpointError, InputError
 
     try:
         yield
     except InputError as error:
+        if isinstance(error, CheckpointError):  # it names a file, not a key
+            raise
         name = re.sub(r"^coefficients\['(.*)'\]", r"phases.\1", error.name)
         if name.startswith(f"{path}.") or name == path:
             raise
-        raise renamed(error, join(path, name)) from error
+        raise renamed(error, join(path, (keys or {}).get(name, name))) from error
 
 
 def check_target(option: str, path: str | None, suffixes: tuple[str, ...] = ()) -> None:

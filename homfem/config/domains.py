@@ -5,6 +5,8 @@ A new domain is one class here and its name in :data:`DOMAINS`.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -135,7 +137,8 @@ class FileDomain(DomainTable):
 
         allowed = "a mesh of straight triangles or tetrahedra that meshio reads"
         try:
-            mesh = meshio.read(path)
+            with contextlib.redirect_stdout(io.StringIO()):  # meshio prints before it raises
+                mesh = meshio.read(path)
         except (meshio.ReadError, OSError, ValueError, LookupError) as error:
             raise FileError("file", str(path), allowed, f"meshio says: {error}") from error
         found = [kind for kind in _SIMPLICES if kind in mesh.cells_dict]

@@ -1,0 +1,472 @@
+"""The command line: exit statuses, one message, JSON fields, figures and files; the same on several ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from homfem import cli
+from homfem.cli import session
+from homfem.parameters import ConvergenceError
+from homfem.tensors import EffectiveTensor
+
+CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
+EFFECTIVE = '[effective]\nphysics = "diffusion"\n[effective.phases]\ner = "250 um^2/s"\n'
+WAVE = """
+[macro]
+model = "calcium"
+[macro.domain]
+shape = "box"
+size = ["40 um", "20 um"]
+resolution = "4 um"
+[macro.tensors]
+cytosol = { value = "16 um^2/s", volume_fraction = 0.8 }
+er = { value = "2 um^2/s", volume_fraction = 0.2 }
+interface_area = "2 1/um"
+[macro.kinetics]
+ip3 = "0.3 uM"
+[macro.time]
+end = "0.4 s"
+step = "20 ms"
+[macro.stimulus]
+rise = "0.8 uM"
+centre = ["0 um", "0 um"]
+radius = "12 um"
+[macro.output]
+folder = "wave"
+every = "0.1 s"
+checkpoint_every = "0.2 s"
+"""
+# What every result holds, by the contract of the command.
+FIELDS = {
+    "physics", "method", "boundary", "value", "lower", "upper", "relative_gap", "unit", "volume_fractions",
+    "interface_area", "dofs", "iterations", "seconds", "ranks", "versions", "config",
+}  # fmt: skip
+
+
+@pytest.fixture
+def homfem(capsys, monkeypatch):
+    """Run a command in this process; give status, standard output, standard error."""
+    for name in session._LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def er(tmp_path):
+    path = tmp_path / "er.toml"
+    path.write_text(CELL + EFFECTIVE)
+    return path
+
+
+@pytest.fixture
+def wave(tmp_path):
+    path = tmp_path / "wave.toml"
+    path.write_text(WAVE)
+    return path
+
+
+def outside(*arguments, ranks=None, **environment):
+    """Run ``python -m homfem`` in processes of its own."""
+    launcher = ["mpirun", "-n", str(ranks)] if ranks else []
+    command = [*launcher, sys.executable, "-m", "homfem", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
+
+
+def test_help_and_version(homfem):
+    assert homfem() == homfem("--help")
+    status, out, _ = homfem("--help")
+    assert status == 0
+    for name in ("effective", "cell", "run", "doctor"):
+        assert name in out
+    import homfem as package
+
+    assert homfem("--version") == (0, f"homfem {package.__version__}\n", "")
+
+
+def test_help_loads_nothing_heavy_and_is_fast():
+    script = (
+        "import sys, homfem.cli\ntry: homfem.cli.main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'dolfinx', 'mpi4py', 'numpy', 'pint', 'pydantic'}\n"
+        "print(*{m.split('.')[0] for m in sys.modules} & heavy, file=sys.stderr)"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        seconds.append(time.perf_counter() - started)
+        assert answer.stderr.split() == []
+    assert min(seconds) < 1.0
+
+
+def test_effective_gives_a_result_with_every_field(homfem, er, tmp_path):
+    file = tmp_path / "er.json"
+    status, out, err = homfem("effective", er, "--json", file)
+    assert (status, err) == (0, "")
+    assert "effective tensor (diffusion, er" in out
+    result = json.loads(file.read_text())
+    assert result.keys() >= FIELDS
+    assert (result["unit"], result["length_unit"], result["ranks"]) == ("um^2/s", "um", 1)
+    assert result["config"]["cell"] == {"shape": "three-pipe", "edge": 0.5, "period": "2 um", "resolution": 0.3}
+    assert result["volume_fractions"] == pytest.approx({"er": 0.5, "cytosol": 0.5}, rel=1e-12)
+    assert result["interface_area"] == pytest.approx(12 * 0.5 * 0.5 / 2.0, rel=1e-12)
+    tensor = EffectiveTensor.from_json(file)
+    assert tensor.contains(tensor.value)
+    assert np.all(np.diag(tensor.upper) < 125.0)  # Voigt
+
+
+def test_json_on_standard_output_stands_alone(homfem, er):
+    status, out, err = homfem("effective", er, "--json", "-")
+    assert (status, err) == (0, "")
+    assert json.loads(out).keys() >= FIELDS
+
+
+def test_units_and_set_change_the_result_as_they_should(homfem, er):
+    """D* is linear in D and does not depend on the period."""
+    values = []
+    for assignments in ([], ["effective.phases.er=0.125 um^2/ms"], ["cell.period=1 nm", "effective.phases.er=1 m^2/s"]):
+        options = [option for text in assignments for option in ("--set", text)]
+        result = json.loads(homfem("effective", er, "--json", "-", *options)[1])
+        values.append((np.array(result["value"]), result["unit"]))
+    assert [unit for _, unit in values] == ["um^2/s", "um^2/ms", "m^2/s"]
+    assert values[1][0] == pytest.approx(values[0][0] / 2000.0, rel=1e-8, abs=1e-12)
+    assert values[2][0] == pytest.approx(values[0][0] / 250.0, rel=1e-8, abs=1e-12)
+
+
+def test_short_of_the_tolerance_is_status_3_with_a_warning(homfem, er):
+    options = ["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"]
+    status, out, err = homfem("effective", er, "--json", "-", *options)
+    assert status == 3
+    assert "homfem: warning: " in err
+    assert "5000" in err
+    result = json.loads(out)
+    assert not result["reached"]
+    assert result["relative_gap"] > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        (["effective", "none.toml"], ["CONFIG = 'none.toml'", "exists"]),
+        (["effective", "er.toml", "--set", "cell.edge=1.5"], ["cell.edge = 1.5", "> 0 and < 1"]),
+        (["effective", "er.toml", "--set", "cell.edg=1.5"], ["cell.edg = 1.5", "known keys", "'cell.edge'"]),
+        (["effective", "er.toml", "--set", "effective.phases.err=1 m^2/s"], ["effective.phases.err", "er, cytosol"]),
+        (["effective", "er.toml", "--set", "nokey"], ["--set = 'nokey'", "path.to.key=value"]),
+        (["effective", "er.toml", "--json", "no/er.json"], ["--json = 'no/er.json'", "a folder that exists"]),
+        (["effective", "er.toml", "--json", "."], ["--json = '.'", "can be written"]),
+        (["effective", "er.toml", "--figure", "er.jpg"], ["--figure = 'er.jpg'", ".png"]),
+        (["cell", "er.toml", "--save", "er.stl"], ["--save = 'er.stl'", ".msh or .xdmf"]),
+        (["run", "er.toml"], ["macro = (missing)", "[macro]"]),
+        (["effective", "wave.toml"], ["cell = (missing)", "[cell]"]),
+        (["cell", "flat.toml"], ["cell.physical groups = 0", "Physical Surface"]),
+        (["effective"], ["Missing argument", "CONFIG.toml"]),
+        (["effectiv"], ["No such command 'effectiv'"]),
+        (["effective", "er.toml", "--jsn", "x"], ["No such option: --jsn"]),
+        (["run", "wave.toml", "--set", "macro.initial.cytosol=-0.1 uM"], ["macro.initial.cytosol = '-0.1 uM'", ">= 0"]),
+        (["run", "wave.toml", "--set", "macro.tensors.er={file='bad.json'}"], ["macro.tensors.er.file", "valid JSON"]),
+        (["run", "wave.toml", "--set", "macro.tensors.er.volume_fraction=0.5"], ["macro.tensors.er = 0.5", "<= 0.2"]),
+        (["run", "wave.toml", "--set", "macro.output.folder=er.toml"], ["macro.output.folder", "a folder"]),
+        (["run", "wave.toml", "--set", "macro.domain={file='bad.msh', unit='um'}"], ["macro.domain.file", "meshio"]),
+    ],
+    ids=lambda value: " ".join(value)[-50:],
+)
+def test_bad_input_is_status_2_and_one_message(homfem, er, wave, tmp_path, monkeypatch, arguments, fragments):
+    monkeypatch.chdir(tmp_path)
+    Path("flat.geo").write_text("SetFactory('OpenCASCADE');\nRectangle(1) = {0, 0, 0, 1, 1};\n".replace("'", '"'))
+    Path("flat.toml").write_text('[cell]\nfile = "flat.geo"\n')
+    Path("bad.json").write_text("{")
+    Path("bad.msh").write_text("$MeshFormat\n")
+    status, out, err = homfem(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("homfem: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    for fragment in fragments:
+        assert fragment in err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ConvergenceError("the solver stalled"), "homfem: the solver stalled\n"),
+        (OSError(28, "No space left on device", "er.json"), "homfem: er.json: No space left on device\n"),
+        (ModuleNotFoundError("No module named 'dolfinx'", name="dolfinx"), "homfem: the module 'dolfinx' is not here."),
+        (KeyboardInterrupt(), "homfem: interrupted\n"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_any_other_failure_is_status_1(homfem, er, monkeypatch, error, message):
+    def fail(*_arguments, **_options):
+        raise error
+
+    monkeypatch.setattr("homfem.cli.effective.build_cell", fail)
+    status, out, err = homfem("effective", er)
+    assert (status, out) == (1, "")
+    assert err.startswith(message)
+    assert "Traceback" not in err
+
+
+def test_a_fault_of_the_program_is_status_1_and_tells_its_place(homfem, er, monkeypatch):
+    monkeypatch.setattr("homfem.cli.effective.build_cell", lambda *_: 1 / 0)
+    status, _, err = homfem("effective", er)
+    assert status == 1
+    assert "ZeroDivisionError" in err
+    assert "Traceback" in err
+
+
+def test_cell_is_described_saved_and_drawn(homfem, er, tmp_path):
+    mesh, figure = tmp_path / "er.msh", tmp_path / "er.png"
+    status, out, err = homfem("cell", er, "--save", mesh, "--figure", figure)
+    assert status == 0, err
+    assert "periods 2 x 2 x 2 um" in out
+    assert mesh.stat().st_size > 1000
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "again.toml").write_text('[cell]\nfile = "er.msh"\nperiod = "2 um"\n')
+    status, again, err = homfem("cell", tmp_path / "again.toml")
+    assert status == 0, err
+    assert "periods 2 x 2 x 2 um" in again
+    assert [line for line in again.splitlines() if "tetrahedra" in line] == [
+        line for line in out.splitlines() if "tetrahedra" in line
+    ]
+
+
+def case_unfolded(comm):
+    """Fill a periodic function with cos(2 pi x) cos(4 pi y) and unfold it to the nodes of the arrays."""
+    from dolfinx import fem
+
+    import homfem
+    from homfem.cli.figures import unfolded
+
+    def wavy(x):
+        return np.cos(2 * np.pi * x[0]) * np.cos(4 * np.pi * x[1])
+
+    cell = homfem.three_pipe(0.5, resolution=0.3, period=(1.0, 2.0, 1.0), comm=comm)
+    periods = np.diag(cell.lattice.vectors)
+    function = fem.Function(fem.functionspace(cell.mesh, ("Lagrange", 2)))
+    function.interpolate(lambda x: wavy(x / periods[:, None]))
+    values = unfolded(cell, function)
+    if cell.raw is None or values is None:
+        return {}
+    return {"error": float(np.abs(values - wavy((cell.raw.points / periods).T)).max()), "size": len(values)}
+
+
+@pytest.mark.mpi
+def test_figures_take_a_periodic_function_to_every_node(on_ranks):
+    for answer in on_ranks(case_unfolded, ranks=(1, 2)):
+        assert answer["size"] > 100
+        assert answer["error"] < 1e-12
+
+
+def test_figure_of_the_solved_cell(homfem, er, tmp_path):
+    figure = tmp_path / "er.png"
+    status, _, err = homfem("effective", er, "--figure", figure)
+    assert status == 0, err
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_run_writes_fields_summary_and_figure(homfem, wave, tmp_path):
+    figure, summary = tmp_path / "wave.png", tmp_path / "wave.json"
+    status, out, err = homfem("run", wave, "--figure", figure, "--json", summary)
+    assert status == 0, err
+    assert "finished: True" in out
+    result = json.loads(summary.read_text())
+    assert result["times"] == pytest.approx(np.linspace(0, 0.4, 21))
+    assert result["drift of the total calcium"] < 1e-12
+    # At the start: rest (0.1 uM) and 0.8 uM on top in the ball; c0 = 3 uM per volume of cytosol.
+    assert result["maximum"][0] == pytest.approx(0.9, abs=0.02)
+    ball = 0.8 * 0.8 * np.pi * 12**2 / 4
+    assert result["total"][0] == pytest.approx(3 * 0.8 * 800 + ball, rel=0.02)
+    assert result["config"]["macro"]["model"] == "calcium"
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    import meshio
+
+    with meshio.xdmf.TimeSeriesReader(tmp_path / "wave" / "fields.xdmf") as series:
+        series.read_points_cells()
+        times = [series.read_data(k)[0] for k in range(series.num_steps)]
+    assert set(np.round(times, 12)) >= {0.0, 0.1, 0.2, 0.3, 0.4}
+
+
+def test_run_goes_on_from_its_checkpoint(homfem, wave):
+    whole = json.loads(homfem("run", wave, "--json", "-")[1])
+    folder = ["--set", "macro.output.folder=parts"]
+    assert homfem("run", wave, *folder, "--set", "macro.time.end=0.2 s")[0] == 0
+    status, out, err = homfem("run", wave, *folder, "--resume", "--json", "-")
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["total"] == whole["total"]
+    assert result["maximum"] == whole["maximum"]
+    status, _, err = homfem("run", wave, *folder, "--resume", "--set", "macro.kinetics.ip3=0.4 uM")
+    assert status == 2
+    assert "checkpoint = " in err
+
+
+def test_interrupted_run_is_status_1(homfem, wave, monkeypatch):
+    import dataclasses
+
+    import homfem.macro.calcium as calcium
+
+    run = calcium.run_calcium
+    interrupted = lambda *a, **o: dataclasses.replace(run(*a, **o), finished=False)  # noqa: E731
+    monkeypatch.setattr(calcium, "run_calcium", interrupted)
+    status, out, err = homfem("run", wave)
+    assert status == 1
+    assert "finished: False" in out
+    assert "--resume" in err
+
+
+def test_run_takes_tensors_from_the_cell_and_from_files(homfem, tmp_path):
+    """The tensors of the run are those that the command effective gives for each phase alone."""
+    phases = EFFECTIVE + 'cytosol = "0.22 um^2/ms"\n'
+    start, _, rest = WAVE.partition("[macro.tensors]")
+    rest = "[macro.kinetics]" + rest.partition("[macro.kinetics]")[2]
+    text = (start + rest).replace('["40 um", "20 um"]', '["40 um", "20 um", "20 um"]')
+    text = text.replace('"0 um", "0 um"', '"0 um", "0 um", "0 um"').replace('"4 um"', '"10 um"')
+    path = tmp_path / "both.toml"
+    path.write_text(text + CELL + phases)
+    status, out, err = homfem("run", path, "--json", "-")
+    assert status == 0, err
+    computed = json.loads(out)
+    for name, other in (("er", "cytosol"), ("cytosol", "er")):
+        alone = tmp_path / f"{name}.toml"
+        kept = [line for line in (CELL + phases).splitlines() if not line.startswith(other)]
+        alone.write_text("\n".join(kept))
+        status, _, err = homfem("effective", alone, "--json", tmp_path / f"{name}.json")
+        assert status == 0, err
+        tensor = EffectiveTensor.from_json(tmp_path / f"{name}.json")
+        factor = 1.0 if name == "er" else 1000.0
+        assert np.array(computed["tensors"][name]["value"]) == pytest.approx(factor * tensor.value, rel=1e-7, abs=1e-9)
+    files = [option for name in ("er", "cytosol") for option in ("--set", f"macro.tensors.{name}={name}.json")]
+    status, out, err = homfem("run", path, "--json", "-", *files, "--set", "macro.output.folder=again")
+    assert status == 0, err
+    assert json.loads(out)["maximum"] == pytest.approx(computed["maximum"], rel=1e-7)
+
+
+@pytest.mark.parametrize("shape", ["cell-body", "file"])
+def test_domains_have_their_size_in_um(shape, tmp_path):
+    import ufl
+    from dolfinx import fem
+    from mpi4py import MPI
+
+    from homfem.config.domains import parse_domain
+    from homfem.solve import integrate
+
+    volume = 4 / 3 * np.pi * 15 * 10 * 8
+    table = {"shape": "cell-body", "size": ["30 um", "20 um", "0.016 mm"], "resolution": "2 um"}
+    if shape == "file":
+        import meshio
+
+        points = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [9, 9, 9]])
+        meshio.Mesh(points, [("tetra", [[0, 1, 2, 3]])]).write(
+            tmp_path / "body.msh", file_format="gmsh22", binary=False
+        )
+        table, volume = {"file": "body.msh", "unit": "mm"}, 1e9 / 6
+    mesh = parse_domain(table).build(MPI.COMM_SELF, tmp_path)
+    measured = integrate(fem.Constant(mesh, 1.0) * ufl.dx)
+    assert measured == pytest.approx(volume, rel=0.02 if shape == "cell-body" else 1e-12)
+
+
+def test_doctor_says_what_works(homfem, tmp_path):
+    status, out, err = homfem("doctor", "--json", tmp_path / "doctor.json")
+    assert (status, err) == (0, ""), out
+    report = json.loads((tmp_path / "doctor.json").read_text())
+    assert report["works"]
+    assert report["problems"] == []
+    assert report["versions"]["numpy"] == np.__version__
+    for word in ("dolfinx", "PETSc packages", "compiler", "compiled forms", "figures", "everything works"):
+        assert word in out
+
+
+def test_doctor_names_what_is_missing(homfem, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "gmsh" else find(name))
+    status, out, _ = homfem("doctor")
+    assert status == 1
+    assert "PROBLEM: gmsh is missing" in out
+    assert "gmsh missing" in out
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ([], 0, ""),
+        (["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"], 3, "warning: "),
+        (["--set", "cell.edg=1"], 2, "homfem: cell.edg = 1: "),
+    ],
+    ids=["done", "short", "key"],
+)
+def test_two_ranks_speak_once_and_end_alike(er, options, status, message):
+    answer = outside("effective", er, *options, ranks=2)
+    assert answer.returncode == status, answer.stderr
+    assert answer.stdout.count("effective tensor") == (1 if status in (0, 3) else 0)
+    assert answer.stderr.count("homfem: ") == (1 if message else 0)
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_on_one_rank_alone_ends_all(rank, tmp_path):
+    """The other rank waits for a message that never comes."""
+    script = tmp_path / "alone.py"
+    script.write_text(
+        "from homfem.cli import session\nfrom homfem.parameters import InputError\n"
+        "session._PATIENCE = 0.5\n"
+        "def body():\n"
+        "    comm = session.world()\n"
+        f"    if comm.rank == {rank}:\n        raise InputError('cell.edge', 2, 'a number < 1')\n"
+        "    comm.Barrier()\n    return 0\n"
+        "raise SystemExit(session.run_on_all_ranks(body))\n"
+    )
+    command = ["mpirun", "-n", "2", sys.executable, str(script)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 2
+    assert answer.stderr.count("cell.edge = 2: it must be a number < 1") == 1
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.mpi
+def test_an_error_on_one_rank_at_the_end_is_the_status_of_all(tmp_path):
+    script = tmp_path / "last.py"
+    script.write_text(
+        "import sys\nfrom homfem.cli import session\nfrom homfem.parameters import InputError\n"
+        "def body():\n"
+        "    if session.world().rank == 1:\n        raise InputError('cell.edge', 2, 'a number < 1')\n"
+        "    return 0\n"
+        "status = session.run_on_all_ranks(body)\n"
+        "print(session.world().rank, status, file=sys.stderr)\nraise SystemExit(status)\n"
+    )
+    answer = subprocess.run(
+        ["mpirun", "-n", "2", sys.executable, str(script)], capture_output=True, text=True, timeout=60
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.count("homfem: cell.edge = 2") == 1
+    assert {"0 2", "1 2"} <= set(answer.stderr.splitlines())
+
+
+@pytest.mark.mpi
+def test_run_is_the_same_on_two_ranks(homfem, wave):
+    one = json.loads(homfem("run", wave, "--json", "-")[1])
+    answer = outside("run", wave, "--json", "-", ranks=2)
+    assert answer.returncode == 0, answer.stderr
+    two = json.loads(answer.stdout)
+    assert two["ranks"] == 2
+    assert two["maximum"] == pytest.approx(one["maximum"], rel=1e-8)
+    assert two["total"] == pytest.approx(one["total"], rel=1e-12)

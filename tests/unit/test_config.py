@@ -1,0 +1,368 @@
+"""Configs: what is read, and that everything else is refused with the path of its key, its value, what is allowed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from homfem.config import load_config, make_config, set_values
+from homfem.parameters import FileError, InputError, UnitError
+
+ER = {
+    "cell": {"shape": "three-pipe", "edge": 0.1, "period": "1 um", "resolution": 0.05},
+    "effective": {"physics": "diffusion", "tolerance": 5e-3, "phases": {"er": "250 um^2/s"}},
+}
+WAVE = {
+    "macro": {
+        "model": "calcium",
+        "domain": {"shape": "box", "size": ["60 um", "0.04 mm"], "resolution": "2 um"},
+        "tensors": {
+            "cytosol": {"value": "16 um^2/s", "volume_fraction": 0.8},
+            "er": {"value": [["2 um^2/s", "0 um^2/s"], ["0 um^2/s", "1e-12 m^2/s"]], "volume_fraction": 0.2},
+            "interface_area": "2 1/um",
+        },
+        "kinetics": {"ip3": "300 nM", "v1": "10 1/s", "k3": "200 nM"},
+        "time": {"end": "1 s", "step": "20 ms"},
+        "stimulus": {"rise": "0.8 uM", "centre": ["0 um", "0 um"], "radius": "20 um"},
+        "output": {"every": "0.1 s"},
+    }
+}
+
+
+def test_cell_and_coefficients_are_read():
+    config = make_config(ER)
+    assert config.cell.edge == 0.1
+    assert [(p.value, p.unit) for p in config.cell.period] == [(1.0, "um")]
+    assert config.effective.tolerance == 5e-3
+    assert config.effective.phases["er"].to("m^2/s") == pytest.approx(250e-12, rel=1e-14)
+    assert config.document == ER
+
+
+def test_defaults():
+    config = make_config({"cell": {"shape": "three-pipe", "edges": [0.1, 0.2, 0.3]}})
+    assert [(p.value, p.unit) for p in config.cell.period] == [(1.0, "m")]
+    assert config.cell.section == "square"
+    assert make_config(ER).effective.boundary == "periodic"
+    assert make_config(ER).effective.method == "finite-element"
+
+
+def test_periods_come_in_the_unit_of_the_first():
+    cell = make_config(set_values(ER, ['cell.period=["1 um", "2e-3 mm", "500 nm"]'])).cell
+    assert [p.unit for p in cell.period] == ["um"] * 3
+    assert [p.value for p in cell.period] == pytest.approx([1.0, 2.0, 0.5], rel=1e-14)
+
+
+def test_matrix_of_a_coefficient_is_in_the_unit_of_its_first_entry():
+    rows = '[["2 um^2/s","1e-12 m^2/s","0 m^2/s"],["1 um^2/s","2 um^2/s","0 m^2/s"],["0 m^2/s","0 m^2/s","3 um^2/s"]]'
+    coefficient = make_config(set_values(ER, [f"effective.phases.er={rows}"])).effective.phases["er"]
+    assert coefficient.unit == "um^2/s"
+    expected = np.array([[2e-3, 1e-3, 0], [1e-3, 2e-3, 0], [0, 0, 3e-3]])
+    assert np.array(coefficient.to("um^2/ms")) == pytest.approx(expected, rel=1e-13)
+
+
+class Recorded:
+    """Stands for the libraries: keeps the arguments that a config leads to."""
+
+    def __init__(self, monkeypatch):
+        import homfem
+        import homfem.cells
+
+        monkeypatch.setattr(homfem.cells, "three_pipe", self.call)
+        monkeypatch.setattr(homfem.cells, "from_gmsh", self.call)
+        monkeypatch.setattr(homfem, "solve_diffusion", self.call, raising=False)
+
+    def call(self, *arguments, **options):
+        self.arguments, self.options = arguments, options
+        return self
+
+    phase_names = ("er", "cytosol")
+    dimension = 3
+
+
+def test_coefficients_go_on_in_the_unit_of_the_first_phase(monkeypatch):
+    recorded = Recorded(monkeypatch)
+    config = make_config(set_values(ER, ["effective.phases.cytosol=0.22 um^2/ms", "effective.max_dofs=1000"]))
+    config.effective.solve(recorded, config=config.document)
+    assert recorded.arguments[1] == {"er": 250.0, "cytosol": pytest.approx(220.0, rel=1e-13)}
+    assert recorded.options["unit"] == "um^2/s"
+    assert recorded.options["tolerance"] == 5e-3
+    assert recorded.options["max_dofs"] == 1000
+    assert recorded.options["config"] == config.document
+    assert "degree" not in recorded.options
+
+
+def test_one_phase_alone(monkeypatch):
+    recorded = Recorded(monkeypatch)
+    config = make_config(set_values(ER, ["effective.phases.cytosol=220 um^2/s", "effective.degree=3"]))
+    config.effective.solve(recorded, config={}, only=["cytosol"])
+    assert recorded.arguments[1] == {"cytosol": 220.0}
+    assert recorded.options["degree"] == 3
+
+
+def test_cell_goes_on_in_the_unit_of_its_period(monkeypatch, tmp_path):
+    recorded = Recorded(monkeypatch)
+    make_config(set_values(ER, ["cell.period=500 nm"])).cell.build(None, tmp_path)
+    assert recorded.arguments == (0.1,)
+    assert recorded.options == {
+        "section": "square", "resolution": 0.05, "period": 500.0, "length_unit": "nm", "comm": None
+    }  # fmt: skip
+
+
+def test_files_are_sought_from_the_folder_of_the_config(monkeypatch, tmp_path):
+    recorded = Recorded(monkeypatch)
+    (tmp_path / "hex.geo").write_text("")
+    (tmp_path / "a.toml").write_text('[cell]\nfile = "hex.geo"\nperiod = ["1 um", "2 um"]\ndimension = 2\n')
+    config = load_config(tmp_path / "a.toml", needed=["cell"])
+    config.cell.build(None, config.folder)
+    assert recorded.arguments == (tmp_path / "hex.geo",)
+    assert recorded.options["period"] == [1.0, 2.0]
+    assert recorded.options["dimension"] == 2
+
+
+def test_phases_of_a_file_are_checked_when_it_is_read(tmp_path):
+    (tmp_path / "hex.geo").write_text("")
+    document = ER | {"cell": {"file": "hex.geo"}}
+    config = make_config(set_values(document, ["effective.phases.matrx=1 m^2/s"]), folder=tmp_path)
+    with pytest.raises(
+        InputError, match=r"effective\.phases\.matrx = '1 m\^2/s'.*er, matrix.*'effective.phases.matrix'"
+    ):
+        config.effective.check(("er", "matrix"), 2)
+
+
+BAD_CELLS = [
+    ("cell.edge=1.0", ["cell.edge = 1.0", "> 0 and < 1", "fraction of the period"]),
+    ("cell.edge=0", ["cell.edge = 0", "> 0 and < 1"]),
+    ("cell.edge=nan", ["cell.edge = nan", "finite"]),
+    ("cell.edge=-inf", ["cell.edge = -inf", "finite"]),
+    ("cell.edge=0.1 um", ["cell.edge = '0.1 um'", "a finite number"]),
+    ("cell.edge=" + "9" * 400, ["cell.edge = 999", "64 bits"]),
+    ("cell.edg=0.2", ["cell.edg = 0.2", "known keys shape, edge", "'cell.edge'"]),
+    ("cell.edges=[0.1, 0.2, 0.3]", ["cell.edges", "absent where edge is given"]),
+    ("cell={shape='three-pipe', edges=[0.1, 0.2, 1.3]}", ["cell.edges[2] = 1.3", "< 1"]),
+    ("cell={shape='three-pipe', edges=[0.1, 0.2]}", ["cell.edges = [0.1, 0.2]", "a list of 3 numbers"]),
+    ("cell={shape='three-pipe'}", ["cell.edge = (missing)", "edges = [a, b, c]"]),
+    ("cell={edge=0.1}", ["cell.shape = (missing)", "'three-pipe'", "cell.file"]),
+    ("cell={shap='three-pipe'}", ["cell.shap = 'three-pipe'", "'cell.shape'"]),
+    ("cell.shape=tree-pipe", ["cell.shape = 'tree-pipe'", "one of 'three-pipe'", "Did you mean 'three-pipe'?"]),
+    ("cell.shape=gyroid", ["cell.shape = 'gyroid'", "one of 'three-pipe'"]),
+    ("cell.shape=[1]", ["cell.shape = [1]", "one of 'three-pipe'"]),
+    ("cell.file=cell.geo", ["cell.file = 'cell.geo'", "absent where a shape is given"]),
+    ("cell={file='none.geo'}", ["cell.file = 'none.geo'", "a file that exists"]),
+    ("cell={file='cell.stl'}", ["cell.file = 'cell.stl'", ".geo or .msh"]),
+    ("cell={file='a.msh', resolution=0.1}", ["cell.resolution = 0.1", "absent for a .msh file"]),
+    ("cell={file='a.geo', dimension=2, period=['1 m', '1 m', '1 m']}", ["cell.period", "one length, or 2"]),
+    ("cell={file='a.geo', section='round'}", ["cell.section = 'round'", "known keys file, period"]),
+    ("cell.period=1", ["cell.period = 1", "such as '1 um'", "no unit"]),
+    ("cell.period=1 s", ["cell.period = '1 s'", "a length", "[time]"]),
+    ("cell.period=-1 um", ["cell.period = '-1 um'", "> 0"]),
+    ("cell.period=['1 um', '1 um']", ["cell.period", "one length, or 3"]),
+    ("cell.period=['1 um', 2, '1 um']", ["cell.period[1] = 2", "a length", "no unit"]),
+    ("cell.section=oval", ["cell.section = 'oval'", "'square', 'round'"]),
+    ("cell.resolution=0.5", ["cell.resolution = 0.5", "<= 0.333333"]),
+    ("cell.resolution='fine'", ["cell.resolution = 'fine'", "without unit"]),
+    ("cell.dimension=2", ["cell.dimension = 2", "three-dimensional"]),
+    ("cell=3", ["cell = 3", "a table"]),
+    ("cel.edge=1", ["cel = {'edge': 1}", "cell, effective, macro", "'cell'"]),
+]
+BAD_EFFECTIVE = [
+    ("effective.phases.err=1 um^2/s", ["effective.phases.err = '1 um^2/s'", "er, cytosol", "'effective.phases.er'"]),
+    ("effective.phases.er=250", ["effective.phases.er = 250", "a diffusivity as a string", "no unit"]),
+    ("effective.phases.er=250 um", ["effective.phases.er = '250 um'", "'250 um^2/s'", "[length]"]),
+    ("effective.phases.er=-250 um^2/s", ["effective.phases.er = '-250 um^2/s'", "> 0"]),
+    ("effective.phases.er=nan um^2/s", ["effective.phases.er = 'nan um^2/s'", "finite"]),
+    ("effective.phases.er=[['1 m^2/s', '0 m^2/s'], ['0 m^2/s', '1 m^2/s']]", ["effective.phases.er = ", "3x3 matrix"]),
+    (
+        "effective.phases.er=[['1 m^2/s', '2 m^2/s'], ['2 m^2/s', '1 m^2/s']]",
+        ["effective.phases.er = ", "eigenvalue is -1"],
+    ),
+    (
+        "effective.phases.er=[['1 m^2/s', '2 m^2/s'], ['0 m^2/s', '9 m^2/s']]",
+        ["effective.phases.er = ", "not symmetric"],
+    ),
+    ("effective.phases.er=[['1 m^2/s', 0], ['0 m^2/s', '1 m^2/s']]", ["effective.phases.er[0][1] = 0", "no unit"]),
+    ("effective.phases.er=[['1 m^2/s']]", ["effective.phases.er = [['1 m^2/s']]", "2x2 or 3x3"]),
+    ("effective.phases={}", ["effective.phases = {}", "one key per phase"]),
+    ("effective.phases=er", ["effective.phases = 'er'", "a table"]),
+    ("effective={physics='diffusion'}", ["effective.phases = (missing)", "[effective.phases]"]),
+    ("effective={phases={}}", ["effective.physics = (missing)", "'diffusion'"]),
+    ("effective={phyics='diffusion'}", ["effective.phyics", "'effective.physics'"]),
+    ("effective.physics=elasticity", ["effective.physics = 'elasticity'", "one of 'diffusion'"]),
+    ("effective.tolerence=1e-2", ["effective.tolerence = 0.01", "'effective.tolerance'"]),
+    ("effective.tolerance=1.0", ["effective.tolerance = 1.0", "> 0 and < 1"]),
+    ("effective.tolerance=true", ["effective.tolerance = True", "a finite number"]),
+    ("effective.max_dofs=1.5", ["effective.max_dofs = 1.5", "a whole number >= 1"]),
+    ("effective.degree=0", ["effective.degree = 0", ">= 1"]),
+    ("effective.method=grid", ["effective.method = 'grid'", "'finite-element'"]),
+    ("effective.boundary=affine", ["effective.boundary = 'affine'", "'periodic'"]),
+]
+BAD_MACRO = [
+    ("macro.model=cardiac", ["macro.model = 'cardiac'", "'calcium'"]),
+    ("macro={modell='calcium'}", ["macro.modell", "'macro.model'"]),
+    ("macro.time.step=30 ms", ["macro.time.step = 0.03", "divides", "33 steps"]),
+    ("macro.time.step=0.02", ["macro.time.step = 0.02", "a time", "no unit"]),
+    ("macro.time.stp=1", ["macro.time.stp = 1", "'macro.time.step'"]),
+    ("macro.time={end='1 s'}", ["macro.time.step = (missing)", "'20 ms'"]),
+    ("macro.time.splitting=lie", ["macro.time.splitting = 'lie'", "'godunov', 'strang'"]),
+    ("macro.time.subcycles=0", ["macro.time.subcycles = 0", ">= 1"]),
+    ("macro.time=3", ["macro.time = 3", "a table"]),
+    ("macro.initial.cytosol=-0.1 uM", ["macro.initial.cytosol = '-0.1 uM'", ">= 0"]),
+    ("macro.initial.cytosol=0.1 uM", ["macro.initial.er = (missing)", "Give both"]),
+    ("macro.initial.er=1 um", ["macro.initial.er = '1 um'", "a concentration"]),
+    ("macro.output.every=30 ms", ["macro.output.every = '30 ms'", "whole number of steps of 20 ms"]),
+    ("macro.output.checkpoint_every=1 ms", ["macro.output.checkpoint_every = '1 ms'", "steps of 20 ms"]),
+    ("macro.output.format=vtk", ["macro.output.format = 'vtk'", "'xdmf', 'bp'"]),
+    ("macro.stimulus.centre=['0 um', '0 um', '0 um']", ["macro.stimulus.centre", "2 lengths, as the domain"]),
+    ("macro.stimulus.centre=['0 um', 0]", ["macro.stimulus.centre[1] = 0", "no unit"]),
+    ("macro.stimulus={rise='1 uM'}", ["macro.stimulus.centre = (missing)", "centre of the ball"]),
+    ("macro.domain.shape=bal", ["macro.domain.shape = 'bal'", "'box', 'cell-body'"]),
+    ("macro.domain.size=['1 um', 2]", ["macro.domain.size[1] = 2", "no unit"]),
+    ("macro.domain.resolution=2", ["macro.domain.resolution = 2", "no unit"]),
+    ("macro.domain={}", ["macro.domain.shape = (missing)", "'box', 'cell-body'"]),
+    ("macro.domain={file='a.msh'}", ["macro.domain.unit = (missing)"]),
+    ("macro.domain={file='a.msh', unit='s'}", ["macro.domain.unit = 's'", "a unit of a length"]),
+    ("macro.domain={file='a.msh', unit='um'}", ["macro.domain.file = 'a.msh'", "a file that exists"]),
+    ("macro.domian=1", ["macro.domian = 1", "'macro.domain'"]),
+    ("macro.tensors.er.volume_fraction=1.2", ["macro.tensors.er.volume_fraction = 1.2", "<= 1"]),
+    ("macro.tensors.er.value=2", ["macro.tensors.er.value = 2", "no unit"]),
+    ("macro.tensors.er=er.json", ["macro.tensors.er.file = 'er.json'", "a file that exists"]),
+    ("macro.tensors.er=2 um^2/s", ["macro.tensors.er = '2 um^2/s'", "a JSON file"]),
+    ("macro.tensors.er={phase='er'}", ["macro.tensors.er = (missing)", "[cell] and [effective]"]),
+    ("macro.tensors.er={phas='er'}", ["macro.tensors.er.phas", "Did you mean"]),
+    ("macro.tensors.er={file='a', phase='er'}", ["macro.tensors.er", "exactly one of the keys"]),
+    ("macro.tensors.interface_area=2 um", ["macro.tensors.interface_area = '2 um'", "an area per volume"]),
+    ("macro.kinetics.v1=12 uM/s", ["macro.kinetics.v1 = '12 uM/s'", "a rate"]),
+    ("macro.kinetics.ip3=0.3", ["macro.kinetics.ip3 = 0.3", "a concentration", "no unit"]),
+    ("macro.kinetics.density=-1", ["macro.kinetics.density = -1", ">= 0"]),
+    ("macro.kinetics.parameters=mine", ["macro.kinetics.parameters = 'mine'", "'trigger-wave', 'de-young-keizer'"]),
+    ("macro.kinetics={}", ["macro.kinetics.ip3 = (missing)", "'0.3 uM'"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("document", "assignment", "fragments"),
+    [pytest.param(ER, *case, id=case[0][:60]) for case in BAD_CELLS + BAD_EFFECTIVE]
+    + [pytest.param(WAVE, *case, id=case[0][:60]) for case in BAD_MACRO],
+)
+def test_refusals_name_path_value_and_what_is_allowed(document, assignment, fragments):
+    make_config(document)
+    with pytest.raises(InputError) as caught:
+        make_config(set_values(document, [assignment]))
+    message = str(caught.value)
+    for fragment in fragments:
+        assert fragment in message
+    assert "\n" not in message
+
+
+def test_units_have_their_own_error():
+    with pytest.raises(UnitError):
+        make_config(set_values(ER, ["cell.period=1"]))
+
+
+def test_unknown_key_comes_before_the_missing_one_that_it_was_meant_to_be():
+    with pytest.raises(InputError, match=r"macro\.kinetics\.ip = .*'macro\.kinetics\.ip3'"):
+        make_config(set_values(WAVE, ["macro.kinetics={ip='0.3 uM'}"]))
+
+
+@pytest.mark.parametrize("name", ["cell", "effective", "macro"])
+def test_tables_that_are_needed(name):
+    with pytest.raises(InputError, match=rf"{name} = \(missing\): it must be given, as a table \[{name}\]"):
+        make_config({}, needed=[name])
+
+
+def test_macro_is_read():
+    table = make_config(WAVE).macro
+    rates = table.kinetics.rates()
+    assert (rates.v1, rates.v3, rates.c0) == (10.0, 2.5, 3.0)  # one given, two of the named set
+    assert rates.k3 == pytest.approx(0.2, rel=1e-14)
+    assert table.domain.sides == pytest.approx([60.0, 40.0], rel=1e-14)
+    assert table.time.grid().steps == 50
+    assert (table.steps("every"), table.steps("checkpoint_every")) == (5, 50)
+    tensor = table.tensors.er.make("er", 2)
+    assert tensor.value == pytest.approx(np.diag([2.0, 1.0]), rel=1e-13)
+    assert (tensor.unit, tensor.active_fraction) == ("um^2/s", 0.2)
+
+
+def test_tensors_come_from_the_cell_where_there_is_one():
+    document = ER | set_values(WAVE, ["macro.tensors={}"])
+    with pytest.raises(InputError, match=r"macro\.tensors\.cytosol = 'cytosol'.*\[effective.phases\]: er"):
+        make_config(document)
+    table = make_config(set_values(document, ["effective.phases.cytosol=220 um^2/s"])).macro
+    assert (table.tensors.cytosol.phase, table.tensors.er.phase) == ("cytosol", "er")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("a.b=0.2", 0.2),
+        ("a.b=2 um", "2 um"),
+        ("a.b='2 um'", "2 um"),
+        ("a.b = [1, 2]", [1, 2]),
+        ("a.b=x=y", "x=y"),
+        ("a.b=", ""),
+        ("a.b=true", True),
+        ("a.b=1\nc=2", "1\nc=2"),
+    ],
+)
+def test_set_takes_toml_values_and_else_strings(assignment, value):
+    document = {"a": {"c": 1}}
+    assert set_values(document, [assignment]) == {"a": {"c": 1, "b": value}}
+    assert document == {"a": {"c": 1}}
+
+
+def test_set_makes_tables_takes_quoted_keys_and_goes_in_order():
+    assert set_values({}, ['a."b.c".d=1', "a.e=2", "a.e=3"]) == {"a": {"b.c": {"d": 1}, "e": 3}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("nokey", "of the form path.to.key=value"),
+        ("a b=1", "a path as TOML writes it"),
+        ("=1", "a path as TOML writes it"),
+        ("a..b=1", "a path as TOML writes it"),
+        ("a.b.c=1", "a.b is a value, not a table"),
+    ],
+)
+def test_bad_assignments_are_refused(assignment, message):
+    with pytest.raises(InputError, match=r"--set = ") as caught:
+        set_values({"a": {"b": 1}}, [assignment])
+    assert assignment in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "content"),
+    [
+        (b'[cell]\nshape = "three-pipe"\nedge 0.1\n', "line 3", "'edge 0.1'"),
+        (b"[cell\n", "line 1", "'[cell'"),
+        (b"[cell]\nedge = 1\nedge = 2\n", "line 3", "'edge = 2'"),
+        (b"[cell]\nedge =", "line 2", "'edge ='"),
+    ],
+)
+def test_what_is_no_toml_is_refused_with_its_line(tmp_path, text, line, content):
+    path = tmp_path / "a.toml"
+    path.write_bytes(text)
+    with pytest.raises(FileError, match="valid TOML") as caught:
+        load_config(path)
+    assert f"{path}, {line} = {content}" in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path):
+    for path in (tmp_path / "none.toml", tmp_path):
+        with pytest.raises(FileError, match="a TOML file that exists"):
+            load_config(path)
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
+    with pytest.raises(FileError, match="text in UTF-8"):
+        load_config(tmp_path / "latin.toml")
+
+
+def test_configs_load_nothing_heavy():
+    script = (
+        "import sys, homfem.config as c; c.make_config(" + repr(ER) + "); "
+        "print(*{m.split('.')[0] for m in sys.modules} & {'dolfinx', 'mpi4py', 'petsc4py', 'gmsh', 'scipy', 'rich'})"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == []
