@@ -7,8 +7,9 @@ the Loewner order, whether or not the linear solver has converged.
 **Lower bound.** Let :math:`D` be constant on each simplex and :math:`\chi_j` the Crouzeix-Raviart correctors. The
 broken flux :math:`\sigma_j = D(\nabla_h\chi_j+e_j)` is constant on each element, so it has no divergence there. The
 basis function :math:`\varphi_F` of a facet gives :math:`\int\sigma_j\cdot\nabla_h\varphi_F =
-\int_F[\sigma_j\cdot n]\varphi_F = |F|\,[\sigma_j\cdot n]_F = 0`: the normal component is continuous across every inner and
-period facet, and zero on an insulated interface. Hence :math:`\sigma_j` is admissible in the complementary energy principle
+\int_F[\sigma_j\cdot n]\varphi_F = |F|\,[\sigma_j\cdot n]_F = 0`: the normal component is continuous across every inner
+and period facet, and zero on an insulated interface. Hence :math:`\sigma_j` is admissible in the complementary energy
+principle
 
 .. math:: \langle\sigma\rangle\cdot (D^*)^{-1}\langle\sigma\rangle \le \frac1{|Y|}\int\sigma\cdot D^{-1}\sigma .
 
