@@ -21,7 +21,7 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
-from homfem import periodic, solve
+from homfem import _dolfinx, periodic, solve
 from homfem.cells import raw as rawcell
 from homfem.cells.percolation import PhaseConnectivity, percolation
 from homfem.cells.raw import RawCell
@@ -198,8 +198,6 @@ class UnitCell:
             kind=head["kind"],
             order=head["order"],
         )
-        from homfem import _dolfinx
-
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
         fractions, area, volumes = _measure(mesh, phase_of_cell, head["phases"], lattice)
@@ -267,6 +265,27 @@ class UnitCell:
             table[tag] = arrays[name].ravel()
         function.x.array[:] = table[self.phase_of_cell].ravel()
         return function
+
+    def nodal_values(self, function: fem.Function) -> npt.NDArray[np.float64] | None:
+        """Return a periodic scalar function at the nodes of the arrays, on rank 0 (None elsewhere); collective.
+
+        ``values[i]`` belongs to ``raw.points[i]``; on a face both nodes of a pair carry the same value. For a function
+        that is not continuous the value of one of the cells at the node.
+        """
+        plain = self.periodic_mesh.plain
+        there = function if function.function_space.mesh is plain else self.periodic_mesh.to_plain(function)
+        linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1)))
+        linear.interpolate(there)
+        linear.x.scatter_forward()
+        corners = _dolfinx.geometry_dofmap(plain)[:, : self.dimension + 1]
+        nodes = np.asarray(plain.geometry.input_global_indices)[corners]
+        pairs = self.comm.gather((nodes.ravel(), linear.x.array[linear.function_space.dofmap.list].ravel()), root=0)
+        if pairs is None or self.raw is None:
+            return None
+        values = np.full(len(self.raw.points), np.nan)
+        for index, entries in pairs:
+            values[index] = entries
+        return values
 
     def describe(self) -> str:
         """Return a readable description: sizes, phases, fractions, connectivity, named facets (collective)."""

@@ -1,0 +1,98 @@
+"""Effective diffusion coefficient against the edge of the ER's pipes and its volume fraction: figure 8 of the paper.
+
+    docker/run python demos/figure_8_er_edges.py
+
+For edges from 0.05 to 0.95 the tensors of ER and cytosol are bounded from both sides. EDC is the tensor per volume of
+the phase, D*/gamma, with D = 250 um^2/s in both phases. The exact symmetry EDC_ER(l) = EDC_cytosol(1 - l) must lie
+inside the brackets of both.
+
+Source: Goel, Sneyd, Friedman 2006, section 5.2 and figure 8, doi 10.1137/050645403.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+
+from homfem import EffectiveTensor, homogenize_diffusion, three_pipe
+
+DIFFUSIVITY = 250.0  # um^2/s
+COMM = MPI.COMM_WORLD
+
+
+def brackets(edges: np.ndarray, resolution: float, tolerance: float) -> dict[str, list[EffectiveTensor]]:
+    found: dict[str, list[EffectiveTensor]] = {"er": [], "cytosol": []}
+    for edge in edges:
+        cell = three_pipe(float(edge), resolution=resolution)
+        for phase, tensors in found.items():
+            tensors.append(homogenize_diffusion(cell, {phase: DIFFUSIVITY}, tolerance=tolerance, unit="um^2/s"))
+        if COMM.rank == 0:
+            row = [f"{edge:5.2f} {3 * edge**2 - 2 * edge**3:9.6f}"]
+            row += [f"{t[-1].effective_coefficient[0, 0]:9.3f} ±{50 * t[-1].relative_gap:5.2f} %" for t in found.values()]
+            print("   ".join(row), flush=True)
+    return found
+
+
+def check(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], tolerance: float) -> None:
+    """D*_cytosol(l) = D*_ER(1 - l): overlapping brackets, edge by edge; and the limits for l = 0.1 where it is there."""
+    for k, edge in enumerate(edges):
+        mirror = int(np.argmin(np.abs(edges - (1.0 - edge))))
+        one, other = found["cytosol"][k], found["er"][mirror]
+        assert abs(edges[mirror] - (1.0 - edge)) < 1e-12
+        assert max(one.lower[0, 0], other.lower[0, 0]) <= min(one.upper[0, 0], other.upper[0, 0])
+        assert max(one.relative_gap, other.relative_gap) <= tolerance
+        if abs(edge - 0.1) < 1e-12:
+            assert found["er"][k].contains(DIFFUSIVITY * 0.0104499413)
+            assert found["cytosol"][k].contains(DIFFUSIVITY * 0.94938977)
+    for tensors in found.values():
+        assert all(tensor.anisotropy == "isotropic" for tensor in tensors)
+
+
+def draw(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = {"er": "tab:red", "cytosol": "tab:blue"}
+    names = {"er": "ER", "cytosol": "cytosol"}
+    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    fraction = 3 * edges**2 - 2 * edges**3
+    for panel, x, label in ((panels[0], edges, "edge of the pipes / period"), (panels[1], fraction, "volume fraction of the ER")):
+        for phase, tensors in found.items():
+            low = [t.lower[0, 0] / t.active_fraction for t in tensors]
+            high = [t.upper[0, 0] / t.active_fraction for t in tensors]
+            middle = [t.value[0, 0] / t.active_fraction for t in tensors]
+            panel.fill_between(x, low, high, color=colours[phase], alpha=0.3, lw=0)
+            panel.plot(x, middle, ".-", color=colours[phase], lw=1, label=f"{names[phase]} (band: guaranteed bounds)")
+        panel.set(xlabel=label, xlim=(0, 1))
+        panel.grid(alpha=0.3)
+    panels[0].set(ylabel=f"effective diffusion coefficient (µm²/s), D = {DIFFUSIVITY:g}", ylim=(0, 1.04 * DIFFUSIVITY))
+    panels[0].legend(loc="lower center")
+    figure.savefig(path, dpi=150)
+    print(f"figure: {path}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("out/figure_8"), help="folder of the figure")
+    parser.add_argument("--coarse", action="store_true", help="three edges on coarse meshes, for the tests")
+    chosen = parser.parse_args()
+    # Symmetric about 1/2, so that every edge has its mirror image.
+    half = [0.1, 0.5] if chosen.coarse else [0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5]
+    edges = np.array([*half, *(1.0 - e for e in half[-2::-1])])
+    tolerance = 2e-2 if chosen.coarse else 5e-3
+    if COMM.rank == 0:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        print(" edge  fraction    EDC of the ER       EDC of the cytosol  (um^2/s, width of the bracket)")
+    found = brackets(edges, 0.3 if chosen.coarse else 0.15, tolerance)
+    check(edges, found, tolerance)
+    if COMM.rank == 0:
+        draw(edges, found, chosen.out / "figure_8.png")
+
+
+if __name__ == "__main__":
+    main()

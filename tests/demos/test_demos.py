@@ -1,0 +1,33 @@
+"""Every demo runs coarse, asserts its numbers, and leaves its figures; the first one on two ranks as well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMOS = Path(__file__).parents[2] / "demos"
+FIGURES = {
+    "01_calcium_bidomain.py": ("cell.png", "wave.png"),
+    "figure_8_er_edges.py": ("figure_8.png",),
+}
+
+
+def test_every_demo_is_run_here():
+    assert set(FIGURES) == {path.name for path in DEMOS.glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("demo", "ranks"), [("01_calcium_bidomain.py", 1), ("01_calcium_bidomain.py", 2), ("figure_8_er_edges.py", 1)]
+)
+def test_demo(demo, ranks, tmp_path):
+    start = [] if ranks == 1 else ["mpirun", "-n", str(ranks)]
+    command = [*start, sys.executable, str(DEMOS / demo), "--coarse", "--out", str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    for name in FIGURES[demo]:
+        picture = (tmp_path / name).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) > 20_000
