@@ -158,7 +158,7 @@ class UnitCell:
         start = time.perf_counter()
         raw: RawCell | None = None
         head: dict[str, Any] = {}
-        representative = np.zeros(0, dtype=np.int64)
+        representative: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         with solve.collective(comm):
             if comm.rank == 0:
                 raw = make() if callable(make) else make
@@ -200,7 +200,7 @@ class UnitCell:
         )
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
-        fractions, area, volumes = _measure(mesh, phase_of_cell, head["phases"], lattice)
+        fractions, area, _ = _measure(mesh, phase_of_cell, head["phases"], lattice)
         facets = _named_facets(periodic_mesh, phase_of_cell, head)
         seconds = {"mesh": head["meshing"], "periodic mesh": time.perf_counter() - checked}
         cell = cls(
