@@ -75,10 +75,7 @@ def gmsh_session(**options: float) -> Iterator[Any]:
     **options
         Numbers for Gmsh's options, with ``_`` for the dot: ``Mesh_ElementOrder=2``.
 
-    Raises
-    ------
-    CellError
-        With Gmsh's text, if Gmsh fails in a place that has no better error.
+    Raises :class:`CellError` with Gmsh's text, if Gmsh fails in a place that has no better error.
     """
     import gmsh
 

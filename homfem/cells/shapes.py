@@ -161,7 +161,7 @@ def graded_axis(edges: Sequence[float], resolution: float, grading: float, growt
     gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
     bulks = [min(resolution, 0.5 * gap) for gap in gaps]
     smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
-    half = [np.zeros(1)]
+    half: list[Array] = [np.zeros(1)]
     for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True):
         reach = 0.5 * gap
         if low > 0.0:

@@ -381,7 +381,7 @@ def _flat(
         )
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
         axes.add_collection(
-            LineCollection(list(nodes[skins.interfaces(corners, tags)]), colors="black", linewidths=1.0)
+            LineCollection(list(nodes[skins.interfaces(corners, tags)]), colors="black", linewidths=1.0, snap=False)
         )
     if legend:
         axes.legend(handles=legend, loc="upper right", framealpha=0.9)

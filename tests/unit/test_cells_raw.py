@@ -118,11 +118,17 @@ def test_restriction_keeps_the_phase_and_its_facets():
 
 
 def test_restriction_leaves_out_facets_of_the_other_phase_with_corners_on_the_interface():
-    raw = structured_three_pipe(0.5, resolution=1 / 3, grading=1.0)
-    part = restrict(raw, ["er"])
-    triangles = part.points[part.facets[part.facet_tags == part.facet_names["x+"]]]
-    areas = 0.5 * np.linalg.norm(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]), axis=1)
-    assert areas.sum() == pytest.approx(0.25, abs=1e-14)
+    raw = two_triangles(
+        points=[[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]],
+        cells=[[0, 1, 4], [1, 3, 4], [3, 2, 4], [2, 0, 4]],
+        phase_of_cell=[5, 6, 5, 6],
+        facets=[[1, 3], [0, 1]],
+        facet_names={"x+": 1, "y-": 2},
+    )
+    part = restrict(raw, ["a"])
+    assert len(part.points) == 5
+    assert part.facets.tolist() == [[0, 1]]
+    assert part.facet_names == {"y-": 2}
 
 
 def test_facets_are_told_from_triples_of_nodes():
