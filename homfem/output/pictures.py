@@ -290,13 +290,14 @@ def _with_matplotlib(
     norm = Normalize(*_range(surfaces))
     legend, coloured = [], False
     light = np.array([0.4, -0.6, 0.7])
-    # One collection: matplotlib sorts the triangles of one by depth, not those of several.
-    triangles, colours = [], []
+    # Matplotlib sorts the triangles of one collection by depth: the opaque phases are one, on top of the others.
+    triangles: dict[bool, list[Array]] = {False: [], True: []}
+    colours: dict[bool, list[Array]] = {False: [], True: []}
     for colour, name in zip(itertools.cycle(COLOURS), names, strict=False):
         surface = surfaces[name]
         if len(surface.triangles) == 0:
             continue
-        while surface.values is not None and len(surface.triangles) < 15000 and not mesh_lines:
+        while surface.values is not None and len(surface.triangles) < 20000 and not mesh_lines:
             surface = skins.divided(surface)
         corners = surface.points[surface.triangles]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -313,10 +314,15 @@ def _with_matplotlib(
             own = colormaps[MAP](norm(surface.values[surface.triangles].mean(axis=1)))
             coloured = True
         own[:, :3] *= shade[:, None]
-        triangles.append(corners)
-        colours.append(own)
+        triangles[name not in translucent].append(corners)
+        colours[name not in translucent].append(own)
     lines = {"edgecolors": "#404040", "linewidths": 0.2} if mesh_lines else {"edgecolors": "none", "antialiased": False}
-    axes.add_collection3d(Poly3DCollection(np.vstack(triangles), facecolors=np.vstack(colours), **lines))
+    for opaque in (False, True):
+        if triangles[opaque]:
+            own = np.vstack(colours[opaque])
+            axes.add_collection3d(
+                Poly3DCollection(np.vstack(triangles[opaque]), facecolors=own, zorder=2 + opaque, **lines)
+            )
     everything = np.vstack([surface.points for surface in surfaces.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     axes.set(
