@@ -1,19 +1,19 @@
 r"""Block media in three dimensions: boxes of constant diffusivity in a periodic cell.
 
 The method of :mod:`homfem.blocks.galerkin` with products of Legendre polynomials :math:`P_p(s)P_q(t)` as fluxes on the
-faces. In a box :math:`l_1\times l_2\times l_3` with diffusivities :math:`D_1,D_2,D_3` the outward flux f(s, t) per unit of s
-and t on the face :math:`x_1=0` gives the potential (zero mean; moments :math:`c_{ij}=\iint f\cos i\pi s\cos j\pi t`,
-:math:`\epsilon_0=1,\ \epsilon_k=2`)
+faces. In a box :math:`l_1\times l_2\times l_3` with diffusivities :math:`D_1,D_2,D_3` the outward flux f(s, t) per
+unit of s and t on the face :math:`x_1=0` gives the potential (zero mean; moments
+:math:`c_{ij}=\iint f\cos i\pi s\cos j\pi t`, :math:`\epsilon_0=1,\ \epsilon_k=2`)
 
 .. math:: v=\frac{l_1F}{D_1l_2l_3}\Bigl(\frac{(1-\xi)^2}{2}-\frac16\Bigr)+\sum_{(i,j)\ne0}
    \frac{l_1\epsilon_i\epsilon_jc_{ij}}{D_1l_2l_3}\,\frac{\cosh\kappa(1-\xi)}{\kappa\sinh\kappa}\cos i\pi s\cos j\pi t,
    \qquad \kappa_{ij}^2=\frac{l_1^2}{D_1}\Bigl(\frac{D_2i^2\pi^2}{l_2^2}+\frac{D_3j^2\pi^2}{l_3^2}\Bigr),
 
-with :math:`\xi=x_1/l_1`: the two-dimensional derivation of :mod:`homfem.blocks.elements` with a double sum. Faces in the
-other directions follow by permutation. The sums are truncated after ``modes`` modes in each direction. The neglected
-energy of a polynomial flux is of the order modes^-4, so the tensor approaches the exact one from below up to that;
-it is no guaranteed bound. The edges of the boxes are singular and not resolved by special functions here: the error falls
-algebraically with the degree.
+with :math:`\xi=x_1/l_1`: the two-dimensional derivation of :mod:`homfem.blocks.elements` with a double sum. Faces in
+the other directions follow by permutation. The sums are truncated after ``modes`` modes in each direction. The
+neglected energy of a polynomial flux is of the order modes^-4, so the tensor approaches the exact one from below up to
+that; it is no guaranteed bound. The edges of the boxes are singular and not resolved by special functions here: the
+error falls algebraically with the degree.
 
 The vertex-centred finite volumes in three dimensions (:func:`box_volumes`) are the mean of linear finite elements over
 the ways to cut a cube along a diagonal, hence a guaranteed upper bound.

@@ -60,7 +60,8 @@ def homogenize_blocks(
         Corner-Galerkin: with a tolerance > 0, degrees are tried in turn until the relative half-gap of the bounds is
         below it, or the next system would have more than ``max_dofs`` unknowns (``reached`` then is False).
     collapse
-        Corner-Galerkin: join equal neighbouring rows and columns first; the tensor is the same.
+        Corner-Galerkin: join equal neighbouring rows and columns first where that at least halves the number of
+        blocks; the tensor is the same.
     unit, length_unit, volume_fractions, active_phases
         Go into the result. By default the fractions are those of the conducting blocks and of the voids.
 
@@ -101,7 +102,10 @@ def homogenize_blocks(
         }
     else:
         options |= {"degree": degree, "singular": singular, "tolerance": tolerance, "collapse": collapse}
-        result = _galerkin(medium.collapsed() if collapse else medium, degree, singular, tolerance, max_dofs)
+        joined = medium.collapsed() if collapse else medium
+        # Unequal blocks need tables for every aspect ratio: joining a few blocks only does not pay.
+        worth = 2 * joined.diffusivity.size <= medium.diffusivity.size
+        result = _galerkin(joined if worth else medium, degree, singular, tolerance, max_dofs)
     seconds["total"] = time.perf_counter() - start
     fractions = medium.volume_fractions() if volume_fractions is None else dict(volume_fractions)
     return EffectiveTensor(

@@ -23,8 +23,8 @@ Every term is harmonic but the quadratics, whose Laplacian adds up to the net fl
 :math:`(F_L+F_R+F_B+F_T)/lh` (in stretched coordinates): zero if and only if the solvability condition holds. The normal
 derivative on the left side is that of the terms L alone: :math:`\sinh/\sinh=1` there, 0 on the other three, and
 :math:`F_L+2\sum c^L_k\cos\omega s=f_L(s)` is the cosine series of the data; the other sides likewise. This is the
-corrected form of the paper's eq. 38 (whose printed arguments mix h and l), with a gauge of zero mean in every rectangle, which
-makes the map symmetric.
+corrected form of the paper's eq. 38 (whose printed arguments mix h and l), with a gauge of zero mean in every
+rectangle, which makes the map symmetric.
 
 **Averages.** The flux integrals follow without a sum over the vertical modes, because the cosines integrate to zero:
 

@@ -148,7 +148,7 @@ class FluxSystem:
         solution = np.linalg.solve(matrix[:-1, :-1], right)
         flux = np.zeros((self.edges, n, 2))
         flux[self.kept] = solution[:fluxes]
-        return flux, solution[fluxes:]
+        return flux, np.asarray(solution[fluxes:], dtype=np.float64)
 
     def _solve_iteratively(self, tolerance: float, limit: int = 500) -> tuple[Array, Array, int]:
         """Projected conjugate gradients."""
@@ -163,7 +163,7 @@ class FluxSystem:
             reduced = laplacian[free][:, free].tocsc()
             factors = spla.splu(reduced, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
-        constants = np.zeros((len(self.sides), 2))
+        constants: Array = np.zeros((len(self.sides), 2))
 
         def project(residual: Array) -> Array:
             """Solve with the diagonal of B under the constraint; what the constants balance leaves the residual."""

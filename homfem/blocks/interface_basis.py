@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 from numpy.polynomial import Legendre
 from scipy.special import gamma
 
@@ -48,8 +49,10 @@ class FluxBasis:
         lambda of the singular functions of each family: two at s = 0, two at s = 1.
     active : bool array, shape (f, n)
         Which of the n = p + 5 functions of each family exist: a singular function that is a polynomial does not.
-    values : array, shape (f, n, g)
-        Values times weights at the nodes of the graded mesh, zero means subtracted.
+    distinct : array, shape (u, g)
+        Values times weights at the nodes of the graded mesh, zero means subtracted, of the u distinct functions.
+    index : int array, shape (f, n)
+        Which of them each function is.
     nodes : array, shape (g,)
         The nodes s.
     means : array, shape (n,)
@@ -63,7 +66,8 @@ class FluxBasis:
     degree: int
     exponents: Array
     active: Array
-    values: Array
+    distinct: Array
+    index: npt.NDArray[np.int64]
     nodes: Array
     means: Array
     even: Array
@@ -72,7 +76,7 @@ class FluxBasis:
     def moments(self, modes: int) -> Array:
         """Return c_0 ... c_modes of all functions, shape (f, n, modes + 1)."""
         low = np.pi * np.arange(min(modes, QUADRATURE_MODES) + 1)
-        result = [self.values @ _cosines()[:, : len(low)]]
+        result = [(self.distinct @ _cosines()[:, : len(low)])[self.index]]
         if modes > QUADRATURE_MODES:
             k = np.arange(QUADRATURE_MODES + 1, modes + 1)
             powers = self.even_powers()[:, :, None]
@@ -83,7 +87,11 @@ class FluxBasis:
 
     def falls(self, ratio: float, modes: int) -> Array:
         """Return J(k pi ratio), k = 1 ... modes, of all functions, seen from s = 0, shape (f, n, modes)."""
-        return np.asarray(self.values @ _decays(ratio, modes))
+        return np.asarray((self.distinct @ _decays(ratio, modes))[self.index])
+
+    def integrals(self, weight: Array) -> Array:
+        """Return the integrals of all functions times a function given at the nodes, shape (f, n)."""
+        return np.asarray((self.distinct @ weight)[self.index])
 
     def even_powers(self) -> Array:
         """Return the powers of the asymptotic series of the moments, shape (f, 4 + EVEN_TERMS)."""
@@ -107,7 +115,8 @@ class FluxBasis:
             degree=self.degree,
             exponents=self.exponents[:, [2, 3, 0, 1]],
             active=self.active,
-            values=self.values[:, :, ::-1],
+            distinct=self.distinct[:, ::-1],
+            index=self.index,
             nodes=self.nodes,
             means=self.means,
             even=signs[:, None, None] * series[0][:, order],
@@ -137,17 +146,18 @@ def make_basis(exponents: Array, degree: int, singular: int = 2) -> FluxBasis:
     use &= ~((np.arange(4) % 2 == 1) & (np.abs(exponents - np.roll(exponents, 1, axis=1)) < 1e-7))
     exponents = np.where(use, exponents, 1.0)
     active = np.concatenate([np.ones((len(exponents), degree + 1), dtype=bool), use], axis=1)
-    nodes, rest, weights = _graded()
+    nodes, _, weights = _graded()
     polynomials = _polynomials(degree)[0]
-    values = np.zeros((len(exponents), degree + 5, len(nodes)))
-    values[:, : degree + 1] = polynomials * weights
-    for place, distance in ((0, nodes), (1, nodes), (2, rest), (3, rest)):
-        power = exponents[:, place, None]
-        column = np.maximum(distance, 2.0**-FINEST) ** (power - 1.0) * weights
-        # The first and the last node stand for the end pieces, where the integral of the power is taken exactly.
-        end = 0 if place < 2 else -1
-        column[:, end] = (2.0**-FINEST) ** power[:, 0] / power[:, 0]
-        values[:, degree + 1 + place] = np.where(use[:, place, None], column - weights / power, 0.0)
+    # Rows: the polynomials, a zero, then the singular functions of every distinct exponent, at s = 0 and at s = 1.
+    powers, which = np.unique(exponents, return_inverse=True)
+    near_end = np.maximum(nodes, 2.0**-FINEST) ** (powers[:, None] - 1.0) * weights
+    # The first node stands for the end piece, where the integral of the power is taken exactly.
+    near_end[:, 0] = (2.0**-FINEST) ** powers / powers
+    near_end -= weights / powers[:, None]
+    distinct = np.concatenate([polynomials * weights, np.zeros((1, len(nodes))), near_end, near_end[:, ::-1]])
+    index = np.tile(np.arange(degree + 5), (len(exponents), 1))
+    place = degree + 2 + which.reshape(exponents.shape) + len(powers) * (np.arange(4) >= 2)
+    index[:, degree + 1 :] = np.where(use, place, degree + 1)
     means = np.zeros(degree + 5)
     means[0] = 1.0
     even, fall = _series(degree, exponents, active)
@@ -155,7 +165,8 @@ def make_basis(exponents: Array, degree: int, singular: int = 2) -> FluxBasis:
         degree=degree,
         exponents=exponents,
         active=active,
-        values=values,
+        distinct=distinct,
+        index=index,
         nodes=nodes,
         means=means,
         even=even,
@@ -165,14 +176,16 @@ def make_basis(exponents: Array, degree: int, singular: int = 2) -> FluxBasis:
 
 @lru_cache(maxsize=1)
 def _graded() -> tuple[Array, Array, Array]:
-    """Return nodes, 1 - nodes and weights of Gauss rules on panels that halve towards both ends."""
+    """Return nodes, 1 - nodes and weights of Gauss rules on panels that shrink by 4 towards both ends."""
     parts, sizes = [np.array([0.0])], [np.array([2.0**-FINEST])]
-    rules = {number: np.polynomial.legendre.leggauss(number) for number in (14, 30)}
-    for order in range(FINEST, 1, -1):
-        x, w = rules[30 if order <= 4 else 14]
+    rules = {number: np.polynomial.legendre.leggauss(number) for number in (17, 24, 30)}
+    for order in range(FINEST, 1, -2):
+        # The coarse panels must resolve cos(32 pi s).
+        x, w = rules[{2: 30, 4: 24}.get(order, 17)]
         low = 2.0**-order
-        parts.append(low + low * (x + 1.0) / 2.0)
-        sizes.append(low * w / 2.0)
+        width = 3.0 * low if order > 2 else low
+        parts.append(low + width * (x + 1.0) / 2.0)
+        sizes.append(width * w / 2.0)
     half, weight = np.concatenate(parts), np.concatenate(sizes)
     nodes = np.concatenate([half, 1.0 - half[::-1]])
     rest = np.concatenate([1.0 - half, half[::-1]])

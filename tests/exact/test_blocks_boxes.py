@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -61,15 +63,17 @@ def test_galerkin_rises_volumes_fall_and_both_permute():
     medium = BoxMedium(diffusivity=values)
     below = [homogenize_boxes(medium, degree=degree).value for degree in (0, 1, 3)]
     above = [box_volumes(medium, intervals=intervals).value for intervals in (4, 8, 16)]
-    for low, high in zip(below[:-1], below[1:], strict=True):
+    for low, high in itertools.pairwise(below):
         assert np.linalg.eigvalsh(high - low)[0] > 0.0
-    for high, low in zip(above[:-1], above[1:], strict=True):
+    for high, low in itertools.pairwise(above):
         assert np.linalg.eigvalsh(high - low)[0] > 0.0
     gap = np.linalg.eigvalsh(above[-1] - below[-1])
     assert 0.0 < gap[0] < gap[-1] < 5e-3
     turned = BoxMedium(diffusivity=values.transpose(2, 0, 1))
     order = np.ix_([2, 0, 1], [2, 0, 1])
-    assert np.allclose(homogenize_boxes(turned, degree=2).value, homogenize_boxes(medium, degree=2).value[order], atol=1e-10)
+    assert np.allclose(
+        homogenize_boxes(turned, degree=2).value, homogenize_boxes(medium, degree=2).value[order], atol=1e-10
+    )
     assert np.allclose(box_volumes(turned, intervals=4).value, above[0][order], atol=1e-8)
 
 

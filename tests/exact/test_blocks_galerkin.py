@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from homfem.blocks import BlockMedium, aggregated, checkerboard, homogenize_blocks
 from homfem.blocks.corners import corner_exponents
 from homfem.blocks.finite_volume import solve_finite_volume
-from homfem.blocks.flux_energies import SideEnergies
+from homfem.blocks.flux_energies import SideEnergies, hurwitz
 from homfem.blocks.flux_system import FluxSystem
 from homfem.blocks.galerkin import solve_bounds, solve_galerkin
 from homfem.blocks.interface_basis import make_basis
@@ -167,6 +167,14 @@ def test_energies_are_symmetric_and_equal_brute_force_sums(ratio):
     brute = (moments * 2 / omega / np.tanh(omega * ratio)) @ moments.T
     brute[0, 0] += ratio / 3.0
     assert np.allclose(here.same(np.array([0]))[0, :5, :5], brute, atol=1e-11)
+
+
+def test_tails_are_hurwitz_zeta_functions():
+    from scipy.special import zeta
+
+    power = np.array([1.02, 1.78, 3.0, 8.5, 20.0, 37.0])
+    for start in (17.0, 33.0, 200.0):
+        assert np.allclose(hurwitz(power, start), zeta(power, start), rtol=1e-13, atol=1e-17)
 
 
 def test_moments_of_singular_functions():

@@ -28,7 +28,9 @@ def test_every_method_fills_the_result(method):
 
 def test_the_guarantees_of_the_methods():
     medium = paper_case("B")
-    semi, volumes, galerkin = (homogenize_blocks(medium, method=m) for m in ("semi-analytical", "finite-volume", "corner-galerkin"))
+    semi, volumes, galerkin = (
+        homogenize_blocks(medium, method=m) for m in ("semi-analytical", "finite-volume", "corner-galerkin")
+    )
     assert semi.lower is None
     assert semi.upper is None
     assert volumes.lower is None
