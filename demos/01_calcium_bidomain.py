@@ -15,7 +15,7 @@
 Diffusion coefficients of calcium inside the phases are 20 um^2/s, as with the buffers of a cell (Allbritton, Meyer,
 Stryer 1992, doi 10.1126/science.1465619: 13 to 65 um^2/s; 223 unbuffered).
 
-Source: Goel, Sneyd, Friedman 2006, doi 10.1137/050645403, eqs 2.25 to 2.28, 5.6.
+Source: Goel, Sneyd, Friedman 2006, Multiscale Model. Simul. 5(4), 1045, eqs 2.25 to 2.28, 5.6.
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def main() -> None:
         normal=(0.0, 1.0, 0.0),
     )
     speed = front_speed(result.activation, origin=puff, inner=9.0, outer=14.0 if chosen.coarse else 24.0)
-    say(f"\n{result.dofs} nodes, {len(result.times) - 1} steps on {result.ranks} rank(s), {result.seconds['total']:.1f} s")
+    steps, seconds = len(result.times) - 1, result.seconds["total"]
+    say(f"\n{result.dofs} nodes, {steps} steps on {result.ranks} rank(s), {seconds:.1f} s")
     say(f"wave speed {speed:.2f} um/s; calcium conserved to {result.drift:.1e}; c up to {result.maximum.max():.2f} uM")
     assert result.drift < 1e-12
     assert 8.0 < speed < 15.0

@@ -6,7 +6,7 @@ For edges from 0.05 to 0.95 the tensors of ER and cytosol are bounded from both 
 the phase, D*/gamma, with D = 250 um^2/s in both phases. The exact symmetry EDC_ER(l) = EDC_cytosol(1 - l) must lie
 inside the brackets of both.
 
-Source: Goel, Sneyd, Friedman 2006, section 5.2 and figure 8, doi 10.1137/050645403.
+Source: Goel, Sneyd, Friedman 2006, section 5.2 and figure 8, Multiscale Model. Simul. 5(4), 1045.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ def brackets(edges: np.ndarray, resolution: float, tolerance: float) -> dict[str
             tensors.append(homogenize_diffusion(cell, {phase: DIFFUSIVITY}, tolerance=tolerance, unit="um^2/s"))
         if COMM.rank == 0:
             row = [f"{edge:5.2f} {3 * edge**2 - 2 * edge**3:9.6f}"]
-            row += [f"{t[-1].effective_coefficient[0, 0]:9.3f} ±{50 * t[-1].relative_gap:5.2f} %" for t in found.values()]
+            row += [
+                f"{t[-1].effective_coefficient[0, 0]:9.3f} ±{50 * t[-1].relative_gap:5.2f} %" for t in found.values()
+            ]
             print("   ".join(row), flush=True)
     return found
 
 
 def check(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], tolerance: float) -> None:
-    """D*_cytosol(l) = D*_ER(1 - l): overlapping brackets, edge by edge; and the limits for l = 0.1 where it is there."""
+    """D*_cytosol(l) = D*_ER(1 - l): overlapping brackets, edge by edge; and the limits for l = 0.1."""
     for k, edge in enumerate(edges):
         mirror = int(np.argmin(np.abs(edges - (1.0 - edge))))
         one, other = found["cytosol"][k], found["er"][mirror]
@@ -61,7 +63,10 @@ def draw(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], path: Path)
     names = {"er": "ER", "cytosol": "cytosol"}
     figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
     fraction = 3 * edges**2 - 2 * edges**3
-    for panel, x, label in ((panels[0], edges, "edge of the pipes / period"), (panels[1], fraction, "volume fraction of the ER")):
+    for panel, x, label in (
+        (panels[0], edges, "edge of the pipes / period"),
+        (panels[1], fraction, "volume fraction of the ER"),
+    ):
         for phase, tensors in found.items():
             low = [t.lower[0, 0] / t.active_fraction for t in tensors]
             high = [t.upper[0, 0] / t.active_fraction for t in tensors]

@@ -80,12 +80,6 @@ def original_cell_index(mesh: dmesh.Mesh) -> npt.NDArray[np.int64]:
     return np.asarray(mesh.topology.original_cell_index)
 
 
-def interpolation_points(element: Any) -> npt.NDArray[np.float64]:
-    """Return the interpolation points of a finite element on its reference cell."""
-    points = element.interpolation_points
-    return np.asarray(points() if callable(points) else points)
-
-
 def periodic_constraint(
     mpc: Any, space: fem.FunctionSpace, indicator: Callable[..., Any], relation: Callable[..., Any]
 ) -> None:
@@ -93,9 +87,3 @@ def periodic_constraint(
     method = mpc.create_periodic_constraint_geometrical
     extra = {"tol": 1e-9} if "tol" in inspect.signature(method).parameters else {}
     method(space, indicator, relation, [], **extra)
-
-
-def refine(mesh: dmesh.Mesh, edges: npt.NDArray[np.int32]) -> tuple[dmesh.Mesh, npt.NDArray[np.int32]]:
-    """Bisect the marked edges of a mesh on one rank; return the finer mesh and the parent of each of its cells."""
-    finer, parents, _ = dmesh.refine(mesh, edges, partitioner=None, option=dmesh.RefinementOption.parent_cell)
-    return finer, np.asarray(parents)

@@ -30,7 +30,8 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]], 
     dimension
         d: 1, 2 or 3.
     """
-    points, cells = np.zeros((0, dimension)), np.zeros((0, dimension + 1), dtype=np.int64)
+    points: Array = np.zeros((0, dimension))
+    cells: Indices = np.zeros((0, dimension + 1), dtype=np.int64)
     with collective(comm):
         if comm.rank == 0:
             points, cells = make()
@@ -38,7 +39,8 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]], 
                 raise InputError("mesh", (points.shape, cells.shape), f"points (n, {dimension}) and simplices on them")
     kind = {1: "interval", 2: "triangle", 3: "tetrahedron"}[dimension]
     element = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,))
-    return _dolfinx.create_mesh(comm, np.ascontiguousarray(cells, dtype=np.int64), np.ascontiguousarray(points), element)
+    cells = np.ascontiguousarray(cells, dtype=np.int64)
+    return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element)
 
 
 def gmsh_arrays(dimension: int) -> tuple[Array, Indices]:

@@ -75,6 +75,7 @@ class ConvergenceError(HomfemError, RuntimeError):
 
 def _short(value: Any) -> str:
     text = np.array2string(value, threshold=12) if isinstance(value, np.ndarray) else repr(value)
+    text = " ".join(text.split())
     return text if len(text) <= 200 else text[:197] + "..."
 
 

@@ -162,7 +162,7 @@ class LinearSolver:
         x
             Solution; the start value as well if ``guess`` is true.
         guess
-            Start from ``x`` instead of zero.
+            Start from ``x`` instead of zero; a direct solver has no use for it.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class LinearSolver:
         """
         if self._null is not None:
             self._null.remove(b)
-        self.ksp.setInitialGuessNonzero(guess)
+        self.ksp.setInitialGuessNonzero(guess and self.ksp.getType() != PETSc.KSP.Type.PREONLY)
         self.ksp.solve(b, x)
         reason, count = self.ksp.getConvergedReason(), self.ksp.getIterationNumber()
         if reason <= 0:

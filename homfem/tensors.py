@@ -7,6 +7,7 @@ needed to say where it came from. It goes to JSON and back without loss.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -66,7 +67,7 @@ class EffectiveTensor:
 
     Source
     ------
-    Goel, Sneyd, Friedman 2006, eqs 2.25, 2.27 (definition), doi 10.1137/050645403.
+    Goel, Sneyd, Friedman 2006, eqs 2.25, 2.27 (definition), Multiscale Model. Simul. 5(4), 1045.
     """
 
     value: Array
@@ -160,14 +161,17 @@ class EffectiveTensor:
         r"""Largest relative half-gap over all directions, :math:`\max_\xi \frac{\xi\cdot(U-L)\xi}{\xi\cdot(U+L)\xi}`.
 
         None without both bounds. A direction in which nothing flows counts with the size of the tensor times 1e-12.
+        Infinite when the midpoint is not positive definite: the bounds then say nothing about some direction.
         """
         if self.lower is None or self.upper is None:
             return None
         mean = _symmetric(self.upper + self.lower)
         scale = float(np.linalg.norm(mean, 2))
         if scale == 0.0:
-            return 0.0
+            return 0.0 if np.array_equal(self.upper, self.lower) else math.inf
         mean = mean + 1e-12 * scale * np.eye(self.dimension)
+        if np.linalg.eigvalsh(mean)[0] <= 0.0:
+            return math.inf
         return float(np.max(np.abs(scipy.linalg.eigh(_symmetric(self.upper - self.lower), mean, eigvals_only=True))))
 
     @property
@@ -216,7 +220,8 @@ class EffectiveTensor:
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings: the JSON fields of the command line's result."""
         result = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        result["relative_gap"] = self.relative_gap
+        gap = self.relative_gap
+        result["relative_gap"] = gap if gap is not None and math.isfinite(gap) else None
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()

@@ -13,12 +13,13 @@ from mpi4py import MPI
 file, name, inputs, answer = sys.argv[1:]
 sys.path.insert(0, str(Path(__file__).parent))
 spec = importlib.util.spec_from_file_location("case", file)
-assert spec is not None and spec.loader is not None
+assert spec is not None
+assert spec.loader is not None
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 try:
     result = getattr(module, name)(MPI.COMM_WORLD, **json.loads(inputs))
-except BaseException:
+except BaseException:  # noqa: BLE001 - printed, then every rank is ended
     traceback.print_exc()
     sys.stderr.flush()
     MPI.COMM_WORLD.Abort(1)

@@ -62,7 +62,7 @@ def three_pipe(
 
     Source
     ------
-    Goel, Sneyd, Friedman 2006, section 2.7, doi 10.1137/050645403.
+    Goel, Sneyd, Friedman 2006, section 2.7, Multiscale Model. Simul. 5(4), 1045.
 
     Examples
     --------

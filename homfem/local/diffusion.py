@@ -9,7 +9,7 @@ The averaged expression is the energy. For exact correctors it equals :math:`\fr
 \chi_j)`; for any conforming corrector, converged or not, it is an upper bound of :math:`D^*` in the Loewner order,
 because :math:`\xi\cdot D^*\xi` is its minimum.
 
-Source: Goel, Sneyd, Friedman 2006, eqs 2.15, 2.25, doi 10.1137/050645403.
+Source: Goel, Sneyd, Friedman 2006, eqs 2.15, 2.25, Multiscale Model. Simul. 5(4), 1045.
 """
 
 from __future__ import annotations

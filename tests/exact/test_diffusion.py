@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+
 from homfem import homogenize_diffusion, three_pipe
 from made_cells import checkerboard, grid_cell, quarters, square
 
@@ -100,7 +103,7 @@ def test_the_bound_of_a_perforated_medium_is_below_that_of_any_filling():
     cell = grid_cell((12, 12), square)
     values = [homogenize_diffusion(cell, {"a": 1.0})]
     values += [homogenize_diffusion(cell, {"a": 1.0, "b": k}) for k in (1e-3, 0.1, 1.0, 10.0)]
-    for low, high in zip(values[:-1], values[1:], strict=True):
+    for low, high in itertools.pairwise(values):
         assert low.lower[0, 0] < high.lower[0, 0]
         assert low.upper[0, 0] < high.upper[0, 0]
     assert np.abs(values[3].value - np.eye(2)).max() < 1e-9
@@ -113,3 +116,12 @@ def test_a_phase_that_percolates_one_way_only():
     assert np.abs(tensor.value - np.diag([0.0, 1.0])).max() < 1e-12
     assert tensor.anisotropy_ratio == np.inf
     assert np.abs(tensor.effective_coefficient - np.diag([0.0, 2.0])).max() < 1e-12
+
+
+def test_a_phase_in_two_separate_parts():
+    """Two layers that do not touch, each with constants of its own in the kernel: together their fraction along."""
+    cell = grid_cell((8, 4), lambda s: (s[:, 0] * 4).astype(int) % 2 == 0, names=("solid", "pore"))
+    assert len(cell.connectivity["pore"].parts) == 2
+    tensor = homogenize_diffusion(cell, {"pore": 2.0})
+    for matrix in (tensor.lower, tensor.upper):
+        assert np.abs(matrix - np.diag([0.0, 1.0])).max() < 1e-9

@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 import pytest
+
 from homfem import certify, homogenize_diffusion, solve_diffusion, three_pipe
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.engine import averages, solve_correctors
@@ -57,6 +58,7 @@ def test_the_allowance_is_small_at_the_default_tolerance():
 def test_the_crouzeix_raviart_flux_is_admissible(degree):
     """Its normal component is continuous on the torus, it has no flux through the wall, and its mean is L e_j."""
     import ufl
+
     from homfem import solve
 
     cell = grid_cell((8, 8), square)
@@ -175,6 +177,7 @@ def test_a_field_gives_what_the_phases_give():
 
 def test_correctors_have_mean_zero():
     import ufl
+
     from homfem import solve
 
     solution = solve_diffusion(grid_cell((6, 6, 4), square_3d), CONTRAST)

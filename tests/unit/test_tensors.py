@@ -353,3 +353,9 @@ def test_print_says_the_value_the_guarantee_and_where_it_came_from() -> None:
     for part in ("diffusion, er", "um^2/s", "± 0.02", "relative 2.00e-02", "isotropic", "er 0.25", "1.08 /um",
                  "per volume of the active phases: 4, 4, 4", "1234 dofs, 30 iterations, 2.5 s", "short"):  # fmt: skip
         assert part in text
+
+
+def test_bounds_that_say_nothing_have_an_infinite_gap():
+    tensor = EffectiveTensor(value=-np.eye(2), lower=-3 * np.eye(2), upper=np.eye(2))
+    assert tensor.relative_gap == np.inf
+    assert json.loads(tensor.to_json())["relative_gap"] is None

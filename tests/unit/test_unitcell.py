@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import ufl
+
 from homfem import from_gmsh, load_cell, solve, three_pipe
 from homfem.cells.refine import bisect_cells
 from homfem.parameters import CellError, FileError, InputError, PercolationError, PeriodicityError
@@ -140,7 +141,7 @@ def test_mesh_without_groups_and_mesh_that_is_not_periodic_are_refused(tmp_path)
     body += "Line(1)={1,2};Line(2)={2,3};Line(3)={3,4};Line(4)={4,1};Curve Loop(1)={1:4};Plane Surface(1)={1};"
     plain = tmp_path / "plain.geo"
     plain.write_text(body)
-    with pytest.raises(CellError, match="[Pp]hysical"):
+    with pytest.raises(CellError, match=r"[Pp]hysical"):
         from_gmsh(plain)
     unequal = tmp_path / "unequal.geo"
     unequal.write_text(body + 'Physical Surface("all")={1};Transfinite Curve {2}=9;Transfinite Curve {4}=6;')

@@ -21,7 +21,7 @@ diffusion step keeps the integral of its field (:class:`homfem.timestepping.Diff
 
 Source
 ------
-Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, doi 10.1137/050645403.
+Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, Multiscale Model. Simul. 5(4), 1045.
 """
 
 from homfem.macro.calcium.model import CalciumModel, Snapshot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from dolfinx import fem
@@ -13,7 +14,7 @@ from homfem.kinetics.calcium import MembraneKinetics
 from homfem.parameters import Array, InputError, UnitError, check_number, check_spd
 from homfem.tensors import EffectiveTensor
 
-FieldInput = float | Callable[[Array], Array] | fem.Function
+FieldInput: TypeAlias = float | Callable[[Array], Array] | fem.Function
 """A number, a callable ``f(x) -> values`` with x of shape (3, n), or a P1 function on the model's mesh."""
 
 
