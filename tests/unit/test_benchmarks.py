@@ -1,0 +1,99 @@
+"""The benchmarks run at a tiny size, give sane numbers, and their arithmetic of ratios is right."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _run(name: str, folder: Path, *options: str) -> tuple[dict[str, Any], str]:
+    command = [
+        sys.executable,
+        str(FOLDER / f"{name}.py"),
+        "--json",
+        str(folder / "n.json"),
+        "--figure",
+        str(folder / "n.png"),
+    ]
+    run = subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert (folder / "n.png").stat().st_size > 10_000
+    return json.loads((folder / "n.json").read_text()), run.stdout
+
+
+def test_cell_problem(tmp_path):
+    # One rank and two, both backends: the same bracket, every stage timed, the memory of each rank measured.
+    content, printed = _run(
+        "cell_problem", tmp_path, "--sizes", "6000", "--phases", "er", "--ranks", "1", "2", "--multipoint-up-to", "6000"
+    )
+    results = content["results"]
+    assert {(r["backend"], r["ranks"]) for r in results} == {
+        (b, n) for b in ("identified", "multipoint") for n in (1, 2)
+    }
+    for r in results:
+        low, high = r["bracket"]
+        assert low < 0.0104499413 < high
+        assert r["bracket"] == pytest.approx(results[0]["bracket"], rel=1e-8)
+        assert (
+            r["systems"] == results[0]["systems"] or r["systems"]["P2"]["dofs"] == results[0]["systems"]["P2"]["dofs"]
+        )
+        stages = {k: v for k, v in r["seconds"].items() if k != "total"}
+        assert all(stages[k] > 0.0 for k in ("mesh", "identify", "periodic mesh", "constraint", "assembly", "solve"))
+        assert sum(stages.values()) <= r["seconds"]["total"] * (1.0 + 1e-9)
+        assert sum(stages.values()) > 0.7 * r["seconds"]["total"]
+        assert len(r["processes"]) == r["ranks"]
+        assert all(len(m) == r["ranks"] and min(m) > 10.0 for m in r["memory_mb"].values())
+    assert "ratios" in printed
+
+
+def test_peers(tmp_path):
+    # Whatever is installed runs; a value is within a few per cent of the reference on the coarsest meshes.
+    content, printed = _run("peers", tmp_path, "--quick", "--repeat", "1", "--phases", "er")
+    results = content["results"]
+    assert {"homfem", "scikit-fem"} <= {r["peer"] for r in results} | {
+        name for name in ("homfem", "ngsolve", "scikit-fem") if f"{name} is not installed" in printed
+    }
+    for r in results:
+        assert r["value"] == pytest.approx(0.0104499413, rel=0.1)
+        assert 0.0 < sum(v for k, v in r["stages"].items() if k != "total") <= 1.01 * r["seconds"]
+    bounds = next(r for r in results if r["curve"] == "bounds")
+    assert abs(bounds["value"] - 0.0104499413) <= bounds["half_gap"] * bounds["value"]
+    # The same elements of degree 2 on the same mesh give the same number in two codes.
+    ours = next(r for r in results if r["peer"] == "homfem" and r["curve"] == "upper, degree 2")
+    for theirs in (r for r in results if r["peer"] == "scikit-fem" and r["curve"] == "P2"):
+        assert theirs["value"] == pytest.approx(ours["value"], rel=1e-6)
+
+
+def test_seconds_at_equal_error():
+    seconds_at = _module("peers").seconds_at
+    points = [(1.0, 1e-2), (10.0, 1e-4), (5.0, 1e-1)]
+    assert seconds_at(points, 1e-3) == pytest.approx(10**0.5)
+    assert seconds_at(points, 1e-2) == pytest.approx(1.0)
+    assert seconds_at(points, 1.0) == pytest.approx(1.0)
+    assert seconds_at(points, 1e-5) == float("inf")
+
+
+def test_peak_between():
+    peak = _module("measure").peak_between
+    samples = [(0.0, 1_000_000), (1.0, 5_000_000), (2.0, 3_000_000)]
+    assert peak(samples, 0.5, 2.5) == 5.0
+    assert peak(samples, 1.6, 1.7) == 3.0
+    assert peak([], 0.0, 1.0) == 0.0
