@@ -29,13 +29,11 @@ gives
   they let flux through the corner.
 * Every block of another diffusivity: each vertex has its own exponents, and the tables of the corner-Galerkin method
 cost
-  more than the solution (64 x 64 blocks: 9 s, of which 1 s is the solution).
+  more than the solution (64 x 64 blocks: 3 s).
 * Anisotropic blocks: where the ratios D_x/D_y around a vertex do not cancel (:mod:`homfem.blocks.corners`), exponents
 may be
   complex; they are left to the polynomials, and the bracket, guaranteed as ever, closes slowly (1e-3 at degree 8).
-* Insulating blocks: the lower bound is as sharp as ever and is the value; the upper bound stops at 1e-6 to 1e-7 above
-it,
-  or at about 1e-3 where conducting blocks touch at a corner.
+* Insulating blocks: both bounds are as sharp as elsewhere, also where a direction does not percolate.
 """
 
 from homfem.blocks.effective import METHODS, homogenize_blocks

@@ -68,9 +68,8 @@ def homogenize_blocks(
     Returns
     -------
     EffectiveTensor
-        ``value`` is the midpoint of the bounds for the corner-Galerkin method (the lower bound where some blocks
-        insulate, which is the sharper one then); the other methods' own tensor otherwise. Finite volumes give an
-        upper bound, the semi-analytical method none.
+        ``value`` is the midpoint of the bounds for the corner-Galerkin method, the other methods' own tensor otherwise.
+        Finite volumes give an upper bound, the semi-analytical method none.
 
     Raises
     ------
@@ -136,17 +135,19 @@ def _galerkin(
         if result and max_dofs is not None and expected > max_dofs:
             break
         lower, dual, upper = solve_bounds(medium, degree=order, singular=functions)
-        value = 0.5 * (lower.lower + upper) if medium.conducting.all() else lower.lower
+        # Nothing flows where the upper bound is zero: the lower one then is zero too, not round-off.
+        below = lower.lower if upper.any() else np.zeros((2, 2))
+        value = 0.5 * (below + upper)
         result = {
             "value": value,
-            "lower": lower.lower,
+            "lower": below,
             "upper": upper,
             "dofs": lower.unknowns,
-            "iterations": result.get("iterations", 0) + lower.iterations + dual.iterations,
+            "iterations": result.get("iterations", 0) + lower.iterations + dual,
         }
         if tolerance is None:
             return result
-        gap = EffectiveTensor(value=value, lower=lower.lower, upper=upper).relative_gap
+        gap = EffectiveTensor(value=value, lower=below, upper=upper).relative_gap
         result["reached"] = gap is not None and gap <= tolerance
         log.info("corner-galerkin: degree %d, relative gap %.1e", order, gap)
         if result["reached"]:

@@ -47,23 +47,23 @@ class FluxSystem:
 
     def _share(self, like: FluxSystem) -> None:
         """Take over all that does not depend on the scale of the diffusivities: the dual has the same singularities."""
-        for name in ("partition", "edges", "sides", "border", "family", "basis", "ratio", "kind", "energies"):
+        for name in ("partition", "edges", "sides", "around", "border", "family", "basis", "ratio", "kind", "energies"):
             setattr(self, name, getattr(like, name))
 
     def _geometry(self, degree: int, singular: int) -> None:
         medium = self.medium
         self.partition = single_blocks(medium)
         rows, columns = medium.shape
-        left, bottom = self.partition.active_edges()
+        active = self._active_edges()
         number = np.full((2, rows, columns), -1, dtype=np.int64)
-        active = np.stack([left, bottom])
         number[active] = np.arange(np.count_nonzero(active))
         self.edges = int(np.count_nonzero(active))
         at = np.nonzero(medium.conducting)
         # Edges of each conducting block: left, right, bottom, top.
-        self.sides = np.stack(
+        self.around = np.stack(
             [number[0], np.roll(number[0], -1, axis=1), number[1], np.roll(number[1], -1, axis=0)], axis=-1
-        )[at]
+        )
+        self.sides = self.around[at]
         self.border = (number[0, :, 0], number[1, 0, :])
         exponents = vertex_exponents(medium)
         ends = np.stack(
@@ -83,6 +83,10 @@ class FluxSystem:
         self.energies = element_energies(self.basis, kinds[:, :4].astype(np.int64), kinds[:, 4])
         self.energies *= (SIGNS[:, None] * SIGNS[None, :])[:, :, None, None]
         self.kind = kind.ravel()
+
+    def _active_edges(self) -> npt.NDArray[np.bool_]:
+        """Return which left and bottom edges of the blocks carry an unknown flux, shape (2, m, n)."""
+        return np.stack(self.partition.active_edges())
 
     def _energies(self, scale: Array) -> None:
         medium, energies, kind = self.medium, self.energies, self.kind
@@ -128,12 +132,12 @@ class FluxSystem:
         return self._solve_iteratively(tolerance)
 
     def _solve_dense(self) -> tuple[Array, Array]:
-        n, members = self.functions, len(self.sides)
+        n, members = self.functions, self.balance.shape[0]
         place = np.full((self.edges + 1, n), -1, dtype=np.int64)
         place[:-1][self.kept] = np.arange(np.count_nonzero(self.kept))
         fluxes = int(np.count_nonzero(self.kept))
         matrix = np.zeros((fluxes + members + 1, fluxes + members + 1))  # the last row and column are thrown away
-        local = place[self.sides].reshape(members, 4 * n)
+        local = place[self.sides].reshape(len(self.sides), 4 * n)
         np.add.at(matrix, (local[:, :, None], local[:, None, :]), self.blocks)
         matrix[-1], matrix[:, -1] = 0.0, 0.0
         balance = self.balance.toarray()
@@ -154,7 +158,7 @@ class FluxSystem:
         """Projected conjugate gradients."""
         conductance = 1.0 / self.resistance
         laplacian = (self.balance @ sp.diags_array(conductance) @ self.balance.T).tocsr()
-        pinned = np.zeros(len(self.sides), dtype=bool)
+        pinned = np.zeros(self.balance.shape[0], dtype=bool)
         pinned[np.unique(self.component, return_index=True)[1]] = True
         free = np.flatnonzero(~pinned)
         factors = None
@@ -163,12 +167,12 @@ class FluxSystem:
             reduced = laplacian[free][:, free].tocsc()
             factors = spla.splu(reduced, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
 
-        constants: Array = np.zeros((len(self.sides), 2))
+        constants: Array = np.zeros((self.balance.shape[0], 2))
 
         def project(residual: Array) -> Array:
             """Solve with the diagonal of B under the constraint; what the constants balance leaves the residual."""
             nonlocal constants
-            potential = np.zeros((len(self.sides), 2))
+            potential = np.zeros((self.balance.shape[0], 2))
             if factors is not None:
                 potential[free] = factors.solve((self.balance @ (conductance[:, None] * residual[:, 0]))[free])
             # Without this the residual keeps the large part that the multipliers balance, and round-off with it.

@@ -19,7 +19,7 @@ its stationary value, so an unfinished iteration lowers it and never breaks the 
 
 **Upper bound.** In two dimensions Keller's duality turns it around: with the quarter turn R, a lower bound :math:`L'`
 of the dual medium :math:`D'=R^\mathsf{T}D^{-1}R` gives :math:`D^*=R(D'^*)^{-1}R^\mathsf{T}\le R(L')^{-1}R^\mathsf{T}`.
-Where blocks insulate, they are filled with a diffusivity 1e-7 of the largest, which can only raise :math:`D^*`.
+Where blocks insulate, their duals conduct perfectly (:mod:`homfem.blocks.perfect`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ import numpy as np
 from homfem.blocks.fields import BlockFields
 from homfem.blocks.flux_system import FluxSystem
 from homfem.blocks.medium import BlockMedium
+from homfem.blocks.perfect import TURN, PerfectDual
 from homfem.parameters import Array, check_integer, check_number
 
 log = logging.getLogger("homfem")
-FILLING = 1e-7  # diffusivity of insulating blocks, over the largest, in the upper bound
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -128,21 +128,11 @@ def solve_galerkin(
 
 def solve_bounds(
     medium: BlockMedium, *, degree: int = 4, singular: int = 2, tolerance: float = 1e-8
-) -> tuple[GalerkinSolution, GalerkinSolution, Array]:
-    """Return the solution (lower bound), the solution of the dual medium, and the upper bound, shape (2, 2)."""
+) -> tuple[GalerkinSolution, int, Array]:
+    """Return the solution (lower bound), the iterations for the dual medium, and the upper bound, shape (2, 2)."""
     first = solve_galerkin(medium, degree=degree, singular=singular, tolerance=tolerance)
-    full = bool(medium.conducting.all())
-    dual = solve_galerkin(
-        filled(medium).dual(), degree=degree, singular=singular, tolerance=tolerance, like=first if full else None
-    )
-    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
-    return first, dual, np.asarray(turn @ np.linalg.inv(dual.lower) @ turn.T)
-
-
-def filled(medium: BlockMedium) -> BlockMedium:
-    """Return the medium with a tiny diffusivity in place of zeros, which raises the effective tensor."""
-    if medium.conducting.all():
-        return medium
-    small = FILLING * float(medium.diffusivity.max())
-    values = np.where(medium.diffusivity > 0.0, medium.diffusivity, small)
-    return BlockMedium(diffusivity=values, widths=medium.widths, heights=medium.heights)
+    if not medium.conducting.all():
+        upper, iterations = PerfectDual(medium, degree, singular).upper(tolerance)
+        return first, iterations, upper
+    dual = solve_galerkin(medium.dual(), degree=degree, singular=singular, tolerance=tolerance, like=first)
+    return first, dual.iterations, np.asarray(TURN @ np.linalg.inv(dual.lower) @ TURN.T)
