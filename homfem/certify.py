@@ -28,6 +28,10 @@ facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 
 Nothing is estimated here; floating-point round-off alone is not accounted for.
 
+**A sharper lower bound** comes from fluxes that are linear on each element (:mod:`homfem.local.flux`), with the same
+guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of both
+sides then are of one size and opposite sign, so that the midpoint is far closer than the half-gap.
+
 **Where the gap is.** :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
 :math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference
 of the two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
@@ -54,6 +58,7 @@ from homfem.cells.refine import bisect_cells
 from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
+from homfem.local.flux import Fluxes, solve_fluxes
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -73,8 +78,10 @@ class CellSolution:
         The result.
     cell
         The cell that was solved, restricted to its active phases and refined.
-    upper, lower
-        Conforming and Crouzeix-Raviart correctors; ``lower`` is None without a lower bound.
+    upper
+        Conforming correctors.
+    lower
+        Crouzeix-Raviart correctors (``lower_degree=0``), fluxes (``lower_degree=1``), or None without a lower bound.
     history
         For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
     """
@@ -82,7 +89,7 @@ class CellSolution:
     tensor: EffectiveTensor
     cell: UnitCell
     upper: Correctors
-    lower: Correctors | None
+    lower: Correctors | Fluxes | None
     history: tuple[Mapping[str, float], ...]
 
 
@@ -98,6 +105,7 @@ def solve_diffusion(
     tolerance: float | None = None,
     max_dofs: int | None = None,
     degree: int = 2,
+    lower_degree: int | None = None,
     bounds: bool = True,
     unit: str = "",
     boundary: str = "periodic",
@@ -124,6 +132,9 @@ def solve_diffusion(
         ``tensor.reached`` false and a warning in the log.
     degree
         Degree of the conforming correctors, 1 to 4.
+    lower_degree
+        Degree of the fluxes of the lower bound: 0 (Crouzeix-Raviart) or 1 (:mod:`homfem.local.flux`, identified
+        backend only). By default 1 where ``degree`` is two or more and the backend allows it.
     bounds
         Without bounds the value is that of the conforming correctors alone and ``lower`` is None.
     unit
@@ -157,6 +168,10 @@ def solve_diffusion(
     check_choice("boundary", boundary, ("periodic",))
     check_integer("degree", degree, at_least=1, at_most=4)
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
+    check_choice("backend", backend, ("identified", "multipoint"))
+    if lower_degree is None:
+        lower_degree = 1 if degree > 1 and backend == "identified" else 0
+    check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
     names = _known_phases(cell, coefficients)
     two_sided = bounds and cell.order == 1
     if tolerance is not None:
@@ -174,7 +189,9 @@ def solve_diffusion(
     iterations = 0
     while True:
         lap = time.perf_counter()
-        upper, lower, bracket = _solve_once(active, coefficients, degree, two_sided, backend, rtol)
+        upper, lower, bracket = _solve_once(
+            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol
+        )
         for part in (upper, lower):
             if part is not None:
                 iterations += part.iterations
@@ -233,16 +250,27 @@ def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> li
 
 
 def _solve_once(
-    cell: UnitCell, coefficients: Mapping[str, Coefficient], degree: int, two_sided: bool, backend: str, rtol: float
-) -> tuple[Correctors, Correctors | None, tuple[Array, Array | None, Array]]:
+    cell: UnitCell,
+    coefficients: Mapping[str, Coefficient],
+    degree: int,
+    lower_degree: int | None,
+    backend: str,
+    rtol: float,
+) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array]]:
     coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
     problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
     upper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    if not two_sided:
+    lower: Correctors | Fluxes
+    if lower_degree is None:
         return upper, None, (upper.average, None, upper.average)
-    problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
-    lower = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    bound = lower.average - residual_allowance(cell, coefficient, lower) * np.eye(cell.dimension)
+    if lower_degree == 1:
+        lower = solve_fluxes(cell, coefficient, rtol=rtol)
+        allowance = lower.allowance
+    else:
+        problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+        lower = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+        allowance = residual_allowance(cell, coefficient, lower)
+    bound = lower.average - allowance * np.eye(cell.dimension)
     return upper, lower, (0.5 * (bound + upper.average), bound, upper.average)
 
 
@@ -260,21 +288,29 @@ def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Co
     return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
 
 
-def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors) -> Array:
-    r"""Return :math:`\frac1{|Y|}\sum_j\int_K\nabla_h\delta_j\cdot D\nabla_h\delta_j` for each owned mesh cell.
+def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes) -> Array:
+    r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell.
 
     The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance).
     """
-    mesh = upper.problem.domain
+    mesh, loads = upper.problem.domain, upper.problem.loads
     weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
-    u, c = fem.Function(upper.space), fem.Function(lower.space)
-    none = fem.Constant(mesh, np.zeros(upper.problem.loads))
-    # With zero loads the averaged expression is the energy density of the difference.
-    form = solve.compile_form(upper.problem.average(c - u, none, c - u, none) * weight * ufl.dx)
+    u, sigma = fem.Function(upper.space), fem.Function(lower.functions[0].function_space)
+    load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
+    density = upper.problem.average
+    if isinstance(lower, Fluxes):
+        # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
+        inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
+        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(u))) + density(u, load, u, load)
+    else:
+        # With zero loads the averaged expression is the energy density of the difference of the correctors.
+        energy = density(sigma - u, none, sigma - u, none)
+    form = solve.compile_form(energy * weight * ufl.dx)
     total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
-    for one, other in zip(upper.functions, lower.functions, strict=True):
+    for j, (one, other) in enumerate(zip(upper.functions, lower.functions, strict=True)):
         u.x.array[:] = one.x.array
-        c.x.array[:] = other.x.array
+        sigma.x.array[:] = other.x.array
+        load.value[:] = np.eye(loads)[j]
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]
         vector.destroy()
@@ -282,7 +318,7 @@ def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors) -> Arra
 
 
 def refine_towards(
-    cell: UnitCell, upper: Correctors, lower: Correctors, factor: float, max_dofs: int | None, dofs: int
+    cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes, factor: float, max_dofs: int | None, dofs: int
 ) -> UnitCell | None:
     """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
 

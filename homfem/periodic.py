@@ -283,8 +283,8 @@ class PeriodicSpace(Protocol):
     def function(self, vector: PETSc.Vec, name: str = "corrector") -> fem.Function:
         """Return the periodic function with the given unknowns."""
 
-    def constants(self) -> list[PETSc.Vec]:
-        """Return an orthonormal basis of the constants, one vector per component."""
+    def constants(self, part_of_cell: npt.NDArray[np.int32] | None = None) -> list[PETSc.Vec]:
+        """Return an orthonormal basis of the constants, one vector per component (and connected part)."""
 
 
 class IdentifiedSpace:
@@ -312,9 +312,15 @@ class IdentifiedSpace:
         _fill(result, vector)
         return result
 
-    def constants(self) -> list[PETSc.Vec]:
-        """Return an orthonormal basis of the constants."""
-        return _constants(self.space, np.zeros(0, dtype=np.int32))
+    def constants(self, part_of_cell: npt.NDArray[np.int32] | None = None) -> list[PETSc.Vec]:
+        """Return an orthonormal basis of the constants.
+
+        Parameters
+        ----------
+        part_of_cell : array of int, shape (local cells,)
+            Connected part of each local cell; parts that share an unknown do not get constants of their own.
+        """
+        return _constants(self.space, np.zeros(0, dtype=np.int32), part_of_cell)
 
 
 class MultipointSpace:
@@ -396,9 +402,9 @@ class MultipointSpace:
         self.constraint.backsubstitution(result)
         return result
 
-    def constants(self) -> list[PETSc.Vec]:
-        """Return an orthonormal basis of the constants, zero on eliminated rows."""
-        return _constants(self.space, self.local_slaves)
+    def constants(self, part_of_cell: npt.NDArray[np.int32] | None = None) -> list[PETSc.Vec]:
+        """Return an orthonormal basis of the constants, zero on eliminated rows; of the whole mesh only."""
+        return _constants(self.space, self.local_slaves, None)
 
 
 def _fill(function: fem.Function, vector: PETSc.Vec) -> None:
@@ -407,20 +413,40 @@ def _fill(function: fem.Function, vector: PETSc.Vec) -> None:
     function.x.scatter_forward()
 
 
-def _constants(space: fem.FunctionSpace, slaves: npt.NDArray[np.int32]) -> list[PETSc.Vec]:
-    index_map, block = space.dofmap.index_map, space.dofmap.index_map_bs
+def _constants(
+    space: fem.FunctionSpace, slaves: npt.NDArray[np.int32], part_of_cell: npt.NDArray[np.int32] | None
+) -> list[PETSc.Vec]:
+    index_map, block, comm = space.dofmap.index_map, space.dofmap.index_map_bs, space.mesh.comm
+    owned = index_map.size_local
+    parts = _parts_of_dofs(space, part_of_cell)
     vectors = []
-    for component in range(block):
-        vector = PETSc.Vec().createMPI(
-            (index_map.size_local * block, index_map.size_global * block), comm=space.mesh.comm
-        )
-        values = vector.array
-        values[component::block] = 1.0
-        values[slaves] = 0.0
-        del values
-        vector.normalize()
-        vectors.append(vector)
+    for part in parts:
+        for component in range(block):
+            vector = PETSc.Vec().createMPI((owned * block, index_map.size_global * block), comm=comm)
+            values = vector.array
+            values[component::block] = part
+            values[slaves] = 0.0
+            del values
+            vector.normalize()
+            vectors.append(vector)
     return vectors
+
+
+def _parts_of_dofs(space: fem.FunctionSpace, part_of_cell: npt.NDArray[np.int32] | None) -> list[Array]:
+    """For each connected part 1 on its owned unknowns, 0 elsewhere; one part if two of them share an unknown."""
+    owned, comm = space.dofmap.index_map.size_local, space.mesh.comm
+    count = 1
+    if part_of_cell is not None:
+        count += int(comm.allreduce(int(part_of_cell.max(initial=0)), op=MPI.MAX))
+    if part_of_cell is None or count == 1:
+        return [np.ones(owned)]
+    dofs = space.dofmap.list
+    flags = np.zeros((count, owned + space.dofmap.index_map.num_ghosts))
+    flags[np.repeat(part_of_cell, dofs.shape[1]), dofs.ravel()] = 1.0
+    shared = bool(np.any(flags.sum(axis=0) > 1.0))
+    if comm.allreduce(shared, op=MPI.LOR):
+        return [np.ones(owned)]
+    return list(flags[:, :owned])
 
 
 def make_periodic_space(

@@ -153,6 +153,11 @@ def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> R
     return raw if kept.all() else select(raw, kept)
 
 
+def part_of_cell(raw: RawCell, representative: Indices, offset: Indices) -> Indices:
+    """Return for each cell the number of its connected part, shape (m,); arguments as :func:`percolation`."""
+    return _parts(raw, np.asarray(representative), np.asarray(offset))[0]
+
+
 def integer_basis(vectors: npt.ArrayLike) -> Indices:
     """Return the basis in Hermite normal form of the lattice that integer vectors generate, shape (r, d)."""
     rows = np.unique(np.asarray(vectors, dtype=np.int64), axis=0)

@@ -23,7 +23,7 @@ from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells import raw as rawcell
-from homfem.cells.percolation import PhaseConnectivity, percolation
+from homfem.cells.percolation import PhaseConnectivity, part_of_cell, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import FileError, InputError, Lattice, PercolationError, check_choice, check_number
 
@@ -62,6 +62,8 @@ class UnitCell:
         For each phase its connected parts and the directions along which they reach through the cell.
     whole
         The same for all phases of the mesh together.
+    part_of_cell : array of int, shape (local cells,)
+        Number of the connected part of the whole mesh to which each local cell belongs.
     order
         Degree of the geometry.
     raw
@@ -84,6 +86,7 @@ class UnitCell:
     interface_area: float
     connectivity: Mapping[str, PhaseConnectivity]
     whole: PhaseConnectivity
+    part_of_cell: npt.NDArray[np.int32]
     order: int
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -182,9 +185,12 @@ class UnitCell:
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
                     "face_nodes": _face_nodes(offset, representative),
+                    "part_of_cell": np.zeros(1, dtype=np.int32),
                     "meshing": meshed - start,
                     "length": length,
                 }
+                if len(head["whole"].parts) > 1:
+                    head["part_of_cell"] = part_of_cell(_merged(raw), representative, offset).astype(np.int32)
         head = comm.bcast(head, root=0)
         lattice: Lattice = head["lattice"]
         length = head["length"]
@@ -216,6 +222,7 @@ class UnitCell:
             interface_area=area / (lattice.volume * length),
             connectivity=head["connectivity"],
             whole=head["whole"],
+            part_of_cell=_on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
             order=head["order"],
             raw=raw,
             seconds=seconds,
@@ -359,6 +366,11 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
 
 def _nodes_per_cell(head: Mapping[str, Any]) -> int:
     return rawcell.CELL_NODES[(head["kind"], head["order"])]
+
+
+def _on_cells(values: npt.NDArray[np.int32], number: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Values for the local cells; one value stands for all."""
+    return values[number] if len(values) > 1 else np.full(len(number), values[0])
 
 
 def _merged(raw: RawCell) -> RawCell:

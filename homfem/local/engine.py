@@ -77,7 +77,7 @@ class Correctors:
     Parameters
     ----------
     functions : tuple of fem.Function
-        :math:`\chi_j`, periodic, mean zero per component over the meshed phases, in mesh units.
+        :math:`\chi_j`, periodic, mean zero per component over each connected part, in mesh units.
     average : array, shape (loads, loads)
         :math:`M_{ij}`, per volume of the whole period.
     residual_norms : array, shape (loads,)
@@ -148,9 +148,9 @@ def solve_correctors(
     for j in range(problem.loads):
         load.value[:] = np.eye(problem.loads)[j]
         sides.append(space.vector(linear))
-    mean = _mean_vectors(space, v)
+    mean = _mean_vector(space, v)
     clock.lap("assembly")
-    kernel = space.constants()
+    kernel = space.constants(cell.part_of_cell)
     prolongations = _prolongations(space, problem, backend)
     solver = solve.LinearSolver(
         matrix,
@@ -171,8 +171,9 @@ def solve_correctors(
         if side.norm() > 0.0:
             count = solver.solve(side, x)
             log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, space.dofs, count)
-        for vector, constant in zip(mean, kernel, strict=True):
-            x.axpy(-vector.dot(x) / vector.dot(constant), constant)
+        for constant in kernel:
+            rest.pointwiseMult(mean, constant)
+            x.axpy(-rest.dot(x) / rest.dot(constant), constant)
         matrix.mult(x, rest)
         rest.aypx(-1.0, side)
         residuals[j] = rest.norm(PETSc.NormType.N1)
@@ -191,7 +192,7 @@ def solve_correctors(
         seconds=clock.seconds,
     )
     solver.destroy()
-    for thing in (matrix, *sides, *mean, *kernel, *prolongations, x, rest):
+    for thing in (matrix, *sides, mean, *kernel, *prolongations, x, rest):
         thing.destroy()
     return result
 
@@ -228,11 +229,10 @@ class _Clock:
         self._last = now
 
 
-def _mean_vectors(space: Any, v: Any) -> list[PETSc.Vec]:
-    """One vector per component whose product with the unknowns is the component's integral."""
+def _mean_vector(space: Any, v: Any) -> PETSc.Vec:
+    """The integral of each basis function (the sum of its components)."""
     shape = v.ufl_shape
-    components = [v] if not shape else [v[k] for k in range(shape[0])]
-    return [space.vector(component * ufl.dx) for component in components]
+    return space.vector((v if not shape else sum(v[k] for k in range(shape[0]))) * ufl.dx)
 
 
 def _prolongations(space: Any, problem: CellProblem, backend: str) -> list[PETSc.Mat]:
