@@ -10,19 +10,12 @@ without dimension are bare. Paths in a config are sought from the folder of its 
 'um'
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
-
-from homfem.config.cells import SHAPES, CellTable, parse_cell
-from homfem.config.document import Document, read_document, set_values
-from homfem.config.effective import PHYSICS, EffectiveTable, parse_effective
-from homfem.config.macro import MODELS, MacroTable, parse_macro
-from homfem.config.table import Missing, join, refuse_unknown, renamed, require_table
-from homfem.parameters import InputError
+from homfem.config.cells import SHAPES
+from homfem.config.document import read_document, set_values
+from homfem.config.effective import PHYSICS
+from homfem.config.load import Config, load_config, make_config, present
+from homfem.config.macro import MODELS
+from homfem.config.table import renamed
 
 __all__ = [
     "MODELS",
@@ -31,95 +24,8 @@ __all__ = [
     "Config",
     "load_config",
     "make_config",
+    "present",
     "read_document",
     "renamed",
     "set_values",
 ]
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """A checked config.
-
-    Parameters
-    ----------
-    document
-        The tables as they were written, after ``--set``.
-    folder
-        Where the paths in it are sought from.
-    cell, effective, macro
-        The checked tables; None where there is none.
-    """
-
-    document: Document
-    folder: Path
-    cell: CellTable | None = None
-    effective: EffectiveTable | None = None
-    macro: MacroTable | None = None
-
-
-def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed: Iterable[str] = ()) -> Config:
-    """Return the checked config.
-
-    Parameters
-    ----------
-    document
-        Tables as TOML gives them.
-    folder
-        Where the paths in it are sought from.
-    needed
-        Names of the tables that must be there.
-
-    Raises
-    ------
-    InputError
-        For the first thing that is wrong: the path of its key, its value, what is allowed.
-    """
-    _check_integers("", document)
-    refuse_unknown("", document, ["cell", "effective", "macro"])
-    base = Path(folder)
-    for name in needed:
-        require_table(name, document.get(name, Missing()))
-    cell = parse_cell(document["cell"], base) if "cell" in document else None
-    effective = parse_effective(document["effective"]) if "effective" in document else None
-    if cell is not None and effective is not None:
-        effective.check(cell.known_phases, cell.known_dimension)
-    macro = parse_macro(document["macro"], base) if "macro" in document else None
-    if macro is not None:
-        macro.check(cell, effective)
-    return Config(document=dict(document), folder=base, cell=cell, effective=effective, macro=macro)
-
-
-def present(name: str, table: T | None) -> T:
-    """Return the checked table of that name; raise :class:`InputError` if the config has none."""
-    if table is None:
-        raise InputError(name, Missing(), f"given, as a table [{name}]")
-    return table
-
-
-def _check_integers(path: str, entry: Any) -> None:
-    """Refuse whole numbers beyond 64 bits, which TOML does not have and floats may not hold."""
-    if isinstance(entry, Mapping):
-        for key, value in entry.items():
-            _check_integers(join(path, str(key)), value)
-    elif isinstance(entry, list):
-        for index, value in enumerate(entry):
-            _check_integers(f"{path}[{index}]", value)
-    elif isinstance(entry, int) and abs(entry) >= 2**63:
-        raise InputError(path, entry, "a whole number of 64 bits, or a number with a decimal point")
-
-
-def load_config(path: str | Path, *, assignments: Iterable[str] = (), needed: Iterable[str] = ()) -> Config:
-    """Return the checked config of a TOML file, after ``path=value`` assignments.
-
-    Raises
-    ------
-    FileError
-        If the file is missing or not TOML.
-    InputError
-        For the first thing that is wrong in it.
-    """
-    document = set_values(read_document(path), assignments)
-    return make_config(document, folder=Path(path).parent, needed=needed)

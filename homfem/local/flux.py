@@ -137,7 +137,9 @@ def solve_fluxes(
             energy[i, j] += other.dot(product) - other.dot(sides[j]) - x.dot(side)
         product.aypx(-1.0, sides[j])
         residual += product.norm(PETSc.NormType.N1) ** 2
-    functions = tuple(elements.flux(number.local(x) + trace[:, :, j], f"flux_{j + 1}") for j, x in enumerate(multipliers))
+    functions = tuple(
+        elements.flux(number.local(x) + trace[:, :, j], f"flux_{j + 1}") for j, x in enumerate(multipliers)
+    )
     iterations = solver.iterations
     solver.destroy()
     for thing in (matrix, prolongation, *kernel, product, *sides, *multipliers):
@@ -179,9 +181,7 @@ class _Numbering:
         opposite = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])
         of_facet = vertices[:, opposite]
         #: For each cell and facet its local vertices in the order that both neighbours agree on, shape (m, d + 1, d).
-        self.order = np.take_along_axis(
-            np.broadcast_to(opposite, of_facet.shape), np.argsort(of_facet, axis=2), axis=2
-        )
+        self.order = np.take_along_axis(np.broadcast_to(opposite, of_facet.shape), np.argsort(of_facet, axis=2), axis=2)
         self.dofmap = space.dofmap.list[: self.owned_cells]
         index_map = space.dofmap.index_map
         self.dofs = int(index_map.size_global * d)

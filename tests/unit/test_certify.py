@@ -93,6 +93,7 @@ def test_the_crouzeix_raviart_flux_is_admissible(degree):
 def test_the_linear_flux_is_admissible(divisions, perforated):
     """No divergence, no jump of the normal component, nothing through the wall; its mean and energy are L."""
     import ufl
+
     from homfem import solve
 
     d = len(divisions)

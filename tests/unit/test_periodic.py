@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import ufl
+from mpi4py import MPI
+
 from homfem import solve
 from homfem.parameters import CellError, Lattice, PeriodicityError
 from homfem.periodic import IdentifiedSpace, MultipointSpace, check_resolution, identify_nodes, make_periodic_space
 from made_cells import grid_cell, grid_raw
-from mpi4py import MPI
 
 SKEW2 = [[1.0, 0.0], [0.5, np.sqrt(0.75)]]
 SKEW3 = [[1.0, 0.0, 0.0], [0.2, 1.1, 0.0], [0.1, -0.3, 0.9]]

@@ -1,0 +1,153 @@
+"""The command ``homfem``: effective tensors, cells and macroscale runs from TOML files.
+
+Exit status: 0 done; 2 bad input (one message that names the key's path, the value and what is allowed); 3 done, but
+short of the tolerance; 1 anything else. Under mpirun rank 0 alone speaks, and all ranks end with the same status.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from homfem import __version__
+from homfem.cli import session
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="homfem",
+    help="Effective tensors of periodic microstructures with guaranteed bounds, and the models that use them.",
+    epilog="Exit status: 0 done, 2 bad input, 3 done but short of the tolerance, 1 anything else.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ConfigFile = Annotated[str, typer.Argument(metavar="CONFIG.toml", help="The config.", show_default=False)]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        show_default=False,
+        help="Set a key of the config, such as cell.edge=0.2; may be repeated.",
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        session.show(f"homfem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def effective(
+    config: ConfigFile,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write the result as JSON; - for standard output."
+        ),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            "--figure", metavar="FILE.png", show_default=False, help="Draw the cell with its first corrector."
+        ),
+    ] = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> int:
+    """Compute the effective tensor of the config's cell."""
+    from homfem.cli.effective import run_effective
+
+    return run_effective(config, assignments or [], json=json, figure=figure, verbose=verbose)
+
+
+@app.command()
+def cell(
+    config: ConfigFile,
+    save: Annotated[
+        str | None,
+        typer.Option("--save", metavar="FILE", show_default=False, help="Write the mesh to a .msh or .xdmf file."),
+    ] = None,
+    figure: Annotated[
+        str | None, typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the cell.")
+    ] = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> int:
+    """Mesh the config's cell and describe it."""
+    from homfem.cli.effective import run_cell
+
+    return run_cell(config, assignments or [], save=save, figure=figure, verbose=verbose)
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write a summary as JSON; - for standard output."
+        ),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            "--figure", metavar="FILE", show_default=False, help="Draw the cytosol's calcium at several times."
+        ),
+    ] = None,
+    assignments: Assignments = None,
+    verbose: Verbose = False,
+) -> int:
+    """Run the config's macroscale model."""
+    from homfem.cli.macro import run_macro
+
+    return run_macro(config, assignments or [], resume=resume, json=json, figure=figure, verbose=verbose)
+
+
+@app.command()
+def doctor(
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write the report as JSON; - for standard output."
+        ),
+    ] = None,
+) -> int:
+    """Say what homfem runs on, and what works."""
+    from homfem.cli.doctor import run_doctor
+
+    return run_doctor(json=json)
+
+
+_INTERRUPTED = 130  # what typer makes of an interrupt from the keyboard
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process with its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+
+    def body() -> int:
+        status = app(given, prog_name="homfem", standalone_mode=False)
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
+        return status if isinstance(status, int) else session.DONE
+
+    raise SystemExit(session.run_on_all_ranks(body))
