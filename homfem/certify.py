@@ -29,8 +29,8 @@ facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 Nothing is estimated here; floating-point round-off alone is not accounted for.
 
 **A sharper lower bound** comes from fluxes that are linear on each element (:mod:`homfem.local.flux`), with the same
-guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of both
-sides then are of one size and opposite sign, so that the midpoint is far closer than the half-gap.
+guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of
+both sides then are of one size and opposite sign, so that the midpoint is far closer than the half-gap.
 
 **Where the gap is.** :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
 :math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference

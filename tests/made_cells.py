@@ -7,10 +7,11 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from mpi4py import MPI
+
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Lattice
-from mpi4py import MPI
 
 
 def grid_raw(

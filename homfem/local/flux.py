@@ -7,7 +7,7 @@ and without flux through insulated walls,
 
 Here :math:`\sigma` is linear on each simplex with :math:`\nabla\cdot\sigma=0` (the divergence-free fields of
 Raviart-Thomas of second order) and its normal component is continuous. Continuity is imposed by a multiplier
-:math:`\lambda`, linear on each facet (Arnold and Brezzi 1985), and :math:`\sigma` is then eliminated element by element:
+:math:`\lambda`, linear on each facet (Arnold and Brezzi 1985), and :math:`\sigma` is eliminated element by element:
 
 .. math:: \sigma_K = A_K^{-1} C_K(\lambda + \xi\cdot x),\qquad
           A_K = \int_K \tau_i\cdot D^{-1}\tau_j,\qquad C_K = \int_{\partial K}\mu_j\,\tau_i\cdot n ,
@@ -17,13 +17,17 @@ for a basis :math:`\tau_i` of the divergence-free linear fields (:math:`d + d^2 
 
 .. math:: \sum_K \mu^T S_K(\lambda+\xi\cdot x) = 0\quad\text{for all }\mu,\qquad S_K = C_K^TA_K^{-1}C_K .
 
-It says that :math:`[\sigma\cdot n]` vanishes on every inner and period facet and :math:`\sigma\cdot n` on every wall. Its
-minimal energy per volume, :math:`\frac1{|Y|}\sum_K(\lambda+\xi\cdot x)^TS_K(\lambda+\xi\cdot x)=\frac1{|Y|}\int\sigma\cdot
-D^{-1}\sigma = \xi\cdot\langle\sigma\rangle`, is the value of the maximum above: a lower bound of :math:`\xi\cdot D^*\xi`.
+It says that :math:`[\sigma\cdot n]` vanishes on every inner and period facet and :math:`\sigma\cdot n` on every wall.
+Its minimal energy per volume,
 
-The solver leaves a residual :math:`\rho`: the energy computed is too high by :math:`\rho^TA^+\rho`. On one element any two
-unknowns obey :math:`|\mu_i-\mu_j|^2\le w_K\,\mu^TS_K\mu` with :math:`w_K = 4\max_i(S_K^+)_{ii}`, and the argument of
-:mod:`homfem.certify` gives :math:`\rho^TA^+\rho\le\|\rho\|_1^2\sum_Kw_K`.
+.. math:: \frac1{|Y|}\sum_K(\lambda+\xi\cdot x)^TS_K(\lambda+\xi\cdot x)
+          = \frac1{|Y|}\int\sigma\cdot D^{-1}\sigma = \xi\cdot\langle\sigma\rangle ,
+
+is the value of the maximum above for this :math:`\sigma`: a lower bound of :math:`\xi\cdot D^*\xi`.
+
+The solver leaves a residual :math:`\rho`: the energy computed is too high by :math:`\rho^TA^+\rho`. On one element any
+two unknowns obey :math:`|\mu_i-\mu_j|^2\le w_K\,\mu^TS_K\mu` with :math:`w_K = 4\max_i(S_K^+)_{ii}`, and the argument
+of :mod:`homfem.certify` gives :math:`\rho^TA^+\rho\le\|\rho\|_1^2\sum_Kw_K`.
 
 Source: Arnold, Brezzi 1985, doi 10.1051/m2an/1985190100071.
 """

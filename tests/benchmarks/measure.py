@@ -56,8 +56,13 @@ def run_worker(
         with printed.open("w") as sink:
             process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, env=environment)
             end = time.perf_counter() + timeout
+            family: list[psutil.Process] = []
+            looked = 0.0
             while process.poll() is None:
-                _sample(process.pid, samples)
+                # To list the processes of a machine costs more than to read the size of a few.
+                if time.perf_counter() - looked > 0.5:
+                    family, looked = _family(process.pid), time.perf_counter()
+                _sample(family, samples)
                 if time.perf_counter() > end:
                     process.kill()
                 time.sleep(interval)
@@ -67,13 +72,20 @@ def run_worker(
         return json.loads(answer.read_text()), samples
 
 
-def _sample(pid: int, samples: Samples) -> None:
+def _sample(processes: list[psutil.Process], samples: Samples) -> None:
+    for process in processes:
+        try:
+            samples.setdefault(process.pid, []).append((time.perf_counter(), process.memory_info().rss))
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _family(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            samples.setdefault(process.pid, []).append((time.perf_counter(), process.memory_info().rss))
+        return [parent, *parent.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return
+        return []
 
 
 def peak_between(samples: Sequence[tuple[float, int]], start: float, end: float) -> float:

@@ -84,14 +84,14 @@ def main() -> None:
 def plan(peer: str, phase: str) -> list[Case]:
     """Return the cases of one method on one cell, the coarsest first."""
     cases: list[Case] = []
+    # Bulk size, size at the interface planes over it, slope of the size.
+    meshes = [(1 / 3, 0.5, 1.0), (1 / 3, 0.25, 1.0), (1 / 3, 0.1, 1.0), (1 / 3, 0.05, 1.0)]
+    grids = [dict(zip(("resolution", "grading", "growth"), mesh, strict=True)) for mesh in meshes]
     if peer == "homfem":
-        meshes = [(1 / 3, 0.25), (1 / 3, 0.1), (0.2, 0.1), (0.1, 0.1), (0.07, 0.05)]
         for degree in (1, 2, 3):
-            for resolution, grading in meshes[: {1: 5, 2: 4, 3: 3}[degree]]:
-                cases.append({"curve": f"upper, degree {degree}", "resolution": resolution, "grading": grading,
-                              "degree": degree, "bounds": False})  # fmt: skip
-        for resolution, grading in meshes:
-            cases.append({"curve": "bounds", "resolution": resolution, "grading": grading, "degree": 2, "bounds": True})
+            for grid in grids[: {1: 4, 2: 4, 3: 2}[degree]]:
+                cases.append({"curve": f"upper, degree {degree}", **grid, "degree": degree, "bounds": False})
+        cases += [{"curve": "bounds", **grid, "degree": 2, "bounds": True} for grid in grids]
     elif peer == "ngsolve":
         h = 0.1 if phase == "er" else 0.3
         near = [(h, None), (h, 0.02), (h, 0.01)] if phase == "er" else [(h, None), (h, 0.1), (h, 0.05), (h, 0.025)]
@@ -103,8 +103,7 @@ def plan(peer: str, phase: str) -> list[Case]:
                 cases.append({"curve": "hp", "order": order, "size": h, "edge_size": None, "hp": levels})
     else:
         for degree in (1, 2):
-            for resolution, grading in [(1 / 3, 0.25), (1 / 3, 0.1), (0.2, 0.1), (0.1, 0.1)][: 5 - degree]:
-                cases.append({"curve": f"P{degree}", "degree": degree, "resolution": resolution, "grading": grading})
+            cases += [{"curve": f"P{degree}", "degree": degree, **grid} for grid in grids[: 5 - degree]]
     return cases
 
 

@@ -6,6 +6,7 @@ import basix.ufl
 import numpy as np
 import pytest
 import ufl
+
 from homfem import solve
 from homfem.periodic import make_periodic_space
 from made_cells import grid_cell

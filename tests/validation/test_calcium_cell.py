@@ -7,6 +7,7 @@ Limits for edge 0.1, by two independent high-order methods: .0104499413 (ER), .9
 from __future__ import annotations
 
 import pytest
+
 from homfem import homogenize_diffusion, three_pipe
 
 LIMITS = {"er": (0.0104499413, 0.01047, 3e-3), "cytosol": (0.94938977, 0.95, 1e-3)}
