@@ -73,7 +73,7 @@ def cell_body(resolution: float) -> dmesh.Mesh:
         gmsh.finalize()
         return arrays
 
-    return mesh_from_arrays(COMM, make, 3)
+    return mesh_from_arrays(COMM, make)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from homfem.solve import collective
 Indices = npt.NDArray[np.int64]
 
 
-def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]], dimension: int) -> dmesh.Mesh:
+def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) -> dmesh.Mesh:
     """Return the distributed mesh of straight simplices that ``make`` gives on rank 0; collective.
 
     Parameters
@@ -25,20 +25,19 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]], 
     comm
         Communicator of the mesh.
     make
-        Called on rank 0 only; returns points of shape (n, d) and corner nodes of shape (m, d + 1). An error that it
-        raises is raised on every rank.
-    dimension
-        d: 1, 2 or 3.
+        Called on rank 0 only; returns points of shape (n, d) and corner nodes of shape (m, d + 1), d = 1, 2 or 3. An
+        error that it raises is raised on every rank.
     """
-    points: Array = np.zeros((0, dimension))
-    cells: Indices = np.zeros((0, dimension + 1), dtype=np.int64)
+    arrays: tuple[Array, Indices] | None = None
     with collective(comm):
         if comm.rank == 0:
-            points, cells = make()
-            if points.ndim != 2 or points.shape[1] != dimension or cells.shape[1:] != (dimension + 1,):
-                raise InputError("mesh", (points.shape, cells.shape), f"points (n, {dimension}) and simplices on them")
-    kind = {1: "interval", 2: "triangle", 3: "tetrahedron"}[dimension]
-    element = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,))
+            arrays = make()
+            shapes = (arrays[0].shape, arrays[1].shape)
+            if arrays[0].ndim != 2 or not 1 <= shapes[0][1] <= 3 or shapes[1][1:] != (shapes[0][1] + 1,):
+                raise InputError("mesh", shapes, "points of shape (n, d) and simplices of shape (m, d + 1)")
+    d = comm.bcast(None if arrays is None else arrays[0].shape[1], root=0)
+    points, cells = (np.zeros((0, d)), np.zeros((0, d + 1), dtype=np.int64)) if arrays is None else arrays
+    element = basix.ufl.element("Lagrange", {1: "interval", 2: "triangle", 3: "tetrahedron"}[d], 1, shape=(d,))
     cells = np.ascontiguousarray(cells, dtype=np.int64)
     return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element)
 

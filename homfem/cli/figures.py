@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from dolfinx import fem
-
-from homfem import periodic
 from homfem.cli.session import on_root
 from homfem.output.pictures import draw_cell
 
@@ -52,25 +48,8 @@ def draw_unit_cell(cell: UnitCell, path: str, corrector: Array | None = None, la
 def draw_solution(solution: CellSolution, path: str) -> None:
     """Draw the solved cell with its first corrector into a PNG file; collective."""
     cell = solution.cell
-    values = unfolded(cell, solution.upper.functions[0])
+    values = cell.nodal_values(solution.upper.functions[0])
     scaled = None if values is None else cell.length * values
     draw_unit_cell(
         cell, path, scaled, label=f"corrector 1 ({cell.length_unit})", title=f"{cell.name}: {solution.tensor.physics}"
     )
-
-
-def unfolded(cell: UnitCell, function: fem.Function) -> Array | None:
-    """Return the values of a periodic function at the nodes of ``cell.raw`` on rank 0, None elsewhere; collective."""
-    space = fem.functionspace(cell.mesh, ("Lagrange", 1))
-    linear = fem.Function(space)
-    linear.interpolate(function)
-    owned = cell.mesh.topology.index_map(cell.dimension).size_local
-    vertices = cell.periodic_mesh.input_vertex[:owned]
-    gathered = cell.comm.gather((vertices, linear.x.array[space.dofmap.list[:owned]]), root=0)
-    if gathered is None or cell.raw is None:
-        return None
-    at_node = np.full(len(cell.raw.points), np.nan)
-    for nodes, values in gathered:
-        at_node[nodes] = values
-    representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice)
-    return np.asarray(at_node[representative])

@@ -96,9 +96,12 @@ class CellBody(SizedDomain):
 
     def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
         """Return the mesh, coordinates in um; collective."""
-        return _distributed(comm, len(self.size), self._mesh)
+        from homfem.bodies import mesh_from_arrays
+
+        return mesh_from_arrays(comm, self._mesh)
 
     def _mesh(self) -> tuple[np.ndarray, np.ndarray]:
+        from homfem.bodies import gmsh_arrays
         from homfem.cells.gmsh_model import gmsh_session
 
         d, radii = len(self.size), [0.5 * side for side in self.sides]
@@ -109,11 +112,7 @@ class CellBody(SizedDomain):
             occ.dilate([(d, body)], 0, 0, 0, *radii, *([1.0] * (3 - d)))
             occ.synchronize()
             gmsh.model.mesh.generate(d)
-            tags, coordinates, _ = gmsh.model.mesh.getNodes()
-            corners = gmsh.model.mesh.getElementsByType({2: 2, 3: 4}[d])[1]
-            number = np.zeros(int(tags.max()) + 1, dtype=np.int64)
-            number[tags] = np.arange(len(tags))
-            return coordinates.reshape(-1, 3)[:, :d], number[corners.astype(np.int64)].reshape(-1, d + 1)
+            return gmsh_arrays(d)
 
 
 class FileDomain(DomainTable):
@@ -124,13 +123,9 @@ class FileDomain(DomainTable):
 
     def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
         """Return the mesh, coordinates in um; collective."""
-        from homfem.solve import collective
+        from homfem.bodies import mesh_from_arrays
 
-        points, cells = None, None
-        with collective(comm):
-            if comm.rank == 0:
-                points, cells = self._read(folder / self.file)
-        return _distributed(comm, comm.bcast(None if cells is None else cells.shape[1] - 1), lambda: (points, cells))
+        return mesh_from_arrays(comm, lambda: self._read(folder / self.file))
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         import meshio
@@ -151,22 +146,6 @@ class FileDomain(DomainTable):
         if d == 2 and points.shape[1] == 3 and np.ptp(points[:, 2]) > 1e-10 * np.ptp(points):
             raise FileError("file", str(path), "a flat mesh if it is one of triangles")
         return points[:, :d], cells.reshape(corners.shape)
-
-
-def _distributed(comm: MPI.Comm, dimension: int, make: Any) -> Mesh:
-    """Return the mesh of ``points, cells = make()``, which is called on rank 0 only; collective."""
-    import basix.ufl
-
-    from homfem._dolfinx import create_mesh
-    from homfem.solve import collective
-
-    points, cells = np.zeros((0, dimension)), np.zeros((0, dimension + 1), dtype=np.int64)
-    with collective(comm):
-        if comm.rank == 0:
-            points, cells = make()
-    kind = {2: "triangle", 3: "tetrahedron"}[dimension]
-    element = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,))
-    return create_mesh(comm, np.ascontiguousarray(cells), np.ascontiguousarray(points), element)
 
 
 DOMAINS: Mapping[str, type[DomainTable]] = {"box": Box, "cell-body": CellBody}

@@ -1,0 +1,146 @@
+"""Linear solves that are checked, kernels, functionals, and errors that reach every rank."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import ufl
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+from homfem import solve
+from homfem.parameters import ConvergenceError, HomfemError, InputError
+
+
+ALIVE = []  # spaces whose matrices are in use: PETSc objects borrow the communicator of their index map
+
+
+def laplace(comm, n, shift=0.0, degree=1):
+    mesh = dmesh.create_unit_square(comm, n, n)
+
+    space = fem.functionspace(mesh, ("Lagrange", degree))
+    ALIVE.append(space)
+    u, v, x = ufl.TrialFunction(space), ufl.TestFunction(space), ufl.SpatialCoordinate(mesh)
+    constant = fem.Constant(mesh, shift)
+    matrix = solve.assemble_matrix((ufl.inner(ufl.grad(u), ufl.grad(v)) + constant * u * v) * ufl.dx)
+    return matrix, solve.assemble_vector(ufl.cos(ufl.pi * x[0]) * v * ufl.dx)
+
+
+@pytest.mark.parametrize("preconditioner", ["multigrid", "ssor", "jacobi", "none", "direct"])
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_true_residual_is_what_was_asked_for(preconditioner, shift):
+    matrix, b = laplace(MPI.COMM_WORLD, 12, shift)
+    solver = solve.LinearSolver(matrix, preconditioner=preconditioner, rtol=1e-9, constant_kernel=shift == 0.0)
+    x = matrix.createVecRight()
+    for scale in (1.0, 1e-6):
+        side = b.copy()
+        side.scale(scale)
+        solver.solve(side, x)
+        assert (side - matrix * x).norm() <= 1.01e-9 * side.norm()
+        assert shift > 0.0 or abs(x.sum()) < 1e-9 * x.norm()
+    assert solver.solves == 2
+
+
+def test_a_good_guess_saves_iterations():
+    matrix, b = laplace(MPI.COMM_WORLD, 24, 1.0)
+    for preconditioner in ("jacobi", "direct"):
+        solver = solve.LinearSolver(matrix, preconditioner=preconditioner)
+        x = matrix.createVecRight()
+        first = solver.solve(b, x)
+        again = solver.solve(b, x, guess=True)
+        assert again <= 1 <= first
+
+
+def test_iterations_do_not_grow_under_refinement():
+    counts = []
+    for n in (16, 32, 64):
+        matrix, b = laplace(MPI.COMM_WORLD, n)
+        x = matrix.createVecRight()
+        counts.append(solve.LinearSolver(matrix, constant_kernel=True).solve(b, x))
+    assert counts[-1] <= counts[0] + 6
+
+
+def test_stopping_short_raises():
+    matrix, b = laplace(MPI.COMM_WORLD, 24, 1.0)
+    solver = solve.LinearSolver(matrix, preconditioner="jacobi", max_iterations=3, name="test system")
+    with pytest.raises(ConvergenceError, match=r"test system: cg stopped after 3 iterations"):
+        solver.solve(b, matrix.createVecRight())
+
+
+def test_an_indefinite_matrix_raises():
+    matrix, b = laplace(MPI.COMM_WORLD, 8, -100.0)
+    with pytest.raises(ConvergenceError, match="indefinite"):
+        solve.LinearSolver(matrix, preconditioner="none").solve(b, matrix.createVecRight())
+
+
+@pytest.mark.parametrize(
+    "options", [{"method": "gmres"}, {"preconditioner": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}]
+)
+def test_refusals(options):
+    matrix, _ = laplace(MPI.COMM_WORLD, 4, 1.0)
+    with pytest.raises(InputError, match=next(iter(options))):
+        solve.LinearSolver(matrix, **options)
+
+
+def test_functionals_follow_their_coefficients():
+    mesh = dmesh.create_unit_square(MPI.COMM_WORLD, 4, 4)
+    u = fem.Function(fem.functionspace(mesh, ("Lagrange", 1)))
+    value = solve.integral(u * ufl.dx)
+    for constant in (1.0, 3.0):
+        u.x.array[:] = constant
+        assert value() == pytest.approx(constant)
+
+
+def case_collective(comm, kind):
+    """The last rank fails; every rank must see it."""
+    try:
+        with solve.collective(comm):
+            if comm.rank == comm.size - 1:
+                if kind == "input":
+                    raise InputError("edge", 2.0, "in (0, 1)", "Choose less.")
+                raise OSError("disk full")
+    except (HomfemError, OSError) as error:
+        return {"texts": comm.allgather(str(error)), "same": comm.allreduce(int(isinstance(error, InputError)))}
+    return {"texts": [], "same": 0}
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("kind", "text"), [("input", "edge = 2.0"), ("other", "disk full")])
+def test_errors_reach_every_rank(on_ranks, kind, text):
+    for number, answer in enumerate(on_ranks(case_collective, kind=kind), start=1):
+        assert len(answer["texts"]) == number
+        assert all(text in entry for entry in answer["texts"])
+        assert answer["same"] == (number if kind == "input" else 0)
+
+
+def case_nothing(comm):
+    with solve.collective(comm):
+        done = comm.rank
+    return {"sum": comm.allreduce(done)}
+
+
+@pytest.mark.mpi
+def test_without_an_error_nothing_happens(on_ranks):
+    assert [answer["sum"] for answer in on_ranks(case_nothing)] == [0, 1, 3]
+
+
+def test_prolongation_makes_a_second_order_space_cheap():
+    """p-multigrid on the second-order space needs no more iterations than aggregation on it."""
+    import dolfinx.fem.petsc
+
+    mesh = dmesh.create_unit_cube(MPI.COMM_WORLD, 6, 6, 6)
+    fine, coarse = fem.functionspace(mesh, ("Lagrange", 2)), fem.functionspace(mesh, ("Lagrange", 1))
+    u, v, x = ufl.TrialFunction(fine), ufl.TestFunction(fine), ufl.SpatialCoordinate(mesh)
+    matrix = solve.assemble_matrix(ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx)
+    b = solve.assemble_vector(ufl.cos(ufl.pi * x[0]) * v * ufl.dx)
+    prolongation = dolfinx.fem.petsc.interpolation_matrix(coarse, fine)
+    prolongation.assemble()
+    counts, solutions = [], []
+    for prolongations in ([], [prolongation]):
+        y = matrix.createVecRight()
+        solver = solve.LinearSolver(matrix, constant_kernel=True, prolongations=prolongations, rtol=1e-11)
+        counts.append(solver.solve(b.copy(), y))
+        solutions.append(y.array.copy())
+    assert counts[1] <= counts[0]
+    assert np.abs(solutions[0] - solutions[1]).max() < 1e-8 * np.abs(solutions[0]).max()
