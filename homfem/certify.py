@@ -110,7 +110,7 @@ def solve_diffusion(
     unit: str = "",
     boundary: str = "periodic",
     backend: str = "identified",
-    rtol: float = 1e-10,
+    rtol: float = 1e-9,
     config: Mapping[str, Any] | None = None,
 ) -> CellSolution:
     r"""Solve the diffusion cell problem and bound its effective tensor from both sides; collective.
@@ -144,7 +144,7 @@ def solve_diffusion(
     backend
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`.
     rtol
-        Relative residual of the linear solves.
+        Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square.
     config
         The input that led here, kept in the result.
 

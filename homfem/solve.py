@@ -129,8 +129,9 @@ class LinearSolver:
                 "pc_mg_galerkin": "both",
                 "mg_levels_ksp_type": "chebyshev",
                 "mg_levels_ksp_max_it": 2,
-                "mg_levels_pc_type": "sor",
-                "mg_levels_pc_sor_local_symmetric": None,
+                "mg_levels_pc_type": "bjacobi",
+                "mg_levels_sub_pc_type": "icc",
+                "mg_levels_sub_pc_factor_shift_type": "positive_definite",
                 "mg_coarse_ksp_type": "preonly",
                 **coarse,
             }

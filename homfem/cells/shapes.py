@@ -41,6 +41,7 @@ def three_pipe_raw(
     *,
     resolution: float = 0.05,
     grading: float = 0.25,
+    growth: float | None = None,
     phases: Sequence[str] = (NETWORK, OUTSIDE),
     section: str = "square",
     order: int = 1,
@@ -57,6 +58,8 @@ def three_pipe_raw(
         Bulk mesh size as a fraction of the period, in (0, 1/3].
     grading
         Mesh size at the edges where the corrector is singular, over the bulk size; in (0, 1].
+    growth
+        Slope of the mesh size away from them, > 0; by default that of the mesher.
     phases
         ``"er"`` (the pipes), ``"cytosol"`` (the rest), or both.
     section
@@ -72,12 +75,19 @@ def three_pipe_raw(
     mesher = check_choice("mesher", mesher or ("structured" if possible else "gmsh"), ["structured", "gmsh"])
     if mesher == "gmsh":
         return gmsh_three_pipe(
-            edges, resolution=resolution, grading=grading, phases=phases, section=section, order=order
+            edges,
+            resolution=resolution,
+            grading=grading,
+            growth=0.3 if growth is None else growth,
+            phases=phases,
+            section=section,
+            order=order,
         )
     if not possible:
         value = f"structured, with section {section!r} and order {order}"
         raise InputError("mesher", value, "'gmsh' for round pipes and for order 2")
-    return structured_three_pipe(edges, resolution=resolution, grading=grading, phases=phases)
+    slope = 1.0 if growth is None else growth
+    return structured_three_pipe(edges, resolution=resolution, grading=grading, growth=slope, phases=phases)
 
 
 def structured_three_pipe(
@@ -85,7 +95,7 @@ def structured_three_pipe(
     *,
     resolution: float = 0.05,
     grading: float = 0.25,
-    growth: float = 0.5,
+    growth: float = 1.0,
     phases: Sequence[str] = (NETWORK, OUTSIDE),
 ) -> RawCell:
     r"""Mesh the three square pipes with a graded grid of boxes, each cut into six tetrahedra.

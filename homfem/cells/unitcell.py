@@ -173,20 +173,21 @@ class UnitCell:
                 meshed = time.perf_counter()
                 representative, offset = periodic.identify_nodes(raw.points, raw.lattice)
                 periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
+                connectivity = percolation(raw, representative, offset)
                 head = {
                     "lattice": raw.lattice,
                     "phases": dict(raw.phases),
                     "kind": raw.kind,
                     "order": raw.order,
                     "phase_of_cell": raw.phase_of_cell,
-                    "connectivity": percolation(raw, representative, offset),
-                    "whole": percolation(_merged(raw), representative, offset)["all"],
+                    "connectivity": connectivity,
+                    "whole": _together(raw, representative, offset, connectivity),
                     "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
                     "face_nodes": _face_nodes(offset, representative),
                     "part_of_cell": np.zeros(1, dtype=np.int32),
-                    "meshing": meshed - start,
+                    "seconds": {"mesh": meshed - start, "identify": time.perf_counter() - meshed},
                     "length": length,
                 }
                 if len(head["whole"].parts) > 1:
@@ -208,7 +209,7 @@ class UnitCell:
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
         fractions, area, _ = _measure(mesh, phase_of_cell, head["phases"], lattice)
         facets = _named_facets(periodic_mesh, phase_of_cell, head)
-        seconds = {"mesh": head["meshing"], "periodic mesh": time.perf_counter() - checked}
+        seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
         cell = cls(
             name=name,
             lattice=lattice,
@@ -373,6 +374,18 @@ def _on_cells(values: npt.NDArray[np.int32], number: npt.NDArray[np.int64]) -> n
     return values[number] if len(values) > 1 else np.full(len(number), values[0])
 
 
+def _together(
+    raw: RawCell,
+    representative: npt.NDArray[np.int64],
+    offset: npt.NDArray[np.int64],
+    connectivity: Mapping[str, PhaseConnectivity],
+) -> PhaseConnectivity:
+    """Connectivity of all phases as one."""
+    if len(connectivity) == 1:
+        return next(iter(connectivity.values()))
+    return percolation(_merged(raw), representative, offset)["all"]
+
+
 def _merged(raw: RawCell) -> RawCell:
     return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
 
@@ -395,7 +408,8 @@ def _measure(
     tag = fem.Function(constants)
     tag.x.array[:] = phase_of_cell
     changes = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0)
-    area = solve.integrate(changes * ufl.dS + 1.0 * ufl.ds(domain=mesh))
+    outer = 1.0 * ufl.ds(domain=mesh)
+    area = solve.integrate(outer if len(phases) == 1 else changes * ufl.dS + outer)
     return fractions, area, float(by_tag.sum())
 
 
