@@ -69,13 +69,17 @@ def effective(
             "--figure", metavar="FILE.png", show_default=False, help="Draw the cell with its first corrector."
         ),
     ] = None,
+    fields: Annotated[
+        str | None,
+        typer.Option("--fields", metavar="FILE.bp", show_default=False, help="Write the correctors for ParaView."),
+    ] = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> int:
     """Compute the effective tensor of the config's cell."""
     from homfem.cli.effective import run_effective
 
-    return run_effective(config, assignments or [], json=json, figure=figure, verbose=verbose)
+    return run_effective(config, assignments or [], json=json, figure=figure, fields=fields, verbose=verbose)
 
 
 @app.command()

@@ -32,9 +32,12 @@ def build_cell(config: Config, comm: MPI.Comm) -> UnitCell:
         return present("cell", config.cell).build(comm, config.folder)
 
 
-def run_effective(path: str, assignments: Sequence[str], *, json: str | None, figure: str | None, verbose: bool) -> int:
+def run_effective(
+    path: str, assignments: Sequence[str], *, json: str | None, figure: str | None, fields: str | None, verbose: bool
+) -> int:
     """Compute, show and write the effective tensor of a config; return the exit status. Collective."""
     session.check_target("--figure", figure, (".png",))
+    session.check_target("--fields", fields, (".bp",))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json)
     with session.results_only(json == "-"), progress_bar("effective tensor", rank=comm.rank):
         cell = build_cell(config, comm)
@@ -44,6 +47,10 @@ def run_effective(path: str, assignments: Sequence[str], *, json: str | None, fi
             from homfem.cli.figures import draw_solution
 
             draw_solution(solution, figure)
+        if fields is not None:
+            from homfem.output.fields import write_unfolded
+
+            write_unfolded(fields, solution.cell.periodic_mesh, solution.upper.functions)
     write_tensor(solution.tensor, json, comm)
     return session.DONE if solution.tensor.reached else session.SHORT
 

@@ -105,3 +105,30 @@ class FieldSeries:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def write_unfolded(path: Path | str, periodic_mesh: Any, functions: Sequence[fem.Function]) -> None:
+    """Write functions on a periodic mesh as they lie in space, to ``.bp`` or ``.xdmf``; collective.
+
+    Parameters
+    ----------
+    path
+        As for :class:`FieldSeries`; correctors of degree two need ``NAME.bp``.
+    periodic_mesh
+        The :class:`homfem.periodic.PeriodicMesh` of the cell.
+    functions
+        Functions of one space on ``periodic_mesh.mesh`` (or on ``.plain``), with different names.
+    """
+    unfolded = [
+        function if function.function_space.mesh is periodic_mesh.plain else periodic_mesh.to_plain(function)
+        for function in functions
+    ]
+    # One space for all, as the writers want it.
+    space = unfolded[0].function_space
+    shared = []
+    for function in unfolded:
+        copy = fem.Function(space, name=function.name)
+        copy.x.array[:] = function.x.array
+        shared.append(copy)
+    with FieldSeries(path, shared) as series:
+        series.write(0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -47,9 +48,9 @@ def test_the_numbers_shown_are_those_that_come_out(tmp_path: Path) -> None:
 
 
 def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_path: Path) -> None:
-    (config,) = blocks("toml")
-    (tmp_path / "er.toml").write_text(config)
-    run(tmp_path, sys.executable, "-m", "homfem", "effective", "er.toml", "--json", "er.json")
+    (tmp_path / "er.toml").write_text(blocks("toml")[0])
+    run(tmp_path, sys.executable, "-m", "homfem", "effective", "er.toml", "--json", "er.json", "--fields", "er.bp")
+    assert (tmp_path / "er.bp").is_dir()
     from homfem.tensors import EffectiveTensor
 
     tensor = EffectiveTensor.from_json(tmp_path / "er.json")
@@ -57,6 +58,17 @@ def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_p
     assert tensor.contains(250.0 * EXACT["er"])
     assert tensor.relative_gap is not None
     assert tensor.relative_gap <= 5e-3
+
+
+def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
+    (tmp_path / "wave.toml").write_text(blocks("toml")[1])
+    coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
+    run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
+    summary = json.loads((tmp_path / "wave.json").read_text())
+    assert summary["finished"]
+    assert summary["drift"] < 1e-12
+    assert summary["cytosol_range"]["largest"] > 0.8
+    assert (tmp_path / "wave" / "fields.xdmf").is_file()
 
 
 def test_the_commands_that_it_names_exist() -> None:

@@ -12,7 +12,6 @@ from mpi4py import MPI
 from homfem import solve
 from homfem.parameters import ConvergenceError, HomfemError, InputError
 
-
 ALIVE = []  # spaces whose matrices are in use: PETSc objects borrow the communicator of their index map
 
 

@@ -1,0 +1,76 @@
+"""The engine with a physics from outside the package: elasticity in four formulas, exact on laminates."""
+
+from __future__ import annotations
+
+import basix.ufl
+import numpy as np
+import pytest
+import ufl
+
+from homfem.local.engine import CellProblem, solve_correctors
+from made_cells import grid_cell
+
+# Plane strain, isotropic layers with normal x: Lame's constants of both, fraction of the first.
+LAME = {"a": (1.0, 2.0), "b": (6.0, 0.5)}
+FRACTION = 0.25
+
+
+def elasticity(cell, degree):
+    """Loads are the unit strains xx, yy, xy (engineering shear)."""
+    first = cell.cell_function({name: lame[0] for name, lame in LAME.items()})
+    shear = cell.cell_function({name: lame[1] for name, lame in LAME.items()})
+
+    def strain(u):
+        return ufl.sym(ufl.grad(u))
+
+    def macroscopic(s):
+        return ufl.as_matrix([[s[0], 0.5 * s[2]], [0.5 * s[2], s[1]]])
+
+    def stress(e):
+        return first * ufl.tr(e) * ufl.Identity(2) + 2 * shear * e
+
+    return CellProblem(
+        name="elasticity",
+        element=basix.ufl.element("Lagrange", cell.kind, degree, shape=(2,)),
+        loads=3,
+        bilinear=lambda u, v: ufl.inner(stress(strain(u)), strain(v)) * ufl.dx,
+        linear=lambda v, s: -ufl.inner(stress(macroscopic(s)), strain(v)) * ufl.dx,
+        average=lambda w, s, z, t: ufl.inner(stress(macroscopic(s) + strain(w)), macroscopic(t) + strain(z)),
+        domain=cell.mesh,
+        near_kernel=lambda x: [
+            np.stack([np.ones_like(x[0]), np.zeros_like(x[0])]),
+            np.stack([np.zeros_like(x[0]), np.ones_like(x[0])]),
+            np.stack([-x[1], x[0]]),
+        ],
+    )
+
+
+def exact_laminate():
+    """Continuous traction: C11 = 1/<1/M>, C12 = C11 <l/M>, C22 = <M - l^2/M> + C12^2/C11, C66 = 1/<1/mu>."""
+    weights = np.array([FRACTION, 1 - FRACTION])
+    lam, mu = np.array(list(LAME.values())).T
+    m = lam + 2 * mu
+    c11 = 1 / (weights / m).sum()
+    c12 = c11 * (weights * lam / m).sum()
+    c22 = (weights * (m - lam**2 / m)).sum() + c12**2 / c11
+    return np.array([[c11, c12, 0.0], [c12, c22, 0.0], [0.0, 0.0, 1 / (weights / mu).sum()]])
+
+
+def case_laminate(comm, degree):
+    cell = grid_cell((4, 4), lambda s: s[:, 0] >= FRACTION, comm=comm)
+    correctors = solve_correctors(cell, elasticity(cell, degree), rtol=1e-12)
+    import ufl as forms
+
+    from homfem import solve
+
+    means = [abs(solve.integrate(f[k] * forms.dx)) for f in correctors.functions for k in range(2)]
+    return {"average": correctors.average.tolist(), "means": max(means), "dofs": correctors.dofs}
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("degree", [1, 2])
+def test_elasticity_from_outside_is_exact_on_a_laminate(on_ranks, degree):
+    for answer in on_ranks(case_laminate, degree=degree):
+        assert np.abs(np.array(answer["average"]) - exact_laminate()).max() < 1e-9
+        assert answer["means"] < 1e-12
+        assert answer["dofs"] == 2 * 16 * degree**2
