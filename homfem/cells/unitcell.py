@@ -16,21 +16,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
+from homfem.cells import features
 from homfem.cells import raw as rawcell
 from homfem.cells.percolation import PhaseConnectivity, part_of_cell, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import FileError, InputError, Lattice, PercolationError, check_choice, check_number
 
 log = logging.getLogger("homfem")
-
-#: Facets on the period faces are named "period-1", "period-2", ... after the period vector that crosses them.
-PERIOD = "period-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -181,17 +178,17 @@ class UnitCell:
                     "order": raw.order,
                     "phase_of_cell": raw.phase_of_cell,
                     "connectivity": connectivity,
-                    "whole": _together(raw, representative, offset, connectivity),
+                    "whole": features.together(raw, representative, offset, connectivity),
                     "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
-                    "face_nodes": _face_nodes(offset, representative),
+                    "face_nodes": features.face_nodes(offset, representative),
                     "part_of_cell": np.zeros(1, dtype=np.int32),
                     "seconds": {"mesh": meshed - start, "identify": time.perf_counter() - meshed},
                     "length": length,
                 }
                 if len(head["whole"].parts) > 1:
-                    head["part_of_cell"] = part_of_cell(_merged(raw), representative, offset).astype(np.int32)
+                    head["part_of_cell"] = part_of_cell(features.merged(raw), representative, offset).astype(np.int32)
         head = comm.bcast(head, root=0)
         lattice: Lattice = head["lattice"]
         length = head["length"]
@@ -207,8 +204,8 @@ class UnitCell:
         )
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
-        fractions, area, _ = _measure(mesh, phase_of_cell, head["phases"], lattice)
-        facets = _named_facets(periodic_mesh, phase_of_cell, head)
+        fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice)
+        facets = features.named_facets(periodic_mesh, phase_of_cell, head)
         seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
         cell = cls(
             name=name,
@@ -223,7 +220,7 @@ class UnitCell:
             interface_area=area / (lattice.volume * length),
             connectivity=head["connectivity"],
             whole=head["whole"],
-            part_of_cell=_on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
+            part_of_cell=features.on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
             order=head["order"],
             raw=raw,
             seconds=seconds,
@@ -367,82 +364,3 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
 
 def _nodes_per_cell(head: Mapping[str, Any]) -> int:
     return rawcell.CELL_NODES[(head["kind"], head["order"])]
-
-
-def _on_cells(values: npt.NDArray[np.int32], number: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Values for the local cells; one value stands for all."""
-    return values[number] if len(values) > 1 else np.full(len(number), values[0])
-
-
-def _together(
-    raw: RawCell,
-    representative: npt.NDArray[np.int64],
-    offset: npt.NDArray[np.int64],
-    connectivity: Mapping[str, PhaseConnectivity],
-) -> PhaseConnectivity:
-    """Connectivity of all phases as one."""
-    if len(connectivity) == 1:
-        return next(iter(connectivity.values()))
-    return percolation(_merged(raw), representative, offset)["all"]
-
-
-def _merged(raw: RawCell) -> RawCell:
-    return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
-
-
-def _face_nodes(offset: npt.NDArray[np.int64], representative: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """For each period vector the representatives of the nodes on the face that it crosses."""
-    return [np.unique(representative[offset[:, k] > 0]) for k in range(offset.shape[1])]
-
-
-def _measure(
-    mesh: dmesh.Mesh, phase_of_cell: npt.NDArray[np.int32], phases: Mapping[str, int], lattice: Lattice
-) -> tuple[dict[str, float], float, float]:
-    """Volume fraction of each phase, total area of the phase boundaries (mesh units), and the volume of all cells."""
-    constants = fem.functionspace(mesh, ("DG", 0))
-    volumes = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx)
-    owned = mesh.topology.index_map(mesh.topology.dim).size_local
-    by_tag = np.bincount(phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1)
-    by_tag = mesh.comm.allreduce(by_tag, op=MPI.SUM)
-    fractions = {name: float(by_tag[tag] / lattice.volume) for name, tag in phases.items()}
-    tag = fem.Function(constants)
-    tag.x.array[:] = phase_of_cell
-    changes = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0)
-    outer = 1.0 * ufl.ds(domain=mesh)
-    area = solve.integrate(outer if len(phases) == 1 else changes * ufl.dS + outer)
-    return fractions, area, float(by_tag.sum())
-
-
-def _named_facets(
-    periodic_mesh: periodic.PeriodicMesh, phase_of_cell: npt.NDArray[np.int32], head: Mapping[str, Any]
-) -> dict[str, npt.NDArray[np.int32]]:
-    """Local facets of the torus by name: interfaces, period faces, and the groups that the arrays name."""
-    mesh = periodic_mesh.mesh
-    dimension = mesh.topology.dim
-    mesh.topology.create_connectivity(dimension - 1, dimension)
-    mesh.topology.create_connectivity(dimension, dimension - 1)
-    links = mesh.topology.connectivity(dimension - 1, dimension)
-    count = len(links.offsets) - 1
-    first = phase_of_cell[links.array[links.offsets[:-1]]]
-    last = phase_of_cell[links.array[links.offsets[1:] - 1]]
-    inner = np.diff(links.offsets) == 2
-    named: dict[str, npt.NDArray[np.int32]] = {}
-    names = list(head["phases"].items())
-    for i, (one, tag) in enumerate(names):
-        for other, second in names[i + 1 :]:
-            found = inner & (((first == tag) & (last == second)) | ((first == second) & (last == tag)))
-            named[f"{one}|{other}"] = np.flatnonzero(found).astype(np.int32)
-    # Facet k of a simplex is opposite to vertex k: its identified input nodes name it on every rank.
-    of_cell = mesh.topology.connectivity(dimension, dimension - 1).array.reshape(-1, dimension + 1)
-    opposite = [[j for j in range(dimension + 1) if j != k] for k in range(dimension + 1)]
-    nodes = np.empty((count, dimension), dtype=np.int64)
-    nodes[of_cell.ravel()] = np.sort(periodic_mesh.input_vertex[:, opposite], axis=2).reshape(-1, dimension)
-    for k, on_face in enumerate(head["face_nodes"]):
-        flag = np.isin(nodes, on_face).all(axis=1)
-        named[f"{PERIOD}{k + 1}"] = np.flatnonzero(flag).astype(np.int32)
-    if len(head["facets"]):
-        numbers = rawcell.row_numbers(np.vstack([head["facets"], nodes]))
-        tagged, own = numbers[: len(head["facets"])], numbers[len(head["facets"]) :]
-        for name, tag in head["facet_names"].items():
-            named.setdefault(name, np.flatnonzero(np.isin(own, tagged[head["facet_tags"] == tag])).astype(np.int32))
-    return {name: facets for name, facets in named.items() if mesh.comm.allreduce(len(facets), op=MPI.SUM)}

@@ -1,0 +1,30 @@
+r"""The periodic constraint, with two backends behind one interface.
+
+A field is periodic when :math:`u(x+a_k)=u(x)` for every period vector :math:`a_k` of the lattice.
+
+*Identified topology* (default). The nodes of opposite faces are one vertex when the mesh is made, while the geometry
+keeps two coordinates for it: the mesh is a true torus. A function space on it is periodic by construction, whatever
+its element: Lagrange of any degree, Crouzeix-Raviart, Raviart-Thomas, discontinuous; interior-facet integrals see the
+period faces as interior.
+
+*Multipoint constraint* (:mod:`dolfinx_mpc`). The mesh stays as it is and every degree of freedom on a high face is
+eliminated in favour of the basis functions at the point one period away. Faces need not match. It is the independent
+cross-check of the first.
+
+Both give :class:`PeriodicSpace`: matrices, vectors, kernels and functions of the constrained space.
+"""
+
+from homfem.periodic.mesh import PeriodicMesh, create_periodic_mesh
+from homfem.periodic.nodes import check_resolution, identify_nodes
+from homfem.periodic.spaces import IdentifiedSpace, MultipointSpace, PeriodicSpace, make_periodic_space
+
+__all__ = [
+    "IdentifiedSpace",
+    "MultipointSpace",
+    "PeriodicMesh",
+    "PeriodicSpace",
+    "check_resolution",
+    "create_periodic_mesh",
+    "identify_nodes",
+    "make_periodic_space",
+]

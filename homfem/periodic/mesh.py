@@ -1,0 +1,113 @@
+"""The mesh of a cell as a torus: identified topology, true coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import numpy.typing as npt
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+from homfem import _dolfinx
+from homfem.parameters import Array
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodicMesh:
+    """A distributed mesh of one cell, twice: as a torus, and as it lies in space.
+
+    Parameters
+    ----------
+    mesh
+        The torus: identified topology, true coordinates per cell. Function spaces on it are periodic.
+    plain
+        The same cells with the faces apart: for output, for the multipoint backend, for searches by coordinates.
+    plain_cell : array of int, shape (local cells,)
+        For each local cell of ``mesh`` the local cell of ``plain``.
+    input_vertex : array of int, shape (local cells, d + 1)
+        For each local cell of ``mesh`` the identified input nodes at its vertices.
+    """
+
+    mesh: dmesh.Mesh
+    plain: dmesh.Mesh
+    plain_cell: npt.NDArray[np.int32]
+    input_vertex: Indices
+
+    def to_plain(self, function: fem.Function, space: fem.FunctionSpace | None = None) -> fem.Function:
+        """Return the same function on ``plain``, in a space of the same element (made here if not given)."""
+        source = function.function_space
+        if space is None:
+            space = fem.functionspace(self.plain, source.ufl_element())
+        image = fem.Function(space, name=function.name)
+        block = source.dofmap.bs
+        theirs, ours = source.dofmap.list, space.dofmap.list[self.plain_cell]
+        for component in range(block):
+            image.x.array[block * ours + component] = function.x.array[block * theirs + component]
+        image.x.scatter_forward()
+        return image
+
+
+def create_periodic_mesh(
+    comm: MPI.Comm,
+    points: Array,
+    cells: Indices,
+    representative: Indices,
+    *,
+    kind: str,
+    order: int = 1,
+) -> PeriodicMesh:
+    """Distribute a mesh whose nodes have been matched by :func:`identify_nodes`; collective.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Nodes, given on rank 0 and empty (0, d) elsewhere. ``n`` is global.
+    cells : array of int, shape (m, nodes per cell)
+        Nodes of each cell in the ordering of dolfinx, on rank 0 and empty elsewhere; corners come first.
+    representative : array of int, shape (n,)
+        As :func:`identify_nodes` gives it.
+    kind
+        ``"triangle"``, ``"tetrahedron"``, ``"quadrilateral"`` or ``"hexahedron"``.
+    order
+        Degree of the geometry.
+
+    Notes
+    -----
+    The torus has the corner nodes only; nodes of higher order come from the plain mesh. Both are partitioned alike,
+    with the cells next to a facet of each rank as ghosts, so that interior-facet integrals work.
+    """
+    dimension = points.shape[1]
+    corners = _number_of_corners(kind)
+    linear = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,), dtype=np.float64)
+    element = basix.ufl.element("Lagrange", kind, order, shape=(dimension,), dtype=np.float64)
+    destinations: list[Any] = []
+    base = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet)
+
+    def record(*arguments: Any) -> Any:
+        destinations.append(base(*arguments))
+        return destinations[-1]
+
+    def replay(*_: Any) -> Any:
+        return destinations[-1]
+
+    parallel = comm.size > 1
+    torus_cells = representative[cells[:, :corners]] if len(cells) else cells[:, :corners]
+    torus = _dolfinx.create_mesh(comm, torus_cells, points, linear, record if parallel else None)
+    plain = _dolfinx.create_mesh(comm, cells, points, element, replay if parallel else None)
+    ours, theirs = _dolfinx.original_cell_index(torus), _dolfinx.original_cell_index(plain)
+    by_input = np.argsort(theirs, kind="stable")
+    plain_cell = by_input[np.searchsorted(theirs[by_input], ours)].astype(np.int32)
+    dofmap = _dolfinx.geometry_dofmap(plain)[plain_cell]
+    vertices = np.asarray(torus.geometry.input_global_indices)[_dolfinx.geometry_dofmap(torus)]
+    mesh = _dolfinx.mesh_with_geometry(torus, plain, dofmap, element)
+    return PeriodicMesh(mesh=mesh, plain=plain, plain_cell=plain_cell, input_vertex=vertices.astype(np.int64))
+
+
+def _number_of_corners(kind: str) -> int:
+    return {"triangle": 3, "quadrilateral": 4, "tetrahedron": 4, "hexahedron": 8}[kind]
