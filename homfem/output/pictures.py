@@ -252,7 +252,7 @@ def _with_pyvista(
     if legend:
         plotter.add_legend(legend, bcolor="white", face="rectangle", size=(0.16, 0.035 * len(legend)), loc="upper left")
     if any(surface.values is not None for surface in surfaces.values()):
-        plotter.add_text(label, position="upper_right", color="black", font_size=12)
+        plotter.add_text(label, position=(0.69, 0.85), viewport=True, color="black", font_size=12)
     if title:
         plotter.add_text(title, position="upper_edge", color="black", font_size=14)
     plotter.add_axes(color="black", xlabel="x", ylabel="y", zlabel="z")
