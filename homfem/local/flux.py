@@ -124,6 +124,7 @@ def solve_fluxes(
         max_iterations=max_iterations,
         kernel=kernel,
         prolongations=[prolongation],
+        smoother="incomplete-cholesky",
         name="diffusion flux",
     )
     prepared = time.perf_counter()

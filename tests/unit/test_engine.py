@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import ufl
 
+from homfem import three_pipe
+from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.engine import CellProblem, solve_correctors
 from made_cells import grid_cell
 
@@ -74,3 +76,10 @@ def test_elasticity_from_outside_is_exact_on_a_laminate(on_ranks, degree):
         assert np.abs(np.array(answer["average"]) - exact_laminate()).max() < 1e-9
         assert answer["means"] < 1e-12
         assert answer["dofs"] == 2 * 16 * degree**2
+
+
+def test_iterations_stay_few_on_a_stretched_mesh():
+    """Elements twenty times as long as wide along the pipes' edges."""
+    cell = three_pipe(0.1, resolution=0.333, grading=0.05, phases=("cytosol",))
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, {"cytosol": 1.0}), degree=2)
+    assert solve_correctors(cell, problem, rtol=1e-9).iterations < 3 * 60

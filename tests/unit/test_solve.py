@@ -74,7 +74,8 @@ def test_an_indefinite_matrix_raises():
 
 
 @pytest.mark.parametrize(
-    "options", [{"method": "gmres"}, {"preconditioner": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}]
+    "options",
+    [{"method": "gmres"}, {"preconditioner": "ilu"}, {"smoother": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}],
 )
 def test_refusals(options):
     matrix, _ = laplace(MPI.COMM_WORLD, 4, 1.0)
