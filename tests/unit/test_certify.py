@@ -293,6 +293,19 @@ def test_refusals(coefficients, options, text):
     assert text in str(error.value)
 
 
+def test_a_curved_mesh_gives_a_value_without_bounds():
+    """Round pipes of second order: between the square pipes inside and around them."""
+    cell = three_pipe(0.4, section="round", order=2, resolution=0.3, phases=("er",))
+    tensor = homogenize_diffusion(cell, {"er": 1.0})
+    assert tensor.lower is None
+    assert tensor.upper is None
+    inside = homogenize_diffusion(three_pipe(0.4 / np.sqrt(2), resolution=0.3, phases=("er",)), {"er": 1.0})
+    around = homogenize_diffusion(three_pipe(0.4, resolution=0.3, phases=("er",)), {"er": 1.0})
+    assert inside.lower[0, 0] < tensor.value[0, 0] < around.upper[0, 0]
+    with pytest.raises(InputError, match="two-sided"):
+        homogenize_diffusion(cell, {"er": 1.0}, tolerance=0.1)
+
+
 def test_an_island_is_refused():
     with pytest.raises(PercolationError, match="'b'"):
         homogenize_diffusion(grid_cell((8, 8), square), {"b": 1.0})
