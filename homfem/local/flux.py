@@ -262,8 +262,11 @@ class _Elements:
         values = coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:count]
         tensors = values[:, :, None] * np.eye(d) if values.shape[1] == 1 else values.reshape(-1, d, d)
         self._inverse = np.linalg.inv(tensors)
+        # The energy does not feel a constant, but its digits do: x counts from a corner of the cell.
+        origin = np.empty(d)
+        cell.comm.Allreduce(self._nodes.min(axis=(0, 1), initial=np.inf), origin, op=MPI.MIN)
         #: The trace of x on the facets of each cell, from the cell's own side (it jumps across the period): (m, k, d).
-        self.trace = np.take_along_axis(self._nodes, order.reshape(count, -1, 1), axis=1)
+        self.trace = np.take_along_axis(self._nodes, order.reshape(count, -1, 1), axis=1) - origin
         size = (d + 1) * d
         self.stiffness = np.empty((count, size, size))
         self._lift = np.empty((count, d + d * d - 1, size))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 from homfem import certify, homogenize_diffusion, solve_diffusion, three_pipe
+from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.flux import solve_fluxes
 from homfem.parameters import ConvergenceError, InputError, PercolationError
-from made_cells import grid_cell, square
+from made_cells import grid_cell, grid_raw, square
 
 CONTRAST = {"a": 1.0, "b": 10.0}
 
@@ -224,6 +227,18 @@ def test_the_budget_ends_it_and_is_said(caplog):
     assert tensor.dofs > 1000
     assert "max_dofs" in caplog.text
     assert "short of the tolerance" in str(tensor)
+
+
+@pytest.mark.parametrize("lower_degree", [0, 1])
+def test_a_mesh_far_from_the_origin_has_the_same_bounds(lower_degree):
+    """The load's trace x is large there, and the energy a small difference of its squares."""
+    raw = grid_raw((8, 8), square)
+    near, far = (
+        homogenize_diffusion(UnitCell.from_raw(one, comm=MPI.COMM_SELF), CONTRAST, lower_degree=lower_degree)
+        for one in (raw, replace(raw, points=raw.points + [1e4, -3e4]))
+    )
+    for side in ("lower", "upper"):
+        assert np.abs(getattr(near, side) - getattr(far, side)).max() < 1e-10
 
 
 def test_a_field_gives_what_the_phases_give():
