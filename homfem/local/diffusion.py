@@ -22,6 +22,7 @@ import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
+from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.engine import CellProblem, element_of
 from homfem.parameters import Array, InputError, check_choice, check_spd
@@ -80,20 +81,23 @@ def _sample(cell: UnitCell, name: str, function: Any) -> Array:
     from homfem import _dolfinx
 
     midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : d + 1]].mean(axis=1)[:, :d]
-    values = np.asarray(function(midpoints.T), dtype=np.float64)
     count = len(midpoints)
-    allowed = f"a function of points (d, n) that returns shape (n,) or (n, {d}, {d})"
-    if values.shape not in ((count,), (count, d, d)):
-        raise InputError(f"coefficients[{name!r}]", values.shape, allowed)
-    inside = values[cell.phase_of_cell == cell.phases[name]]
-    good = bool(np.all(np.isfinite(inside)))
-    if good and len(inside):
-        smallest = inside if inside.ndim == 1 else np.linalg.eigvalsh(inside)
-        good = bool(smallest.min() > 0.0)
-        good = good and (inside.ndim == 1 or np.allclose(inside, inside.transpose(0, 2, 1)))
-    if not all(cell.comm.allgather(good)):
-        raise InputError(f"coefficients[{name!r}]", function, "finite, symmetric and positive definite everywhere")
-    return values
+    shapes = ((count,), (count, d, d))
+    with solve.collective(cell.comm):
+        values = np.asarray(function(midpoints.T), dtype=np.float64)
+        if values.shape not in shapes:
+            allowed = f"a function of points (d, n) that returns shape (n,) or (n, {d}, {d})"
+            raise InputError(f"coefficients[{name!r}]", values.shape, allowed)
+        inside = values[cell.phase_of_cell == cell.phases[name]]
+        good = bool(np.all(np.isfinite(inside)))
+        if good and inside.ndim > 1 and len(inside):
+            turned = inside.transpose(0, 2, 1)
+            size = np.abs(inside).max(axis=(1, 2), keepdims=True)
+            good = bool(np.all(np.abs(inside - turned) <= 1e-12 * size))
+            inside = np.linalg.eigvalsh(0.5 * (inside + turned))
+        if not (good and inside.min(initial=np.inf) > 0.0):
+            raise InputError(f"coefficients[{name!r}]", function, "finite, symmetric and positive definite everywhere")
+    return values if values.ndim == 1 else 0.5 * (values + values.transpose(0, 2, 1))
 
 
 def diffusion_problem(

@@ -14,7 +14,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.flux import solve_fluxes
-from homfem.parameters import ConvergenceError, InputError, PercolationError
+from homfem.parameters import ConvergenceError, HomfemError, InputError, PercolationError
 from made_cells import grid_cell, grid_raw, square
 
 CONTRAST = {"a": 1.0, "b": 10.0}
@@ -235,7 +235,7 @@ def test_a_mesh_far_from_the_origin_has_the_same_bounds(lower_degree):
     raw = grid_raw((8, 8), square)
     near, far = (
         homogenize_diffusion(UnitCell.from_raw(one, comm=MPI.COMM_SELF), CONTRAST, lower_degree=lower_degree)
-        for one in (raw, replace(raw, points=raw.points + [1e4, -3e4]))
+        for one in (raw, replace(raw, points=raw.points + np.array([1e4, -3e4])))
     )
     for side in ("lower", "upper"):
         assert np.abs(getattr(near, side) - getattr(far, side)).max() < 1e-10
@@ -289,6 +289,8 @@ def test_scaling_and_rotation_of_the_coefficient():
         ({"a": np.eye(3)}, {}, "2x2"),
         ({"a": lambda x: np.full(x.shape[1], -1.0)}, {}, "positive definite everywhere"),
         ({"a": lambda x: np.ones((3, 3))}, {}, "returns shape"),
+        ({"a": lambda x: 1e-9 * np.full((x.shape[1], 2, 2), [[1.0, 0.8], [0.0, 1.0]])}, {}, "symmetric"),
+        ({"a": lambda x: np.full((x.shape[1], 2, 2), [[1.0, 0.5 + 1e-6], [0.5, 1.0]])}, {}, "symmetric"),
         ({}, {}, "at least one of"),
         ({"aa": 1.0}, {}, "did you mean 'a'"),
         ({"a": 1.0}, {"tolerance": 0.0}, "tolerance"),
@@ -319,6 +321,26 @@ def test_a_curved_mesh_gives_a_value_without_bounds():
     assert inside.lower[0, 0] < tensor.value[0, 0] < around.upper[0, 0]
     with pytest.raises(InputError, match="two-sided"):
         homogenize_diffusion(cell, {"er": 1.0}, tolerance=0.1)
+
+
+def case_field_that_fails_on_one_rank(comm):
+    def field(x):
+        if comm.rank == comm.size - 1:
+            raise ValueError("outside of the table")
+        return np.ones(x.shape[1])
+
+    cell = grid_cell((6, 6), square, comm=comm)
+    with pytest.raises((HomfemError, ValueError), match="outside of the table"):
+        homogenize_diffusion(cell, {"a": field})
+    # The error holds the function, which cannot be sent.
+    with pytest.raises(HomfemError, match="positive definite everywhere"):
+        homogenize_diffusion(cell, {"a": lambda x: np.full(x.shape[1], float(comm.rank))})
+    return {}
+
+
+@pytest.mark.mpi
+def test_a_field_that_fails_on_one_rank_raises_on_all(on_ranks):
+    on_ranks(case_field_that_fails_on_one_rank, ranks=(2,))
 
 
 def test_an_island_is_refused():
