@@ -147,10 +147,14 @@ def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> R
 
     Islands of a phase on its own carry no flux, and each leaves one more constant of the corrector undetermined.
     """
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
-    island = np.array([not np.any(cycles) for cycles in cycles_of_part])
-    kept = ~island[part_of_cell]
+    kept = ~on_islands(raw, representative, offset)
     return raw if kept.all() else select(raw, kept)
+
+
+def on_islands(raw: RawCell, representative: Indices, offset: Indices) -> npt.NDArray[np.bool_]:
+    """Return for each cell whether its part percolates in no direction; arguments as :func:`percolation`."""
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
+    return np.array([not np.any(cycles) for cycles in cycles_of_part])[part_of_cell]
 
 
 def part_of_cell(raw: RawCell, representative: Indices, offset: Indices) -> Indices:

@@ -23,7 +23,7 @@ from mpi4py import MPI
 from homfem import _dolfinx, periodic, solve
 from homfem.cells import features
 from homfem.cells import raw as rawcell
-from homfem.cells.percolation import PhaseConnectivity, part_of_cell, percolation
+from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import FileError, InputError, Lattice, PercolationError, check_choice, check_number
 
@@ -126,13 +126,14 @@ class UnitCell:
     @classmethod
     def from_raw(
         cls,
-        make: Callable[[], RawCell] | RawCell | None,
+        make: Callable[[], RawCell | None] | RawCell | None,
         *,
         comm: MPI.Comm,
         name: str = "cell",
         length: float = 1.0,
         length_unit: str = "m",
         normalise: bool = False,
+        partial: bool = False,
     ) -> UnitCell:
         """Distribute a cell; collective.
 
@@ -148,6 +149,9 @@ class UnitCell:
             Physical length of one mesh unit.
         normalise
             Scale the mesh so that its shortest period is 1, and ``length`` so that the physical size stays.
+        partial
+            The arrays are some of the phases of a cell whose faces were found to match, see
+            :func:`homfem.periodic.identify_nodes`.
 
         Raises
         ------
@@ -168,7 +172,10 @@ class UnitCell:
                     length = raw.lattice.shortest * length
                     raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
                 meshed = time.perf_counter()
-                representative, offset = periodic.identify_nodes(raw.points, raw.lattice)
+                representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
+                if not partial:
+                    whole = float(rawcell.cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
+                    periodic.check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
                 periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
                 connectivity = percolation(raw, representative, offset)
                 head = {
@@ -238,8 +245,31 @@ class UnitCell:
             check_choice("phase", name, self.phase_names)
         if set(phase_names) == set(self.phases):
             return self
-        raw = rawcell.restrict(self.raw, phase_names) if self.raw is not None else None
-        part = UnitCell.from_raw(raw, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit)
+        whole = self.raw
+        return self._with(lambda: rawcell.restrict(whole, phase_names) if whole is not None else None)
+
+    def without_islands(self) -> UnitCell:
+        """Return the cell without the parts of its mesh that percolate in no direction; collective.
+
+        They carry no flux. A phase that has no other part is gone; volume fractions and interface area stay.
+        """
+        whole = self.raw
+        if not self.whole.islands or not self.whole.rank:
+            return self
+
+        def make() -> RawCell | None:
+            if whole is None:
+                return None
+            matched = periodic.identify_nodes(whole.points, whole.lattice, partial=True)
+            return rawcell.select(whole, ~on_islands(features.merged(whole), *matched))
+
+        return self._with(make)
+
+    def _with(self, make: Callable[[], RawCell | None]) -> UnitCell:
+        """The cell with some of its mesh."""
+        part = UnitCell.from_raw(
+            make, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit, partial=True
+        )
         return replace(part, volume_fractions=self.volume_fractions, interface_area=self.interface_area)
 
     def require_percolation(self) -> None:

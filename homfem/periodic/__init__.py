@@ -15,7 +15,7 @@ Both give :class:`PeriodicSpace`: matrices, vectors, kernels and functions of th
 """
 
 from homfem.periodic.mesh import PeriodicMesh, create_periodic_mesh
-from homfem.periodic.nodes import check_resolution, identify_nodes
+from homfem.periodic.nodes import check_faces, check_resolution, identify_nodes
 from homfem.periodic.spaces import IdentifiedSpace, MultipointSpace, PeriodicSpace, make_periodic_space
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "MultipointSpace",
     "PeriodicMesh",
     "PeriodicSpace",
+    "check_faces",
     "check_resolution",
     "create_periodic_mesh",
     "identify_nodes",

@@ -13,7 +13,9 @@ from homfem.parameters import Array, Lattice, PeriodicityError
 Indices = npt.NDArray[np.int64]
 
 
-def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1e-8) -> tuple[Indices, Indices]:
+def identify_nodes(
+    points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1e-8, *, partial: bool = False
+) -> tuple[Indices, Indices]:
     r"""Match the nodes of opposite faces.
 
     :math:`x_i = x_{r(i)} + \sum_k o_{ik} a_k` with the representative :math:`r(i)` and the integer offset :math:`o_i`.
@@ -27,6 +29,9 @@ def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1
         Period vectors, in the unit of ``points``.
     tolerance
         Two nodes are one when they are closer than this times the shortest period.
+    partial
+        The nodes are some of a cell whose faces are known to match, such as those of one phase: a node of a face whose
+        partner is not among them, because another phase lies there, is no error.
 
     Returns
     -------
@@ -37,32 +42,35 @@ def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1
     Raises
     ------
     PeriodicityError
-        If a node of a face has no partner on the opposite face; the first such node is named.
+        If a node of a face of a parallelepiped has no partner on the opposite face; the first such node is named.
+        Of other shapes :func:`check_faces` tells.
     """
     points = np.asarray(points, dtype=np.float64)
     dimension, count = lattice.dimension, len(points)
     fractional = lattice.fractional(points)
-    low, high = fractional.min(axis=0), fractional.max(axis=0)
-    slack = tolerance * lattice.shortest / np.linalg.norm(lattice.vectors, axis=1)
-    slack = np.maximum(slack, tolerance)
+    low = fractional.min(axis=0)
+    planes = _planes(fractional, tolerance)
+    distance = tolerance * lattice.shortest
+    if planes is None:
+        return _identify_by_wrapping(fractional, np.arange(count), low - tolerance, lattice, distance)
+    if partial:
+        flags = np.zeros(count, dtype=bool)
+        for _, on_low, on_high in planes:
+            flags |= on_low | on_high
+        return _identify_by_wrapping(fractional, np.flatnonzero(flags), low - tolerance, lattice, distance)
     offset = np.zeros((count, dimension), dtype=np.int64)
-    if np.any(high - low > 1.0 + slack):
-        return _identify_by_wrapping(points, fractional, low - slack, lattice, tolerance * lattice.shortest)
-    for k in range(dimension):
-        if high[k] - low[k] < 1.0 - slack[k]:
-            continue
-        at_low = np.flatnonzero(fractional[:, k] <= low[k] + slack[k])
-        at_high = np.flatnonzero(fractional[:, k] >= low[k] + 1.0 - slack[k])
-        _require_partners(points, at_low, at_high, lattice.vectors[k], k, tolerance * lattice.shortest)
+    for k, on_low, on_high in planes:
+        at_low, at_high = np.flatnonzero(on_low), np.flatnonzero(on_high)
+        _require_partners(points, at_low, at_high, lattice.vectors[k], k, distance)
         offset[at_high, k] = 1
     representative = np.arange(count)
     moved = np.flatnonzero(offset.any(axis=1))
     if len(moved):
         fixed = np.flatnonzero(~offset.any(axis=1))
         images = points[moved] - offset[moved] @ lattice.vectors
-        distance, nearest = scipy.spatial.cKDTree(points[fixed]).query(images)
-        if distance.max() > tolerance * lattice.shortest:
-            bad = moved[np.argmax(distance)]
+        found, nearest = scipy.spatial.cKDTree(points[fixed]).query(images)
+        if found.max() > distance:
+            bad = moved[np.argmax(found)]
             raise PeriodicityError(
                 "mesh", f"node at {_place(points[bad])}", "periodic: its image one period away must be a node", _REMEDY
             )
@@ -70,16 +78,36 @@ def identify_nodes(points: npt.ArrayLike, lattice: Lattice, tolerance: float = 1
     return representative, offset
 
 
+def _planes(
+    fractional: Array, tolerance: float
+) -> list[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] | None:
+    """For each period that the nodes span, its number and which nodes lie on the low and on the high face.
+
+    None for nodes that reach further than one period: their cell is no parallelepiped.
+    """
+    low, high = fractional.min(axis=0), fractional.max(axis=0)
+    if np.any(high - low > 1.0 + tolerance):
+        return None
+    spanned = np.flatnonzero(high - low >= 1.0 - tolerance)
+    return [
+        (int(k), fractional[:, k] <= low[k] + tolerance, fractional[:, k] >= low[k] + 1.0 - tolerance) for k in spanned
+    ]
+
+
 def _identify_by_wrapping(
-    points: Array, fractional: Array, origin: Array, lattice: Lattice, distance: float
+    fractional: Array, candidates: Indices, origin: Array, lattice: Lattice, distance: float
 ) -> tuple[Indices, Indices]:
-    """Match the nodes of a cell that is no parallelepiped: equal are those that wrap to one place."""
-    wrapped = (fractional - np.floor(fractional - origin)) @ lattice.vectors
-    pairs = scipy.spatial.cKDTree(wrapped).query_pairs(distance, output_type="ndarray")
-    links = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points),) * 2)
-    _, label = scipy.sparse.csgraph.connected_components(links, directed=False)
-    _, first = np.unique(label, return_index=True)
-    representative = first[label].astype(np.int64)
+    """Match those candidates that wrap to one place; the one that is moved least, first along period 1, stands."""
+    count = len(candidates)
+    inside = fractional[candidates]
+    shift = np.floor(inside - origin)
+    pairs = scipy.spatial.cKDTree((inside - shift) @ lattice.vectors).query_pairs(distance, output_type="ndarray")
+    links = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    groups, label = scipy.sparse.csgraph.connected_components(links, directed=False)
+    order = np.lexsort((np.arange(count), *shift.T[::-1], label))
+    first = order[np.searchsorted(label[order], np.arange(groups))]
+    representative = np.arange(len(fractional))
+    representative[candidates] = candidates[first[label]]
     return representative, np.rint(fractional - fractional[representative]).astype(np.int64)
 
 
@@ -145,3 +173,46 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
                 "at least three elements across every period",
                 "Choose a finer mesh (a smaller resolution).",
             )
+
+
+def check_faces(
+    points: Array, cells: Indices, representative: Indices, lattice: Lattice, *, whole: bool, tolerance: float = 1e-8
+) -> None:
+    """Refuse a mesh whose facets on opposite faces differ though their nodes may match.
+
+    Such facets would be insulated walls. On a parallelepiped the facets of its faces are looked at; a cell of another
+    shape that fills the period has no facet without a partner at all.
+
+    Parameters
+    ----------
+    points, cells, representative, lattice, tolerance
+        As for :func:`identify_nodes` and from it.
+    whole
+        Whether the cells fill the whole period.
+
+    Raises
+    ------
+    PeriodicityError
+        Naming a facet without partner.
+    """
+    d = points.shape[1]
+    facets = cells[:, [[j for j in range(d + 1) if j != k] for k in range(d + 1)]].reshape(-1, d)
+    planes = _planes(lattice.fractional(points), tolerance)
+    if planes is not None:
+        chosen = np.zeros(len(facets), dtype=bool)
+        for _, on_low, on_high in planes:
+            chosen |= on_low[facets].all(axis=1) | on_high[facets].all(axis=1)
+        facets = facets[chosen]
+    elif not whole:
+        return
+    if not len(facets):
+        return
+    _, first, times = np.unique(np.sort(representative[facets], axis=1), axis=0, return_index=True, return_counts=True)
+    alone = first[times == 1]
+    if len(alone):
+        raise PeriodicityError(
+            "mesh faces",
+            f"{len(alone)} facets without partner, one near {_place(points[facets[alone[0]]].mean(axis=0))}",
+            "matching facet by facet",
+            _REMEDY,
+        )

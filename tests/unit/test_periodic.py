@@ -6,12 +6,20 @@ import basix.ufl
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.spatial
 import ufl
 from mpi4py import MPI
 
 from homfem import solve
 from homfem.parameters import CellError, Lattice, PeriodicityError
-from homfem.periodic import IdentifiedSpace, MultipointSpace, check_resolution, identify_nodes, make_periodic_space
+from homfem.periodic import (
+    IdentifiedSpace,
+    MultipointSpace,
+    check_faces,
+    check_resolution,
+    identify_nodes,
+    make_periodic_space,
+)
 from made_cells import grid_cell, grid_raw
 
 SKEW2 = [[1.0, 0.0], [0.5, np.sqrt(0.75)]]
@@ -52,6 +60,57 @@ def test_a_face_that_does_not_match_names_the_node():
     assert "period 1" in str(error.value)
     assert "0.5" in str(error.value)
     assert "Periodic" in error.value.remedy
+
+
+def test_faces_with_equal_nodes_and_other_diagonals_are_refused():
+    """Identified, they would be walls, and a first-order function would jump across them."""
+    raw = grid_raw((3, 3, 3))
+    last = raw.points[raw.cells][:, :, 0].mean(axis=1) > 2 / 3
+    mirror = np.arange(64).reshape(4, 4, 4)[:, ::-1].ravel()
+    cells = raw.cells.copy()
+    cells[last] = mirror[cells[last]]
+    representative, _ = identify_nodes(raw.points, raw.lattice)
+    check_faces(raw.points, raw.cells, representative, raw.lattice, whole=True)
+    for whole in (True, False):
+        with pytest.raises(PeriodicityError, match="facet by facet"):
+            check_faces(raw.points, cells, representative, raw.lattice, whole=whole)
+
+
+def hexagon(n, move):
+    """A fan of n rings of triangles in a regular hexagon; one node of one side is moved along it."""
+    ring = np.stack([np.cos(np.arange(6) * np.pi / 3), np.sin(np.arange(6) * np.pi / 3)], axis=1)
+    points = [np.zeros((1, 2))]
+    for k in range(1, n + 1):
+        t = np.arange(k)[:, None] / k
+        points += [(k / n) * ((1 - t) * ring[j] + t * ring[(j + 1) % 6]) for j in range(6)]
+    points = np.vstack(points)
+    cells = scipy.spatial.Delaunay(points).simplices
+    points[-n + 1] += move * (ring[0] - ring[5])
+    return points, cells, Lattice(vectors=np.array([[1.5, np.sqrt(0.75)], [0.0, np.sqrt(3.0)]]))
+
+
+def test_a_hexagon_whose_sides_do_not_match_is_refused():
+    for move, fine in ((0.0, True), (0.05, False)):
+        points, cells, lattice = hexagon(4, move)
+        representative, _ = identify_nodes(points, lattice)
+        if fine:
+            check_faces(points, cells, representative, lattice, whole=True)
+        else:
+            with pytest.raises(PeriodicityError, match="matching facet by facet"):
+                check_faces(points, cells, representative, lattice, whole=True)
+
+
+@pytest.mark.parametrize("vectors", [None, SKEW2])
+def test_nodes_of_a_part_keep_the_partners_they_have(vectors):
+    """Some cells of a matched mesh: two of their nodes are one exactly when they were one in the whole."""
+    raw = grid_raw((6, 5), vectors=vectors)
+    whole, _ = identify_nodes(raw.points, raw.lattice)
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        used = np.unique(raw.cells[rng.random(len(raw.cells)) < 0.4])
+        part, offset = identify_nodes(raw.points[used], raw.lattice, partial=True)
+        assert np.allclose(raw.points[used], raw.points[used][part] + offset @ raw.lattice.vectors)
+        assert np.array_equal(part[:, None] == part, whole[used][:, None] == whole[used])
 
 
 def test_an_extra_node_on_one_face_is_refused():

@@ -186,3 +186,15 @@ def test_bisection_keeps_the_cell_periodic(divisions, vectors):
     phase = raw.phase_of_cell
     middle = raw.lattice.fractional(raw.points[raw.cells].mean(axis=1))
     assert np.array_equal(phase == 2, middle[:, 0] > 0.5)
+
+
+def case_no_phase(comm):
+    cell = three_pipe(0.4, resolution=0.3, comm=comm)
+    with pytest.raises(InputError, match="phase_names"):
+        cell.restrict([])
+    return {}
+
+
+@pytest.mark.mpi
+def test_no_phase_is_refused_on_every_rank(on_ranks):
+    on_ranks(case_no_phase, ranks=(1, 2))
