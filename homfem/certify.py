@@ -26,7 +26,8 @@ facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 
 .. math:: D^* \;\ge\; M - \frac{W}{|Y|}\sum_j\|\rho_j\|_1^2\; I .
 
-Nothing is estimated here; floating-point round-off alone is not accounted for.
+Nothing is estimated here; floating-point round-off alone is not accounted for. Where the active phases percolate in
+some directions only, :math:`D^*` vanishes in the others, and both bounds are projected on the former.
 
 **A sharper lower bound** comes from fluxes that are linear on each element (:mod:`homfem.local.flux`), with the same
 guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of
@@ -184,6 +185,7 @@ def solve_diffusion(
     stages: dict[str, float] = dict(cell.seconds)
     active = cell.restrict(names)
     active.require_percolation()
+    active = active.without_islands()
     _add(stages, "restrict", time.perf_counter() - start)
     history: list[Mapping[str, float]] = []
     iterations = 0
@@ -262,8 +264,12 @@ def _solve_once(
     problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
     upper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
     lower: Correctors | Fluxes
+    # Nothing flows but in the directions that the parts span: whatever round-off and allowance say of the others.
+    span = cell.whole.span(cell.lattice)
+    conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
+    above = conducts @ upper.average @ conducts
     if lower_degree is None:
-        return upper, None, (upper.average, None, upper.average)
+        return upper, None, (above, None, above)
     if lower_degree == 1:
         lower = solve_fluxes(cell, coefficient, rtol=rtol)
         allowance = lower.allowance
@@ -271,8 +277,8 @@ def _solve_once(
         problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
         lower = solve_correctors(cell, problem, backend=backend, rtol=rtol)
         allowance = residual_allowance(cell, coefficient, lower)
-    bound = lower.average - allowance * np.eye(cell.dimension)
-    return upper, lower, (0.5 * (bound + upper.average), bound, upper.average)
+    bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
+    return upper, lower, (0.5 * (bound + above), bound, above)
 
 
 def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Correctors) -> float:
@@ -342,7 +348,7 @@ def refine_towards(
             all_cells = np.zeros(len(cell.raw.cells))
             for index, values in gathered:
                 all_cells[index] = values
-            representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice)
+            representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
             bulk = BULK
             while True:
                 raw = bisect_cells(cell.raw, representative, _carriers(all_cells, bulk))
@@ -355,7 +361,9 @@ def refine_towards(
                     break
     if not cell.comm.bcast(raw is not None, root=0):
         return None
-    finer = UnitCell.from_raw(raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit)
+    finer = UnitCell.from_raw(
+        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
+    )
     return replace(finer, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
 
 

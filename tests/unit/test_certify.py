@@ -323,6 +323,55 @@ def test_a_curved_mesh_gives_a_value_without_bounds():
         homogenize_diffusion(cell, {"er": 1.0}, tolerance=0.1)
 
 
+@pytest.mark.parametrize("lower_degree", [0, 1])
+def test_a_direction_without_flux_has_no_gap(lower_degree):
+    """Whatever the solver leaves: the bounds say zero there, so that the gap is that of the other directions."""
+
+    def channel(s):
+        return (s[:, 1] < 0.5) | ((s[:, 1] < 0.75) & (np.abs(s[:, 0] - 0.5) < 0.25))
+
+    vectors = [[1.0, 0.5], [0.2, 1.0]]
+    cell = grid_cell((8, 8), channel, vectors=vectors, names=("wall", "pore"))
+    loose = homogenize_diffusion(cell, {"pore": 1.0}, lower_degree=lower_degree, rtol=1e-4)
+    sharp = homogenize_diffusion(cell, {"pore": 1.0}, lower_degree=lower_degree, rtol=1e-12)
+    across = np.array([-0.5, 1.0]) / np.hypot(0.5, 1.0)
+    for bound in (loose.lower, loose.upper, loose.value):
+        assert np.abs(bound @ across).max() < 1e-15
+    assert sharp.relative_gap < loose.relative_gap < 0.1
+    assert np.trace(loose.lower) < np.trace(sharp.lower) < np.trace(sharp.upper)
+
+
+def test_islands_beside_a_percolating_part_cost_nothing():
+    """A strip and 64 squares beside it: the strip alone, without an unknown or a constant more."""
+
+    def pattern(s):
+        return (s[:, 1] < 1 / 8) | (np.abs((8 * s) % 1 - 0.5) < 0.25).all(axis=1)
+
+    cell = grid_cell((32, 32), pattern, names=("wall", "pore"))
+    assert len(cell.connectivity["pore"].islands) == 56
+    solution = solve_diffusion(cell, {"pore": 1.0})
+    assert len(solution.cell.whole.parts) == 1
+    assert np.abs(solution.tensor.upper - np.diag([1 / 8, 0.0])).max() < 1e-12
+    assert np.abs(solution.tensor.lower - np.diag([1 / 8, 0.0])).max() < 1e-9
+    assert solution.tensor.volume_fractions["pore"] == pytest.approx(1 / 8 + 56 / 64 / 4)
+
+
+def corner(s):
+    """A strip and a block on it that meets the low face of period 1, where the high face has the other phase."""
+    return (s[:, 1] < 0.25) | ((s[:, 0] < 0.5) & (s[:, 1] < 0.5))
+
+
+def test_a_phase_boundary_on_a_period_face():
+    """The origin of the period is arbitrary: the shifted medium on the same grid has the same bounds."""
+    tensors = []
+    for shift in (0.0, 0.125):
+        cell = grid_cell((8, 8), lambda s, shift=shift: corner((s + shift) % 1.0), names=("wall", "pore"))
+        tensors.append(homogenize_diffusion(cell, {"pore": 1.0}, tolerance=3e-3))
+    assert tensors[0].value[0, 0] > 0.26
+    for side in ("lower", "upper"):
+        assert np.abs(getattr(tensors[0], side) - getattr(tensors[1], side)).max() < 3e-3
+
+
 def case_field_that_fails_on_one_rank(comm):
     def field(x):
         if comm.rank == comm.size - 1:
