@@ -36,7 +36,8 @@ import scipy.sparse.linalg as spla
 from numpy.polynomial import Legendre
 
 from homfem.blocks.elements import decay
-from homfem.blocks.medium import check_diffusivity, check_lengths
+from homfem.blocks.layout import check_lengths
+from homfem.blocks.medium import check_diffusivity
 from homfem.parameters import Array, CellError, ConvergenceError, check_integer
 from homfem.tensors import EffectiveTensor
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
+from homfem.blocks.layout import check_lengths, read_layout, rectangular
 from homfem.parameters import Array, CellError, InputError
 
 Labels = npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ class BlockMedium:
     heights: Array = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        given = _rectangular(self.diffusivity)
+        given = rectangular(self.diffusivity)
         if given.ndim not in (2, 3) or given.size == 0 or (given.ndim == 3 and given.shape[2] != 2):
             raise CellError("diffusivity", self.diffusivity, "an array of shape (m, n) or (m, n, 2), m, n >= 1")
         check_diffusivity(given, anisotropic=given.ndim == 3)
@@ -73,18 +74,18 @@ class BlockMedium:
         phases
             Diffusivity of each letter: a number, or ``(D_x, D_y)``. A letter that is not named is zero (insulates).
         widths, heights
-            As in the class; ``heights`` counts upwards, like the rows of ``diffusivity``.
+            As in the class, but ``heights`` has the order of the strings: the first is the height of the top row.
         """
-        if isinstance(layout, str) or not layout or any(not isinstance(row, str) or not row for row in layout):
-            raise CellError("layout", layout, "a list of strings, one letter per block", "The first is the top row.")
-        if len({len(row) for row in layout}) != 1:
-            raise CellError("layout", list(layout), "strings of one length", "Every row has the same number of blocks.")
-        unknown = sorted(set(phases) - set("".join(layout)))
+        labels, letters = read_layout(layout)
+        if labels.ndim != 2:
+            raise CellError("layout", layout, "a list of strings, one letter per block", "A medium has two dimensions.")
+        unknown = sorted(set(phases) - set(letters))
         if unknown:
-            raise InputError("phases", unknown, f"letters of the layout ({''.join(sorted(set(''.join(layout))))})")
-        table = {letter: np.broadcast_to(np.asarray(value, dtype=float), 2) for letter, value in phases.items()}
-        zero = np.zeros(2)
-        values = np.array([[table.get(letter, zero) for letter in row] for row in reversed(layout)])
+            raise InputError("phases", unknown, f"letters of the layout ({''.join(letters)})")
+        table = np.array([np.broadcast_to(np.asarray(phases.get(x, 0.0), dtype=float), 2) for x in letters])
+        values = table[labels.T]
+        if heights is not None:
+            heights = check_lengths("heights", heights, len(values), "row")[::-1].copy()
         isotropic = bool(np.array_equal(values[..., 0], values[..., 1], equal_nan=True))
         return cls(diffusivity=values[..., 0] if isotropic else values, widths=widths, heights=heights)  # type: ignore[arg-type]
 
@@ -205,23 +206,6 @@ def check_diffusivity(given: Array, *, anisotropic: bool) -> None:
         raise CellError("diffusivity", 0.0, "positive in at least one block", "All blocks are zero.")
     if anisotropic and np.any((given > 0.0).any(axis=-1) != (given > 0.0).all(axis=-1)):
         raise CellError("diffusivity", given, "positive, or zero, along all axes of a block together")
-
-
-def check_lengths(name: str, value: Any, number: int, what: str) -> Array:
-    """Return ``number`` positive lengths, 1/number each by default, or raise :class:`CellError`."""
-    if value is None:
-        return np.full(number, 1.0 / number)
-    array = _rectangular(value, name)
-    if array.shape != (number,) or not np.all(np.isfinite(array)) or np.any(array <= 0.0):
-        raise CellError(name, value, f"{number} finite numbers > 0", f"There is one for each {what} of blocks.")
-    return array
-
-
-def _rectangular(value: Any, name: str = "diffusivity") -> Array:
-    try:
-        return np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CellError(name, value, "a rectangular array of numbers", "All rows have the same length.") from error
 
 
 def _freeze(medium: object, name: str, array: Array) -> None:

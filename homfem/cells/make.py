@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
+from homfem.blocks.layout import layer_lengths, read_layout
+from homfem.cells.boxgrid import block_array_raw
 from homfem.cells.gmsh_model import from_gmsh_raw
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import three_pipe_raw
@@ -150,6 +153,72 @@ def from_gmsh(
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
     return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True)
+
+
+def blocks(
+    layout: Any,
+    *,
+    widths: Sequence[float] | None = None,
+    heights: Sequence[float] | None = None,
+    depths: Sequence[float] | None = None,
+    resolution: float = 0.1,
+    grading: float = 1.0,
+    growth: float = 1.0,
+    period: float | Sequence[float] = 1.0,
+    length_unit: str = "m",
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> UnitCell:
+    r"""Return a cell of rectangular blocks (boxes in 3D), each letter of the layout being a phase; collective.
+
+    Volume fraction of a phase: the sum of width times height (times depth) of its blocks, exactly.
+
+    Parameters
+    ----------
+    layout
+        In two dimensions strings of one length, one letter per block, the first being the top row (largest y), such as
+        ``["LDD", "LLD"]``; in three dimensions a list of such lists, the first being the top layer (largest z).
+    widths, heights, depths
+        Widths of the columns along x, heights of the rows along y in the order of the strings, depths of the layers
+        along z in the order of the layout: fractions of the period that sum to 1. By default they are equal.
+    resolution
+        Mesh size as a fraction of the shortest period, in (0, 1/3]; a block has at least two elements across.
+    grading
+        Mesh size at the sides of the blocks over that in their middle, in (0, 1].
+    growth
+        Slope of the mesh size away from the sides, > 0.
+    period, length_unit
+        Period, or one for each axis, and its unit.
+    comm
+        Communicator.
+
+    Raises
+    ------
+    InputError
+        On every rank: strings of different lengths, widths that do not fit, sizes out of range.
+
+    Examples
+    --------
+    >>> cell = blocks(["LD", "DL"], resolution=0.25)
+    >>> round(cell.volume_fractions["D"], 12)
+    0.5
+    """
+    labels, letters = read_layout(layout)
+    periods = _periods("period", period, labels.ndim)
+    lengths = layer_lengths(labels.shape, widths, heights, depths)
+
+    def make() -> RawCell:
+        scale = periods / periods.min()
+        return block_array_raw(
+            labels + 1,
+            {letter: number for number, letter in enumerate(letters, start=1)},
+            [part * factor for part, factor in zip(lengths, scale, strict=True)],
+            resolution=resolution,
+            grading=grading,
+            growth=growth,
+            length_unit=length_unit,
+        )
+
+    return UnitCell.from_raw(make, comm=comm, name="blocks", length=float(periods.min()), length_unit=length_unit)
 
 
 def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:

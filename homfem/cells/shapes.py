@@ -11,7 +11,6 @@ area :math:`12\,l(1-l)` per cell; the complement is the network of edge 1 - l sh
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem.cells.boxgrid import CUTS, corners_of_boxes, graded_axis, grid_points
 from homfem.cells.gmsh_model import gmsh_session, model_to_raw
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
@@ -30,10 +30,6 @@ log = logging.getLogger("homfem")
 NETWORK, OUTSIDE = "er", "cytosol"
 INTERFACE = f"{NETWORK}|{OUTSIDE}"
 FACES = ("x-", "x+", "y-", "y+", "z-", "z+")
-
-# The six tetrahedra of a box around its diagonal from corner 0 to corner 7 (corner number = bits zyx): one for each
-# order in which the three axes are walked. Every pair of opposite faces of the box is cut along the same diagonal.
-_KUHN = np.array([[0, 1 << i, (1 << i) | (1 << j), 7] for i in range(3) for j in range(3) if i != j])
 
 
 def three_pipe_raw(
@@ -145,11 +141,10 @@ def structured_three_pipe(
         boxes = np.argwhere(np.ones(shape, dtype=bool))
     tag_of_box = np.where(network, 1, 2).astype(np.int32)[tuple(boxes.T)]
 
-    grid = np.meshgrid(*axes, indexing="ij")
     facets, facet_tags, facet_names = _box_facets(network, NETWORK in names, len(names) == 2)
     raw = RawCell(
-        points=np.stack([g.ravel(order="F") for g in grid], axis=1),
-        cells=_corners_of_boxes(boxes, shape)[:, _KUHN].reshape(-1, 4),
+        points=grid_points(axes),
+        cells=corners_of_boxes(boxes, shape, _away(shape))[:, CUTS[3]].reshape(-1, 4),
         kind="tetrahedron",
         order=1,
         phase_of_cell=np.repeat(tag_of_box, 6),
@@ -161,39 +156,6 @@ def structured_three_pipe(
     )
     log.info("structured three-pipe: %d tetrahedra in %.2f s", len(raw.cells), time.perf_counter() - start)
     return raw
-
-
-def graded_axis(edges: Sequence[float], resolution: float, grading: float, growth: float) -> Array:
-    """Return the nodes of [0, 1], symmetric about 1/2, with nodes at (1 - e)/2 and (1 + e)/2 for each edge e."""
-    planes = sorted({0.5 * (1.0 - edge) for edge in edges})
-    pieces = list(itertools.pairwise([0.0, *planes, 0.5]))
-    # A piece that ends at the wall or at the centre is continued there by its mirror image.
-    gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
-    bulks = [min(resolution, 0.5 * gap) for gap in gaps]
-    smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
-    half: list[Array] = [np.zeros(1)]
-    for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True):
-        reach = 0.5 * gap
-        if low > 0.0:
-            half.append(low + _one_sided(reach, bulk, smallest[low], growth))
-        if high < 0.5:
-            half.append(high - _one_sided(reach, bulk, smallest[high], growth)[::-1])
-            half.append(np.array([high]))
-    nodes = np.concatenate(half)
-    nodes = np.concatenate([nodes[np.concatenate([[True], np.diff(nodes) > 1e-12])][:-1], [0.5]])
-    return np.concatenate([nodes, 1.0 - nodes[-2::-1]])
-
-
-def _one_sided(length: float, bulk: float, smallest: float, growth: float) -> Array:
-    """Return distances from 0 (left out) to ``length``, growing apart: equal steps of the integral of 1/h."""
-    reach = min((bulk - smallest) / growth, length)
-    graded = math.log1p(growth * reach / smallest) / growth
-    count = max(1, math.ceil(graded + (length - reach) / bulk - 1e-9))
-    level = np.linspace(0.0, graded + (length - reach) / bulk, count + 1)
-    inside = smallest * np.expm1(growth * np.minimum(level, graded)) / growth
-    nodes = (inside + bulk * np.maximum(level - graded, 0.0))[1:]
-    nodes[-1] = length
-    return nodes
 
 
 def check_edges(edges: float | Sequence[float]) -> tuple[float, float, float]:
@@ -215,13 +177,9 @@ def _check_phases(phases: Sequence[str]) -> list[str]:
     return names
 
 
-def _corners_of_boxes(boxes: Indices, shape: tuple[int, ...]) -> Indices:
-    """Return the grid nodes at the corners of boxes, shape (n, 8): corner 0 is the nearest to the cell's centre."""
-    stride = np.array([1, shape[0] + 1, (shape[0] + 1) * (shape[1] + 1)])
-    upper = boxes >= np.array(shape) // 2
-    step = np.where(upper, 1, -1) * stride
-    bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
-    return np.asarray(((boxes + ~upper) @ stride)[:, None] + step @ bits.T)
+def _away(shape: tuple[int, ...]) -> list[npt.NDArray[np.bool_]]:
+    """The diagonals run away from the centre: the mesh then has every symmetry of the cell."""
+    return [np.arange(n) >= n // 2 for n in shape]
 
 
 def _box_facets(
@@ -237,7 +195,7 @@ def _box_facets(
         i, j = 1 << (axis + 1) % 3, 1 << (axis + 2) % 3
         halves = np.array([[0, i, i | j], [0, j, i | j]])
         local = halves[None] + np.where(far, 1 << axis, 0)[:, None, None]
-        corners = _corners_of_boxes(boxes, shape)
+        corners = corners_of_boxes(boxes, shape, _away(shape))
         found.append(np.take_along_axis(corners, local.reshape(-1, 6), axis=1).reshape(-1, 3))
         found_tags.append(np.full(2 * len(boxes), tag, dtype=np.int32))
 

@@ -126,6 +126,40 @@ def run(
     return run_macro(config, assignments or [], resume=resume, json=json, figure=figure, verbose=verbose)
 
 
+blocks_app = typer.Typer(help="Block media: the method of March, Carr and Turner, and what goes past it.")
+app.add_typer(blocks_app, name="blocks", no_args_is_help=True)
+
+
+@blocks_app.callback()
+def _blocks() -> None:
+    pass
+
+
+@blocks_app.command()
+def tables(
+    which: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TABLE]...", show_default=False, help="1, 2, 3, 4 or 'figure 3'; all by default."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes more than a few seconds.")] = False,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Times are medians of that many runs.")] = 3,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write the tables as JSON; - for standard output."
+        ),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the curves of their figure 3."),
+    ] = None,
+) -> int:
+    """Regenerate the tables of March, Carr and Turner, their numbers beside ours."""
+    from homfem.cli.blocks import run_tables
+
+    return run_tables(which or [], quick=quick, repeats=repeats, json=json, figure=figure)
+
+
 @app.command()
 def doctor(
     json: Annotated[

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from homfem.cli import session
 from homfem.config import Config, load_config, present
+from homfem.parameters import InputError
 from homfem.progress import progress_bar, set_up_logging
 
 if TYPE_CHECKING:
@@ -39,20 +41,47 @@ def run_effective(
     session.check_target("--figure", figure, (".png",))
     session.check_target("--fields", fields, (".bp",))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json)
+    meshless = present("effective", config.effective).meshless
+    if meshless and fields is not None:
+        raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")
     with session.results_only(json == "-"), progress_bar("effective tensor", rank=comm.rank):
-        cell = build_cell(config, comm)
+        if meshless:
+            tensor = solve_without_mesh(config, comm, figure)
+        else:
+            tensor = solve_on_mesh(config, comm, figure, fields)
+    write_tensor(tensor, json, comm)
+    return session.DONE if tensor.reached else session.SHORT
+
+
+def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: str | None) -> EffectiveTensor:
+    """Mesh the cell, solve its problem, draw and write what is asked for; collective."""
+    cell = build_cell(config, comm)
+    with session.keys_under("effective"):
+        solution = present("effective", config.effective).solve(cell, config=config.document)
+    if figure is not None:
+        from homfem.cli.figures import draw_solution
+
+        draw_solution(solution, figure)
+    if fields is not None:
+        from homfem.output.fields import write_unfolded
+
+        write_unfolded(fields, solution.cell.periodic_mesh, solution.upper.functions)
+    return solution.tensor
+
+
+def solve_without_mesh(config: Config, comm: MPI.Comm, figure: str | None) -> EffectiveTensor:
+    """Compute the tensor by a method of the cell's own, on rank 0; collective."""
+    found: list[EffectiveTensor] = []
+
+    def work() -> None:
+        table: Any = present("effective", config.effective)
         with session.keys_under("effective"):
-            solution = present("effective", config.effective).solve(cell, config=config.document)
-        if figure is not None:
-            from homfem.cli.figures import draw_solution
+            tensor = present("cell", config.cell).homogenize(table, config.folder, figure=figure)
+        found.append(replace(tensor, ranks=1, config=dict(config.document)))
 
-            draw_solution(solution, figure)
-        if fields is not None:
-            from homfem.output.fields import write_unfolded
-
-            write_unfolded(fields, solution.cell.periodic_mesh, solution.upper.functions)
-    write_tensor(solution.tensor, json, comm)
-    return session.DONE if solution.tensor.reached else session.SHORT
+    session.on_root(comm, work)
+    result: EffectiveTensor = comm.bcast(found[0] if found else None, root=0)
+    return result
 
 
 def write_tensor(tensor: EffectiveTensor, json: str | None, comm: MPI.Comm) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, model_validator
 
+from homfem.config.blocks import Blocks
+from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
 from homfem.config.table import (
     Missing,
-    Table,
     choice,
     choose,
     integer,
-    lengths_of,
     listed,
     number,
     parse_table,
@@ -23,8 +22,8 @@ from homfem.config.table import (
     require_table,
     text,
 )
-from homfem.parameters import FileError, InputError, check_number
-from homfem.quantities import LENGTH, Quantity, parse_quantity
+from homfem.parameters import FileError, InputError
+from homfem.quantities import Quantity
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -34,50 +33,18 @@ if TYPE_CHECKING:
 _FILES = (".geo", ".msh")
 
 
-def _period(value: Any) -> tuple[Quantity, ...]:
-    if isinstance(value, list):
-        return lengths_of(LENGTH, value, (2, 3), "a length, or a list of 2 or 3 lengths, one per axis")
-    return (parse_quantity("", value, LENGTH, above=0.0),)
-
-
-def _fraction(value: Any) -> float:
-    return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period.")
-
-
 def _three(value: Any) -> int:
     if value != 3 or isinstance(value, bool):
         raise InputError("", value, "3: this shape is three-dimensional")
     return 3
 
 
-Period = Annotated[tuple[Quantity, ...], PlainValidator(_period)]
-Fraction = Annotated[float, PlainValidator(_fraction)]
-
-
-class CellTable(Table):
-    """What every cell has."""
-
-    #: Names of the phases, if they are known before the cell is made.
-    known_phases: ClassVar[tuple[str, ...] | None] = None
-
-    @abstractmethod
-    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
-        """Return the meshed cell; files are sought from ``folder``. Collective."""
-
-    @property
-    def known_dimension(self) -> int | None:
-        """Number of space dimensions, if it is known before the cell is made."""
-        return None
-
-
 class ThreePipe(CellTable):
     """Three orthogonal pipes that cross at the centre of a cube: the endoplasmic reticulum (ER) in the cytosol."""
 
-    known_phases: ClassVar[tuple[str, ...] | None] = ("er", "cytosol")
-
     shape: Annotated[str, choice("three-pipe")]
     edge: Fraction | None = None
-    edges: Annotated[tuple[float, ...], listed(_fraction, (3,), "a list of 3 numbers, one per axis")] | None = None
+    edges: Annotated[tuple[float, ...], listed(fraction, (3,), "a list of 3 numbers, one per axis")] | None = None
     section: Annotated[str, choice("square", "round")] = "square"
     period: Period = (Quantity(1.0, "m"),)
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
@@ -99,6 +66,11 @@ class ThreePipe(CellTable):
         return self
 
     @property
+    def known_phases(self) -> tuple[str, ...]:
+        """The pipes and the rest."""
+        return ("er", "cytosol")
+
+    @property
     def known_dimension(self) -> int:
         """Three."""
         return 3
@@ -108,7 +80,7 @@ class ThreePipe(CellTable):
         from homfem import cells
 
         edges = self.edges or self.edge or 0.0
-        options = {"section": self.section} | _sizes(self.period, self.resolution)
+        options = {"section": self.section} | sizes(self.period, self.resolution)
         return cells.three_pipe(edges, comm=comm, **options)
 
 
@@ -139,20 +111,11 @@ class FileCell(CellTable):
         """Return the meshed cell; collective."""
         from homfem import cells
 
-        options = {"dimension": self.dimension} | _sizes(self.period, self.resolution)
+        options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         return cells.from_gmsh(folder / self.file, comm=comm, **options)
 
 
-def _sizes(period: tuple[Quantity, ...] | None, resolution: float | None) -> dict[str, Any]:
-    """Return the arguments of a mesher for what is given; its own defaults stand for the rest."""
-    sizes: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
-    if period is not None:
-        values = [entry.value for entry in period]
-        sizes |= {"period": values[0] if len(values) == 1 else values, "length_unit": period[0].unit}
-    return sizes
-
-
-SHAPES: Mapping[str, type[CellTable]] = {"three-pipe": ThreePipe}
+SHAPES: Mapping[str, type[CellTable]] = {"three-pipe": ThreePipe, "blocks": Blocks}
 """Every shape by its name in a config."""
 
 

@@ -22,8 +22,9 @@ from homfem.config.table import (
     renamed,
     require_table,
     sentence,
+    text,
 )
-from homfem.parameters import InputError, check_spd, nearest_name
+from homfem.parameters import InputError, check_choice, check_integer, check_spd, nearest_name
 from homfem.quantities import DIFFUSIVITY, Kind, Quantity, parse_quantity
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ class EffectiveTable(Table):
     physics: str
     phases: Mapping[str, Any]
 
+    @property
+    def meshless(self) -> bool:
+        """Whether the method needs no mesh, and the cell's table computes the tensor itself."""
+        return False
+
     @abstractmethod
     def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> CellSolution:
         """Return the solved cell problem and its tensor; ``only`` names the phases that conduct. Collective."""
@@ -85,6 +91,10 @@ class EffectiveTable(Table):
     @abstractmethod
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse phases and coefficients that do not fit a cell, as far as it is known."""
+
+    @abstractmethod
+    def check_method(self, methods: Sequence[str]) -> None:
+        """Refuse a method that the cell does not allow; ``methods`` are those it allows beside the finite elements."""
 
 
 def _phases_of(kind: Kind) -> PlainValidator:
@@ -102,18 +112,66 @@ def _phases_of(kind: Kind) -> PlainValidator:
     return PlainValidator(check)
 
 
+MESHED = "finite-element"
+#: The keys that only some methods have.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "tolerance": (MESHED, "corner-galerkin"),
+    "max_dofs": (MESHED, "corner-galerkin"),
+    "degree": (MESHED, "corner-galerkin"),
+    "abscissas": ("semi-analytical",),
+    "modes": ("semi-analytical",),
+    "merge": ("semi-analytical",),
+    "intervals": ("finite-volume",),
+}
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError("", value, "true or false")
+    return value
+
+
 class Diffusion(EffectiveTable):
     """Diffusion in the named phases; the others insulate."""
 
     physics: Annotated[str, choice("diffusion")] = "diffusion"
-    method: Annotated[str, choice("finite-element")] = "finite-element"
+    method: Annotated[str, text("the name of a method")] = MESHED
     tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
-    degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    degree: Annotated[int, integer(at_least=0, at_most=12)] | None = None
+    abscissas: Annotated[int, integer(at_least=2)] | None = None
+    modes: Annotated[int, integer(at_least=0)] | None = None
+    merge: Annotated[bool, PlainValidator(_flag)] | None = None
+    intervals: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice("periodic")] = "periodic"
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
+
+    @property
+    def meshless(self) -> bool:
+        """Whether the method is not that of finite elements on a mesh."""
+        return self.method != MESHED
+
+    @property
+    def unit(self) -> str:
+        """Unit of the result: that of the first phase."""
+        return next(iter(self.phases.values())).unit
+
+    def check_method(self, methods: Sequence[str]) -> None:
+        """Refuse a method that the cell does not allow, and a key that the method does not have."""
+        try:
+            check_choice("effective.method", self.method, (MESHED, *methods))
+        except InputError as error:
+            remedy = "; ".join(part for part in (error.remedy, "Other methods belong to other shapes") if part)
+            raise InputError(error.name, error.value, error.allowed + " for this cell", remedy) from error
+        for key, owners in KEYS.items():
+            if getattr(self, key) is not None and self.method not in owners:
+                names = " and ".join(map(repr, owners))
+                allowed = f"absent with method {self.method!r}"
+                raise InputError(f"effective.{key}", getattr(self, key), allowed, f"It belongs to {names}.")
+        if not self.meshless and self.degree is not None:
+            check_integer("effective.degree", self.degree, at_least=1, at_most=4)
 
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse a phase that the cell does not have and a matrix of another dimension."""
@@ -131,7 +189,7 @@ class Diffusion(EffectiveTable):
         import homfem
 
         self.check(cell.phase_names, cell.dimension)
-        unit = next(iter(self.phases.values())).unit
+        unit = self.unit
         names = list(self.phases) if only is None else list(only)
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
         return homfem.solve_diffusion(

@@ -63,6 +63,7 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
     cell = parse_cell(document["cell"], base) if "cell" in document else None
     effective = parse_effective(document["effective"]) if "effective" in document else None
     if cell is not None and effective is not None:
+        effective.check_method(cell.methods)
         effective.check(cell.known_phases, cell.known_dimension)
     macro = parse_macro(document["macro"], base) if "macro" in document else None
     if macro is not None:

@@ -74,6 +74,8 @@ class ComputedTensor(Table):
                 path, Missing(), "given, unless the config has [cell] and [effective] to compute it from",
                 "Give { file = ... } or { value = ..., volume_fraction = ... }.",
             )  # fmt: skip
+        if effective.meshless:
+            raise InputError("effective.method", getattr(effective, "method", ""), "'finite-element' for [macro]")
         known = list(effective.phases)
         if self.phase not in known:
             near = nearest_name(self.phase, known)

@@ -1,0 +1,190 @@
+"""Grids of rectangles and boxes cut into simplices: for cells whose interfaces all lie in coordinate planes.
+
+Every box of the grid is cut around one of its diagonals: two triangles, or the six tetrahedra of Kuhn, one for each order
+in which the axes are walked. On which side the diagonal begins is chosen for each axis and layer alone, so that
+neighbours, opposite faces included, always share the diagonals of the face between them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from homfem.cells.raw import Indices, RawCell
+from homfem.parameters import Array, CellError, Lattice, check_number
+
+#: Corners (number = bits zyx) of the simplices of a box around its diagonal from corner 0 to the last corner.
+CUTS = {
+    2: np.array([[0, 1, 3], [0, 2, 3]]),
+    3: np.array([[0, 1 << i, (1 << i) | (1 << j), 7] for i in range(3) for j in range(3) if i != j]),
+}
+KIND = {2: "triangle", 3: "tetrahedron"}
+
+
+def box_grid_raw(
+    axes: Sequence[Array],
+    tags: npt.NDArray[np.int32],
+    phases: Mapping[str, int],
+    *,
+    upward: Sequence[npt.NDArray[np.bool_]] | None = None,
+    length_unit: str = "m",
+) -> RawCell:
+    """Return the grid of boxes with the given tags, cut into simplices.
+
+    Parameters
+    ----------
+    axes
+        Nodes along x, y (and z), increasing; the cell is the box that they span, one period.
+    tags : array of int, shape (boxes along x, along y, ...)
+        Tag of each box; boxes whose tag is not one of ``phases`` are left out.
+    phases
+        Name and tag of each phase.
+    upward
+        For each axis and each of its layers whether the diagonals run towards larger coordinates; by default all do.
+    length_unit
+        Unit of the nodes.
+    """
+    d, shape = len(axes), tuple(len(axis) - 1 for axis in axes)
+    if tags.shape != shape:
+        raise CellError("tags", tags.shape, f"of shape {shape}, one tag per box")
+    directions = [np.ones(n, dtype=bool) for n in shape] if upward is None else list(upward)
+    boxes = np.argwhere(np.isin(tags, list(phases.values())))
+    corners = corners_of_boxes(boxes, shape, directions)
+    return RawCell(
+        points=grid_points(axes),
+        cells=corners[:, CUTS[d]].reshape(-1, d + 1),
+        kind=KIND[d],
+        order=1,
+        phase_of_cell=np.repeat(tags[tuple(boxes.T)].astype(np.int32), len(CUTS[d])),
+        phases=phases,
+        facets=np.zeros((0, d), dtype=np.int64),
+        facet_tags=np.zeros(0, dtype=np.int32),
+        facet_names={},
+        lattice=Lattice.box(*(float(axis[-1] - axis[0]) for axis in axes)),
+        length_unit=length_unit,
+    )
+
+
+def grid_points(axes: Sequence[Array]) -> Array:
+    """Return the nodes of a grid, x running fastest; shape (n, d)."""
+    return np.stack([g.ravel(order="F") for g in np.meshgrid(*axes, indexing="ij")], axis=1)
+
+
+def corners_of_boxes(boxes: Indices, shape: tuple[int, ...], upward: Sequence[npt.NDArray[np.bool_]]) -> Indices:
+    """Return the grid nodes at the corners of boxes, shape (n, 2^d); the diagonal runs from the first to the last.
+
+    Parameters
+    ----------
+    boxes : array, shape (n, d)
+        Place of each box in the grid.
+    shape
+        Number of boxes along each axis.
+    upward
+        For each axis and each of its layers whether corner 0 is the lower one.
+    """
+    d = len(shape)
+    stride = np.cumprod([1, *(n + 1 for n in shape[:-1])])
+    up = np.stack([np.asarray(upward[a])[boxes[:, a]] for a in range(d)], axis=1)
+    bits = (np.arange(1 << d)[:, None] >> np.arange(d)) & 1
+    return np.asarray(((boxes + ~up) @ stride)[:, None] + (np.where(up, 1, -1) * stride) @ bits.T)
+
+
+def block_array_raw(
+    labels: npt.NDArray[np.int64],
+    phases: Mapping[str, int],
+    lengths: Sequence[Array],
+    *,
+    resolution: float = 0.1,
+    grading: float = 1.0,
+    growth: float = 1.0,
+    length_unit: str = "m",
+) -> RawCell:
+    r"""Return the mesh of an array of blocks (2D rectangles or 3D boxes), conforming to all of their sides.
+
+    Along each axis the spacing at distance s from the nearest side of a block is :math:`\min(H, g\,w+q\,s)` with the bulk
+    spacing H (``resolution`` times the shortest period, or half of the block if that is smaller), the smaller w of the
+    bulk spacings on both sides, ``grading`` g and ``growth`` q. Each block is symmetric about its centre lines.
+
+    Parameters
+    ----------
+    labels : array of int, shape (n1, n2) or (n1, n2, n3)
+        Tag of the phase of each block along x, y, z; a tag that is not one of ``phases`` is left out.
+    phases
+        Name and tag of each phase.
+    lengths
+        For each axis the lengths of its layers, > 0, in ``length_unit``.
+    resolution
+        Bulk spacing as a fraction of the shortest period, in (0, 1/3].
+    grading
+        Spacing at the sides of the blocks over the bulk spacing, in (0, 1].
+    growth
+        Slope of the spacing, > 0.
+    length_unit
+        Unit of the lengths.
+    """
+    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
+    grading = check_number("grading", grading, above=0.0, at_most=1.0)
+    growth = check_number("growth", growth, above=0.0)
+    bulk = resolution * min(float(np.sum(part)) for part in lengths)
+    axes, upward, tags = [], [], labels
+    for a, part in enumerate(lengths):
+        nodes, up, layer = _block_axis(np.asarray(part), bulk, grading, growth)
+        axes.append(nodes)
+        upward.append(up)
+        tags = np.take(tags, layer, axis=a)
+    return box_grid_raw(axes, tags.astype(np.int32), phases, upward=upward, length_unit=length_unit)
+
+
+def _block_axis(
+    part: Array, resolution: float, grading: float, growth: float
+) -> tuple[Array, npt.NDArray[np.bool_], Indices]:
+    """Return the nodes along an axis, and for each layer of the grid whether it lies in an upper half, and its block."""
+    bulks = np.minimum(resolution, 0.5 * part)
+    smallest = grading * np.minimum(bulks, np.roll(bulks, 1))  # at the lower end of each block
+    starts = np.concatenate([[0.0], np.cumsum(part)])
+    nodes, counts = [np.zeros(1)], []
+    for k, (low, high) in enumerate(itertools.pairwise(starts)):
+        half, middle = 0.5 * (high - low), 0.5 * (high + low)
+        lower = one_sided(half, bulks[k], smallest[k], growth)
+        upper = one_sided(half, bulks[k], smallest[(k + 1) % len(part)], growth)
+        nodes += [low + lower[:-1], [middle], (high - upper[:-1])[::-1], [high]]
+        counts += [len(lower), len(upper)]
+    flag = np.tile([False, True], len(part))
+    return np.concatenate(nodes), np.repeat(flag, counts), np.repeat(np.arange(2 * len(part)) // 2, counts)
+
+
+def graded_axis(edges: Sequence[float], resolution: float, grading: float, growth: float) -> Array:
+    """Return the nodes of [0, 1], symmetric about 1/2, with nodes at (1 - e)/2 and (1 + e)/2 for each edge e."""
+    planes = sorted({0.5 * (1.0 - edge) for edge in edges})
+    pieces = list(itertools.pairwise([0.0, *planes, 0.5]))
+    # A piece that ends at the wall or at the centre is continued there by its mirror image.
+    gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
+    bulks = [min(resolution, 0.5 * gap) for gap in gaps]
+    smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
+    half: list[Array] = [np.zeros(1)]
+    for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True):
+        reach = 0.5 * gap
+        if low > 0.0:
+            half.append(low + one_sided(reach, bulk, smallest[low], growth))
+        if high < 0.5:
+            half.append(high - one_sided(reach, bulk, smallest[high], growth)[::-1])
+            half.append(np.array([high]))
+    nodes = np.concatenate(half)
+    nodes = np.concatenate([nodes[np.concatenate([[True], np.diff(nodes) > 1e-12])][:-1], [0.5]])
+    return np.concatenate([nodes, 1.0 - nodes[-2::-1]])
+
+
+def one_sided(length: float, bulk: float, smallest: float, growth: float) -> Array:
+    """Return distances from 0 (left out) to ``length``, growing apart: equal steps of the integral of 1/h."""
+    reach = min((bulk - smallest) / growth, length)
+    graded = math.log1p(growth * reach / smallest) / growth
+    count = max(1, math.ceil(graded + (length - reach) / bulk - 1e-9))
+    level = np.linspace(0.0, graded + (length - reach) / bulk, count + 1)
+    inside = smallest * np.expm1(growth * np.minimum(level, graded)) / growth
+    nodes = (inside + bulk * np.maximum(level - graded, 0.0))[1:]
+    nodes[-1] = length
+    return nodes

@@ -1,0 +1,171 @@
+"""The shape ``blocks`` of the table ``[cell]``: rectangles (boxes in 3D), one letter each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field, PlainValidator, model_validator
+
+from homfem.blocks.layout import label_fractions, label_interface, layer_lengths, read_layout
+from homfem.config.cell_table import CellTable, Period, sizes
+from homfem.config.table import choice, integer, lengths_of, number, text
+from homfem.parameters import CellError, InputError, check_number
+from homfem.quantities import LENGTH, Quantity
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.blocks.medium import BlockMedium
+    from homfem.cells.unitcell import UnitCell
+    from homfem.config.effective import Diffusion
+    from homfem.tensors import EffectiveTensor
+
+Layers = tuple[float, ...] | tuple[Quantity, ...]
+
+
+def _layout(value: Any) -> tuple[Any, ...]:
+    try:
+        read_layout(value)
+    except CellError as error:
+        raise CellError("", value, error.allowed, error.remedy) from error
+    return tuple(row if isinstance(row, str) else tuple(row) for row in value)
+
+
+def _layers(value: Any) -> Layers:
+    allowed = "a list of fractions of the period whose sum is 1, or a list of lengths"
+    if not isinstance(value, (list, tuple)) or not value:
+        raise InputError("", value, allowed)
+    if any(isinstance(entry, str) for entry in value):
+        return lengths_of(LENGTH, list(value), (len(value),), allowed)
+    return tuple(check_number(f"[{k}]", entry, above=0.0, at_most=1.0) for k, entry in enumerate(value))
+
+
+LayersOf = Annotated[Layers, PlainValidator(_layers)]
+
+
+class Blocks(CellTable):
+    """Rectangular blocks, or boxes, of any widths and heights: the media of March, Carr and Turner."""
+
+    shape: Annotated[str, choice("blocks")]
+    layout: Annotated[tuple[Any, ...], PlainValidator(_layout)] = Field(
+        description="a list of strings, one letter per block, the first being the top row, such as ['LDD', 'LLD']"
+    )
+    widths: LayersOf | None = None
+    heights: LayersOf | None = None
+    depths: LayersOf | None = None
+    period: Period | None = None
+    resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Blocks:
+        d = self.known_dimension
+        if self.dimension not in (None, d):
+            raise InputError("dimension", self.dimension, f"{d}: the layout has {d} dimensions")
+        if self.period is not None and len(self.period) not in (1, d):
+            raise InputError("period", [str(p) for p in self.period], f"one length, or {d}, one per axis")
+        given = {name: getattr(self, name) for name in ("widths", "heights", "depths")[:d]}
+        lengths = [name for name, value in given.items() if value and isinstance(value[0], Quantity)]
+        if lengths and self.period is not None:
+            raise InputError("period", [str(p) for p in self.period], f"absent where {lengths[0]} are lengths")
+        for name, value in given.items():
+            if lengths and name not in lengths:
+                raise InputError(name, value, f"lengths, as {lengths[0]}", "Give lengths for all axes, or for none.")
+        self._parts()
+        return self
+
+    def _parts(self) -> list[np.ndarray]:
+        """Fractions of the period along each axis, from the origin; refuses what does not fit."""
+        shares: dict[str, list[float] | None] = {}
+        for name in ("widths", "heights", "depths"):
+            value = getattr(self, name)
+            if value and isinstance(value[0], Quantity):
+                total = sum(entry.value for entry in value)
+                shares[name] = [entry.value / total for entry in value]
+            else:
+                shares[name] = None if value is None else list(value)
+        return layer_lengths(read_layout(self.layout)[0].shape, **shares)
+
+    @property
+    def _periods(self) -> tuple[Quantity, ...]:
+        d = self.known_dimension
+        if self.widths and isinstance(self.widths[0], Quantity):
+            axes = [getattr(self, name) for name in ("widths", "heights", "depths")[:d]]
+            unit = self.widths[0].unit
+            return tuple(Quantity(sum(entry.to(unit) for entry in axis), unit) for axis in axes)
+        given = self.period or (Quantity(1.0, "m"),)
+        return given if len(given) == d else given * d
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """The letters."""
+        return read_layout(self.layout)[1]
+
+    @property
+    def known_dimension(self) -> int:
+        """Two for strings, three for lists of strings."""
+        return read_layout(self.layout)[0].ndim
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those of :mod:`homfem.blocks`, in two dimensions."""
+        from homfem.blocks.effective import METHODS
+
+        return METHODS if self.known_dimension == 2 else ()
+
+    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
+        """Return the meshed cell; collective."""
+        from homfem import cells
+
+        parts = [part if axis == 0 else part[::-1] for axis, part in enumerate(self._parts())]
+        names = ("widths", "heights", "depths")
+        given = {name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None}
+        return cells.blocks(self.layout, comm=comm, **given, **sizes(self._periods, self.resolution))
+
+    def medium(self, effective: Diffusion, unit: str) -> BlockMedium:
+        """Return the medium with the diffusivities in ``unit``; a letter without one insulates."""
+        from homfem.blocks.medium import BlockMedium
+
+        values: dict[str, Any] = {}
+        for name, coefficient in effective.phases.items():
+            value = np.asarray(coefficient.to(unit))
+            if value.ndim == 2 and np.any(value != np.diag(np.diag(value))):
+                raise InputError(
+                    f"phases.{name}", str(coefficient), f"a number or a diagonal matrix with method {effective.method!r}",
+                    "Use method = 'finite-element' for axes that are not those of the blocks.",
+                )  # fmt: skip
+            values[name] = np.diag(value) if value.ndim == 2 else float(value)
+        widths, heights = (p * q.value for p, q in zip(self._parts(), self._periods, strict=True))
+        return BlockMedium.from_layout(self.layout, values, widths=widths, heights=heights[::-1])
+
+    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
+        """Return the tensor by one of the methods of :mod:`homfem.blocks`, and draw the medium with flux lines."""
+        from dataclasses import replace
+
+        from homfem.blocks import homogenize_blocks
+
+        unit = effective.unit
+        medium = self.medium(effective, unit)
+        labels, letters = read_layout(self.layout)
+        names: Mapping[str, str] = {"tolerance": "tolerance", "max_dofs": "max_dofs", "degree": "degree"}
+        options = {key: getattr(effective, key) for key in (*names, "abscissas", "modes", "merge", "intervals")}
+        tensor = homogenize_blocks(
+            medium,
+            method=effective.method,
+            unit=unit,
+            length_unit=self._periods[0].unit,
+            volume_fractions=label_fractions(labels, letters, self._parts()),
+            active_phases=tuple(name for name in letters if name in effective.phases),
+            **{key: value for key, value in options.items() if value is not None},
+        )
+        period = self._periods[0].value  # label_interface is per fraction of the period along each axis
+        lengths = [part * entry.value for part, entry in zip(self._parts(), self._periods, strict=True)]
+        tensor = replace(tensor, interface_area=label_interface(labels, lengths))
+        if figure is not None:
+            from homfem.output.media import draw_block_medium
+
+            draw_block_medium(medium, figure, tensor=tensor, length_unit=self._periods[0].unit)
+        return tensor

@@ -1,0 +1,71 @@
+"""What every table ``[cell]`` has, and the values that shapes share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import PlainValidator
+
+from homfem.config.table import Table, lengths_of
+from homfem.parameters import InputError, check_number
+from homfem.quantities import LENGTH, Quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.cells.unitcell import UnitCell
+    from homfem.config.effective import Diffusion
+    from homfem.tensors import EffectiveTensor
+
+
+def _period(value: Any) -> tuple[Quantity, ...]:
+    if isinstance(value, list):
+        return lengths_of(LENGTH, value, (2, 3), "a length, or a list of 2 or 3 lengths, one per axis")
+    return (parse_quantity("", value, LENGTH, above=0.0),)
+
+
+def fraction(value: Any) -> float:
+    """Return a number in (0, 1), a fraction of the period."""
+    return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period.")
+
+
+Period = Annotated[tuple[Quantity, ...], PlainValidator(_period)]
+Fraction = Annotated[float, PlainValidator(fraction)]
+
+
+class CellTable(Table):
+    """What every cell has."""
+
+    @abstractmethod
+    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
+        """Return the meshed cell; files are sought from ``folder``. Collective."""
+
+    @property
+    def known_phases(self) -> tuple[str, ...] | None:
+        """Names of the phases, if they are known before the cell is made."""
+        return None
+
+    @property
+    def known_dimension(self) -> int | None:
+        """Number of space dimensions, if it is known before the cell is made."""
+        return None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods for diffusion that need no mesh and that this shape allows, beside the finite elements."""
+        return ()
+
+    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
+        """Return the tensor by one of :attr:`methods`, and draw it if a figure is named. On one rank."""
+        raise InputError("method", effective.method, "'finite-element' for this cell")
+
+
+def sizes(period: tuple[Quantity, ...] | None, resolution: float | None) -> dict[str, Any]:
+    """Return the arguments of a mesher for what is given; its own defaults stand for the rest."""
+    given: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
+    if period is not None:
+        values = [entry.value for entry in period]
+        given |= {"period": values[0] if len(values) == 1 else values, "length_unit": period[0].unit}
+    return given
