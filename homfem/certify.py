@@ -60,13 +60,15 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
-from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
 #: Part of the whole gap that the refined elements carry (Doerfler's marking).
 BULK = 0.6
+#: No solve is asked for a smaller relative residual than this: round-off is near.
+SHARPEST = 1e-14
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,7 +147,8 @@ def solve_diffusion(
     backend
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`.
     rtol
-        Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square.
+        Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square,
+        with the contrast and with the mesh. With a ``tolerance`` the lower side is solved sharper where that matters.
     config
         The input that led here, kept in the result.
 
@@ -191,8 +194,8 @@ def solve_diffusion(
     iterations = 0
     while True:
         lap = time.perf_counter()
-        upper, lower, bracket = _solve_once(
-            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol
+        upper, lower, bracket, rtol = _solve_mesh(
+            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol, tolerance
         )
         for part in (upper, lower):
             if part is not None:
@@ -217,7 +220,7 @@ def solve_diffusion(
         if reached or lower is None or tolerance is None or gap is None:
             break
         lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, gap / tolerance, max_dofs, dofs)
+        refined = refine_towards(active, upper, lower, max_dofs, dofs)
         _add(stages, "refine", time.perf_counter() - lap)
         if refined is None:
             log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
@@ -252,33 +255,63 @@ def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> li
     return [name for name in cell.phase_names if name in coefficients]
 
 
-def _solve_once(
+def _solve_mesh(
     cell: UnitCell,
     coefficients: Mapping[str, Coefficient],
     degree: int,
     lower_degree: int | None,
     backend: str,
     rtol: float,
-) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array]]:
+    tolerance: float | None,
+) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array], float]:
+    """Solve both sides on one mesh: correctors, (value, lower, upper), and the residual that was asked for at last.
+
+    With a tolerance the lower side is solved again, sharper, while what its residual may add keeps the gap above it:
+    no finer mesh would help, the allowance grows with the number of mesh cells.
+    """
     coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
     problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
     upper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    lower: Correctors | Fluxes
     # Nothing flows but in the directions that the parts span: whatever round-off and allowance say of the others.
     span = cell.whole.span(cell.lattice)
     conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
     above = conducts @ upper.average @ conducts
     if lower_degree is None:
-        return upper, None, (above, None, above)
+        return upper, None, (above, None, above), rtol
+    lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
+    while True:
+        bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
+        bracket = (0.5 * (bound + above), bound, above)
+        gap = EffectiveTensor(value=bracket[0], lower=bound, upper=above).relative_gap or 0.0
+        energy = conducts @ lower.average @ conducts
+        least = EffectiveTensor(value=0.5 * (energy + above), lower=energy, upper=above).relative_gap or 0.0
+        if gap <= max(tolerance or 1e-6, 2.0 * least):
+            break
+        if tolerance is None or rtol <= SHARPEST:
+            log.warning("%s: the residual of the solver (rtol = %.0e) widens the relative half-gap from %.2e to %.2e",
+                        cell.name, rtol, least, gap)  # fmt: skip
+            break
+        rtol = max(0.01 * rtol, SHARPEST)
+        log.info("%s: the residual widens the gap from %.2e to %.2e; rtol = %.0e now", cell.name, least, gap, rtol)
+        try:
+            lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
+        except ConvergenceError as error:
+            # What was reached before is a bound.
+            log.warning("%s: %s", cell.name, error)
+            rtol = SHARPEST
+    return upper, lower, bracket, rtol
+
+
+def _solve_lower(
+    cell: UnitCell, coefficient: fem.Function, lower_degree: int, backend: str, rtol: float
+) -> tuple[Correctors | Fluxes, float]:
+    """The lower side and its allowance."""
     if lower_degree == 1:
-        lower = solve_fluxes(cell, coefficient, rtol=rtol)
-        allowance = lower.allowance
-    else:
-        problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
-        lower = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-        allowance = residual_allowance(cell, coefficient, lower)
-    bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
-    return upper, lower, (0.5 * (bound + above), bound, above)
+        fluxes = solve_fluxes(cell, coefficient, rtol=rtol)
+        return fluxes, fluxes.allowance
+    problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+    correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+    return correctors, residual_allowance(cell, coefficient, correctors)
 
 
 def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Correctors) -> float:
@@ -325,14 +358,12 @@ def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes
 
 
 def refine_towards(
-    cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes, factor: float, max_dofs: int | None, dofs: int
+    cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes, max_dofs: int | None, dofs: int
 ) -> UnitCell | None:
     """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
 
     Parameters
     ----------
-    factor
-        By how much the gap is to shrink; the last step to a tolerance refines no more than that needs.
     max_dofs, dofs
         The budget, and what the present mesh took.
     """

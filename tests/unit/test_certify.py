@@ -241,6 +241,21 @@ def test_a_mesh_far_from_the_origin_has_the_same_bounds(lower_degree):
         assert np.abs(getattr(near, side) - getattr(far, side)).max() < 1e-10
 
 
+@pytest.mark.parametrize("lower_degree", [0, 1])
+def test_a_gap_that_the_residual_makes_is_not_refined(lower_degree, caplog):
+    """Turned anisotropic layers, exact on any mesh but for the solver: a finer mesh would only widen the gap."""
+    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    layers = {"a": turn @ np.diag([1e4, 1.0]) @ turn.T, "b": turn.T @ np.diag([1.0, 1e-4]) @ turn}
+    cell = grid_cell((8, 6), lambda s: s[:, 0] >= 0.25)
+    plain = solve_diffusion(cell, layers, lower_degree=lower_degree, rtol=1e-8)
+    assert plain.tensor.relative_gap > 1e-2
+    assert "widens" in caplog.text
+    solution = solve_diffusion(cell, layers, lower_degree=lower_degree, rtol=1e-8, tolerance=1e-4)
+    assert solution.tensor.relative_gap < 1e-4
+    assert len(solution.history) == 1
+    assert solution.cell.number_of_cells == cell.number_of_cells
+
+
 def test_a_field_gives_what_the_phases_give():
     cell = grid_cell((8, 8), square)
     by_phase = homogenize_diffusion(cell, {"a": 1.0, "b": np.diag([10.0, 5.0])})
