@@ -131,9 +131,12 @@ class LinearSolver:
             self._null = PETSc.NullSpace().create(constant=constant_kernel, vectors=list(kernel), comm=matrix.comm)
             matrix.setNullSpace(self._null)
             matrix.setTransposeNullSpace(self._null)
-        if near_kernel or self._null is not None:
-            near = self._null if not near_kernel else PETSc.NullSpace().create(vectors=list(near_kernel))
+        if near_kernel:
+            near = PETSc.NullSpace().create(vectors=list(near_kernel), comm=matrix.comm)
             matrix.setNearNullSpace(near)
+            near.destroy()  # the matrix holds it
+        elif self._null is not None:
+            matrix.setNearNullSpace(self._null)
         self.ksp = PETSc.KSP().create(matrix.comm)
         self.ksp.setOperators(matrix)
         direct = preconditioner == "direct"
@@ -210,6 +213,8 @@ class LinearSolver:
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrix stays the caller's."""
         self.ksp.destroy()
+        if self._null is not None:
+            self._null.destroy()
 
 
 _REASONS = {

@@ -152,13 +152,14 @@ def solve_correctors(
     clock.lap("assembly")
     kernel = space.constants(cell.part_of_cell)
     prolongations = _prolongations(space, problem, backend)
+    near_kernel = _near_kernel(space, problem)
     solver = solve.LinearSolver(
         matrix,
         preconditioner=preconditioner,
         rtol=rtol,
         max_iterations=max_iterations,
         kernel=kernel,
-        near_kernel=_near_kernel(space, problem, prolongations),
+        near_kernel=near_kernel,
         prolongations=prolongations,
         name=f"{problem.name} corrector",
     )
@@ -192,7 +193,7 @@ def solve_correctors(
         seconds=clock.seconds,
     )
     solver.destroy()
-    for thing in (matrix, *sides, mean, *kernel, *prolongations, x, rest):
+    for thing in (matrix, *sides, mean, *kernel, *near_kernel, *prolongations, x, rest):
         thing.destroy()
     return result
 
@@ -247,16 +248,16 @@ def _prolongations(space: Any, problem: CellProblem, backend: str) -> list[PETSc
     return [matrix]
 
 
-def _near_kernel(space: Any, problem: CellProblem, prolongations: list[PETSc.Mat]) -> list[PETSc.Vec]:
+def _near_kernel(space: Any, problem: CellProblem) -> list[PETSc.Vec]:
     if problem.near_kernel is None:
         return []
     points = space.space.tabulate_dof_coordinates().T
     vectors = []
-    template = space.constants()[0]
-    block = space.space.dofmap.index_map_bs
-    owned = space.space.dofmap.index_map.size_local
+    index_map, block = space.space.dofmap.index_map, space.space.dofmap.index_map_bs
+    owned = index_map.size_local
+    sizes = (owned * block, index_map.size_global * block)
     for values in problem.near_kernel(points[:, :owned]):
-        vector = template.duplicate()
+        vector = PETSc.Vec().createMPI(sizes, comm=space.space.mesh.comm)
         vector.array[:] = np.asarray(values)[:block].T.ravel()
         vectors.append(vector)
     return _orthonormal(vectors)

@@ -238,6 +238,7 @@ class _Numbering:
             one = vectors[first]
             for other in vectors[first + 1 : first + self.cell.dimension]:
                 one.axpy(1.0, other)
+                other.destroy()
             one.normalize()
             kernel.append(one)
         return kernel

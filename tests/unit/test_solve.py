@@ -144,3 +144,18 @@ def test_prolongation_makes_a_second_order_space_cheap():
         solutions.append(y.array.copy())
     assert counts[1] <= counts[0]
     assert np.abs(solutions[0] - solutions[1]).max() < 1e-8 * np.abs(solutions[0]).max()
+
+
+def test_a_destroyed_solver_lets_go_of_its_vectors():
+    """On several ranks PETSc keeps what is only collected: the kernel must be held by its maker alone."""
+    matrix, b = laplace(MPI.COMM_WORLD, 6)
+    kernel, near = b.duplicate(), b.duplicate()
+    for vector in (kernel, near):
+        vector.set(1.0)
+        vector.normalize()
+    solver = solve.LinearSolver(matrix, kernel=[kernel], near_kernel=[near])
+    assert kernel.getRefCount() > 1
+    assert near.getRefCount() > 1
+    solver.destroy()
+    matrix.destroy()
+    assert kernel.getRefCount() == near.getRefCount() == 1
