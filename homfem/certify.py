@@ -148,7 +148,7 @@ def solve_diffusion(
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`.
     rtol
         Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square,
-        with the contrast and with the mesh. With a ``tolerance`` the lower side is solved sharper where that matters.
+        with the contrast and with the mesh. Where it would make half of the gap, the lower side is solved sharper.
     config
         The input that led here, kept in the result.
 
@@ -167,7 +167,9 @@ def solve_diffusion(
 
     Notes
     -----
-    The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None.
+    The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None. With a function of
+    position they hold for the medium that has its value at the midpoint of each mesh cell, not for the function itself:
+    the difference shrinks with the mesh and is not in the gap.
     """
     check_choice("boundary", boundary, ("periodic",))
     check_integer("degree", degree, at_least=1, at_most=4)
@@ -194,7 +196,7 @@ def solve_diffusion(
     iterations = 0
     while True:
         lap = time.perf_counter()
-        upper, lower, bracket, rtol = _solve_mesh(
+        upper, lower, bracket = _solve_mesh(
             active, coefficients, degree, lower_degree if two_sided else None, backend, rtol, tolerance
         )
         for part in (upper, lower):
@@ -263,11 +265,11 @@ def _solve_mesh(
     backend: str,
     rtol: float,
     tolerance: float | None,
-) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array], float]:
-    """Solve both sides on one mesh: correctors, (value, lower, upper), and the residual that was asked for at last.
+) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array]]:
+    """Solve both sides on one mesh: correctors, and (value, lower, upper).
 
-    With a tolerance the lower side is solved again, sharper, while what its residual may add keeps the gap above it:
-    no finer mesh would help, the allowance grows with the number of mesh cells.
+    The lower side is solved again, sharper, where what its residual may add makes half of a gap above the tolerance:
+    a finer mesh would not help, as the allowance grows with the number of mesh cells.
     """
     coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
     problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
@@ -277,7 +279,7 @@ def _solve_mesh(
     conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
     above = conducts @ upper.average @ conducts
     if lower_degree is None:
-        return upper, None, (above, None, above), rtol
+        return upper, None, (above, None, above)
     lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
     while True:
         bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
@@ -287,11 +289,14 @@ def _solve_mesh(
         least = EffectiveTensor(value=0.5 * (energy + above), lower=energy, upper=above).relative_gap or 0.0
         if gap <= max(tolerance or 1e-6, 2.0 * least):
             break
-        if tolerance is None or rtol <= SHARPEST:
+        if rtol <= SHARPEST:
             log.warning("%s: the residual of the solver (rtol = %.0e) widens the relative half-gap from %.2e to %.2e",
                         cell.name, rtol, least, gap)  # fmt: skip
             break
-        rtol = max(0.01 * rtol, SHARPEST)
+        # The allowance goes with the square of the residual; it is to be small beside the smallest eigenvalue's gap.
+        smallest = max(float(np.linalg.eigvalsh(above)[cell.dimension - len(span)]), 0.0)
+        wanted = 0.5 * max(tolerance or 1e-6, least) * smallest
+        rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(wanted / allowance))), SHARPEST)
         log.info("%s: the residual widens the gap from %.2e to %.2e; rtol = %.0e now", cell.name, least, gap, rtol)
         try:
             lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
@@ -299,7 +304,7 @@ def _solve_mesh(
             # What was reached before is a bound.
             log.warning("%s: %s", cell.name, error)
             rtol = SHARPEST
-    return upper, lower, bracket, rtol
+    return upper, lower, bracket
 
 
 def _solve_lower(

@@ -242,14 +242,12 @@ def test_a_mesh_far_from_the_origin_has_the_same_bounds(lower_degree):
 
 
 @pytest.mark.parametrize("lower_degree", [0, 1])
-def test_a_gap_that_the_residual_makes_is_not_refined(lower_degree, caplog):
+def test_a_gap_that_the_residual_makes_is_not_refined(lower_degree):
     """Turned anisotropic layers, exact on any mesh but for the solver: a finer mesh would only widen the gap."""
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     layers = {"a": turn @ np.diag([1e4, 1.0]) @ turn.T, "b": turn.T @ np.diag([1.0, 1e-4]) @ turn}
     cell = grid_cell((8, 6), lambda s: s[:, 0] >= 0.25)
-    plain = solve_diffusion(cell, layers, lower_degree=lower_degree, rtol=1e-8)
-    assert plain.tensor.relative_gap > 1e-2
-    assert "widens" in caplog.text
+    assert homogenize_diffusion(cell, layers, lower_degree=lower_degree, rtol=1e-8).relative_gap < 1e-5
     solution = solve_diffusion(cell, layers, lower_degree=lower_degree, rtol=1e-8, tolerance=1e-4)
     assert solution.tensor.relative_gap < 1e-4
     assert len(solution.history) == 1
