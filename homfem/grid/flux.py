@@ -56,9 +56,9 @@ class Remover:
     """
 
     def __init__(self, inside: npt.NDArray[np.bool_], sizes: Array, threads: int) -> None:
-        from homfem.grid import kernels
+        from homfem.grid import face_kernels
 
-        self._kernels, self._threads = kernels, threads
+        self._kernels, self._threads = face_kernels, threads
         self.scale = 1.0 / sizes
         self.whole = bool(inside.all())
         if self.whole:
@@ -68,7 +68,7 @@ class Remover:
         else:
             order = np.empty(int(np.count_nonzero(inside)), dtype=np.int64)
             self.side = np.empty(inside.size, dtype=np.int8)
-            kernels.spanning_forest(inside, order, self.side)
+            face_kernels.spanning_forest(inside, order, self.side)
             self.order = order
 
     def __call__(self, flux: Array) -> None:
@@ -97,41 +97,64 @@ class FluxProblem:
     """
 
     def __init__(self, phase: npt.NDArray[Any], coefficients: Array, sizes: Array, threads: int) -> None:
-        from homfem.grid import kernels
+        from homfem.grid import face_kernels
 
-        self._kernels = kernels
-        self._phase, self.shape, self.count = phase, phase.shape, phase.size
-        self.sizes, self.scale = sizes, 1.0 / sizes
+        self._kernels = face_kernels
+        self._phase, self.count = phase, phase.size
+        self._threads, self._rtol = threads, 0.0
+        self.coefficients, self.sizes, self.scale = coefficients, sizes, 1.0 / sizes
         self.resistivity = np.zeros_like(coefficients)
         self.resistivity[1:] = np.linalg.inv(coefficients[1:])
+        self.fractions = np.bincount(phase.reshape(-1), minlength=len(coefficients)) / phase.size
         along = np.einsum("paa->ap", self.resistivity)
         first = along[0][phase]
         self._along = [first, *(first if np.array_equal(row, along[0]) else row[phase] for row in along[1:])]
         self.remove = Remover(phase > 0, sizes, threads)
-        present = coefficients[np.flatnonzero(np.bincount(phase.reshape(-1), minlength=len(coefficients)))]
-        present = present[present[:, 0, 0] > 0.0]
-        mean = np.exp(np.mean(np.log(np.einsum("paa->pa", present)), axis=0))
-        self._ratio = float((np.einsum("paa->pa", present) / mean).min())
-        difference, mass, _ = axis_symbols(self.shape, sizes)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the preconditioner, that of the geometric mean of the coefficients."""
+        self.shape: tuple[int, ...] = self._phase.shape
+        present = np.einsum("paa->pa", self.coefficients[1:][self.fractions[1:] > 0.0])
+        mean = np.exp(np.mean(np.log(present), axis=0))
+        #: The operator is at least so many times that of the preconditioner where nothing insulates.
+        self._ratio = float((present / mean).min())
+        difference, mass, _ = axis_symbols(self.shape, self.sizes)
         symbol = mean[0] * difference[0] / mass[0] + mean[1] * difference[1] / mass[1]
         symbol = symbol + mean[2] * difference[2] / mass[2]
-        self._inverse = FourierInverse(inverse=inverse_symbol(symbol), shape=self.shape, threads=threads)
-        self._rtol = 0.0
+        self._precondition: Callable[[Array], npt.NDArray[Any]] = FourierInverse(
+            inverse=inverse_symbol(symbol), shape=self.shape, threads=self._threads
+        )
 
     @property
     def dofs(self) -> int:
         """Number of unknowns."""
-        return self.count
+        return int(np.prod(self.shape))
 
-    def _product(self, p: Array, out: Array) -> None:
-        self._kernels.flux_divergence(*self._along, p, self.scale, np.zeros(3), out)
+    def gradient(self, p: Array, load: Array, out: Array) -> None:
+        """Set ``out`` to :math:`Sp-b`: the divergence of the fluxes of p and a mean gradient."""
+        self._kernels.flux_divergence(*self._along, p, self.scale, load, out)
+
+    def fluxes(self, p: Array, load: Array) -> Array:
+        """The fluxes of p and a mean gradient through all faces, shape (3, n0, n1, n2)."""
+        flux = np.empty((3, *self._phase.shape))
+        self._kernels.face_fluxes(*self._along, p, self.scale, load, flux)
+        return flux
+
+    def _energy(self, load: Array) -> float:
+        """The energy of p = 0."""
+        return float(load @ self.fluxes(np.zeros(self.shape), load).mean(axis=(1, 2, 3)))
+
+    def _excess(self, residual: Array) -> Array:
+        """The divergence that a residual stands for, as a new array."""
+        return residual.copy()
 
     def _small_enough(self, residual: Array, size: float, energy: float) -> bool:
-        """Whether removing the divergence costs the bound less than ``rtol`` of the energy."""
+        """Whether removing the divergence costs the bound less than ``rtol`` of the energy, as far as can be told."""
         if self.remove.whole:
             return LUMPING * size / self._ratio <= self._rtol * abs(energy)
         cost = self._kernels.drained_energy(
-            residual.copy(), self.remove.order, self.remove.side, self.scale, *self._along
+            self._excess(residual), self.remove.order, self.remove.side, self.scale, *self._along
         )
         return bool(cost / self.count <= self._rtol * abs(energy))
 
@@ -144,26 +167,24 @@ class FluxProblem:
         """
         self._rtol = rtol
         fluxes = []
-        nothing = np.zeros(self.shape)
-        for j, direction in enumerate(loads):
+        for j in range(len(loads)):
+            direction = np.ascontiguousarray(loads[j])
             side = np.empty(self.shape)
-            self._kernels.flux_divergence(*self._along, nothing, self.scale, direction, side)
+            self.gradient(np.zeros(self.shape), direction, side)
             np.negative(side, out=side)
-            flux = np.empty((3, *self.shape))
-            self._kernels.face_fluxes(*self._along, nothing, self.scale, direction, flux)
-            energy = float(direction @ flux.mean(axis=(1, 2, 3)))
             p, progress = minimise(
-                self._product,
-                self._inverse,
+                lambda x, out: self.gradient(x, np.zeros(3), out),
+                self._precondition,
                 side,
-                energy=energy,
+                energy=self._energy(direction),
                 count=self.count,
                 rtol=rtol,
                 max_iterations=max_iterations,
                 accept=self._small_enough,
                 name=f"flux, load {j + 1}",
             )
-            self._kernels.face_fluxes(*self._along, p, self.scale, direction, flux)
+            flux = self.fluxes(p, direction)
+            del p, side
             self.remove(flux)
             fluxes.append(flux)
             report(j, progress)
@@ -182,13 +203,13 @@ def bound_of_fluxes(fluxes: list[Array], loads: Array, resistivity: Array, phase
         :math:`D^{-1}` of each phase, zero where it insulates.
     phase : array of int, shape (n0, n1, n2)
     """
-    from homfem.grid import kernels
+    from homfem.grid import face_kernels
 
     number = len(fluxes)
     energy = np.empty((number, number))
     for i in range(number):
         for j in range(i + 1):
-            energy[i, j] = kernels.flux_products(fluxes[i], fluxes[j], resistivity, phase) / phase.size
+            energy[i, j] = face_kernels.flux_products(fluxes[i], fluxes[j], resistivity, phase) / phase.size
             energy[j, i] = energy[i, j]
     mean = loads @ np.array([flux.mean(axis=(1, 2, 3)) for flux in fluxes]).T
     bound = mean @ np.linalg.solve(energy, mean.T)

@@ -34,13 +34,15 @@ def axis_symbols(shape: tuple[int, ...], sizes: npt.ArrayLike) -> tuple[list[Arr
 
     For an angle t: (2 - 2 cos t)/h^2, (2 + cos t)/3, sin(t)/h.
     """
-    difference, mass, slope = [], [], []
+    difference: list[Array] = []
+    mass: list[Array] = []
+    slope: list[Array] = []
     for axis, (n, h) in enumerate(zip(shape, np.asarray(sizes, dtype=np.float64), strict=True)):
-        angle = 2.0 * np.pi * np.arange(n if axis < len(shape) - 1 else n // 2 + 1) / n
+        angle: Array = 2.0 * np.pi * np.arange(n if axis < len(shape) - 1 else n // 2 + 1) / n
         form = tuple(-1 if a == axis else 1 for a in range(len(shape)))
         difference.append((4.0 * np.sin(0.5 * angle) ** 2 / h**2).reshape(form))
-        mass.append(((2.0 + np.cos(angle)) / 3.0).reshape(form))
-        slope.append((np.sin(angle) / h).reshape(form))
+        mass.append(np.asarray((2.0 + np.cos(angle)) / 3.0, dtype=np.float64).reshape(form))
+        slope.append(np.asarray(np.sin(angle) / h, dtype=np.float64).reshape(form))
     return difference, mass, slope
 
 

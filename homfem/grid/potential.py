@@ -21,6 +21,7 @@ import numpy.typing as npt
 from homfem.grid.iteration import FourierInverse, Progress, axis_symbols, inverse_symbol, minimise
 from homfem.parameters import Array
 
+Indices = npt.NDArray[np.int64]
 _CORNERS = np.array([[v >> 2 & 1, v >> 1 & 1, v & 1] for v in range(8)])
 
 
@@ -117,8 +118,8 @@ class PotentialProblem:
 
     def _split(self, phase: npt.NDArray[Any]) -> None:
         """Give nodes where groups of voxels only touch one more unknown per group, numbered after the grid's."""
-        self._phase, self._copies = phase, np.zeros(0, dtype=np.int64)
-        self._voxels = np.zeros(0, dtype=np.int64)
+        self._phase = phase
+        self._copies: Indices = np.zeros(0, dtype=np.int64)
         if phase.min() > 0:
             return
         groups, inside = corner_groups(), phase > 0
@@ -130,14 +131,14 @@ class PotentialProblem:
         first = phase.size + np.cumsum(number.reshape(-1), dtype=np.int64) - number.reshape(-1)
         around = np.zeros(phase.shape, dtype=bool)
         split = number > 0
-        for corner in _CORNERS:
-            around |= np.roll(split, tuple(-corner), axis=(0, 1, 2))
-        self._voxels = np.flatnonzero(around & inside)
-        self._corners = np.empty((len(self._voxels), 8), dtype=np.int64)
-        self._kernels.number_corners(self._voxels, inside, groups, first, self._corners)
-        self._voxel_phase = phase.reshape(-1)[self._voxels]
+        for i, j, k in _CORNERS:
+            around |= np.roll(split, (-i, -j, -k), axis=(0, 1, 2))
+        voxels = np.flatnonzero(around & inside)
+        self._corners = np.empty((len(voxels), 8), dtype=np.int64)
+        self._kernels.number_corners(voxels, inside, groups, first, self._corners)
+        self._voxel_phase = phase.reshape(-1)[voxels]
         self._phase = phase.copy()
-        self._phase.reshape(-1)[self._voxels] = 0
+        self._phase.reshape(-1)[voxels] = 0
         diagonal = np.bincount(
             self._corners.reshape(-1),
             weights=np.einsum("vaa->va", self._table[self._voxel_phase]).reshape(-1),
@@ -204,8 +205,8 @@ class PotentialProblem:
         mean = np.tensordot(self.fractions, self.coefficients, axes=1)
         energy = loads @ mean @ loads.T
         potentials, sides, residuals = [], [], []
-        for j, direction in enumerate(loads):
-            side = self.load(direction)
+        for j in range(len(loads)):
+            side = self.load(loads[j])
             u, progress = minimise(
                 self.product,
                 self.precondition,

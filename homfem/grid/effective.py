@@ -1,0 +1,369 @@
+r"""Effective diffusion tensors of images with two guaranteed bounds: one call.
+
+Memory in three dimensions, arrays counted, in bytes per voxel of the grid: phases 1 (2 beyond 255 phases),
+coefficients 8, inverse symbol 2. While potentials are solved: potential, load and residual of each of the three loads
+72, conjugate gradients 24, single-precision transforms 12. While fluxes are solved: three fluxes 72, conjugate
+gradients 40, transforms 12, spanning tree 9 (only with insulators). That is about 120 and 145 bytes at a time, and
+2.4 GB for 256^3 voxels; coefficients that are full matrices take 100 bytes more.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from homfem.grid.connectivity import find_parts
+from homfem.grid.flux import FluxProblem
+from homfem.grid.image import Image, coefficient_table
+from homfem.grid.iteration import Progress
+from homfem.grid.potential import PotentialProblem
+from homfem.grid.tensorial import TensorialFluxProblem
+from homfem.parameters import Array, InputError, PercolationError, check_integer, check_number
+from homfem.progress import progress_bar
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+
+#: Bytes per voxel of the grid that a solution takes, by dimension (see above).
+BYTES_PER_VOXEL = {2: 110, 3: 145}
+#: Part of the machine's memory that a refinement may fill.
+MEMORY_SHARE = 0.7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GridSolution:
+    r"""An effective tensor with the fields it was averaged from.
+
+    Parameters
+    ----------
+    tensor : EffectiveTensor
+        The result.
+    image : Image
+        The image on the grid that was solved, refined.
+    inside : array of bool, shape of the image
+        The voxels that carry the flux: those of the named phases, without islands.
+    loads : array, shape (m, d)
+        Orthonormal mean gradients :math:`\xi_j`: the axes, or a basis of what percolates.
+    potentials : tuple of m arrays, shape of the image
+        Corrector :math:`u_j` at the lowest corner of each voxel; periodic, unit of length. It has no meaning where
+        nothing conducts.
+    fluxes : tuple of m arrays, shape (d, \*shape of the image)
+        :math:`\sigma_j=D(\xi_j+\nabla u_j)` along each axis through the lower face of each voxel; free of divergence.
+        Empty without a lower bound. Unit: that of the coefficients.
+    history : tuple of mapping
+        For each grid: cuts of a voxel, dofs, relative half-gap, iterations, seconds.
+    """
+
+    tensor: EffectiveTensor
+    image: Image
+    inside: npt.NDArray[np.bool_]
+    loads: Array
+    potentials: tuple[Array, ...]
+    fluxes: tuple[Array, ...]
+    history: tuple[Mapping[str, float], ...]
+
+
+def homogenize_image(
+    image: Image, coefficients: Mapping[str, float | npt.ArrayLike], **options: Any
+) -> EffectiveTensor:
+    """Return the effective diffusion tensor of an image with guaranteed bounds; see :func:`solve_image`."""
+    return solve_image(image, coefficients, fields=False, **options).tensor
+
+
+def solve_image(
+    image: Image,
+    coefficients: Mapping[str, float | npt.ArrayLike],
+    *,
+    tolerance: float | None = None,
+    max_dofs: int | None = None,
+    refine: int = 1,
+    rtol: float = 1e-6,
+    max_iterations: int = 5000,
+    drop_islands: bool = True,
+    bounds: bool = True,
+    unit: str = "",
+    threads: int | None = None,
+    fields: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> GridSolution:
+    r"""Solve the diffusion cell problem on an image and bound its effective tensor from both sides.
+
+    :math:`L\le D^*\le U` in the Loewner order for the medium that the voxels are; ``value`` is the midpoint. U is the
+    energy of trilinear potentials (:mod:`homfem.grid.potential`), L that of Raviart-Thomas fluxes
+    (:mod:`homfem.grid.flux`), both integrated exactly for the fields as they were computed.
+
+    Parameters
+    ----------
+    image
+        The image, one period.
+    coefficients
+        Diffusivity of each conducting phase, in ``unit``: a number or a symmetric positive definite matrix, shape
+        (d, d). A phase that is not named insulates.
+    tolerance
+        Relative half-gap to reach by cutting every voxel into more parts; without it the grid is that of ``refine``.
+    max_dofs
+        No grid is made with more voxels; what was reached is returned with ``tensor.reached`` false and a warning in
+        the log. Nor is one that would fill more than 70 % of the machine's memory.
+    refine
+        Number of parts into which every voxel is cut along each axis.
+    rtol
+        What the iterations may leave of the energy, relative to it. The bounds hold for every ``rtol``; one that is too
+        large only widens them.
+    max_iterations
+        Limit for each load and side.
+    drop_islands
+        Leave out connected parts that percolate in no direction. They do not change :math:`D^*`.
+    bounds
+        Without bounds only U is computed: it is ``value`` and ``upper``, and ``lower`` is None.
+    unit
+        Unit of the coefficients, for the result.
+    threads
+        Number of threads. By default all cores of this process, or one under MPI.
+    fields
+        Whether the potentials and fluxes are kept.
+    config
+        The input that led here, kept in the result.
+
+    Returns
+    -------
+    GridSolution
+
+    Raises
+    ------
+    InputError
+        For an unknown phase, a coefficient that is not positive definite, an option out of range.
+    PercolationError
+        If the named phases reach from period to period in no direction.
+    ConvergenceError
+        If ``max_iterations`` do not suffice.
+
+    Notes
+    -----
+    A direction in which nothing percolates gives exactly zero. Under MPI every rank computes the same.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = Image.from_labels(np.array([[0, 0], [1, 1]]), {"a": 0, "b": 1})
+    >>> homogenize_image(image, {"a": 1.0, "b": 3.0}).value.round(9).tolist()
+    [[1.5, 0.0], [0.0, 2.0]]
+    """
+    check_integer("refine", refine, at_least=1)
+    check_integer("max_iterations", max_iterations, at_least=1)
+    check_number("rtol", rtol, above=0.0, at_most=1e-2)
+    if tolerance is not None:
+        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        if not bounds:
+            raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose refine instead.")
+    if max_dofs is not None:
+        check_integer("max_dofs", max_dofs, at_least=1)
+    table = coefficient_table(image, coefficients)
+    conducts = table[:, 0, 0] > 0.0
+    start = time.perf_counter()
+    seconds: dict[str, float] = {}
+    inside, span = _percolating(image, conducts, drop_islands)
+    _add(seconds, "connectivity", time.perf_counter() - start)
+    options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "bounds": bounds, "fields": fields}
+    history: list[Mapping[str, float]] = []
+    cuts, iterations = refine, 0
+    with _threads(threads) as number:
+        while True:
+            lap = time.perf_counter()
+            grid = _Grid(image, table, inside, cuts)
+            tensor, potentials, fluxes, spent = grid.solve(span, number, seconds, **options)
+            iterations += spent
+            gap = tensor.relative_gap
+            history.append(
+                {
+                    "cuts": cuts,
+                    "dofs": tensor.dofs,
+                    "relative_gap": math.nan if gap is None else gap,
+                    "iterations": spent,
+                    "seconds": time.perf_counter() - lap,
+                }
+            )
+            log.info("image: %d voxels, relative half-gap %s, %d iterations", grid.phase.size,
+                     "none" if gap is None else f"{gap:.3e}", spent)  # fmt: skip
+            reached = tolerance is None or gap is None or gap <= tolerance
+            if reached or tolerance is None or gap is None:
+                break
+            finer = _next_cuts(image, history, tolerance, max_dofs)
+            if finer == cuts:
+                log.warning("image: the budget ends the refinement at a relative half-gap of %.3e, short of %.3e",
+                            gap, tolerance)  # fmt: skip
+                break
+            cuts = finer
+    seconds["total"] = time.perf_counter() - start
+    from homfem import __version__
+
+    result = EffectiveTensor(
+        value=tensor.value,
+        lower=tensor.lower,
+        upper=tensor.upper,
+        unit=unit,
+        method="grid",
+        volume_fractions=image.volume_fractions,
+        active_phases=tuple(name for name, flag in zip(image.names, conducts, strict=True) if flag),
+        interface_area=image.interface_area,
+        length_unit=image.length_unit,
+        dofs=tensor.dofs,
+        iterations=iterations,
+        seconds=seconds,
+        versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
+        config=dict(config or {}),
+        reached=reached,
+    )
+    return GridSolution(
+        tensor=result,
+        image=image.refined(cuts),
+        inside=_refined(inside, cuts),
+        loads=span,
+        potentials=potentials,
+        fluxes=fluxes,
+        history=tuple(history),
+    )
+
+
+class _Grid:
+    """An image on a grid of three axes: phases that conduct are numbered from 1, 0 insulates."""
+
+    def __init__(self, image: Image, table: Array, inside: npt.NDArray[np.bool_], cuts: int) -> None:
+        d = image.dimension
+        conducting = np.flatnonzero(table[:, 0, 0] > 0.0)
+        number = np.zeros(len(table), dtype=np.min_scalar_type(len(conducting)))
+        number[conducting] = np.arange(1, len(conducting) + 1)
+        phase = number[image.phases]
+        phase[~inside] = 0
+        self.first = 3 - d
+        self.phase = np.ascontiguousarray(_refined(phase, cuts)).reshape(
+            (1,) * self.first + tuple(cuts * n for n in image.shape)
+        )
+        self.sizes = np.array([1.0] * self.first + [h / cuts for h in image.voxel])
+        self.coefficients = np.zeros((len(conducting) + 1, 3, 3))
+        self.coefficients[1:, self.first :, self.first :] = table[conducting]
+        if self.first:
+            self.coefficients[1:, 0, 0] = np.trace(table[conducting], axis1=1, axis2=2) / d
+
+    def solve(
+        self,
+        span: Array,
+        threads: int,
+        seconds: dict[str, float],
+        *,
+        rtol: float,
+        max_iterations: int,
+        bounds: bool,
+        fields: bool,
+    ) -> tuple[EffectiveTensor, tuple[Array, ...], tuple[Array, ...], int]:
+        loads = np.hstack([np.zeros((len(span), self.first)), span])
+        spent = 0
+        with progress_bar("diffusion on the image", total=(1.0 + bounds) * len(loads)) as advance_to:
+
+            def report(load: int, progress: Progress) -> None:
+                nonlocal spent
+                spent += progress.iterations
+                log.info("image: %s %d, %d voxels, %d iterations", side, load + 1, self.phase.size, progress.iterations)
+                advance_to(load + 1 + (len(loads) if side == "flux" else 0))
+
+            options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "report": report, "keep": fields}
+            lap, side = time.perf_counter(), "potential"
+            problem = PotentialProblem(self.phase, self.coefficients, self.sizes, threads)
+            upper, potentials = problem.solve(loads, **options)
+            dofs = problem.dofs
+            del problem
+            _add(seconds, "potential", time.perf_counter() - lap)
+            lower, fluxes = upper, list[Array]()
+            if bounds:
+                lap, side = time.perf_counter(), "flux"
+                off_axis = self.coefficients - np.einsum("paa->pa", self.coefficients)[:, None] * np.eye(3)
+                kind = TensorialFluxProblem if off_axis.any() else FluxProblem
+                other = kind(self.phase, self.coefficients, self.sizes, threads)
+                lower, fluxes = other.solve(loads, **options)
+                dofs = max(dofs, other.dofs)
+                _add(seconds, "flux", time.perf_counter() - lap)
+        upper, lower = span.T @ upper @ span, span.T @ lower @ span
+        tensor = EffectiveTensor(value=0.5 * (lower + upper), lower=lower if bounds else None, upper=upper, dofs=dofs)
+        first = self.first
+        potentials = [u.reshape(u.shape[first:]) for u in potentials]
+        fluxes = [flux[first:].reshape((3 - first, *flux.shape[1 + first :])) for flux in fluxes]
+        return tensor, tuple(potentials), tuple(fluxes), spent
+
+
+def _percolating(
+    image: Image, conducts: npt.NDArray[np.bool_], drop_islands: bool
+) -> tuple[npt.NDArray[np.bool_], Array]:
+    """Return the voxels that take part, and orthonormal directions in which they percolate."""
+    inside = conducts[image.phases]
+    if inside.all():
+        return inside, np.eye(image.dimension)
+    parts = find_parts(inside)
+    span = parts.span(image.period)
+    if len(span) == 0:
+        names = [name for name, flag in zip(image.names, conducts, strict=True) if flag]
+        raise PercolationError(
+            "coefficients",
+            names,
+            "phases that reach from one side of the image to the opposite one in some direction",
+            f"Their {len(parts.voxels)} part(s) are islands, so that the effective tensor is zero.",
+        )
+    if drop_islands and parts.islands.any():
+        inside = inside & ~np.concatenate([[False], parts.islands])[parts.number]
+    return inside, span
+
+
+def _next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:
+    """Cuts of a voxel of the next grid: the gap falls about like the size of the voxels; within the budget."""
+    last = history[-1]
+    rate = 1.0
+    if len(history) > 1:
+        before = history[-2]
+        rate = math.log(before["relative_gap"] / last["relative_gap"]) / math.log(last["cuts"] / before["cuts"])
+        rate = min(max(rate, 0.5), 2.0)
+    cuts = int(last["cuts"])
+    wanted = math.ceil(cuts * (last["relative_gap"] / tolerance) ** (1.0 / rate) * 1.02)
+    wanted = max(cuts + 1, min(wanted, 3 * cuts))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    most = MEMORY_SHARE * memory / BYTES_PER_VOXEL[image.dimension]
+    if max_dofs is not None:
+        most = min(most, max_dofs)
+    allowed = int((most / image.phases.size) ** (1.0 / image.dimension) * (1.0 + 1e-12))
+    return max(cuts, min(wanted, allowed))
+
+
+@contextmanager
+def _threads(wanted: int | None) -> Iterator[int]:
+    """Set the number of threads of compiled loops for the block."""
+    import numba
+
+    if wanted is None:
+        under_mpi = any(int(os.environ.get(name, "1")) > 1 for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
+        wanted = 1 if under_mpi else len(os.sched_getaffinity(0))
+    else:
+        check_integer("threads", wanted, at_least=1)
+    before = numba.get_num_threads()
+    number = min(wanted, numba.config.NUMBA_NUM_THREADS)
+    numba.set_num_threads(number)
+    try:
+        yield number
+    finally:
+        numba.set_num_threads(before)
+
+
+def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:
+    for axis in range(array.ndim):
+        array = np.repeat(array, cuts, axis=axis)
+    return array
+
+
+def _add(stages: dict[str, float], name: str, seconds: float) -> None:
+    stages[name] = stages.get(name, 0.0) + seconds

@@ -1,0 +1,154 @@
+"""Options of the grid solver: what is refused, budgets, what the result says."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from homfem.grid import Image, effective, homogenize_image, iteration, solve_image
+from homfem.parameters import ConvergenceError, InputError, PercolationError
+
+IMAGE = Image.from_labels([[0, 1], [1, 0]], {"a": 0, "b": 1}, voxel=0.5, length_unit="um")
+BOTH = {"a": 1.0, "b": 9.0}
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "options", "message"),
+    [
+        ({}, {}, "at least one of"),
+        ({"a": 1.0, "c": 1.0}, {}, "phase = 'c'"),
+        ({"a": 0.0}, {}, "coefficients.a = 0.0"),
+        ({"a": -1.0}, {}, "coefficients.a"),
+        ({"a": [[1.0, 2.0], [2.0, 1.0]]}, {}, "positive definite"),
+        ({"a": np.eye(3)}, {}, "2x2"),
+        (BOTH, {"refine": 0}, "refine"),
+        (BOTH, {"rtol": 0.0}, "rtol"),
+        (BOTH, {"tolerance": 1.0}, "tolerance"),
+        (BOTH, {"tolerance": 0.1, "bounds": False}, "two-sided"),
+        (BOTH, {"max_dofs": 0}, "max_dofs"),
+        (BOTH, {"max_iterations": 0}, "max_iterations"),
+        (BOTH, {"threads": 0}, "threads"),
+    ],
+)
+def test_bad_options_are_refused(coefficients, options, message):
+    with pytest.raises(InputError, match=message):
+        homogenize_image(IMAGE, coefficients, **options)
+
+
+def test_islands_alone_are_refused():
+    with pytest.raises(PercolationError, match=r"\['b'\].*reach.*2 part\(s\) are islands"):
+        homogenize_image(IMAGE, {"b": 1.0})
+
+
+def test_too_few_iterations_are_an_error():
+    with pytest.raises(ConvergenceError, match=r"potential, load 1: 2 iterations.*rtol"):
+        homogenize_image(IMAGE, BOTH, refine=8, max_iterations=2)
+
+
+def test_what_the_result_says():
+    tensor = homogenize_image(IMAGE, BOTH, refine=2, unit="um^2/s", config={"key": 1})
+    assert (tensor.method, tensor.physics, tensor.boundary, tensor.unit) == ("grid", "diffusion", "periodic", "um^2/s")
+    assert tensor.volume_fractions == {"a": 0.5, "b": 0.5}
+    assert tensor.active_phases == ("a", "b")
+    assert tensor.interface_area == pytest.approx(4.0)
+    assert tensor.length_unit == "um"
+    assert tensor.dofs == 16
+    assert tensor.iterations > 0
+    assert {"potential", "flux", "total"} <= set(tensor.seconds)
+    assert tensor.config == {"key": 1}
+    assert tensor.reached
+    assert np.allclose(tensor.value, 0.5 * (tensor.lower + tensor.upper))
+    assert type(tensor).from_json(tensor.to_json()).dofs == 16
+
+
+def test_one_side_alone():
+    tensor = homogenize_image(IMAGE, BOTH, refine=4, bounds=False)
+    assert tensor.lower is None
+    assert np.array_equal(tensor.value, tensor.upper)
+    assert np.array_equal(tensor.upper, homogenize_image(IMAGE, BOTH, refine=4).upper)
+    assert solve_image(IMAGE, BOTH, bounds=False).fluxes == ()
+
+
+def test_a_tolerance_refines_the_grid():
+    solution = solve_image(IMAGE, BOTH, tolerance=0.05)
+    assert solution.tensor.relative_gap <= 0.05
+    assert solution.tensor.reached
+    cuts = [step["cuts"] for step in solution.history]
+    assert cuts == sorted(set(cuts))
+    assert len(cuts) > 1
+    assert solution.image.shape == (2 * cuts[-1],) * 2
+    assert solution.history[-2]["relative_gap"] > 0.05
+
+
+def test_a_budget_ends_the_refinement(caplog):
+    with caplog.at_level(logging.WARNING, logger="homfem"):
+        tensor = homogenize_image(IMAGE, BOTH, tolerance=1e-3, max_dofs=400)
+    assert not tensor.reached
+    assert tensor.dofs == 400
+    assert "short of 1.000e-03" in caplog.text
+
+
+def test_the_memory_of_the_machine_is_a_budget(monkeypatch):
+    monkeypatch.setitem(effective.BYTES_PER_VOXEL, 2, 1e9)
+    tensor = homogenize_image(IMAGE, BOTH, tolerance=1e-3)
+    assert not tensor.reached
+    assert tensor.dofs < 400
+
+
+def test_threads_change_nothing_and_are_put_back():
+    import numba
+
+    before = numba.get_num_threads()
+    one, two = (homogenize_image(IMAGE, BOTH, refine=8, threads=number) for number in (1, 2))
+    assert np.allclose(one.value, two.value, rtol=1e-12)
+    assert numba.get_num_threads() == before
+
+
+def test_under_mpi_one_thread_is_the_default(monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with effective._threads(None) as number:
+        assert number == 1
+
+
+def test_preconditioners_invert_homogeneous_media():
+    """In a homogeneous medium the first step of the iteration is the last: what is left is single precision."""
+    from homfem.grid.flux import FluxProblem
+    from homfem.grid.potential import PotentialProblem
+    from homfem.grid.tensorial import TensorialFluxProblem
+
+    phase = np.ones((4, 5, 7), dtype=np.uint8)
+    sizes = np.array([1.0, 0.4, 2.0])
+    full = np.array([[3.0, 0.6, -0.2], [0.6, 1.0, 0.3], [-0.2, 0.3, 2.0]])
+    x = np.random.default_rng(0).standard_normal(phase.shape)
+    x -= x.mean()
+    out = np.empty_like(x)
+    problem = PotentialProblem(phase, np.array([np.zeros((3, 3)), full]), sizes, 1)
+    problem.product(x.reshape(-1), out.reshape(-1))
+    assert np.abs(problem.precondition(out.reshape(-1)).reshape(x.shape) - x).max() < 1e-5
+    diagonal = np.diag(np.diag(full))
+    other = FluxProblem(phase, np.array([np.zeros((3, 3)), diagonal]), sizes, 1)
+    other.gradient(x, np.zeros(3), out)
+    assert np.abs(other._precondition(out) - x).max() < 1e-5
+    faces = np.random.default_rng(0).standard_normal((3, *phase.shape))
+    faces -= faces.mean()
+    jumps = np.empty_like(faces)
+    third = TensorialFluxProblem(phase, np.array([np.zeros((3, 3)), full]), sizes, 1)
+    third.gradient(faces, np.zeros(3), jumps)
+    assert np.abs(third._precondition(jumps) - faces).max() < 1e-4
+
+
+def test_minimise_solves_a_small_system():
+    matrix = np.diag([1.0, 2.0, 5.0])
+    side = np.array([1.0, 1.0, 1.0])
+
+    def product(x, out):
+        out[:] = matrix @ x
+
+    x, progress = iteration.minimise(
+        product, lambda r: r.copy(), side.copy(), energy=10.0, count=1, rtol=1e-14, max_iterations=10
+    )
+    assert np.allclose(x, [1.0, 0.5, 0.2])
+    assert progress.iterations == 3
+    assert 10.0 - sum(progress.energies) == pytest.approx(10.0 - side @ x)
