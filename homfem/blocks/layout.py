@@ -69,7 +69,7 @@ def layer_lengths(
         For a wrong number of lengths, one that is not positive, or a sum other than 1.
     """
     given = {"widths": widths, "heights": heights, "depths": depths}
-    result = []
+    result: list[Array] = []
     for axis, (name, value) in enumerate(given.items()):
         if axis >= len(shape):
             if value is not None:
@@ -79,7 +79,7 @@ def layer_lengths(
         total = float(part.sum())
         if abs(total - 1.0) > 1e-9:
             raise CellError(name, value, f"fractions of the period, whose sum is 1, not {total:.12g}")
-        result.append((part if axis == 0 else part[::-1].copy()) / total)
+        result.append(np.asarray((part if axis == 0 else part[::-1]) / total, dtype=np.float64))
     return result
 
 
@@ -103,7 +103,7 @@ def rectangular(value: Any, name: str = "diffusivity") -> Array:
 
 def label_fractions(labels: Labels, letters: Sequence[str], lengths: Sequence[Array]) -> dict[str, float]:
     """Return the fraction of area or volume of each letter; ``lengths`` holds the lengths of the layers per axis."""
-    share = np.ones(())
+    share: Any = 1.0
     for part in lengths:
         share = np.multiply.outer(share, np.asarray(part) / np.sum(part))
     sums = np.bincount(labels.ravel(), weights=share.ravel(), minlength=len(letters))
@@ -111,7 +111,7 @@ def label_fractions(labels: Labels, letters: Sequence[str], lengths: Sequence[Ar
 
 
 def label_interface(labels: Labels, lengths: Sequence[Array]) -> float:
-    """Return the length (area in 3D) of the sides between blocks of different letters, per area (volume) of the cell."""
+    """Return the length (area) of the sides between blocks of different letters, per area (volume) of the cell."""
     total = 0.0
     for axis, part in enumerate(lengths):
         changes = (labels != np.roll(labels, 1, axis=axis)).astype(float)

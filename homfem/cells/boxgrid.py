@@ -1,7 +1,7 @@
 """Grids of rectangles and boxes cut into simplices: for cells whose interfaces all lie in coordinate planes.
 
-Every box of the grid is cut around one of its diagonals: two triangles, or the six tetrahedra of Kuhn, one for each order
-in which the axes are walked. On which side the diagonal begins is chosen for each axis and layer alone, so that
+Every box of the grid is cut around one of its diagonals: two triangles, or the six tetrahedra of Kuhn, one for each
+order in which the axes are walked. On which side the diagonal begins is chosen for each axis and layer alone, so that
 neighbours, opposite faces included, always share the diagonals of the face between them.
 """
 
@@ -51,7 +51,7 @@ def box_grid_raw(
     d, shape = len(axes), tuple(len(axis) - 1 for axis in axes)
     if tags.shape != shape:
         raise CellError("tags", tags.shape, f"of shape {shape}, one tag per box")
-    directions = [np.ones(n, dtype=bool) for n in shape] if upward is None else list(upward)
+    directions = upward if upward is not None else [np.ones(n, dtype=bool) for n in shape]
     boxes = np.argwhere(np.isin(tags, list(phases.values())))
     corners = corners_of_boxes(boxes, shape, directions)
     return RawCell(
@@ -105,9 +105,9 @@ def block_array_raw(
 ) -> RawCell:
     r"""Return the mesh of an array of blocks (2D rectangles or 3D boxes), conforming to all of their sides.
 
-    Along each axis the spacing at distance s from the nearest side of a block is :math:`\min(H, g\,w+q\,s)` with the bulk
-    spacing H (``resolution`` times the shortest period, or half of the block if that is smaller), the smaller w of the
-    bulk spacings on both sides, ``grading`` g and ``growth`` q. Each block is symmetric about its centre lines.
+    Along each axis the spacing at distance s from the nearest side of a block is :math:`\min(H, g\,w+q\,s)` with the
+    bulk spacing H (``resolution`` times the shortest period, or half of the block if that is smaller), the smaller w
+    of the bulk spacings on both sides, ``grading`` g and ``growth`` q. Each block is symmetric about its centre lines.
 
     Parameters
     ----------
@@ -142,16 +142,17 @@ def block_array_raw(
 def _block_axis(
     part: Array, resolution: float, grading: float, growth: float
 ) -> tuple[Array, npt.NDArray[np.bool_], Indices]:
-    """Return the nodes along an axis, and for each layer of the grid whether it lies in an upper half, and its block."""
+    """Return the nodes along an axis, and for each layer of the grid whether it is in an upper half, and its block."""
     bulks = np.minimum(resolution, 0.5 * part)
     smallest = grading * np.minimum(bulks, np.roll(bulks, 1))  # at the lower end of each block
     starts = np.concatenate([[0.0], np.cumsum(part)])
-    nodes, counts = [np.zeros(1)], []
+    nodes: list[Array] = [np.zeros(1)]
+    counts: list[int] = []
     for k, (low, high) in enumerate(itertools.pairwise(starts)):
         half, middle = 0.5 * (high - low), 0.5 * (high + low)
         lower = one_sided(half, bulks[k], smallest[k], growth)
         upper = one_sided(half, bulks[k], smallest[(k + 1) % len(part)], growth)
-        nodes += [low + lower[:-1], [middle], (high - upper[:-1])[::-1], [high]]
+        nodes += [low + lower[:-1], np.array([middle]), (high - upper[:-1])[::-1], np.array([high])]
         counts += [len(lower), len(upper)]
     flag = np.tile([False, True], len(part))
     return np.concatenate(nodes), np.repeat(flag, counts), np.repeat(np.arange(2 * len(part)) // 2, counts)

@@ -11,7 +11,7 @@ from pydantic import Field, PlainValidator, model_validator
 
 from homfem.blocks.layout import label_fractions, label_interface, layer_lengths, read_layout
 from homfem.config.cell_table import CellTable, Period, sizes
-from homfem.config.table import choice, integer, lengths_of, number, text
+from homfem.config.table import choice, integer, lengths_of, number
 from homfem.parameters import CellError, InputError, check_number
 from homfem.quantities import LENGTH, Quantity
 
@@ -122,7 +122,9 @@ class Blocks(CellTable):
 
         parts = [part if axis == 0 else part[::-1] for axis, part in enumerate(self._parts())]
         names = ("widths", "heights", "depths")
-        given = {name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None}
+        given: dict[str, Any] = {
+            name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None
+        }
         return cells.blocks(self.layout, comm=comm, **given, **sizes(self._periods, self.resolution))
 
     def medium(self, effective: Diffusion, unit: str) -> BlockMedium:
@@ -134,7 +136,7 @@ class Blocks(CellTable):
             value = np.asarray(coefficient.to(unit))
             if value.ndim == 2 and np.any(value != np.diag(np.diag(value))):
                 raise InputError(
-                    f"phases.{name}", str(coefficient), f"a number or a diagonal matrix with method {effective.method!r}",
+                    f"phases.{name}", str(coefficient), f"a number or a diagonal matrix with {effective.method!r}",
                     "Use method = 'finite-element' for axes that are not those of the blocks.",
                 )  # fmt: skip
             values[name] = np.diag(value) if value.ndim == 2 else float(value)
@@ -161,7 +163,6 @@ class Blocks(CellTable):
             active_phases=tuple(name for name in letters if name in effective.phases),
             **{key: value for key, value in options.items() if value is not None},
         )
-        period = self._periods[0].value  # label_interface is per fraction of the period along each axis
         lengths = [part * entry.value for part, entry in zip(self._parts(), self._periods, strict=True)]
         tensor = replace(tensor, interface_area=label_interface(labels, lengths))
         if figure is not None:

@@ -14,7 +14,8 @@ from homfem.blocks.tables import PaperTable
 from homfem.parameters import Array
 from homfem.tensors import EffectiveTensor
 
-SHIFT = 0.618
+#: Grid lines of a picture along the longer side, and their shift off the sides of the blocks, in steps.
+POINTS, SHIFT = 280, 0.618
 
 
 def draw_block_medium(
@@ -35,7 +36,7 @@ def draw_block_medium(
     path
         The file.
     fields
-        Its solution; by default that of :func:`homfem.blocks.galerkin.solve_galerkin` of degree 4.
+        Its solution; by default :func:`picture_fields`.
     tensor
         Written above the pictures.
     length_unit
@@ -48,7 +49,7 @@ def draw_block_medium(
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    solved = solve_galerkin(medium, degree=4).fields() if fields is None else fields
+    solved = picture_fields(medium) if fields is None else fields
     width, height = medium.lengths
     tall = float(np.clip(5.5 * height / width, 1.5, 11.0))
     figure, axes = plt.subplots(1, 2, figsize=(12.5, tall + 1.0), layout="constrained")
@@ -63,6 +64,12 @@ def draw_block_medium(
         figure.suptitle(f"effective diffusivity [{rows}] {tensor.unit} ({tensor.method}{gap})")
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def picture_fields(medium: BlockMedium) -> BlockFields:
+    """Return the solution of :mod:`homfem.blocks.galerkin` with as many modes as a picture can show."""
+    modes = int(np.clip(POINTS / max(medium.shape), 8, 100))
+    return solve_galerkin(medium, degree=4).fields(modes)
 
 
 def draw_flux_lines(axis: Any, medium: BlockMedium, fields: BlockFields, load: int, lines: int = 24) -> None:
@@ -96,12 +103,12 @@ def draw_flux_lines(axis: Any, medium: BlockMedium, fields: BlockFields, load: i
 
 
 def stream_function(
-    medium: BlockMedium, fields: BlockFields, load: int, points: int = 320
+    medium: BlockMedium, fields: BlockFields, load: int, points: int = POINTS
 ) -> tuple[Array, tuple[Array, Array]]:
     r"""Return the stream function :math:`\Psi` (:math:`J_x=\partial_y\Psi,\ J_y=-\partial_x\Psi`) on a grid.
 
-    Least squares: :math:`\Delta_h\Psi=\partial_yJ_x-\partial_xJ_y` with the flux at the middles of the grid's edges. The
-    flux near singular corners, where a grid cannot integrate it, then spoils the lines there alone.
+    Least squares: :math:`\Delta_h\Psi=\partial_yJ_x-\partial_xJ_y` with the flux at the middles of the grid's edges.
+    The flux near singular corners, where a grid cannot integrate it, then spoils the lines there alone.
 
     Returns
     -------

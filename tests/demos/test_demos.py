@@ -11,6 +11,7 @@ import pytest
 DEMOS = Path(__file__).parents[2] / "demos"
 FIGURES = {
     "01_calcium_bidomain.py": ("cell.png", "wave.png"),
+    "03_block_media.py": ("pixelations.png", "flux_lines.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -19,9 +20,15 @@ def test_every_demo_is_run_here():
     assert set(FIGURES) == {path.name for path in DEMOS.glob("*.py")}
 
 
-@pytest.mark.parametrize(
-    ("demo", "ranks"), [("01_calcium_bidomain.py", 1), ("01_calcium_bidomain.py", 2), ("figure_8_er_edges.py", 1)]
-)
+RUNS = [
+    ("01_calcium_bidomain.py", 1),
+    ("01_calcium_bidomain.py", 2),
+    ("03_block_media.py", 1),
+    ("figure_8_er_edges.py", 1),
+]
+
+
+@pytest.mark.parametrize(("demo", "ranks"), RUNS)
 def test_demo(demo, ranks, tmp_path):
     start = [] if ranks == 1 else ["mpirun", "-n", str(ranks)]
     command = [*start, sys.executable, str(DEMOS / demo), "--coarse", "--out", str(tmp_path)]

@@ -366,3 +366,73 @@ def test_configs_load_nothing_heavy():
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == []
+
+
+BLOCKS = {
+    "cell": {"shape": "blocks", "layout": ["LDD", "LLD"], "widths": [0.5, 0.3, 0.2], "heights": [0.25, 0.75]},
+    "effective": {"physics": "diffusion", "phases": {"L": "1 um^2/s", "D": "1e-7 mm^2/s"}},
+}
+
+
+def test_blocks_become_a_medium_in_the_units_of_the_config():
+    config = make_config(set_values(BLOCKS, ['cell.period=["2 um","1 um"]', "effective.method=corner-galerkin"]))
+    medium = config.cell.medium(config.effective, "um^2/s")
+    assert medium.widths == pytest.approx([1.0, 0.6, 0.4])
+    assert medium.heights == pytest.approx([0.75, 0.25])  # upwards: the first string is the top row
+    assert medium.diffusivity == pytest.approx(np.array([[1.0, 1.0, 0.1], [1.0, 0.1, 0.1]]))
+    assert config.cell.known_phases == ("D", "L")
+    assert config.cell.methods == ("corner-galerkin", "semi-analytical", "finite-volume")
+    lengths = ['cell.widths=["1 um","600 nm","400 nm"]', 'cell.heights=["0.25 um","0.75 um"]']
+    other = make_config(set_values(BLOCKS, [*lengths, "effective.method=corner-galerkin"]))
+    assert other.cell.medium(other.effective, "um^2/s").widths == pytest.approx(medium.widths)
+
+
+def test_diagonal_coefficients_of_blocks_stay_anisotropic():
+    matrix = 'effective.phases.D=[["2 um^2/s","0 um^2/s"],["0 um^2/s","3 um^2/s"]]'
+    config = make_config(set_values(BLOCKS, [matrix, "effective.method=semi-analytical"]))
+    assert config.cell.medium(config.effective, "um^2/s").axial[0, 2] == pytest.approx([2.0, 3.0])
+    skew = 'effective.phases.D=[["2 um^2/s","1 um^2/s"],["1 um^2/s","3 um^2/s"]]'
+    config = make_config(set_values(BLOCKS, [skew, "effective.method=semi-analytical"]))
+    with pytest.raises(InputError, match="diagonal matrix"):
+        config.cell.medium(config.effective, "um^2/s")
+
+
+@pytest.mark.parametrize(
+    ("assignments", "name"),
+    [
+        (['cell.layout=["LDD","LL"]'], "cell.layout"),
+        (["cell.layout=LDD"], "cell.layout"),
+        (["cell.widths=[0.5,0.5]"], "cell.widths"),
+        (["cell.widths=[0.5,0.3,0.3]"], "cell.widths"),
+        (["cell.widths=[0.5,0.5,-0.1]"], "cell.widths[2]"),
+        (["cell.widths=1"], "cell.widths"),
+        (['cell.widths=["1 um","1 um","1 s"]'], "cell.widths[2]"),
+        (['cell.widths=["1 um","1 um","1 um"]'], "cell.heights"),
+        (['cell.widths=["1 um","1 um","1 um"]', "cell.period=1 um"], "cell.period"),
+        (["cell.depths=[1.0]"], "cell.depths"),
+        (["cell.dimension=3"], "cell.dimension"),
+        (['cell.period=["1 um","1 um","1 um"]'], "cell.period"),
+        (["effective.phases.Q=1 um^2/s"], "effective.phases.Q"),
+        (["effective.phases.L=-1 um^2/s"], "effective.phases.L"),
+        (["effective.phases.L=nan um^2/s"], "effective.phases.L"),
+        (["effective.method=grid"], "effective.method"),
+        (["effective.method=semi-analytical", "effective.abscissas=1"], "effective.abscissas"),
+        (["effective.abscissas=8"], "effective.abscissas"),
+        (["effective.method=finite-volume", "effective.tolerance=0.1"], "effective.tolerance"),
+        (["effective.method=semi-analytical", "effective.merge=1"], "effective.merge"),
+        (["effective.degree=5"], "effective.degree"),
+    ],
+)
+def test_bad_blocks_are_refused_by_the_path_of_their_key(assignments, name):
+    with pytest.raises(InputError) as caught:
+        make_config(set_values(BLOCKS, assignments))
+    assert caught.value.name == name
+
+
+def test_other_shapes_have_no_method_of_the_blocks():
+    with pytest.raises(InputError, match="for this cell"):
+        make_config(set_values(ER, ["effective.method=semi-analytical"]))
+    deep = set_values(BLOCKS, ['cell.layout=[["LD"],["DL"]]', "effective.method=finite-volume"])
+    del deep["cell"]["widths"], deep["cell"]["heights"]
+    with pytest.raises(InputError, match=r"effective\.method"):
+        make_config(deep)

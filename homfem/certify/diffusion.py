@@ -33,9 +33,7 @@ some directions only, :math:`D^*` vanishes in the others, and both bounds are pr
 guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of
 both sides then are of one size and opposite sign, so that the midpoint is far closer than the half-gap.
 
-**Where the gap is.** :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
-:math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference
-of the two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
+**Where the gap is**: :mod:`homfem.certify.adapt`.
 
 Source: Prager, Synge 1947, doi 10.1090/qam/25902; Marini 1985, doi 10.1137/0722029 (the flux of Crouzeix-Raviart).
 """
@@ -49,14 +47,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx, periodic, solve
-from homfem.cells.refine import bisect_cells
+from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
+from homfem.certify.adapt import refine_towards
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
@@ -65,8 +61,6 @@ from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
-#: Part of the whole gap that the refined elements carry (Doerfler's marking).
-BULK = 0.6
 #: No solve is asked for a smaller relative residual than this: round-off is near.
 SHARPEST = 1e-14
 
@@ -167,9 +161,9 @@ def solve_diffusion(
 
     Notes
     -----
-    The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None. With a function of
-    position they hold for the medium that has its value at the midpoint of each mesh cell, not for the function itself:
-    the difference shrinks with the mesh and is not in the gap.
+    The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None. A function of
+    position is sampled at the midpoint of each mesh cell: the bounds then hold for the sampled medium, whose distance
+    from the true one is not known, so that the result has none. ``tolerance`` refers to the sampled medium's.
     """
     check_choice("boundary", boundary, ("periodic",))
     check_integer("degree", degree, at_least=1, at_most=4)
@@ -229,6 +223,8 @@ def solve_diffusion(
                         cell.name, max_dofs, gap, tolerance)  # fmt: skip
             break
         active = refined
+    if any(callable(value) for value in coefficients.values()):
+        tensor = replace(tensor, lower=None, upper=None)
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,
@@ -331,86 +327,6 @@ def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Co
     smallest = values[:, 0] if values.shape[1] == 1 else np.linalg.eigvalsh(values.reshape(-1, d, d))[:, 0]
     weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / (volume * smallest))), op=MPI.SUM)
     return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
-
-
-def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes) -> Array:
-    r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell.
-
-    The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance).
-    """
-    mesh, loads = upper.problem.domain, upper.problem.loads
-    weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
-    u, sigma = fem.Function(upper.space), fem.Function(lower.functions[0].function_space)
-    load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
-    density = upper.problem.average
-    if isinstance(lower, Fluxes):
-        # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
-        inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(u))) + density(u, load, u, load)
-    else:
-        # With zero loads the averaged expression is the energy density of the difference of the correctors.
-        energy = density(sigma - u, none, sigma - u, none)
-    form = solve.compile_form(energy * weight * ufl.dx)
-    total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
-    for j, (one, other) in enumerate(zip(upper.functions, lower.functions, strict=True)):
-        u.x.array[:] = one.x.array
-        sigma.x.array[:] = other.x.array
-        load.value[:] = np.eye(loads)[j]
-        vector = solve.assemble_vector(form)
-        total += vector.array_r[: len(total)]
-        vector.destroy()
-    return np.asarray(total / cell.lattice.volume)
-
-
-def refine_towards(
-    cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes, max_dofs: int | None, dofs: int
-) -> UnitCell | None:
-    """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
-
-    Parameters
-    ----------
-    max_dofs, dofs
-        The budget, and what the present mesh took.
-    """
-    indicators = gap_indicators(cell, upper, lower)
-    if upper.problem.domain is not cell.mesh:
-        indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
-    owned = len(indicators)
-    number = _dolfinx.original_cell_index(cell.mesh)[:owned]
-    gathered = cell.comm.gather((number, indicators), root=0)
-    raw = None
-    with solve.collective(cell.comm):
-        if cell.raw is not None and gathered is not None:
-            all_cells = np.zeros(len(cell.raw.cells))
-            for index, values in gathered:
-                all_cells[index] = values
-            representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
-            bulk = BULK
-            while True:
-                raw = bisect_cells(cell.raw, representative, _carriers(all_cells, bulk))
-                growth = len(raw.cells) / len(cell.raw.cells)
-                if max_dofs is None or dofs * growth <= max_dofs:
-                    break
-                bulk *= 0.5
-                if bulk < 0.05:
-                    raw = None
-                    break
-    if not cell.comm.bcast(raw is not None, root=0):
-        return None
-    finer = UnitCell.from_raw(
-        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
-    )
-    return replace(finer, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
-
-
-def _carriers(indicators: Array, bulk: float) -> npt.NDArray[np.bool_]:
-    """Flag the fewest entries that together carry the part ``bulk`` of the sum."""
-    order = np.argsort(indicators)[::-1]
-    carried = np.cumsum(indicators[order])
-    count = int(np.searchsorted(carried, bulk * carried[-1])) + 1
-    flags = np.zeros(len(indicators), dtype=bool)
-    flags[order[:count]] = True
-    return flags
 
 
 def _add(stages: dict[str, float], name: str, seconds: float) -> None:
