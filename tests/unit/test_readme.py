@@ -60,8 +60,17 @@ def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_p
     assert tensor.relative_gap <= 5e-3
 
 
+def test_the_blocks_are_case_a_of_the_paper(tmp_path: Path) -> None:
+    (tmp_path / "blocks.toml").write_text(blocks("toml")[1])
+    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "blocks.toml", "--json", "-"))
+    assert result["method"] == "corner-galerkin"
+    assert result["relative_gap"] < 1e-6
+    for entry in (result["value"][0][0], result["value"][1][1]):
+        assert abs(entry - 0.647576126) < 1e-8
+
+
 def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
-    (tmp_path / "wave.toml").write_text(blocks("toml")[1])
+    (tmp_path / "wave.toml").write_text(blocks("toml")[2])
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
     run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
