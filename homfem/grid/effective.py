@@ -22,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts
 from homfem.grid.flux import FluxProblem
 from homfem.grid.image import Image, coefficient_table
 from homfem.grid.iteration import Progress
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
-from homfem.parameters import Array, InputError, PercolationError, check_integer, check_number
+from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
 from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor
 
@@ -87,10 +88,11 @@ def solve_image(
     tolerance: float | None = None,
     max_dofs: int | None = None,
     refine: int = 1,
-    rtol: float = 1e-6,
+    rtol: float = 1e-5,
     max_iterations: int = 5000,
     drop_islands: bool = True,
     bounds: bool = True,
+    estimate: str = "midpoint",
     unit: str = "",
     threads: int | None = None,
     fields: bool = True,
@@ -125,6 +127,10 @@ def solve_image(
         Leave out connected parts that percolate in no direction. They do not change :math:`D^*`.
     bounds
         Without bounds only U is computed: it is ``value`` and ``upper``, and ``lower`` is None.
+    estimate
+        What ``value`` is: ``"midpoint"`` of the bounds, or ``"calibrated"``: between them at the place where a sample
+        of the image lies (:mod:`homfem.grid.calibration`): two to ten times closer in three dimensions, for the cost of
+        500,000 voxels more. What is guaranteed then is that it lies between the bounds.
     unit
         Unit of the coefficients, for the result.
     threads
@@ -165,6 +171,9 @@ def solve_image(
         check_number("tolerance", tolerance, above=0.0, below=1.0)
         if not bounds:
             raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose refine instead.")
+    check_choice("estimate", estimate, ("midpoint", "calibrated"))
+    if estimate == "calibrated" and not bounds:
+        raise InputError("estimate", estimate, "'midpoint' without two-sided bounds")
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
     table = coefficient_table(image, coefficients)
@@ -203,11 +212,23 @@ def solve_image(
                             gap, tolerance)  # fmt: skip
                 break
             cuts = finer
+    value = tensor.value
+    if estimate == "calibrated" and tensor.lower is not None and tensor.upper is not None:
+        lap = time.perf_counter()
+
+        def of_sample(block: Image, parts: int) -> EffectiveTensor:
+            return homogenize_image(
+                block, coefficients, refine=parts, rtol=rtol, max_iterations=max_iterations, threads=threads
+            )
+
+        weight = measured_weight(image, of_sample, cuts)
+        value = tensor.lower + weight * (tensor.upper - tensor.lower)
+        _add(seconds, "calibration", time.perf_counter() - lap)
     seconds["total"] = time.perf_counter() - start
     from homfem import __version__
 
     result = EffectiveTensor(
-        value=tensor.value,
+        value=value,
         lower=tensor.lower,
         upper=tensor.upper,
         unit=unit,

@@ -19,9 +19,9 @@ where :math:`M_a` couples the faces along one line of voxels only: it is inverte
 symmetric positive semidefinite problem for p, :math:`S p=b`, with a Fourier-space preconditioner as for potentials.
 
 **What makes it exact.** The iteration leaves a divergence :math:`\rho` in the voxels. It is removed: without
-insulators by a gradient, :math:`\sigma-\nabla\Delta^{-1}\rho` (a transform on the staggered grid, twice, so that
-round-off alone is left); with insulators by leading the excess of each voxel along a spanning tree of the conducting
-voxels to a root, where the sum over the connected part, zero, arrives. Both change :math:`\sigma` by something
+insulators by a gradient on the staggered grid, :math:`\sigma-\nabla\Delta^{-1}\rho` (two transforms); with insulators
+by leading the excess of each voxel along a spanning tree of the conducting voxels to a root, where the sum over the
+connected part arrives, which is zero: nothing enters it or leaves it. Both change :math:`\sigma` by something
 proportional to the residual, and the bound by its square. What :math:`S E^{-1}S^T` is made of is then an admissible
 flux, however early the iteration stopped. Floating-point round-off alone is not accounted for.
 """
@@ -78,13 +78,10 @@ class Remover:
         if not self.whole:
             self._kernels.drain(excess, self.order, self.side, self.scale, flux)
             return
-        for sweep in range(2):
-            if sweep:
-                self._kernels.divergence(flux, self.scale, excess)
-            spectrum = scipy.fft.rfftn(excess, workers=self._threads, overwrite_x=True)
-            spectrum /= -self._symbol
-            q = scipy.fft.irfftn(spectrum, s=excess.shape, workers=self._threads, overwrite_x=True)
-            self._kernels.subtract_gradient(np.ascontiguousarray(q), self.scale, flux)
+        spectrum = scipy.fft.rfftn(excess, workers=self._threads, overwrite_x=True)
+        spectrum /= -self._symbol
+        q = scipy.fft.irfftn(spectrum, s=excess.shape, workers=self._threads, overwrite_x=True)
+        self._kernels.subtract_gradient(np.ascontiguousarray(q), self.scale, flux)
 
 
 class FluxProblem:
