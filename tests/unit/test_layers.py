@@ -22,6 +22,7 @@ ROWS = (
     ("parameters", "progress"),
     ("tensors", "quantities"),
     ("bounds", "orientation", "blocks", "grid", "kinetics"),
+    ("random_media",),
     ("_dolfinx",),
     ("solve", "timestepping"),
     ("periodic",),
@@ -34,7 +35,7 @@ ROWS = (
     ("__main__",),
 )
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
-NO_FINITE_ELEMENTS = {name for names in ROWS[:3] for name in names}
+NO_FINITE_ELEMENTS = {name for names in ROWS[:4] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
