@@ -1,6 +1,25 @@
 """Unit cells: mesh, phases, lattice; shapes and import from Gmsh."""
 
+from homfem.cells.images import image_cell
 from homfem.cells.make import blocks, from_gmsh, three_pipe
+from homfem.cells.networks import myocyte, tortuous_pipes
+from homfem.cells.painted import Box, laminate, obstacles, painted_cell, pipe_boxes, sheets, slit
 from homfem.cells.unitcell import UnitCell, load_cell
 
-__all__ = ["UnitCell", "blocks", "from_gmsh", "load_cell", "three_pipe"]
+__all__ = [
+    "Box",
+    "UnitCell",
+    "blocks",
+    "from_gmsh",
+    "image_cell",
+    "laminate",
+    "load_cell",
+    "myocyte",
+    "obstacles",
+    "painted_cell",
+    "pipe_boxes",
+    "sheets",
+    "slit",
+    "three_pipe",
+    "tortuous_pipes",
+]

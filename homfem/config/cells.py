@@ -10,6 +10,8 @@ from pydantic import PlainValidator, model_validator
 
 from homfem.config.blocks import Blocks
 from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
+from homfem.config.images import ImageCell
+from homfem.config.shapes import Laminate, Myocyte, Obstacles, Sheets, Slit, TortuousPipes
 from homfem.config.table import (
     Missing,
     choice,
@@ -115,7 +117,17 @@ class FileCell(CellTable):
         return cells.from_gmsh(folder / self.file, comm=comm, **options)
 
 
-SHAPES: Mapping[str, type[CellTable]] = {"three-pipe": ThreePipe, "blocks": Blocks}
+SHAPES: Mapping[str, type[CellTable]] = {
+    "three-pipe": ThreePipe,
+    "tortuous-pipes": TortuousPipes,
+    "sheets": Sheets,
+    "slit": Slit,
+    "laminate": Laminate,
+    "obstacles": Obstacles,
+    "blocks": Blocks,
+    "myocyte": Myocyte,
+    "image": ImageCell,
+}
 """Every shape by its name in a config."""
 
 
@@ -138,7 +150,10 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
         if not (folder / cell.file).is_file():
             raise FileError(f"{path}.file", cell.file, "a file that exists", f"It is sought from {str(folder)!r}.")
         return cell
-    if "file" in table:
-        raise InputError(f"{path}.file", table["file"], "absent where a shape is given")
     name = choose(f"{path}.shape", table["shape"], list(SHAPES))
-    return parse_table(SHAPES[name], table, path)
+    if "file" in table and "file" not in SHAPES[name].model_fields:
+        raise InputError(f"{path}.file", table["file"], "absent where a shape is given")
+    shape = parse_table(SHAPES[name], table, path)
+    if isinstance(shape, ImageCell) and not (folder / shape.file).is_file():
+        raise FileError(f"{path}.file", shape.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+    return shape

@@ -115,8 +115,8 @@ def _phases_of(kind: Kind) -> PlainValidator:
 MESHED = "finite-element"
 #: The keys that only some methods have.
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "tolerance": (MESHED, "corner-galerkin"),
-    "max_dofs": (MESHED, "corner-galerkin"),
+    "tolerance": (MESHED, "corner-galerkin", "grid"),
+    "max_dofs": (MESHED, "corner-galerkin", "grid"),
     "degree": (MESHED, "corner-galerkin"),
     "abscissas": ("semi-analytical",),
     "modes": ("semi-analytical",),

@@ -1,4 +1,4 @@
-"""Pictures of block media: the blocks and the lines along which the flux runs."""
+"""Pictures of block media and images: the phases, the lines along which the flux runs, its size."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from homfem.blocks.fields import BlockFields
 from homfem.blocks.galerkin import solve_galerkin
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.tables import PaperTable
+from homfem.grid import GridSolution
+from homfem.output.pictures import COLOURS
 from homfem.parameters import Array
 from homfem.tensors import EffectiveTensor
 
@@ -157,5 +159,43 @@ def draw_figure_3(table: PaperTable, path: str | Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].legend()
     figure.suptitle(table.title)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_image(solution: GridSolution, path: str | Path) -> None:
+    """Draw an image and the size of the flux for the first mean gradient into a PNG file; in 3D three cuts of both."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
+
+    image, tensor = solution.image, solution.tensor
+    flux = np.sqrt(sum(0.25 * (part + np.roll(part, -1, a)) ** 2 for a, part in enumerate(solution.fluxes[0])))
+    cuts: list[tuple[int, int, int | None]] = [(0, 1, None)]
+    if image.dimension == 3:
+        cuts = [(0, 1, 2), (0, 2, 1), (1, 2, 0)]
+    figure, axes = plt.subplots(2, len(cuts), figsize=(4.6 * len(cuts) + 1.5, 8.4), layout="constrained", squeeze=False)
+    colours = ListedColormap(COLOURS[: len(image.names)])
+    names = "xyz"
+    for column, (first, second, normal) in enumerate(cuts):
+        place = () if normal is None else (image.shape[normal] // 2, normal)
+        phases, speed = (np.take(part, *place) if place else part for part in (image.phases, flux))
+        extent = (0.0, image.period[first], 0.0, image.period[second])
+        axes[0, column].imshow(phases.T, cmap=colours, vmin=-0.5, vmax=len(image.names) - 0.5, origin="lower",
+                               extent=extent, interpolation="nearest")  # fmt: skip
+        shown = axes[1, column].imshow(speed.T, cmap="viridis", vmin=0.0, vmax=float(np.quantile(flux, 0.998)),
+                                       origin="lower", extent=extent, interpolation="nearest")  # fmt: skip
+        for axis in axes[:, column]:
+            axis.set(xlabel=f"{names[first]} ({image.length_unit})", ylabel=f"{names[second]} ({image.length_unit})")
+    patches = [Patch(color=COLOURS[k], label=name) for k, name in enumerate(image.names)]
+    axes[0, -1].legend(handles=patches, loc="upper right")
+    direction = ", ".join(f"{entry:.3g}" for entry in solution.loads[0])
+    figure.colorbar(shown, ax=axes[1], label=f"|flux| for the mean gradient ({direction})", shrink=0.9)
+    gap = "" if tensor.relative_gap is None else f", guaranteed to {100 * tensor.relative_gap:.2g} %"
+    values = ", ".join(f"{value:.5g}" for value in tensor.principal_values)
+    figure.suptitle(f"principal values {values} {tensor.unit} (grid{gap})")
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -540,3 +540,25 @@ def test_tables_of_the_paper_are_regenerated(homfem, tmp_path):
     status, _, message = homfem("blocks", "tables", "7")
     assert status == 2
     assert "TABLE = '7'" in message
+
+
+def test_an_image_by_its_grid_and_by_a_mesh(homfem, tmp_path):
+    np.save(tmp_path / "square.npy", np.pad(np.ones((4, 4)), 2))
+    config = (
+        '[cell]\nshape = "image"\nfile = "square.npy"\nlabels = { pore = 0, solid = 1 }\nvoxel = "1 um"\n'
+        '[effective]\nphysics = "diffusion"\ntolerance = 2e-2\n[effective.phases]\npore = "1 um^2/s"\nsolid = "5 um^2/s"\n'
+    )
+    (tmp_path / "i.toml").write_text(config)
+    exact = np.sqrt((1.0 + 15.0) / (5.0 + 3.0))  # Obnosov's square of fraction 1/4
+    for method in ("grid", "finite-element"):
+        status, output, _ = homfem(
+            "effective", str(tmp_path / "i.toml"), "--set", f"effective.method={method}", "--json", "-",
+            "--figure", str(tmp_path / f"{method}.png"),
+        )  # fmt: skip
+        assert status == 0
+        result = json.loads(output)
+        assert result["method"] == method
+        assert result["lower"][0][0] < exact < result["upper"][0][0]
+        assert result["volume_fractions"] == pytest.approx({"pore": 0.75, "solid": 0.25})
+        assert result["interface_area"] == pytest.approx(16.0 / 64.0)
+        assert (tmp_path / f"{method}.png").read_bytes().startswith(b"\x89PNG")

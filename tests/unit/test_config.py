@@ -436,3 +436,103 @@ def test_other_shapes_have_no_method_of_the_blocks():
     del deep["cell"]["widths"], deep["cell"]["heights"]
     with pytest.raises(InputError, match=r"effective\.method"):
         make_config(deep)
+
+
+SHAPE_CONFIGS = {
+    "slit": ({"aperture": 0.25}, ("pore", "solid"), 2),
+    "laminate": ({"fractions": [0.25, 0.75], "axis": "z"}, ("layer1", "layer2"), 3),
+    "obstacles": ({"edge": 0.5, "lattice": "square"}, ("obstacle", "pore"), 2),
+    "sheets": ({"thickness": 0.3}, ("er", "cytosol"), 3),
+    "tortuous-pipes": ({}, ("er", "cytosol"), 3),
+    "myocyte": ({"length": "0.1 mm", "gap": "2 um"}, ("intracellular", "junction", "extracellular"), 3),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPE_CONFIGS)
+def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
+    import homfem.cells
+
+    keys, phases, dimension = SHAPE_CONFIGS[shape]
+    recorded = {}
+    maker = shape.replace("-", "_")
+    monkeypatch.setattr(homfem.cells, maker, lambda **options: recorded.update(options))
+    cell = make_config({"cell": {"shape": shape, "resolution": 0.25, **keys}}).cell
+    assert cell.known_phases == phases
+    assert cell.known_dimension == dimension
+    assert cell.methods == ()
+    cell.build(None, tmp_path)
+    assert recorded["resolution"] == 0.25
+    for name, value in keys.items():
+        expected = {"length": 0.1, "gap": pytest.approx(2e-3)}.get(name, value) if shape == "myocyte" else value
+        assert recorded[name] == expected
+    assert recorded["length_unit"] == ("mm" if shape == "myocyte" else "m")
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ({"shape": "slit"}, "cell.aperture"),
+        ({"shape": "slit", "aperture": "0.1 um"}, "cell.aperture"),
+        ({"shape": "slit", "aperture": 0.2, "axis": "z", "dimension": 2}, "cell.axis"),
+        ({"shape": "laminate", "fractions": [0.5, "a"]}, "cell.fractions[1]"),
+        ({"shape": "laminate", "fractions": []}, "cell.fractions"),
+        ({"shape": "sheets", "dimension": 2}, "cell.dimension"),
+        ({"shape": "obstacles", "edge": 0.5, "period": ["1 um", "1 um", "1 um"], "dimension": 2}, "cell.period"),
+        ({"shape": "myocyte", "length": 100}, "cell.length"),
+        ({"shape": "myocyte", "period": "1 um"}, "cell.period"),
+        ({"shape": "fibre"}, "cell.shape"),
+    ],
+)
+def test_bad_shapes_are_refused_by_the_path_of_their_key(cell, name):
+    with pytest.raises(InputError) as caught:
+        make_config({"cell": cell})
+    assert caught.value.name == name
+
+
+def image_config(tmp_path, **keys):
+    np.save(tmp_path / "cube.npy", np.indices((3, 4, 5)).sum(axis=0) % 2)
+    cell = {"shape": "image", "file": "cube.npy", "labels": {"pore": 0, "solid": 1}} | keys
+    return make_config({"cell": {key: value for key, value in cell.items() if value is not None}}, folder=tmp_path).cell
+
+
+def test_images_are_read_with_their_size(tmp_path):
+    image = image_config(tmp_path, voxel=["1 um", "500 nm", "2 um"]).read(tmp_path)
+    assert image.voxel == pytest.approx((1.0, 0.5, 2.0))
+    assert image.length_unit == "um"
+    assert image_config(tmp_path, period="3 um").read(tmp_path).period == pytest.approx((3.0, 3.0, 3.0))
+    mirrored = image_config(tmp_path, mirror=["y"]).read(tmp_path)
+    assert mirrored.shape == (3, 8, 5)
+    grey = image_config(tmp_path, labels=None, thresholds=0.5, names=["dark", "bright"])
+    assert grey.known_phases == ("dark", "bright")
+    assert grey.read(tmp_path).volume_fractions["bright"] == pytest.approx(0.5)
+    assert grey.methods == ("grid",)
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        ({"file": "none.npy"}, "cell.file"),
+        ({"labels": None}, "cell.labels"),
+        ({"labels": {"pore": "a"}}, "cell.labels.pore"),
+        ({"labels": {}}, "cell.labels"),
+        ({"thresholds": 0.5}, "cell.labels"),
+        ({"labels": None, "thresholds": 0.5}, "cell.names"),
+        ({"voxel": 1.0}, "cell.voxel"),
+        ({"voxel": "1 um", "period": "3 um"}, "cell.voxel"),
+        ({"mirror": ["w"]}, "cell.mirror"),
+    ],
+)
+def test_bad_images_are_refused_by_the_path_of_their_key(tmp_path, keys, name):
+    with pytest.raises(InputError) as caught:
+        image_config(tmp_path, **keys)
+    assert caught.value.name == name
+
+
+def test_what_is_wrong_with_the_image_itself_is_said(tmp_path):
+    for keys, text in (
+        ({"dimension": 2}, "2"),
+        ({"labels": {"pore": 0}}, "label"),
+        ({"labels": {"a": 0, "b": 7}}, "7"),
+    ):
+        with pytest.raises(InputError, match=text):
+            image_config(tmp_path, **keys).read(tmp_path)

@@ -1,0 +1,58 @@
+"""Images as unit cells: every pixel or voxel cut into simplices, without a mesher."""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+
+from homfem.cells.boxgrid import box_grid_raw
+from homfem.cells.raw import RawCell
+from homfem.cells.unitcell import UnitCell
+from homfem.grid.image import Image
+from homfem.parameters import Array, PeriodicityError
+
+
+def image_cell(image: Image, *, name: str = "image", comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
+    """Return the cell of an image: two triangles in every pixel, six tetrahedra in every voxel; collective.
+
+    The mesh is the image: nothing is smoothed. The diagonals of neighbours are mirror images of each other, so that no
+    direction is preferred where the number of voxels is even.
+
+    Parameters
+    ----------
+    image
+        The image, one period; its names are the phases.
+    name
+        What it is.
+    comm
+        Communicator.
+
+    Raises
+    ------
+    PeriodicityError
+        For fewer than three voxels along an axis.
+
+    Notes
+    -----
+    For diffusion :func:`homfem.grid.homogenize_image` takes the image as it is, with a fraction of the memory. The mesh
+    is for the other physics.
+    """
+    small = [axis for axis, n in zip("xyz", image.shape, strict=False) if n < 3]
+    if small:
+        raise PeriodicityError(
+            "image", image.shape, f"at least 3 voxels along {small[0]} for a mesh", "Cut the voxels: image.refined(3)."
+        )
+    shortest = min(image.period)
+
+    def make() -> RawCell:
+        sides = zip(image.period, image.shape, strict=True)
+        axes: list[Array] = [np.asarray(np.linspace(0.0, side / shortest, n + 1)) for side, n in sides]
+        return box_grid_raw(
+            axes,
+            image.phases.astype(np.int32) + 1,
+            {phase: tag for tag, phase in enumerate(image.names, start=1)},
+            upward=[np.arange(n) % 2 == 0 for n in image.shape],
+            length_unit=image.length_unit,
+        )
+
+    return UnitCell.from_raw(make, comm=comm, name=name, length=shortest, length_unit=image.length_unit)

@@ -1,0 +1,153 @@
+"""The shape ``image`` of the table ``[cell]``: pixels or voxels from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import PlainValidator, model_validator
+
+from homfem.config.cell_table import CellTable, Period
+from homfem.config.table import choice, integer, lengths_of, text
+from homfem.parameters import InputError, check_number
+from homfem.quantities import LENGTH, Quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.cells.unitcell import UnitCell
+    from homfem.config.effective import Diffusion
+    from homfem.grid import Image
+    from homfem.tensors import EffectiveTensor
+
+Labels = Mapping[str, float | tuple[float, ...]]
+
+
+def _labels(value: Any) -> Labels:
+    if not isinstance(value, dict) or not value:
+        raise InputError("", value, "a table of phase names and their labels, such as { pore = 1, solid = 0 }")
+    result: dict[str, float | tuple[float, ...]] = {}
+    for name, label in value.items():
+        if isinstance(label, list) and label:
+            result[name] = tuple(check_number(f"{name}[{k}]", entry) for k, entry in enumerate(label))
+        else:
+            result[name] = check_number(name, label, remedy="A phase has a number, or a list of numbers.")
+    return result
+
+
+def _thresholds(value: Any) -> tuple[float, ...]:
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise InputError("", value, "a number or a list of numbers that grow")
+    return tuple(check_number(f"[{k}]" if isinstance(value, list) else "", entry) for k, entry in enumerate(items))
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or any(not isinstance(name, str) or not name for name in value):
+        raise InputError("", value, "a list of names, one more than thresholds, from dark to bright")
+    return tuple(value)
+
+
+def _voxel(value: Any) -> tuple[Quantity, ...]:
+    if isinstance(value, list):
+        return lengths_of(LENGTH, value, (2, 3), "a length, or a list of 2 or 3 lengths, one per axis")
+    return (parse_quantity("", value, LENGTH, above=0.0),)
+
+
+def _axes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(axis not in ("x", "y", "z") for axis in value):
+        raise InputError("", value, "a list of axes, such as ['x', 'y']")
+    return tuple(value)
+
+
+class ImageCell(CellTable):
+    """Pixels or voxels from a file, one period."""
+
+    shape: Annotated[str, choice("image")]
+    file: Annotated[str, text("the path of an image: .npy, .tif, .png, .nrrd, .vti, .vtk")]
+    labels: Annotated[Labels, PlainValidator(_labels)] | None = None
+    thresholds: Annotated[tuple[float, ...], PlainValidator(_thresholds)] | None = None
+    names: Annotated[tuple[str, ...], PlainValidator(_names)] | None = None
+    voxel: Annotated[tuple[Quantity, ...], PlainValidator(_voxel)] | None = None
+    period: Period | None = None
+    mirror: Annotated[tuple[str, ...], PlainValidator(_axes)] = ()
+    dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+
+    @model_validator(mode="after")
+    def _phases(self) -> ImageCell:
+        if (self.labels is None) == (self.thresholds is None):
+            given = None if self.labels is None else dict(self.labels)
+            raise InputError("labels", given, "given, or thresholds with names in place of it")
+        if (self.names is None) != (self.thresholds is None):
+            raise InputError("names", self.names, "given with thresholds, and only then")
+        if self.voxel is not None and self.period is not None:
+            raise InputError("voxel", [str(v) for v in self.voxel], "absent where the period is given")
+        return self
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """As the table names them."""
+        return tuple(self.labels) if self.labels is not None else self.names or ()
+
+    @property
+    def known_dimension(self) -> int | None:
+        """What the table says, if it does."""
+        lengths = self.voxel or self.period or ()
+        return self.dimension or (len(lengths) if len(lengths) > 1 else None)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The voxels themselves are a grid of finite elements."""
+        return ("grid",)
+
+    def read(self, folder: Path) -> Image:
+        """Return the image of the file."""
+        from homfem.grid import read_image
+
+        lengths = self.voxel or self.period or (Quantity(1.0, "m"),)
+        sizes = [entry.value for entry in lengths]
+        options: dict[str, Any] = {"voxel": sizes[0] if len(sizes) == 1 else sizes, "length_unit": lengths[0].unit}
+        if self.labels is not None:
+            options["labels"] = dict(self.labels)
+        else:
+            options |= {"thresholds": list(self.thresholds or ()), "names": self.names}
+        image = read_image(folder / self.file, dimension=self.known_dimension, **options)
+        if self.period is not None:
+            image = replace(image, voxel=tuple(h / n for h, n in zip(image.voxel, image.shape, strict=True)))
+        axes = ["xyz".index(axis) for axis in self.mirror]
+        return image.mirrored(*axes) if axes else image
+
+    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
+        """Return the cell with every voxel cut into simplices; collective."""
+        from homfem import cells
+        from homfem.solve import collective
+
+        image: list[Image] = []
+        with collective(comm):
+            if comm.rank == 0:
+                image.append(self.read(folder))
+        shared: Image = comm.bcast(image[0] if image else None, root=0)
+        return cells.image_cell(shared, name=Path(self.file).name, comm=comm)
+
+    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
+        """Return the tensor by finite elements on the voxels, and draw the image."""
+        from homfem.grid import solve_image
+
+        image = self.read(folder)
+        effective.check(image.names, image.dimension)
+        unit = effective.unit
+        solution = solve_image(
+            image,
+            {name: value.to(unit) for name, value in effective.phases.items()},
+            tolerance=effective.tolerance,
+            max_dofs=effective.max_dofs,
+            unit=unit,
+            fields=figure is not None,
+        )
+        if figure is not None:
+            from homfem.output.media import draw_image
+
+            draw_image(solution, figure)
+        return solution.tensor

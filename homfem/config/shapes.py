@@ -1,0 +1,180 @@
+"""The shapes of the table ``[cell]`` that one function of :mod:`homfem.cells` makes. A new one is one class and its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, PlainValidator, model_validator
+
+from homfem.config.cell_table import CellTable, Fraction, Period, sizes
+from homfem.config.table import choice, integer, number, quantity
+from homfem.parameters import InputError, check_number
+from homfem.quantities import LENGTH, Quantity
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.cells.unitcell import UnitCell
+
+Axis = Annotated[str, choice("x", "y", "z")]
+OneMetre = (Quantity(1.0, "m"),)
+
+
+def _fractions(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise InputError("", value, "a list of numbers > 0 whose sum is 1")
+    return tuple(check_number(f"[{k}]", entry, above=0.0, at_most=1.0) for k, entry in enumerate(value))
+
+
+def _fraction_or_list(value: Any) -> float | tuple[float, ...]:
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(check_number(f"[{k}]", entry, above=0.0, below=1.0) for k, entry in enumerate(value))
+    return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period, or a list of them.")
+
+
+Fractions = Annotated[tuple[float, ...], PlainValidator(_fractions)]
+FractionOrList = Annotated[float | tuple[float, ...], PlainValidator(_fraction_or_list)]
+
+
+class Shape(CellTable):
+    """A shape that a function of :mod:`homfem.cells` makes from the keys of the table."""
+
+    #: Name of the function, of the phases, and the numbers of dimensions that the shape may have.
+    maker: ClassVar[str]
+    phases: ClassVar[tuple[str, ...]]
+    dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+
+    shape: str
+    period: Period = OneMetre
+    resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+
+    @model_validator(mode="after")
+    def _dimension(self) -> Shape:
+        d = self.known_dimension
+        if d not in self.dimensions:
+            allowed = " or ".join(map(str, self.dimensions))
+            raise InputError("dimension", d, f"{allowed} for this shape")
+        if len(self.period) not in (1, d):
+            raise InputError("period", [str(p) for p in self.period], f"one length, or {d}, one per axis")
+        if getattr(self, "axis", None) == "z" and d == 2:
+            raise InputError("axis", "z", "'x' or 'y' in two dimensions", "Set dimension = 3.")
+        return self
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """The phases of the shape."""
+        return self.phases
+
+    @property
+    def known_dimension(self) -> int:
+        """As the table says; else that which the periods or the axis need; else the smallest that the shape has."""
+        if self.dimension is not None:
+            return self.dimension
+        if len(self.dimensions) > 1 and (len(self.period) == 3 or getattr(self, "axis", None) == "z"):
+            return 3
+        return self.dimensions[0]
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of the maker that are the shape's own."""
+        own = set(type(self).model_fields) - set(Shape.model_fields)
+        given = {name: getattr(self, name) for name in own}
+        result = {name: list(v) if isinstance(v, tuple) else v for name, v in given.items() if v is not None}
+        return result | ({"dimension": self.known_dimension} if len(self.dimensions) > 1 else {})
+
+    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
+        """Return the meshed cell; collective."""
+        from homfem import cells
+
+        make = getattr(cells, self.maker)
+        cell: UnitCell = make(**self.options(), **sizes(self.period, self.resolution), comm=comm)
+        return cell
+
+
+class Laminate(Shape):
+    """Layers with a common normal."""
+
+    maker = "laminate"
+
+    fractions: Fractions = Field(description="the thickness of each layer as a fraction of the period")
+    axis: Axis = "x"
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """One per layer."""
+        return tuple(f"layer{k + 1}" for k in range(len(self.fractions)))
+
+
+class Slit(Shape):
+    """Pores between parallel walls."""
+
+    maker, phases = "slit", ("pore", "solid")
+
+    aperture: FractionOrList = Field(description="the width of the slit as a fraction of the period, or several")
+    axis: Axis = "x"
+
+
+class Obstacles(Shape):
+    """Rectangles or boxes in a pore space."""
+
+    maker, phases = "obstacles", ("obstacle", "pore")
+
+    edge: FractionOrList = Field(description="the edge of the obstacles as a fraction of the period, or one per axis")
+    lattice: Annotated[str, choice("square", "staggered")] = "square"
+
+
+class Sheets(Shape):
+    """Parallel sheets joined by tubes: rough endoplasmic reticulum."""
+
+    maker, phases, dimensions = "sheets", ("er", "cytosol"), (3,)
+
+    thickness: Fraction | None = None
+    tube: Fraction | None = None
+    axis: Axis = "z"
+
+
+class TortuousPipes(Shape):
+    """Three pipes of which two wind: Goel et al., figure 9."""
+
+    maker, phases, dimensions = "tortuous_pipes", ("er", "cytosol"), (3,)
+
+    edge: Fraction | None = None
+    straight_edge: Fraction | None = None
+    detour: Fraction | None = None
+
+
+Size = Annotated[Quantity, quantity(LENGTH, above=0.0)]
+
+
+class Myocyte(CellTable):
+    """Heart muscle cells in a brick lattice, joined by gap junctions."""
+
+    shape: Annotated[str, choice("myocyte")]
+    length: Size = Quantity(100.0, "um")
+    width: Size = Quantity(20.0, "um")
+    height: Size = Quantity(20.0, "um")
+    gap: Size = Quantity(2.0, "um")
+    end_patch: Fraction | None = None
+    side_patch: Fraction | None = None
+    resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """Inside, junctions, outside."""
+        return ("intracellular", "junction", "extracellular")
+
+    @property
+    def known_dimension(self) -> int:
+        """Three."""
+        return 3
+
+    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
+        """Return the meshed cell; collective."""
+        from homfem import cells
+
+        unit = self.length.unit
+        lengths = {name: getattr(self, name).to(unit) for name in ("length", "width", "height", "gap")}
+        others = {name: getattr(self, name) for name in ("end_patch", "side_patch", "resolution")}
+        given = {name: value for name, value in others.items() if value is not None}
+        return cells.myocyte(**lengths, **given, length_unit=unit, comm=comm)
