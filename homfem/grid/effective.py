@@ -1,10 +1,11 @@
 r"""Effective diffusion tensors of images with two guaranteed bounds: one call.
 
 Memory in three dimensions, arrays counted, in bytes per voxel of the grid: phases 1 (2 beyond 255 phases),
-coefficients 8, inverse symbol 2. While potentials are solved: potential, load and residual of each of the three loads
-72, conjugate gradients 24, single-precision transforms 12. While fluxes are solved: three fluxes 72, conjugate
-gradients 40, transforms 12, spanning tree 9 (only with insulators). That is about 120 and 145 bytes at a time, and
-2.4 GB for 256^3 voxels; coefficients that are full matrices take 100 bytes more.
+coefficients 8, symbols 6. While potentials are solved: potential, load and residual of each of the three loads 72,
+conjugate gradients 24, single-precision transforms 12. While fluxes are solved: three fluxes 72, conjugate gradients
+40, transforms 12, spanning tree 9 (only with insulators). That is about 120 and 145 bytes at a time, and 2.4 GB for
+256^3 voxels; coefficients that are full matrices take 100 bytes more. The images of nodes that are split between
+groups of voxels (:mod:`homfem.grid.potential`) come on top: 70 bytes for each voxel at such a node.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ def solve_image(
     refine
         Number of parts into which every voxel is cut along each axis.
     rtol
-        What the iterations may leave of the energy, relative to it. The bounds hold for every ``rtol``; one that is too
-        large only widens them.
+        What the iterations may leave of the energy, relative to it (:func:`homfem.grid.iteration.minimise`; a tenth of
+        it as a rule). The bounds hold for every ``rtol``; one that is too large only widens them.
     max_iterations
         Limit for each load and side.
     drop_islands

@@ -107,9 +107,9 @@ def minimise(
 ) -> tuple[Array, Progress]:
     r"""Lower the energy :math:`e(x)=a+\frac1n(x\cdot Ax-2x\cdot b)` by preconditioned conjugate gradients.
 
-    Step k lowers it by :math:`\frac1n\alpha_k\,r_k\cdot z_k`, which is known without cost; the sum over the last three
-    steps is an upper bound of what one had to come three steps ago in all but slow cases, and is what has to become
-    smaller than ``rtol * e``.
+    Step k lowers it by :math:`\frac1n\alpha_k\,r_k\cdot z_k`, which is known without cost. What the last three steps
+    gained together is more than all that is left wherever three steps halve the error, and has to become smaller than
+    ``rtol * e``.
 
     Parameters
     ----------
