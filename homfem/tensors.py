@@ -57,6 +57,9 @@ class EffectiveTensor:
         Versions of the packages that computed it.
     config : mapping
         The input that made it.
+    geometric_error : float
+        Estimate of what the straight facets of the mesh may change in the tensor of curved phases, in ``unit``; not in
+        the bounds. Zero where the mesh is the shape.
     reached : bool
         False if a budget ended the computation short of the tolerance that was asked for.
 
@@ -87,6 +90,7 @@ class EffectiveTensor:
     ranks: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    geometric_error: float = 0.0
     reached: bool = True
 
     def __post_init__(self) -> None:
@@ -278,6 +282,10 @@ class EffectiveTensor:
             lines.append("  an upper bound; no lower bound is guaranteed")
         else:
             lines.append("  no guaranteed bounds")
+        if self.geometric_error:
+            lines.append(
+                f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e}"
+            )
         if not self.reached:
             lines.append("  NOTE: the budget ended this short of the tolerance that was asked for")
         if self.dimension <= 3:

@@ -17,7 +17,9 @@ from homfem import periodic, solve
 from homfem.cells import raw as rawcell
 from homfem.cells.percolation import PhaseConnectivity, percolation
 from homfem.cells.raw import RawCell
-from homfem.parameters import Lattice
+from homfem.parameters import Array, Lattice
+
+Slivers = tuple[npt.NDArray[np.int32], Array]
 
 #: Facets on the period faces are named "period-1", "period-2", ... after the period vector that crosses them.
 PERIOD = "period-"
@@ -70,8 +72,8 @@ def measure(
 
 def named_facets(
     periodic_mesh: periodic.PeriodicMesh, phase_of_cell: npt.NDArray[np.int32], head: Mapping[str, Any]
-) -> dict[str, npt.NDArray[np.int32]]:
-    """Local facets of the torus by name: interfaces, period faces, and the groups that the arrays name."""
+) -> tuple[dict[str, npt.NDArray[np.int32]], Slivers]:
+    """Local facets of the torus by name (interfaces, period faces, the groups that the arrays name), and slivers."""
     mesh = periodic_mesh.mesh
     dimension = mesh.topology.dim
     mesh.topology.create_connectivity(dimension - 1, dimension)
@@ -95,9 +97,27 @@ def named_facets(
     for k, on_face in enumerate(head["face_nodes"]):
         flag = np.isin(nodes, on_face).all(axis=1)
         named[f"{PERIOD}{k + 1}"] = np.flatnonzero(flag).astype(np.int32)
+    slivers = no_slivers()
     if len(head["facets"]):
         numbers = rawcell.row_numbers(np.vstack([head["facets"], nodes]))
         tagged, own = numbers[: len(head["facets"])], numbers[len(head["facets"]) :]
+        slivers = slivers_of(own, tagged, head["slivers"])
         for name, tag in head["facet_names"].items():
             named.setdefault(name, np.flatnonzero(np.isin(own, tagged[head["facet_tags"] == tag])).astype(np.int32))
-    return {name: facets for name, facets in named.items() if mesh.comm.allreduce(len(facets), op=MPI.SUM)}
+    kept = {name: facets for name, facets in named.items() if mesh.comm.allreduce(len(facets), op=MPI.SUM)}
+    return kept, slivers
+
+
+def no_slivers() -> Slivers:
+    """No facet stands for a curved surface."""
+    return np.zeros(0, dtype=np.int32), np.zeros((0, 2))
+
+
+def slivers_of(own: npt.NDArray[np.int64], tagged: npt.NDArray[np.int64], volumes: Array | None) -> Slivers:
+    """Local facets that stand for a curved surface, and the volumes between the two."""
+    if volumes is None:
+        return no_slivers()
+    order = np.argsort(tagged)
+    place = order[np.clip(np.searchsorted(tagged[order], own), 0, len(tagged) - 1)]
+    found = np.flatnonzero((tagged[place] == own) & (volumes[place].sum(axis=1) > 0.0))
+    return found.astype(np.int32), volumes[place[found]]

@@ -63,6 +63,8 @@ class UnitCell:
         Number of the connected part of the whole mesh to which each local cell belongs.
     order
         Degree of the geometry.
+    slivers
+        Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
     raw
         The arrays; on rank 0 only, None elsewhere.
 
@@ -85,6 +87,7 @@ class UnitCell:
     whole: PhaseConnectivity
     part_of_cell: npt.NDArray[np.int32]
     order: int
+    slivers: features.Slivers
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -189,6 +192,7 @@ class UnitCell:
                     "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
+                    "slivers": raw.slivers,
                     "face_nodes": features.face_nodes(offset, representative),
                     "part_of_cell": np.zeros(1, dtype=np.int32),
                     "seconds": {"mesh": meshed - start, "identify": time.perf_counter() - meshed},
@@ -212,7 +216,7 @@ class UnitCell:
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
         fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice)
-        facets = features.named_facets(periodic_mesh, phase_of_cell, head)
+        facets, slivers = features.named_facets(periodic_mesh, phase_of_cell, head)
         seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
         cell = cls(
             name=name,
@@ -229,6 +233,7 @@ class UnitCell:
             whole=head["whole"],
             part_of_cell=features.on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
             order=head["order"],
+            slivers=slivers,
             raw=raw,
             seconds=seconds,
         )

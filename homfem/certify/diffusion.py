@@ -53,6 +53,7 @@ from mpi4py import MPI
 from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
+from homfem.certify.geometry import geometric_error
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
@@ -225,6 +226,10 @@ def solve_diffusion(
         active = refined
     if any(callable(value) for value in coefficients.values()):
         tensor = replace(tensor, lower=None, upper=None)
+    geometric = 0.0
+    if cell.order == 1:
+        coefficient = diffusion_coefficient(active, {name: coefficients[name] for name in active.phase_names})
+        geometric = geometric_error(active, coefficient, upper)
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,
@@ -240,6 +245,7 @@ def solve_diffusion(
         ranks=cell.comm.size,
         versions=versions(),
         config=dict(config or {}),
+        geometric_error=geometric,
         reached=reached,
     )
     return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history))

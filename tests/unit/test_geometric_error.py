@@ -1,0 +1,96 @@
+"""The estimate of what straight facets on curved surfaces change: against the change that it is to predict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import UnitCell, homogenize_diffusion
+from homfem.cells.implicit import implicit_raw
+from homfem.parameters import Lattice
+from homfem.tensors import EffectiveTensor
+
+COEFFICIENTS = [
+    {"fibre": 10.0, "matrix": 1.0},
+    {"fibre": np.diag([4.0, 4.0]), "matrix": np.eye(2)},
+    {"matrix": 1.0},
+    {"fibre": 0.1, "matrix": 1.0},
+]
+
+
+def disc(radius):
+    def level(points):
+        return np.linalg.norm(points - np.floor(points) - 0.5, axis=1) - radius
+
+    return level
+
+
+def disc_raw(radius, resolution=0.05, fractions=None):
+    return implicit_raw(
+        disc(radius), ["fibre", "matrix"], lattice=Lattice.box(1.0, 1.0), resolution=resolution, fractions=fractions
+    )
+
+
+def disc_cell(comm, radius, step=None, resolution=0.03):
+    def make():
+        raw = disc_raw(radius, resolution, fractions={"fibre": np.pi * radius**2})
+        if step is None:
+            return raw
+        edges = raw.points[raw.facets]
+        volumes = np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1) * step
+        return replace(raw, slivers=np.column_stack([volumes, np.zeros(len(volumes))]))
+
+    return UnitCell.from_raw(make, comm=comm)
+
+
+@pytest.mark.parametrize("coefficients", COEFFICIENTS, ids=["conducting", "tensor", "void", "resisting"])
+def test_it_predicts_the_change_by_a_moved_surface(coefficients):
+    step = 2e-3
+    here, there = (homogenize_diffusion(disc_cell(MPI.COMM_WORLD, r), coefficients) for r in (0.3, 0.3 + step))
+    predicted = homogenize_diffusion(disc_cell(MPI.COMM_WORLD, 0.3, step), coefficients).geometric_error
+    change = np.linalg.norm(there.value - here.value, 2)
+    assert predicted == pytest.approx(change, rel=0.04)
+
+
+def test_it_covers_the_error_of_a_disc_and_falls_with_the_mesh():
+    exact, errors, estimates = 1.652036, [], []  # square array, fraction .3, contrast 10 (multipoles)
+    radius = np.sqrt(0.3 / np.pi)
+    for resolution in (0.1, 0.05):
+        raw = disc_raw(radius, resolution, {"fibre": 0.3})
+        cell = UnitCell.from_raw(raw, comm=MPI.COMM_WORLD)
+        found = homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0})
+        errors.append(abs(found.value[0, 0] - exact))
+        estimates.append(found.geometric_error)
+        assert found.contains(exact, slack=found.geometric_error)
+    assert all(error < estimate for error, estimate in zip(errors, estimates, strict=True))
+    assert estimates[1] < 0.35 * estimates[0]
+
+
+def test_cells_of_plane_faces_have_none():
+    from homfem import three_pipe
+
+    found = homogenize_diffusion(three_pipe(0.4, resolution=0.3), {"er": 1.0})
+    assert found.geometric_error == 0.0
+    assert "straight facets" not in str(found)
+
+
+def test_it_is_in_the_result():
+    tensor = EffectiveTensor(value=np.eye(2), geometric_error=1e-3)
+    assert "less than about 1.0e-03" in str(tensor)
+    assert EffectiveTensor.from_json(tensor.to_json()).geometric_error == 1e-3
+
+
+def case_estimate(comm):
+    found = homogenize_diffusion(disc_cell(comm, 0.3), {"fibre": 10.0, "matrix": 1.0})
+    return {"error": found.geometric_error}
+
+
+@pytest.mark.mpi
+def test_ranks_agree(on_ranks):
+    one, two, three = (result["error"] for result in on_ranks(case_estimate))
+    assert one > 0.0
+    assert two == pytest.approx(one, rel=1e-6)
+    assert three == pytest.approx(one, rel=1e-6)
