@@ -6,9 +6,9 @@ When the surface between two phases moves by :math:`V` along its normal n, out o
    -\Bigl(\frac1{D_1}-\frac1{D_2}\Bigr)q_iq_j\Bigr],
 
 with the tangential gradient :math:`g^t` and the normal flux q, which are continuous there; where phase 2 insulates, by
-:math:`\frac1{|Y|}\int_\Gamma V D_1\,g_i^t\cdot g_j^t`. The volumes between the facets and the surface (slivers) stand for
-the integral of V, and the sum is taken over absolute values: where facets lie on both sides of the surface, so that the
-volumes of the phases agree, the true change is much smaller.
+:math:`\frac1{|Y|}\int_\Gamma V D_1\,g_i^t\cdot g_j^t`. The volumes between the facets and the surface (slivers) stand
+for the integral of V, and the sum is taken over absolute values: where facets lie on both sides of the surface, so that
+the volumes of the phases agree, the true change is much smaller.
 
 Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 10.1007/978-3-642-58106-9.
 """
@@ -16,6 +16,7 @@ Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 1
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
@@ -86,7 +87,7 @@ def _mean_gradients(cell: UnitCell, correctors: Correctors) -> Array:
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
 
 
-def _normals(cell: UnitCell, facets: Array, first: Array) -> Array:
+def _normals(cell: UnitCell, facets: npt.NDArray[np.int32], first: npt.NDArray[np.int32]) -> Array:
     """Unit normals of facets, out of their first cell."""
     mesh, d = cell.mesh, cell.dimension
     own = mesh.topology.connectivity(d, d - 1).array.reshape(-1, d + 1)[first]
