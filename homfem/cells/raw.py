@@ -58,6 +58,10 @@ class RawCell:
         Period vectors, in ``length_unit``.
     length_unit
         Unit of the coordinates.
+    slivers : array, shape (f, 2), optional
+        Volume between each of the ``facets`` and the curved surface that it stands for, in ``length_unit`` to the power
+        d: where the true phase named first in "a|b" is larger than its mesh, and where it is smaller. None (zeros)
+        where the facets are the surface.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class RawCell:
     facet_names: Mapping[str, int]
     lattice: Lattice
     length_unit: str = "m"
+    slivers: Array | None = None
 
     def __post_init__(self) -> None:
         key = _check_kind(self.kind, self.order)
@@ -87,6 +92,9 @@ class RawCell:
         facets = facets.reshape(-1, FACET_NODES[key]) if facets.size == 0 else facets
         facet_tags = np.asarray(self.facet_tags, dtype=np.int32)
         _check_shapes(key, points, cells, phase_of_cell, facets, facet_tags, self.lattice)
+        slivers = None if self.slivers is None else np.ascontiguousarray(self.slivers, dtype=np.float64)
+        if slivers is not None and (slivers.shape != (len(facets), 2) or not np.all(slivers >= 0.0)):
+            raise CellError("slivers", slivers.shape, f"two volumes >= 0 for each of the {len(facets)} facets")
         phases = _check_names("phases", self.phases, phase_of_cell, "cells")
         facet_names = {str(name): int(tag) for name, tag in self.facet_names.items()}
         unnamed = np.setdiff1d(facet_tags, list(facet_names.values()))
@@ -100,6 +108,7 @@ class RawCell:
             kept = used[facets].all(axis=1)
             points, cells = points[used], number[cells]
             facets, facet_tags = number[facets[kept]], facet_tags[kept]
+            slivers = None if slivers is None else slivers[kept]
         facet_names = {name: tag for name, tag in facet_names.items() if np.any(facet_tags == tag)}
 
         cells, volumes = _orient(points, cells, key)
@@ -118,6 +127,7 @@ class RawCell:
             "facets": np.ascontiguousarray(facets),
             "facet_tags": np.ascontiguousarray(facet_tags),
             "facet_names": facet_names,
+            "slivers": slivers,
             "order": int(self.order),
         }.items():
             object.__setattr__(self, name, value)
@@ -166,6 +176,7 @@ def select(raw: RawCell, chosen: npt.NDArray[np.bool_]) -> RawCell:
         phases={name: tag for name, tag in raw.phases.items() if tag in present},
         facets=raw.facets[kept],
         facet_tags=raw.facet_tags[kept],
+        slivers=None if raw.slivers is None else raw.slivers[kept],
     )
 
 
@@ -177,6 +188,7 @@ def scaled(raw: RawCell, length: float, length_unit: str | None = None) -> RawCe
         points=raw.points * length,
         lattice=Lattice(vectors=raw.lattice.vectors * length),
         length_unit=raw.length_unit if length_unit is None else length_unit,
+        slivers=None if raw.slivers is None else raw.slivers * length**raw.dimension,
     )
 
 

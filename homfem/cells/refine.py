@@ -11,6 +11,7 @@ Source: Rivara 1984, doi 10.1002/nme.1620200412.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,8 @@ def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.b
     Returns
     -------
     RawCell
-        New nodes are midpoints of old edges; old nodes keep their numbers; phases and named facets are handed on.
+        New nodes are midpoints of old edges; old nodes keep their numbers; phases and named facets are handed on. The
+        slivers of a facet are shared by area: half for each half.
     """
     if raw.order != 1:
         raise CellError("order", raw.order, "1 for refinement by bisection", "Mesh finer instead.")
@@ -44,8 +46,8 @@ def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.b
     edges = _Edges(raw, representative)
     edges.mark(marked)
     points = np.vstack([raw.points, edges.midpoints(raw.points)])
-    cells, parents = _bisect(raw.cells, edges)
-    facets, facet_parents = _bisect(raw.facets, edges) if len(raw.facets) else (raw.facets, np.zeros(0, dtype=np.int64))
+    cells, parents, _ = bisect_simplices(raw.cells, edges.find)
+    facets, facet_parents, share = bisect_simplices(raw.facets, edges.find)
     return replace(
         raw,
         points=points,
@@ -53,6 +55,7 @@ def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.b
         phase_of_cell=raw.phase_of_cell[parents],
         facets=facets,
         facet_tags=raw.facet_tags[facet_parents],
+        slivers=None if raw.slivers is None else raw.slivers[facet_parents] * share[:, None],
     )
 
 
@@ -108,23 +111,39 @@ class _Edges:
         return np.where(found, self.rank[place], -1), np.where(found, self._new_node[place], -1)
 
 
-def _bisect(simplices: Indices, edges: _Edges) -> tuple[Indices, Indices]:
-    """Bisect simplices of any dimension until none has a marked edge; return them with the number of their parent."""
+def bisect_simplices(
+    simplices: Indices, find: Callable[[Indices, Indices], tuple[Indices, Indices]]
+) -> tuple[Indices, Indices, npt.NDArray[np.float64]]:
+    """Bisect simplices of any dimension until none has a marked edge.
+
+    Parameters
+    ----------
+    simplices : array of int, shape (m, k)
+    find
+        Gives for the edges between two arrays of nodes the rank of each in the order of all edges, and its new node;
+        -1 and -1 where the edge is not marked. The new nodes are ends of no marked edge.
+
+    Returns
+    -------
+    tuple
+        The simplices, for each the number of the one that it came from, and its share of that one, 1 over two to the
+        number of bisections.
+    """
     parents = np.arange(len(simplices))
-    done, done_parents = [], []
+    share: npt.NDArray[np.float64] = np.ones(len(simplices))
+    done: list[tuple[Indices, Indices, npt.NDArray[np.float64]]] = [(simplices[:0], parents[:0], share[:0])]
     first, second = np.triu_indices(simplices.shape[1], 1)
     while len(simplices):
-        rank, node = edges.find(simplices[:, first], simplices[:, second])
+        rank, node = find(simplices[:, first], simplices[:, second])
         chosen = rank.argmax(axis=1)
-        rows = np.arange(len(simplices))
-        split = rank[rows, chosen] >= 0
-        done.append(simplices[~split])
-        done_parents.append(parents[~split])
-        simplices, parents, chosen = simplices[split], parents[split], chosen[split]
+        split = rank[np.arange(len(simplices)), chosen] >= 0
+        done.append((simplices[~split], parents[~split], share[~split]))
+        simplices, parents, share, chosen = simplices[split], parents[split], 0.5 * share[split], chosen[split]
         rows = np.arange(len(simplices))
         middle = node[split][rows, chosen]
         one, other = simplices.copy(), simplices.copy()
         one[rows, first[chosen]] = middle
         other[rows, second[chosen]] = middle
-        simplices, parents = np.vstack([one, other]), np.concatenate([parents, parents])
-    return np.vstack(done), np.concatenate(done_parents)
+        simplices, parents, share = np.vstack([one, other]), np.tile(parents, 2), np.tile(share, 2)
+    cells, origin, part = zip(*done, strict=True)
+    return np.vstack(cells), np.concatenate(origin), np.concatenate(part)

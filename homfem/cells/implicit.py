@@ -1,0 +1,177 @@
+r"""Cells given by level-set functions: periodic by construction, without Gmsh, in two and three dimensions.
+
+With functions :math:`\varphi_1,\varphi_2,\ldots` the phase at a point is the first k with :math:`\varphi_k<0`, and the
+last phase where there is none. A regular grid of simplices is bisected towards the surfaces, cut along them
+(:mod:`homfem.cells.cutting`), and the nodes on them are moved so that the phases have their true volumes
+(:mod:`homfem.cells.fitting`). Corners and edges of a surface are not resolved: they come out rounded off or chipped on
+the scale of the mesh.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from homfem.cells import fitting
+from homfem.cells.background import angles, background_raw
+from homfem.cells.boxgrid import KIND
+from homfem.cells.cutting import CutMesh, cut, start
+from homfem.cells.level_sets import LevelSet, check_periodic, gradients, values
+from homfem.cells.raw import RawCell
+from homfem.cells.refine import bisect_cells
+from homfem.cells.resolution import require_resolved
+from homfem.parameters import InputError, Lattice, check_integer, check_number
+from homfem.periodic.nodes import identify_nodes
+
+log = logging.getLogger("homfem")
+
+
+def implicit_raw(
+    functions: Sequence[LevelSet] | LevelSet,
+    phases: Sequence[str],
+    *,
+    lattice: Lattice,
+    resolution: float = 0.1,
+    refinement: int = 0,
+    fractions: Mapping[str, float] | None = None,
+    order: int = 1,
+    length_unit: str = "m",
+) -> RawCell:
+    r"""Return the mesh of the cell whose phases are given by level-set functions.
+
+    Parameters
+    ----------
+    functions
+        One function or several, ``phi(points)`` with points of shape (n, d) in the unit of the lattice, returning shape
+        (n,): periodic, continuous, negative inside, with a slope that does not vanish on the surface.
+    phases
+        One name more than there are functions: the phase where the first function is negative, where the second is
+        and the first is not, ..., and where none is.
+    lattice
+        Period vectors. The grid of a box is mapped to them: strongly skewed ones give flat simplices.
+    resolution
+        Longest edge of the grid as a fraction of the shortest period, in (0, 1/3].
+    refinement
+        How many times the grid is halved at the surfaces before it is cut.
+    fractions
+        Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, uniformly,
+        by a distance of fourth order in the mesh size, until the mesh has them to 1e-12.
+    order
+        Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
+    length_unit
+        Unit of the lattice.
+
+    Returns
+    -------
+    RawCell
+        Its ``facets`` are those between the phases, named ``"a|b"``, with their ``slivers``.
+
+    Raises
+    ------
+    InputError
+        For arguments out of range, a function that is not periodic or not finite, a fraction that is not that of the
+        function.
+    CellError
+        If the mesh is too coarse for the functions: a phase without cells, a part or a gap thinner than the mesh.
+
+    Notes
+    -----
+    Volumes of the phases are right to fourth order in the mesh size (without ``fractions``), areas to second order.
+    Surfaces that cross each other meet in nodes, whose volume is right to second order only.
+    """
+    given: list[LevelSet] = [functions] if callable(functions) else list(functions)
+    names = _check_phases(phases, len(given))
+    check_integer("refinement", refinement, at_least=0, at_most=12)
+    check_integer("order", order, at_least=1, at_most=2)
+    targets = _targets(fractions or {}, names, lattice.volume)
+    for number, phi in enumerate(given):
+        check_periodic(phi, lattice, f"functions[{number}]")
+    raw = background_raw(lattice, resolution, length_unit)
+    for _ in range(refinement):
+        representative, _ = identify_nodes(raw.points, lattice)
+        raw = bisect_cells(raw, representative, _near(raw, given))
+    mesh = start(raw, len(given))
+    for number in range(len(given)):
+        cut(mesh, given, number)
+    require_resolved(mesh, given, names)
+    faces = fitting.interface(mesh)
+    if order == 1:
+        where = fitting.normals(mesh, given, faces)
+        fitting.conserve(mesh, given, faces, where)
+        if targets:
+            fitting.meet_volumes(mesh, faces, where, targets, names)
+    smallest, largest = angles(mesh.points, mesh.cells)
+    log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), KIND[lattice.dimension], smallest.min(),
+             largest.max())  # fmt: skip
+    tags = {name: number + 1 for number, name in enumerate(names)}
+    return _to_raw(mesh, given, faces, tags, length_unit)
+
+
+def _check_phases(phases: Sequence[str], count: int) -> list[str]:
+    names = [phases] if isinstance(phases, str) else [str(name) for name in phases]
+    if len(names) != count + 1 or len(set(names)) != len(names) or count == 0:
+        raise InputError("phases", phases, f"{count + 1} different names for {count} functions, one or more")
+    return names
+
+
+def _targets(fractions: Mapping[str, float], names: Sequence[str], volume: float) -> dict[int, float]:
+    """Volume that each surface is to give to its region; the last phase's fraction is turned into another's."""
+    known = {}
+    for name, value in fractions.items():
+        if name not in names:
+            raise InputError("fractions", name, "of phases: " + ", ".join(map(repr, names)))
+        known[names.index(name)] = check_number(f"fractions[{name!r}]", value, above=0.0, below=1.0)
+    missing = [k for k in range(len(names)) if k not in known]
+    if not missing and abs(sum(known.values()) - 1.0) > 1e-12:
+        raise InputError("fractions", dict(fractions), "of sum 1")
+    if len(names) - 1 in known:
+        if len(missing) > 1:
+            remedy = "Give the fractions of all phases but one."
+            raise InputError("fractions", dict(fractions), f"given without {names[-1]!r}, or for all but one", remedy)
+        for k in missing:
+            known[k] = check_number("fractions", 1.0 - sum(known.values()), above=0.0)
+        del known[len(names) - 1]
+    return {k: value * volume for k, value in known.items()}
+
+
+def _near(raw: RawCell, functions: Sequence[LevelSet]) -> np.ndarray:
+    """Mesh cells through which a surface may pass, or close to one."""
+    corners = raw.points[raw.corners]
+    size = np.linalg.norm(corners[:, 1:] - corners[:, :1], axis=2).max(axis=1)
+    found = np.zeros(len(size), dtype=bool)
+    for number, phi in enumerate(functions):
+        at = values(phi, raw.points, f"functions[{number}]")
+        near = np.abs(at) / np.maximum(
+            np.linalg.norm(gradients(phi, raw.points, 1e-5 * raw.lattice.shortest), axis=1), 1e-300
+        )
+        crossed = (at[raw.corners].min(axis=1) <= 0.0) & (at[raw.corners].max(axis=1) >= 0.0)
+        found |= crossed | (near[raw.corners].min(axis=1) < 0.5 * size)
+    return found
+
+
+def _to_raw(
+    mesh: CutMesh, functions: Sequence[LevelSet], faces: fitting.Interface, tags: Mapping[str, int], length_unit: str
+) -> RawCell:
+    names = list(tags)
+    # On a face of the cell a facet has two images, and each phase its own.
+    apart = (faces.nodes != faces.image).any(axis=1) & (np.sort(faces.nodes) != np.sort(faces.image)).any(axis=1)
+    slivers = fitting.slivers(mesh, functions, faces)
+    pair = faces.low * len(names) + faces.high
+    kinds, tag = np.unique(pair, return_inverse=True)
+    facet_names = {f"{names[k // len(names)]}|{names[k % len(names)]}": int(i) + 1 for i, k in enumerate(kinds)}
+    return RawCell(
+        points=mesh.points,
+        cells=mesh.cells,
+        kind=KIND[mesh.points.shape[1]],
+        order=1,
+        phase_of_cell=(mesh.region + 1).astype(np.int32),
+        phases=tags,
+        facets=np.vstack([faces.nodes, faces.image[apart]]),
+        facet_tags=np.concatenate([tag, tag[apart]]).astype(np.int32) + 1,
+        facet_names=facet_names,
+        lattice=mesh.lattice,
+        length_unit=length_unit,
+        slivers=np.vstack([slivers, np.zeros((int(apart.sum()), 2))]),
+    )

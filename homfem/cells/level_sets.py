@@ -1,0 +1,153 @@
+"""Periodic level-set functions: negative inside, positive outside, zero on the surface. Plain arrays, no dolfinx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.spatial
+
+from homfem.parameters import Array, CellError, InputError, Lattice
+
+#: phi(points of shape (n, d)) -> values of shape (n,): periodic, continuous, negative inside.
+LevelSet = Callable[[Array], npt.ArrayLike]
+
+#: Step of the central differences of a gradient, as a fraction of the shortest period.
+STEP = 1e-5
+
+
+def values(phi: LevelSet, points: Array, name: str = "function") -> Array:
+    """Return the level-set function at points, shape (n,), checked to be one finite number per point."""
+    found = np.asarray(phi(points), dtype=np.float64)
+    if found.shape != (len(points),):
+        raise InputError(
+            name, found.shape, f"a function of points (n, d) that returns shape (n,), here ({len(points)},)"
+        )
+    if not np.all(np.isfinite(found)):
+        bad = points[np.flatnonzero(~np.isfinite(found))[0]]
+        raise InputError(name, "not a finite number", f"finite everywhere; it is not at {np.array2string(bad)}")
+    return found
+
+
+def gradients(phi: LevelSet, points: Array, step: float) -> Array:
+    """Return the gradient by central differences of the given step, shape (n, d)."""
+    shifts = step * np.eye(points.shape[1])
+    return np.stack([(values(phi, points + s) - values(phi, points - s)) / (2.0 * step) for s in shifts], axis=1)
+
+
+def check_periodic(phi: LevelSet, lattice: Lattice, name: str) -> None:
+    """Raise :class:`InputError` if the function differs between points one period apart.
+
+    Sixty-four fixed points are looked at, to 1e-6 of the range of their values.
+    """
+    d = lattice.dimension
+    points = np.modf(np.arange(1, 65)[:, None] * np.sqrt([2.0, 3.0, 5.0])[:d])[0] @ lattice.vectors
+    here = values(phi, points, name)
+    for k, vector in enumerate(lattice.vectors):
+        change = np.abs(values(phi, points + vector, name) - here).max()
+        if change > 1e-6 * max(np.ptp(here), 1e-300):
+            raise InputError(
+                name,
+                f"changed by {change:.3g} along period {k + 1}",
+                "periodic: the same one period on",
+                "Wrap the points, or check the lattice.",
+            )
+
+
+def balls(lattice: Lattice, centres: npt.ArrayLike, radii: npt.ArrayLike) -> LevelSet:
+    r"""Return :math:`\min_j(|x-c_j|-r_j)` over all discs (spheres) and their images: the signed distance outside.
+
+    Parameters
+    ----------
+    lattice
+        Period vectors.
+    centres : array, shape (k, d)
+    radii
+        One radius, or one for each; in the unit of the lattice.
+    """
+    middle = np.atleast_2d(np.asarray(centres, dtype=np.float64))
+    radius = np.broadcast_to(np.asarray(radii, dtype=np.float64), (len(middle),))
+    if middle.shape[1:] != (lattice.dimension,) or not np.all(np.isfinite(middle)):
+        raise CellError("centres", middle, f"finite, of shape (k, {lattice.dimension})")
+    if not np.all(radius > 0.0):
+        raise CellError("radii", radius, "> 0")
+    if len(middle) <= 8 and not np.any(lattice.vectors - np.diag(np.diag(lattice.vectors))):
+        return lambda points: _nearest_in_box(points, middle, radius, np.diag(lattice.vectors))
+    images = _images(lattice)
+    groups = []
+    for r in np.unique(radius):
+        copies = _wrapped(lattice, middle[radius == r])[None] + images[:, None]
+        groups.append((scipy.spatial.cKDTree(copies.reshape(-1, lattice.dimension)), r))
+
+    def distance(points: Array) -> Array:
+        inside = _wrapped(lattice, points)
+        return np.asarray(np.min([tree.query(inside)[0] - r for tree, r in groups], axis=0))
+
+    return distance
+
+
+def _nearest_in_box(points: Array, centres: Array, radii: Array, sides: Array) -> Array:
+    nearest = np.full(len(points), np.inf)
+    for centre, radius in zip(centres, radii, strict=True):
+        away = points - centre
+        away -= sides * np.rint(away / sides)
+        np.minimum(nearest, np.sqrt(np.einsum("nx,nx->n", away, away)) - radius, out=nearest)
+    return nearest
+
+
+def cylinders(lattice: Lattice, centres: npt.ArrayLike, radii: npt.ArrayLike, axis: int) -> LevelSet:
+    """Return the signed distance to straight circular cylinders along a coordinate axis of a box lattice.
+
+    Parameters
+    ----------
+    lattice
+        A box.
+    centres : array, shape (k, 2)
+        In the plane of the other two axes, in their order.
+    radii
+        One radius, or one for each.
+    axis
+        0, 1 or 2.
+    """
+    others = [a for a in range(3) if a != axis]
+    plane = balls(Lattice(vectors=lattice.vectors[np.ix_(others, others)]), centres, radii)
+    return lambda points: plane(points[:, others])
+
+
+def ellipses(lattice: Lattice, centres: npt.ArrayLike, semi_axes: Sequence[float], angle: float) -> LevelSet:
+    r"""Return a function that is zero on equal ellipses: :math:`\min_j\,(|A^{-1}R^\top(x-c_j)|-1)\,\min(a, b)`.
+
+    Parameters
+    ----------
+    lattice
+        Period vectors in the plane.
+    centres : array, shape (k, 2)
+    semi_axes
+        Half of the axes a and b, > 0.
+    angle
+        From the first coordinate axis to the axis a, in radians.
+    """
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / np.asarray(semi_axes)
+    # In stretched coordinates the ellipses are discs of radius 1.
+    round_ones = balls(Lattice(vectors=lattice.vectors @ turned), np.atleast_2d(centres) @ turned, 1.0)
+    scale = float(np.min(semi_axes))
+    return lambda points: scale * np.asarray(round_ones(points @ turned))
+
+
+def _images(lattice: Lattice) -> Array:
+    """Lattice vectors of the images that can be nearest to a point of the period that is wrapped to [0, 1)."""
+    d = lattice.dimension
+    # The nearest image is no further than half of the longest diagonal.
+    corners = (np.stack(np.unravel_index(np.arange(2**d), (2,) * d), axis=1) - 0.5) * 2.0
+    reach = 0.5 * np.linalg.norm(corners @ lattice.vectors, axis=1).max()
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(lattice.vectors), axis=0)
+    counts = np.ceil(reach / heights).astype(int)
+    grid = np.meshgrid(*(np.arange(-n, n + 1) for n in counts), indexing="ij")
+    return np.stack([g.ravel() for g in grid], axis=1) @ lattice.vectors
+
+
+def _wrapped(lattice: Lattice, points: Array) -> Array:
+    """Points moved by whole periods into the cell at the origin."""
+    fractional = lattice.fractional(points)
+    return np.asarray((fractional - np.floor(fractional)) @ lattice.vectors)
