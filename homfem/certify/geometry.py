@@ -1,6 +1,6 @@
 r"""What straight facets on curved surfaces may change in an effective tensor: an estimate.
 
-When the surface between two phases moves by :math:`V` along its normal n, out of phase 1, the effective tensor changes by
+When the surface between two phases moves by V along its normal n, out of phase 1, the effective tensor changes by
 
 .. math:: \delta D^*_{ij}=\frac1{|Y|}\int_\Gamma V\Bigl[(D_1-D_2)\,g_i^t\cdot g_j^t
    -\Bigl(\frac1{D_1}-\frac1{D_2}\Bigr)q_iq_j\Bigr],
