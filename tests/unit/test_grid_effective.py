@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -152,3 +154,11 @@ def test_minimise_solves_a_small_system():
     assert np.allclose(x, [1.0, 0.5, 0.2])
     assert progress.iterations == 3
     assert 10.0 - sum(progress.energies) == pytest.approx(10.0 - side @ x)
+
+
+def test_importing_the_solver_compiles_nothing():
+    program = (
+        "import sys, homfem.grid; print(sorted({'numba', 'pyvista', 'tifffile', 'PIL', 'dolfinx'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == "[]"
