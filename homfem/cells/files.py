@@ -12,10 +12,10 @@ from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
 from homfem.cells.raw import FACET_NODES, RawCell
 from homfem.parameters import FileError, Lattice
 
-__all__ = ["beside", "read_msh", "read_xdmf", "write_msh", "write_xdmf"]
+__all__ = ["MESHIO_TYPES", "beside", "facet_type", "read_msh", "read_xdmf", "write_msh", "write_xdmf"]
 
 # Names of meshio, and where its node k stands in the order of DOLFINx (mid-edge nodes differ).
-_TYPES = {
+MESHIO_TYPES = {
     ("triangle", 1): ("triangle", [0, 1, 2]),
     ("triangle", 2): ("triangle6", [0, 1, 2, 5, 3, 4]),
     ("tetrahedron", 1): ("tetra", [0, 1, 2, 3]),
@@ -34,7 +34,8 @@ def _facets_file(path: Path) -> Path:
     return path.with_name(path.stem + "_facets.xdmf")
 
 
-def _facet_type(raw_kind: str, order: int) -> tuple[str, list[int]]:
+def facet_type(raw_kind: str, order: int) -> tuple[str, list[int]]:
+    """Return meshio's name of the facets of a kind of cell, and where its node k stands in the order of DOLFINx."""
     if raw_kind == "triangle" and order == 2:
         return _CURVED_LINE
     return _FACETS[FACET_NODES[(raw_kind, order)]]
@@ -49,11 +50,11 @@ def write_xdmf(raw: RawCell, path: Path) -> None:
     """Write a cell as XDMF with its phases as cell data, and its named facets as a second XDMF file beside it."""
     import meshio
 
-    kind, order = _TYPES[(raw.kind, raw.order)]
+    kind, order = MESHIO_TYPES[(raw.kind, raw.order)]
     mesh = meshio.Mesh(raw.points, [(kind, raw.cells[:, order])], cell_data={"phase": [raw.phase_of_cell]})
     mesh.write(path)
     if len(raw.facets):
-        kind, order = _facet_type(raw.kind, raw.order)
+        kind, order = facet_type(raw.kind, raw.order)
         facets = meshio.Mesh(raw.points, [(kind, raw.facets[:, order])], cell_data={"facet": [raw.facet_tags]})
         facets.write(_facets_file(path))
 
@@ -75,14 +76,14 @@ def read_xdmf(path: Path, about: Mapping[str, Any]) -> RawCell:
         mesh = meshio.read(path)
         if _facets_file(path).is_file():
             surface = meshio.read(_facets_file(path))
-            place = np.argsort(_facet_type(*key)[1])
+            place = np.argsort(facet_type(*key)[1])
             facets, tags = surface.cells[0].data[:, place], surface.cell_data["facet"][0]
     except (meshio.ReadError, OSError, KeyError, SyntaxError) as error:
         raise FileError("file", str(path), "a complete XDMF file with its HDF5 data", str(error)) from error
     lattice = Lattice(vectors=np.array(about["lattice"]))
     return RawCell(
         points=mesh.points[:, : lattice.dimension],
-        cells=mesh.cells[0].data[:, np.argsort(_TYPES[key][1])],
+        cells=mesh.cells[0].data[:, np.argsort(MESHIO_TYPES[key][1])],
         kind=about["kind"],
         order=about["order"],
         phase_of_cell=mesh.cell_data["phase"][0],

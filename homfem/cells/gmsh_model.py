@@ -11,33 +11,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from homfem.cells.raw import KINDS, Indices, RawCell, Tags, facets_of, scaled
-from homfem.parameters import Array, CellError, FileError, InputError, Lattice, check_integer, check_number
+from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, groups_of, model_to_raw, read_model
+from homfem.cells.limited import TIMEOUT, run_limited
+from homfem.cells.raw import RawCell, scaled
+from homfem.parameters import CellError, FileError, InputError, Lattice, check_integer, check_number
+
+__all__ = ["from_gmsh_raw", "gmsh_session", "mesh_geo", "model_to_raw", "read_model", "write_msh"]
 
 log = logging.getLogger("homfem")
 
-HOW_TO_ADD = (
-    'Add named groups to the .geo file, for example: Physical Volume("er") = {1}; Physical Surface("membrane") = {2}; '
-    "in 2D the phases are Physical Surfaces and the facets Physical Curves."
-)
-
-# Gmsh's element types, by (dimension, order).
-_TYPES = {(1, 1): 1, (2, 1): 2, (3, 1): 4, (1, 2): 8, (2, 2): 9, (3, 2): 11}
-_ORDER_OF_TYPE = {number: key for key, number in _TYPES.items()}
-# Position in Gmsh's element of each node of the DOLFINx element. Gmsh numbers the edges (01)(12)(20)(30)(23)(13).
-_FROM_GMSH = {
-    (1, 1): [0, 1],
-    (2, 1): [0, 1, 2],
-    (3, 1): [0, 1, 2, 3],
-    (1, 2): [0, 1, 2],
-    (2, 2): [0, 1, 2, 4, 5, 3],
-    (3, 2): [0, 1, 2, 3, 8, 9, 5, 7, 6, 4],
-}
 _COMMENT = re.compile(rb"\$Comments\s+homfem (\{.*\})\s+\$EndComments")
 
 
@@ -109,83 +95,6 @@ def gmsh_session(**options: float) -> Iterator[Any]:
                 gmsh.option.setNumber(name, value)
 
 
-class ModelArrays(NamedTuple):
-    """What a Gmsh model holds of a cell; the fields are those of :class:`~homfem.cells.raw.RawCell`."""
-
-    points: Array
-    cells: Indices
-    kind: str
-    order: int
-    phase_of_cell: Tags
-    phases: dict[str, int]
-    facets: Indices
-    facet_tags: Tags
-    facet_names: dict[str, int]
-    low: Array
-    high: Array
-
-
-def read_model(dimension: int) -> ModelArrays:
-    """Return the mesh of the current Gmsh model: its named physical groups, in the node order of DOLFINx.
-
-    Cells are the elements of the groups of ``dimension`` (2 or 3), facets those of one less; points and cells are in
-    the order of their Gmsh tags. ``low`` and ``high`` bound all elements of ``dimension``, also those in no group.
-
-    Raises
-    ------
-    CellError
-        No physical groups, groups without names, elements in two of them, elements other than triangles and
-        tetrahedra of order 1 or 2.
-    """
-    import gmsh
-
-    kind = {number: name for name, number in KINDS.items()}[dimension]
-    groups = _groups(dimension)
-    if not groups:
-        word = {2: "Physical Surface", 3: "Physical Volume"}[dimension]
-        raise CellError("physical groups", 0, f"at least one {word}: the phases of the cell", HOW_TO_ADD)
-    order = _order(dimension)
-    tags, coordinates, _ = gmsh.model.mesh.getNodes()
-    number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
-    by_tag = np.argsort(tags, kind="stable")
-    number[tags[by_tag]] = np.arange(len(tags))
-    points = coordinates.reshape(-1, 3)[by_tag]
-    if dimension == 2 and np.ptp(points[:, 2]) > 1e-10 * max(np.ptp(points[:, :2], axis=0).max(), 1e-300):
-        raise CellError("points", float(np.ptp(points[:, 2])), "in one plane z = constant for a 2D cell")
-
-    cell_tags, cells, phase_of_cell = _elements(dimension, order, groups)
-    if len(np.unique(cell_tags)) < len(cell_tags):
-        raise CellError("physical groups", list(groups), "disjoint: a part of the cell is in two phases", HOW_TO_ADD)
-    sides = _groups(dimension - 1)
-    _, facets, facet_tags = _elements(dimension - 1, order, sides)
-    inside = number[_nodes_of_all(dimension)]
-    cells, facets = number[cells], number[facets]
-    kept = facets_of(cells, facets, kind)
-    coordinates = np.ascontiguousarray(points[:, :dimension])
-    return ModelArrays(
-        points=coordinates,
-        cells=cells,
-        kind=kind,
-        order=order,
-        phase_of_cell=phase_of_cell,
-        phases=groups,
-        facets=facets[kept],
-        facet_tags=facet_tags[kept],
-        facet_names=sides,
-        low=coordinates[inside].min(axis=0),
-        high=coordinates[inside].max(axis=0),
-    )
-
-
-def model_to_raw(dimension: int, lattice: Lattice | None = None, length_unit: str = "m") -> RawCell:
-    """Return the current Gmsh model as a cell; without a lattice the periods are the sides of the bounding box."""
-    model = read_model(dimension)
-    if lattice is None:
-        lattice = Lattice.box(*(model.high - model.low))
-    fields = {name: value for name, value in model._asdict().items() if name not in ("low", "high")}
-    return RawCell(**fields, lattice=lattice, length_unit=length_unit)
-
-
 def from_gmsh_raw(
     path: str | Path,
     *,
@@ -196,13 +105,16 @@ def from_gmsh_raw(
     resolution: float | None = None,
     order: int | None = None,
     parameters: Mapping[str, float] | None = None,
+    repair: bool = False,
+    timeout: float | None = TIMEOUT,
 ) -> RawCell:
-    """Read a cell from a ``.geo`` file, which is meshed here, or from a ``.msh`` file.
+    """Read a cell from a ``.geo`` or ``.step`` file, which is meshed here, or from a ``.msh`` file.
 
     Parameters
     ----------
     path
         File with named physical groups: those of the highest dimension are the phases, those of one less the facets.
+        A ``.step`` (``.stp``) file: see :func:`homfem.cells.step_files.step_model`.
     lattice
         Period vectors in the unit of the file. Default: what ``write_msh`` noted in the file, else the sides of the
         bounding box.
@@ -211,68 +123,115 @@ def from_gmsh_raw(
     length
         Factor for all coordinates and periods.
     length_unit
-        Unit of the coordinates after scaling. Default: what ``write_msh`` noted in the file, else "m".
+        Unit of the coordinates after scaling. Default: what ``write_msh`` noted in the file, else "m". A STEP file has
+        a unit of its own: its coordinates are converted to ``length_unit``, and so is ``lattice`` meant.
     resolution
-        ``.geo`` only: the file's constant ``resolution`` if it has one, else the largest mesh size as a fraction of
-        the shortest period.
+        ``.geo`` and ``.step`` only: the file's constant ``resolution`` if it has one, else the largest mesh size as a
+        fraction of the shortest period.
     order
-        ``.geo`` only: degree of the geometry, 1 or 2. Default: what the file says.
+        ``.geo`` and ``.step`` only: degree of the geometry, 1 or 2. Default: what the file says, else 1.
     parameters
         ``.geo`` only: values for constants that the file declares by ``DefineConstant``.
+    repair
+        Mesh anew where opposite faces do not match, see :func:`homfem.cells.repair.repaired`.
+    timeout
+        Seconds after which meshing is ended; see :func:`homfem.cells.limited.run_limited`. None: no limit.
 
     Raises
     ------
     FileError
         The file is missing, or Gmsh cannot read it; with Gmsh's text.
     CellError
-        No physical groups, groups without names, or Gmsh cannot mesh the geometry; with Gmsh's text.
+        No physical groups, groups without names, or Gmsh cannot mesh the geometry; with Gmsh's text. Or time ran out.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileError("file", str(path), "an existing .geo or .msh file", "Check the path.")
+        raise FileError("file", str(path), "an existing .geo, .step or .msh file", "Check the path.")
     length = check_number("length", length, above=0.0)
     if dimension is not None:
         check_integer("dimension", dimension, at_least=2, at_most=3)
     meshed = path.suffix in (".msh", ".msh2", ".msh4")
-    constants = dict(parameters or {})
     if resolution is not None:
         resolution = check_number("resolution", resolution, above=0.0, at_most=1.0)
+    if order is not None:
+        check_integer("order", order, at_least=1, at_most=2)
     for name, given in {"resolution": resolution, "order": order, "parameters": parameters}.items():
         if meshed and given is not None:
             raise InputError(name, given, "absent for a mesh that is already made", "Give it with the .geo file.")
-    if not meshed and not path.read_bytes().endswith(b"\n"):
-        log.warning("%s does not end with a line break: Gmsh passes over its last line", path)
-    note = _note(path) if meshed else {}
-    own_resolution = resolution is not None and not meshed and _declares(path, "resolution")
-    if own_resolution:
-        constants["resolution"] = float(resolution or 0.0)
-    for name in constants:
-        if not _declares(path, name):
-            raise InputError("parameters", name, f"a constant that {path.name} declares by DefineConstant")
-    if lattice is None and "lattice" in note:
-        lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
-
     start = time.perf_counter()
+    if meshed:
+        raw = _read_msh(path, lattice, dimension, length_unit)
+    elif path.suffix.lower() in (".step", ".stp"):
+        from homfem.cells import step_files
+
+        if parameters is not None:
+            raise InputError("parameters", dict(parameters), "absent for a STEP file", "It has no constants.")
+        raw = run_limited(
+            step_files.mesh_step, path, lattice, dimension, length_unit or "m", resolution, order or 1, timeout=timeout
+        )
+    else:
+        constants = dict(parameters or {})
+        for name, value in constants.items():
+            if not _declares(path, name):
+                raise InputError("parameters", name, f"a constant that {path.name} declares by DefineConstant")
+            check_number(f"parameters.{name}", value)
+        if not path.read_bytes().endswith(b"\n"):
+            log.warning("%s does not end with a line break: Gmsh passes over its last line", path)
+        raw = run_limited(
+            mesh_geo, path, lattice, dimension, length_unit or "m", resolution, order, constants, timeout=timeout
+        )
+    log.info("%s: %d cells in %.2f s", path.name, len(raw.cells), time.perf_counter() - start)
+    raw = raw if length == 1.0 else scaled(raw, length)
+    if repair:
+        from homfem.cells.repair import repaired
+
+        raw = repaired(raw, timeout=timeout)
+    return raw
+
+
+def mesh_geo(
+    path: Path,
+    lattice: Lattice | None,
+    dimension: int | None,
+    length_unit: str,
+    resolution: float | None,
+    order: int | None,
+    constants: dict[str, float],
+) -> RawCell:
+    """Mesh a ``.geo`` file in this process; arguments as for :func:`from_gmsh_raw`."""
+    own_resolution = resolution is not None and _declares(path, "resolution")
+    if own_resolution:
+        constants = constants | {"resolution": float(resolution or 0.0)}
     with gmsh_session() as gmsh:
-        with _Failure(lambda text: FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {text}")):
-            if meshed:
-                gmsh.merge(str(path))
-            else:
-                _open_geo(gmsh, path, constants)
+        with _cannot_read(path):
+            _open_geo(gmsh, path, constants)
         if dimension is None:
             dimension = max(int(gmsh.model.getDimension()), 2)
-        if not meshed:
-            if order is not None:
-                gmsh.option.setNumber("Mesh.ElementOrder", check_integer("order", order, at_least=1, at_most=2))
-            if resolution is not None and not own_resolution:
-                box = np.array(gmsh.model.getBoundingBox(-1, -1)).reshape(2, 3)
-                shortest = np.sort(box[1] - box[0])[-dimension] if lattice is None else lattice.shortest
-                gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
-            _groups(dimension)  # refuses unnamed groups before the mesh is made
-            gmsh.model.mesh.generate(dimension)
-        raw = model_to_raw(dimension, lattice, length_unit or note.get("length_unit", "m"))
-    log.info("%s: %d cells in %.2f s", path.name, len(raw.cells), time.perf_counter() - start)
-    return raw if length == 1.0 else scaled(raw, length)
+        if order is not None:
+            gmsh.option.setNumber("Mesh.ElementOrder", order)
+        if resolution is not None and not own_resolution:
+            box = np.array(gmsh.model.getBoundingBox(-1, -1)).reshape(2, 3)
+            shortest = np.sort(box[1] - box[0])[-dimension] if lattice is None else lattice.shortest
+            gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
+        groups_of(dimension)  # refuses unnamed groups before the mesh is made
+        gmsh.model.mesh.generate(dimension)
+        return model_to_raw(dimension, lattice, length_unit)
+
+
+def _read_msh(path: Path, lattice: Lattice | None, dimension: int | None, length_unit: str | None) -> RawCell:
+    note = _note(path)
+    if lattice is None and "lattice" in note:
+        lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
+    with gmsh_session() as gmsh:
+        with _cannot_read(path):
+            gmsh.merge(str(path))
+        dimension = dimension or max(int(gmsh.model.getDimension()), 2)
+        groups_of(dimension)
+        return model_to_raw(dimension, lattice, length_unit or note.get("length_unit", "m"))
+
+
+def _cannot_read(path: Path) -> _Failure:
+    return _Failure(lambda text: FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {text}"))
 
 
 def write_msh(raw: RawCell, path: str | Path) -> None:
@@ -294,7 +253,7 @@ def write_msh(raw: RawCell, path: str | Path) -> None:
             (d, raw.phases, raw.cells, raw.phase_of_cell, 1),
             (d - 1, raw.facet_names, raw.facets, raw.facet_tags, 1 + len(raw.cells)),
         ):
-            back = np.argsort(_FROM_GMSH[dim, raw.order])
+            back = np.argsort(FROM_GMSH[dim, raw.order])
             for name, tag in names.items():
                 entity = gmsh.model.addDiscreteEntity(dim)
                 gmsh.model.addPhysicalGroup(dim, [entity], tag, name)
@@ -303,7 +262,7 @@ def write_msh(raw: RawCell, path: str | Path) -> None:
                     first = False
                 chosen = np.flatnonzero(tags == tag)
                 nodes = elements[chosen][:, back].ravel() + 1
-                gmsh.model.mesh.addElementsByType(entity, _TYPES[dim, raw.order], chosen + offset, nodes)
+                gmsh.model.mesh.addElementsByType(entity, GMSH_TYPES[dim, raw.order], chosen + offset, nodes)
         if not path.parent.is_dir():
             raise FileError("file", str(path), "in an existing directory")
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".homfem-") as folder:
@@ -322,7 +281,7 @@ def _open_geo(gmsh: Any, path: Path, constants: Mapping[str, float]) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="homfem-") as folder:
         outer = Path(folder) / "cell.geo"
-        lines = [f"{name} = {check_number(f'parameters.{name}', value)!r};" for name, value in constants.items()]
+        lines = [f"{name} = {float(value)!r};" for name, value in constants.items()]
         outer.write_text("\n".join([*lines, f'Include "{path.resolve()}";', ""]), encoding="utf-8")
         gmsh.open(str(outer))
 
@@ -338,62 +297,3 @@ def _declares(path: Path, name: str) -> bool:
     text = path.read_text(encoding="utf-8", errors="replace")
     blocks = re.findall(r"DefineConstant\s*\[(.*?)\]\s*;", text, re.S)
     return any(re.search(rf"\b{re.escape(name)}\b", block) for block in blocks)
-
-
-def _groups(dimension: int) -> dict[str, int]:
-    """Named physical groups; those of the cells must all have names, unnamed ones of facets are passed over."""
-    import gmsh
-
-    groups: dict[str, int] = {}
-    for _, tag in gmsh.model.getPhysicalGroups(dimension):
-        name = gmsh.model.getPhysicalName(dimension, tag)
-        if name:
-            if name in groups:
-                raise CellError("physical groups", name, "named differently from each other")
-            groups[name] = int(tag)
-        elif dimension == max(int(gmsh.model.getDimension()), 2):
-            raise CellError("physical groups", int(tag), "named, every one of them", HOW_TO_ADD)
-        else:
-            log.warning("physical group %d of dimension %d has no name and is passed over", tag, dimension)
-    return groups
-
-
-def _order(dimension: int) -> int:
-    import gmsh
-
-    types = [int(number) for number in gmsh.model.mesh.getElementTypes(dimension)]
-    orders = {_ORDER_OF_TYPE.get(number, (0, 0))[1] for number in types}
-    if not types:
-        raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
-    if len(orders) != 1 or 0 in orders:
-        names = [gmsh.model.mesh.getElementProperties(number)[0] for number in types]
-        raise CellError(
-            "cells", names, "triangles or tetrahedra of one order, 1 or 2", "No Recombine; Mesh.ElementOrder <= 2."
-        )
-    return orders.pop()
-
-
-def _elements(dimension: int, order: int, groups: Mapping[str, int]) -> tuple[Indices, Indices, Tags]:
-    """Tags, node tags (DOLFINx order) and groups of the elements, sorted by tag."""
-    import gmsh
-
-    width = len(_FROM_GMSH[dimension, order])
-    numbers: list[npt.NDArray] = [np.zeros(0, dtype=np.int64)]
-    nodes: list[npt.NDArray] = [np.zeros((0, width), dtype=np.int64)]
-    tags: list[npt.NDArray] = [np.zeros(0, dtype=np.int32)]
-    for tag in groups.values():
-        for entity in gmsh.model.getEntitiesForPhysicalGroup(dimension, tag):
-            element, corners = gmsh.model.mesh.getElementsByType(_TYPES[dimension, order], int(entity))
-            numbers.append(element.astype(np.int64))
-            nodes.append(corners.astype(np.int64).reshape(-1, width))
-            tags.append(np.full(len(element), tag, dtype=np.int32))
-    number = np.concatenate(numbers)
-    by_tag = np.argsort(number, kind="stable")
-    permuted = np.vstack(nodes)[by_tag][:, _FROM_GMSH[dimension, order]]
-    return number[by_tag], permuted, np.concatenate(tags)[by_tag]
-
-
-def _nodes_of_all(dimension: int) -> Indices:
-    import gmsh
-
-    return np.unique(np.concatenate(gmsh.model.mesh.getElements(dimension)[2]).astype(np.int64))

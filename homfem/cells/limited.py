@@ -1,0 +1,133 @@
+"""Run a mesher in a process of its own, which can be ended: Gmsh itself cannot be interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from homfem.parameters import CellError, check_number
+
+log = logging.getLogger("homfem")
+Result = TypeVar("Result")
+
+#: Seconds after which a mesher is ended, unless another limit is given.
+TIMEOUT = 600.0
+
+# The meshers need the plain modules of homfem.cells only. An empty package in its place keeps DOLFINx and MPI, which
+# its own __init__ loads, out of the new process.
+_CHILD = """
+import sys, types
+sys.path[:] = {path!r}
+import homfem
+package = types.ModuleType("homfem.cells")
+package.__path__ = {package!r}
+sys.modules["homfem.cells"] = package
+from homfem.cells.limited import serve
+serve({folder!r})
+"""
+# What a launcher of MPI leaves in the environment: the new process is not one of its ranks.
+_LAUNCHERS = ("OMPI_COMM_", "OMPI_MCA_ess", "OMPI_MCA_orte", "OMPI_UNIVERSE", "PMIX_", "PMI_", "PRTE_", "MPI_LOCAL")
+
+
+class _Records(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[int, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append((record.levelno, record.getMessage()))
+
+
+def run_limited(
+    function: Callable[..., Result], *arguments: Any, timeout: float | None = TIMEOUT, **named: Any
+) -> Result:
+    """Return ``function(*arguments, **named)``, computed in a new process that is ended after ``timeout`` seconds.
+
+    Parameters
+    ----------
+    function
+        A function at the top level of a module that does not import DOLFINx. Arguments and result are pickled.
+    timeout
+        Seconds of wall time, > 0. None: no limit, and no process of its own.
+
+    Raises
+    ------
+    CellError
+        Time ran out, or the process crashed; the process and what it started have ended then.
+    Exception
+        Whatever the function raises.
+
+    Notes
+    -----
+    A new interpreter and ``import gmsh`` take about a second. A fork would be faster, but is not safe once MPI runs.
+    """
+    if timeout is None:
+        return function(*arguments, **named)
+    timeout = check_number("timeout", timeout, above=0.0, remedy="It is in seconds; None means no limit.")
+    with tempfile.TemporaryDirectory(prefix="homfem-") as folder:
+        job = (function.__module__, function.__qualname__, arguments, named, log.getEffectiveLevel())
+        (Path(folder) / "job").write_bytes(pickle.dumps(job))
+        package = [str(Path(__file__).parent)]
+        program = _CHILD.format(path=sys.path, package=package, folder=folder)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHERS)}
+        with (Path(folder) / "output").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired as error:
+                raise CellError(
+                    "timeout",
+                    timeout,
+                    "long enough, in seconds, for the mesh to be made; the mesher was ended",
+                    "Choose a coarser resolution or a longer timeout, or look at the geometry in Gmsh.",
+                ) from error
+            finally:
+                if process.poll() is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+        answer = Path(folder) / "answer"
+        if not answer.is_file():
+            text = (Path(folder) / "output").read_text(errors="replace").strip().splitlines()
+            ended = f"signal {-status}" if status < 0 else f"exit status {status}"
+            raise CellError(
+                "mesher", ended, "a mesher that comes to its end", f"Its last words: {text[-1] if text else 'none'}"
+            )
+        result, failure, lines = pickle.loads(answer.read_bytes())
+    for level, line in lines:
+        log.log(level, "%s", line)
+    if failure is not None:
+        raise failure
+    return result
+
+
+def serve(folder: str) -> None:
+    """Do the job that lies in a folder and leave the answer there: what the new process runs."""
+    module, name, arguments, named, level = pickle.loads((Path(folder) / "job").read_bytes())
+    records = _Records()
+    log.addHandler(records)
+    log.setLevel(level)
+    result, failure = None, None
+    try:
+        result = getattr(__import__(module, fromlist=[name]), name)(*arguments, **named)
+    except Exception as error:  # noqa: BLE001  (handed on to the process that waits)
+        failure = error
+    whole = Path(folder) / "answer.part"
+    whole.write_bytes(pickle.dumps((result, failure, records.lines)))
+    whole.replace(Path(folder) / "answer")

@@ -1,0 +1,296 @@
+"""Cells meshed or drawn elsewhere: STEP, any format of meshio, meshing that is ended, faces that do not match."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import gmsh
+import meshio
+import numpy as np
+import psutil
+import pytest
+
+from homfem.cells.files import MESHIO_TYPES
+from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, write_msh
+from homfem.cells.limited import run_limited
+from homfem.cells.own_meshes import from_meshio_raw, read_raw
+from homfem.cells.raw import RawCell, cell_volumes
+from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError, UnitError
+from homfem.periodic import check_faces, identify_nodes
+from made_cells import grid_raw, square
+
+
+def fractions(raw: RawCell) -> dict[str, float]:
+    volumes = cell_volumes(raw) / raw.lattice.volume
+    return {name: float(volumes[raw.phase_of_cell == tag].sum()) for name, tag in raw.phases.items()}
+
+
+def assert_periodic(raw: RawCell) -> None:
+    representative, _ = identify_nodes(raw.points, raw.lattice)
+    check_faces(raw.points, raw.corners, representative, raw.lattice, whole=True)
+    assert np.count_nonzero(representative != np.arange(len(representative))) > 5
+
+
+# STEP
+
+
+def write_step(path: Path, build, names: tuple[str, ...] = ()) -> Path:
+    """Draw with OpenCASCADE, and name the parts in their order: Gmsh cannot write names itself."""
+    with gmsh_session() as session:
+        build(session.model.occ)
+        session.model.occ.synchronize()
+        session.write(str(path))
+    text = path.read_text()
+    for number, name in enumerate(names, start=1):
+        text = re.sub(rf"'Open CASCADE STEP translator [\d.]+ \d+\.{number}'", f"'{name}'", text)
+    path.write_text(text)
+    return path
+
+
+def fibre(occ) -> None:
+    matrix, cylinder = occ.addBox(0, 0, 0, 1, 1, 1), occ.addCylinder(0.5, 0.5, 0, 0, 0, 1, 0.3)
+    occ.fragment([(3, matrix)], [(3, cylinder)])  # the fibre comes first
+
+
+def fibre_at_the_corners(occ) -> None:
+    box = occ.addBox(0, 0, 0, 1, 1, 1)
+    rods = [(3, occ.addCylinder(x, y, 0, 0, 0, 1, 0.3)) for x in (0, 1) for y in (0, 1)]
+    inside, _ = occ.intersect([(3, box)], rods, removeObject=False)
+    occ.fragment([(3, box)], inside)  # four quarters first
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_step_file_with_names(tmp_path, order):
+    path = write_step(tmp_path / "cell.step", fibre, ("fibre", "matrix"))
+    raw = from_gmsh_raw(path, length_unit="mm", resolution=0.15, order=order)
+    assert raw.order == order
+    assert raw.length_unit == "mm"
+    assert np.allclose(raw.lattice.vectors, np.eye(3), atol=1e-12)
+    area = 0.09 * np.pi
+    assert fractions(raw) == pytest.approx({"fibre": area, "matrix": 1 - area}, rel=0.03 if order == 1 else 1e-3)
+    assert_periodic(raw)
+    fine = from_gmsh_raw(path, length_unit="mm", resolution=0.1, order=order)
+    assert len(fine.cells) > 2 * len(raw.cells)
+
+
+def test_a_step_file_carries_its_unit(tmp_path):
+    path = write_step(tmp_path / "cell.stp", fibre, ("fibre", "matrix"))
+    raw = from_gmsh_raw(path, length_unit="um", resolution=0.2)
+    assert raw.length_unit == "um"
+    assert np.allclose(raw.lattice.vectors, 1000.0 * np.eye(3), rtol=1e-12)
+    assert raw.points.max() == pytest.approx(1000.0, rel=1e-12)
+    given = from_gmsh_raw(path, length_unit="um", resolution=0.2, lattice=Lattice.box(1000.0, 1000.0, 1000.0))
+    assert np.array_equal(given.points, raw.points)
+
+
+def test_parts_of_one_name_are_one_phase(tmp_path):
+    names = ("fibre", "fibre", "fibre", "fibre", "matrix")
+    raw = from_gmsh_raw(write_step(tmp_path / "a.step", fibre_at_the_corners, names), length_unit="mm", order=2)
+    assert fractions(raw) == pytest.approx({"fibre": 0.09 * np.pi, "matrix": 1 - 0.09 * np.pi}, rel=1e-3)
+    assert_periodic(raw)
+    raw = from_gmsh_raw(write_step(tmp_path / "b.step", fibre_at_the_corners), length_unit="mm", resolution=0.2)
+    assert list(raw.phases) == ["part1", "part2", "part3", "part4", "part5"]
+
+
+def test_a_flat_step_file_on_an_oblique_lattice(tmp_path):
+    def rhombus(occ) -> None:
+        points = [occ.addPoint(x, y, 0) for x, y in ((0, 0), (1, 0), (1.5, 0.8), (0.5, 0.8))]
+        lines = [occ.addLine(points[k], points[(k + 1) % 4]) for k in range(4)]
+        face, disc = occ.addPlaneSurface([occ.addCurveLoop(lines)]), occ.addDisk(0.75, 0.4, 0, 0.2, 0.2)
+        occ.fragment([(2, face)], [(2, disc)])
+
+    lattice = Lattice(vectors=[[1.0, 0.0], [0.5, 0.8]])
+    raw = from_gmsh_raw(write_step(tmp_path / "cell.step", rhombus), lattice=lattice, length_unit="mm", order=2)
+    assert sorted(fractions(raw).values()) == pytest.approx([0.05 * np.pi, 1 - 0.05 * np.pi], rel=1e-4)
+    assert_periodic(raw)
+
+
+def bump(occ) -> None:
+    box, ball = occ.addBox(0, 0, 0, 1, 1, 1), occ.addSphere(1.0, 0.5, 0.5, 0.3)
+    occ.fuse([(3, box)], [(3, ball)])
+
+
+def overlap(occ) -> None:
+    occ.addBox(0, 0, 0, 1, 1, 1)
+    occ.addBox(0.5, 0, 0, 1, 1, 1)
+
+
+def one_sided(occ) -> None:
+    box, ball = occ.addBox(0, 0, 0, 1, 1, 1), occ.addSphere(1.0, 0.5, 0.5, 0.3)
+    half, _ = occ.intersect([(3, box)], [(3, ball)], removeObject=False)
+    occ.fragment([(3, box)], half)
+
+
+@pytest.mark.parametrize(
+    ("build", "inputs", "error", "message"),
+    [
+        (overlap, {}, CellError, "'part1' and 'part2'.*without overlap"),
+        (bump, {}, CellError, "holds all parts"),
+        (one_sided, {}, PeriodicityError, r"faces across period 1 = '1 against 2.*alike on both sides"),
+        (fibre, {"lattice": Lattice.box(0.5, 1.0, 1.0)}, CellError, "holds all parts"),
+        (fibre, {"lattice": Lattice.box(1.0, 1.0)}, CellError, "3 period vectors"),
+        (fibre, {"length_unit": "s"}, UnitError, "length"),
+        (fibre, {"parameters": {"a": 1.0}}, InputError, "no constants"),
+        (fibre, {"order": 3}, InputError, "order = 3"),
+        (lambda occ: occ.addLine(occ.addPoint(0, 0, 0), occ.addPoint(1, 0, 0)), {}, FileError, "at least one face"),
+        (lambda occ: occ.addSphere(0, 0, 0, 1), {"dimension": 2}, CellError, "in one plane"),
+        (lambda occ: occ.addTorus(0, 0, 0, 2, 1), {}, CellError, "period"),
+    ],
+)
+def test_unusable_step_files_are_refused(tmp_path, build, inputs, error, message):
+    path = write_step(tmp_path / "cell.step", build)
+    with pytest.raises(error, match=message):
+        from_gmsh_raw(path, **({"length_unit": "mm"} | inputs))
+
+
+def test_a_step_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / "cell.step").write_text("solid nonsense\n")
+    with pytest.raises(FileError, match="OpenCASCADE can read"):
+        from_gmsh_raw(tmp_path / "cell.step")
+
+
+# Meshing ends
+
+
+ENDLESS = 'For i In {1:2000000000}\n  a = i;\nEndFor\nPoint(1) = {0, 0, 0};\nPhysical Surface("a") = {1};\n'
+
+
+def test_meshing_is_ended_in_time(tmp_path):
+    path = tmp_path / "endless.geo"
+    path.write_text(ENDLESS)
+    start = time.perf_counter()
+    with pytest.raises(CellError, match=r"timeout = 3.0: .*the mesher was ended"):
+        from_gmsh_raw(path, timeout=3)
+    assert time.perf_counter() - start < 10.0
+    assert not psutil.Process().children()
+    with pytest.raises(InputError, match="timeout = 0"):
+        from_gmsh_raw(path, timeout=0)
+    assert not gmsh.isInitialized()
+
+
+def test_a_process_of_its_own_gives_what_this_one_gives():
+    raw = grid_raw((4, 4), square)
+    other = run_limited(cell_volumes, raw)
+    assert np.array_equal(other, cell_volumes(raw))
+    assert np.array_equal(run_limited(cell_volumes, raw, timeout=None), other)
+    with pytest.raises(FileError, match="directory"):  # an error of the package comes back as it is
+        run_limited(write_msh, raw, Path("/nowhere/cell.msh"))
+
+
+def test_a_process_that_crashes_is_told():
+    with pytest.raises(CellError, match="exit status 7"):
+        run_limited(os._exit, 7)
+    with pytest.raises(CellError, match="signal"):
+        run_limited(os.abort)
+
+
+def test_the_log_comes_back(tmp_path, caplog):
+    path = tmp_path / "cell.geo"
+    path.write_text(
+        'SetFactory("OpenCASCADE");\nRectangle(1) = {0, 0, 0, 1, 1};\nPhysical Surface("a") = {1};\n'
+        "Physical Curve(7) = {1};\n"
+    )
+    from_gmsh_raw(path)
+    assert "physical group 7 of dimension 1 has no name" in caplog.text
+
+
+# Formats of meshio
+
+
+def meshio_mesh(raw: RawCell, **more) -> meshio.Mesh:
+    kind, place = MESHIO_TYPES[raw.kind, raw.order]
+    return meshio.Mesh(raw.points, [(kind, raw.cells[:, place])], **more)
+
+
+@pytest.fixture(scope="module")
+def curved(tmp_path_factory) -> RawCell:
+    path = write_step(tmp_path_factory.mktemp("step") / "cell.step", fibre, ("fibre", "matrix"))
+    return from_gmsh_raw(path, length_unit="mm", resolution=0.25, order=2)
+
+
+@pytest.mark.parametrize("suffix", [".vtu", ".vtk", ".xdmf", ".inp"])
+def test_curved_cells_of_other_formats(tmp_path, curved, suffix):
+    path = tmp_path / f"cell{suffix}"
+    if suffix == ".inp":  # Abaqus has element sets
+        sets = {name: [np.flatnonzero(curved.phase_of_cell == tag)] for name, tag in curved.phases.items()}
+        meshio_mesh(curved, cell_sets=sets).write(path)
+        raw = from_meshio_raw(path, length_unit="mm")
+    else:
+        meshio_mesh(curved, cell_data={"material": [curved.phase_of_cell + 10]}).write(path)
+        raw = from_meshio_raw(path, phases={"fibre": 11, "matrix": [12]}, length_unit="mm")
+        assert list(from_meshio_raw(path).phases) == ["phase11", "phase12"]
+    assert raw.order == 2
+    assert fractions(raw) == pytest.approx(fractions(curved), rel=1e-9)
+    assert np.allclose(raw.lattice.vectors, np.eye(3), atol=1e-9)
+    assert_periodic(raw)
+
+
+def test_flat_cells_and_their_facets_of_another_format(tmp_path):
+    raw = grid_raw((4, 4), square, vectors=[[2.0, 0.0], [0.5, 1.0]])
+    points = np.column_stack([raw.points, np.full(len(raw.points), 3.0)])
+    blocks = [("line", [[0, 1], [1, 2]]), ("triangle", raw.cells[:10]), ("triangle", raw.cells[10:])]
+    data = {"tag": [np.array([7, 8]), raw.phase_of_cell[:10], raw.phase_of_cell[10:]], "size": [np.ones(2) * 0.5] * 3}
+    data["size"] = [np.full(len(block[1]), 0.5) for block in blocks]
+    meshio.Mesh(points, blocks, cell_data=data).write(tmp_path / "cell.vtu")
+    lattice = raw.lattice
+    read = read_raw(tmp_path / "cell.vtu", lattice=lattice, phases={"all": [1, 2]}, facets={"mouth": 8}, length=2.0)
+    assert fractions(read) == pytest.approx({"all": 1.0})
+    assert read.lattice.volume == pytest.approx(4 * lattice.volume)
+    assert set(read.facet_names) == {"mouth"}
+    assert np.allclose(np.sort(read.points[read.facets[0]], axis=0), np.sort(2 * raw.points[[1, 2]], axis=0))
+    assert_periodic(read)
+    meshio.Mesh(points, blocks[1:]).write(tmp_path / "plain.vtk")
+    assert fractions(from_meshio_raw(tmp_path / "plain.vtk", lattice=lattice)) == pytest.approx({"phase1": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("change", "inputs", "error", "message"),
+    [
+        ({}, {"phases": {"a": 1}}, CellError, "8 of 32 have none.*cell data"),
+        ({}, {"phases": {"a": 1, "b": 9}}, InputError, r"phases.b = 9.*material: 1, 2"),
+        ({}, {"phases": {"a": [1, 2], "b": 2}}, CellError, "share 8 cells"),
+        ({}, {"phases": {"a": "set"}}, InputError, "name of a cell set"),
+        ({}, {"phase_data": "materiel"}, InputError, "material"),
+        ({}, {"dimension": 3}, CellError, "at least one tetrahedron"),
+        ({}, {"dimension": 4}, InputError, "dimension = 4"),
+        ({}, {"length": 0.0}, InputError, "length = 0"),
+        ({"more": {"other": 1}}, {}, InputError, "phase_data.*'material', 'other'"),
+        ({"z": True}, {}, CellError, "in one plane"),
+        ({"quad": True}, {}, CellError, "one kind"),
+    ],
+)
+def test_unusable_meshes_are_refused(tmp_path, change, inputs, error, message):
+    raw = grid_raw((4, 4), square)
+    points = np.column_stack([raw.points, raw.points[:, 0] if change.get("z") else np.zeros(len(raw.points))])
+    blocks = [("triangle", raw.cells)]
+    data = {"material": [raw.phase_of_cell]}
+    if change.get("quad"):
+        blocks.append(("quad", [[0, 1, 2, 3]]))
+        data["material"].append(np.array([1]))
+    for name, value in change.get("more", {}).items():
+        data[name] = [np.full(len(raw.cells), value)]
+    path = tmp_path / "cell.vtk"
+    meshio.Mesh(points, blocks, cell_data=data).write(path)
+    with pytest.raises(error, match=message):
+        from_meshio_raw(path, **inputs)
+
+
+def test_files_that_meshio_cannot_read_are_refused(tmp_path):
+    with pytest.raises(FileError, match="existing"):
+        from_meshio_raw(tmp_path / "none.vtu")
+    for name, text in (("a.vtu", "<VTKFile>"), ("a.bdf", "x"), ("a.xyz9", "x"), ("a.vtk", "")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(FileError, match="meshio says"):
+            from_meshio_raw(tmp_path / name)
+
+
+def test_options_of_another_kind_of_file_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"resolution = 0.1.*absent for a .vtu file"):
+        read_raw(tmp_path / "cell.vtu", resolution=0.1)
+    with pytest.raises(InputError, match=r"phases.*absent for a .step file"):
+        read_raw(tmp_path / "cell.step", phases={"a": 1})
+    with pytest.raises(FileError, match="existing"):
+        read_raw(tmp_path / "cell.step")
