@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from homfem.blocks import BlockMedium, homogenize_blocks
 from homfem.grid import Image, homogenize_image, solve_image
 
+FULL = np.array([[3.0, 0.9, -0.4], [0.9, 1.0, 0.3], [-0.4, 0.3, 2.0]])
 CHECKERBOARD = Image.from_labels([[0, 1], [1, 0]], {"a": 0, "b": 1})
 
 
@@ -234,8 +235,7 @@ def test_islands_change_nothing():
 
 def test_full_tensors_beside_insulators_are_bracketed_on_every_grid():
     image = random_image((5, 6, 4), 1, share=0.8, voxel=(1.0, 0.8, 1.1))
-    full = np.array([[3.0, 0.9, -0.4], [0.9, 1.0, 0.3], [-0.4, 0.3, 2.0]])
-    tensors = [homogenize_image(image, {"b": full}, refine=cuts) for cuts in (1, 2, 4)]
+    tensors = [homogenize_image(image, {"b": FULL}, refine=cuts) for cuts in (1, 2, 4)]
     for one in tensors:
         assert all(np.linalg.eigvalsh(one.upper - other.lower)[0] > 0.0 for other in tensors)
     gaps = [tensor.relative_gap for tensor in tensors]
@@ -243,9 +243,10 @@ def test_full_tensors_beside_insulators_are_bracketed_on_every_grid():
     assert all(tensor.contains(tensors[2].value) for tensor in tensors)
 
 
-def test_fields_are_admissible_and_carry_the_tensor():
+@pytest.mark.parametrize("coefficients", [{"b": 3.0}, {"b": FULL}, {"a": 1.0, "b": FULL}])
+def test_fields_are_admissible_and_carry_the_tensor(coefficients):
     image = random_image((7, 6, 5), 3, share=0.7, voxel=(1.0, 0.7, 1.2))
-    solution = solve_image(image, {"b": 3.0}, refine=2, rtol=1e-10)
+    solution = solve_image(image, coefficients, refine=2, rtol=1e-10)
     tensor = solution.tensor
     inside, scale = solution.inside, 1.0 / np.array(solution.image.voxel)
     for j, flux in enumerate(solution.fluxes):

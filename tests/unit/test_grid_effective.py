@@ -141,6 +141,22 @@ def test_preconditioners_invert_homogeneous_media():
     assert np.abs(third._precondition(jumps) - faces).max() < 1e-4
 
 
+def test_operator_and_preconditioner_are_symmetric_where_nodes_are_split():
+    from homfem.grid.potential import PotentialProblem
+
+    rng = np.random.default_rng(0)
+    phase = (rng.random((5, 4, 6)) < 0.5).astype(np.uint8)
+    problem = PotentialProblem(phase, np.array([np.zeros((3, 3)), np.eye(3)]), np.array([1.0, 0.5, 2.0]), 1)
+    assert problem.dofs > phase.size + 10
+    one, two = rng.standard_normal((2, problem.dofs))
+    first, second = np.empty_like(one), np.empty_like(two)
+    problem.product(one, first)
+    problem.product(two, second)
+    assert first @ two == pytest.approx(second @ one, rel=1e-12)
+    assert problem.precondition(one) @ two == pytest.approx(problem.precondition(two) @ one, rel=1e-4)
+    assert problem.precondition(one) @ one > 0.0
+
+
 def test_minimise_solves_a_small_system():
     matrix = np.diag([1.0, 2.0, 5.0])
     side = np.array([1.0, 1.0, 1.0])
