@@ -15,6 +15,7 @@ _WHERE = {
     "EffectiveTensor": "homfem.tensors",
     "Lattice": "homfem.parameters",
     "UnitCell": "homfem.cells",
+    "from_file": "homfem.cells",
     "from_gmsh": "homfem.cells",
     "homogenize_diffusion": "homfem.certify",
     "load_cell": "homfem.cells",

@@ -1,7 +1,8 @@
 """Unit cells: mesh, phases, lattice; shapes and import from Gmsh."""
 
+from homfem.cells.hexagonal import hexagonal_myocyte
 from homfem.cells.images import image_cell
-from homfem.cells.make import blocks, from_gmsh, three_pipe
+from homfem.cells.make import blocks, from_file, from_gmsh, three_pipe
 from homfem.cells.networks import myocyte, tortuous_pipes
 from homfem.cells.painted import Box, laminate, obstacles, painted_cell, pipe_boxes, sheets, slit
 from homfem.cells.unitcell import UnitCell, load_cell
@@ -10,7 +11,9 @@ __all__ = [
     "Box",
     "UnitCell",
     "blocks",
+    "from_file",
     "from_gmsh",
+    "hexagonal_myocyte",
     "image_cell",
     "laminate",
     "load_cell",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from mpi4py import MPI
 
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
-from homfem.cells.gmsh_model import from_gmsh_raw
+from homfem.cells.own_meshes import read_raw
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import three_pipe_raw
 from homfem.cells.unitcell import UnitCell
@@ -94,32 +94,38 @@ def three_pipe(
     return UnitCell.from_raw(make, comm=comm, name="three-pipe", length=float(periods.min()), length_unit=length_unit)
 
 
-def from_gmsh(
+def from_file(
     path: str | Path,
     *,
     period: float | Sequence[float] | Lattice | None = None,
     length_unit: str = "m",
     dimension: int | None = None,
-    resolution: float | None = None,
-    order: int | None = None,
-    parameters: Mapping[str, float] | None = None,
+    repair: bool = False,
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **options: Any,
 ) -> UnitCell:
-    """Return a cell from a ``.geo`` or ``.msh`` file with named physical groups; collective.
+    """Return a cell from a file: ``.geo``, ``.step``, ``.msh``, or anything that meshio reads; collective.
 
     Parameters
     ----------
     path
-        The file. Physical groups of the highest dimension are the phases, those of one less are named facets.
+        The file. In Gmsh's files physical groups of the highest dimension are the phases, those of one less are named
+        facets; the parts of a STEP file have its names; of other files see
+        :func:`homfem.cells.own_meshes.from_meshio_raw`.
     period
         The physical size of the cell: one length (of the first period vector), one per axis, or the whole lattice in
         ``length_unit``. By default the file's own coordinates are taken to be in ``length_unit``.
     length_unit
         Unit of the periods.
-    dimension, resolution, order, parameters
-        See :func:`homfem.cells.gmsh_model.from_gmsh_raw`.
+    dimension
+        2 or 3; by default that of the file.
+    repair
+        Mesh anew where opposite faces do not match; straight simplices only.
     comm
         Communicator.
+    options
+        ``resolution``, ``order``, ``parameters`` and ``timeout`` (files that are meshed here), ``phases``,
+        ``phase_data`` and ``facets`` (files of meshio): see :func:`homfem.cells.own_meshes.read_raw`.
 
     Raises
     ------
@@ -132,14 +138,13 @@ def from_gmsh(
             check_number("period", float(value), above=0.0)
 
     def make() -> RawCell:
-        raw = from_gmsh_raw(
+        raw = read_raw(
             path,
             lattice=period if isinstance(period, Lattice) else None,
             dimension=dimension,
             length_unit=length_unit,
-            resolution=resolution,
-            order=order,
-            parameters=parameters,
+            repair=repair,
+            **options,
         )
         if given is None:
             return raw
@@ -153,6 +158,11 @@ def from_gmsh(
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
     return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True)
+
+
+def from_gmsh(path: str | Path, **options: Any) -> UnitCell:
+    """Return a cell from a ``.geo`` or ``.msh`` file with named physical groups: :func:`from_file`; collective."""
+    return from_file(path, **options)
 
 
 def blocks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from homfem.cli.session import on_root
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     from homfem.parameters import Array
 
 
-def draw_unit_cell(cell: UnitCell, path: str, corrector: Array | None = None, label: str = "", title: str = "") -> None:
+def draw_unit_cell(
+    cell: UnitCell,
+    path: str,
+    corrector: Array | None = None,
+    label: str = "",
+    title: str = "",
+    translucent: Sequence[str] | None = None,
+) -> None:
     """Draw a cell into a PNG file; collective.
 
     Parameters
@@ -26,6 +34,8 @@ def draw_unit_cell(cell: UnitCell, path: str, corrector: Array | None = None, la
         Values at the nodes of ``cell.raw``, on rank 0.
     label, title
         What the corrector is; the line above the figure.
+    translucent
+        Phases that let the others be seen; by default the one of the largest volume.
     """
 
     def draw() -> None:
@@ -37,6 +47,7 @@ def draw_unit_cell(cell: UnitCell, path: str, corrector: Array | None = None, la
             path,
             phases=raw.phases,
             corrector=corrector,
+            translucent=translucent,
             label=label,
             title=title or cell.name,
             unit=cell.length_unit,

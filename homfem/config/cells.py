@@ -11,11 +11,12 @@ from pydantic import PlainValidator, model_validator
 from homfem.config.blocks import Blocks
 from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
 from homfem.config.images import ImageCell
-from homfem.config.shapes import Laminate, Myocyte, Obstacles, Sheets, Slit, TortuousPipes
+from homfem.config.shapes import HexagonalMyocyte, Laminate, Myocyte, Obstacles, Sheets, Slit, TortuousPipes
 from homfem.config.table import (
     Missing,
     choice,
     choose,
+    flag,
     integer,
     listed,
     number,
@@ -32,13 +33,23 @@ if TYPE_CHECKING:
 
     from homfem.cells.unitcell import UnitCell
 
-_FILES = (".geo", ".msh")
+_MESHED_HERE = (".geo", ".step", ".stp")
 
 
 def _three(value: Any) -> int:
     if value != 3 or isinstance(value, bool):
         raise InputError("", value, "3: this shape is three-dimensional")
     return 3
+
+
+def _groups(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise InputError("", value, "a table of phase names and their numbers or sets in the file")
+    for name, entry in value.items():
+        items = entry if isinstance(entry, list) else [entry]
+        if not items or any(isinstance(item, bool) or not isinstance(item, (int, str)) for item in items):
+            raise InputError(name, entry, "a whole number, the name of a cell set, or a list of these")
+    return dict(value)
 
 
 class ThreePipe(CellTable):
@@ -87,19 +98,22 @@ class ThreePipe(CellTable):
 
 
 class FileCell(CellTable):
-    """A cell from a Gmsh file; its physical groups are the phases."""
+    """A cell from a file: Gmsh, STEP, or anything that meshio reads; its groups are the phases."""
 
-    file: Annotated[str, text("the path of a .geo or .msh file")]
+    file: Annotated[str, text("the path of a .geo, .step or .msh file, or of a mesh that meshio reads")]
     period: Period | None = None
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
     resolution: Annotated[float, number(above=0.0, at_most=1.0)] | None = None
+    phases: Annotated[Mapping[str, Any], PlainValidator(_groups)] | None = None
+    phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
+    repair: Annotated[bool, flag()] = False
+    timeout: Annotated[float, number(above=0.0)] | None = None
 
     @model_validator(mode="after")
     def _suffix(self) -> FileCell:
-        if Path(self.file).suffix not in _FILES:
-            raise FileError("file", self.file, "the path of a .geo or .msh file")
-        if Path(self.file).suffix == ".msh" and self.resolution is not None:
-            raise InputError("resolution", self.resolution, "absent for a .msh file: its mesh is already made")
+        suffix = Path(self.file).suffix.lower()
+        if suffix not in _MESHED_HERE and self.resolution is not None:
+            raise InputError("resolution", self.resolution, f"absent for a {suffix} file: its mesh is already made")
         if self.dimension and self.period and len(self.period) not in (1, self.dimension):
             raise InputError("period", [str(p) for p in self.period], f"one length, or {self.dimension}")
         return self
@@ -113,8 +127,10 @@ class FileCell(CellTable):
         """Return the meshed cell; collective."""
         from homfem import cells
 
+        own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
         options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
-        return cells.from_gmsh(folder / self.file, comm=comm, **options)
+        options |= {name: value for name, value in own.items() if value is not None}
+        return cells.from_file(folder / self.file, repair=self.repair, comm=comm, **options)
 
 
 SHAPES: Mapping[str, type[CellTable]] = {
@@ -126,6 +142,7 @@ SHAPES: Mapping[str, type[CellTable]] = {
     "obstacles": Obstacles,
     "blocks": Blocks,
     "myocyte": Myocyte,
+    "hexagonal-myocyte": HexagonalMyocyte,
     "image": ImageCell,
 }
 """Every shape by its name in a config."""
@@ -145,7 +162,7 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
         refuse_unknown(path, table, list(known))
         if "file" not in table:
             names = ", ".join(map(repr, SHAPES))
-            raise InputError(f"{path}.shape", Missing(), f"one of {names}; or give {path}.file, a .geo or .msh file")
+            raise InputError(f"{path}.shape", Missing(), f"one of {names}; or give {path}.file, a mesh or a geometry")
         cell = parse_table(FileCell, table, path)
         if not (folder / cell.file).is_file():
             raise FileError(f"{path}.file", cell.file, "a file that exists", f"It is sought from {str(folder)!r}.")

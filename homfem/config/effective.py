@@ -15,6 +15,7 @@ from homfem.config.table import (
     Table,
     choice,
     choose,
+    flag,
     integer,
     number,
     parse_table,
@@ -125,12 +126,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InputError("", value, "true or false")
-    return value
-
-
 class Diffusion(EffectiveTable):
     """Diffusion in the named phases; the others insulate."""
 
@@ -141,7 +136,7 @@ class Diffusion(EffectiveTable):
     degree: Annotated[int, integer(at_least=0, at_most=12)] | None = None
     abscissas: Annotated[int, integer(at_least=2)] | None = None
     modes: Annotated[int, integer(at_least=0)] | None = None
-    merge: Annotated[bool, PlainValidator(_flag)] | None = None
+    merge: Annotated[bool, flag()] | None = None
     intervals: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice("periodic")] = "periodic"
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(

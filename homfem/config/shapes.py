@@ -1,4 +1,4 @@
-"""The shapes of the table ``[cell]`` that one function of :mod:`homfem.cells` makes. A new one is one class and its name."""
+"""The shapes of ``[cell]`` that one function of :mod:`homfem.cells` makes. A new one is one class and its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, PlainValidator, model_validator
 
 from homfem.config.cell_table import CellTable, Fraction, Period, sizes
-from homfem.config.table import choice, integer, number, quantity
+from homfem.config.table import choice, flag, integer, number, quantity
 from homfem.parameters import InputError, check_number
 from homfem.quantities import LENGTH, Quantity
 
@@ -150,10 +150,12 @@ Size = Annotated[Quantity, quantity(LENGTH, above=0.0)]
 class Myocyte(CellTable):
     """Heart muscle cells in a brick lattice, joined by gap junctions."""
 
-    shape: Annotated[str, choice("myocyte")]
+    maker: ClassVar[str] = "myocyte"
+
+    shape: Annotated[str, choice("myocyte", "hexagonal-myocyte")]
     length: Size = Quantity(100.0, "um")
     width: Size = Quantity(20.0, "um")
-    height: Size = Quantity(20.0, "um")
+    height: Size | None = Quantity(20.0, "um")
     gap: Size = Quantity(2.0, "um")
     end_patch: Fraction | None = None
     side_patch: Fraction | None = None
@@ -174,7 +176,26 @@ class Myocyte(CellTable):
         from homfem import cells
 
         unit = self.length.unit
-        lengths = {name: getattr(self, name).to(unit) for name in ("length", "width", "height", "gap")}
+        given = {name: getattr(self, name) for name in ("length", "width", "height", "gap")}
+        lengths = {name: value.to(unit) for name, value in given.items() if value is not None}
+        make = getattr(cells, self.maker)
+        cell: UnitCell = make(**lengths, **self.extras(), length_unit=unit, comm=comm)
+        return cell
+
+    def extras(self) -> dict[str, Any]:
+        """Return what else the maker is given."""
         others = {name: getattr(self, name) for name in ("end_patch", "side_patch", "resolution")}
-        given = {name: value for name, value in others.items() if value is not None}
-        return cells.myocyte(**lengths, **given, length_unit=unit, comm=comm)
+        return {name: value for name, value in others.items() if value is not None}
+
+
+class HexagonalMyocyte(Myocyte):
+    """Heart muscle cells of hexagonal section in a hexagonal array."""
+
+    maker: ClassVar[str] = "hexagonal_myocyte"
+
+    height: None = None
+    staggered: Annotated[bool, flag()] | None = None
+
+    def extras(self) -> dict[str, Any]:
+        """Return what else the maker is given."""
+        return super().extras() | ({} if self.staggered is None else {"staggered": self.staggered})

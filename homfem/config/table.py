@@ -74,6 +74,17 @@ def text(allowed: str) -> PlainValidator:
     return PlainValidator(check)
 
 
+def flag() -> PlainValidator:
+    """Return the validator of true or false."""
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise InputError("", value, "true or false")
+        return value
+
+    return PlainValidator(check)
+
+
 def quantity(kind: Kind, *, above: float = -math.inf, at_least: float = -math.inf) -> PlainValidator:
     """Return the validator of a number with its unit."""
     return PlainValidator(lambda value: parse_quantity("", value, kind, above=above, at_least=at_least))

@@ -71,7 +71,7 @@ class Recorded:
         import homfem.cells
 
         monkeypatch.setattr(homfem.cells, "three_pipe", self.call)
-        monkeypatch.setattr(homfem.cells, "from_gmsh", self.call)
+        monkeypatch.setattr(homfem.cells, "from_file", self.call)
         monkeypatch.setattr(homfem, "solve_diffusion", self.call, raising=False)
 
     def call(self, *arguments, **options):
@@ -151,7 +151,7 @@ BAD_CELLS = [
     ("cell.shape=[1]", ["cell.shape = [1]", "one of 'three-pipe'"]),
     ("cell.file=cell.geo", ["cell.file = 'cell.geo'", "absent where a shape is given"]),
     ("cell={file='none.geo'}", ["cell.file = 'none.geo'", "a file that exists"]),
-    ("cell={file='cell.stl'}", ["cell.file = 'cell.stl'", ".geo or .msh"]),
+    ("cell={file='cell.stl'}", ["cell.file = 'cell.stl'", "a file that exists"]),
     ("cell={file='a.msh', resolution=0.1}", ["cell.resolution = 0.1", "absent for a .msh file"]),
     ("cell={file='a.geo', dimension=2, period=['1 m', '1 m', '1 m']}", ["cell.period", "one length, or 2"]),
     ("cell={file='a.geo', section='round'}", ["cell.section = 'round'", "known keys file, period"]),
@@ -445,6 +445,7 @@ SHAPE_CONFIGS = {
     "sheets": ({"thickness": 0.3}, ("er", "cytosol"), 3),
     "tortuous-pipes": ({}, ("er", "cytosol"), 3),
     "myocyte": ({"length": "0.1 mm", "gap": "2 um"}, ("intracellular", "junction", "extracellular"), 3),
+    "hexagonal-myocyte": ({"length": "0.1 mm", "staggered": False}, ("intracellular", "junction", "extracellular"), 3),
 }
 
 
@@ -463,9 +464,9 @@ def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
     cell.build(None, tmp_path)
     assert recorded["resolution"] == 0.25
     for name, value in keys.items():
-        expected = {"length": 0.1, "gap": pytest.approx(2e-3)}.get(name, value) if shape == "myocyte" else value
+        expected = {"length": 0.1, "gap": pytest.approx(2e-3)}.get(name, value) if "myocyte" in shape else value
         assert recorded[name] == expected
-    assert recorded["length_unit"] == ("mm" if shape == "myocyte" else "m")
+    assert recorded["length_unit"] == ("mm" if "myocyte" in shape else "m")
 
 
 @pytest.mark.parametrize(
@@ -481,6 +482,8 @@ def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
         ({"shape": "myocyte", "length": 100}, "cell.length"),
         ({"shape": "myocyte", "period": "1 um"}, "cell.period"),
         ({"shape": "fibre"}, "cell.shape"),
+        ({"shape": "hexagonal-myocyte", "height": "20 um"}, "cell.height"),
+        ({"shape": "hexagonal-myocyte", "staggered": 1}, "cell.staggered"),
     ],
 )
 def test_bad_shapes_are_refused_by_the_path_of_their_key(cell, name):

@@ -1,0 +1,170 @@
+"""The gallery of unit cells: every built-in shape with its phases, fractions, areas and effective diffusivities.
+
+    docker/run python demos/02_cells.py
+
+Every cell is written as the table [cell] of a config. One phase of each (named first) has the diffusivity 0 or 10 times
+that of the others; the tensors come with their guaranteed bounds, and with an estimate of what straight facets on
+curved surfaces may change. Each line has the principal values of the tensor in units of the other phases' diffusivity.
+
+Files: ``gallery.png`` (all cells), ``gallery.md`` (the page: picture, numbers, config), one picture per cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from homfem import EffectiveTensor, UnitCell, homogenize_diffusion
+from homfem.cli.figures import draw_unit_cell
+from homfem.config import SHAPES, make_config
+from homfem.parameters import PercolationError
+
+COMM = MPI.COMM_WORLD
+OUTER = ("cytosol", "extracellular", "matrix", "pore")  # phases that are drawn translucent
+LARGE = 40_000  # mesh cells from which on linear elements are taken
+
+#: The table [cell] of each entry, and the phase whose diffusivity is 0 or 10.
+GALLERY: dict[str, tuple[dict[str, Any], str]] = {
+    "three crossing pipes": ({"shape": "three-pipe", "edge": 0.3, "period": "1 um", "resolution": 0.15}, "er"),
+    "round pipes": (
+        {"shape": "three-pipe", "edge": 0.35, "section": "round", "period": "1 um", "resolution": 0.15},
+        "er",
+    ),
+    "winding pipes": (
+        {"shape": "tortuous-pipes", "edge": 0.12, "straight_edge": 0.14, "detour": 0.2, "resolution": 0.33},
+        "cytosol",
+    ),
+    "sheets with tubes": ({"shape": "sheets", "thickness": 0.2, "tube": 0.3, "period": "1 um"}, "er"),
+    "slit": ({"shape": "slit", "aperture": 0.3}, "solid"),
+    "laminate": ({"shape": "laminate", "fractions": [0.2, 0.3, 0.5], "axis": "y"}, "layer1"),
+    "obstacles": ({"shape": "obstacles", "edge": 0.5}, "obstacle"),
+    "staggered obstacles": ({"shape": "obstacles", "edge": 0.35, "lattice": "staggered"}, "obstacle"),
+    "checkerboard": ({"shape": "blocks", "layout": ["AB", "BA"], "resolution": 0.05}, "A"),
+    "four phases": ({"shape": "blocks", "layout": ["AB", "CD"], "resolution": 0.05}, "A"),
+    "blocks": ({"shape": "blocks", "layout": ["LLLL", "LDDL", "LDLL", "LLLL"], "resolution": 0.05}, "D"),
+    "boxes": ({"shape": "blocks", "layout": [["AB", "BB"], ["BB", "BA"]], "resolution": 0.15}, "A"),
+    "heart muscle cells": (
+        {"shape": "myocyte", "length": "60 um", "width": "18 um", "height": "18 um", "gap": "3 um", "resolution": 0.3},
+        "intracellular",
+    ),
+}
+
+
+def solve(cell: UnitCell, phase: str, tolerance: float) -> dict[str, EffectiveTensor]:
+    others = [name for name in cell.phase_names if name != phase]
+    coefficients = dict.fromkeys(others, 1.0)
+    found = {}
+    degree = 1 if cell.number_of_cells > LARGE else 2
+    for contrast in (0.0, 10.0):
+        given = coefficients | ({phase: contrast} if contrast else {})
+        try:
+            found[f"{contrast:g}"] = homogenize_diffusion(
+                cell, given, tolerance=tolerance, degree=degree, max_dofs=300_000
+            )
+        except PercolationError:  # nothing flows
+            zero = np.zeros((cell.dimension, cell.dimension))
+            found[f"{contrast:g}"] = EffectiveTensor(value=zero, lower=zero, upper=zero)
+    return found
+
+
+def show(tensor: EffectiveTensor) -> str:
+    values = ", ".join(f"{value:.4g}" for value in tensor.principal_values)
+    gap = "" if tensor.half_gap is None else f" ± {tensor.half_gap:.1g}"
+    geometry = f" (facets ± {tensor.geometric_error:.1g})" if tensor.geometric_error else ""
+    return f"{values}{gap}{geometry}"
+
+
+def toml(table: dict[str, Any]) -> str:
+    def write(value: Any) -> str:
+        if isinstance(value, list):
+            return "[" + ", ".join(map(write, value)) + "]"
+        return f'"{value}"' if isinstance(value, str) else str(value)
+
+    return "[cell]\n" + "\n".join(f"{key} = {write(value)}" for key, value in table.items())
+
+
+def page(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], folder: Path) -> None:
+    lines = ["# Gallery of unit cells", "", "![all cells](gallery.png)", ""]
+    for name, (cell, tensors) in entries.items():
+        table, phase = GALLERY[name]
+        fractions = ", ".join(f"{key} {value:.6g}" for key, value in cell.volume_fractions.items())
+        area = f"interface area per volume {cell.interface_area:.6g} /{cell.length_unit}"
+        lines += [f"## {name}", "", f"![{name}]({picture(name)})", "", f"Fractions: {fractions}; {area}.", ""]
+        lines += [f"- {phase} with {c} times the others: {show(tensor)}" for c, tensor in tensors.items()]
+        lines += ["", "```toml", toml(table), "```", ""]
+    (folder / "gallery.md").write_text("\n".join(lines))
+
+
+def picture(name: str) -> str:
+    return name.replace(" ", "_") + ".png"
+
+
+def poster(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], folder: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = 5
+    rows = -(-len(entries) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.0 * columns, 4.3 * rows), layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (name, (cell, tensors)) in zip(axes.flat, entries.items(), strict=False):
+        axis.imshow(plt.imread(folder / picture(name)))
+        phase = GALLERY[name][1]
+        share = f"{phase} {cell.volume_fractions[phase]:.4g}"
+        lines = [f"{name} ({share})"] + [f"x{contrast}: {show(tensor)}" for contrast, tensor in tensors.items()]
+        axis.set_title("\n".join(lines), fontsize=10)
+    figure.savefig(folder / "gallery.png", dpi=75)
+
+
+def check(cell: UnitCell, tensors: dict[str, EffectiveTensor], phase: str) -> None:
+    """Wiener's bounds hold for every cell, and what insulates conducts less."""
+    share = cell.volume_fractions[phase]
+    assert abs(sum(cell.volume_fractions.values()) - 1.0) < 1e-12
+    for contrast, tensor in tensors.items():
+        assert tensor.lower is not None
+        arithmetic = float(contrast) * share + 1.0 - share
+        harmonic = 1.0 / (share / float(contrast) + 1.0 - share) if float(contrast) else 0.0
+        slack = 1e-9 + tensor.geometric_error
+        assert np.linalg.eigvalsh(tensor.lower)[-1] <= arithmetic + slack
+        assert np.linalg.eigvalsh(tensor.upper)[0] >= harmonic - slack
+    assert np.linalg.eigvalsh(tensors["10"].upper - tensors["0"].lower)[0] > -1e-9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--coarse", action="store_true", help="coarse tolerances, for a quick look")
+    parser.add_argument("--out", type=Path, default=Path("out/02_cells"), help="folder of the files")
+    parser.add_argument("--only", nargs="*", help="names of entries")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    missing = set(SHAPES) - {table["shape"] for table, _ in GALLERY.values()} - {"image"}
+    assert not missing, f"shapes that the gallery does not show: {missing}"
+    entries = {}
+    for name in arguments.only or GALLERY:
+        start = time.perf_counter()
+        table, phase = GALLERY[name]
+        cell = make_config({"cell": table}).cell.build(COMM, Path())
+        tensors = solve(cell, phase, 0.2 if arguments.coarse else 1e-2)
+        check(cell, tensors, phase)
+        outer = [key for key in cell.phase_names if key in OUTER]
+        draw_unit_cell(cell, str(arguments.out / picture(name)), translucent=outer or None)
+        entries[name] = cell, tensors
+        if COMM.rank == 0:
+            values = "; ".join(f"x{contrast}: {show(tensor)}" for contrast, tensor in tensors.items())
+            seconds = time.perf_counter() - start
+            print(f"{name:22} {cell.number_of_cells:7d} cells  {values}  {seconds:.1f} s", flush=True)
+    if COMM.rank == 0:
+        poster(entries, arguments.out)
+        page(entries, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
