@@ -5,6 +5,7 @@ from homfem.cells.images import image_cell
 from homfem.cells.make import blocks, from_file, from_gmsh, three_pipe
 from homfem.cells.networks import myocyte, tortuous_pipes
 from homfem.cells.painted import Box, laminate, obstacles, painted_cell, pipe_boxes, sheets, slit
+from homfem.cells.random import medium_cell
 from homfem.cells.unitcell import UnitCell, load_cell
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "image_cell",
     "laminate",
     "load_cell",
+    "medium_cell",
     "myocyte",
     "obstacles",
     "painted_cell",

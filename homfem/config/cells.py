@@ -11,6 +11,7 @@ from pydantic import PlainValidator, model_validator
 from homfem.config.blocks import Blocks
 from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
 from homfem.config.images import ImageCell
+from homfem.config.random import GaussianField, RandomParticles
 from homfem.config.shapes import HexagonalMyocyte, Laminate, Myocyte, Obstacles, Sheets, Slit, TortuousPipes
 from homfem.config.table import (
     Missing,
@@ -143,6 +144,8 @@ SHAPES: Mapping[str, type[CellTable]] = {
     "blocks": Blocks,
     "myocyte": Myocyte,
     "hexagonal-myocyte": HexagonalMyocyte,
+    "random-particles": RandomParticles,
+    "gaussian-field": GaussianField,
     "image": ImageCell,
 }
 """Every shape by its name in a config."""

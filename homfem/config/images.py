@@ -133,21 +133,25 @@ class ImageCell(CellTable):
 
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by finite elements on the voxels, and draw the image."""
-        from homfem.grid import solve_image
+        return homogenize_voxels(self.read(folder), effective, figure)
 
-        image = self.read(folder)
-        effective.check(image.names, image.dimension)
-        unit = effective.unit
-        solution = solve_image(
-            image,
-            {name: value.to(unit) for name, value in effective.phases.items()},
-            tolerance=effective.tolerance,
-            max_dofs=effective.max_dofs,
-            unit=unit,
-            fields=figure is not None,
-        )
-        if figure is not None:
-            from homfem.output.media import draw_image
 
-            draw_image(solution, figure)
-        return solution.tensor
+def homogenize_voxels(image: Image, effective: Diffusion, figure: str | None) -> EffectiveTensor:
+    """Return the tensor of an image by finite elements on its voxels, and draw it if a figure is named."""
+    from homfem.grid import solve_image
+
+    effective.check(image.names, image.dimension)
+    unit = effective.unit
+    solution = solve_image(
+        image,
+        {name: value.to(unit) for name, value in effective.phases.items()},
+        tolerance=effective.tolerance,
+        max_dofs=effective.max_dofs,
+        unit=unit,
+        fields=figure is not None,
+    )
+    if figure is not None:
+        from homfem.output.media import draw_image
+
+        draw_image(solution, figure)
+    return solution.tensor
