@@ -219,7 +219,7 @@ def mesh_geo(
 
 
 def _read_msh(path: Path, lattice: Lattice | None, dimension: int | None, length_unit: str | None) -> RawCell:
-    note = _note(path)
+    note = note_of(path)
     if lattice is None and "lattice" in note:
         lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
     with gmsh_session() as gmsh:
@@ -286,7 +286,8 @@ def _open_geo(gmsh: Any, path: Path, constants: Mapping[str, float]) -> None:
         gmsh.open(str(outer))
 
 
-def _note(path: Path) -> dict[str, Any]:
+def note_of(path: Path) -> dict[str, Any]:
+    """Return what :func:`write_msh` noted in a file: lattice and unit; empty for other files."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         found = _COMMENT.search(file.read())

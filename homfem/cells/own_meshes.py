@@ -98,25 +98,25 @@ def from_meshio_raw(
     length = check_number("length", length, above=0.0)
     if dimension is not None:
         check_integer("dimension", dimension, at_least=2, at_most=3)
-    mesh = _read(path)
+    mesh = read_meshio(path)
     present = {block.type for block in mesh.cells}
     d = dimension or (3 if any(name.startswith("tetra") for name in present) else 2)
-    kind, order = _kind_and_order(path, mesh, d)
+    kind, order = kind_and_order(path, mesh, d)
     name, place = MESHIO_TYPES[kind, order]
     points = np.asarray(mesh.points, dtype=np.float64)
     if d == 2 and points.shape[1] == 3 and np.ptp(points[:, 2]) > 1e-10 * np.ptp(points[:, :2], axis=0).max():
         raise CellError("points", float(np.ptp(points[:, 2])), "in one plane z = constant for a 2D cell")
     points = np.ascontiguousarray(points[:, :d])
 
-    cells = _nodes(mesh, name, place)
-    phase_names, phase_of_cell = _named(mesh, name, phases, phase_data, "phases")
+    cells = nodes_of(mesh, name, place)
+    phase_names, phase_of_cell = named(mesh, name, phases, phase_data, "phases")
     if np.any(phase_of_cell == 0):
         count = int(np.count_nonzero(phase_of_cell == 0))
         allowed = f"names for all cells; {count} of {len(cells)} have none"
         raise CellError("phases", list(phase_names), allowed, _contents(mesh, name))
     side, side_place = facet_type(kind, order)
-    sides = _nodes(mesh, side, side_place)
-    side_names, side_tags = _named(mesh, side, facets or {}, phase_data, "facets")
+    sides = nodes_of(mesh, side, side_place)
+    side_names, side_tags = named(mesh, side, facets or {}, phase_data, "facets")
     kept = facets_of(cells, sides, kind) & (side_tags > 0)
     sides, side_tags = sides[kept], side_tags[kept]
     used = points[np.unique(cells)]
@@ -141,7 +141,8 @@ def from_meshio_raw(
     return raw
 
 
-def _read(path: Path) -> Any:
+def read_meshio(path: Path) -> Any:
+    """Return the mesh of a file as meshio has it; raise :class:`FileError` where it has none."""
     import meshio
 
     if not path.is_file():
@@ -156,7 +157,8 @@ def _read(path: Path) -> Any:
         raise FileError("file", str(path), "a mesh file that meshio can read", f"meshio says: {text}") from error
 
 
-def _kind_and_order(path: Path, mesh: Any, d: int) -> tuple[str, int]:
+def kind_and_order(path: Path, mesh: Any, d: int) -> tuple[str, int]:
+    """Return the kind of the cells of dimension d and their order; refuse other shapes and a mixture."""
     kind = {number: name for name, number in KINDS.items()}[d]
     known = {MESHIO_TYPES[kind, order][0]: order for order in (1, 2)}
     dimensions = {"triangle": 2, "quad": 2, "tetra": 3, "hexahedron": 3, "wedge": 3, "pyramid": 3}
@@ -171,7 +173,8 @@ def _kind_and_order(path: Path, mesh: Any, d: int) -> tuple[str, int]:
     return kind, known[own[0]]
 
 
-def _nodes(mesh: Any, name: str, place: list[int]) -> Indices:
+def nodes_of(mesh: Any, name: str, place: list[int]) -> Indices:
+    """Return the nodes of all cells of one type of meshio, in the order of DOLFINx."""
     blocks = [np.asarray(block.data, dtype=np.int64) for block in mesh.cells if block.type == name]
     return np.concatenate([np.zeros((0, len(place)), dtype=np.int64), *blocks])[:, np.argsort(place)]
 
@@ -213,7 +216,7 @@ def _contents(mesh: Any, name: str) -> str:
     return f"The file's {name} cells have the cell data {{{data}}} and the cell sets {list(_sets(mesh, name))}."
 
 
-def _named(
+def named(
     mesh: Any, name: str, wanted: Mapping[str, Label | Sequence[Label]] | None, phase_data: str | None, what: str
 ) -> tuple[dict[str, int], Tags]:
     """Names with numbers from 1 on, and the number of each cell; 0 where it has no name."""
