@@ -17,13 +17,14 @@ import numpy as np
 from homfem.cells import fitting
 from homfem.cells.background import angles, background_raw
 from homfem.cells.boxgrid import KIND
+from homfem.cells.curved import meet_corners, of_second_order
 from homfem.cells.cutting import CutMesh, cut, start
-from homfem.cells.level_sets import LevelSet, check_periodic, gradients, values
+from homfem.cells.grading import MeshSize, graded
+from homfem.cells.level_sets import LevelSet, check_periodic
 from homfem.cells.raw import RawCell
-from homfem.cells.refine import bisect_cells
 from homfem.cells.resolution import require_resolved
-from homfem.parameters import InputError, Lattice, check_integer, check_number
-from homfem.periodic.nodes import identify_nodes
+from homfem.cells.smoothing import smooth
+from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
 
 log = logging.getLogger("homfem")
 
@@ -35,7 +36,10 @@ def implicit_raw(
     lattice: Lattice,
     resolution: float = 0.1,
     refinement: int = 0,
+    size: MeshSize | None = None,
     fractions: Mapping[str, float] | None = None,
+    corners: Mapping[int, Array] | None = None,
+    conserve: bool = True,
     order: int = 1,
     length_unit: str = "m",
 ) -> RawCell:
@@ -55,9 +59,16 @@ def implicit_raw(
         Longest edge of the grid as a fraction of the shortest period, in (0, 1/3].
     refinement
         How many times the grid is halved at the surfaces before it is cut.
+    size
+        Wanted length of the longest edges at points near the surfaces, ``size(points) -> (n,)``, where it is to vary.
     fractions
         Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, uniformly,
         by a distance of fourth order in the mesh size, until the mesh has them to 1e-12.
+    corners
+        In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
+        nodes; with straight sides the mesh then has the polygon exactly.
+    conserve
+        Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
     order
         Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
     length_unit
@@ -85,19 +96,25 @@ def implicit_raw(
     names = _check_phases(phases, len(given))
     check_integer("refinement", refinement, at_least=0, at_most=12)
     check_integer("order", order, at_least=1, at_most=2)
+    if corners and lattice.dimension != 2:
+        raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
     targets = _targets(fractions or {}, names, lattice.volume)
     for number, phi in enumerate(given):
         check_periodic(phi, lattice, f"functions[{number}]")
     raw = background_raw(lattice, resolution, length_unit)
-    for _ in range(refinement):
-        representative, _ = identify_nodes(raw.points, lattice)
-        raw = bisect_cells(raw, representative, _near(raw, given))
+    bulk = resolution * lattice.shortest
+    if size is not None or refinement:
+        wanted = bulk * 0.5**refinement
+        raw = graded(raw, given, lambda x: np.minimum(wanted, size(x)) if size else np.full(len(x), wanted))
     mesh = start(raw, len(given))
     for number in range(len(given)):
         cut(mesh, given, number)
+    for number, places in (corners or {}).items():
+        meet_corners(mesh, number, np.asarray(places, dtype=np.float64))
     require_resolved(mesh, given, names)
+    smooth(mesh, given)
     faces = fitting.interface(mesh)
-    if order == 1:
+    if order == 1 and conserve:
         where = fitting.normals(mesh, given, faces)
         fitting.conserve(mesh, given, faces, where)
         if targets:
@@ -106,7 +123,8 @@ def implicit_raw(
     log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), KIND[lattice.dimension], smallest.min(),
              largest.max())  # fmt: skip
     tags = {name: number + 1 for number, name in enumerate(names)}
-    return _to_raw(mesh, given, faces, tags, length_unit)
+    straight = _to_raw(mesh, given, faces, tags, length_unit)
+    return straight if order == 1 else of_second_order(straight, given, targets)
 
 
 def _check_phases(phases: Sequence[str], count: int) -> list[str]:
@@ -134,21 +152,6 @@ def _targets(fractions: Mapping[str, float], names: Sequence[str], volume: float
             known[k] = check_number("fractions", 1.0 - sum(known.values()), above=0.0)
         del known[len(names) - 1]
     return {k: value * volume for k, value in known.items()}
-
-
-def _near(raw: RawCell, functions: Sequence[LevelSet]) -> np.ndarray:
-    """Mesh cells through which a surface may pass, or close to one."""
-    corners = raw.points[raw.corners]
-    size = np.linalg.norm(corners[:, 1:] - corners[:, :1], axis=2).max(axis=1)
-    found = np.zeros(len(size), dtype=bool)
-    for number, phi in enumerate(functions):
-        at = values(phi, raw.points, f"functions[{number}]")
-        near = np.abs(at) / np.maximum(
-            np.linalg.norm(gradients(phi, raw.points, 1e-5 * raw.lattice.shortest), axis=1), 1e-300
-        )
-        crossed = (at[raw.corners].min(axis=1) <= 0.0) & (at[raw.corners].max(axis=1) >= 0.0)
-        found |= crossed | (near[raw.corners].min(axis=1) < 0.5 * size)
-    return found
 
 
 def _to_raw(

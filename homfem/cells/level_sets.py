@@ -87,6 +87,18 @@ def balls(lattice: Lattice, centres: npt.ArrayLike, radii: npt.ArrayLike) -> Lev
     return distance
 
 
+def second_nearest(lattice: Lattice, centres: npt.ArrayLike, radius: float) -> Callable[[Array], Array]:
+    """Return the sum of the distances from the surfaces of the two nearest of equal balls: near one, the gap there."""
+    middle = _wrapped(lattice, np.atleast_2d(np.asarray(centres, dtype=np.float64)))
+    copies = (middle[None] + _images(lattice)[:, None]).reshape(-1, lattice.dimension)
+    tree = scipy.spatial.cKDTree(copies)
+
+    def gap(points: Array) -> Array:
+        return np.asarray(np.abs(tree.query(_wrapped(lattice, points), k=2)[0] - radius).sum(axis=1))
+
+    return gap
+
+
 def _nearest_in_box(points: Array, centres: Array, radii: Array, sides: Array) -> Array:
     nearest = np.full(len(points), np.inf)
     for centre, radius in zip(centres, radii, strict=True):
@@ -133,6 +145,36 @@ def ellipses(lattice: Lattice, centres: npt.ArrayLike, semi_axes: Sequence[float
     round_ones = balls(Lattice(vectors=lattice.vectors @ turned), np.atleast_2d(centres) @ turned, 1.0)
     scale = float(np.min(semi_axes))
     return lambda points: scale * np.asarray(round_ones(points @ turned))
+
+
+def polygons(lattice: Lattice, centres: npt.ArrayLike, radius: float, sides: int, angle: float) -> LevelSet:
+    r"""Return :math:`\min_j\max_k(n_k\cdot(x-c_j)-r\cos\tfrac\pi n)`, zero on equal regular polygons.
+
+    Parameters
+    ----------
+    lattice
+        A rectangle.
+    centres : array, shape (k, 2)
+    radius
+        Of the circle through the corners.
+    sides
+        Number n of sides.
+    angle
+        From the first axis to a corner, in radians.
+    """
+    middle = np.atleast_2d(np.asarray(centres, dtype=np.float64))
+    turn = angle + (2.0 * np.arange(sides) + 1.0) * np.pi / sides
+    normals = np.stack([np.cos(turn), np.sin(turn)])
+    images = _images(lattice)
+
+    def distance(points: Array) -> Array:
+        inside = _wrapped(lattice, points)
+        nearest = np.full(len(points), np.inf)
+        for centre in (_wrapped(lattice, middle)[:, None] + images).reshape(-1, 2):
+            np.minimum(nearest, ((inside - centre) @ normals).max(axis=1), out=nearest)
+        return nearest - radius * np.cos(np.pi / sides)
+
+    return distance
 
 
 def _images(lattice: Lattice) -> Array:

@@ -288,7 +288,7 @@ def _check_names(name: str, names: Mapping[str, int], tags: Tags, what: str) -> 
 
 def _orient(points: Array, cells: Indices, key: tuple[str, int]) -> tuple[Indices, Array]:
     """Turn negative cells and refuse degenerate and folded ones; return the cells and their volumes."""
-    determinants = _determinants(points, cells, key)
+    determinants = jacobians(points, cells, key)
     negative = determinants.mean(axis=1) < 0.0
     if negative.any():
         cells = cells.copy()
@@ -310,15 +310,15 @@ def _orient(points: Array, cells: Indices, key: tuple[str, int]) -> tuple[Indice
 
 
 def _volumes(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
-    return _integrate(_determinants(points, cells, key), key)
+    return _integrate(jacobians(points, cells, key), key)
 
 
 def _integrate(determinants: Array, key: tuple[str, int]) -> Array:
     return np.asarray(determinants @ _RULES[key][1])
 
 
-def _determinants(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
-    """Jacobian determinants at the quadrature points of each cell, shape (m, q)."""
+def jacobians(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
+    """Return the Jacobian determinants at the quadrature points of each cell, shape (m, q)."""
     d = KINDS[key[0]]
     quadrature = _RULES[key][0]
     if key[1] == 1:

@@ -45,6 +45,32 @@ def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.b
         raise InputError("marked", marked.shape, f"of shape ({len(raw.cells)},): one flag per mesh cell")
     edges = _Edges(raw, representative)
     edges.mark(marked)
+    return _bisected(raw, edges)
+
+
+def bisect_longest(raw: RawCell, representative: Indices, marked: npt.NDArray[np.bool_]) -> RawCell:
+    """Return the cell with marked mesh cells bisected at their longest edges, as far as that can be done in one pass.
+
+    An edge is bisected when it is the longest of all the cells around it; for a marked cell whose longest edge is not,
+    that is done further along its path of ever longer edges first, and the cell may wait for another pass. Every cell
+    is bisected once at the most, at its longest edge, so that only the shapes of longest-edge bisection come up: three
+    for a grid of cubes cut after Kuhn, with dihedral angles of 45 degrees and more.
+
+    Parameters
+    ----------
+    raw, representative, marked
+        As for :func:`bisect_cells`.
+
+    Source
+    ------
+    Rivara 1997, Int. J. Numer. Meth. Eng. 40, 3313 (longest-edge propagation path).
+    """
+    edges = _Edges(raw, representative)
+    edges.mark_ends_of_paths(marked)
+    return _bisected(raw, edges)
+
+
+def _bisected(raw: RawCell, edges: _Edges) -> RawCell:
     points = np.vstack([raw.points, edges.midpoints(raw.points)])
     cells, parents, _ = bisect_simplices(raw.cells, edges.find)
     facets, facet_parents, share = bisect_simplices(raw.facets, edges.find)
@@ -88,13 +114,34 @@ class _Edges:
         """Mark all edges of the given cells, then the longest edge of every cell that is touched, to a fixed point."""
         on_torus = np.zeros(int(self.torus.max()) + 1, dtype=bool)
         on_torus[self.torus[self.of_cell[cells]]] = True
-        of_cell = self.torus[self.of_cell]
-        longest = np.take_along_axis(of_cell, self.rank[self.of_cell].argmax(axis=1)[:, None], axis=1)[:, 0]
+        self._close(on_torus)
+        self._set(on_torus)
+
+    def mark_ends_of_paths(self, cells: npt.NDArray[np.bool_]) -> None:
+        """Mark those longest edges on the paths from the given cells that are longest in all of their cells."""
+        of_cell, longest = self.torus[self.of_cell], self._longest()
+        on_torus = np.zeros(int(self.torus.max()) + 1, dtype=bool)
+        on_torus[longest[cells]] = True
+        self._close(on_torus)
+        other = of_cell != longest[:, None]
+        on_torus[of_cell[other]] = False
+        self._set(on_torus)
+
+    def _longest(self) -> Indices:
+        """Longest edge of each cell, on the torus."""
+        longest = np.take_along_axis(self.of_cell, self.rank[self.of_cell].argmax(axis=1)[:, None], axis=1)[:, 0]
+        return np.asarray(self.torus[longest])
+
+    def _close(self, on_torus: npt.NDArray[np.bool_]) -> None:
+        """Mark the longest edge of every cell that has a marked one."""
+        of_cell, longest = self.torus[self.of_cell], self._longest()
         while True:
             wanted = longest[on_torus[of_cell].any(axis=1)]
             if on_torus[wanted].all():
                 break
             on_torus[wanted] = True
+
+    def _set(self, on_torus: npt.NDArray[np.bool_]) -> None:
         self.marked = on_torus[self.torus]
         self._new_node[self.marked] = self._nodes + np.arange(np.count_nonzero(self.marked))
 

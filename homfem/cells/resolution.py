@@ -79,8 +79,10 @@ def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool)
     along = (mesh.points[head] - mesh.points[tail]) / length[:, None]
     out_of_tail = np.einsum("ex,ex->e", slope[tail], along)
     out_of_head = -np.einsum("ex,ex->e", slope[head], along)
-    steep = (on[tail] & (out_of_tail > LEAVES)) | (on[head] & (out_of_head > LEAVES))
-    both = ~steep & (out_of_tail > LEAVES) & (out_of_head > LEAVES)
+    # A corner has no normal; a surface that ends on another one may leave it at any angle.
+    smooth = on & ~mesh.fixed & (mesh.on.sum(axis=1) == 1)
+    steep = (smooth[tail] & (out_of_tail > LEAVES)) | (smooth[head] & (out_of_head > LEAVES))
+    both = ~on[tail] & ~on[head] & (out_of_tail > LEAVES) & (out_of_head > LEAVES)
     peak = np.full(len(tail), -np.inf)
     peak[both] = _highest(lambda x: side * values(phi, x), mesh.points[tail[both]], mesh.points[head[both]])
     bad = steep | (peak > 0.0)

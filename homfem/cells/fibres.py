@@ -1,0 +1,297 @@
+r"""Arrays of parallel fibres with round, elliptical or polygonal section, coated or not; straight tubes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from mpi4py import MPI
+
+from homfem.cells.curved import extruded, of_second_order
+from homfem.cells.implicit import implicit_raw
+from homfem.cells.level_sets import LevelSet
+from homfem.cells.raw import RawCell
+from homfem.cells.sections import Section, difference_vectors, section_of
+from homfem.cells.unitcell import UnitCell
+from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
+
+AXES = ("x", "y", "z")
+
+
+def fibre_array(
+    lattice: str = "square",
+    *,
+    fraction: float | None = None,
+    radius: float | None = None,
+    coating: float | None = None,
+    section: str = "round",
+    aspect: float = 1.0,
+    sides: int = 6,
+    angle: float = 0.0,
+    dimension: int = 2,
+    axis: str = "z",
+    period: float | Sequence[float] = 1.0,
+    length_unit: str = "m",
+    resolution: float = 0.1,
+    refinement: int | None = None,
+    layers: int | None = None,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> UnitCell:
+    r"""Return an array of parallel fibres in a matrix; collective.
+
+    Phases ``fibre``, ``matrix`` and, with a coating, ``coating``. With N fibres in the section S of the cell (N = 1
+    square, 2 hexagonal) and the radius r the fraction and the perimeter of a fibre are
+
+    =========== ============================================ =================================
+    section     fraction of the fibres                       perimeter
+    =========== ============================================ =================================
+    round       :math:`N\pi r^2/S`                           :math:`2\pi r`
+    elliptical  :math:`N\pi r^2/(aS)`, aspect a              an elliptic integral
+    polygon     :math:`N\tfrac n2r^2\sin\tfrac{2\pi}n/S`     :math:`2nr\sin\tfrac\pi n`
+    =========== ============================================ =================================
+
+    and the mesh has these fractions to round-off. A coating of thickness t is the difference between the section with
+    r + t (ellipse: both half axes plus t; polygon: sides moved by t) and the fibre.
+
+    Parameters
+    ----------
+    lattice
+        ``"square"``: one fibre in the centre of the section (a rectangle if its two periods differ);
+        ``"hexagonal"``: fibres in the centre and the corners of a rectangle 1 by :math:`\sqrt3`.
+    fraction, radius
+        Volume fraction of the fibres in (0, 1), or their radius as a fraction of the shorter period of the section
+        (half of the long axis of an ellipse, circumradius of a polygon): one of the two.
+    coating
+        Thickness, > 0, as a fraction of the same period.
+    section
+        ``"round"``, ``"elliptical"`` or ``"polygon"``. A polygon is met exactly, corners included.
+    aspect
+        Long over short axis of an ellipse, in [1, 10].
+    sides
+        Number of sides of a regular polygon, 3 to 12.
+    angle
+        In degrees from the first axis of the section to the long axis, or to a corner.
+    dimension
+        2, or 3: the section swept along ``axis``.
+    axis
+        ``"x"``, ``"y"`` or ``"z"``, in three dimensions; the section's axes are the other two, in their order.
+    period, length_unit
+        Period and its unit: one length (that of the first axis of the section, and that along the fibres), or one for
+        each axis; for ``"hexagonal"`` the second of the section is :math:`\sqrt3` times the first.
+    resolution
+        Bulk mesh size as a fraction of the shorter period of the section, in (0, 1/3].
+    refinement
+        How often it is halved at the surfaces; by default as often as the gap between the fibres and the coating ask.
+    layers
+        Number of mesh layers along the fibres, at least 3; by default as high as ``resolution``, and no more than 3
+        where the period along them is one length for all (nothing varies along fibres).
+    order
+        Degree of the geometry, 1 or 2.
+    comm
+        Communicator.
+
+    Raises
+    ------
+    InputError
+        On every rank: sizes out of range, fibres (with their coatings) that touch; the largest fraction is named.
+
+    Examples
+    --------
+    >>> cell = fibre_array("hexagonal", fraction=0.3)
+    >>> round(cell.volume_fractions["fibre"], 12)
+    0.3
+    """
+    return _array(
+        ("fibre", "coating", "matrix"),
+        "fibre-array",
+        lattice,
+        section_of(section, aspect, sides, math.radians(check_number("angle", angle))),
+        fraction=fraction,
+        radius=radius,
+        coating=coating,
+        dimension=dimension,
+        axis=axis,
+        period=period,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        layers=layers,
+        order=order,
+        comm=comm,
+    )
+
+
+def tube(
+    radius: float,
+    *,
+    axis: str = "z",
+    dimension: int = 3,
+    period: float | Sequence[float] = 1.0,
+    length_unit: str = "m",
+    resolution: float = 0.1,
+    refinement: int | None = None,
+    layers: int | None = None,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> UnitCell:
+    r"""Return a straight round pore along an axis; collective.
+
+    Phases ``pore`` (fraction :math:`\pi r^2/S` with the section S of the cell) and ``solid``; wall area
+    :math:`2\pi r` per length of the tube. The parameters are those of :func:`fibre_array`.
+
+    Examples
+    --------
+    >>> cell = tube(0.25, dimension=2)
+    >>> round(cell.volume_fractions["pore"], 9)
+    0.196349541
+    """
+    return _array(
+        ("pore", "", "solid"),
+        "tube",
+        "square",
+        section_of("round"),
+        fraction=None,
+        radius=radius,
+        coating=None,
+        dimension=dimension,
+        axis=axis,
+        period=period,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        layers=layers,
+        order=order,
+        comm=comm,
+    )
+
+
+def _array(
+    names: tuple[str, str, str],
+    title: str,
+    lattice: str,
+    section: Section,
+    *,
+    fraction: float | None,
+    radius: float | None,
+    coating: float | None,
+    dimension: int,
+    axis: str,
+    period: float | Sequence[float],
+    length_unit: str,
+    resolution: float,
+    refinement: int | None,
+    layers: int | None,
+    order: int,
+    comm: MPI.Comm,
+) -> UnitCell:
+    check_choice("lattice", lattice, ("square", "hexagonal"))
+    check_integer("dimension", dimension, at_least=2, at_most=3)
+    check_choice("axis", axis, AXES)
+    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
+    along = AXES.index(axis) if dimension == 3 else 2
+    periods = _periods(lattice, period, dimension, along)
+    others = [a for a in range(3) if a != along]
+    length = float(periods[others].min())
+    box = Lattice.box(*(periods[others] / length))
+    centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
+    thickness = 0.0 if coating is None else check_number("coating", coating, above=0.0, below=0.5)
+    apart = difference_vectors(box, centres)
+    size = _size(section, apart, len(centres) / box.volume, fraction, radius, thickness)
+    functions = [section.level_set(box, centres, size)]
+    fractions = {names[0]: len(centres) * section.area(size) / box.volume}
+    corners = {0: section.corners(centres, size)}
+    finest = [section.gap(apart, size, thickness), 0.5 * section.narrowest(size)]
+    if coating is not None:
+        functions.append(section.level_set(box, centres, size, thickness))
+        fractions[names[1]] = len(centres) * section.area(size, thickness) / box.volume - fractions[names[0]]
+        corners[1] = section.corners(centres, size, thickness)
+        finest.append(thickness)
+    phases = [names[0], names[2]] if coating is None else list(names)
+    halvings = halvings_for(resolution, min(finest)) if refinement is None else refinement
+    height = float(periods[along]) / length
+    least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
+    count = least if layers is None else check_integer("layers", layers, at_least=3)
+
+    def make() -> RawCell:
+        flat = implicit_raw(
+            functions,
+            phases,
+            lattice=box,
+            resolution=resolution,
+            refinement=halvings,
+            fractions=fractions,
+            corners={k: places for k, places in corners.items() if len(places)},
+            conserve=order == 1,
+            order=order if dimension == 2 else 1,
+            length_unit=length_unit,
+        )
+        if dimension == 2:
+            return flat
+        raw = extruded(flat, height, count, along)
+        if order == 1:
+            return raw
+        targets = {phases.index(name): value * raw.lattice.volume for name, value in fractions.items()}
+        return of_second_order(raw, [_swept(phi, others) for phi in functions], targets)
+
+    check_integer("order", order, at_least=1, at_most=2)
+    return UnitCell.from_raw(make, comm=comm, name=title, length=length, length_unit=length_unit)
+
+
+def _swept(phi: LevelSet, others: list[int]) -> LevelSet:
+    return lambda points: phi(points[:, others])
+
+
+def _periods(lattice: str, period: float | Sequence[float], dimension: int, along: int) -> Array:
+    """Periods along x, y, z; in the plane the third one stands for nothing."""
+    others = [a for a in range(3) if a != along]
+    ratio = math.sqrt(3.0) if lattice == "hexagonal" else 1.0
+    if np.isscalar(period):
+        value = check_number("period", period, above=0.0, remedy="A period is a length.")
+        periods = np.full(3, value)
+        periods[others[1]] = value * ratio
+        return periods
+    given = list(period)  # type: ignore[arg-type]
+    if len(given) != dimension:
+        raise InputError("period", period, f"one length, or {dimension}, one per axis")
+    periods = np.ones(3)
+    periods[:dimension] = [check_number("period", value, above=0.0, remedy="A period is a length.") for value in given]
+    if lattice == "hexagonal":
+        if abs(periods[others[1]] / periods[others[0]] / ratio - 1.0) > 1e-6:
+            allowed = "in the section 1 to 1.7320508 for a hexagonal array"
+            raise InputError("period", period, allowed, "Give one length: the distance of neighbouring fibres.")
+        periods[others[1]] = periods[others[0]] * ratio
+    return periods
+
+
+def _size(
+    section: Section, apart: Array, density: float, fraction: float | None, radius: float | None, thickness: float
+) -> float:
+    """Radius of the fibres, checked against touching."""
+    if (fraction is None) == (radius is None):
+        raise InputError("fraction, radius", (fraction, radius), "given one of the two")
+    largest = section.largest(apart, thickness)
+    if largest <= 0.0:
+        raise InputError("coating", thickness, "thinner: the coatings alone touch")
+    if fraction is not None:
+        most = density * section.area(largest)
+        value = check_number("fraction", fraction, above=0.0, below=1.0)
+        if value >= most:
+            remedy = "Choose a smaller fraction" + (", or a thinner coating." if thickness else ".")
+            raise InputError("fraction", fraction, f"< {most:.6g}, where the fibres touch", remedy)
+        return math.sqrt(value / density / section.area(1.0))
+    value = check_number("radius", radius, above=0.0)
+    if value >= largest:
+        raise InputError("radius", radius, f"< {largest:.6g} (of the shorter period), where the fibres touch")
+    return value
+
+
+def halvings_for(resolution: float, thinnest: float) -> int:
+    """Return how often a mesh size is to be halved so that two or more cells fit across the thinnest part."""
+    halvings = max(0, math.ceil(math.log2(1.2 * resolution / thinnest)))
+    if halvings > 9:
+        allowed = f"such that no gap or layer is thinner than {resolution / 512:.2g} of the period at this resolution"
+        remedy = "Give refinement yourself, or leave a wider gap."
+        raise InputError("fraction, radius, coating", thinnest, allowed, remedy)
+    return halvings
