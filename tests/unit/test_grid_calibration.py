@@ -46,15 +46,19 @@ def test_the_sample_most_like_the_image_comes_first(monkeypatch):
     phases = np.zeros((16, 16), dtype=int)
     phases[8:12, 4:8] = [[0, 1, 0, 1]] * 4
     phases[0:4, 0:4] = np.eye(4)
-    image = Image(phases=np.maximum(phases, np.arange(16) % 2 * (np.indices((16, 16))[0] >= 12)), names=("a", "b"))
-    found = list(calibration.samples(image))
-    assert all(block.names == ("a", "b") for block in found)
-    assert all(block.shape == (4, 4) for block in found)
-    differences = [abs(block.volume_fractions["b"] / image.volume_fractions["b"] - 1.0)
-                   + abs(block.volume_fractions["a"] / image.volume_fractions["a"] - 1.0)
-                   + abs(block.interface_area / image.interface_area - 1.0) for block in found]  # fmt: skip
-    assert differences == sorted(differences)
-    assert 1 < len(found) < 16
+    phases = np.maximum(phases, np.arange(16) % 2 * (np.indices((16, 16))[0] >= 12))
+    for image in (Image(phases=phases, names=("a", "b")), Image(phases=phases[::-1, ::-1], names=("a", "b"))):
+        found = list(calibration.samples(image))
+        assert all(block.names == ("a", "b") for block in found)
+        assert all(block.shape == (4, 4) for block in found)
+        whole = image.volume_fractions
+        differences = [
+            sum(abs(block.volume_fractions[name] / whole[name] - 1.0) for name in whole)
+            + abs(block.interface_area / image.interface_area - 1.0)
+            for block in found
+        ]
+        assert differences == sorted(differences)
+        assert 1 < len(found) < 16
 
 
 def test_without_a_sample_that_percolates_the_midpoint_stays(monkeypatch, caplog):

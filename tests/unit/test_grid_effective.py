@@ -164,9 +164,12 @@ def test_minimise_solves_a_small_system():
     def product(x, out):
         out[:] = matrix @ x
 
+    energies = []
     x, progress = iteration.minimise(
-        product, lambda r: r.copy(), side.copy(), energy=10.0, count=1, rtol=1e-14, max_iterations=10
-    )
+        product, lambda r: r.copy(), side.copy(), energy=10.0, count=1, rtol=1.0, max_iterations=10,
+        accept=lambda residual, size, energy: energies.append(energy) or True,
+    )  # fmt: skip
+    assert energies == [pytest.approx(10.0 - side @ x)]
     assert np.allclose(x, [1.0, 0.5, 0.2])
     assert progress.iterations == 3
     assert 10.0 - sum(progress.energies) == pytest.approx(10.0 - side @ x)
