@@ -1,6 +1,6 @@
 r"""Lattices of straight struts, such as scaffolds and metamaterials: cubic, body-centred cubic, octet truss.
 
-The axes of the struts are whole lines through the points of a lattice: along the edges of the cubic cell, along its
+The axes of the struts are whole lines through the points of a lattice: along the axes of the cubic cell, along its
 four diagonals, or along the six diagonals of its faces. At each point as many struts cross.
 """
 
@@ -92,9 +92,10 @@ def struts(
 ) -> UnitCell:
     r"""Return a lattice of struts in a pore space; collective.
 
-    ``"cubic"``: struts along the edges of the cell; ``"body-centred"``: along its four diagonals; ``"octet"``: along
-    the diagonals of its faces, which join the points of a face-centred lattice to their twelve neighbours. Phases
-    ``strut`` and ``pore``; the fraction of the struts is that of :func:`strut_fraction`.
+    ``"cubic"``: struts along the axes of the cell; ``"body-centred"``: along its four diagonals; ``"octet"``: along the
+    diagonals of its faces, which join the points of a face-centred lattice to their twelve neighbours. Round struts
+    cross at the corners of the cell, square ones at its centre. Phases ``strut`` and ``pore``; the fraction of the
+    struts is that of :func:`strut_fraction`.
 
     Parameters
     ----------
@@ -131,9 +132,10 @@ def struts(
     Notes
     -----
     With sharp joints the fraction of the mesh is exact to round-off; with fillets it is that of the mesh, to fourth
-    order in its size. The interface area is larger than the true one :math:`6\pi r-24\sqrt2\,r^2` of cubic struts (per
-    cell of edge 1) by 1 % at r = 0.3 and ``resolution`` 0.1, and by 3 % at r = 0.05, where the mesh is coarse. With the distances :math:`d_i` to the round struts of each direction and the fillet :math:`\rho`
-    the pore is where
+    order in its size. The interface area of round cubic struts is larger than the true one, which is
+    :math:`6\pi r-24\sqrt2\,r^2` in a cell of edge 1: by 1 % at r = 0.3 and ``resolution`` 0.1, and by 3 % at r = 0.05,
+    where that mesh is coarse. With the distances :math:`d_i` to the round struts of each direction and the fillet
+    :math:`\rho` the pore is where
 
     .. math:: \max(\rho,\min_i d_i)>\Bigl[\sum_i\max(\rho-d_i,0)^2\Bigr]^{1/2}.
 

@@ -116,9 +116,15 @@ def test_round_struts_conduct_alike_along_all_axes_and_between_the_bounds():
     assert low < both.value[0, 0] < high
 
 
-@pytest.mark.parametrize(("kind", "thick", "fillet"), [("body-centred", 0.4, 0.1), ("octet", 0.24, 0.06)])
-def test_fillets_add_a_little_and_join(kind, thick, fillet):
-    cell = struts(kind, thickness=thick, fillet=fillet, resolution=0.2, refinement=1)
+@pytest.mark.parametrize(
+    ("kind", "thick", "fillet", "mesh"),
+    [
+        ("body-centred", 0.4, 0.1, {"resolution": 0.25, "refinement": 1}),
+        ("octet", 0.26, 0.07, {"resolution": 0.1}),
+    ],
+)
+def test_fillets_add_a_little_and_join(kind, thick, fillet, mesh):
+    cell = struts(kind, thickness=thick, fillet=fillet, **mesh)
     sharp = strut_fraction(kind, thick)
     assert sharp < cell.volume_fractions["strut"] < sharp + 0.05
     assert cell.connectivity["strut"].rank == cell.connectivity["pore"].rank == 3
