@@ -48,6 +48,37 @@ GALLERY: dict[str, tuple[dict[str, Any], str]] = {
     "four phases": ({"shape": "blocks", "layout": ["AB", "CD"], "resolution": 0.05}, "A"),
     "blocks": ({"shape": "blocks", "layout": ["LLLL", "LDDL", "LDLL", "LLLL"], "resolution": 0.05}, "D"),
     "boxes": ({"shape": "blocks", "layout": [["AB", "BB"], ["BB", "BA"]], "resolution": 0.15}, "A"),
+    "fibres, square": ({"shape": "fibre-array", "fraction": 0.5, "resolution": 0.05}, "fibre"),
+    "coated fibres": (
+        {"shape": "fibre-array", "lattice": "hexagonal", "fraction": 0.3, "coating": 0.05, "resolution": 0.05},
+        "fibre",
+    ),
+    "elliptical fibres": (
+        {"shape": "fibre-array", "fraction": 0.3, "section": "elliptical", "aspect": 2.0, "angle": 30.0},
+        "fibre",
+    ),
+    "fibres in space": ({"shape": "fibre-array", "fraction": 0.4, "axis": "x"}, "fibre"),
+    "tube": ({"shape": "tube", "radius": 0.3}, "pore"),
+    "spheres, simple cubic": ({"shape": "sphere-array", "fraction": 0.3}, "sphere"),
+    "spheres, body-centred": ({"shape": "sphere-array", "lattice": "body-centred", "fraction": 0.4}, "sphere"),
+    "spheres, face-centred": ({"shape": "sphere-array", "lattice": "face-centred", "fraction": 0.4}, "sphere"),
+    "gyroid": ({"shape": "gyroid", "fraction": 0.4}, "solid"),
+    "Schwarz P": ({"shape": "schwarz-p"}, "solid"),
+    "Schwarz D": ({"shape": "schwarz-d"}, "solid"),
+    "struts": ({"shape": "struts", "thickness": 0.2}, "strut"),
+    "octet of struts": ({"shape": "struts", "kind": "octet", "thickness": 0.26, "fillet": 0.07}, "strut"),
+    "random discs": (
+        {"shape": "random-particles", "fraction": 0.3, "radius": 0.1, "gap": 0.04, "seed": 1, "resolution": 0.04},
+        "inclusion",
+    ),
+    "Gaussian field": (
+        {"shape": "gaussian-field", "fraction": 0.4, "correlation_length": 0.2, "seed": 4, "resolution": 0.025},
+        "inclusion",
+    ),
+    "hexagonal muscle cells": (
+        {"shape": "hexagonal-myocyte", "length": "50 um", "width": "18 um", "gap": "3 um", "resolution": 0.33},
+        "intracellular",
+    ),
     "heart muscle cells": (
         {"shape": "myocyte", "length": "60 um", "width": "18 um", "height": "18 um", "gap": "3 um", "resolution": 0.3},
         "intracellular",

@@ -83,7 +83,7 @@ def myocyte(
     Cells of length l along x, width w and height h are separated by the gap g, which the extracellular space fills;
     every second row along y is shifted by half a cell. The period is :math:`(l+g)\times2(w+g)\times(h+g)`. Patches of
     junctions bridge the gap between the ends of the cells (:math:`e\,w\times e\,h` with ``end_patch`` e) and between
-    their sides (:math:`s\,l/2` long, ``side_patch`` s, and as high or wide as the ends'), two to each neighbouring row.
+    their sides (:math:`s(l-g)/2` long, ``side_patch`` s, and as high or wide as the ends'), two to each row beside.
 
     Phases: ``intracellular`` (fraction :math:`lwh/[(l+g)(w+g)(h+g)]`), ``junction``, ``extracellular``. The membrane is
     the facet group ``"intracellular|extracellular"``, the faces of the junctions ``"intracellular|junction"``.
@@ -97,7 +97,8 @@ def myocyte(
     gap
         Width of the extracellular space, > 0 and smaller than the cell.
     end_patch, side_patch
-        Size of the patches as a fraction of the cell, in (0, 1).
+        Size of the patches as a fraction of the end of the cell, and of what it shares with a neighbour's side; both
+        in (0, 1).
     resolution
         Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
     length_unit, comm
@@ -129,7 +130,7 @@ def myocyte(
         boxes.append(box("junction", *ends))
         # A quarter and three quarters of the period along x both rows have a cell.
         for place in (0.25, 0.75):
-            low, high = place * period[0] - s * long / 4, place * period[0] + s * long / 4
+            low, high = place * period[0] - s * (long - g) / 4, place * period[0] + s * (long - g) / 4
             boxes.append(box("junction", (low, y - g, middle_z - e * h / 2), (high, y, middle_z + e * h / 2)))
             boxes.append(box("junction", (low, middle_y - e * w / 2, z - g), (high, middle_y + e * w / 2, z)))
     return painted_cell(

@@ -84,7 +84,18 @@ def effective(
 
 @app.command()
 def cell(
-    config: ConfigFile,
+    config: Annotated[
+        str | None, typer.Argument(metavar="[CONFIG.toml]", help="The config.", show_default=False)
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            "--check",
+            metavar="FILE",
+            show_default=False,
+            help="Check a mesh as a periodic cell, whatever is wrong in it.",
+        ),
+    ] = None,
     save: Annotated[
         str | None,
         typer.Option("--save", metavar="FILE", show_default=False, help="Write the mesh to a .msh or .xdmf file."),
@@ -92,13 +103,23 @@ def cell(
     figure: Annotated[
         str | None, typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the cell.")
     ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write the check as JSON; - for standard output."
+        ),
+    ] = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> int:
-    """Mesh the config's cell and describe it."""
-    from homfem.cli.effective import run_cell
+    """Mesh the config's cell and describe it, or check a mesh."""
+    from homfem.cli.effective import run_cell, run_check
 
-    return run_cell(config, assignments or [], save=save, figure=figure, verbose=verbose)
+    if (check is None) == (config is None):
+        raise typer.BadParameter("either CONFIG.toml or --check FILE is needed.")
+    if check is not None:
+        return run_check(check, json=json)
+    return run_cell(str(config), assignments or [], save=save, figure=figure, verbose=verbose)
 
 
 @app.command()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homfem.cli import session
 from homfem.config import Config, load_config, present
-from homfem.parameters import InputError
+from homfem.parameters import FileError, InputError
 from homfem.progress import progress_bar, set_up_logging
 
 if TYPE_CHECKING:
@@ -110,3 +112,22 @@ def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure:
             draw_unit_cell(cell, figure)
     session.show(text)
     return session.DONE
+
+
+def run_check(path: str, *, json: str | None) -> int:
+    """Check a mesh and say what was found; return the exit status: 0 for a good periodic cell, else 1."""
+    from homfem.cells.check import check_mesh
+
+    session.check_target("--json", json)
+    if not Path(path).is_file():
+        raise FileError("--check", path, "a file that exists")
+    set_up_logging(rank=session.launched_rank() or 0, verbose=False)
+    if session.launched_rank():
+        return session.DONE
+    with session.results_only(json == "-"):
+        report = check_mesh(path)
+    text = jsonlib.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
+    session.show(text.rstrip() if json == "-" else str(report))
+    if json not in (None, "-"):
+        Path(str(json)).write_text(text)
+    return session.DONE if report.ok else session.FAILED

@@ -12,7 +12,20 @@ from homfem.config.blocks import Blocks
 from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
 from homfem.config.images import ImageCell
 from homfem.config.random import GaussianField, RandomParticles
-from homfem.config.shapes import HexagonalMyocyte, Laminate, Myocyte, Obstacles, Sheets, Slit, TortuousPipes
+from homfem.config.shapes import (
+    FibreArray,
+    HexagonalMyocyte,
+    Laminate,
+    MinimalSurface,
+    Myocyte,
+    Obstacles,
+    Sheets,
+    Slit,
+    SphereArray,
+    Struts,
+    TortuousPipes,
+    Tube,
+)
 from homfem.config.table import (
     Missing,
     choice,
@@ -142,6 +155,13 @@ SHAPES: Mapping[str, type[CellTable]] = {
     "laminate": Laminate,
     "obstacles": Obstacles,
     "blocks": Blocks,
+    "fibre-array": FibreArray,
+    "sphere-array": SphereArray,
+    "tube": Tube,
+    "struts": Struts,
+    "gyroid": MinimalSurface,
+    "schwarz-p": MinimalSurface,
+    "schwarz-d": MinimalSurface,
     "myocyte": Myocyte,
     "hexagonal-myocyte": HexagonalMyocyte,
     "random-particles": RandomParticles,

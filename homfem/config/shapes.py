@@ -44,6 +44,8 @@ class Shape(CellTable):
     maker: ClassVar[str]
     phases: ClassVar[tuple[str, ...]]
     dimensions: ClassVar[tuple[int, ...]] = (2, 3)
+    single_period: ClassVar[bool] = False
+    axes_in_2d: ClassVar[tuple[str, ...]] = ("x", "y")
 
     shape: str
     period: Period = OneMetre
@@ -56,10 +58,13 @@ class Shape(CellTable):
         if d not in self.dimensions:
             allowed = " or ".join(map(str, self.dimensions))
             raise InputError("dimension", d, f"{allowed} for this shape")
-        if len(self.period) not in (1, d):
-            raise InputError("period", [str(p) for p in self.period], f"one length, or {d}, one per axis")
-        if getattr(self, "axis", None) == "z" and d == 2:
-            raise InputError("axis", "z", "'x' or 'y' in two dimensions", "Set dimension = 3.")
+        if len(self.period) not in (1, d) or (self.single_period and len(self.period) > 1):
+            allowed = "one length" if self.single_period else f"one length, or {d}, one per axis"
+            raise InputError("period", [str(p) for p in self.period], allowed)
+        axis = getattr(self, "axis", None)
+        if axis is not None and axis not in self.axes_in_2d and d == 2:
+            known = " or ".join(map(repr, self.axes_in_2d)) or "absent"
+            raise InputError("axis", axis, f"{known} in two dimensions", "Set dimension = 3.")
         return self
 
     @property
@@ -142,6 +147,90 @@ class TortuousPipes(Shape):
     edge: Fraction | None = None
     straight_edge: Fraction | None = None
     detour: Fraction | None = None
+
+
+Whole = Annotated[int, integer(at_least=0, at_most=9)]
+
+
+class CurvedShape(Shape):
+    """A shape whose surfaces are cut out of a grid: see :mod:`homfem.cells.implicit`."""
+
+    refinement: Whole | None = None
+    order: Annotated[int, integer(at_least=1, at_most=2)] | None = None
+    fraction: Fraction | None = None
+
+
+class FibreArray(CurvedShape):
+    """Parallel fibres in a square or hexagonal array, with a coating if one is given."""
+
+    maker, axes_in_2d = "fibre_array", ()
+
+    lattice: Annotated[str, choice("square", "hexagonal")] = "square"
+    radius: Fraction | None = None
+    coating: Fraction | None = None
+    section: Annotated[str, choice("round", "elliptical", "polygon")] | None = None
+    aspect: Annotated[float, number(above=0.0)] | None = None
+    sides: Annotated[int, integer(at_least=3, at_most=64)] | None = None
+    angle: Annotated[float, number()] | None = None
+    axis: Axis | None = None
+    layers: Annotated[int, integer(at_least=1)] | None = None
+
+    @property
+    def known_dimension(self) -> int:
+        """As the table says; an axis needs three."""
+        return self.dimension or (3 if self.axis is not None or len(self.period) == 3 else 2)
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """Two, or three with a coating."""
+        return ("fibre", "matrix") if self.coating is None else ("fibre", "coating", "matrix")
+
+
+class Tube(CurvedShape):
+    """A straight round pore."""
+
+    maker, phases, dimensions, axes_in_2d = "tube", ("pore", "solid"), (3, 2), ()
+
+    fraction: None = None
+    radius: Fraction = Field(description="the radius as a fraction of the period")
+    axis: Axis | None = None
+    layers: Annotated[int, integer(at_least=1)] | None = None
+
+
+class SphereArray(CurvedShape):
+    """Equal spheres in a cubic array."""
+
+    maker, phases, dimensions, single_period = "sphere_array", ("sphere", "matrix"), (3,), True
+
+    lattice: Annotated[str, choice("simple-cubic", "body-centred", "face-centred")] = "simple-cubic"
+    radius: Fraction | None = None
+    overlap: Annotated[bool, flag()] = False
+
+
+class MinimalSurface(CurvedShape):
+    """A solid bounded by a level of a triply periodic minimal surface: its name is the shape."""
+
+    maker, phases, dimensions, single_period = "tpms", ("solid", "pore"), (3,), True
+
+    shape: Annotated[str, choice("gyroid", "schwarz-p", "schwarz-d")]
+    level: Annotated[float, number(above=-2.0, below=2.0)] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the arguments of the maker that are the shape's own."""
+        return super().options() | {"surface": self.shape}
+
+
+class Struts(Shape):
+    """A lattice of struts: a scaffold."""
+
+    maker, phases, dimensions, single_period = "struts", ("strut", "pore"), (3,), True
+
+    kind: Annotated[str, choice("cubic", "body-centred", "octet")] = "cubic"
+    thickness: Fraction | None = None
+    fraction: Fraction | None = None
+    section: Annotated[str, choice("round", "square")] | None = None
+    fillet: Annotated[float, number(at_least=0.0, below=1.0)] | None = None
+    refinement: Whole | None = None
 
 
 Size = Annotated[Quantity, quantity(LENGTH, above=0.0)]

@@ -546,7 +546,8 @@ def test_an_image_by_its_grid_and_by_a_mesh(homfem, tmp_path):
     np.save(tmp_path / "square.npy", np.pad(np.ones((4, 4)), 2))
     config = (
         '[cell]\nshape = "image"\nfile = "square.npy"\nlabels = { pore = 0, solid = 1 }\nvoxel = "1 um"\n'
-        '[effective]\nphysics = "diffusion"\ntolerance = 2e-2\n[effective.phases]\npore = "1 um^2/s"\nsolid = "5 um^2/s"\n'
+        '[effective]\nphysics = "diffusion"\ntolerance = 2e-2\n'
+        '[effective.phases]\npore = "1 um^2/s"\nsolid = "5 um^2/s"\n'
     )
     (tmp_path / "i.toml").write_text(config)
     exact = np.sqrt((1.0 + 15.0) / (5.0 + 3.0))  # Obnosov's square of fraction 1/4
@@ -562,3 +563,27 @@ def test_an_image_by_its_grid_and_by_a_mesh(homfem, tmp_path):
         assert result["volume_fractions"] == pytest.approx({"pore": 0.75, "solid": 0.25})
         assert result["interface_area"] == pytest.approx(16.0 / 64.0)
         assert (tmp_path / f"{method}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_any_mesh_can_be_checked(homfem, tmp_path):
+    good = Path(__file__).parents[2] / "meshes" / "slit.geo"
+    status, output, _ = homfem("cell", "--check", str(good), "--json", str(tmp_path / "report.json"))
+    assert status == 0
+    assert "match" in output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["ok"] is True
+    import meshio
+
+    points = np.array([[0, 0], [1, 0], [2, 0], [3, 0], [0, 3], [1.4, 3], [3, 3], [0, 1.5], [3, 1.5], [1.5, 1.5]], float)
+    rim = [0, 1, 2, 3, 8, 6, 5, 4, 7]
+    triangles = np.array([[a, b, 9] for a, b in zip(rim, rim[1:] + rim[:1], strict=True)])
+    meshio.write(tmp_path / "bad.vtu", meshio.Mesh(np.pad(points, ((0, 0), (0, 1))), [("triangle", triangles)]))
+    status, output, _ = homfem("cell", "--check", str(tmp_path / "bad.vtu"))
+    assert status == 1
+    assert "period 2" in output
+    for arguments in (
+        ["cell"],
+        ["cell", "a.toml", "--check", "b.msh"],
+        ["cell", "--check", str(tmp_path / "none.msh")],
+    ):
+        assert homfem(*arguments)[0] == 2

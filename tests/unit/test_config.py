@@ -445,6 +445,11 @@ SHAPE_CONFIGS = {
     "sheets": ({"thickness": 0.3}, ("er", "cytosol"), 3),
     "tortuous-pipes": ({}, ("er", "cytosol"), 3),
     "myocyte": ({"length": "0.1 mm", "gap": "2 um"}, ("intracellular", "junction", "extracellular"), 3),
+    "fibre-array": ({"lattice": "hexagonal", "fraction": 0.3, "coating": 0.05}, ("fibre", "coating", "matrix"), 2),
+    "tube": ({"radius": 0.3}, ("pore", "solid"), 3),
+    "sphere-array": ({"lattice": "body-centred", "radius": 0.2}, ("sphere", "matrix"), 3),
+    "struts": ({"kind": "octet", "fraction": 0.2}, ("strut", "pore"), 3),
+    "gyroid": ({"level": 0.1}, ("solid", "pore"), 3),
     "hexagonal-myocyte": ({"length": "0.1 mm", "staggered": False}, ("intracellular", "junction", "extracellular"), 3),
 }
 
@@ -455,7 +460,7 @@ def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
 
     keys, phases, dimension = SHAPE_CONFIGS[shape]
     recorded = {}
-    maker = shape.replace("-", "_")
+    maker = {"gyroid": "tpms"}.get(shape, shape.replace("-", "_"))
     monkeypatch.setattr(homfem.cells, maker, lambda **options: recorded.update(options))
     cell = make_config({"cell": {"shape": shape, "resolution": 0.25, **keys}}).cell
     assert cell.known_phases == phases
@@ -482,6 +487,12 @@ def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
         ({"shape": "myocyte", "length": 100}, "cell.length"),
         ({"shape": "myocyte", "period": "1 um"}, "cell.period"),
         ({"shape": "fibre"}, "cell.shape"),
+        ({"shape": "fibre-array", "fraction": 0.3, "axis": "x", "dimension": 2}, "cell.axis"),
+        ({"shape": "fibre-array", "radius": "1 um"}, "cell.radius"),
+        ({"shape": "sphere-array", "fraction": 0.3, "period": ["1 um", "1 um", "1 um"]}, "cell.period"),
+        ({"shape": "tube", "radius": 0.3, "fraction": 0.2}, "cell.fraction"),
+        ({"shape": "gyroid", "surface": "schwarz-p"}, "cell.surface"),
+        ({"shape": "struts", "kind": "cubic", "dimension": 2}, "cell.dimension"),
         ({"shape": "hexagonal-myocyte", "height": "20 um"}, "cell.height"),
         ({"shape": "hexagonal-myocyte", "staggered": 1}, "cell.staggered"),
     ],

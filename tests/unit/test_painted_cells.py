@@ -79,7 +79,8 @@ def test_tortuous_pipes_have_the_numbers_of_the_paper():
 def test_myocytes_are_joined_and_so_is_the_space_around_them():
     cell = cells.myocyte(80.0, 16.0, 12.0, 2.0, resolution=1 / 3)
     inside = 80 * 16 * 12 / (82 * 18 * 14)
-    junctions = 2 * (2 * 8 * 6 + 2 * (8 * 2 * 6 + 8 * 2 * 8)) / (82 * 36 * 14)
+    patch = 0.2 * (80 - 2) / 2
+    junctions = 2 * (2 * 8 * 6 + 2 * patch * 2 * (6 + 8)) / (82 * 36 * 14)
     assert cell.volume_fractions["intracellular"] == pytest.approx(inside, abs=1e-12)
     assert cell.volume_fractions["junction"] == pytest.approx(junctions, abs=1e-12)
     assert cell.periods == pytest.approx((82.0, 36.0, 14.0))

@@ -69,8 +69,21 @@ def test_the_blocks_are_case_a_of_the_paper(tmp_path: Path) -> None:
         assert abs(entry - 0.647576126) < 1e-8
 
 
+def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "slice.npy", np.pad(np.ones((6, 6), dtype=int), 3))
+    (tmp_path / "image.toml").write_text(blocks("toml")[2])
+    exact = (0.1 / 1.0 * 3 + 1.0) / (0.1 + 3.0)  # Obnosov's square of fraction 1/4, squared
+    for method in ("grid", "finite-element"):
+        command = ["effective", "image.toml", "--set", f"effective.method={method}", "--json", "-"]
+        result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", *command))
+        assert result["relative_gap"] <= 2e-2
+        assert result["lower"][0][0] ** 2 < exact < result["upper"][0][0] ** 2
+
+
 def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
-    (tmp_path / "wave.toml").write_text(blocks("toml")[2])
+    (tmp_path / "wave.toml").write_text(blocks("toml")[3])
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
     run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
