@@ -31,7 +31,7 @@ class EffectiveTensor:
     Parameters
     ----------
     value : array, shape (n, n)
-        The estimate: the midpoint of the bounds where both exist. Unit: ``unit``.
+        The estimate: the midpoint of the bounds where both exist, unless the method says otherwise. Unit: ``unit``.
     lower, upper : array of the same shape, or None
         :math:`\xi\cdot L\xi\le\xi\cdot D^*\xi\le\xi\cdot U\xi` for every :math:`\xi` (Loewner order); None where the
         theory gives no guarantee.
@@ -276,8 +276,12 @@ class EffectiveTensor:
         for row in self.value:
             lines.append("  [" + "  ".join(f"{entry: .7g}".rjust(14) for entry in row) + " ]")
         gap = self.relative_gap
-        if gap is not None and self.half_gap is not None:
-            lines.append(f"  guaranteed to ± {self.half_gap:.3g} in every direction (relative {gap:.2e})")
+        if gap is not None and self.half_gap is not None and self.lower is not None and self.upper is not None:
+            off = float(np.linalg.norm(self.value - 0.5 * (self.lower + self.upper), 2))
+            if off <= 1e-6 * self.half_gap + 1e-14 * float(np.linalg.norm(self.value, 2)):
+                lines.append(f"  guaranteed to ± {self.half_gap:.3g} in every direction (relative {gap:.2e})")
+            else:
+                lines.append(f"  between bounds {2.0 * self.half_gap:.3g} apart, not at their middle (relative {gap:.2e})")
         elif self.upper is not None:
             lines.append("  an upper bound; no lower bound is guaranteed")
         else:

@@ -359,3 +359,11 @@ def test_bounds_that_say_nothing_have_an_infinite_gap():
     tensor = EffectiveTensor(value=-np.eye(2), lower=-3 * np.eye(2), upper=np.eye(2))
     assert tensor.relative_gap == np.inf
     assert json.loads(tensor.to_json())["relative_gap"] is None
+
+
+def test_a_value_that_is_not_the_midpoint_is_not_said_to_be_guaranteed_to_the_half_gap():
+    middle = EffectiveTensor(value=np.eye(2), lower=0.9 * np.eye(2), upper=1.1 * np.eye(2))
+    assert "guaranteed to ± 0.1 " in str(middle)
+    aside = EffectiveTensor(value=0.95 * np.eye(2), lower=0.9 * np.eye(2), upper=1.1 * np.eye(2))
+    assert "guaranteed" not in str(aside)
+    assert "between bounds 0.2 apart" in str(aside)
