@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from homfem.random_media import (
+    Directions,
+    Ellipsoid,
     Fibre,
     Sphere,
     boolean_model,
@@ -41,6 +43,13 @@ def test_correlation_of_a_periodic_array_of_discs_or_spheres(d):
 def test_surface_on_voxels_of_different_edges():
     labels = random_sequential_addition(Sphere(0.3), period=(1.0, 1.0, 1.0), number=1, seed=1).labels((160, 100, 80))
     assert specific_surface(labels, (1.0, 1.0, 1.0)) == pytest.approx(4 * np.pi * 0.09, rel=0.01)
+    # A flat spheroid, whose normals lie mostly along z: 2 pi a^2 (1 + (1 - e^2) artanh(e) / e).
+    a, c = 0.4, 0.12
+    flat = random_sequential_addition(Ellipsoid((c, a, a)), period=(1.0,) * 3, number=1, seed=1,
+                                      orientation=Directions(vectors=[0, 0, 1])).labels((160, 160, 40))  # fmt: skip
+    e = np.sqrt(1 - (c / a) ** 2)
+    area = 2 * np.pi * a**2 * (1 + (1 - e**2) * np.arctanh(e) / e)
+    assert specific_surface(flat, (1.0, 1.0, 1.0)) == pytest.approx(area, rel=0.04)
     # The faces of the voxels have 3/2 of the area of the sphere, however fine they are.
     faces = sum(np.mean(labels != np.roll(labels, 1, k)) * n for k, n in enumerate(labels.shape))
     assert faces == pytest.approx(1.5 * 4 * np.pi * 0.09, rel=0.01)

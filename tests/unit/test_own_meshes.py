@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gmsh
@@ -14,10 +15,12 @@ import psutil
 import pytest
 
 from homfem.cells.files import MESHIO_TYPES
-from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, write_msh
+from homfem.cells.filling import fill_volume
+from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, model_to_raw, write_msh
 from homfem.cells.limited import run_limited
 from homfem.cells.own_meshes import from_meshio_raw, read_raw
-from homfem.cells.raw import RawCell, cell_volumes
+from homfem.cells.raw import RawCell, cell_facets, cell_volumes
+from homfem.cells.repair import RepairError, remeshed, repaired
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError, UnitError
 from homfem.periodic import check_faces, identify_nodes
 from made_cells import grid_raw, square
@@ -65,14 +68,14 @@ def fibre_at_the_corners(occ) -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_step_file_with_names(tmp_path, order):
     path = write_step(tmp_path / "cell.step", fibre, ("fibre", "matrix"))
-    raw = from_gmsh_raw(path, length_unit="mm", resolution=0.15, order=order)
+    raw = from_gmsh_raw(path, length_unit="mm", resolution=0.15, order=order, timeout=None)
     assert raw.order == order
     assert raw.length_unit == "mm"
     assert np.allclose(raw.lattice.vectors, np.eye(3), atol=1e-12)
     area = 0.09 * np.pi
     assert fractions(raw) == pytest.approx({"fibre": area, "matrix": 1 - area}, rel=0.03 if order == 1 else 1e-3)
     assert_periodic(raw)
-    fine = from_gmsh_raw(path, length_unit="mm", resolution=0.1, order=order)
+    fine = from_gmsh_raw(path, length_unit="mm", resolution=0.11, order=order, timeout=None)
     assert len(fine.cells) > 2 * len(raw.cells)
 
 
@@ -103,7 +106,8 @@ def test_a_flat_step_file_on_an_oblique_lattice(tmp_path):
         occ.fragment([(2, face)], [(2, disc)])
 
     lattice = Lattice(vectors=[[1.0, 0.0], [0.5, 0.8]])
-    raw = from_gmsh_raw(write_step(tmp_path / "cell.step", rhombus), lattice=lattice, length_unit="mm", order=2)
+    path = write_step(tmp_path / "cell.step", rhombus)
+    raw = from_gmsh_raw(path, lattice=lattice, length_unit="mm", order=2, timeout=None)
     assert sorted(fractions(raw).values()) == pytest.approx([0.05 * np.pi, 1 - 0.05 * np.pi], rel=1e-4)
     assert_periodic(raw)
 
@@ -143,7 +147,7 @@ def one_sided(occ) -> None:
 def test_unusable_step_files_are_refused(tmp_path, build, inputs, error, message):
     path = write_step(tmp_path / "cell.step", build)
     with pytest.raises(error, match=message):
-        from_gmsh_raw(path, **({"length_unit": "mm"} | inputs))
+        from_gmsh_raw(path, timeout=None, **({"length_unit": "mm"} | inputs))
 
 
 def test_a_step_file_that_is_none_is_refused(tmp_path):
@@ -294,3 +298,185 @@ def test_options_of_another_kind_of_file_are_refused(tmp_path):
         read_raw(tmp_path / "cell.step", phases={"a": 1})
     with pytest.raises(FileError, match="existing"):
         read_raw(tmp_path / "cell.step")
+
+
+# Faces that do not match
+
+
+def mismatched(build, d: int, *, size: float = 0.2, order: int = 1, corner: float = 0.06) -> RawCell:
+    """A cell whose mesh is finer at the edge x = y = 1 than at the opposite ones."""
+    with gmsh_session(Mesh_ElementOrder=order) as session:
+        build(session.model.occ)
+        session.model.occ.synchronize()
+        for number, (_, tag) in enumerate(session.model.getEntities(d), start=1):
+            session.model.addPhysicalGroup(d, [tag], name=f"part{number}")
+        for entity in session.model.getEntities(0):
+            x = session.model.getValue(0, entity[1], [])
+            session.model.mesh.setSize([entity], corner if min(x[0], x[1]) > 0.9 else size)
+        session.model.mesh.generate(d)
+        return model_to_raw(d)
+
+
+def disc(occ) -> None:
+    occ.fragment([(2, occ.addRectangle(0, 0, 0, 1, 1))], [(2, occ.addDisk(0.5, 0.5, 0, 0.3, 0.3))])
+
+
+def layers(occ) -> None:
+    occ.fragment([(2, occ.addRectangle(0, 0, 0, 1, 0.4))], [(2, occ.addRectangle(0, 0.4, 0, 1, 0.6))])
+
+
+def hole(occ) -> None:
+    occ.cut([(2, occ.addRectangle(0, 0, 0, 1, 1))], [(2, occ.addDisk(0.5, 0.5, 0, 0.3, 0.3))])
+
+
+def ball(occ) -> None:
+    occ.fragment([(3, occ.addBox(0, 0, 0, 1, 1, 1))], [(3, occ.addSphere(0.5, 0.5, 0.5, 0.3))])
+
+
+def bubble(occ) -> None:
+    occ.cut([(3, occ.addBox(0, 0, 0, 1, 1, 1))], [(3, occ.addSphere(0.5, 0.5, 0.5, 0.3))])
+
+
+def solid_layers(occ) -> None:
+    occ.fragment([(3, occ.addBox(0, 0, 0, 1, 1, 0.4))], [(3, occ.addBox(0, 0, 0.4, 1, 1, 0.6))])
+
+
+def notched(occ) -> None:
+    """What is missing below is there above, between the same lines."""
+    body = occ.addBox(0, 0, 0, 1, 1, 1)
+    below = [occ.addBox(0.4, 0, 0, 0.2, 1, 0.2)]
+    above = [occ.addBox(0, 0, 0.8, 0.4, 1, 0.2), occ.addBox(0.6, 0, 0.8, 0.4, 1, 0.2)]
+    occ.cut([(3, body)], [(3, tag) for tag in below + above])
+
+
+def flat_notched(occ) -> None:
+    body = occ.addRectangle(0, 0, 0, 1, 1)
+    below = [occ.addRectangle(0.4, 0, 0, 0.2, 0.2)]
+    above = [occ.addRectangle(0, 0.8, 0, 0.4, 0.2), occ.addRectangle(0.6, 0.8, 0, 0.4, 0.2)]
+    occ.cut([(2, body)], [(2, tag) for tag in below + above])
+
+
+def boundaries(raw: RawCell) -> set:
+    """Facets between phases and of voids inside the cell, by the coordinates of their nodes."""
+    facets = cell_facets(raw.corners, raw.kind).reshape(-1, raw.dimension)
+    phase = np.repeat(raw.phase_of_cell, raw.dimension + 1)
+    sides: dict = {}
+    for nodes, own in zip(np.sort(facets, axis=1).tolist(), phase.tolist(), strict=True):
+        sides.setdefault(tuple(nodes), []).append(own)
+    s = raw.lattice.fractional(raw.points)
+    s -= s.min(axis=0)
+    found = set()
+    for nodes, own in sides.items():
+        on_face = np.any(np.all(np.isclose(s[list(nodes)], 0) | np.isclose(s[list(nodes)], 1), axis=0))
+        if (len(own) == 2 and own[0] != own[1]) or (len(own) == 1 and not on_face):
+            found.add(tuple(sorted(map(tuple, np.round(raw.points[list(nodes)], 9).tolist()))))
+    return found
+
+
+OBLIQUE = {2: np.array([[2.0, 0.1], [0.7, 1.0]]), 3: np.array([[1.0, 0.1, 0.0], [0.0, 1.0, 0.3], [0.2, 0.0, 1.0]])}
+
+
+@pytest.mark.parametrize(
+    ("build", "d"), [(disc, 2), (layers, 2), (hole, 2), (ball, 3), (bubble, 3), (fibre, 3)], ids=lambda v: str(v)
+)
+def test_faces_that_do_not_match_are_meshed_anew(build, d):
+    raw = mismatched(build, d)
+    if build in (disc, ball):
+        shift = np.arange(1.0, d + 1)
+        raw = replace(raw, points=raw.points @ OBLIQUE[d] + shift, lattice=Lattice(vectors=OBLIQUE[d]))
+    with pytest.raises(PeriodicityError):
+        identify_nodes(raw.points, raw.lattice)
+    new = repaired(raw, timeout=None)
+    representative, _ = identify_nodes(new.points, new.lattice)
+    check_faces(new.points, new.corners, representative, new.lattice, whole=build not in (hole, bubble))
+    assert fractions(new) == pytest.approx(fractions(raw), abs=1e-12)
+    assert boundaries(new) == boundaries(raw)
+    assert 0.5 * len(raw.cells) < len(new.cells) < 1.5 * len(raw.cells)
+    assert repaired(new) is new
+
+
+def test_names_of_facets_that_are_kept_survive(caplog):
+    raw = mismatched(disc, 2)
+    phase = dict(raw.phases.items())
+    flags = [np.isin(np.arange(len(raw.points)), raw.cells[raw.phase_of_cell == tag]) for tag in phase.values()]
+    both = flags[0] & flags[1]
+    facets = np.unique(np.sort(cell_facets(raw.cells, raw.kind).reshape(-1, 2), axis=1), axis=0)
+    membrane = facets[both[facets].all(axis=1)]
+    wall = facets[(raw.points[facets][..., 0] == 0.0).all(axis=1)]
+    named = replace(
+        raw,
+        facets=np.vstack([membrane, wall]),
+        facet_tags=np.repeat([1, 2], [len(membrane), len(wall)]),
+        facet_names={"membrane": 1, "wall": 2},
+    )
+    new = repaired(named, timeout=None)
+    assert dict(new.facet_names) == {"membrane": 1}
+    assert len(new.facets) == len(membrane) > 5
+    assert np.allclose(np.linalg.norm(new.points[new.facets] - 0.5, axis=2), 0.3)
+    assert "lost their names: wall" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".msh", ".vtu"])
+def test_files_are_repaired_when_asked(tmp_path, suffix):
+    raw = mismatched(disc, 2)
+    path = tmp_path / f"cell{suffix}"
+    if suffix == ".msh":
+        write_msh(raw, path)
+    else:
+        points = np.column_stack([raw.points, np.zeros(len(raw.points))])
+        meshio.Mesh(points, [("triangle", raw.cells)], cell_data={"phase": [raw.phase_of_cell]}).write(path)
+    with pytest.raises(PeriodicityError):
+        identify_nodes(read_raw(path).points, raw.lattice)
+    new = read_raw(path, repair=True)
+    assert_periodic(new)
+    assert list(fractions(new).values()) == pytest.approx(list(fractions(raw).values()))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: mismatched(disc, 2, order=2), "order = 2.*curvature"),
+        (lambda: mismatched(solid_layers, 3), "boundaries of phases on the faces across period .*cut alike"),
+        (lambda: mismatched(notched, 3, corner=0.2), "faces across period 3.*filled in the same places"),
+        (lambda: mismatched(flat_notched, 2), "faces across period 2.*filled in the same places"),
+        (lambda: replace(mismatched(disc, 2), lattice=Lattice(vectors=[[1.0, 0.3], [0.0, 1.0]])), "parallelepiped"),
+        (lambda: replace(mismatched(disc, 2), lattice=Lattice.box(1.0, 2.0)), "parallelepiped"),
+    ],
+)
+def test_meshes_that_cannot_be_repaired_are_refused(make, message):
+    raw = make()
+    with pytest.raises(RepairError, match=message):
+        remeshed(raw)
+
+
+def two_squares(s: np.ndarray) -> np.ndarray:
+    """Squares that touch in a corner."""
+    return (np.all((s > 0.25) & (s < 0.5), axis=1) | np.all((s > 0.5) & (s < 0.75), axis=1)).astype(int)
+
+
+def checks(s: np.ndarray) -> np.ndarray:
+    return (np.floor(4 * s).sum(axis=1) % 2).astype(int)
+
+
+def with_a_node_moved(raw: RawCell) -> RawCell:
+    points = raw.points.copy()
+    points[np.isclose(points, (1.0, 0.125)).all(axis=1)] += (0.0, 0.03)
+    return replace(raw, points=points)
+
+
+def test_parts_that_touch_in_points():
+    board = with_a_node_moved(grid_raw((8, 8), checks))
+    new = repaired(board, timeout=None)
+    assert_periodic(new)
+    assert boundaries(new) == boundaries(board)
+    with pytest.raises(RepairError, match="does not touch itself"):  # around the squares the other phase does
+        repaired(with_a_node_moved(grid_raw((8, 8), two_squares)), timeout=None)
+
+
+def test_a_volume_whose_surface_is_open_is_refused():
+    square_ = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    with pytest.raises(CellError, match="closed"):
+        fill_volume(square_, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3]]))
+    points, cells = fill_volume(square_, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]))
+    edges = points[cells[:, 1:]] - points[cells[:, :1]]
+    assert np.abs(np.linalg.det(edges)).sum() / 6 == pytest.approx(1 / 6)

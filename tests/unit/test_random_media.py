@@ -277,6 +277,7 @@ def test_the_fraction_of_a_field_is_met_on_every_grid():
         assert abs(labels.sum() - labels.size / 3) <= 0.5
     coarse, fine = medium.field((20, 20)), medium.field((100, 60))
     assert np.allclose(coarse, fine[2::5, 1::3], atol=1e-12)  # the same field, whose voxel centres coincide
+    assert abs(fine.mean()) < 1e-12
     value, labels = medium.level_set(), medium.labels((200, 200))
     x = (np.argwhere(np.ones((200, 200))) + 0.5) / 200 * np.array([1.0, 1.5])
     assert np.mean((value(x) < 0).reshape(200, 200) != (labels == 1)) < 2e-3
