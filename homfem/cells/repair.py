@@ -233,7 +233,9 @@ def _regions(
             cuts = lines[axes[1 - fixed]]
             spans = np.sort(s[edges[own[on_side[own] == side]]][..., 1 - fixed], axis=1)
             middle = 0.5 * (cuts[1:] + cuts[:-1])
-            covered = np.flatnonzero(np.any((spans[:, :1] < middle) & (middle < spans[:, 1:]), axis=0))
+            covered = np.flatnonzero(
+                np.any((spans[:, :1] <= middle + _TOLERANCE) & (middle <= spans[:, 1:] + _TOLERANCE), axis=0)
+            )
             ends = np.empty((len(cuts), 2))
             ends[:, fixed], ends[:, 1 - fixed] = end, cuts
             parts.append(np.column_stack([covered, covered + 1]) + count)
@@ -262,7 +264,7 @@ def _check_sides(old: _Old, lines: list[Array]) -> None:
         filled = []
         for end in (0, 1):
             spans = np.sort(old.s[old.outer[(old.outer_side == (k, end)).all(axis=1)]][..., 1 - k], axis=1)
-            filled.append(np.any((spans[:, :1] < middle) & (middle < spans[:, 1:]), axis=0))
+            filled.append(np.any((spans[:, :1] <= middle + _TOLERANCE) & (middle <= spans[:, 1:] + _TOLERANCE), axis=0))
         _refuse_one_sided(k, filled[0] != filled[1])
 
 

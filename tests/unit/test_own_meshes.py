@@ -128,12 +128,18 @@ def one_sided(occ) -> None:
     occ.fragment([(3, box)], half)
 
 
+def cone(occ) -> None:
+    """The centres of its ends match, their sizes do not."""
+    occ.fragment([(3, occ.addBox(0, 0, 0, 1, 1, 1))], [(3, occ.addCone(0, 0.5, 0.5, 1, 0, 0, 0.3, 0.2))])
+
+
 @pytest.mark.parametrize(
     ("build", "inputs", "error", "message"),
     [
         (overlap, {}, CellError, "'part1' and 'part2'.*without overlap"),
         (bump, {}, CellError, "holds all parts"),
         (one_sided, {}, PeriodicityError, r"faces across period 1 = '1 against 2.*alike on both sides"),
+        (cone, {}, PeriodicityError, r"faces across period 1 = '2 against 2"),
         (fibre, {"lattice": Lattice.box(0.5, 1.0, 1.0)}, CellError, "holds all parts"),
         (fibre, {"lattice": Lattice.box(1.0, 1.0)}, CellError, "3 period vectors"),
         (fibre, {"length_unit": "s"}, UnitError, "length"),
@@ -393,6 +399,11 @@ def test_faces_that_do_not_match_are_meshed_anew(build, d):
     assert boundaries(new) == boundaries(raw)
     assert 0.5 * len(raw.cells) < len(new.cells) < 1.5 * len(raw.cells)
     assert repaired(new) is new
+
+
+def test_the_middle_of_a_new_edge_may_be_an_old_node():
+    for size, corner in ((0.1, 0.04), (0.125, 0.05), (0.25, 0.125)):
+        assert_periodic(repaired(mismatched(disc, 2, size=size, corner=corner), timeout=None))
 
 
 def test_names_of_facets_that_are_kept_survive(caplog):
