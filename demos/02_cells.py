@@ -86,17 +86,17 @@ GALLERY: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def solve(cell: UnitCell, phase: str, tolerance: float) -> dict[str, EffectiveTensor]:
+def solve(cell: UnitCell, phase: str, coarse: bool) -> dict[str, EffectiveTensor]:
     others = [name for name in cell.phase_names if name != phase]
     coefficients = dict.fromkeys(others, 1.0)
     found = {}
-    degree = 1 if cell.number_of_cells > LARGE else 2
+    options: dict[str, Any] = {"degree": 1 if coarse or cell.number_of_cells > LARGE else 2}
+    if not coarse:
+        options |= {"tolerance": 1e-2, "max_dofs": 300_000}
     for contrast in (0.0, 10.0):
         given = coefficients | ({phase: contrast} if contrast else {})
         try:
-            found[f"{contrast:g}"] = homogenize_diffusion(
-                cell, given, tolerance=tolerance, degree=degree, max_dofs=300_000
-            )
+            found[f"{contrast:g}"] = homogenize_diffusion(cell, given, **options)
         except PercolationError:  # nothing flows
             zero = np.zeros((cell.dimension, cell.dimension))
             found[f"{contrast:g}"] = EffectiveTensor(value=zero, lower=zero, upper=zero)
@@ -171,7 +171,7 @@ def check(cell: UnitCell, tensors: dict[str, EffectiveTensor], phase: str) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--coarse", action="store_true", help="coarse tolerances, for a quick look")
+    parser.add_argument("--coarse", action="store_true", help="linear elements on the first mesh, for a quick look")
     parser.add_argument("--out", type=Path, default=Path("out/02_cells"), help="folder of the files")
     parser.add_argument("--only", nargs="*", help="names of entries")
     arguments = parser.parse_args()
@@ -183,7 +183,7 @@ def main() -> None:
         start = time.perf_counter()
         table, phase = GALLERY[name]
         cell = make_config({"cell": table}).cell.build(COMM, Path())
-        tensors = solve(cell, phase, 0.2 if arguments.coarse else 1e-2)
+        tensors = solve(cell, phase, arguments.coarse)
         check(cell, tensors, phase)
         outer = [key for key in cell.phase_names if key in OUTER]
         draw_unit_cell(cell, str(arguments.out / picture(name)), translucent=outer or None)

@@ -281,7 +281,7 @@ class EffectiveTensor:
             if off <= 1e-6 * self.half_gap + 1e-14 * float(np.linalg.norm(self.value, 2)):
                 lines.append(f"  guaranteed to ± {self.half_gap:.3g} in every direction (relative {gap:.2e})")
             else:
-                lines.append(f"  between bounds {2.0 * self.half_gap:.3g} apart, not at their middle (relative {gap:.2e})")
+                lines.append(f"  between bounds {2.0 * self.half_gap:.3g} apart, off their middle (relative {gap:.2e})")
         elif self.upper is not None:
             lines.append("  an upper bound; no lower bound is guaranteed")
         else:

@@ -11,6 +11,7 @@ import pytest
 DEMOS = Path(__file__).parents[2] / "demos"
 FIGURES = {
     "01_calcium_bidomain.py": ("cell.png", "wave.png"),
+    "02_cells.py": ("gallery.png",),
     "03_block_media.py": ("pixelations.png", "flux_lines.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
@@ -23,6 +24,7 @@ def test_every_demo_is_run_here():
 RUNS = [
     ("01_calcium_bidomain.py", 1),
     ("01_calcium_bidomain.py", 2),
+    ("02_cells.py", 1),
     ("03_block_media.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
