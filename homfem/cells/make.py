@@ -13,10 +13,11 @@ from mpi4py import MPI
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
 from homfem.cells.own_meshes import read_raw
+from homfem.cells.painted import offset_pipes, painted_cell
 from homfem.cells.raw import RawCell
-from homfem.cells.shapes import three_pipe_raw
+from homfem.cells.shapes import check_edges, three_pipe_raw
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import InputError, Lattice, check_number
+from homfem.parameters import InputError, Lattice, check_choice, check_number
 
 
 def three_pipe(
@@ -26,6 +27,7 @@ def three_pipe(
     grading: float = 0.25,
     growth: float | None = None,
     section: str = "square",
+    offsets: Sequence[float] | None = None,
     phases: Sequence[str] = ("er", "cytosol"),
     period: float | Sequence[float] = 1.0,
     length_unit: str = "um",
@@ -50,6 +52,9 @@ def three_pipe(
         Slope of the mesh size away from the edges, > 0; by default 1 on the structured grid, 0.3 with Gmsh.
     section
         ``"square"`` or ``"round"``.
+    offsets
+        Square pipes: by how much the pipe along x is moved along y, that along y along z, and that along z along x, as
+        fractions of the period in (-1/2, 1/2). Pipes that are moved apart no longer cross.
     phases
         ``"er"`` and ``"cytosol"``, or one of them.
     period, length_unit
@@ -77,6 +82,13 @@ def three_pipe(
     0.028
     """
     periods = _periods("period", period, 3)
+    if offsets is not None:
+        check_choice("section", section, ["square"])
+        boxes = offset_pipes(check_edges(edges), offsets)
+        return painted_cell(
+            boxes, "cytosol", name="three-pipe", phases=phases, resolution=resolution, grading=grading,
+            growth=1.0 if growth is None else growth, period=list(periods), length_unit=length_unit, comm=comm,
+        )  # fmt: skip
 
     def make() -> RawCell:
         raw = three_pipe_raw(

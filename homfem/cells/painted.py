@@ -6,6 +6,7 @@ are fractions of the period along their axis, and boxes that leave the cell come
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,12 +86,11 @@ def painted_cell(
     tags = {phase: tag for tag, phase in enumerate(names, start=1)}
     for phase in phases or ():
         check_choice("phases", phase, names)
-    kept = {phase: tag for phase, tag in tags.items() if phases is None or phase in phases}
 
     def make() -> RawCell:
         return block_array_raw(
             labels + 1,
-            kept,
+            tags,
             [part * factor for part, factor in zip(lengths, periods / periods.min(), strict=True)],
             resolution=resolution,
             grading=grading,
@@ -98,7 +98,8 @@ def painted_cell(
             length_unit=length_unit,
         )
 
-    return UnitCell.from_raw(make, comm=comm, name=name, length=float(periods.min()), length_unit=length_unit)
+    cell = UnitCell.from_raw(make, comm=comm, name=name, length=float(periods.min()), length_unit=length_unit)
+    return cell if phases is None else cell.restrict(list(phases))
 
 
 def paint(boxes: Sequence[Box], background: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...], list[Array]]:
@@ -234,8 +235,8 @@ def obstacles(
 ) -> UnitCell:
     r"""Return rectangles (boxes in 3D) in a pore space; collective.
 
-    Phases ``obstacle`` and ``pore``. Square lattice: one obstacle in the centre, fraction :math:`\prod_a e_a`. Staggered:
-    a second one at the corners, fraction :math:`2\prod_a e_a`, edges below 1/2.
+    Phases ``obstacle`` and ``pore``. Square lattice: one obstacle in the centre, fraction :math:`\prod_a e_a`.
+    Staggered: a second one at the corners, fraction :math:`2\prod_a e_a`, edges below 1/2.
 
     Parameters
     ----------
@@ -279,8 +280,8 @@ def sheets(
 ) -> UnitCell:
     r"""Return parallel sheets joined by square tubes, like rough endoplasmic reticulum (ER); collective.
 
-    Phases ``er`` (fraction :math:`t+e^2(1-t)`) and ``cytosol``; interface area per cell :math:`2(1-e^2)+4e(1-t)` for a unit
-    cube, with the thickness t of the sheet and the edge e of the tube.
+    Phases ``er`` (fraction :math:`t+e^2(1-t)`) and ``cytosol``; interface area per cell :math:`2(1-e^2)+4e(1-t)` for a
+    unit cube, with the thickness t of the sheet and the edge e of the tube.
 
     Parameters
     ----------
@@ -320,7 +321,7 @@ def pipe_boxes(path: Sequence[Sequence[float]], edge: float | Sequence[float], p
         raise InputError("path", path, "at least two points with three coordinates")
     sizes = np.broadcast_to(np.asarray(edge, dtype=float), 3)
     boxes = []
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         moved = np.abs(end - start) > 1e-12
         if moved.sum() != 1:
             raise InputError("path", [start.tolist(), end.tolist()], "pieces along one axis each")
@@ -329,6 +330,30 @@ def pipe_boxes(path: Sequence[Sequence[float]], edge: float | Sequence[float], p
         if high[axis] - low[axis] > 1.0:  # it runs through the cell
             low[axis], high[axis] = 0.0, 1.0
         boxes.append(Box(phase, tuple(map(float, low)), tuple(map(float, high))))
+    return boxes
+
+
+def offset_pipes(edges: Sequence[float], offsets: Sequence[float]) -> list[Box]:
+    """Return three pipes along the axes through the centre, each moved along the next axis.
+
+    Parameters
+    ----------
+    edges
+        Edges of the square sections of the pipes along x, y, z.
+    offsets
+        Fractions of the period in (-1/2, 1/2): of the pipe along x along y, of that along y along z, of that along z
+        along x.
+    """
+    given = list(offsets)
+    if len(given) != 3:
+        raise InputError("offsets", offsets, "three numbers, one for each pipe")
+    boxes = []
+    for axis, (edge, offset) in enumerate(zip(edges, given, strict=True)):
+        centre = np.full(3, 0.5)
+        centre[(axis + 1) % 3] += check_number("offsets", offset, above=-0.5, below=0.5)
+        low, high = centre - 0.5 * edge, centre + 0.5 * edge
+        low[axis], high[axis] = 0.0, 1.0
+        boxes.append(Box("er", tuple(map(float, low)), tuple(map(float, high))))
     return boxes
 
 

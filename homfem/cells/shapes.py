@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from homfem.cells.boxgrid import CUTS, corners_of_boxes, graded_axis, grid_points
 from homfem.cells.gmsh_model import gmsh_session, model_to_raw
+from homfem.cells.limited import run_limited
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
 
@@ -70,7 +71,8 @@ def three_pipe_raw(
     possible = section == "square" and order == 1
     mesher = check_choice("mesher", mesher or ("structured" if possible else "gmsh"), ["structured", "gmsh"])
     if mesher == "gmsh":
-        return gmsh_three_pipe(
+        return run_limited(
+            gmsh_three_pipe,
             edges,
             resolution=resolution,
             grading=grading,

@@ -39,7 +39,7 @@ from homfem.config.table import (
     require_table,
     text,
 )
-from homfem.parameters import FileError, InputError
+from homfem.parameters import FileError, InputError, check_number
 from homfem.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ def _groups(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _offset(value: Any) -> float:
+    return check_number("", value, above=-0.5, below=0.5, remedy="It is a fraction of the period.")
+
+
 class ThreePipe(CellTable):
     """Three orthogonal pipes that cross at the centre of a cube: the endoplasmic reticulum (ER) in the cytosol."""
 
@@ -73,6 +77,7 @@ class ThreePipe(CellTable):
     edge: Fraction | None = None
     edges: Annotated[tuple[float, ...], listed(fraction, (3,), "a list of 3 numbers, one per axis")] | None = None
     section: Annotated[str, choice("square", "round")] = "square"
+    offsets: Annotated[tuple[float, ...], listed(_offset, (3,), "a list of 3 numbers, one per pipe")] | None = None
     period: Period = (Quantity(1.0, "m"),)
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
     dimension: Annotated[int, PlainValidator(_three)] = 3
@@ -108,6 +113,8 @@ class ThreePipe(CellTable):
 
         edges = self.edges or self.edge or 0.0
         options = {"section": self.section} | sizes(self.period, self.resolution)
+        if self.offsets is not None:
+            options["offsets"] = list(self.offsets)
         return cells.three_pipe(edges, comm=comm, **options)
 
 

@@ -101,6 +101,25 @@ def test_pipes_may_leave_the_cell():
     assert np.abs(found.value - np.diag([0.09, 0.0, 0.0])).max() < 1e-9
 
 
+def test_pipes_may_be_moved_apart():
+    cell = cells.three_pipe([0.2, 0.3, 0.2], offsets=[0.05, 0.0, -0.05], resolution=0.25)
+    straight = cells.three_pipe([0.2, 0.3, 0.2], offsets=[0.0, 0.0, 0.0], resolution=0.25)
+    # Moved pipes share less: the boxes of 0.2 x 0.3 x 0.2 where they cross are counted by points.
+    points = np.stack(np.meshgrid(*[(np.arange(40) + 0.5) / 40] * 3, indexing="ij"), axis=-1) - 0.5
+    x, y, z = np.moveaxis(points, -1, 0)
+    inside = (abs(y - 0.05) < 0.1) & (abs(z) < 0.1)
+    inside |= (abs(z) < 0.15) & (abs(x) < 0.15)
+    inside |= (abs(x + 0.05) < 0.1) & (abs(y) < 0.1)
+    assert cell.volume_fractions["er"] == pytest.approx(inside.mean(), abs=1e-12)
+    assert straight.volume_fractions["er"] == pytest.approx(
+        cells.three_pipe([0.2, 0.3, 0.2], resolution=0.25).volume_fractions["er"], abs=1e-12
+    )
+    alone = cells.three_pipe(0.2, offsets=[0.4, 0.4, 0.4], phases=["er"], resolution=0.25)
+    assert alone.phase_names == ("er",)
+    assert alone.volume_fractions["er"] == pytest.approx(0.12, abs=1e-12)
+    assert len(alone.connectivity["er"].parts) == 3
+
+
 corner = st.floats(0.0, 0.95)
 width = st.floats(0.05, 0.6)
 
@@ -175,6 +194,9 @@ def test_voxels_too():
         (lambda: painted_cell([Box("a", (0.1, 0.1), (0.2, 0.2))], "rest", period=[1.0] * 3), "period"),
         (lambda: pipe_boxes([[0, 0, 0], [1, 1, 0]], 0.1), "path"),
         (lambda: pipe_boxes([[0, 0, 0]], 0.1), "path"),
+        (lambda: cells.three_pipe(0.2, offsets=[0.1, 0.1]), "offsets"),
+        (lambda: cells.three_pipe(0.2, offsets=[0.1, 0.1, 0.5]), "offsets"),
+        (lambda: cells.three_pipe(0.2, offsets=[0.1, 0.1, 0.1], section="round"), "section"),
     ],
 )
 def test_bad_input_is_refused(make, name):
