@@ -67,6 +67,8 @@ class UnitCell:
         Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
     raw
         The arrays; on rank 0 only, None elsewhere.
+    partial
+        Whether it is a part of a cell whose faces were matched: a face of the part may be a wall.
 
     Notes
     -----
@@ -90,6 +92,7 @@ class UnitCell:
     slivers: features.Slivers
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    partial: bool = False
 
     @property
     def mesh(self) -> dmesh.Mesh:
@@ -236,6 +239,7 @@ class UnitCell:
             slivers=slivers,
             raw=raw,
             seconds=seconds,
+            partial=partial,
         )
         log.info("%s: %d cells, %.2f s", name, cell.number_of_cells, time.perf_counter() - start)
         return cell
@@ -363,6 +367,7 @@ class UnitCell:
                     "order": self.raw.order,
                     "phases": dict(self.raw.phases),
                     "facet_names": dict(self.raw.facet_names),
+                    "partial": self.partial,
                 }
                 files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
 
@@ -394,6 +399,7 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
         name=about["name"],
         length=about["length"],
         length_unit=about["length_unit"],
+        partial=bool(about.get("partial", False)),
     )
 
 

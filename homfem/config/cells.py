@@ -188,9 +188,9 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
     """
     table = require_table(path, value)
     if "shape" not in table:
-        known = dict.fromkeys(["shape", "file", *(key for model in SHAPES.values() for key in model.model_fields)])
-        refuse_unknown(path, table, list(known))
         if "file" not in table:
+            known = dict.fromkeys(["shape", "file", *(key for model in SHAPES.values() for key in model.model_fields)])
+            refuse_unknown(path, table, list(known))
             names = ", ".join(map(repr, SHAPES))
             raise InputError(f"{path}.shape", Missing(), f"one of {names}; or give {path}.file, a mesh or a geometry")
         cell = parse_table(FileCell, table, path)

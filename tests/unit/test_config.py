@@ -147,7 +147,7 @@ BAD_CELLS = [
     ("cell={edge=0.1}", ["cell.shape = (missing)", "'three-pipe'", "cell.file"]),
     ("cell={shap='three-pipe'}", ["cell.shap = 'three-pipe'", "'cell.shape'"]),
     ("cell.shape=tree-pipe", ["cell.shape = 'tree-pipe'", "one of 'three-pipe'", "Did you mean 'three-pipe'?"]),
-    ("cell.shape=gyroid", ["cell.shape = 'gyroid'", "one of 'three-pipe'"]),
+    ("cell.shape=foam", ["cell.shape = 'foam'", "one of 'three-pipe'"]),
     ("cell.shape=[1]", ["cell.shape = [1]", "one of 'three-pipe'"]),
     ("cell.file=cell.geo", ["cell.file = 'cell.geo'", "absent where a shape is given"]),
     ("cell={file='none.geo'}", ["cell.file = 'none.geo'", "a file that exists"]),
@@ -550,3 +550,35 @@ def test_what_is_wrong_with_the_image_itself_is_said(tmp_path):
     ):
         with pytest.raises(InputError, match=text):
             image_config(tmp_path, **keys).read(tmp_path)
+
+
+def test_files_take_the_keys_of_their_kind(monkeypatch, tmp_path):
+    recorded = Recorded(monkeypatch)
+    (tmp_path / "a.vtu").write_text("")
+    table = {"file": "a.vtu", "phases": {"pore": 1, "solid": [2, 3]}, "phase_data": "tag", "repair": True}
+    make_config({"cell": table}, folder=tmp_path).cell.build(None, tmp_path)
+    assert recorded.arguments == (tmp_path / "a.vtu",)
+    assert recorded.options["phases"] == {"pore": 1, "solid": [2, 3]}
+    assert recorded.options["phase_data"] == "tag"
+    assert recorded.options["repair"] is True
+    for keys, name in (
+        ({"phases": {}}, "cell.phases"),
+        ({"phases": {"pore": 1.5}}, "cell.phases.pore"),
+        ({"repair": 1}, "cell.repair"),
+        ({"timeout": 0.0}, "cell.timeout"),
+        ({"resolution": 0.1}, "cell.resolution"),
+    ):
+        with pytest.raises(InputError) as caught:
+            make_config({"cell": {"file": "a.vtu"} | keys}, folder=tmp_path)
+        assert caught.value.name == name
+
+
+@pytest.mark.parametrize("offsets", [[0.1, 0.1], [0.1, 0.1, 0.5], 0.1])
+def test_offsets_of_pipes_are_checked(offsets):
+    with pytest.raises(InputError, match="offsets"):
+        make_config({"cell": {"shape": "three-pipe", "edge": 0.2, "offsets": offsets}})
+    assert make_config({"cell": {"shape": "three-pipe", "edge": 0.2, "offsets": [0, 0.1, -0.1]}}).cell.offsets == (
+        0,
+        0.1,
+        -0.1,
+    )

@@ -198,3 +198,15 @@ def case_no_phase(comm):
 @pytest.mark.mpi
 def test_no_phase_is_refused_on_every_rank(on_ranks):
     on_ranks(case_no_phase, ranks=(1, 2))
+
+
+@pytest.mark.parametrize("name", ["part.msh", "part.xdmf"])
+def test_a_part_with_a_wall_on_a_period_face_comes_back(tmp_path, name):
+    from homfem import cells, homogenize_diffusion, load_cell
+
+    part = cells.blocks(["AB", "AB"], resolution=0.2).restrict(["A"])  # its walls are at x = 0 and x = 1/2
+    part.save(tmp_path / name)
+    again = load_cell(tmp_path / name)
+    one, two = (homogenize_diffusion(cell, {"A": 1.0}) for cell in (part, again))
+    assert one.value == pytest.approx(np.diag([0.0, 0.5]), abs=1e-9)
+    assert two.value == pytest.approx(one.value, abs=1e-9)
