@@ -49,7 +49,7 @@ def merged(raw: RawCell) -> RawCell:
 
 def face_nodes(offset: npt.NDArray[np.int64], representative: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """For each period vector the representatives of the nodes on the face that it crosses."""
-    return [np.unique(representative[offset[:, k] > 0]) for k in range(offset.shape[1])]
+    return [np.unique(representative[offset[:, k] != 0]) for k in range(offset.shape[1])]
 
 
 def measure(
