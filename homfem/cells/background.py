@@ -119,3 +119,39 @@ def angles(points: Array, corners: Indices) -> tuple[Array, Array]:
     pairs = [-np.einsum("mx,mx->m", slopes[:, i], slopes[:, j]) for i, j in itertools.combinations(range(d + 1), 2)]
     cosines = np.clip(pairs, -1.0, 1.0)
     return np.degrees(np.arccos(cosines.max(axis=0))), np.degrees(np.arccos(cosines.min(axis=0)))
+
+
+def sines(x: Array) -> Array:
+    """Return the smallest sine of the angles (dihedral in space) of simplices given by corners, shape (m, d + 1, d).
+
+    Positive for the orientation of RawCell, else negative.
+    """
+    if x.shape[2] == 2:
+        edges = [x[:, (k + 1) % 3] - x[:, k] for k in range(3)]
+        twice = edges[0][:, 0] * edges[1][:, 1] - edges[0][:, 1] * edges[1][:, 0]
+        length = np.linalg.norm(edges, axis=2)
+        products = np.stack([length[k] * length[k - 1] for k in range(3)])
+        return np.asarray(twice / products.max(axis=0))
+    a, b, c = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0], x[:, 3] - x[:, 0]
+    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
+    normals.insert(0, -(normals[0] + normals[1] + normals[2]))
+    twice_area = [np.sqrt(np.einsum("mx,mx->m", n, n)) for n in normals]
+    six_volume = np.einsum("mx,mx->m", a, normals[1])
+    found = np.full(len(x), np.inf)
+    for i, j in itertools.combinations(range(4), 2):
+        k, m = (n for n in range(4) if n not in (i, j))
+        edge = x[:, k] - x[:, m]
+        length = np.sqrt(np.einsum("mx,mx->m", edge, edge))
+        found = np.minimum(found, six_volume * length / (twice_area[i] * twice_area[j]))
+    return np.asarray(found)
+
+
+def _cross(a: Array, b: Array) -> Array:
+    return np.stack(
+        [
+            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
+            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
+            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
+        ],
+        axis=1,
+    )

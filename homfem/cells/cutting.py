@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize.elementwise import find_root
 
+from homfem.cells.background import sines
 from homfem.cells.level_sets import STEP, LevelSet, gradients, values
 from homfem.cells.raw import Indices, RawCell
 from homfem.cells.refine import bisect_simplices
@@ -29,6 +30,9 @@ Flags = npt.NDArray[np.bool_]
 
 #: A vertex is moved onto the surface if it is closer to a crossing, along an edge, than this times its shortest edge.
 SNAP = {2: 0.38, 3: 0.3}
+
+#: Cells with a sine of an angle below this are flat.
+FLAT = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -214,18 +218,42 @@ def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edg
         node = np.concatenate(nodes)
         on = mesh.on[node]
         on[:, number] = True
-        place, planes, found = project(mesh, functions, mesh.points[node], on, mesh.planes[node], np.concatenate(reach))
-        place[~found] = np.concatenate(places)[~found]
-        mesh.move(node, place)
-        mesh.planes[node] = planes
-        mesh.planes = mesh.planes[mesh.representative]
+        _place(mesh, functions, node, on, np.concatenate(places), np.concatenate(reach))
     return snapped[mesh.representative]
+
+
+def _place(
+    mesh: CutMesh, functions: Sequence[LevelSet], node: Indices, on: Flags, crossing: Array, reach: Array
+) -> None:
+    """Move nodes to the surfaces ``on``: within the faces of the cell, else freely, else to the crossing of an edge.
+
+    The second and the third are for nodes whose cells would be flat, and where there is no such place.
+    """
+    origin, planes = mesh.points[node], mesh.planes[node]
+    own = np.full(len(mesh.points), -1)
+    own[node] = np.arange(len(node))
+    number: Indices = own[mesh.representative]
+    near = mesh.cells[(number[mesh.cells] >= 0).any(axis=1)]
+    again: Indices = np.arange(len(node))
+    for faces in (planes, np.zeros_like(planes), None):
+        if faces is None:
+            place, kept = crossing[again], np.zeros_like(planes[again])
+        else:
+            place, kept, found = project(mesh, functions, origin[again], on[again], faces[again], reach[again])
+            place[~found] = crossing[again][~found]
+        mesh.move(node[again], place)
+        mesh.planes[node[again]] = kept
+        flat = number[near[sines(mesh.points[near]) < FLAT]]
+        again = np.unique(flat[flat >= 0])
+        if not len(again):
+            break
+    mesh.planes = mesh.planes[mesh.representative]
 
 
 def project(
     mesh: CutMesh, functions: Sequence[LevelSet], points: Array, on: Flags, planes: Flags, reach: Array
 ) -> tuple[Array, Flags, Flags]:
-    """Move points onto all the surfaces of ``on``, within the faces ``planes`` if that is no further than ``reach``.
+    """Move points onto all the surfaces of ``on`` by ``reach`` at most, or twice that within the faces ``planes``.
 
     Returns
     -------
@@ -242,7 +270,8 @@ def project(
             continue
         faces = planes[todo] if attempt == 0 else np.zeros_like(planes[todo])
         moved, good = _newton(mesh, functions, points[todo], on[todo], faces)
-        good &= np.linalg.norm(moved - points[todo], axis=1) <= reach[todo] * (1.0 + 1e-9)
+        limit = reach[todo] * (2.0 if attempt == 0 else 1.0 + 1e-9)
+        good &= np.linalg.norm(moved - points[todo], axis=1) <= limit
         found[todo] = good
         place[todo[good]] = moved[good]
         kept[todo] = faces & good[:, None]

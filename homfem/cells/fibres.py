@@ -2,6 +2,7 @@ r"""Arrays of parallel fibres with round, elliptical or polygonal section, coate
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 
@@ -14,7 +15,9 @@ from homfem.cells.level_sets import LevelSet
 from homfem.cells.raw import RawCell
 from homfem.cells.sections import Section, difference_vectors, section_of
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
+
+log = logging.getLogger("homfem")
 
 AXES = ("x", "y", "z")
 
@@ -66,7 +69,8 @@ def fibre_array(
     coating
         Thickness, > 0, as a fraction of the same period.
     section
-        ``"round"``, ``"elliptical"`` or ``"polygon"``. A polygon is met exactly, corners included.
+        ``"round"``, ``"elliptical"`` or ``"polygon"``. A polygon is met exactly, corners included, on a mesh that may
+        be up to a fifth finer for that.
     aspect
         Long over short axis of an ellipse, in [1, 10].
     sides
@@ -214,12 +218,12 @@ def _array(
     least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
     count = least if layers is None else check_integer("layers", layers, at_least=3)
 
-    def make() -> RawCell:
-        flat = implicit_raw(
+    def plane(size: float) -> RawCell:
+        return implicit_raw(
             functions,
             phases,
             lattice=box,
-            resolution=resolution,
+            resolution=size,
             refinement=halvings,
             fractions=fractions,
             corners={k: places for k, places in corners.items() if len(places)},
@@ -227,6 +231,18 @@ def _array(
             order=order if dimension == 2 else 1,
             length_unit=length_unit,
         )
+
+    def make() -> RawCell:
+        flat = None
+        # A grid that does not fit the corners of a polygon is made finer, little by little.
+        for factor in (1.0, 0.95, 0.9, 0.85, 0.8) if len(corners[0]) else ():
+            try:
+                flat = plane(factor * resolution)
+                break
+            except CellError as error:
+                log.info("resolution %.4g: %s", factor * resolution, error)
+        if flat is None:
+            flat = plane(resolution)
         if dimension == 2:
             return flat
         raw = extruded(flat, height, count, along)

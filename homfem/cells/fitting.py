@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from homfem.cells.cutting import CutMesh, Flags
 from homfem.cells.level_sets import LevelSet, gradients, values
@@ -48,8 +47,8 @@ class Interface:
     high: Indices
 
 
-def interface(mesh: CutMesh) -> Interface:
-    """Return the facets between regions."""
+def interface(mesh: CutMesh, phase: Indices) -> Interface:
+    """Return the facets between regions of different phases; ``phase`` gives the phase of each region."""
     d = mesh.points.shape[1]
     near = np.flatnonzero(mesh.on[mesh.cells].any(axis=2).sum(axis=1) >= d)
     facets = cell_facets(mesh.cells[near], "triangle" if d == 2 else "tetrahedron")
@@ -58,7 +57,9 @@ def interface(mesh: CutMesh) -> Interface:
     nodes, apex, region = facets[cell, opposite], mesh.cells[near][cell, opposite], mesh.region[near][cell]
     number = row_numbers(np.sort(mesh.representative[nodes], axis=1))
     order = np.lexsort((region, number))
-    pair = np.flatnonzero((number[order][1:] == number[order][:-1]) & (region[order][1:] != region[order][:-1]))
+    pair = np.flatnonzero(
+        (number[order][1:] == number[order][:-1]) & (phase[region[order]][1:] != phase[region[order]][:-1])
+    )
     one, other = order[pair], order[pair + 1]
     return Interface(nodes[one], nodes[other], apex[one], region[one], region[other])
 
@@ -135,7 +136,7 @@ class Normals:
 def normals(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface) -> Normals:
     """Return the normals of the surfaces at the nodes of the facets that lie on one surface."""
     node = np.unique(mesh.representative[faces.nodes])
-    node = node[mesh.on[node].sum(axis=1) == 1]
+    node = node[(mesh.on[node].sum(axis=1) == 1) & ~mesh.fixed[node]]
     surface = mesh.on[node].argmax(axis=1)
     normal = np.zeros((len(node), mesh.points.shape[1]))
     for number, phi in enumerate(functions):
@@ -185,17 +186,21 @@ def slivers(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface) -> A
     return np.stack([area * (np.maximum(side * height, 0.0) @ weight) for side in (1.0, -1.0)], axis=1)
 
 
-def region_volumes(mesh: CutMesh, chosen: Indices | Flags, count: int) -> Array:
-    """Return the volume of each region within the chosen cells, shape (count,)."""
+def phase_volumes(mesh: CutMesh, chosen: Indices | Flags, phase: Indices) -> Array:
+    """Return the volume of each phase within the chosen cells."""
     x = mesh.points[mesh.cells[chosen]]
     volume = np.abs(np.linalg.det(x[:, 1:] - x[:, :1])) / math.factorial(mesh.points.shape[1])
-    return np.asarray(np.bincount(mesh.region[chosen], weights=volume, minlength=count), dtype=np.float64)
+    number = phase[mesh.region[chosen]]
+    # Pairwise sums: a running one would lose the last digits of many cells.
+    return np.array([volume[number == k].sum() for k in range(int(phase.max()) + 1)])
 
 
 def meet_volumes(
-    mesh: CutMesh, faces: Interface, where: Normals, targets: Mapping[int, float], names: Sequence[str]
+    mesh: CutMesh, faces: Interface, where: Normals, targets: Mapping[int, float], names: Sequence[str], phase: Indices
 ) -> None:
-    """Move every surface k of ``targets`` along its normal, uniformly, until region k has the volume ``targets[k]``.
+    """Move the surfaces of each phase k of ``targets`` along their normals, uniformly, until it has that volume.
+
+    ``names`` are those of the phases, ``phase`` gives the phase of each region (and of the surface of that number).
 
     Raises
     ------
@@ -209,38 +214,33 @@ def meet_volumes(
     moving = np.zeros(len(mesh.points), dtype=bool)
     moving[where.node] = True
     near: Flags = moving[mesh.representative[mesh.cells]].max(axis=1)
-    far = region_volumes(mesh, ~near, count)
+    far = phase_volumes(mesh, ~near, phase)
     nodes = mesh.representative[faces.nodes]
     d = mesh.points.shape[1]
     total = np.zeros(count)
     for _ in range(12):
-        gap = wanted - np.add(far, region_volumes(mesh, near, count))[number]
+        gap = wanted - np.add(far, phase_volumes(mesh, near, phase))[number]
         if np.abs(gap).max() <= 2e-15 * mesh.lattice.volume * max(1.0, math.sqrt(near.sum()) / 10):
             return
         normal, area = normals_and_areas(mesh.points, faces.nodes, faces.apex)
         direction = np.zeros((len(mesh.points), d))
         direction[where.node] = where.direction
         rate = area / d * np.einsum("fx,fkx->f", normal, direction[nodes])
-        growth = np.zeros((count, count))  # of region (row) with surface (column)
-        np.add.at(growth, (faces.low, faces.low), rate)
-        np.add.at(growth, (faces.high, faces.low), -rate)
+        growth = np.zeros((count, count))  # of a phase (row) with the surfaces of another (column)
+        np.add.at(growth, (phase[faces.low], phase[faces.low]), rate)
+        np.add.at(growth, (phase[faces.high], phase[faces.low]), -rate)
         step = np.linalg.lstsq(growth[np.ix_(number, number)], gap, rcond=None)[0]
         total[number] += step
-        size = area[np.isin(faces.low, number)].mean() ** (1.0 / (d - 1))
+        size = area[np.isin(phase[faces.low], number)].mean() ** (1.0 / (d - 1))
         if np.abs(total).max() > 0.1 * size:
             bad = number[np.abs(total[number]).argmax()]
-            found = np.add(far, region_volumes(mesh, near, count))[bad] / mesh.lattice.volume
+            found = np.add(far, phase_volumes(mesh, near, phase))[bad] / mesh.lattice.volume
             raise InputError(
                 f"fractions[{names[bad]!r}]",
                 targets[bad] / mesh.lattice.volume,
                 f"the volume fraction of the level set; the mesh of size {size:.2g} has {found:.9g}",
                 "Correct the fraction, or mesh finer.",
             )
-        shift(mesh, where, total_of(step, number, where, count))
-
-
-def total_of(step: Array, number: npt.NDArray[np.int64], where: Normals, count: int) -> Array:
-    """The step of each node: that of its surface, 0 where it has none."""
-    by_surface = np.zeros(count)
-    by_surface[number] = step
-    return by_surface[where.surface]
+        by_phase = np.zeros(count)
+        by_phase[number] = step
+        shift(mesh, where, by_phase[phase[where.surface]])

@@ -17,11 +17,11 @@ import numpy as np
 from homfem.cells import fitting
 from homfem.cells.background import angles, background_raw
 from homfem.cells.boxgrid import KIND
-from homfem.cells.curved import meet_corners, of_second_order
+from homfem.cells.curved import mark_kinks, meet_corners, of_second_order
 from homfem.cells.cutting import CutMesh, cut, start
 from homfem.cells.grading import MeshSize, graded
 from homfem.cells.level_sets import LevelSet, check_periodic
-from homfem.cells.raw import RawCell
+from homfem.cells.raw import Indices, RawCell
 from homfem.cells.resolution import require_resolved
 from homfem.cells.smoothing import smooth
 from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
@@ -52,7 +52,8 @@ def implicit_raw(
         (n,): periodic, continuous, negative inside, with a slope that does not vanish on the surface.
     phases
         One name more than there are functions: the phase where the first function is negative, where the second is
-        and the first is not, ..., and where none is.
+        and the first is not, ..., and where none is. Functions with one name are one phase: give bodies that meet at
+        an edge a function each, and the edge is resolved.
     lattice
         Period vectors. The grid of a box is mapped to them: strongly skewed ones give flat simplices.
     resolution
@@ -66,7 +67,7 @@ def implicit_raw(
         by a distance of fourth order in the mesh size, until the mesh has them to 1e-12.
     corners
         In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
-        nodes; with straight sides the mesh then has the polygon exactly.
+        nodes: of polygons, which the mesh then has exactly.
     conserve
         Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
     order
@@ -77,7 +78,8 @@ def implicit_raw(
     Returns
     -------
     RawCell
-        Its ``facets`` are those between the phases, named ``"a|b"``, with their ``slivers``.
+        Its ``facets`` are those between the phases, named ``"a|b"``, with their ``slivers``. A facet on a face of the
+        cell is there twice, for each of its phases where that has it, with the same slivers.
 
     Raises
     ------
@@ -98,7 +100,11 @@ def implicit_raw(
     check_integer("order", order, at_least=1, at_most=2)
     if corners and lattice.dimension != 2:
         raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
-    targets = _targets(fractions or {}, names, lattice.volume)
+    unique = list(dict.fromkeys(names))
+    phase = np.array([unique.index(name) for name in names])
+    targets = _targets(fractions or {}, unique, lattice.volume)
+    if order == 2 and len(unique) < len(names):
+        raise CellError("order", order, "1 where functions share a phase")
     for number, phi in enumerate(given):
         check_periodic(phi, lattice, f"functions[{number}]")
     raw = background_raw(lattice, resolution, length_unit)
@@ -109,28 +115,30 @@ def implicit_raw(
     mesh = start(raw, len(given))
     for number in range(len(given)):
         cut(mesh, given, number)
-    for number, places in (corners or {}).items():
-        meet_corners(mesh, number, np.asarray(places, dtype=np.float64))
+        if corners and number in corners:
+            meet_corners(mesh, given, number, np.asarray(corners[number], dtype=np.float64))
+    mark_kinks(mesh, given)
     require_resolved(mesh, given, names)
     smooth(mesh, given)
-    faces = fitting.interface(mesh)
+    faces = fitting.interface(mesh, phase)
     if order == 1 and conserve:
         where = fitting.normals(mesh, given, faces)
         fitting.conserve(mesh, given, faces, where)
+        smooth(mesh, given, on_surfaces=False)
         if targets:
-            fitting.meet_volumes(mesh, faces, where, targets, names)
+            fitting.meet_volumes(mesh, faces, where, targets, unique, phase)
     smallest, largest = angles(mesh.points, mesh.cells)
     log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), KIND[lattice.dimension], smallest.min(),
              largest.max())  # fmt: skip
-    tags = {name: number + 1 for number, name in enumerate(names)}
-    straight = _to_raw(mesh, given, faces, tags, length_unit)
+    straight = _to_raw(mesh, given, faces, unique, phase, length_unit)
     return straight if order == 1 else of_second_order(straight, given, targets)
 
 
 def _check_phases(phases: Sequence[str], count: int) -> list[str]:
     names = [phases] if isinstance(phases, str) else [str(name) for name in phases]
-    if len(names) != count + 1 or len(set(names)) != len(names) or count == 0:
-        raise InputError("phases", phases, f"{count + 1} different names for {count} functions, one or more")
+    if len(names) != count + 1 or names[-1] in names[:-1] or count == 0:
+        allowed = f"{count + 1} names for {count} functions, one or more, the last name another than those before"
+        raise InputError("phases", phases, allowed)
     return names
 
 
@@ -155,26 +163,31 @@ def _targets(fractions: Mapping[str, float], names: Sequence[str], volume: float
 
 
 def _to_raw(
-    mesh: CutMesh, functions: Sequence[LevelSet], faces: fitting.Interface, tags: Mapping[str, int], length_unit: str
+    mesh: CutMesh,
+    functions: Sequence[LevelSet],
+    faces: fitting.Interface,
+    names: Sequence[str],
+    phase: Indices,
+    length_unit: str,
 ) -> RawCell:
-    names = list(tags)
     # On a face of the cell a facet has two images, and each phase its own.
     apart = (faces.nodes != faces.image).any(axis=1) & (np.sort(faces.nodes) != np.sort(faces.image)).any(axis=1)
     slivers = fitting.slivers(mesh, functions, faces)
-    pair = faces.low * len(names) + faces.high
+    pair = np.sort(np.stack([phase[faces.low], phase[faces.high]], axis=1), axis=1) @ [len(names), 1]
     kinds, tag = np.unique(pair, return_inverse=True)
-    facet_names = {f"{names[k // len(names)]}|{names[k % len(names)]}": int(i) + 1 for i, k in enumerate(kinds)}
+    pairs = [divmod(int(kind), len(names)) for kind in kinds]
+    facet_names = {f"{names[i]}|{names[j]}": number + 1 for number, (i, j) in enumerate(pairs)}
     return RawCell(
         points=mesh.points,
         cells=mesh.cells,
         kind=KIND[mesh.points.shape[1]],
         order=1,
-        phase_of_cell=(mesh.region + 1).astype(np.int32),
-        phases=tags,
+        phase_of_cell=(phase[mesh.region] + 1).astype(np.int32),
+        phases={name: number + 1 for number, name in enumerate(names)},
         facets=np.vstack([faces.nodes, faces.image[apart]]),
         facet_tags=np.concatenate([tag, tag[apart]]).astype(np.int32) + 1,
         facet_names=facet_names,
         lattice=mesh.lattice,
         length_unit=length_unit,
-        slivers=np.vstack([slivers, np.zeros((int(apart.sum()), 2))]),
+        slivers=np.vstack([slivers, slivers[apart]]),
     )

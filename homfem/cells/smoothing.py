@@ -7,11 +7,11 @@ the worst around the node was, so that the mesh stays valid; nodes that share a 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
+from homfem.cells.background import sines
 from homfem.cells.cutting import CutMesh, Flags, project
 from homfem.cells.level_sets import LevelSet
 from homfem.cells.raw import Indices
@@ -22,8 +22,11 @@ GOAL = {2: 26.0, 3: 16.0}
 ROUNDS = 12
 
 
-def smooth(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
-    """Improve the worst simplices; nodes on more than one surface and marked corners stay."""
+def smooth(mesh: CutMesh, functions: Sequence[LevelSet], *, on_surfaces: bool = True) -> None:
+    """Improve the worst simplices; nodes on more than one surface and marked corners stay.
+
+    Nodes on one surface slide on it, or stay as well (``on_surfaces=False``).
+    """
     d = mesh.points.shape[1]
     goal = np.sin(np.radians(GOAL[d]))
     near = np.flatnonzero(mesh.on[mesh.cells].any(axis=(1, 2)))
@@ -33,7 +36,7 @@ def smooth(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
         if not len(bad):
             return
         node = np.unique(mesh.representative[mesh.cells[bad]])
-        node = node[~mesh.fixed[node] & (mesh.on[node].sum(axis=1) <= 1)]
+        node = node[~mesh.fixed[node] & (mesh.on[node].sum(axis=1) <= int(on_surfaces))]
         moved = _improve(mesh, functions, node, size)
         if moved < 0.05 * len(node):
             size *= 0.5
@@ -120,39 +123,3 @@ def _worst(quality: Array, owner: Indices, count: int) -> Array:
     worst = np.full(count, np.inf)
     np.minimum.at(worst, owner, quality)
     return worst
-
-
-def sines(x: Array) -> Array:
-    """Return the smallest sine of the angles (dihedral in space) of simplices given by corners, shape (m, d + 1, d).
-
-    Positive for the orientation of RawCell, else negative.
-    """
-    if x.shape[2] == 2:
-        edges = [x[:, (k + 1) % 3] - x[:, k] for k in range(3)]
-        twice = edges[0][:, 0] * edges[1][:, 1] - edges[0][:, 1] * edges[1][:, 0]
-        length = np.linalg.norm(edges, axis=2)
-        products = np.stack([length[k] * length[k - 1] for k in range(3)])
-        return np.asarray(twice / products.max(axis=0))
-    a, b, c = x[:, 1] - x[:, 0], x[:, 2] - x[:, 0], x[:, 3] - x[:, 0]
-    normals = [_cross(b, c), _cross(c, a), _cross(a, b)]
-    normals.insert(0, -(normals[0] + normals[1] + normals[2]))
-    twice_area = [np.sqrt(np.einsum("mx,mx->m", n, n)) for n in normals]
-    six_volume = np.einsum("mx,mx->m", a, normals[1])
-    found = np.full(len(x), np.inf)
-    for i, j in itertools.combinations(range(4), 2):
-        k, m = (n for n in range(4) if n not in (i, j))
-        edge = x[:, k] - x[:, m]
-        length = np.sqrt(np.einsum("mx,mx->m", edge, edge))
-        found = np.minimum(found, six_volume * length / (twice_area[i] * twice_area[j]))
-    return np.asarray(found)
-
-
-def _cross(a: Array, b: Array) -> Array:
-    return np.stack(
-        [
-            a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1],
-            a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2],
-            a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0],
-        ],
-        axis=1,
-    )

@@ -55,8 +55,8 @@ def sphere_array(
     .. math:: f = N\bigl(\tfrac43\pi r^3 - z\,\tfrac13\pi h^2(3r-h)\bigr), \quad A = N(4\pi r^2-2\pi z\,r h),
 
     as long as no two caps of a sphere meet: r < :math:`a/\sqrt2` for simple cubic, and less for the others (see the
-    message). Then the phase ``sphere`` percolates. The mesh has these fractions to round-off; where spheres meet at an
-    edge, the edge is on the nodes of the mesh only roughly, which is of second order.
+    message). Then the phase ``sphere`` percolates. The mesh has these fractions to round-off, and nodes on the edges
+    where spheres meet.
 
     Parameters
     ----------
@@ -89,15 +89,20 @@ def sphere_array(
     0.2
     """
     check_choice("lattice", lattice, list(PACKINGS))
-    centres, apart, *_ = PACKINGS[lattice]
+    centres, apart, _, second, _ = PACKINGS[lattice]
     period = check_number("period", period, above=0.0, remedy="A period is a length.")
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
     check_integer("order", order, at_least=1, at_most=2)
     size = _radius(lattice, fraction, radius, overlap)
     box = Lattice.box(1.0, 1.0, 1.0)
-    phi = balls(box, centres, size)
+    # Spheres that overlap have a function each, so that the edges between them are met.
+    groups = [centres] if size < 0.5 * apart else [[centre] for centre in centres]
+    functions = [balls(box, group, size) for group in groups]
     gap = apart - 2.0 * size
-    halvings = halvings_for(resolution, 0.5 * size) if refinement is None else refinement
+    thinnest = 0.5 * size
+    if gap < 0.0:  # necks where spheres overlap, and gaps between the second neighbours
+        thinnest = min(thinnest, 0.8 * math.sqrt(size**2 - 0.25 * apart**2), second - 2.0 * size)
+    halvings = halvings_for(resolution, thinnest) if refinement is None else refinement
     mesh_size: Callable[[Array], Array] | None = None
     if refinement is None and gap > 0.0:
         halvings_for(resolution, gap)
@@ -107,8 +112,8 @@ def sphere_array(
 
     def make() -> RawCell:
         return implicit_raw(
-            phi,
-            ["sphere", "matrix"],
+            functions,
+            ["sphere"] * len(functions) + ["matrix"],
             lattice=box,
             resolution=resolution,
             refinement=halvings,
