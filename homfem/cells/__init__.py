@@ -3,14 +3,14 @@
 from homfem.cells.fibres import fibre_array, tube
 from homfem.cells.hexagonal import hexagonal_myocyte
 from homfem.cells.images import image_cell
-from homfem.cells.make import blocks, from_file, from_gmsh, three_pipe
+from homfem.cells.make import blocks, from_file, from_gmsh, load_cell, three_pipe
 from homfem.cells.networks import myocyte, tortuous_pipes
 from homfem.cells.painted import Box, laminate, obstacles, painted_cell, pipe_boxes, sheets, slit
 from homfem.cells.random import medium_cell
 from homfem.cells.spheres import sphere_array
 from homfem.cells.struts import struts
 from homfem.cells.surfaces import implicit, tpms
-from homfem.cells.unitcell import UnitCell, load_cell
+from homfem.cells.unitcell import UnitCell
 
 __all__ = [
     "Box",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from mpi4py import MPI
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
 from homfem.cells.own_meshes import read_raw
-from homfem.cells.painted import offset_pipes, painted_cell
+from homfem.cells.painted import axis_periods, offset_pipes, painted_cell
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import check_edges, three_pipe_raw
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import InputError, Lattice, check_choice, check_number
+from homfem.parameters import FileError, InputError, Lattice, check_choice, check_number
 
 
 def three_pipe(
@@ -81,7 +82,7 @@ def three_pipe(
     >>> round(cell.volume_fractions["er"], 9)
     0.028
     """
-    periods = _periods("period", period, 3)
+    periods = axis_periods(period, 3)
     if offsets is not None:
         check_choice("section", section, ["square"])
         boxes = offset_pipes(check_edges(edges), offsets)
@@ -225,7 +226,7 @@ def blocks(
     0.5
     """
     labels, letters = read_layout(layout)
-    periods = _periods("period", period, labels.ndim)
+    periods = axis_periods(period, labels.ndim)
     lengths = layer_lengths(labels.shape, widths, heights, depths)
 
     def make() -> RawCell:
@@ -243,6 +244,38 @@ def blocks(
     return UnitCell.from_raw(make, comm=comm, name="blocks", length=float(periods.min()), length_unit=length_unit)
 
 
+def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
+    """Read a cell that :meth:`UnitCell.save` wrote; collective.
+
+    Raises
+    ------
+    FileError
+        On every rank, if the file or the JSON file beside it is missing or broken.
+    """
+    from homfem import solve
+    from homfem.cells import files
+
+    source = Path(path)
+    about: dict[str, Any] = {}
+    with solve.collective(comm):
+        if comm.rank == 0:
+            check_choice("suffix", source.suffix, (".msh", ".xdmf"))
+            for file in (source, files.beside(source)):
+                if not file.is_file():
+                    raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")
+            about = json.loads(files.beside(source).read_text())
+    about = comm.bcast(about, root=0)
+    read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
+    return UnitCell.from_raw(
+        lambda: read(source, about),
+        comm=comm,
+        name=about["name"],
+        length=about["length"],
+        length_unit=about["length_unit"],
+        partial=bool(about.get("partial", False)),
+    )
+
+
 def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:
     """Return the cell with coordinates and lattice multiplied by one factor per axis."""
     if np.all(factors == 1.0) and raw.length_unit == length_unit:
@@ -253,10 +286,3 @@ def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:
         lattice=Lattice(vectors=raw.lattice.vectors * factors),
         length_unit=length_unit,
     )
-
-
-def _periods(name: str, period: float | Sequence[float], dimension: int) -> np.ndarray:
-    values = [period] * dimension if np.isscalar(period) else list(period)  # type: ignore[arg-type]
-    if len(values) != dimension:
-        raise InputError(name, period, f"one length, or {dimension}, one per axis")
-    return np.array([check_number(name, value, above=0.0, remedy="A period is a length.") for value in values])

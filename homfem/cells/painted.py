@@ -81,7 +81,7 @@ def painted_cell(
     if not boxes:
         raise CellError("boxes", boxes, "at least one box")
     d = len(boxes[0].low)
-    periods = _periods(period, d)
+    periods = axis_periods(period, d)
     labels, names, lengths = paint(boxes, background)
     tags = {phase: tag for tag, phase in enumerate(names, start=1)}
     for phase in phases or ():
@@ -369,7 +369,8 @@ def _slab(phase: str, normal: int, dimension: int, low: float, high: float) -> B
     return Box(phase, tuple(lows), tuple(highs))
 
 
-def _periods(period: float | Sequence[float], dimension: int) -> Array:
+def axis_periods(period: float | Sequence[float], dimension: int) -> Array:
+    """Return one period per axis, each > 0, or raise :class:`InputError`."""
     values = [period] * dimension if np.isscalar(period) else list(period)  # type: ignore[arg-type]
     if len(values) != dimension:
         raise InputError("period", period, f"one length, or {dimension}, one per axis")

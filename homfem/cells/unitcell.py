@@ -25,7 +25,7 @@ from homfem.cells import features
 from homfem.cells import raw as rawcell
 from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
 from homfem.cells.raw import RawCell
-from homfem.parameters import FileError, InputError, Lattice, PercolationError, check_choice, check_number
+from homfem.parameters import InputError, Lattice, PercolationError, check_choice, check_number
 
 log = logging.getLogger("homfem")
 
@@ -370,37 +370,6 @@ class UnitCell:
                     "partial": self.partial,
                 }
                 files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
-
-
-def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
-    """Read a cell that :meth:`UnitCell.save` wrote; collective.
-
-    Raises
-    ------
-    FileError
-        On every rank, if the file or the JSON file beside it is missing or broken.
-    """
-    from homfem.cells import files
-
-    source = Path(path)
-    about: dict[str, Any] = {}
-    with solve.collective(comm):
-        if comm.rank == 0:
-            check_choice("suffix", source.suffix, (".msh", ".xdmf"))
-            for file in (source, files.beside(source)):
-                if not file.is_file():
-                    raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")
-            about = json.loads(files.beside(source).read_text())
-    about = comm.bcast(about, root=0)
-    read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
-    return UnitCell.from_raw(
-        lambda: read(source, about),
-        comm=comm,
-        name=about["name"],
-        length=about["length"],
-        length_unit=about["length_unit"],
-        partial=bool(about.get("partial", False)),
-    )
 
 
 def _nodes_per_cell(head: Mapping[str, Any]) -> int:
