@@ -9,7 +9,7 @@ from homfem.cells.painted import Box, laminate, obstacles, painted_cell, pipe_bo
 from homfem.cells.random import medium_cell
 from homfem.cells.spheres import sphere_array
 from homfem.cells.struts import struts
-from homfem.cells.surfaces import implicit, tpms
+from homfem.cells.surfaces import level_set_cell, tpms
 from homfem.cells.unitcell import UnitCell
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "from_gmsh",
     "hexagonal_myocyte",
     "image_cell",
-    "implicit",
     "laminate",
+    "level_set_cell",
     "load_cell",
     "medium_cell",
     "myocyte",

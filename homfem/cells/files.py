@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
 from homfem.cells.raw import FACET_NODES, RawCell
 from homfem.parameters import FileError, Lattice
 
-__all__ = ["MESHIO_TYPES", "beside", "facet_type", "read_msh", "read_xdmf", "write_msh", "write_xdmf"]
+__all__ = [
+    "MESHIO_TYPES",
+    "beside",
+    "facet_type",
+    "read_msh",
+    "read_xdmf",
+    "with_slivers",
+    "write_msh",
+    "write_slivers",
+    "write_xdmf",
+]
 
 # Names of meshio, and where its node k stands in the order of DOLFINx (mid-edge nodes differ).
 MESHIO_TYPES = {
@@ -39,6 +51,41 @@ def facet_type(raw_kind: str, order: int) -> tuple[str, list[int]]:
     if raw_kind == "triangle" and order == 2:
         return _CURVED_LINE
     return _FACETS[FACET_NODES[(raw_kind, order)]]
+
+
+def _slivers_file(path: Path) -> Path:
+    return path.with_name(path.name + ".slivers.npz")
+
+
+def write_slivers(raw: RawCell, path: Path) -> bool:
+    """Write the slivers of a cell beside its file, by the middles of their facets; tell whether there are any."""
+    if raw.slivers is None:
+        return False
+    middles = raw.points[raw.facets[:, : raw.dimension]].mean(axis=1)
+    np.savez_compressed(_slivers_file(path), middles=middles, slivers=raw.slivers)
+    return True
+
+
+def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
+    """Return a cell that was read with the slivers that :func:`write_slivers` wrote, if there were any.
+
+    Raises
+    ------
+    FileError
+        If they are missing, or belong to other facets.
+    """
+    if not about.get("slivers", False):
+        return raw
+    file = _slivers_file(path)
+    if not file.is_file():
+        raise FileError("file", str(file), "present beside the cell, whose surfaces are curved", "Save the cell again.")
+    with np.load(file) as held:
+        middles, slivers = held["middles"], held["slivers"]
+    ours = raw.points[raw.facets[:, : raw.dimension]].mean(axis=1)
+    distance, place = cKDTree(middles).query(ours)
+    if len(middles) != len(ours) or np.any(distance > 1e-8 * raw.lattice.shortest):
+        raise FileError("file", str(file), "of the facets of this cell", "Save the cell again.")
+    return replace(raw, slivers=slivers[place])
 
 
 def read_msh(path: Path, about: Mapping[str, Any]) -> RawCell:

@@ -250,7 +250,7 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
     Raises
     ------
     FileError
-        On every rank, if the file or the JSON file beside it is missing or broken.
+        On every rank, if the file or what stands beside it is missing or broken.
     """
     from homfem import solve
     from homfem.cells import files
@@ -267,7 +267,7 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
     about = comm.bcast(about, root=0)
     read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
     return UnitCell.from_raw(
-        lambda: read(source, about),
+        lambda: files.with_slivers(read(source, about), source, about),
         comm=comm,
         name=about["name"],
         length=about["length"],
@@ -285,4 +285,5 @@ def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:
         points=raw.points * factors,
         lattice=Lattice(vectors=raw.lattice.vectors * factors),
         length_unit=length_unit,
+        slivers=None if raw.slivers is None else raw.slivers * float(np.prod(factors)),
     )

@@ -147,7 +147,7 @@ def level_fraction(surface: str, level: float, count: int = 1024) -> float:
     return float(1.0 - np.arccos(cosine).mean() / np.pi)
 
 
-def implicit(
+def level_set_cell(
     functions: Sequence[LevelSet] | LevelSet,
     phases: Sequence[str],
     *,
@@ -198,7 +198,7 @@ def implicit(
     >>> import numpy as np
     >>> wave = lambda x: x[:, 1] - 0.5 - 0.1 * np.sin(2 * np.pi * x[:, 0])
     >>> band = lambda x: np.abs(wave(x)) - 0.2
-    >>> cell = implicit(band, ["sheet", "rest"], dimension=2, fractions={"sheet": 0.4})
+    >>> cell = level_set_cell(band, ["sheet", "rest"], dimension=2, fractions={"sheet": 0.4})
     >>> round(cell.volume_fractions["sheet"], 12)
     0.4
     """

@@ -368,6 +368,7 @@ class UnitCell:
                     "phases": dict(self.raw.phases),
                     "facet_names": dict(self.raw.facet_names),
                     "partial": self.partial,
+                    "slivers": files.write_slivers(self.raw, target),
                 }
                 files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
 

@@ -64,6 +64,8 @@ log = logging.getLogger("homfem")
 
 #: No solve is asked for a smaller relative residual than this: round-off is near.
 SHARPEST = 1e-14
+#: Meshes after which a gap that has not fallen is taken to be round-off.
+STALLED = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -216,6 +218,10 @@ def solve_diffusion(
         reached = tolerance is None or gap is None or gap <= tolerance
         if reached or lower is None or tolerance is None or gap is None:
             break
+        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
+            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
+                        gap, tolerance)  # fmt: skip
+            break
         lap = time.perf_counter()
         refined = refine_towards(active, upper, lower, max_dofs, dofs)
         _add(stages, "refine", time.perf_counter() - lap)
@@ -226,10 +232,7 @@ def solve_diffusion(
         active = refined
     if any(callable(value) for value in coefficients.values()):
         tensor = replace(tensor, lower=None, upper=None)
-    geometric = 0.0
-    if cell.order == 1:
-        coefficient = diffusion_coefficient(active, {name: coefficients[name] for name in active.phase_names})
-        geometric = geometric_error(active, coefficient, upper)
+    geometric = geometric_error(active, coefficients, upper) if cell.order == 1 else 0.0
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,

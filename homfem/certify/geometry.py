@@ -15,6 +15,8 @@ Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import ufl
@@ -23,25 +25,27 @@ from mpi4py import MPI
 
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.engine import Correctors
 from homfem.parameters import Array
 
 
-def geometric_error(cell: UnitCell, coefficient: fem.Function, correctors: Correctors) -> float:
-    """Return the estimate in the unit of the coefficient: a largest change over all directions; collective.
+def geometric_error(cell: UnitCell, coefficients: Mapping[str, Coefficient], correctors: Correctors) -> float:
+    """Return the estimate in the unit of the coefficients: a largest change over all directions; collective.
 
     Parameters
     ----------
     cell
         The cell that was solved, with straight facets.
-    coefficient
-        The coefficient, constant on each mesh cell.
+    coefficients
+        Of each of its phases.
     correctors
         Conforming correctors on ``cell.mesh``.
     """
     facets, volumes = cell.slivers
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
+    coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
     mesh, d = cell.mesh, cell.dimension
     gradient = _mean_gradients(cell, correctors)  # (local cells, loads, d)
     owned = facets < mesh.topology.index_map(d - 1).size_local

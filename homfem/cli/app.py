@@ -36,6 +36,10 @@ Assignments = Annotated[
         help="Set a key of the config, such as cell.edge=0.2; may be repeated.",
     ),
 ]
+JsonFile = Annotated[
+    str | None,
+    typer.Option("--json", metavar="FILE", show_default=False, help="Write the result as JSON; - for standard output."),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the log.")]
 
 
@@ -57,12 +61,7 @@ def _common(
 @app.command()
 def effective(
     config: ConfigFile,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write the result as JSON; - for standard output."
-        ),
-    ] = None,
+    json: JsonFile = None,
     figure: Annotated[
         str | None,
         typer.Option(
@@ -103,12 +102,7 @@ def cell(
     figure: Annotated[
         str | None, typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the cell.")
     ] = None,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write the check as JSON; - for standard output."
-        ),
-    ] = None,
+    json: JsonFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> int:
@@ -126,12 +120,7 @@ def cell(
 def run(
     config: ConfigFile,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write a summary as JSON; - for standard output."
-        ),
-    ] = None,
+    json: JsonFile = None,
     figure: Annotated[
         str | None,
         typer.Option(
@@ -152,7 +141,7 @@ app.add_typer(blocks_app, name="blocks", no_args_is_help=True)
 
 
 @blocks_app.callback()
-def _blocks() -> None:
+def _blocks() -> None:  # makes "tables" a command of its own name while it is the only one
     pass
 
 
@@ -164,12 +153,7 @@ def tables(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out what takes more than a few seconds.")] = False,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Times are medians of that many runs.")] = 3,
-    json: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write the tables as JSON; - for standard output."
-        ),
-    ] = None,
+    json: JsonFile = None,
     figure: Annotated[
         str | None,
         typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the curves of their figure 3."),
@@ -183,12 +167,7 @@ def tables(
 
 @app.command()
 def doctor(
-    json: Annotated[
-        str | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write the report as JSON; - for standard output."
-        ),
-    ] = None,
+    json: JsonFile = None,
 ) -> int:
     """Say what homfem runs on, and what works."""
     from homfem.cli.doctor import run_doctor

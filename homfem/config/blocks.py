@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,8 +151,8 @@ class Blocks(CellTable):
         unit = effective.unit
         medium = self.medium(effective, unit)
         labels, letters = read_layout(self.layout)
-        names: Mapping[str, str] = {"tolerance": "tolerance", "max_dofs": "max_dofs", "degree": "degree"}
-        options = {key: getattr(effective, key) for key in (*names, "abscissas", "modes", "merge", "intervals")}
+        keys = ("tolerance", "max_dofs", "degree", "abscissas", "modes", "merge", "intervals")
+        options = {key: getattr(effective, key) for key in keys}
         tensor = homogenize_blocks(
             medium,
             method=effective.method,

@@ -14,7 +14,7 @@ from homfem.cells.background import angles
 from homfem.cells.fibres import fibre_array, tube
 from homfem.cells.sections import difference_vectors, section_of
 from homfem.cells.spheres import largest_radius, sphere_array, volume_fraction
-from homfem.cells.surfaces import implicit, level_fraction, tpms
+from homfem.cells.surfaces import level_fraction, level_set_cell, tpms
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import InputError, Lattice
 
@@ -264,13 +264,13 @@ def test_own_level_set():
     def band(x):
         return np.abs(x[:, 1] - 0.5 - 0.1 * np.sin(2.0 * np.pi * x[:, 0]) - np.floor(x[:, 1])) - 0.2
 
-    cell = implicit(band, ["sheet", "rest"], period=3.0, dimension=2, fractions={"sheet": 0.4}, comm=COMM)
+    cell = level_set_cell(band, ["sheet", "rest"], period=3.0, dimension=2, fractions={"sheet": 0.4}, comm=COMM)
     assert cell.volume_fractions["sheet"] == pytest.approx(0.4, abs=1e-12)
     assert cell.connectivity["sheet"].directions.tolist() == [[1, 0]]
     assert cell.periods == pytest.approx((3.0, 3.0))
-    cell = implicit(band, ["sheet", "rest"], period=[3.0, 3.0], comm=COMM)
+    cell = level_set_cell(band, ["sheet", "rest"], period=[3.0, 3.0], comm=COMM)
     assert cell.volume_fractions["sheet"] == pytest.approx(0.4, abs=1e-5)
-    cell = implicit(band, ["sheet", "rest"], period=Lattice.box(1.0, 1.0), comm=COMM)
+    cell = level_set_cell(band, ["sheet", "rest"], period=Lattice.box(1.0, 1.0), comm=COMM)
     assert cell.volume_fractions["sheet"] == pytest.approx(0.4, abs=1e-5)
 
 
@@ -280,4 +280,4 @@ def test_own_level_set():
 )
 def test_own_level_set_refused(options):
     with pytest.raises(InputError):
-        implicit(lambda x: x[:, 0] * 0.0 + 1.0, ["a", "b"], **options, comm=COMM)
+        level_set_cell(lambda x: x[:, 0] * 0.0 + 1.0, ["a", "b"], **options, comm=COMM)

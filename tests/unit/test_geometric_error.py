@@ -83,6 +83,26 @@ def test_it_is_in_the_result():
     assert EffectiveTensor.from_json(tensor.to_json()).geometric_error == 1e-3
 
 
+@pytest.mark.parametrize("name", ["disc.msh", "disc.xdmf"])
+def test_a_saved_cell_keeps_it(tmp_path, name):
+    from homfem import load_cell
+    from homfem.cells.make import stretched
+    from homfem.parameters import FileError
+
+    cell = disc_cell(MPI.COMM_WORLD, 0.3, resolution=0.1)
+    cell.save(tmp_path / name)
+    values = {"fibre": 10.0, "matrix": 1.0}
+    here, there = (homogenize_diffusion(c, values).geometric_error for c in (cell, load_cell(tmp_path / name)))
+    assert here > 0.0
+    assert there == pytest.approx(here, rel=1e-6)
+    # Twice as large in one direction: areas are twice as large.
+    wide = stretched(cell.raw, np.array([2.0, 1.0]), "m")
+    assert wide.slivers == pytest.approx(2.0 * cell.raw.slivers, rel=1e-12)
+    (tmp_path / f"{name}.slivers.npz").unlink()
+    with pytest.raises(FileError, match="present beside the cell"):
+        load_cell(tmp_path / name)
+
+
 def case_estimate(comm):
     found = homogenize_diffusion(disc_cell(comm, 0.3), {"fibre": 10.0, "matrix": 1.0})
     return {"error": found.geometric_error}

@@ -14,7 +14,7 @@ from mpi4py import MPI
 from homfem.cells.fibres import fibre_array
 from homfem.cells.level_sets import balls
 from homfem.cells.spheres import sphere_array
-from homfem.cells.surfaces import implicit
+from homfem.cells.surfaces import level_set_cell
 from homfem.certify import homogenize_diffusion
 from homfem.parameters import Lattice
 
@@ -67,7 +67,7 @@ def test_translated_cell():
     """Another place in the cell, another mesh: the tensor moves by less than the brackets and the slivers allow."""
     radius, tensors, gaps = math.sqrt(0.3 / math.pi), [], []
     for centre in ([0.5, 0.5], [0.03, 0.97], [0.21, 0.62]):
-        cell = implicit(balls(Lattice.box(1.0, 1.0), [centre], radius), ["fibre", "matrix"], dimension=2,
+        cell = level_set_cell(balls(Lattice.box(1.0, 1.0), [centre], radius), ["fibre", "matrix"], dimension=2,
                         resolution=0.07, fractions={"fibre": 0.3}, comm=COMM)  # fmt: skip
         tensor = homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0})
         tensors.append(tensor.value)
