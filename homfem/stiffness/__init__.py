@@ -1,0 +1,76 @@
+r"""Stiffness of linear elastic solids: notation, checks, moduli, rotation, symmetry. No dolfinx here.
+
+A stiffness is kept as its **Voigt matrix** :math:`\sigma_I = C_{IJ}\,\varepsilon_J` with engineering shear
+(:math:`\varepsilon_4 = 2\varepsilon_{yz}`), in the index order xx, yy, zz, yz, xz, xy; in 2D it is the stiffness in
+*plane strain*, order xx, yy, xy. The **Mandel matrix** multiplies the shear rows and columns by :math:`\sqrt2`; it is
+the matrix of the linear map in an orthonormal basis, so that its eigenvalues, inverse and Frobenius norm mean
+something. The Loewner order is the same in both. Moduli are numbers in one consistent unit of stress.
+
+>>> steel = isotropic(young=210.0, poisson=0.3)
+>>> print(symmetry(steel), engineering_constants(steel).young)
+isotropic [210. 210. 210.]
+"""
+
+from homfem.stiffness.anisotropy import (
+    CLASSES,
+    EngineeringConstants,
+    Symmetry,
+    distance,
+    engineering_constants,
+    isotropic_moduli,
+    project,
+    symmetry,
+    universal_anisotropy,
+    zener_anisotropy,
+)
+from homfem.stiffness.notation import (
+    INDEX_NAMES,
+    PAIRS,
+    basis,
+    dimension_of,
+    mandel_rotation,
+    mandel_to_voigt,
+    plane_strain,
+    rotate,
+    tensor_to_voigt,
+    voigt_to_mandel,
+    voigt_to_tensor,
+)
+from homfem.stiffness.solids import (
+    check_dimension,
+    check_stiffness,
+    from_moduli,
+    isotropic,
+    moduli,
+    stiffness,
+)
+
+__all__ = [
+    "CLASSES",
+    "INDEX_NAMES",
+    "PAIRS",
+    "EngineeringConstants",
+    "Symmetry",
+    "basis",
+    "check_dimension",
+    "check_stiffness",
+    "dimension_of",
+    "distance",
+    "engineering_constants",
+    "from_moduli",
+    "isotropic",
+    "isotropic_moduli",
+    "mandel_rotation",
+    "mandel_to_voigt",
+    "moduli",
+    "plane_strain",
+    "project",
+    "rotate",
+    "stiffness",
+    "symmetry",
+    "tensor_to_voigt",
+    "universal_anisotropy",
+    "voigt_to_mandel",
+    "voigt_to_tensor",
+    "zener_anisotropy",
+]

@@ -1,0 +1,144 @@
+"""Stiffnesses as a user writes them: isotropic constants or a Voigt matrix, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from homfem.parameters import Array, InputError, check_number, nearest_name
+from homfem.stiffness.notation import INDEX_NAMES, PAIRS, plane_strain, voigt_to_mandel
+
+_MODULI = (("young", "poisson"), ("bulk", "shear"), ("lame", "shear"))
+
+
+def moduli(name: str = "stiffness", /, **given: float) -> tuple[float, float]:
+    r"""Return (bulk, shear) modulus of an isotropic solid from one pair of constants.
+
+    .. math:: K = \frac{E}{3(1-2\nu)} = \lambda + \tfrac23\mu, \quad \mu = \frac{E}{2(1+\nu)} .
+
+    Parameters
+    ----------
+    name
+        For messages.
+    **given
+        ``young`` > 0 with ``poisson`` in (-1, 0.5), or ``bulk`` > 0 with ``shear`` > 0, or ``lame`` with ``shear`` > 0.
+
+    Raises
+    ------
+    InputError
+        For another choice of constants, and for a value that no stable compressible solid has.
+    """
+    known = sorted({key for pair in _MODULI for key in pair})
+    if not any(set(given) == set(pair) for pair in _MODULI):
+        hints = [f"{key!r}: {hint}" for key in given if key not in known and (hint := nearest_name(key, known))]
+        allowed = "given by young and poisson, or by bulk and shear, or by lame and shear"
+        raise InputError(name, given, allowed, " ".join(hints))
+    if "young" in given:
+        young = check_number(f"{name}.young", given["young"], above=0.0)
+        ratio = given["poisson"]
+        limit = "At 0.5 the solid is incompressible and its stiffness infinite; take a value below, such as 0.499."
+        ratio = check_number(f"{name}.poisson", ratio, above=-1.0, below=0.5, remedy=limit * (ratio == 0.5))
+        return young / (3.0 * (1.0 - 2.0 * ratio)), young / (2.0 * (1.0 + ratio))
+    shear = check_number(f"{name}.shear", given["shear"], above=0.0)
+    if "bulk" in given:
+        return check_number(f"{name}.bulk", given["bulk"], above=0.0), shear
+    remedy = "The bulk modulus lame + 2/3 shear must be positive."
+    lame = check_number(f"{name}.lame", given["lame"], above=-2.0 * shear / 3.0, remedy=remedy)
+    return lame + 2.0 * shear / 3.0, shear
+
+
+def check_dimension(dimension: int) -> int:
+    """Return ``dimension`` if it is 2 or 3, else raise :class:`InputError`."""
+    if dimension not in PAIRS:
+        raise InputError("dimension", dimension, "2 (plane strain) or 3")
+    return dimension
+
+
+def isotropic(*, dimension: int = 3, **given: float) -> Array:
+    r"""Return the Voigt matrix of an isotropic solid.
+
+    .. math:: \sigma = \lambda\,\mathrm{tr}(\varepsilon)\,I + 2\mu\varepsilon .
+
+    Parameters
+    ----------
+    dimension
+        3, or 2 for plane strain of the same solid: its constants stay those of the solid in space.
+    **given
+        The constants, as :func:`moduli` takes them: ``isotropic(young=10.0, poisson=0.3)``.
+
+    Returns
+    -------
+    ndarray, shape (6, 6) or (3, 3), in the unit of the moduli.
+    """
+    return from_moduli(*moduli(**given), dimension=dimension)
+
+
+def from_moduli(bulk: float, shear: float, *, dimension: int = 3) -> Array:
+    """Return the Voigt matrix of bulk and shear modulus (in space) without any check; zeros and limits are allowed."""
+    n, d = len(PAIRS[check_dimension(dimension)]), dimension
+    result = np.zeros((n, n))
+    result[:d, :d] = bulk - 2.0 * shear / 3.0
+    result[range(n), range(n)] += [2.0 * shear] * d + [shear] * (n - d)
+    return result
+
+
+def check_stiffness(name: str, value: npt.ArrayLike, dimension: int) -> Array:
+    """Return a Voigt matrix if it is finite, symmetric and positive definite, else raise :class:`InputError`.
+
+    Parameters
+    ----------
+    name
+        For the message.
+    value
+        Matrix of shape (6, 6), or (3, 3) for ``dimension`` 2, in any unit of stress.
+    dimension
+        2 or 3.
+    """
+    n = len(PAIRS[check_dimension(dimension)])
+    allowed = f"a symmetric positive definite {n}x{n} Voigt matrix (order {' '.join(INDEX_NAMES[dimension])})"
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(name, value, allowed) from error
+    if matrix.shape != (n, n) or not np.all(np.isfinite(matrix)):
+        raise InputError(name, value, allowed)
+    if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=1e-12 * np.abs(matrix).max()):
+        raise InputError(name, value, allowed, "This one is not symmetric.")
+    matrix = 0.5 * (matrix + matrix.T)
+    smallest = float(np.linalg.eigvalsh(voigt_to_mandel(matrix))[0])
+    if smallest <= 0.0:
+        remedy = f"Its smallest eigenvalue (as Mandel matrix) is {smallest:g}: a strain that stores no positive energy."
+        raise InputError(name, value, allowed, remedy)
+    return matrix
+
+
+def stiffness(value: Any, dimension: int, name: str = "stiffness") -> Array:
+    """Return the Voigt matrix of a stiffness as a user writes it.
+
+    Parameters
+    ----------
+    value
+        A mapping such as ``{"young": 10.0, "poisson": 0.3}`` (see :func:`moduli`), or a Voigt matrix of shape (6, 6),
+        or (3, 3) for plane strain. In 2D a 6x6 matrix is taken too, and reduced by :func:`plane_strain`.
+    dimension
+        2 (plane strain) or 3.
+    name
+        For messages.
+
+    Raises
+    ------
+    InputError
+        If it is no stable stiffness; the message names the constant at fault.
+    """
+    check_dimension(dimension)
+    if isinstance(value, Mapping):
+        return from_moduli(*moduli(name, **value), dimension=dimension)
+    if dimension == 2 and np.shape(value) == (6, 6):
+        return plane_strain(check_stiffness(name, value, 3), name)
+    if np.ndim(value) == 0:
+        allowed = 'a mapping such as {"young": 10.0, "poisson": 0.3} or a Voigt matrix'
+        raise InputError(name, value, allowed, "One number does not make a stiffness.")
+    return check_stiffness(name, value, dimension)
