@@ -181,12 +181,12 @@ class EffectiveTensor:
     @property
     def principal_values(self) -> Array:
         """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``."""
-        return np.asarray(np.linalg.eigvalsh(_symmetric(self.value))[::-1])
+        return principal(self.value)[0]
 
     @property
     def principal_axes(self) -> Array:
         """Unit principal axes as rows, in the order of :attr:`principal_values`; shape (n, n)."""
-        return np.asarray(np.linalg.eigh(_symmetric(self.value))[1][:, ::-1].T)
+        return principal(self.value)[1]
 
     @property
     def anisotropy_ratio(self) -> float:
@@ -206,10 +206,7 @@ class EffectiveTensor:
             raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
         values = self.principal_values
         equal = max(2.0 * (self.half_gap or 0.0), 1e-6 * abs(values[0]))
-        steps = np.abs(np.diff(values)) <= equal
-        if values[0] - values[-1] <= equal:
-            return "isotropic"
-        return "transversely isotropic" if steps.any() else "orthotropic"
+        return anisotropy_class(values, equal)
 
     def contains(self, matrix: npt.ArrayLike, *, slack: float = 0.0) -> bool:
         """Tell whether ``lower <= matrix <= upper`` in the Loewner order, up to ``slack`` (in ``unit``)."""
@@ -310,6 +307,22 @@ class EffectiveTensor:
             total = self.seconds.get("total", 0.0)
             lines.append(f"  {self.dofs} dofs, {self.iterations} iterations, {total:.1f} s on {self.ranks} rank(s)")
         return "\n".join(lines)
+
+
+def principal(matrix: Array) -> tuple[Array, Array]:
+    """Return the eigenvalues of the symmetric part of a matrix, descending, and the unit eigenvectors as rows."""
+    values, vectors = np.linalg.eigh(_symmetric(matrix))
+    return np.asarray(values[::-1]), np.asarray(vectors[:, ::-1].T)
+
+
+def anisotropy_class(values: Array, equal: float) -> str:
+    """Return ``"isotropic"``, ``"transversely isotropic"`` or ``"orthotropic"`` for sorted principal values.
+
+    Two neighbours that differ by no more than ``equal`` count as equal.
+    """
+    if abs(values[0] - values[-1]) <= equal:
+        return "isotropic"
+    return "transversely isotropic" if np.any(np.abs(np.diff(values)) <= equal) else "orthotropic"
 
 
 def _symmetric(matrix: Array) -> Array:

@@ -6,8 +6,8 @@ aggregated medium of March, Carr and Turner: :func:`aggregated_medium`. Each giv
 label per voxel and the axes x, y, z, and most a ``level_set()``, a function that is negative in the inclusions.
 """
 
+from homfem.orientation import Directions, Uniform, VonMisesFisher, Watson, sample_directions
 from homfem.random_media.gaussian import GaussianMedium, gaussian_medium
-from homfem.random_media.orientations import Directions, Uniform, VonMisesFisher, Watson, sample_directions
 from homfem.random_media.packing import boolean_model, random_sequential_addition
 from homfem.random_media.particles import ParticleMedium
 from homfem.random_media.shapes import Ellipsoid, Fibre, Sphere

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
+from homfem.orientation.distributions import Uniform
+from homfem.orientation.draws import Orientation, frames, sample_directions
 from homfem.parameters import Array, InputError, check_integer, check_number
-from homfem.random_media.orientations import Orientation, Uniform, frames, sample_directions
 from homfem.random_media.particles import Indices, ParticleMedium, check_period, images
 from homfem.random_media.shapes import Flags, Particle
 
@@ -50,8 +51,8 @@ def random_sequential_addition(
     gap
         Least distance between the surfaces of two particles, >= 0 (for ellipsoids see :meth:`Ellipsoid.apart`).
     orientation
-        Distribution of the directions: :class:`Uniform`, :class:`Directions`, :class:`VonMisesFisher`,
-        :class:`Watson`, or a function ``(generator, count) -> vectors``.
+        Distribution of the directions, of :mod:`homfem.orientation`: :class:`Uniform`, :class:`Directions`,
+        :class:`VonMisesFisher`, :class:`Watson`, ...; or a function ``(generator, count) -> vectors``.
     scale
         Function ``(generator, count) -> factors > 0`` for the sizes; large particles are then tried first.
     tries
