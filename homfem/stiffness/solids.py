@@ -40,7 +40,7 @@ def moduli(name: str = "stiffness", /, **given: float) -> tuple[float, float]:
         young = check_number(f"{name}.young", given["young"], above=0.0)
         ratio = given["poisson"]
         limit = "At 0.5 the solid is incompressible and its stiffness infinite; take a value below, such as 0.499."
-        ratio = check_number(f"{name}.poisson", ratio, above=-1.0, below=0.5, remedy=limit * (ratio == 0.5))
+        ratio = check_number(f"{name}.poisson", ratio, above=-1.0, below=0.5, remedy=limit if ratio == 0.5 else "")
         return young / (3.0 * (1.0 - 2.0 * ratio)), young / (2.0 * (1.0 + ratio))
     shear = check_number(f"{name}.shear", given["shear"], above=0.0)
     if "bulk" in given:

@@ -29,7 +29,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def test_the_python_example_runs_and_brackets_the_known_limits(tmp_path: Path) -> None:
-    (example,) = blocks("python")
+    example = blocks("python")[0]
     assert len([line for line in example.splitlines() if line.strip()]) <= 16
     (tmp_path / "example.py").write_text(example)
     printed = run(tmp_path, sys.executable, "example.py")
@@ -39,6 +39,14 @@ def test_the_python_example_runs_and_brackets_the_known_limits(tmp_path: Path) -
         assert lower < exact < upper
         assert upper - lower < 0.005 * exact
     assert (tmp_path / "er.json").is_file()
+
+
+def test_the_example_of_bounds_runs_and_finds_the_spheres_inside(tmp_path: Path) -> None:
+    (example,) = (block for block in blocks("python") if "bounds.table" in block)
+    (tmp_path / "shown.py").write_text(example)
+    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
+    assert " yes " in printed
+    assert " NO " not in printed
 
 
 def test_the_numbers_shown_are_those_that_come_out(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_a_turned_crystal_and_classes_in_the_plane() -> None:
 
 @pytest.mark.parametrize("name", sf.CLASSES[3])
 @pytest.mark.parametrize("axis", ["x", "y", "z"])
-@quick
+@settings(deadline=None, max_examples=8)
 @given(c=spd(6), other=spd(6), angle=st.floats(0.1, 3.0))
 def test_the_projection_is_the_nearest_member_of_its_class(
     name: str, axis: str, c: np.ndarray, other: np.ndarray, angle: float
