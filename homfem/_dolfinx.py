@@ -75,6 +75,12 @@ def mesh_with_geometry(
     return dmesh.Mesh(cpp.mesh.Mesh_float64(comm, topology, made_cpp), ufl.Mesh(element))
 
 
+def interpolation_points(space: fem.FunctionSpace) -> npt.NDArray[np.float64]:
+    """Return the reference points at which an expression is evaluated to interpolate it into a space."""
+    points = space.element.interpolation_points
+    return np.asarray(points() if callable(points) else points)
+
+
 def original_cell_index(mesh: dmesh.Mesh) -> npt.NDArray[np.int64]:
     """Return for each local cell (ghosts included) its index in the arrays that made the mesh."""
     return np.asarray(mesh.topology.original_cell_index)

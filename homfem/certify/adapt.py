@@ -36,15 +36,16 @@ def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes
     weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
     u, sigma = fem.Function(upper.space), fem.Function(lower.functions[0].function_space)
     load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
-    density = upper.problem.average
+    average = upper.problem.average_form
     if isinstance(lower, Fluxes):
         # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
         inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(u))) + density(u, load, u, load)
+        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(u))) * ufl.dx + average(u, load, u, load)
     else:
-        # With zero loads the averaged expression is the energy density of the difference of the correctors.
-        energy = density(sigma - u, none, sigma - u, none)
-    form = solve.compile_form(energy * weight * ufl.dx)
+        # With zero loads the averaged form is the energy of the difference of the correctors.
+        energy = average(sigma - u, none, sigma - u, none)
+    weighted = [integral.reconstruct(integral.integrand() * weight) for integral in energy.integrals()]
+    form = solve.compile_form(ufl.Form(weighted))
     total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
     for j, (one, other) in enumerate(zip(upper.functions, lower.functions, strict=True)):
         u.x.array[:] = one.x.array

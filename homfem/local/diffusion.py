@@ -24,7 +24,8 @@ from dolfinx import fem
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
-from homfem.local.engine import CellProblem, element_of
+from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
+from homfem.local.samples import sample
 from homfem.parameters import Array, InputError, check_choice, check_spd
 
 #: A coefficient of one phase: a number, a matrix, or a function of position (3, n) -> (n,) or (n, d, d).
@@ -77,17 +78,9 @@ def diffusion_coefficient(cell: UnitCell, coefficients: Mapping[str, Coefficient
 
 def _sample(cell: UnitCell, name: str, function: Any) -> Array:
     """Values of a coefficient function at the midpoints of all local cells, checked on every rank."""
-    mesh, d = cell.mesh, cell.dimension
-    from homfem import _dolfinx
-
-    midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : d + 1]].mean(axis=1)[:, :d]
-    count = len(midpoints)
-    shapes = ((count,), (count, d, d))
+    d = cell.dimension
+    values = sample(cell, f"coefficients[{name!r}]", function, ((), (d, d)))
     with solve.collective(cell.comm):
-        values = np.asarray(function(midpoints.T), dtype=np.float64)
-        if values.shape not in shapes:
-            allowed = f"a function of points (d, n) that returns shape (n,) or (n, {d}, {d})"
-            raise InputError(f"coefficients[{name!r}]", values.shape, allowed)
         inside = values[cell.phase_of_cell == cell.phases[name]]
         good = bool(np.all(np.isfinite(inside)))
         if good and inside.ndim > 1 and len(inside):
@@ -107,6 +100,7 @@ def diffusion_problem(
     element: str = "Lagrange",
     degree: int = 1,
     backend: str = "identified",
+    boundary: str = "periodic",
 ) -> CellProblem:
     """Return the diffusion cell problem of a cell.
 
@@ -118,24 +112,22 @@ def diffusion_problem(
         As :func:`diffusion_coefficient` gives it.
     element, degree
         ``"Lagrange"`` of any degree (upper bound) or ``"CR"`` of degree 1 (the lower bound of :mod:`homfem.certify`).
-    backend
-        Which mesh the forms are on.
+    backend, boundary
+        What it is solved with: they say which mesh the forms are on.
     """
     check_choice("element", element, ("Lagrange", "CR"))
-    domain = cell.mesh
-    if backend == "multipoint":
-        domain = cell.periodic_mesh.plain
-        coefficient = cell.periodic_mesh.to_plain(coefficient)
+    domain = domain_of(cell, backend, boundary)
+    conductivity = on_domain(cell, coefficient, domain)
 
     def flux(gradient: Any) -> Any:
-        return coefficient * gradient if not coefficient.ufl_shape else ufl.dot(coefficient, gradient)
+        return conductivity * gradient if not conductivity.ufl_shape else ufl.dot(conductivity, gradient)
 
     return CellProblem(
         name="diffusion",
-        element=element_of(cell, element, degree),
+        fields=(Field(element=element_of(cell, element, degree)),),
         loads=cell.dimension,
         bilinear=lambda u, v: ufl.inner(flux(ufl.grad(u)), ufl.grad(v)) * ufl.dx,
-        linear=lambda v, s: -ufl.inner(flux(s), ufl.grad(v)) * ufl.dx,
-        average=lambda w, s, z, t: ufl.inner(flux(s + ufl.grad(w)), t + ufl.grad(z)),
+        affine=lambda x, s: ufl.dot(s, x),
+        parity=1 - 2 * np.eye(cell.dimension, dtype=int),
         domain=domain,
     )

@@ -1,103 +1,48 @@
 r"""The corrector engine: load, corrector, average. Every cell problem runs through here.
 
-A linear cell problem is: find the periodic corrector :math:`\chi_j` with
+A physics is a :class:`homfem.local.problem.CellProblem`: fields and UFL formulas. The loop over loads, the constraint,
+the boundary conditions of the cell, the solver and the bookkeeping stand here, once. With the bilinear form :math:`a`
+and the affine field :math:`F_j` of the unit load :math:`j`:
 
-.. math:: a(\chi_j, v) = \ell(v; s_j) \quad\text{for every periodic } v,
+``periodic``
+    :math:`a(\chi_j + F_j, v) = 0` for every periodic :math:`v`, :math:`\chi_j` periodic.
+``affine`` (kinematically uniform, KUBC)
+    the same with :math:`\chi_j = v = 0` on the faces of the cell.
+``flux`` (statically uniform, SUBC)
+    :math:`a(u_j, v) = T_j(v) = \int_{\partial Y} F_j(n)\cdot v`, no constraint at all. With
+    :math:`S_{ij} = T_i(u_j)/|Y|` and :math:`G_{ij} = T_i(F_j)/|Y|` the coefficient is :math:`G S^{-1} G`.
+``mixed``
+    those components of :math:`\chi_j` vanish on a pair of faces that are odd under the mirror image across it; the
+    other components are free. For a cell with mirror symmetry this is the periodic problem. Otherwise
+    :math:`M_{ij}` is the mean flux of load :math:`j` in direction :math:`i`, made symmetric.
 
-for the unit loads :math:`s_j`, and average it to the effective coefficient
+For positive forms :math:`M^\mathrm{flux} \le M^\mathrm{periodic} \le M^\mathrm{affine}` in the Loewner order.
 
-.. math:: M_{ij} = \frac1{|Y|}\int_Y m(\chi_j, s_j;\, \chi_i, s_i)\,dy .
-
-A physics is the element, the two forms and the averaged expression: four UFL formulas in a :class:`CellProblem`. The
-loop over loads, the constraint, the solver and the bookkeeping stand here, once.
+Source: Hill 1963, doi 10.1016/0022-5096(63)90036-X; Huet 1990, doi 10.1016/0022-5096(90)90041-2; mixed: Hazanov, Huet
+1994, doi 10.1016/0022-5096(94)90022-1; Pahr, Zysset 2008, doi 10.1007/s10237-007-0109-7.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
-import basix.ufl
-import dolfinx.fem.petsc
 import numpy as np
 import ufl
 from dolfinx import fem
 from petsc4py import PETSc
 
-from homfem import periodic, solve
+from homfem import solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local import boundary as conditions
+from homfem.local.fixed import parts_in_space
+from homfem.local.problem import BOUNDARIES, CellProblem, Correctors
+from homfem.local.system import Reduced, System
 from homfem.parameters import Array, InputError, check_choice
 
 log = logging.getLogger("homfem")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CellProblem:
-    r"""A linear, symmetric cell problem as UFL formulas.
-
-    Parameters
-    ----------
-    name
-        The physics, for messages and results.
-    element
-        ``basix.ufl`` element of the corrector.
-    loads
-        Number of unit loads (d for diffusion, 3 or 6 for elasticity).
-    bilinear
-        ``bilinear(u, v)``: the UFL form :math:`a(u, v)`, measures included.
-    linear
-        ``linear(v, s)``: the UFL form :math:`\ell(v; s)`, linear in the load ``s`` (a vector-valued constant of
-        ``loads`` components).
-    average
-        ``average(w, s, z, t)``: the UFL *integrand* :math:`m(w, s; z, t)` for two correctors with their loads.
-    domain
-        The mesh of the forms: ``cell.mesh``, or ``cell.periodic_mesh.plain`` for the multipoint backend.
-    near_kernel
-        Optional ``near_kernel(x) -> list of (d, n) arrays``: fields at points ``x`` of shape (3, n) that coarse grids
-        must represent, such as rigid-body motions.
-    """
-
-    name: str
-    element: Any
-    loads: int
-    bilinear: Callable[[Any, Any], ufl.Form]
-    linear: Callable[[Any, Any], ufl.Form]
-    average: Callable[[Any, Any, Any, Any], Any]
-    domain: Any
-    near_kernel: Callable[[Array], list[Array]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Correctors:
-    r"""The solved cell problem.
-
-    Parameters
-    ----------
-    functions : tuple of fem.Function
-        :math:`\chi_j`, periodic, mean zero per component over each connected part, in mesh units.
-    average : array, shape (loads, loads)
-        :math:`M_{ij}`, per volume of the whole period.
-    residual_norms : array, shape (loads,)
-        :math:`\|b_j - A\chi_j\|_1`, the sum of the absolute algebraic residuals over all unknowns.
-    problem, space
-        What was solved, and the periodic space.
-    dofs, iterations
-        Number of independent unknowns; iterations summed over the loads.
-    seconds
-        Wall time of ``constraint``, ``assembly``, ``preconditioner``, ``solve``, ``average``.
-    """
-
-    functions: tuple[fem.Function, ...]
-    average: Array
-    residual_norms: Array
-    problem: CellProblem
-    space: Any
-    dofs: int
-    iterations: int
-    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def solve_correctors(
@@ -105,25 +50,29 @@ def solve_correctors(
     problem: CellProblem,
     *,
     backend: str = "identified",
+    boundary: str = "periodic",
     preconditioner: str = "multigrid",
     rtol: float = 1e-10,
     max_iterations: int = 500,
 ) -> Correctors:
     """Solve a cell problem for all of its unit loads; collective.
 
-    One matrix and one preconditioner serve all loads. Elements above the lowest conforming one, and Crouzeix-Raviart,
-    are preconditioned through the linear Lagrange space that they contain (p-multigrid), aggregation below it.
+    One matrix and one preconditioner serve all loads (with ``boundary="mixed"`` all loads that fix the same unknowns).
+    Elements above the lowest conforming one, and Crouzeix-Raviart, are preconditioned through the linear Lagrange space
+    that they contain (p-multigrid), aggregation below it.
 
     Parameters
     ----------
     cell
-        The cell, restricted to the phases that carry the field.
+        The cell, restricted to the phases that carry the fields.
     problem
-        The physics.
+        The physics, made for the mesh of the backend and the boundary (:func:`homfem.local.problem.domain_of`).
     backend
         ``"identified"`` or ``"multipoint"`` (see :mod:`homfem.periodic`).
+    boundary
+        ``"periodic"``, ``"affine"``, ``"flux"`` or ``"mixed"``, see above; all but the first need a parallelepiped.
     preconditioner, rtol, max_iterations
-        See :class:`homfem.solve.LinearSolver`.
+        See :class:`homfem.solve.LinearSolver`; ``"direct"`` serves every problem, others only definite ones.
 
     Returns
     -------
@@ -131,90 +80,184 @@ def solve_correctors(
 
     Raises
     ------
+    InputError
+        If the problem is made for another mesh, or the boundary condition is not for it.
     ConvergenceError
         If a load was not solved to ``rtol``.
     """
     check_choice("backend", backend, ("identified", "multipoint"))
+    check_choice("boundary", boundary, BOUNDARIES)
     clock = _Clock()
-    space = periodic.make_periodic_space(cell.periodic_mesh, problem.element, cell.lattice, backend)
-    if space.space.mesh is not problem.domain:
-        raise InputError("domain", problem.domain, f"the mesh of the {backend} backend")
+    system = System(cell, problem, backend, boundary)
+    parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
     clock.lap("constraint")
-    u, v = ufl.TrialFunction(space.space), ufl.TestFunction(space.space)
     load = fem.Constant(problem.domain, np.zeros(problem.loads))
-    matrix = space.matrix(problem.bilinear(u, v))
-    linear = solve.compile_form(problem.linear(v, load))
+    blocks = system.matrices(problem.bilinear)
+    metric = system.matrices(problem.metric) if problem.metric is not None else blocks
+    right = conditions.loads(system, boundary, load)
+    compiled = system.vectors(right(problem.pick(system.tests)))
     sides = []
     for j in range(problem.loads):
         load.value[:] = np.eye(problem.loads)[j]
-        sides.append(space.vector(linear))
-    mean = _mean_vector(space, v)
+        sides.append(system.assemble(compiled))
+    means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
+    full = system.prolongations()
     clock.lap("assembly")
-    kernel = space.constants(cell.part_of_cell)
-    prolongations = _prolongations(space, problem, backend)
-    near_kernel = _near_kernel(space, problem)
-    solver = solve.LinearSolver(
-        matrix,
-        preconditioner=preconditioner,
-        rtol=rtol,
-        max_iterations=max_iterations,
-        kernel=kernel,
-        near_kernel=near_kernel,
-        prolongations=prolongations,
-        name=f"{problem.name} corrector",
-    )
-    clock.lap("preconditioner")
-    functions, residuals = [], np.zeros(problem.loads)
-    x = matrix.createVecRight()
-    rest = x.duplicate()
-    for j, side in enumerate(sides):
-        x.set(0.0)
-        if side.norm() > 0.0:
-            count = solver.solve(side, x)
-            log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, space.dofs, count)
-        for constant in kernel:
-            rest.pointwiseMult(mean, constant)
-            x.axpy(-rest.dot(x) / rest.dot(constant), constant)
-        matrix.mult(x, rest)
-        rest.aypx(-1.0, side)
-        residuals[j] = rest.norm(PETSc.NormType.N1)
-        functions.append(space.function(x, name=f"corrector_{j + 1}"))
-    clock.lap("solve")
-    average = averages(cell, problem, functions)
+    functions: list[Any] = [None] * problem.loads
+    residuals, dofs, iterations = np.zeros(problem.loads), 0, 0
+    compliance = np.zeros((problem.loads, problem.loads))
+    for planes, members in conditions.groups(cell, problem, boundary).items():
+        reduced = Reduced(system, planes)
+        matrix = reduced.matrix(blocks)
+        # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
+        operator = (
+            matrix.convert("aij") if len(blocks) > 1 and (problem.definite or preconditioner == "direct") else matrix
+        )
+        kernel = solve.find_kernel(operator, reduced.candidates(parts, rotations=boundary != "periodic"))
+        solver = _solver(reduced, operator, metric, full, kernel, preconditioner, rtol, max_iterations)
+        mean = reduced.vector(means)
+        clock.lap("preconditioner")
+        dofs = max(dofs, reduced.dofs)
+        x, rest = reduced.new_vector(), reduced.new_vector()
+        for j in members:
+            side = reduced.vector(sides[j])
+            x.set(0.0)
+            if side.norm() > 0.0:
+                count = solver.solve(side, x)
+                log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
+            for constant in kernel:
+                rest.pointwiseMult(mean, constant)
+                x.axpy(-rest.dot(x) / rest.dot(constant), constant)
+            operator.mult(x, rest)
+            rest.aypx(-1.0, side)
+            residuals[j] = rest.norm(PETSc.NormType.N1)
+            functions[j] = problem.pick(reduced.functions(x, f"corrector_{j + 1}"))
+            if boundary == "flux":
+                for i in range(problem.loads):
+                    other = reduced.vector(sides[i])
+                    compliance[i, j] = other.dot(x) / cell.lattice.volume
+                    other.destroy()
+            side.destroy()
+        iterations += solver.iterations
+        clock.lap("solve")
+        solver.destroy()
+        for thing in (*kernel, mean, x, rest, operator):
+            thing.destroy()
+    if boundary == "flux":
+        average, functions = conditions.from_fluxes(system, sides, compliance, functions)
+    else:
+        average = averages(cell, problem, functions, hill=boundary != "mixed")
     clock.lap("average")
-    result = Correctors(
+    for thing in (*means, *(vector for side in sides for vector in side), *(m for m in full if m is not None)):
+        thing.destroy()
+    return Correctors(
         functions=tuple(functions),
         average=average,
         residual_norms=residuals,
         problem=problem,
-        space=space.space,
-        dofs=space.dofs,
-        iterations=solver.iterations,
+        spaces=tuple(space.space for space in system.spaces),
+        dofs=dofs,
+        iterations=iterations,
         seconds=clock.seconds,
     )
-    solver.destroy()
-    for thing in (matrix, *sides, mean, *kernel, *near_kernel, *prolongations, x, rest):
-        thing.destroy()
-    return result
 
 
-def averages(cell: UnitCell, problem: CellProblem, functions: list[fem.Function]) -> Array:
-    r"""Return :math:`M_{ij}` for given correctors, symmetric in its formula, per volume of the period; collective."""
-    space = functions[0].function_space
-    w, z = fem.Function(space), fem.Function(space)
+def averages(cell: UnitCell, problem: CellProblem, functions: Sequence[Any], *, hill: bool = True) -> Array:
+    r"""Return :math:`M_{ij}` for given correctors, symmetric in its formula, per volume of the period; collective.
+
+    Without ``hill`` the second corrector is left out, :math:`m(\chi_j, s_j; 0, s_i)`: the mean flux; the symmetric part
+    of it is returned.
+    """
+    first = functions[0] if isinstance(functions[0], tuple) else (functions[0],)
+    spaces = [function.function_space for function in first]
+    w, z = [fem.Function(space) for space in spaces], [fem.Function(space) for space in spaces]
     s = fem.Constant(problem.domain, np.zeros(problem.loads))
     t = fem.Constant(problem.domain, np.zeros(problem.loads))
-    value = solve.integral(problem.average(w, s, z, t) * ufl.dx)
+    value = solve.integral(problem.average_form(problem.pick(w), s, problem.pick(z), t))
     result = np.zeros((problem.loads, problem.loads))
     unit = np.eye(problem.loads)
     for j in range(problem.loads):
-        w.x.array[:] = functions[j].x.array
+        _fill(w, functions[j])
         s.value[:] = unit[j]
-        for i in range(j, problem.loads):
-            z.x.array[:] = functions[i].x.array
+        for i in range(j if hill else 0, problem.loads):
+            if hill:
+                _fill(z, functions[i])
             t.value[:] = unit[i]
-            result[i, j] = result[j, i] = value() / cell.lattice.volume
-    return result
+            result[i, j] = value() / cell.lattice.volume
+            if hill:
+                result[j, i] = result[i, j]
+    return 0.5 * (result + result.T)
+
+
+def _fill(targets: Sequence[fem.Function], source: Any) -> None:
+    for target, function in zip(targets, source if isinstance(source, tuple) else (source,), strict=True):
+        target.x.array[:] = function.x.array
+
+
+def _solver(
+    reduced: Reduced,
+    operator: PETSc.Mat,
+    metric: Sequence[Sequence[PETSc.Mat | None]],
+    full: Sequence[PETSc.Mat | None],
+    kernel: Sequence[PETSc.Vec],
+    preconditioner: str,
+    rtol: float,
+    max_iterations: int,
+) -> Any:
+    problem = reduced.system.problem
+    options: dict[str, Any] = {
+        "rtol": rtol,
+        "max_iterations": max_iterations,
+        "name": f"{problem.name} corrector",
+        "kernel": kernel,
+    }
+    prolongations, near = reduced.prolongations(full), reduced.near_kernels()
+    if problem.definite or preconditioner == "direct":
+        chain = [p for p in prolongations if p is not None]
+        if len(chain) > 1:
+            count = len(chain)
+            nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
+            chain = [nest.convert("aij")]
+        return solve.LinearSolver(
+            operator,
+            preconditioner=preconditioner,
+            near_kernel=near[0] if len(near) == 1 else (),
+            prolongations=chain,
+            **options,
+        )
+    blocks = []
+    for k, field in enumerate(problem.fields):
+        diagonal = metric[k][k]
+        if diagonal is None:
+            remedy = "Give a metric: a mass matrix of that field, say."
+            raise InputError("metric", None, f"given: field {k + 1} of {problem.name} has no diagonal block", remedy)
+        blocks.append(
+            solve.Block(
+                matrix=_positive(reduced.diagonal(diagonal, k)),
+                preconditioner=field.preconditioner,
+                prolongations=[p for p in (prolongations[k],) if p is not None],
+                near_kernel=near[k],
+            )
+        )
+    return solve.BlockSolver(operator, blocks, **options)
+
+
+def _positive(matrix: PETSc.Mat) -> PETSc.Mat:
+    """The matrix, or its negative if its diagonal is negative."""
+    diagonal = matrix.getDiagonal()
+    if diagonal.max()[1] > 0.0:
+        return matrix
+    turned = matrix.copy()
+    turned.scale(-1.0)
+    return turned
+
+
+def _mean_form(problem: CellProblem, tests: Sequence[Any]) -> ufl.Form:
+    """The integral of each basis function (the sum of its components)."""
+    form = 0
+    for v in tests:
+        form += (v if not v.ufl_shape else sum(v[k] for k in range(v.ufl_shape[0]))) * ufl.dx
+    return form
 
 
 class _Clock:
@@ -228,49 +271,3 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
         self._last = now
-
-
-def _mean_vector(space: Any, v: Any) -> PETSc.Vec:
-    """The integral of each basis function (the sum of its components)."""
-    shape = v.ufl_shape
-    return space.vector((v if not shape else sum(v[k] for k in range(shape[0]))) * ufl.dx)
-
-
-def _prolongations(space: Any, problem: CellProblem, backend: str) -> list[PETSc.Mat]:
-    element = space.space.ufl_element()
-    if backend != "identified" or (element.degree == 1 and element.family_name != "CR"):
-        return []
-    shape = element.reference_value_shape
-    linear = basix.ufl.element("Lagrange", problem.domain.basix_cell(), 1, shape=shape)
-    coarse = fem.functionspace(problem.domain, linear)
-    matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space.space)
-    matrix.assemble()
-    return [matrix]
-
-
-def _near_kernel(space: Any, problem: CellProblem) -> list[PETSc.Vec]:
-    if problem.near_kernel is None:
-        return []
-    points = space.space.tabulate_dof_coordinates().T
-    vectors = []
-    index_map, block = space.space.dofmap.index_map, space.space.dofmap.index_map_bs
-    owned = index_map.size_local
-    sizes = (owned * block, index_map.size_global * block)
-    for values in problem.near_kernel(points[:, :owned]):
-        vector = PETSc.Vec().createMPI(sizes, comm=space.space.mesh.comm)
-        vector.array[:] = np.asarray(values)[:block].T.ravel()
-        vectors.append(vector)
-    return _orthonormal(vectors)
-
-
-def _orthonormal(vectors: list[PETSc.Vec]) -> list[PETSc.Vec]:
-    for k, vector in enumerate(vectors):
-        for earlier in vectors[:k]:
-            vector.axpy(-vector.dot(earlier), earlier)
-        vector.normalize()
-    return vectors
-
-
-def element_of(cell: UnitCell, family: str, degree: int, shape: tuple[int, ...] = ()) -> Any:
-    """Return the ``basix.ufl`` element of a family on the cell's mesh."""
-    return basix.ufl.element(family, cell.kind, degree, shape=shape)

@@ -1,0 +1,113 @@
+"""The boundary conditions of a cell: what the loads are, what they fix, and the tensor from uniform fluxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import _dolfinx
+from homfem.cells.unitcell import UnitCell
+from homfem.local.fixed import Planes
+from homfem.local.problem import CellProblem, Field
+from homfem.local.system import System
+from homfem.parameters import Array, InputError
+
+
+def loads(system: System, boundary: str, load: fem.Constant) -> Any:
+    """The right-hand side as a function of the test functions."""
+    problem = system.problem
+    if boundary != "flux":
+        return lambda v: problem.linear_form(v, load)
+    affine = problem.affine
+    if affine is None:
+        raise InputError("boundary", boundary, f"another one for {problem.name}, which no macroscopic gradient drives")
+    outer = system.walls.outer_measure()
+    normal = ufl.FacetNormal(problem.domain)
+
+    def traction(v: Any) -> ufl.Form:
+        several = v if isinstance(v, tuple) else (v,)
+        fluxes = affine(normal, load)
+        fluxes = fluxes if isinstance(fluxes, tuple) else (fluxes,)
+        return sum(ufl.inner(flux, test) * outer for flux, test in zip(fluxes, several, strict=True))
+
+    return traction
+
+
+def from_fluxes(
+    system: System, sides: Sequence[Sequence[PETSc.Vec]], compliance: Array, functions: Sequence[Any]
+) -> tuple[Array, list[Any]]:
+    r""":math:`G S^{-1} G` and the fluctuations for unit gradients."""
+    problem, volume = system.problem, system.cell.lattice.volume
+    load = fem.Constant(problem.domain, np.zeros(problem.loads))
+    affine = problem.affine(ufl.SpatialCoordinate(problem.domain), load) if problem.affine is not None else ()
+    expressions = affine if isinstance(affine, tuple) else (affine,)
+    interpolants = [
+        (fem.Function(space.space), fem.Expression(expression, _dolfinx.interpolation_points(space.space)))
+        for space, expression in zip(system.spaces, expressions, strict=True)
+    ]
+    gram = np.zeros_like(compliance)
+    fields = []
+    for j in range(problem.loads):
+        load.value[:] = np.eye(problem.loads)[j]
+        parts = []
+        for k, (function, expression) in enumerate(interpolants):
+            function.interpolate(expression)
+            parts.append(function.copy())
+            owned = sides[j][k].getLocalSize()
+            for i in range(problem.loads):
+                gram[i, j] += float(np.dot(sides[i][k].array_r, function.x.array[:owned]))
+        fields.append(parts)
+    gram = system.cell.comm.allreduce(gram) / volume
+    compliance = 0.5 * (compliance + compliance.T)
+    average = gram @ np.linalg.solve(compliance, gram)
+    # The unit gradient j is the combination of the unit fluxes with these weights.
+    weights = np.linalg.solve(compliance, gram)
+    result = []
+    for j in range(problem.loads):
+        parts = []
+        for k in range(len(interpolants)):
+            function = fem.Function(system.spaces[k].space, name=f"corrector_{j + 1}")
+            function.x.array[:] = -fields[j][k].x.array
+            for i in range(problem.loads):
+                one = functions[i] if not isinstance(functions[i], tuple) else functions[i][k]
+                function.x.array[:] += weights[i, j] * one.x.array
+            parts.append(function)
+        result.append(problem.pick(parts))
+    return 0.5 * (average + average.T), result
+
+
+def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Planes, ...], list[int]]:
+    """The loads by what they fix: for each field and component the axes on whose faces it vanishes."""
+    d = cell.dimension
+    everywhere = tuple(range(d))
+    groups: dict[tuple[Planes, ...], list[int]] = {}
+    if boundary != "mixed":
+        planes = tuple(
+            (everywhere,) * field.components if boundary == "affine" and field.primary else ()
+            for field in problem.fields
+        )
+        return {planes: list(range(problem.loads))}
+    if problem.parity is None:
+        raise InputError("boundary", boundary, f"another one for {problem.name}, whose parity is not given")
+    parity = np.asarray(problem.parity)
+    off = np.abs(cell.lattice.vectors - np.diag(np.diag(cell.lattice.vectors))).max()
+    if off > 1e-12 * cell.lattice.shortest:
+        raise InputError("boundary", boundary, "another one for a period that is not a box along the axes")
+    for j in range(problem.loads):
+        planes = tuple(_odd(field, parity[j], d) if field.primary else () for field in problem.fields)
+        groups.setdefault(planes, []).append(j)
+    return groups
+
+
+def _odd(field: Field, parity: npt.NDArray[Any], d: int) -> Planes:
+    """For each component the axes across which it is odd."""
+    vector = field.components == d
+    return tuple(
+        tuple(m for m in range(d) if parity[m] * (-1 if vector and m == k else 1) < 0) for k in range(field.components)
+    )

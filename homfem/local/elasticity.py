@@ -1,0 +1,205 @@
+r"""The elastic cell problem, with eigenstresses and the pressure of a fluid in the pores.
+
+With the strain :math:`\varepsilon(u) = \mathrm{sym}\nabla u` in Voigt notation (engineering shear) and the stiffness
+:math:`C`, constant on each mesh cell, the loads are the unit macroscopic strains :math:`E_i` (6 in 3D; 3 in 2D, plane
+strain):
+
+.. math:: \int \varepsilon(v)\cdot C\,(E_j+\varepsilon(\chi_j)) = 0 ,\qquad
+          C^*_{ij} = \frac1{|Y|}\int (E_i+\varepsilon(\chi_i))\cdot C\,(E_j+\varepsilon(\chi_j)) .
+
+The averaged expression is the energy: for any conforming corrector an upper bound of :math:`C^*` in the Loewner order.
+Phases that are left out are voids.
+
+More loads follow the strains. An **eigenstress** :math:`\tau` (stress at zero strain: :math:`-C\alpha` per unit of
+temperature with the thermal strain :math:`\alpha`, or an active stress) adds :math:`s\,\tau` to the stress, the
+**pressure** :math:`p` of a fluid in the voids pulls :math:`\sigma n=-p\,n` at the walls. All are in one potential
+
+.. math:: \Psi(E, s, p) = \min_w \frac1{|Y|}\Bigl[\int \tfrac12(E+\varepsilon(w))\cdot C(E+\varepsilon(w))
+          + s\,\tau\cdot(E+\varepsilon(w)) + p\int_\Gamma w\cdot n\Bigr] - p\,\varphi\,\mathrm{tr}E
+
+with the porosity :math:`\varphi` and the normal :math:`n` out of the solid; the matrix of averages is that of its
+second derivatives. Its last columns are what they add to the macroscopic stress,
+:math:`\Sigma = \partial\Psi/\partial E = C^*E + s\,\tau^* - p\,b` with Biot's tensor :math:`b`, and
+:math:`\partial^2\Psi/\partial p^2 = -1/N` with Biot's modulus :math:`N` of the pore volume.
+
+Source: Levin 1967 (thermal expansion); Dormieux, Kondo, Ulm 2006, Microporomechanics, sections 5.1-5.3 (pressure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import solve
+from homfem.cells.unitcell import UnitCell
+from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
+from homfem.local.samples import sample
+from homfem.parameters import Array, InputError
+from homfem.stiffness import PAIRS, check_stiffness, stiffness, voigt_to_mandel
+
+#: A stiffness of one phase: moduli, a Voigt matrix, or a function of position (d, n) -> (n, m, m).
+Stiffness = Any
+
+
+def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> fem.Function:
+    """Return the stiffness of the cell's phases as Voigt matrices, constant on each mesh cell.
+
+    Parameters
+    ----------
+    cell
+        A cell whose phases are all named in ``stiffnesses``.
+    stiffnesses
+        For each phase what :func:`homfem.stiffness.stiffness` takes, or a function of position evaluated at the
+        midpoint of each mesh cell: ``f(x)`` with ``x`` of shape (d, n) in mesh units returns Voigt matrices of shape
+        (n, m, m), m = 6 or 3; a field of fibre directions, say.
+
+    Raises
+    ------
+    InputError
+        For a phase without stiffness and for one that is not positive definite, on every rank.
+    """
+    d = cell.dimension
+    size = len(PAIRS[d])
+    for name in cell.phase_names:
+        if name not in stiffnesses:
+            raise InputError(f"stiffnesses[{name!r}]", None, "given for every phase of this cell")
+    table: dict[str, Any] = {}
+    for name in cell.phase_names:
+        value = stiffnesses[name]
+        table[name] = np.eye(size) if callable(value) else stiffness(value, d, f"stiffnesses[{name!r}]")
+    function = cell.cell_function(table)
+    entries = function.x.array.reshape(len(cell.phase_of_cell), -1)
+    for name in cell.phase_names:
+        if callable(stiffnesses[name]):
+            inside = cell.phase_of_cell == cell.phases[name]
+            entries[inside] = _sampled(cell, name, stiffnesses[name])[inside].reshape(-1, size * size)
+    return function
+
+
+def _sampled(cell: UnitCell, name: str, function: Callable[[Array], Array]) -> Array:
+    label, size = f"stiffnesses[{name!r}]", len(PAIRS[cell.dimension])
+    values = sample(cell, label, function, ((size, size),))
+    inside = cell.phase_of_cell == cell.phases[name]
+    with solve.collective(cell.comm):
+        mine = values[inside]
+        good = bool(np.all(np.isfinite(mine)))
+        if good and len(mine):
+            turned = mine.transpose(0, 2, 1)
+            good = bool(np.all(np.abs(mine - turned) <= 1e-12 * np.abs(mine).max(axis=(1, 2), keepdims=True)))
+            worst = mine[np.argmin(np.linalg.eigvalsh(voigt_to_mandel(0.5 * (mine + turned)))[:, 0])]
+            good = good and np.linalg.eigvalsh(voigt_to_mandel(worst))[0] > 0.0
+            if not good:
+                check_stiffness(f"{label}(x)", worst, cell.dimension)
+        if not good:
+            raise InputError(label, function, "finite, symmetric and positive definite everywhere")
+    return np.asarray(0.5 * (values + values.transpose(0, 2, 1)))
+
+
+def voigt_strain(u: Any) -> Any:
+    """Return the strain of a displacement as a UFL vector, engineering shear."""
+    d = u.ufl_shape[0]
+    gradient = ufl.grad(u)
+    return ufl.as_vector([gradient[i, i] if i == j else gradient[i, j] + gradient[j, i] for i, j in PAIRS[d]])
+
+
+def strained(x: Any, s: Any, d: int) -> Any:
+    """Return the affine displacement of the macroscopic strain in the first loads, as a UFL vector."""
+    rows: list[list[Any]] = [[0] * d for _ in range(d)]
+    for k, (i, j) in enumerate(PAIRS[d]):
+        rows[i][j] = rows[j][i] = s[k] if i == j else 0.5 * s[k]
+    return ufl.as_matrix(rows) * x
+
+
+def rigid_motions(d: int) -> Callable[[Array], list[Array]]:
+    """Return the function of points (3, n) that gives the translations and rotations, each of shape (d, n)."""
+
+    def motions(x: Array) -> list[Array]:
+        fields = [np.repeat(np.eye(d)[:, [k]], x.shape[1], axis=1) for k in range(d)]
+        for i in range(d):
+            for j in range(i + 1, d):
+                turn = np.zeros((d, x.shape[1]))
+                turn[i], turn[j] = -x[j], x[i]
+                fields.append(turn)
+        return fields
+
+    return motions
+
+
+def elasticity_problem(
+    cell: UnitCell,
+    coefficient: fem.Function,
+    *,
+    degree: int = 2,
+    eigenstresses: Sequence[fem.Function] = (),
+    pressure: bool = False,
+    backend: str = "identified",
+    boundary: str = "periodic",
+) -> CellProblem:
+    """Return the elastic cell problem of a cell.
+
+    Parameters
+    ----------
+    cell
+        Restricted to the solid phases.
+    coefficient
+        As :func:`elastic_coefficient` gives it.
+    degree
+        Of the displacement, 1 to 4.
+    eigenstresses
+        Voigt vectors, constant on each mesh cell: one more load for each.
+    pressure
+        Whether the pressure in the voids is the last load.
+    backend, boundary
+        What it is solved with. Eigenstresses and pressure are for ``boundary="periodic"``.
+    """
+    d = cell.dimension
+    strains = len(PAIRS[d])
+    if (eigenstresses or pressure) and boundary != "periodic":
+        raise InputError("boundary", boundary, "'periodic' with eigenstresses or pressure")
+    domain = domain_of(cell, backend, boundary)
+    modulus = on_domain(cell, coefficient, domain)
+    stresses = [on_domain(cell, stress, domain) for stress in eigenstresses]
+    # Across a mirror a strain changes sign for each of its indices that is the axis.
+    parity = np.array([[(-1) ** ((i == m) + (j == m)) for m in range(d)] for i, j in PAIRS[d]])
+    field = Field(element=element_of(cell, "Lagrange", degree, shape=(d,)), near_kernel=rigid_motions(d))
+
+    def bilinear(u: Any, v: Any) -> ufl.Form:
+        return ufl.inner(ufl.dot(modulus, voigt_strain(u)), voigt_strain(v)) * ufl.dx
+
+    problem = {"name": "elasticity", "fields": (field,), "bilinear": bilinear, "domain": domain}
+    if not stresses and not pressure:
+        return CellProblem(**problem, loads=strains, affine=lambda x, s: strained(x, s, d), parity=parity)
+    porosity = 1.0 - sum(cell.volume_fractions[name] for name in cell.phase_names)
+    normal = ufl.FacetNormal(domain)
+    at_pressure = strains + len(stresses)
+
+    def whole(w: Any, s: Any) -> Any:
+        """The strain of a corrector and of the macroscopic strain in the loads."""
+        macroscopic = ufl.as_vector([s[k] for k in range(strains)])
+        return macroscopic if w is None else macroscopic + voigt_strain(w)
+
+    def coupling(s: Any, z: Any, t: Any) -> ufl.Form:
+        """What the further loads ``s`` do on the strain of ``z`` and ``t``."""
+        form = sum(s[strains + k] * ufl.inner(stress, whole(z, t)) * ufl.dx for k, stress in enumerate(stresses))
+        if pressure:
+            share = porosity * cell.lattice.volume / solid
+            trace = sum(t[k] for k in range(d))
+            form += s[at_pressure] * ufl.inner(z, normal) * ufl.ds - share * s[at_pressure] * trace * ufl.dx
+        return form
+
+    solid = solve.integrate(fem.Constant(domain, 1.0) * ufl.dx)
+    zero = fem.Constant(domain, np.zeros(at_pressure + pressure))
+
+    def linear(v: Any, s: Any) -> ufl.Form:
+        elastic = -ufl.inner(ufl.dot(modulus, whole(None, s)), voigt_strain(v)) * ufl.dx
+        return elastic - coupling(s, v, zero)
+
+    def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        elastic = ufl.inner(ufl.dot(modulus, whole(w, s)), whole(z, t)) * ufl.dx
+        return elastic + coupling(s, z, t) + coupling(t, w, s)
+
+    return CellProblem(**problem, loads=at_pressure + pressure, linear=linear, average=average)

@@ -1,0 +1,199 @@
+r"""What a cell problem is: its fields and its UFL formulas; and what solving it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+
+from homfem.cells.unitcell import UnitCell
+from homfem.parameters import Array, InputError, check_choice
+
+BOUNDARIES = ("periodic", "affine", "flux", "mixed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Field:
+    """One unknown field of a cell problem.
+
+    Parameters
+    ----------
+    element
+        ``basix.ufl`` element.
+    phases
+        The phases on which it lives; all of the cell if empty. Fields of different phases meet in ``dS`` integrals over
+        the facets between them.
+    fixed_walls
+        It vanishes on the walls: the facets of the cell that have no neighbour (no-slip).
+    primary
+        Whether boundary conditions of the cell apply to it; not to a pressure.
+    near_kernel
+        Optional ``near_kernel(x) -> list of (components, n) arrays``: fields at points ``x`` of shape (3, n) that
+        coarse grids must represent, such as rigid-body motions.
+    preconditioner
+        ``"multigrid"``, ``"jacobi"``, ``"ssor"`` or ``"direct"``; of this field in a problem that is not definite.
+    """
+
+    element: Any
+    phases: tuple[str, ...] = ()
+    fixed_walls: bool = False
+    primary: bool = True
+    near_kernel: Callable[[Array], list[Array]] | None = None
+    preconditioner: str = "multigrid"
+
+    @property
+    def components(self) -> int:
+        """Number of components of the field."""
+        return int(np.prod(self.element.reference_value_shape, dtype=int))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CellProblem:
+    r"""A linear, symmetric cell problem as UFL formulas.
+
+    With the bilinear form and the affine fields :math:`F_s(x)` of unit macroscopic gradients, the corrector and the
+    effective coefficient are
+
+    .. math:: a(\chi_j + F_j, v) = 0 ,\qquad M_{ij} = \frac1{|Y|}\,a(\chi_j + F_j, \chi_i + F_i) .
+
+    A problem that is not driven by a macroscopic gradient gives ``linear`` and ``average`` instead of ``affine``:
+
+    .. math:: a(\chi_j, v) = \ell(v; s_j) ,\qquad M_{ij} = \frac1{|Y|}\,m(\chi_j, s_j;\, \chi_i, s_i) .
+
+    With one field ``u`` below is that field, with several the tuple of them.
+
+    Parameters
+    ----------
+    name
+        The physics, for messages and results.
+    fields
+        The unknown fields.
+    loads
+        Number of unit loads (d for diffusion, 3 or 6 for elasticity).
+    bilinear
+        ``bilinear(u, v)``: the UFL form :math:`a(u, v)`, measures included; symmetric.
+    domain
+        The mesh of the forms, see :func:`domain_of`.
+    affine
+        ``affine(x, s)``: the field (or fields) :math:`F_s(x)`, linear in the point ``x`` and in the load ``s`` (a
+        vector of ``loads`` components).
+    linear
+        ``linear(v, s)``: the UFL form :math:`\ell(v; s)`; by default :math:`-a(F_s, v)`.
+    average
+        ``average(w, s, z, t)``: the UFL form :math:`m(w, s; z, t)`; by default :math:`a(w + F_s, z + F_t)`.
+    definite
+        Whether :math:`a` is positive (semi-)definite: conjugate gradients. If not, MINRES with a preconditioner for
+        each field: its own diagonal block, or that of ``metric``.
+    metric
+        ``metric(u, v)``: a UFL form whose diagonal blocks are positive definite, such as a mass matrix of the
+        pressure.
+    parity : array, shape (loads, d)
+        +1 or -1: how each load answers a mirror image along each axis; for ``boundary="mixed"``. Vector fields are
+        mirrored as vectors, others stay.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    loads: int
+    bilinear: Callable[[Any, Any], ufl.Form]
+    domain: Any
+    affine: Callable[[Any, Any], Any] | None = None
+    linear: Callable[[Any, Any], ufl.Form] | None = None
+    average: Callable[[Any, Any, Any, Any], ufl.Form] | None = None
+    definite: bool = True
+    metric: Callable[[Any, Any], ufl.Form] | None = None
+    parity: npt.ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fields:
+            raise InputError("fields", self.fields, "at least one Field")
+        if self.affine is None and (self.linear is None or self.average is None):
+            raise InputError("affine", None, "given, or else both linear and average")
+
+    def pick(self, several: Sequence[Any]) -> Any:
+        """Return what the formulas take for the fields: the one, or the tuple of them."""
+        return several[0] if len(self.fields) == 1 else tuple(several)
+
+    def linear_form(self, v: Any, s: Any) -> ufl.Form:
+        r"""Return :math:`\ell(v; s)`."""
+        return -self.bilinear(self._affine(s), v) if self.linear is None else self.linear(v, s)
+
+    def average_form(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        r"""Return :math:`m(w, s; z, t)`."""
+        if self.average is not None:
+            return self.average(w, s, z, t)
+        return self.bilinear(_sum(w, self._affine(s)), _sum(z, self._affine(t)))
+
+    def _affine(self, s: Any) -> Any:
+        if self.affine is None:
+            raise InputError("affine", None, f"given: {self.name} has no macroscopic gradient")
+        assert self.affine is not None
+        return self.affine(ufl.SpatialCoordinate(self.domain), s)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Correctors:
+    r"""The solved cell problem.
+
+    Parameters
+    ----------
+    functions : tuple
+        :math:`\chi_j` in mesh units, a ``fem.Function`` or, of several fields, a tuple of them. Mean zero per component
+        over each connected part where the problem does not feel constants. With ``boundary="flux"`` the whole field
+        less the affine one.
+    average : array, shape (loads, loads)
+        :math:`M_{ij}`, per volume of the whole period.
+    residual_norms : array, shape (loads,)
+        :math:`\|b_j - A\chi_j\|_1`, the sum of the absolute algebraic residuals over all unknowns.
+    problem
+        What was solved.
+    spaces
+        The function space of each field.
+    dofs, iterations
+        Number of independent unknowns; iterations summed over the loads.
+    seconds
+        Wall time of ``constraint``, ``assembly``, ``preconditioner``, ``solve``, ``average``.
+    """
+
+    functions: tuple[Any, ...]
+    average: Array
+    residual_norms: Array
+    problem: CellProblem
+    spaces: tuple[fem.FunctionSpace, ...]
+    dofs: int
+    iterations: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def space(self) -> fem.FunctionSpace:
+        """The function space of the first field."""
+        return self.spaces[0]
+
+
+def domain_of(cell: UnitCell, backend: str = "identified", boundary: str = "periodic") -> Any:
+    """Return the mesh on which the forms of a cell problem stand: the torus, or the cell as it lies in space."""
+    check_choice("backend", backend, ("identified", "multipoint"))
+    check_choice("boundary", boundary, BOUNDARIES)
+    return cell.mesh if backend == "identified" and boundary == "periodic" else cell.periodic_mesh.plain
+
+
+def on_domain(cell: UnitCell, function: fem.Function, domain: Any) -> fem.Function:
+    """Return a function of the cell on the mesh of the forms."""
+    return function if domain is cell.mesh else cell.periodic_mesh.to_plain(function)
+
+
+def element_of(cell: UnitCell, family: str, degree: int, shape: tuple[int, ...] = ()) -> Any:
+    """Return the ``basix.ufl`` element of a family on the cell's mesh."""
+    return basix.ufl.element(family, cell.kind, degree, shape=shape)
+
+
+def _sum(one: Any, other: Any) -> Any:
+    if isinstance(one, tuple):
+        return tuple(a + b for a, b in zip(one, other, strict=True))
+    return one + other

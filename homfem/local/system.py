@@ -1,0 +1,288 @@
+"""The discrete system of a cell problem: its blocks, without the unknowns that are fixed, as one matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import basix.ufl
+import dolfinx.fem.petsc
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import periodic, solve
+from homfem.cells.unitcell import UnitCell
+from homfem.local.fixed import Planes, Walls
+from homfem.local.problem import CellProblem, Field
+from homfem.parameters import InputError
+
+Indices = npt.NDArray[np.int32]
+
+
+class System:
+    """Matrices and right-hand sides of all fields, assembled once.
+
+    Parameters
+    ----------
+    cell, problem, backend, boundary
+        As in :func:`homfem.local.engine.solve_correctors`.
+    """
+
+    def __init__(self, cell: UnitCell, problem: CellProblem, backend: str, boundary: str) -> None:
+        self.cell, self.problem, self.backend = cell, problem, backend
+        if backend != "identified" and len(problem.fields) > 1:
+            raise InputError("backend", backend, "'identified' for a problem of several fields")
+        self.spaces: list[Any] = [self._space(field.element, boundary) for field in problem.fields]
+        if self.spaces[0].space.mesh is not problem.domain:
+            remedy = "Make the problem with the same backend and boundary."
+            raise InputError(
+                "domain", problem.domain, f"the mesh of the {backend} backend, {boundary} boundary", remedy
+            )
+        self.walls = Walls(cell, problem.domain, with_faces=boundary != "periodic")
+        functions = [space.space for space in self.spaces]
+        if len(functions) == 1:
+            self.trials: Any = (ufl.TrialFunction(functions[0]),)
+            self.tests: Any = (ufl.TestFunction(functions[0]),)
+        else:
+            product = ufl.MixedFunctionSpace(*functions)
+            self.trials, self.tests = ufl.TrialFunctions(product), ufl.TestFunctions(product)
+
+    def _space(self, element: Any, boundary: str) -> Any:
+        if boundary == "periodic":
+            return periodic.make_periodic_space(self.cell.periodic_mesh, element, self.cell.lattice, self.backend)
+        return periodic.IdentifiedSpace(self.cell.periodic_mesh.plain, element)
+
+    def matrices(self, form: Any) -> list[list[PETSc.Mat | None]]:
+        """Assemble ``form(u, v)``: a matrix for each pair of fields that it couples."""
+        a = form(self.problem.pick(self.trials), self.problem.pick(self.tests))
+        if len(self.spaces) == 1:
+            return [[self.spaces[0].matrix(a)]]
+        blocks = ufl.extract_blocks(a)
+        return [[None if entry is None else solve.assemble_matrix(entry) for entry in row] for row in blocks]
+
+    def vectors(self, form: ufl.Form) -> list[Any]:
+        """Compile a linear form in the test functions: one for each field, None where it is absent."""
+        if len(self.spaces) == 1:
+            return [solve.compile_form(form)]
+        entries = ufl.extract_blocks(form)
+        return [None if entry is None else solve.compile_form(entry) for entry in entries]
+
+    def assemble(self, compiled: Sequence[Any]) -> list[PETSc.Vec]:
+        """Assemble what :meth:`vectors` compiled."""
+        result = []
+        for space, entry in zip(self.spaces, compiled, strict=True):
+            result.append(_zero(space.space) if entry is None else space.vector(entry))
+        return result
+
+    def prolongations(self) -> list[PETSc.Mat | None]:
+        """From the linear Lagrange elements of each field to its own; None throughout if all are linear already."""
+        elements = [space.space.ufl_element() for space in self.spaces]
+        linear = all(element.degree == 1 and element.family_name != "CR" for element in elements)
+        if self.backend != "identified" or linear:
+            return [None] * len(elements)
+        result: list[PETSc.Mat | None] = []
+        self.coarse: list[fem.FunctionSpace | None] = []
+        for space, element, field in zip(self.spaces, elements, self.problem.fields, strict=True):
+            if field.preconditioner != "multigrid" and not self.problem.definite:
+                result.append(None)
+                self.coarse.append(None)
+                continue
+            shape = element.reference_value_shape
+            low = basix.ufl.element("Lagrange", self.problem.domain.basix_cell(), 1, shape=shape)
+            coarse = fem.functionspace(self.problem.domain, low)
+            matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space.space)
+            matrix.assemble()
+            result.append(matrix)
+            self.coarse.append(coarse)
+        return result
+
+
+class Reduced:
+    """The system without its fixed unknowns; vectors of all fields are concatenated rank by rank.
+
+    Parameters
+    ----------
+    system
+        What is reduced.
+    planes
+        For each field, for each of its components, the axes on whose faces it vanishes; or nothing.
+    """
+
+    def __init__(self, system: System, planes: Sequence[Planes]) -> None:
+        self.system, self.planes = system, planes
+        fields = system.problem.fields
+        self.kept = [
+            system.walls.kept(space.space, field, axes)
+            for space, field, axes in zip(system.spaces, fields, planes, strict=True)
+        ]
+        sizes = [
+            _local_size(space.space) if kept is None else len(kept)
+            for space, kept in zip(system.spaces, self.kept, strict=True)
+        ]
+        self.offsets = np.concatenate([[0], np.cumsum(sizes)])
+
+    @property
+    def dofs(self) -> int:
+        """Number of independent unknowns of all fields, over all ranks."""
+        comm = self.system.cell.comm
+        kept = zip(self.system.spaces, self.kept, strict=True)
+        return sum(space.dofs if own is None else comm.allreduce(len(own)) for space, own in kept)
+
+    def matrix(self, blocks: Sequence[Sequence[PETSc.Mat | None]]) -> PETSc.Mat:
+        """Return one matrix, the blocks' own if there is nothing to do; several fields make a nest."""
+        reduced = [
+            [None if block is None else _sub(block, self.kept[i], self.kept[j], self._spaces(i), self._spaces(j))
+             for j, block in enumerate(row)]
+            for i, row in enumerate(blocks)
+        ]  # fmt: skip
+        if len(reduced) == 1:
+            return reduced[0][0]
+        for i, row in enumerate(reduced):
+            if row[i] is None:
+                row[i] = self._empty(i)
+        nest = PETSc.Mat().createNest(reduced, comm=self.system.cell.comm)
+        nest.assemble()
+        return nest
+
+    def diagonal(self, block: PETSc.Mat, k: int) -> PETSc.Mat:
+        """Return a diagonal block of field ``k`` without its fixed rows and columns."""
+        return _sub(block, self.kept[k], self.kept[k], self._spaces(k), self._spaces(k))
+
+    def vector(self, parts: Sequence[PETSc.Vec]) -> PETSc.Vec:
+        """Return the unknowns of all fields as one new vector."""
+        result = self.new_vector()
+        array = result.array
+        for k, (part, kept) in enumerate(zip(parts, self.kept, strict=True)):
+            values = part.array_r[: _local_size(self._spaces(k))]
+            array[self.offsets[k] : self.offsets[k + 1]] = values if kept is None else values[kept]
+        del array
+        return result
+
+    def new_vector(self) -> PETSc.Vec:
+        """Return a zero vector."""
+        return PETSc.Vec().createMPI((int(self.offsets[-1]), None), comm=self.system.cell.comm)
+
+    def functions(self, vector: PETSc.Vec, name: str) -> list[fem.Function]:
+        """Return the functions of the fields; fixed unknowns are zero."""
+        result = []
+        for k, (space, kept) in enumerate(zip(self.system.spaces, self.kept, strict=True)):
+            full = _zero(space.space)
+            values = vector.array_r[self.offsets[k] : self.offsets[k + 1]]
+            array = full.array
+            array[slice(None) if kept is None else kept] = values
+            del array
+            result.append(space.function(full, name=name))
+            full.destroy()
+        return result
+
+    def prolongations(self, full: Sequence[PETSc.Mat | None]) -> list[PETSc.Mat | None]:
+        """Reduce the prolongations of all fields on both sides."""
+        result: list[PETSc.Mat | None] = []
+        for k, matrix in enumerate(full):
+            if matrix is None:
+                result.append(None)
+                continue
+            coarse = self.system.coarse[k]
+            columns = self.system.walls.kept(coarse, self.system.problem.fields[k], self.planes[k])
+            result.append(_sub(matrix, self.kept[k], columns, self._spaces(k), coarse))
+        return result
+
+    def near_kernels(self) -> list[list[PETSc.Vec]]:
+        """For each field the vectors that its coarse grids must represent, orthonormal."""
+        result = []
+        for k, field in enumerate(self.system.problem.fields):
+            vectors = []
+            for values in _at_points(self._spaces(k), field):
+                kept = self.kept[k]
+                vector = PETSc.Vec().createMPI(
+                    (int(self.offsets[k + 1] - self.offsets[k]), None), comm=self.system.cell.comm
+                )
+                vector.array[:] = values if kept is None else values[kept]
+                vectors.append(vector)
+            result.append(_orthonormal(vectors))
+        return result
+
+    def candidates(self, part_of_cell: npt.NDArray[np.int32], rotations: bool) -> list[PETSc.Vec]:
+        """Orthonormal fields that may be in the kernel: constants on each part, and rigid-body motions on request."""
+        found, turned = [], []
+        for k, (space, field) in enumerate(zip(self.system.spaces, self.system.problem.fields, strict=True)):
+            for vector in space.constants(part_of_cell):
+                constant = self._alone(k, vector.array_r)
+                vector.destroy()
+                if constant.norm() > 0.0:
+                    constant.normalize()  # those of different parts share no unknown: they are orthogonal
+                    found.append(constant)
+                else:
+                    constant.destroy()
+            if rotations:
+                turned += [self._alone(k, values) for values in _at_points(space.space, field)]
+        return _orthonormal(turned, found)
+
+    def _alone(self, k: int, values: npt.NDArray[np.float64]) -> PETSc.Vec:
+        vector, kept = self.new_vector(), self.kept[k]
+        vector.array[self.offsets[k] : self.offsets[k + 1]] = values if kept is None else values[kept]
+        return vector
+
+    def _empty(self, k: int) -> PETSc.Mat:
+        size = int(self.offsets[k + 1] - self.offsets[k])
+        matrix = PETSc.Mat().createAIJ(((size, None), (size, None)), nnz=0, comm=self.system.cell.comm)
+        matrix.assemble()
+        return matrix
+
+    def _spaces(self, k: int) -> fem.FunctionSpace:
+        return self.system.spaces[k].space
+
+
+def _local_size(space: fem.FunctionSpace) -> int:
+    return int(space.dofmap.index_map.size_local * space.dofmap.index_map_bs)
+
+
+def _zero(space: fem.FunctionSpace) -> PETSc.Vec:
+    index_map, bs = space.dofmap.index_map, space.dofmap.index_map_bs
+    return PETSc.Vec().createMPI((index_map.size_local * bs, index_map.size_global * bs), comm=space.mesh.comm)
+
+
+def _sub(
+    matrix: PETSc.Mat,
+    rows: Indices | None,
+    columns: Indices | None,
+    of_row: fem.FunctionSpace,
+    of_column: fem.FunctionSpace,
+) -> PETSc.Mat:
+    """The matrix without fixed rows and columns; the matrix itself if all stay."""
+    if rows is None and columns is None:
+        return matrix
+    sets = []
+    for kept, space in ((rows, of_row), (columns, of_column)):
+        first = space.dofmap.index_map.local_range[0] * space.dofmap.index_map_bs
+        local = np.arange(_local_size(space), dtype=PETSc.IntType) if kept is None else kept.astype(PETSc.IntType)
+        sets.append(PETSc.IS().createGeneral(local + first, comm=space.mesh.comm))
+    return matrix.createSubMatrix(*sets)
+
+
+def _at_points(space: fem.FunctionSpace, field: Field) -> list[npt.NDArray[np.float64]]:
+    """The near-kernel of a field at its unknowns, unrolled."""
+    if field.near_kernel is None:
+        return []
+    index_map, block = space.dofmap.index_map, space.dofmap.index_map_bs
+    points = space.tabulate_dof_coordinates()[: index_map.size_local].T
+    return [np.asarray(values)[:block].T.ravel() for values in field.near_kernel(points)]
+
+
+def _orthonormal(vectors: list[PETSc.Vec], before: Sequence[PETSc.Vec] = ()) -> list[PETSc.Vec]:
+    """Gram and Schmidt, after orthonormal vectors; what depends on the earlier ones is dropped."""
+    result = list(before)
+    for vector in vectors:
+        size = vector.norm()
+        for _ in range(2):
+            for earlier in result:
+                vector.axpy(-vector.dot(earlier), earlier)
+        if vector.norm() > 1e-8 * size:
+            vector.normalize()
+            result.append(vector)
+        else:
+            vector.destroy()
+    return result

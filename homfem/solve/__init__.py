@@ -1,0 +1,35 @@
+"""Checked linear solves, assembly, global integrals and errors that reach every rank.
+
+The only package besides :mod:`homfem.periodic` that names PETSc options. A solver that does not reach its tolerance
+raises; a matrix is set up once and then serves any number of right-hand sides.
+"""
+
+from homfem.solve.blocks import Block, BlockSolver, find_kernel
+from homfem.solve.errors import collective
+from homfem.solve.forms import (
+    JIT_OPTIONS,
+    assemble_matrix,
+    assemble_vector,
+    compile_form,
+    integral,
+    integrate,
+    reassemble_matrix,
+    reassemble_vector,
+)
+from homfem.solve.linear import LinearSolver
+
+__all__ = [
+    "JIT_OPTIONS",
+    "Block",
+    "BlockSolver",
+    "LinearSolver",
+    "assemble_matrix",
+    "assemble_vector",
+    "collective",
+    "compile_form",
+    "find_kernel",
+    "integral",
+    "integrate",
+    "reassemble_matrix",
+    "reassemble_vector",
+]

@@ -1,0 +1,179 @@
+"""Systems of several fields, and the kernel of a matrix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from petsc4py import PETSc
+
+from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
+from homfem.solve.options import PRECONDITIONERS, REASONS, interpolate, new_prefix, null_space, options_of, options_set
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Block:
+    """One field of a :class:`BlockSolver`.
+
+    Parameters
+    ----------
+    matrix
+        Symmetric positive (semi-)definite, spectrally equivalent to what the field sees.
+    preconditioner, prolongations, near_kernel
+        As in :class:`LinearSolver`.
+    """
+
+    matrix: PETSc.Mat
+    preconditioner: str = "multigrid"
+    prolongations: Sequence[PETSc.Mat] = ()
+    near_kernel: Sequence[PETSc.Vec] = ()
+
+
+class BlockSolver:
+    r"""A symmetric indefinite system of several fields: MINRES with one preconditioner per field.
+
+    Parameters
+    ----------
+    matrix
+        A nest of the blocks.
+    blocks
+        For each field what preconditions it.
+    rtol
+        The solve ends when :math:`\|b-Ax\|_2\le\mathrm{rtol}\,\|b\|_2`. MINRES watches the preconditioned
+        residual: where that was too lenient, it goes on with a smaller one.
+    max_iterations
+        Raise :class:`ConvergenceError` beyond this many.
+    kernel
+        Orthonormal vectors that span the kernel of ``matrix``.
+    name
+        For messages.
+
+    Source: Elman, Silvester, Wathen 2014, Finite Elements and Fast Iterative Solvers, section 4.2.
+    """
+
+    def __init__(
+        self,
+        matrix: PETSc.Mat,
+        blocks: Sequence[Block],
+        *,
+        rtol: float = 1e-10,
+        max_iterations: int = 500,
+        kernel: Sequence[PETSc.Vec] = (),
+        name: str = "block system",
+    ) -> None:
+        check_number("rtol", rtol, at_least=0.0, below=1.0)
+        check_integer("max_iterations", max_iterations, at_least=1)
+        for block in blocks:
+            check_choice("preconditioner", block.preconditioner, tuple(PRECONDITIONERS))
+        start = time.perf_counter()
+        self.matrix, self.name, self.iterations, self.solves = matrix, name, 0, 0
+        self._rtol, self._max_iterations = rtol, max_iterations
+        self._null = null_space(matrix, kernel, False)
+        count = len(blocks)
+        self._preconditioner = PETSc.Mat().createNest(
+            [[blocks[i].matrix if i == j else None for j in range(count)] for i in range(count)], comm=matrix.comm
+        )
+        self.ksp = PETSc.KSP().create(matrix.comm)
+        prefix = new_prefix()
+        self.ksp.setOptionsPrefix(prefix)
+        self.ksp.setOperators(matrix, self._preconditioner)
+        self.ksp.setType("minres")
+        pc = self.ksp.getPC()
+        pc.setType("fieldsplit")
+        pc.setFieldSplitType(PETSc.PC.CompositeType.ADDITIVE)
+        rows = matrix.getNestISs()[0]
+        pc.setFieldSplitIS(*((str(k), rows[k]) for k in range(count)))
+        for block in blocks:
+            block.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+            if block.near_kernel:
+                near = PETSc.NullSpace().create(vectors=list(block.near_kernel), comm=matrix.comm)
+                block.matrix.setNearNullSpace(near)
+                near.destroy()
+        pc.setUp()
+        for k, (block, part) in enumerate(zip(blocks, pc.getFieldSplitSubKSP(), strict=True)):
+            inner = f"{prefix}{k}_"
+            part.setOptionsPrefix(inner)
+            options = options_of(block.preconditioner, bool(block.prolongations), "ssor")
+            options["ksp_type"] = "preonly"
+            interpolate(part.getPC(), block.preconditioner, block.prolongations)
+            with options_set(inner, options):
+                part.setFromOptions()
+                part.setUp()
+        self.setup_seconds = time.perf_counter() - start
+
+    def solve(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
+        """Solve for one right-hand side from a zero start; collective. As :meth:`LinearSolver.solve`."""
+        if self._null is not None:
+            self._null.remove(b)
+        wanted = self._rtol * b.norm()
+        rest = b.duplicate()
+        tolerance, used = self._rtol, 0
+        x.set(0.0)
+        while True:
+            self.ksp.setTolerances(rtol=tolerance, atol=1e-300, max_it=self._max_iterations - used, divtol=1e30)
+            self.ksp.setInitialGuessNonzero(used > 0)
+            self.ksp.solve(b, x)
+            reason = self.ksp.getConvergedReason()
+            used += self.ksp.getIterationNumber()
+            self.matrix.mult(x, rest)
+            rest.aypx(-1.0, b)
+            residual = rest.norm()
+            if residual <= wanted:
+                break
+            if reason <= 0 or used >= self._max_iterations or tolerance < 1e-16:
+                raise ConvergenceError(
+                    f"{self.name}: minres stopped after {used} iterations with PETSc reason {reason} "
+                    f"({REASONS.get(reason, 'see KSPConvergedReason')}), residual {residual:.3e} where {wanted:.3e} "
+                    "was asked for. Raise max_iterations, or choose preconditioner='direct' for a small problem."
+                )
+            tolerance *= 0.3 * wanted / residual
+        rest.destroy()
+        if self._null is not None:
+            self._null.remove(x)
+        self.iterations += used
+        self.solves += 1
+        return int(used)
+
+    def destroy(self) -> None:
+        """Free the solver's PETSc objects (collective); the matrices stay the caller's."""
+        self.ksp.destroy()
+        self._preconditioner.destroy()
+        if self._null is not None:
+            self._null.destroy()
+
+
+def find_kernel(matrix: PETSc.Mat, candidates: Sequence[PETSc.Vec], tolerance: float = 1e-12) -> list[PETSc.Vec]:
+    r"""Return an orthonormal basis of those combinations of the candidates that the matrix takes to zero; collective.
+
+    Parameters
+    ----------
+    matrix
+        Symmetric.
+    candidates
+        Orthonormal vectors. Those that are not returned are destroyed.
+    tolerance
+        :math:`\|Ac\|\le\mathrm{tolerance}\,\|A\|_\infty\|c\|` counts as zero.
+    """
+    limit = tolerance * matrix.norm(PETSc.NormType.INFINITY)
+    kernel, images, rest = [], [], []
+    for candidate in candidates:
+        image = matrix.createVecLeft()
+        matrix.mult(candidate, image)
+        if image.norm() <= limit:
+            kernel.append(candidate)
+            image.destroy()
+        else:
+            rest.append(candidate)
+            images.append(image)
+    if len(rest) > 1:
+        gram = np.array([[one.dot(other) for other in images] for one in images])
+        values, vectors = np.linalg.eigh(gram / limit**2)
+        for weights in vectors.T[values <= 1.0]:
+            combined = rest[0].duplicate()
+            combined.maxpy(weights, rest)
+            kernel.append(combined)
+    for vector in (*images, *rest):
+        vector.destroy()
+    return kernel

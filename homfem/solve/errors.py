@@ -1,0 +1,34 @@
+"""Errors that reach every rank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mpi4py import MPI
+
+from homfem.parameters import HomfemError
+
+
+@contextmanager
+def collective(comm: MPI.Comm) -> Iterator[None]:
+    """Raise on every rank what one rank raised inside.
+
+    The body must not communicate: a rank that fails would leave the others waiting. An error of homfem reaches the
+    other ranks as it is, any other, and one that holds what cannot be sent, as a :class:`HomfemError` with its text.
+    """
+    mine: BaseException | None = None
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - handed on below, on every rank
+        mine = error
+    shared = mine if isinstance(mine, HomfemError) or mine is None else HomfemError(f"{type(mine).__name__}: {mine}")
+    try:
+        MPI.pickle.dumps(shared)
+    except Exception:  # noqa: BLE001 - pickle raises what the object pleases; an error must not hang the other ranks
+        shared = HomfemError(str(mine))
+    errors = [error for error in comm.allgather(shared) if error is not None]
+    if mine is not None:
+        raise mine
+    if errors:
+        raise errors[0]

@@ -1,0 +1,113 @@
+"""The options of PETSc that the solvers share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from petsc4py import PETSc
+
+_serial = itertools.count()
+
+MULTIGRID = {
+    # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.
+    "pc_type": "gamg",
+    "pc_gamg_type": "agg",
+    "pc_gamg_agg_nsmooths": 1,
+    "pc_gamg_threshold": 0.02,
+    "pc_gamg_coarse_eq_limit": 500,
+    "mg_levels_ksp_type": "chebyshev",
+    "mg_levels_ksp_max_it": 2,
+    "mg_levels_pc_type": "jacobi",
+    "mg_coarse_pc_type": "redundant",
+    "mg_coarse_redundant_pc_type": "svd",
+}
+
+PRECONDITIONERS: dict[str, dict[str, Any]] = {
+    "multigrid": MULTIGRID,
+    "ssor": {"pc_type": "sor", "pc_sor_local_symmetric": None},
+    "jacobi": {"pc_type": "jacobi"},
+    "none": {"pc_type": "none"},
+    "direct": {
+        "pc_type": "cholesky",
+        "pc_factor_mat_solver_type": "mumps",
+        "mat_mumps_icntl_24": 1,
+        "mat_mumps_icntl_14": 50,
+    },
+}
+
+
+SMOOTHERS: dict[str, dict[str, Any]] = {
+    "ssor": {"mg_levels_pc_type": "sor", "mg_levels_pc_sor_local_symmetric": None},
+    "incomplete-cholesky": {
+        "mg_levels_pc_type": "bjacobi",
+        "mg_levels_sub_pc_type": "icc",
+        "mg_levels_sub_pc_factor_shift_type": "positive_definite",
+    },
+}
+
+
+REASONS = {
+    -3: "too many iterations",
+    -4: "diverged",
+    -5: "breakdown",
+    -8: "the preconditioner is indefinite",
+    -9: "not a number",
+    -10: "the matrix is indefinite",
+    -11: "the preconditioner failed",
+}
+
+
+@contextmanager
+def options_set(prefix: str, options: dict[str, Any]) -> Iterator[None]:
+    """Set options for the duration of the block."""
+    database = PETSc.Options()
+    for key, value in options.items():
+        database.setValue(prefix + key, value)
+    try:
+        yield
+    finally:
+        for key in options:
+            database.delValue(prefix + key)
+
+
+def new_prefix() -> str:
+    """Return a prefix of options that no other solver has."""
+    return f"homfem_{next(_serial)}_"
+
+
+def null_space(matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec], constant: bool) -> PETSc.NullSpace | None:
+    """Give a matrix its kernel; None without one."""
+    if not (constant or kernel):
+        return None
+    null = PETSc.NullSpace().create(constant=constant, vectors=list(kernel), comm=matrix.comm)
+    matrix.setNullSpace(null)
+    matrix.setTransposeNullSpace(null)
+    return null
+
+
+def options_of(preconditioner: str, prolonged: bool, smoother: str) -> dict[str, Any]:
+    """Return the options of a preconditioner; p-multigrid if there are prolongations."""
+    if not prolonged or preconditioner != "multigrid":
+        return dict(PRECONDITIONERS[preconditioner])
+    return {
+        "pc_type": "mg",
+        "pc_mg_galerkin": "both",
+        "mg_levels_ksp_type": "chebyshev",
+        "mg_levels_ksp_max_it": 2,
+        **SMOOTHERS[smoother],
+        "mg_coarse_ksp_type": "preonly",
+        **{f"mg_coarse_{key}": value for key, value in MULTIGRID.items()},
+    }
+
+
+def interpolate(pc: PETSc.PC, preconditioner: str, prolongations: Sequence[PETSc.Mat]) -> None:
+    """Give p-multigrid its levels."""
+    if not prolongations or preconditioner != "multigrid":
+        return
+    pc.setType("mg")
+    pc.setMGLevels(len(prolongations) + 1)
+    for level, prolongation in enumerate(prolongations, start=1):
+        pc.setMGInterpolation(level, prolongation)
