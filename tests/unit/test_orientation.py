@@ -199,6 +199,16 @@ def test_half_a_sphere_of_directions_is_completed():
     assert np.allclose(circle.fourth_moment(), flat.fourth_moment(), atol=1e-3)
 
 
+def test_patches_of_uneven_directions():
+    # On the circle: half of both gaps, here pi/2, pi and pi/2.
+    circle = MeasuredDensity(directions=[[1, 0], [0, 1], [0, -1]], values=[1, 1, 1])
+    assert np.allclose(circle.areas, np.pi * np.array([0.5, 0.75, 0.75]))
+    # On the sphere: the six faces of a cube, blown up.
+    octahedron = MeasuredDensity(directions=np.eye(3), values=[1, 2, 3], half=True)
+    assert np.allclose(octahedron.areas, 4 * np.pi / 6)
+    assert np.allclose(octahedron.second_moment(), np.diag([1, 2, 3]) / 6)
+
+
 def real_harmonics(n, basis, degree=4):
     """The documented conventions in Cartesian coordinates, for the degrees 2 and 4 that are tested."""
     x, y, z = n.T
