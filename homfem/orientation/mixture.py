@@ -175,5 +175,4 @@ def _average_voigt(orientation: HasMoments, matrix: Array, axis: Array) -> Array
     full = full + (mixed - inside) * both
     full = full + (shear + 0.5 * (inside - across)) * (symmetric_products(a, one) - both)
     full = full + inside * pairs + 0.5 * (across - inside) * (shears + shears.swapaxes(2, 3))
-    # An estimate by a closure may lack the symmetry of the two pairs of indices; a stiffness has it.
-    return tensor_to_voigt(0.5 * (full + full.transpose(2, 3, 0, 1)))
+    return tensor_to_voigt(full)

@@ -352,6 +352,7 @@ def test_invariants():
         (lambda: OrientationTensors(second=np.diag([1.2, -0.2])), "eigenvalue"),
         (lambda: OrientationTensors(second=np.eye(3) / 3, fourth=np.zeros((3,) * 4)), "contraction"),
         (lambda: OrientationTensors(second=np.eye(3) / 3, fourth=np.zeros(3)), "shape"),
+        (lambda: OrientationTensors(second=np.diag([0.6, 0.4]), fourth=hybrid_closure(np.diag([0.6, 0.4]))), "symmetric"),
         (lambda: OrientationTensors(second=np.eye(3) / 3).fourth_moment(), "closure"),
         (lambda: bingham_closure(np.diag([0.5, 0.5, 0.0])), "eigenvalues"),
         (lambda: linear_closure("A"), "second_moment"),
