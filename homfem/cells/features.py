@@ -15,7 +15,7 @@ from mpi4py import MPI
 
 from homfem import periodic, solve
 from homfem.cells import raw as rawcell
-from homfem.cells.percolation import PhaseConnectivity, percolation
+from homfem.cells.percolation import Links, PhaseConnectivity, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, Lattice
 
@@ -34,12 +34,14 @@ def together(
     raw: RawCell,
     representative: npt.NDArray[np.int64],
     offset: npt.NDArray[np.int64],
+    across: Links | None = None,
+    *,
     connectivity: Mapping[str, PhaseConnectivity],
 ) -> PhaseConnectivity:
     """Connectivity of all phases as one."""
     if len(connectivity) == 1:
         return next(iter(connectivity.values()))
-    return percolation(merged(raw), representative, offset)["all"]
+    return percolation(merged(raw), representative, offset, across)["all"]
 
 
 def merged(raw: RawCell) -> RawCell:

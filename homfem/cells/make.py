@@ -13,6 +13,7 @@ from mpi4py import MPI
 
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
+from homfem.cells.joined import FACES
 from homfem.cells.own_meshes import read_raw
 from homfem.cells.painted import axis_periods, offset_pipes, painted_cell
 from homfem.cells.raw import RawCell
@@ -114,6 +115,7 @@ def from_file(
     length_unit: str = "m",
     dimension: int | None = None,
     repair: bool = False,
+    faces: str = "matching",
     comm: MPI.Comm = MPI.COMM_WORLD,
     **options: Any,
 ) -> UnitCell:
@@ -134,6 +136,11 @@ def from_file(
         2 or 3; by default that of the file.
     repair
         Mesh anew where opposite faces do not match; straight simplices only.
+    faces
+        ``"matching"``: opposite faces match node by node, or the mesh is refused. ``"non-matching"``: they need not; the
+        mesh is used as it is. Phase boundaries must meet opposite faces in the same places, but may be cut
+        differently there. The cell must be a parallelepiped of straight simplices. Results have a value but no bounds;
+        see :class:`homfem.periodic.ProlongedSpace` for the error and the cost.
     comm
         Communicator.
     options
@@ -144,7 +151,12 @@ def from_file(
     ------
     FileError, CellError, PeriodicityError
         On every rank; a mesh whose faces do not match is refused with the first node that fails.
+    InputError
+        ``repair`` together with non-matching faces, and the like.
     """
+    check_choice("faces", faces, FACES)
+    if repair and faces == "non-matching":
+        raise InputError("repair", repair, "False with faces = 'non-matching'", "A repaired mesh has faces that match.")
     given = None if period is None or isinstance(period, Lattice) else np.atleast_1d(np.asarray(period, dtype=float))
     if given is not None:
         for value in given:
@@ -170,7 +182,7 @@ def from_file(
                              "Give one length, or change the geometry.")  # fmt: skip
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
-    return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True)
+    return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces)
 
 
 def from_gmsh(path: str | Path, **options: Any) -> UnitCell:
@@ -273,6 +285,8 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
         length=about["length"],
         length_unit=about["length_unit"],
         partial=bool(about.get("partial", False)),
+        faces=about.get("faces", "matching"),
+        origin=None if about.get("origin") is None else np.array(about["origin"]),
     )
 
 

@@ -19,6 +19,9 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from homfem.cells.raw import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
 from homfem.parameters import Array, CellError, Lattice
 
+#: Pairs of cells and the offset of the first's facet minus that of the second's, shapes (p,), (p,), (p, d).
+Links = tuple[Indices, Indices, Indices]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Part:
@@ -104,7 +107,9 @@ class PhaseConnectivity:
         return text
 
 
-def percolation(raw: RawCell, representative: Indices, offset: Indices) -> Mapping[str, PhaseConnectivity]:
+def percolation(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+) -> Mapping[str, PhaseConnectivity]:
     """Return the connectivity of each phase on the torus.
 
     Parameters
@@ -115,6 +120,8 @@ def percolation(raw: RawCell, representative: Indices, offset: Indices) -> Mappi
     offset : array of int, shape (n, d)
         From :func:`homfem.periodic.identify_nodes`:
         ``points[i] = points[representative[i]] + offset[i] @ lattice.vectors``.
+    across
+        Further pairs of cells that are joined, see :func:`homfem.cells.overlap.links_across`.
 
     Returns
     -------
@@ -126,7 +133,7 @@ def percolation(raw: RawCell, representative: Indices, offset: Indices) -> Mappi
     CellError
         If a facet belongs to more than two cells.
     """
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
     number = len(cycles_of_part)
     fractions = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
     tag_of_part = np.zeros(number, dtype=np.int64)
@@ -151,15 +158,19 @@ def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> R
     return raw if kept.all() else select(raw, kept)
 
 
-def on_islands(raw: RawCell, representative: Indices, offset: Indices) -> npt.NDArray[np.bool_]:
+def on_islands(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+) -> npt.NDArray[np.bool_]:
     """Return for each cell whether its part percolates in no direction; arguments as :func:`percolation`."""
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset))
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
     return np.array([not np.any(cycles) for cycles in cycles_of_part])[part_of_cell]
 
 
-def part_of_cell(raw: RawCell, representative: Indices, offset: Indices) -> Indices:
+def part_of_cell(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+) -> Indices:
     """Return for each cell the number of its connected part, shape (m,); arguments as :func:`percolation`."""
-    return _parts(raw, np.asarray(representative), np.asarray(offset))[0]
+    return _parts(raw, np.asarray(representative), np.asarray(offset), across)[0]
 
 
 def integer_basis(vectors: npt.ArrayLike) -> Indices:
@@ -183,10 +194,15 @@ def integer_basis(vectors: npt.ArrayLike) -> Indices:
     return rows[:done]
 
 
-def _parts(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, list[Indices]]:
+def _parts(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None
+) -> tuple[Indices, list[Indices]]:
     """Connected part of each cell on the torus, and for each part the offsets of closed paths that generate all."""
     count = len(raw.cells)
     first, second, jump = _links(raw, representative, offset)
+    if across is not None:
+        first, second = np.concatenate([first, across[0]]), np.concatenate([second, across[1]])
+        jump = np.vstack([jump, across[2]])
     same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
     first, second, jump = first[same], second[same], jump[same]
 

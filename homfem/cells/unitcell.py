@@ -23,9 +23,10 @@ from mpi4py import MPI
 from homfem import _dolfinx, periodic, solve
 from homfem.cells import features
 from homfem.cells import raw as rawcell
+from homfem.cells.joined import join
 from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
 from homfem.cells.raw import RawCell
-from homfem.parameters import InputError, Lattice, PercolationError, check_choice, check_number
+from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
 
 log = logging.getLogger("homfem")
 
@@ -96,7 +97,7 @@ class UnitCell:
 
     @property
     def mesh(self) -> dmesh.Mesh:
-        """The periodic mesh (a torus)."""
+        """The periodic mesh (a torus); the mesh as it lies in space where opposite faces do not match."""
         return self.periodic_mesh.mesh
 
     @property
@@ -113,6 +114,16 @@ class UnitCell:
     def kind(self) -> str:
         """Shape of the mesh cells, such as ``"tetrahedron"``."""
         return str(self.mesh.basix_cell().name)
+
+    @property
+    def faces(self) -> str:
+        """``"matching"``, or ``"non-matching"`` where opposite faces need not match."""
+        return "matching" if self.periodic_mesh.seam is None else "non-matching"
+
+    @property
+    def origin(self) -> Array | None:
+        """Low corner of the cell in lattice coordinates, where opposite faces need not match; else None."""
+        return None if self.periodic_mesh.seam is None else self.periodic_mesh.seam.origin
 
     @property
     def phase_names(self) -> tuple[str, ...]:
@@ -140,6 +151,8 @@ class UnitCell:
         length_unit: str = "m",
         normalise: bool = False,
         partial: bool = False,
+        faces: str = "matching",
+        origin: Array | None = None,
     ) -> UnitCell:
         """Distribute a cell; collective.
 
@@ -158,6 +171,9 @@ class UnitCell:
         partial
             The arrays are some of the phases of a cell whose faces were found to match, see
             :func:`homfem.periodic.identify_nodes`.
+        faces, origin
+            Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell:
+            see :func:`homfem.cells.joined.join`.
 
         Raises
         ------
@@ -178,12 +194,9 @@ class UnitCell:
                     length = raw.lattice.shortest * length
                     raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
                 meshed = time.perf_counter()
-                representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
-                if not partial:
-                    whole = float(rawcell.cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
-                    periodic.check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
-                periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
-                connectivity = percolation(raw, representative, offset)
+                joined = join(raw, faces=faces, partial=partial, origin=origin)
+                representative = joined.representative
+                connectivity = percolation(raw, *joined.nodes)
                 head = {
                     "lattice": raw.lattice,
                     "phases": dict(raw.phases),
@@ -191,31 +204,35 @@ class UnitCell:
                     "order": raw.order,
                     "phase_of_cell": raw.phase_of_cell,
                     "connectivity": connectivity,
-                    "whole": features.together(raw, representative, offset, connectivity),
+                    "whole": features.together(raw, *joined.nodes, connectivity=connectivity),
                     "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
                     "slivers": raw.slivers,
-                    "face_nodes": features.face_nodes(offset, representative),
+                    "face_nodes": joined.face_nodes,
+                    "seam_area": joined.seam_area,
+                    "origin": joined.origin,
                     "part_of_cell": np.zeros(1, dtype=np.int32),
                     "seconds": {"mesh": meshed - start, "identify": time.perf_counter() - meshed},
                     "length": length,
                 }
                 if len(head["whole"].parts) > 1:
-                    head["part_of_cell"] = part_of_cell(features.merged(raw), representative, offset).astype(np.int32)
+                    head["part_of_cell"] = part_of_cell(features.merged(raw), *joined.nodes).astype(np.int32)
         head = comm.bcast(head, root=0)
         lattice: Lattice = head["lattice"]
         length = head["length"]
         checked = time.perf_counter()
         dimension = lattice.dimension
-        periodic_mesh = periodic.create_periodic_mesh(
-            comm,
-            raw.points if raw is not None else np.zeros((0, dimension)),
-            raw.cells if raw is not None else np.zeros((0, _nodes_per_cell(head)), dtype=np.int64),
-            representative,
-            kind=head["kind"],
-            order=head["order"],
-        )
+        points = raw.points if raw is not None else np.zeros((0, dimension))
+        cells = raw.cells if raw is not None else np.zeros((0, _nodes_per_cell(head)), dtype=np.int64)
+        if head["origin"] is None:
+            periodic_mesh = periodic.create_periodic_mesh(
+                comm, points, cells, representative, kind=head["kind"], order=head["order"]
+            )
+        else:
+            periodic_mesh = periodic.create_open_mesh(
+                comm, points, cells, head["phase_of_cell"], head["origin"], kind=head["kind"]
+            )
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
         fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice)
@@ -231,7 +248,7 @@ class UnitCell:
             phase_of_cell=phase_of_cell,
             facets=facets,
             volume_fractions=fractions,
-            interface_area=area / (lattice.volume * length),
+            interface_area=(area + head["seam_area"]) / (lattice.volume * length),
             connectivity=head["connectivity"],
             whole=head["whole"],
             part_of_cell=features.on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
@@ -269,15 +286,22 @@ class UnitCell:
         def make() -> RawCell | None:
             if whole is None:
                 return None
-            matched = periodic.identify_nodes(whole.points, whole.lattice, partial=True)
-            return rawcell.select(whole, ~on_islands(features.merged(whole), *matched))
+            joined = join(whole, faces=self.faces, partial=True, origin=self.origin)
+            return rawcell.select(whole, ~on_islands(features.merged(whole), *joined.nodes))
 
         return self._with(make)
 
     def _with(self, make: Callable[[], RawCell | None]) -> UnitCell:
         """The cell with some of its mesh."""
         part = UnitCell.from_raw(
-            make, comm=self.comm, name=self.name, length=self.length, length_unit=self.length_unit, partial=True
+            make,
+            comm=self.comm,
+            name=self.name,
+            length=self.length,
+            length_unit=self.length_unit,
+            partial=True,
+            faces=self.faces,
+            origin=self.origin,
         )
         return replace(part, volume_fractions=self.volume_fractions, interface_area=self.interface_area)
 
@@ -340,6 +364,8 @@ class UnitCell:
         lines.append(f"  mesh: {self.number_of_cells} {kind} of order {self.order}, {points} nodes")
         for name in self.phases:
             lines.append(f"  volume fraction {self.volume_fractions[name]:.9g} of {self.connectivity[name].describe()}")
+        if not self.periodic_mesh.matching:
+            lines.append("  faces: not matched node by node; no bounds are guaranteed")
         lines.append(f"  interface area per volume: {self.interface_area:.9g} /{self.length_unit}")
         owned = self.mesh.topology.index_map(self.dimension - 1).size_local
         counts = {n: self.comm.allreduce(int(np.count_nonzero(f < owned)), op=MPI.SUM) for n, f in self.facets.items()}
@@ -368,6 +394,8 @@ class UnitCell:
                     "phases": dict(self.raw.phases),
                     "facet_names": dict(self.raw.facet_names),
                     "partial": self.partial,
+                    "faces": self.faces,
+                    "origin": None if self.origin is None else self.origin.tolist(),
                     "slivers": files.write_slivers(self.raw, target),
                 }
                 files.beside(target).write_text(json.dumps(about, indent=2) + "\n")

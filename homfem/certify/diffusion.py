@@ -50,7 +50,7 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry import geometric_error
@@ -109,7 +109,7 @@ def solve_diffusion(
     bounds: bool = True,
     unit: str = "",
     boundary: str = "periodic",
-    backend: str = "identified",
+    backend: str | None = None,
     rtol: float = 1e-9,
     config: Mapping[str, Any] | None = None,
 ) -> CellSolution:
@@ -142,7 +142,7 @@ def solve_diffusion(
     boundary
         ``"periodic"``.
     backend
-        ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`.
+        ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`; by default the one that the cell needs.
     rtol
         Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square,
         with the contrast and with the mesh. Where it would make half of the gap, the lower side is solved sharper.
@@ -166,21 +166,24 @@ def solve_diffusion(
     -----
     The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None. A function of
     position is sampled at the midpoint of each mesh cell: the bounds then hold for the sampled medium, whose distance
-    from the true one is not known, so that the result has none. ``tolerance`` refers to the sampled medium's.
+    from the true one is not known, so that the result has none. ``tolerance`` refers to the sampled medium's. Where the
+    faces of the cell need not match there are no bounds either: the correctors do not conform across the period.
     """
     check_choice("boundary", boundary, ("periodic",))
     check_integer("degree", degree, at_least=1, at_most=4)
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
-    check_choice("backend", backend, ("identified", "multipoint"))
+    backend = periodic.check_backend(cell.periodic_mesh, backend)
     if lower_degree is None:
         lower_degree = 1 if degree > 1 and backend == "identified" else 0
     check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
     names = _known_phases(cell, coefficients)
-    two_sided = bounds and cell.order == 1
+    matching = cell.periodic_mesh.matching
+    two_sided = bounds and cell.order == 1 and matching
     if tolerance is not None:
         check_number("tolerance", tolerance, above=0.0, below=1.0)
         if not two_sided:
-            raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose the resolution instead.")
+            allowed = "None without two-sided bounds" if matching else "None on faces that do not match: no bounds there"
+            raise InputError("tolerance", tolerance, allowed, "Choose the resolution instead.")
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
     start = time.perf_counter()
@@ -202,8 +205,9 @@ def solve_diffusion(
                 for stage, seconds in part.seconds.items():
                     _add(stages, stage, seconds)
         dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
-        # On curved elements the energy is integrated by quadrature, not exactly: no guarantee.
-        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if cell.order == 1 else None)
+        # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
+        # the period may have less than the least energy: no guarantee.
+        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if cell.order == 1 and matching else None)
         gap = tensor.relative_gap
         history.append(
             {

@@ -99,7 +99,7 @@ def diffusion_problem(
     *,
     element: str = "Lagrange",
     degree: int = 1,
-    backend: str = "identified",
+    backend: str | None = None,
     boundary: str = "periodic",
 ) -> CellProblem:
     """Return the diffusion cell problem of a cell.

@@ -136,7 +136,7 @@ def elasticity_problem(
     degree: int = 2,
     eigenstresses: Sequence[fem.Function] = (),
     pressure: bool = False,
-    backend: str = "identified",
+    backend: str | None = None,
     boundary: str = "periodic",
 ) -> CellProblem:
     """Return the elastic cell problem of a cell.

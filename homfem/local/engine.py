@@ -34,7 +34,7 @@ import ufl
 from dolfinx import fem
 from petsc4py import PETSc
 
-from homfem import solve
+from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local import boundary as conditions
 from homfem.local.fixed import parts_in_space
@@ -49,7 +49,7 @@ def solve_correctors(
     cell: UnitCell,
     problem: CellProblem,
     *,
-    backend: str = "identified",
+    backend: str | None = None,
     boundary: str = "periodic",
     preconditioner: str = "multigrid",
     rtol: float = 1e-10,
@@ -68,7 +68,7 @@ def solve_correctors(
     problem
         The physics, made for the mesh of the backend and the boundary (:func:`homfem.local.problem.domain_of`).
     backend
-        ``"identified"`` or ``"multipoint"`` (see :mod:`homfem.periodic`).
+        ``"identified"`` or ``"multipoint"`` (see :mod:`homfem.periodic`); by default the one that the cell needs.
     boundary
         ``"periodic"``, ``"affine"``, ``"flux"`` or ``"mixed"``, see above; all but the first need a parallelepiped.
     preconditioner, rtol, max_iterations
@@ -85,7 +85,7 @@ def solve_correctors(
     ConvergenceError
         If a load was not solved to ``rtol``.
     """
-    check_choice("backend", backend, ("identified", "multipoint"))
+    backend = periodic.check_backend(cell.periodic_mesh, backend)
     check_choice("boundary", boundary, BOUNDARIES)
     clock = _Clock()
     system = System(cell, problem, backend, boundary)

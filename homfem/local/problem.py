@@ -12,6 +12,7 @@ import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
+from homfem import periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, check_choice
 
@@ -176,9 +177,9 @@ class Correctors:
         return self.spaces[0]
 
 
-def domain_of(cell: UnitCell, backend: str = "identified", boundary: str = "periodic") -> Any:
+def domain_of(cell: UnitCell, backend: str | None = None, boundary: str = "periodic") -> Any:
     """Return the mesh on which the forms of a cell problem stand: the torus, or the cell as it lies in space."""
-    check_choice("backend", backend, ("identified", "multipoint"))
+    backend = periodic.check_backend(cell.periodic_mesh, backend)
     check_choice("boundary", boundary, BOUNDARIES)
     return cell.mesh if backend == "identified" and boundary == "periodic" else cell.periodic_mesh.plain
 

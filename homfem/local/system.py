@@ -41,7 +41,7 @@ class System:
             raise InputError(
                 "domain", problem.domain, f"the mesh of the {backend} backend, {boundary} boundary", remedy
             )
-        self.walls = Walls(cell, problem.domain, with_faces=boundary != "periodic")
+        self.walls = Walls(cell, problem.domain, with_faces=boundary != "periodic" or not cell.periodic_mesh.matching)
         functions = [space.space for space in self.spaces]
         if len(functions) == 1:
             self.trials: Any = (ufl.TrialFunction(functions[0]),)

@@ -18,9 +18,27 @@ from homfem.parameters import Array
 Indices = npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Seam:
+    """What the constraint between faces that do not match needs of a cell.
+
+    Parameters
+    ----------
+    origin : array, shape (d,)
+        Low corner of the period cell in lattice coordinates.
+    phase_of_cell : array of int, shape (local cells,)
+        Tag of the phase of each local cell.
+    """
+
+    origin: Array
+    phase_of_cell: npt.NDArray[np.int32]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeriodicMesh:
     """A distributed mesh of one cell, twice: as a torus, and as it lies in space.
+
+    Faces that do not match cannot be identified: then ``mesh`` is ``plain``, and ``seam`` is there for the constraint.
 
     Parameters
     ----------
@@ -32,12 +50,20 @@ class PeriodicMesh:
         For each local cell of ``mesh`` the local cell of ``plain``.
     input_vertex : array of int, shape (local cells, d + 1)
         For each local cell of ``mesh`` the identified input nodes at its vertices.
+    seam
+        Where opposite faces do not match; None where they do.
     """
 
     mesh: dmesh.Mesh
     plain: dmesh.Mesh
     plain_cell: npt.NDArray[np.int32]
     input_vertex: Indices
+    seam: Seam | None = None
+
+    @property
+    def matching(self) -> bool:
+        """Whether opposite faces match, so that ``mesh`` is a torus."""
+        return self.seam is None
 
     def to_plain(self, function: fem.Function, space: fem.FunctionSpace | None = None) -> fem.Function:
         """Return the same function on ``plain``, in a space of the same element (made here if not given)."""
@@ -107,6 +133,40 @@ def create_periodic_mesh(
     vertices = np.asarray(torus.geometry.input_global_indices)[_dolfinx.geometry_dofmap(torus)]
     mesh = _dolfinx.mesh_with_geometry(torus, plain, dofmap, element)
     return PeriodicMesh(mesh=mesh, plain=plain, plain_cell=plain_cell, input_vertex=vertices.astype(np.int64))
+
+
+def create_open_mesh(
+    comm: MPI.Comm,
+    points: Array,
+    cells: Indices,
+    phase_of_cell: npt.NDArray[np.int32],
+    origin: Array,
+    *,
+    kind: str,
+) -> PeriodicMesh:
+    """Distribute a mesh of straight simplices whose opposite faces need not match; collective.
+
+    Parameters
+    ----------
+    points, cells, kind
+        As for :func:`create_periodic_mesh`.
+    phase_of_cell : array of int, shape (m,)
+        Tag of the phase of each cell, on every rank.
+    origin : array, shape (d,)
+        Low corner of the period cell in lattice coordinates, on every rank.
+    """
+    element = basix.ufl.element("Lagrange", kind, 1, shape=(points.shape[1],), dtype=np.float64)
+    partitioner = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet) if comm.size > 1 else None
+    mesh = _dolfinx.create_mesh(comm, cells, points, element, partitioner)
+    number = _dolfinx.original_cell_index(mesh)
+    vertices = np.asarray(mesh.geometry.input_global_indices)[_dolfinx.geometry_dofmap(mesh)]
+    return PeriodicMesh(
+        mesh=mesh,
+        plain=mesh,
+        plain_cell=np.arange(len(number), dtype=np.int32),
+        input_vertex=vertices.astype(np.int64),
+        seam=Seam(origin=origin, phase_of_cell=phase_of_cell[number]),
+    )
 
 
 def _number_of_corners(kind: str) -> int:

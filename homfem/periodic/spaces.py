@@ -13,7 +13,6 @@ from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
 from homfem.parameters import Array, Lattice, PeriodicityError
-from homfem.periodic.mesh import PeriodicMesh
 
 
 class PeriodicSpace(Protocol):
@@ -60,7 +59,7 @@ class IdentifiedSpace:
     def function(self, vector: PETSc.Vec, name: str = "corrector") -> fem.Function:
         """Return the function with the given unknowns, ghosts up to date."""
         result = fem.Function(self.space, name=name)
-        _fill(result, vector)
+        fill(result, vector)
         return result
 
     def constants(self, part_of_cell: npt.NDArray[np.int32] | None = None) -> list[PETSc.Vec]:
@@ -71,7 +70,7 @@ class IdentifiedSpace:
         part_of_cell : array of int, shape (local cells,)
             Connected part of each local cell; parts that share an unknown do not get constants of their own.
         """
-        return _constants(self.space, np.zeros(0, dtype=np.int32), part_of_cell)
+        return constants_of(self.space, np.zeros(0, dtype=np.int32), part_of_cell)
 
 
 class MultipointSpace:
@@ -149,24 +148,26 @@ class MultipointSpace:
     def function(self, vector: PETSc.Vec, name: str = "corrector") -> fem.Function:
         """Return the periodic function: eliminated unknowns are filled in."""
         result = fem.Function(self.space, name=name)
-        _fill(result, vector)
+        fill(result, vector)
         self.constraint.backsubstitution(result)
         return result
 
     def constants(self, part_of_cell: npt.NDArray[np.int32] | None = None) -> list[PETSc.Vec]:
         """Return an orthonormal basis of the constants, zero on eliminated rows; of the whole mesh only."""
-        return _constants(self.space, self.local_slaves, None)
+        return constants_of(self.space, self.local_slaves, None)
 
 
-def _fill(function: fem.Function, vector: PETSc.Vec) -> None:
+def fill(function: fem.Function, vector: PETSc.Vec) -> None:
+    """Give a function the values of a vector of its unknowns, ghosts up to date."""
     owned = function.function_space.dofmap.index_map.size_local * function.function_space.dofmap.index_map_bs
     function.x.array[:owned] = vector.array_r[:owned]
     function.x.scatter_forward()
 
 
-def _constants(
+def constants_of(
     space: fem.FunctionSpace, slaves: npt.NDArray[np.int32], part_of_cell: npt.NDArray[np.int32] | None
 ) -> list[PETSc.Vec]:
+    """Return the constants of a space, see :meth:`PeriodicSpace.constants`, zero on the unknowns ``slaves``."""
     index_map, block, comm = space.dofmap.index_map, space.dofmap.index_map_bs, space.mesh.comm
     owned = index_map.size_local
     parts = _parts_of_dofs(space, part_of_cell)
@@ -198,12 +199,3 @@ def _parts_of_dofs(space: fem.FunctionSpace, part_of_cell: npt.NDArray[np.int32]
     if comm.allreduce(shared, op=MPI.LOR):
         return [np.ones(owned)]
     return list(flags[:, :owned])
-
-
-def make_periodic_space(
-    periodic_mesh: PeriodicMesh, element: Any, lattice: Lattice, backend: str = "identified"
-) -> IdentifiedSpace | MultipointSpace:
-    """Return the periodic space of an element by the chosen backend, ``"identified"`` or ``"multipoint"``."""
-    if backend == "identified":
-        return IdentifiedSpace(periodic_mesh.mesh, element)
-    return MultipointSpace(periodic_mesh.plain, element, lattice, periodic_mesh.plain.comm)

@@ -1,0 +1,89 @@
+"""How the faces of a cell are joined one period away: node by node, or by the overlaps of their facets. Plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from homfem import periodic
+from homfem.cells import features, overlap
+from homfem.cells import raw as rawcell
+from homfem.cells.percolation import Links
+from homfem.cells.raw import Indices, RawCell
+from homfem.parameters import Array, check_choice
+
+FACES = ("matching", "non-matching")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Joined:
+    """What is one with what on the torus.
+
+    Parameters
+    ----------
+    representative, offset
+        See :func:`homfem.periodic.identify_nodes`; where faces do not match each node stands for itself.
+    face_nodes
+        For each period vector the nodes of the facets on the faces that it crosses.
+    across
+        Pairs of cells that are joined by overlaps; None where faces match.
+    origin
+        Low corner in lattice coordinates; None where faces match.
+    seam_area
+        What the faces add to the area of the outer facets of the mesh, see :func:`homfem.cells.overlap.seam_area`.
+    """
+
+    representative: Indices
+    offset: Indices
+    face_nodes: list[Indices]
+    across: Links | None = None
+    origin: Array | None = None
+    seam_area: float = 0.0
+
+    @property
+    def nodes(self) -> tuple[Indices, Indices, Links | None]:
+        """The arguments of the functions of :mod:`homfem.cells.percolation` after the cell."""
+        return self.representative, self.offset, self.across
+
+
+def join(raw: RawCell, *, faces: str = "matching", partial: bool = False, origin: Array | None = None) -> Joined:
+    """Check the faces of a cell and return how they are joined.
+
+    Parameters
+    ----------
+    raw
+        The cell.
+    faces
+        ``"matching"``: node by node, or ``"non-matching"``: by overlaps, also where they would match.
+    partial
+        It is a part of a cell that was checked.
+    origin
+        Of that cell, where its faces need not match.
+
+    Raises
+    ------
+    PeriodicityError
+        Faces that do not match, too coarse a mesh; non-matching: a cell that is no parallelepiped of straight simplices,
+        phase boundaries that meet opposite faces in other places.
+    """
+    if check_choice("faces", faces, FACES) == "matching":
+        representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
+        if not partial:
+            whole = float(rawcell.cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
+            periodic.check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
+        periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
+        face_nodes = features.face_nodes(offset, representative)
+        return Joined(representative=representative, offset=offset, face_nodes=face_nodes)
+    if not partial:
+        origin = overlap.origin_of(raw)
+        overlap.check_traces(raw, origin)
+    assert origin is not None
+    return Joined(
+        representative=np.arange(len(raw.points)),
+        offset=np.zeros((len(raw.points), raw.dimension), dtype=np.int64),
+        face_nodes=overlap.face_nodes(raw, origin),
+        across=overlap.links_across(raw, origin),
+        origin=origin,
+        seam_area=overlap.seam_area(raw, origin),
+    )

@@ -1,0 +1,337 @@
+r"""The periodic constraint between faces that do not match, as weights. Plain arrays on one rank.
+
+Of each pair of opposite faces the one with fewer unknowns leads, the other follows. The value of an unknown that
+follows is, to begin with, that of the leading side at its image one period away: with the linear functions u and those
+with a kink at a phase boundary both sides agree. Interpolation alone lets a constant flux through the faces do work,
+:math:`\int_F q\,(v_+-v_-)\ne0`, which costs an order of accuracy. So the facets of the following side are grouped, each
+group within one phase and around an unknown of its own, and the unknowns inside a group are moved together until
+
+.. math:: \int_G (v_+-v_-) = 0 \quad\text{for each group } G,
+
+integrated over the overlaps of the facets of both sides. A flux that is constant in each phase then does no work:
+laminates are exact. Unknowns on the edges of the period cell are interpolated only, and followed from face to face
+until none depends on another that is eliminated.
+
+Source: the moments are those of a mortar constraint, Bernardi, Maday, Patera 1994, "A new nonconforming approach to
+domain decomposition: the mortar element method".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import basix
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from homfem.parameters import Array, Lattice, PeriodicityError
+from homfem.periodic.overlap import balls, close_pairs, face_frame, measures, overlaps
+
+Indices = npt.NDArray[np.int64]
+
+#: An image beside the leading side is taken to be on it when it is closer than this times the radius of the facets.
+REACH = 0.5
+#: Nodes are on a face when they are closer to it than this times the period.
+TOLERANCE = 1e-8
+_ROUND_OFF = 1e-11
+#: Least integral, over the area of its facets, of the basis function of an unknown that a group is made around.
+_CARRIES = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FaceTraces:
+    """The facets of a mesh on the faces of the period cell, with the unknowns of a Lagrange space on them.
+
+    Parameters
+    ----------
+    corners : array, shape (n, d, d)
+        Corners of each facet in lattice coordinates from 0 to 1.
+    unknowns : array of int, shape (n, k)
+        Numbers of the unknowns of each facet.
+    places : array, shape (n, k, d)
+        Where they are, in lattice coordinates.
+    phase : array of int, shape (n,)
+        Phase of the cell of each facet.
+    """
+
+    corners: Array
+    unknowns: Indices
+    places: Array
+    phase: Indices
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Weights:
+    """Each eliminated unknown as a sum: ``u[slave] = sum(value * u[master])``, one entry per term.
+
+    ``free`` is the number of unknowns on the following faces that have no partner, on walls.
+    """
+
+    slave: Indices
+    master: Indices
+    value: Array
+    free: int
+
+
+def constraint_weights(traces: FaceTraces, lattice: Lattice, degree: int) -> Weights:
+    """Return the constraint of a Lagrange space of a degree.
+
+    Raises
+    ------
+    PeriodicityError
+        If an unknown depends on itself: the mesh has no cell across a period.
+    """
+    d = lattice.dimension
+    number, where = _unknowns(traces)
+    side, where, corners, places = _led(traces, where)
+    local = np.searchsorted(number[0], traces.unknowns)
+    local = number[1][local]
+    high, low = where > 1.0 - TOLERANCE, where < TOLERANCE
+    image = np.where(high, 0.0, where)
+    follows = np.zeros(len(where), dtype=bool)
+    rows: list[sp.csr_array] = []
+    faces = []
+    for k in range(d):
+        flat = face_frame(lattice, k)
+        own = {
+            s: _Side.of(corners[side == 2 * k + s], places[side == 2 * k + s], local[side == 2 * k + s],
+                        traces.phase[side == 2 * k + s], k, flat, degree) for s in (0, 1)
+        }  # fmt: skip
+        if not len(own[0].local) or not len(own[1].local):
+            continue
+        wanted = np.flatnonzero(high[:, k] & ~follows)
+        found, weights = _interpolated(own[0], own[1], wanted, np.delete(image[wanted], k, axis=1) @ flat, len(where))
+        follows[found] = True
+        rows.append(weights)
+        faces.append((k, own[0], own[1]))
+    step = sp.dia_array((np.where(follows, 0.0, 1.0)[None], [0]), shape=(len(where), len(where))).tocsr()
+    step = sum(rows, step)
+    total = step.copy()
+    for k, leading, following in faces:
+        edge = np.delete(high | low, k, axis=1).any(axis=1)
+        total = total + _balance(leading, following, step, follows & high[:, k] & ~edge)
+    return _resolved(sp.csr_array(total), follows, int(np.count_nonzero(high.any(axis=1) & ~follows)), number, d)
+
+
+def _unknowns(traces: FaceTraces) -> tuple[tuple[Indices, Indices], Array]:
+    """Own numbers of the unknowns, sorted by place so that they are the same on any number of ranks.
+
+    Returns the sorted global numbers and the own number of each, and the places in the order of the own numbers.
+    """
+    known, first = np.unique(traces.unknowns, return_index=True)
+    where = traces.places.reshape(-1, traces.places.shape[2])[first]
+    order = np.lexsort(np.round(where, 9).T)
+    own = np.empty(len(known), dtype=np.int64)
+    own[order] = np.arange(len(known))
+    return (known, own), where[order]
+
+
+def _led(traces: FaceTraces, where: Array) -> tuple[Indices, Array, Array, Array]:
+    """Side of each facet, 2 k where it leads and 2 k + 1 where it follows, and coordinates turned to match."""
+    corners, places = traces.corners, traces.places
+    on_low, on_high = (corners < TOLERANCE).all(axis=1), (corners > 1.0 - TOLERANCE).all(axis=1)
+    more = [len(np.unique(traces.unknowns[on_low[:, k]])) > len(np.unique(traces.unknowns[on_high[:, k]]))
+            for k in range(corners.shape[2])]  # fmt: skip
+    turned = np.array(more)
+    side = np.full(len(corners), -1, dtype=np.int64)
+    for k, turn in enumerate(turned):
+        side[on_low[:, k]] = 2 * k + int(turn)
+        side[on_high[:, k]] = 2 * k + 1 - int(turn)
+    return side, *(np.where(turned, 1.0 - x, x) for x in (where, corners, places))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Side:
+    """The facets of one side of a pair of faces, in the plane: corners, unknowns, phases, and their basis."""
+
+    corners: Array
+    local: Indices
+    phase: Indices
+    basis: Array
+    degree: int
+
+    @classmethod
+    def of(
+        cls, corners: Array, places: Array, local: Indices, phase: Indices, k: int, flat: Array, degree: int
+    ) -> _Side:
+        corners = np.delete(corners, k, axis=2) @ flat
+        places = np.delete(places, k, axis=2) @ flat
+        centre = np.round(corners.mean(axis=1), 9)
+        order = np.lexsort(centre.T)
+        corners, places, local, phase = corners[order], places[order], local[order], phase[order]
+        # The same order of unknowns in every facet, so that one matrix has the basis of all.
+        inside = np.einsum("nkm,nml->nkl", places - corners[:, :1], _inverse_edges(corners))
+        key = np.rint(inside * 5040.0) @ (10000.0 ** np.arange(inside.shape[2]))
+        rank = np.argsort(key, axis=1, kind="stable")
+        local = np.take_along_axis(local, rank, axis=1)
+        basis = np.zeros((0, 0))
+        if len(inside):
+            basis = np.linalg.inv(_monomials(inside[0, rank[0]], degree))
+        return cls(corners=corners, local=local, phase=phase, basis=basis, degree=degree)
+
+    def coordinates(self, facet: Indices, points: Array) -> Array:
+        """Reference coordinates of points (p, m) or (p, q, m), each in a facet."""
+        inverse = _inverse_edges(self.corners[facet])
+        if points.ndim == 2:
+            return np.asarray(np.einsum("pm,pml->pl", points - self.corners[facet, 0], inverse))
+        return np.asarray(np.einsum("pqm,pml->pql", points - self.corners[facet, :1], inverse))
+
+    def values(self, reference: Array) -> Array:
+        """Values of the basis functions at reference coordinates, in the order of ``local``."""
+        return np.asarray(_monomials(reference, self.degree) @ self.basis)
+
+
+def _inverse_edges(corners: Array) -> Array:
+    return np.asarray(np.linalg.inv(corners[:, 1:] - corners[:, :1]))
+
+
+def _monomials(x: Array, degree: int) -> Array:
+    if x.shape[-1] == 1:
+        powers = [x[..., 0] ** a for a in range(degree + 1)]
+    else:
+        powers = [x[..., 0] ** a * x[..., 1] ** b for a in range(degree + 1) for b in range(degree + 1 - a)]
+    return np.stack(powers, axis=-1)
+
+
+def _interpolated(
+    leading: _Side, following: _Side, wanted: Indices, images: Array, count: int
+) -> tuple[Indices, sp.csr_array]:
+    """Unknowns whose image is on the leading side, and the rows of their weights."""
+    size = np.full(count, np.inf)
+    np.minimum.at(size, following.local, balls(following.corners)[1][:, None])
+    centre, radius = balls(leading.corners)
+    # An unknown on an edge of the cell may belong to another face only.
+    reach = np.where(np.isfinite(size[wanted]), REACH * size[wanted], REACH * radius.max(initial=0.0))
+    point, facet = close_pairs(images, reach, centre, radius)
+    reference = leading.coordinates(facet, images[point])
+    shares = np.concatenate([1.0 - reference.sum(axis=1, keepdims=True), reference], axis=1)
+    outside = shares.min(axis=1, initial=0.0) < -_ROUND_OFF
+    clipped = np.clip(shares, 0.0, None)
+    clipped /= clipped.sum(axis=1, keepdims=True)
+    shares = np.where(outside[:, None], clipped, shares)
+    distance = np.linalg.norm(np.einsum("pc,pcm->pm", shares, leading.corners[facet]) - images[point], axis=1)
+    distance[~outside] = 0.0
+    near = distance <= np.minimum(REACH * radius[facet], reach[point])
+    point, facet, shares, distance = point[near], facet[near], shares[near], distance[near]
+    order = np.lexsort((facet, distance, point))
+    chosen = order[np.unique(point[order], return_index=True)[1]]
+    weights = leading.values(shares[chosen, 1:])
+    weights[np.abs(weights) < _ROUND_OFF] = 0.0
+    row = np.repeat(wanted[point[chosen]], weights.shape[1])
+    column = leading.local[facet[chosen]].ravel()
+    matrix = sp.coo_array((weights.ravel(), (row, column)), shape=(count, count)).tocsr()
+    matrix.eliminate_zeros()
+    return wanted[point[chosen]], matrix
+
+
+def _balance(leading: _Side, following: _Side, step: sp.csr_array, inner: npt.NDArray[np.bool_]) -> sp.csr_array:
+    """What is added to the weights of the unknowns ``inner`` so that the jump has no mean over any group of facets."""
+    count = step.shape[0]
+    one, other, parts = overlaps(following.corners, leading.corners)
+    points, weight = _quadrature(parts, leading.degree)
+    number = len(following.local)
+    ours = np.einsum("pq,pqk->pk", weight, following.values(following.coordinates(one, points)))
+    theirs = np.einsum("pq,pqk->pk", weight, leading.values(leading.coordinates(other, points)))
+    facet_ours = _summed(one, following.local[one], ours, (number, count))
+    facet_theirs = _summed(one, leading.local[other], theirs, (number, count))
+    group = _groups(following, np.asarray(facet_ours.sum(axis=0)).ravel(), inner)
+    member = group >= 0
+    groups = int(group.max(initial=-1)) + 1
+    gather = sp.coo_array((np.ones(member.sum()), (group[member], np.flatnonzero(member))), shape=(groups, number))
+    mean_ours, mean_theirs = sp.csr_array(gather @ facet_ours), sp.csr_array(gather @ facet_theirs)
+    moved = sp.csr_array(mean_ours.copy())
+    owner = _only_group(following.local, group, count)
+    row = np.repeat(np.arange(groups), np.diff(moved.indptr))
+    moved.data[(owner[moved.indices] != row) | ~inner[moved.indices]] = 0.0
+    moved.eliminate_zeros()
+    squares = np.asarray((moved * moved).sum(axis=1)).ravel()
+    scale = sp.dia_array((1.0 / squares[None], [0]), shape=(groups, groups))
+    return sp.csr_array(moved.T @ scale @ (mean_theirs - mean_ours @ step))
+
+
+def _quadrature(parts: Array, degree: int) -> tuple[Array, Array]:
+    """Points (p, q, m) and weights (p, q) on simplices, exact for polynomials of the degree."""
+    m = parts.shape[2]
+    kind = {1: basix.CellType.interval, 2: basix.CellType.triangle}[m]
+    x, w = basix.make_quadrature(kind, degree)
+    shares = np.concatenate([1.0 - x.sum(axis=1, keepdims=True), x], axis=1)
+    return np.einsum("qc,pcm->pqm", shares, parts), np.outer(measures(parts), w / w.sum())
+
+
+def _summed(row: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> sp.csr_array:
+    rows = np.repeat(row, columns.shape[1])
+    return sp.coo_array((values.ravel(), (rows, columns.ravel())), shape=shape).tocsr()
+
+
+def _groups(side: _Side, integral: Array, inner: npt.NDArray[np.bool_]) -> Indices:
+    """Group of each facet, -1 where no unknown of its phase can balance it."""
+    area = np.zeros(len(inner))
+    np.add.at(area, side.local, measures(side.corners)[:, None])
+    uses = np.bincount(side.local.ravel(), minlength=len(inner))
+    least, most = np.full(len(inner), np.iinfo(np.int64).max), np.full(len(inner), -1)
+    np.minimum.at(least, side.local, side.phase[:, None])
+    np.maximum.at(most, side.local, side.phase[:, None])
+    active = inner & (uses > 0) & (least == most) & (integral > _CARRIES * area)
+    # Unknowns with the fewest facets come first; then at random, but always the same.
+    shuffled = np.random.default_rng(0).permutation(len(inner))
+    priority = shuffled - uses * np.int64(len(inner))
+    lowest = np.iinfo(np.int64).min
+    group = np.full(len(side.local), -1, dtype=np.int64)
+    groups = 0
+    while active.any():
+        best = np.where(active[side.local], priority[side.local], lowest).max(axis=1)
+        best = np.where(group < 0, best, lowest)
+        beaten = np.zeros(len(inner), dtype=bool)
+        beaten[side.local[priority[side.local] < best[:, None]]] = True
+        seeds = np.flatnonzero(active & ~beaten)
+        name = np.full(len(inner), -1, dtype=np.int64)
+        name[seeds] = groups + np.arange(len(seeds))
+        groups += len(seeds)
+        chosen = name[side.local].max(axis=1)
+        group = np.where(chosen >= 0, chosen, group)
+        active[side.local[group >= 0]] = False
+    return _spread(side, group, len(inner))
+
+
+def _spread(side: _Side, group: Indices, count: int) -> Indices:
+    """Give facets without a group that of a neighbour of their phase, nearest first."""
+    phases = np.unique(side.phase, return_inverse=True)[1]
+    key = side.local + count * phases[:, None]
+    while True:
+        name = np.full(count * (int(phases.max(initial=0)) + 1), -1, dtype=np.int64)
+        np.maximum.at(name, key, group[:, None])
+        grown = np.where(group < 0, name[key].max(axis=1), group)
+        if np.array_equal(grown, group):
+            return group
+        group = grown
+
+
+def _only_group(local: Indices, group: Indices, count: int) -> Indices:
+    """Group of each unknown all of whose facets are in it; -1 for the others."""
+    least, most = np.full(count, np.iinfo(np.int64).max), np.full(count, -2, dtype=np.int64)
+    np.minimum.at(least, local, group[:, None])
+    np.maximum.at(most, local, group[:, None])
+    return np.where(least == most, least, -1)
+
+
+def _resolved(
+    step: sp.csr_array, follows: npt.NDArray[np.bool_], free: int, number: tuple[Indices, Indices], d: int
+) -> Weights:
+    """Follow eliminated unknowns until none depends on another one, and number them as the space does."""
+    own = sp.csr_array(step[np.flatnonzero(follows)])
+    for _ in range(d):
+        own = sp.csr_array(own @ step)
+    entries = own.tocoo()
+    kept = np.abs(entries.data) > _ROUND_OFF
+    slave, master, value = np.flatnonzero(follows)[entries.row[kept]], entries.col[kept], entries.data[kept]
+    if np.any(follows[master]):
+        raise PeriodicityError(
+            "mesh",
+            "an unknown on a period face that depends on itself",
+            "one with at least one cell between opposite faces",
+            "Choose a finer mesh (a smaller resolution).",
+        )
+    back = np.empty_like(number[0])
+    back[number[1]] = number[0]
+    return Weights(slave=back[slave], master=back[master], value=value, free=free)
