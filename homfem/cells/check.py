@@ -13,7 +13,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.spatial
 
-from homfem.cells import quality
+from homfem.cells import overlap, quality
 from homfem.cells.lenient import LooseMesh, read_loosely, read_period
 from homfem.cells.mesh_report import FaceReport, MeshReport, PhaseCheck, Quality, place, tuples
 from homfem.cells.percolation import percolation
@@ -85,6 +85,8 @@ def check_mesh(
     problems += _topology(mesh, lattice)
     faces, found = _faces(mesh, lattice)
     problems += found
+    if any(not face.ok for face in faces):
+        notes.append(_ways_out(mesh, lattice))
     phases, found = _phases(mesh, lattice, np.abs(volumes), flat)
     problems += found
     shape = _quality(mesh, flat)
@@ -177,6 +179,17 @@ def _face(
     )
 
 
+def _ways_out(mesh: LooseMesh, lattice: Lattice) -> str:
+    """What can be done about faces that do not match."""
+    repair = "repair = true meshes the cell anew with faces that match, which keeps guaranteed bounds"
+    try:
+        raw = _raw(mesh, lattice)
+        overlap.check_traces(raw, overlap.origin_of(raw))
+    except HomfemError as error:
+        return f"{repair}; faces = 'non-matching' is no way here: {error}"
+    return f"two ways out: {repair}; faces = 'non-matching' uses the mesh as it is, for a value without bounds"
+
+
 def _boundary(mesh: LooseMesh) -> Indices:
     """Corner nodes of the facets that belong to one cell, shape (f, d)."""
     facets = cell_facets(mesh.cells[:, : mesh.dimension + 1], mesh.kind).reshape(-1, mesh.dimension)
@@ -204,20 +217,8 @@ def _phases(
         for name, tag in mesh.phases.items()
     )
     kept = ~flat
-    tags = np.unique(mesh.phase_of_cell[kept])
     try:
-        raw = RawCell(
-            points=mesh.points,
-            cells=mesh.cells[kept],
-            kind=mesh.kind,
-            order=mesh.order,
-            phase_of_cell=mesh.phase_of_cell[kept],
-            phases={name: tag for name, tag in mesh.phases.items() if tag in tags},
-            facets=np.zeros((0, mesh.dimension), dtype=np.int64),
-            facet_tags=np.zeros(0, dtype=np.int32),
-            facet_names={},
-            lattice=lattice,
-        )
+        raw = _raw(mesh, lattice, kept)
         representative, offset = identify_nodes(raw.points, lattice, partial=True)
         found = percolation(raw, representative, offset)
         check_resolution(raw.points, raw.cells, representative, lattice)
@@ -234,6 +235,24 @@ def _phases(
         rows = tuples(own.directions, int)
         result.append(replace(phase, parts=len(own.parts), islands=len(own.islands), directions=rows))
     return tuple(result), []
+
+
+def _raw(mesh: LooseMesh, lattice: Lattice, kept: npt.NDArray[np.bool_] | None = None) -> RawCell:
+    """The cell of a mesh, or of those of its cells that are kept."""
+    chosen = np.ones(len(mesh.cells), dtype=bool) if kept is None else kept
+    tags = np.unique(mesh.phase_of_cell[chosen])
+    return RawCell(
+        points=mesh.points,
+        cells=mesh.cells[chosen],
+        kind=mesh.kind,
+        order=mesh.order,
+        phase_of_cell=mesh.phase_of_cell[chosen],
+        phases={name: tag for name, tag in mesh.phases.items() if tag in tags},
+        facets=np.zeros((0, mesh.dimension), dtype=np.int64),
+        facet_tags=np.zeros(0, dtype=np.int32),
+        facet_names={},
+        lattice=lattice,
+    )
 
 
 def _quality(mesh: LooseMesh, flat: npt.NDArray[np.bool_]) -> Quality | None:

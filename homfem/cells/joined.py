@@ -1,4 +1,4 @@
-"""How the faces of a cell are joined one period away: node by node, or by the overlaps of their facets. Plain arrays."""
+"""How the faces of a cell are joined one period away: node by node, or by overlaps of their facets. Plain arrays."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def join(raw: RawCell, *, faces: str = "matching", partial: bool = False, origin
     Raises
     ------
     PeriodicityError
-        Faces that do not match, too coarse a mesh; non-matching: a cell that is no parallelepiped of straight simplices,
-        phase boundaries that meet opposite faces in other places.
+        Faces that do not match, too coarse a mesh; non-matching: a cell that is no parallelepiped of straight
+        simplices, phase boundaries that meet opposite faces in other places.
     """
     if check_choice("faces", faces, FACES) == "matching":
         representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)

@@ -137,10 +137,10 @@ def from_file(
     repair
         Mesh anew where opposite faces do not match; straight simplices only.
     faces
-        ``"matching"``: opposite faces match node by node, or the mesh is refused. ``"non-matching"``: they need not; the
-        mesh is used as it is. Phase boundaries must meet opposite faces in the same places, but may be cut
-        differently there. The cell must be a parallelepiped of straight simplices. Results have a value but no bounds;
-        see :class:`homfem.periodic.ProlongedSpace` for the error and the cost.
+        ``"matching"``: opposite faces match node by node, or the mesh is refused. ``"non-matching"``: they need not;
+        the mesh is used as it is. Phase boundaries must meet opposite faces in the same places, but may be cut
+        differently there. The cell must be a parallelepiped of straight simplices. Results have a value but no
+        bounds; see :class:`homfem.periodic.ProlongedSpace` for the error and the cost.
     comm
         Communicator.
     options
@@ -182,7 +182,9 @@ def from_file(
                              "Give one length, or change the geometry.")  # fmt: skip
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
-    return UnitCell.from_raw(make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces)
+    return UnitCell.from_raw(
+        make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces
+    )
 
 
 def from_gmsh(path: str | Path, **options: Any) -> UnitCell:

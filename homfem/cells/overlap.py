@@ -56,7 +56,9 @@ def origin_of(raw: RawCell) -> Array:
 
 def links_across(raw: RawCell, origin: Array) -> Links:
     """Return the pairs of cells that are joined through the faces, for :func:`homfem.cells.percolation.percolation`."""
-    first, second, jump = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)], []
+    first: list[Indices] = []
+    second: list[Indices] = []
+    jump: list[Indices] = []
     for k, (low, high) in enumerate(_faces(raw, origin)):
         one, other, area = _common(high, low)
         kept = area > _LEAST * np.minimum(measures(high.corners)[one], measures(low.corners)[other])
@@ -143,7 +145,7 @@ def _common(one: _Face, other: _Face) -> tuple[Indices, Indices, Array]:
     first, second, parts = overlaps(one.corners, other.corners)
     pair, inverse = np.unique(np.column_stack([first, second]), axis=0, return_inverse=True)
     area = np.bincount(inverse.ravel(), weights=measures(parts), minlength=len(pair))
-    return pair[:, 0], pair[:, 1], area
+    return pair[:, 0], pair[:, 1], np.asarray(area, dtype=np.float64)
 
 
 def _boundaries(face: _Face, phase: npt.NDArray[np.int32], fractional: Array) -> tuple[Indices, Array]:
@@ -152,9 +154,7 @@ def _boundaries(face: _Face, phase: npt.NDArray[np.int32], fractional: Array) ->
     ridges = np.sort(face.nodes[:, [[j for j in range(d) if j != k] for k in range(d)]].reshape(-1, d - 1), axis=1)
     if not len(ridges):
         return ridges, np.zeros(0)
-    _, first, number, count = np.unique(
-        row_numbers(ridges), return_index=True, return_inverse=True, return_counts=True
-    )
+    _, first, number, count = np.unique(row_numbers(ridges), return_index=True, return_inverse=True, return_counts=True)
     number = number.ravel()
     own = np.repeat(phase, d)
     least, most = np.full(len(first), np.iinfo(np.int32).max), np.full(len(first), -1)
@@ -162,8 +162,10 @@ def _boundaries(face: _Face, phase: npt.NDArray[np.int32], fractional: Array) ->
     np.maximum.at(most, number, own)
     radius = np.full(len(first), np.inf)
     np.minimum.at(radius, number, np.repeat(balls(face.corners)[1], d))
-    on_edge = [(np.abs(fractional[ridges[first]] - end) < TOLERANCE).all(axis=1).any(axis=1) for end in (0.0, 1.0)]
-    chosen = ((count == 2) & (least != most)) | ((count == 1) & ~on_edge[0] & ~on_edge[1])
+    ends = fractional[ridges[first]]
+    low, high = np.abs(ends) < TOLERANCE, np.abs(ends - 1.0) < TOLERANCE
+    on_edge = np.any(np.all(low, axis=1) | np.all(high, axis=1), axis=1)
+    chosen = ((count == 2) & (least != most)) | ((count == 1) & ~on_edge)
     return ridges[first[chosen]], radius[chosen]
 
 

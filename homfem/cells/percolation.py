@@ -166,9 +166,7 @@ def on_islands(
     return np.array([not np.any(cycles) for cycles in cycles_of_part])[part_of_cell]
 
 
-def part_of_cell(
-    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
-) -> Indices:
+def part_of_cell(raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None) -> Indices:
     """Return for each cell the number of its connected part, shape (m,); arguments as :func:`percolation`."""
     return _parts(raw, np.asarray(representative), np.asarray(offset), across)[0]
 

@@ -182,7 +182,9 @@ def solve_diffusion(
     if tolerance is not None:
         check_number("tolerance", tolerance, above=0.0, below=1.0)
         if not two_sided:
-            allowed = "None without two-sided bounds" if matching else "None on faces that do not match: no bounds there"
+            allowed = (
+                "None without two-sided bounds" if matching else "None on faces that do not match: no bounds there"
+            )
             raise InputError("tolerance", tolerance, allowed, "Choose the resolution instead.")
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
@@ -207,7 +209,9 @@ def solve_diffusion(
         dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
         # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
         # the period may have less than the least energy: no guarantee.
-        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if cell.order == 1 and matching else None)
+        tensor = EffectiveTensor(
+            value=bracket[0], lower=bracket[1], upper=bracket[2] if cell.order == 1 and matching else None
+        )
         gap = tensor.relative_gap
         history.append(
             {

@@ -128,6 +128,7 @@ class FileCell(CellTable):
     phases: Annotated[Mapping[str, Any], PlainValidator(_groups)] | None = None
     phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
     repair: Annotated[bool, flag()] = False
+    faces: Annotated[str, choice("matching", "non-matching")] = "matching"
     timeout: Annotated[float, number(above=0.0)] | None = None
 
     @model_validator(mode="after")
@@ -135,6 +136,10 @@ class FileCell(CellTable):
         suffix = Path(self.file).suffix.lower()
         if suffix not in _MESHED_HERE and self.resolution is not None:
             raise InputError("resolution", self.resolution, f"absent for a {suffix} file: its mesh is already made")
+        if self.repair and self.faces == "non-matching":
+            raise InputError(
+                "repair", True, "false with faces = 'non-matching'", "A repaired mesh has faces that match."
+            )
         if self.dimension and self.period and len(self.period) not in (1, self.dimension):
             raise InputError("period", [str(p) for p in self.period], f"one length, or {self.dimension}")
         return self
@@ -151,7 +156,7 @@ class FileCell(CellTable):
         own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
         options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         options |= {name: value for name, value in own.items() if value is not None}
-        return cells.from_file(folder / self.file, repair=self.repair, comm=comm, **options)
+        return cells.from_file(folder / self.file, repair=self.repair, faces=self.faces, comm=comm, **options)
 
 
 SHAPES: Mapping[str, type[CellTable]] = {

@@ -8,7 +8,8 @@ its element: Lagrange of any degree, Crouzeix-Raviart, Raviart-Thomas, discontin
 period faces as interior.
 
 *Multipoint constraint* (:mod:`dolfinx_mpc`). The mesh stays as it is and every degree of freedom on a high face is
-eliminated in favour of the basis functions at the point one period away. It is the independent cross-check of the first.
+eliminated in favour of the basis functions at the point one period away. It is the independent cross-check of the
+first.
 
 On faces that do not match node by node the second is :class:`ProlongedSpace`: weights from overlapping facets, followed
 over the edges of the period cell (:mod:`homfem.periodic.nonmatching`), and an explicit prolongation.

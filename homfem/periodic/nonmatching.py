@@ -1,6 +1,6 @@
 r"""The periodic constraint between faces that do not match, as weights. Plain arrays on one rank.
 
-Of each pair of opposite faces the one with fewer unknowns leads, the other follows. The value of an unknown that
+Of each pair of opposite faces the one with fewer facets leads, the other follows. The value of an unknown that
 follows is, to begin with, that of the leading side at its image one period away: with the linear functions u and those
 with a kink at a phase boundary both sides agree. Interpolation alone lets a constant flux through the faces do work,
 :math:`\int_F q\,(v_+-v_-)\ne0`, which costs an order of accuracy. So the facets of the following side are grouped, each
@@ -18,6 +18,8 @@ domain decomposition: the mortar element method".
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import basix
@@ -80,7 +82,7 @@ def constraint_weights(traces: FaceTraces, lattice: Lattice, degree: int) -> Wei
     Raises
     ------
     PeriodicityError
-        If an unknown depends on itself: the mesh has no cell across a period.
+        If an unknown depends on itself, which only faces that differ near the edges of the period cell can cause.
     """
     d = lattice.dimension
     number, where = _unknowns(traces)
@@ -88,7 +90,6 @@ def constraint_weights(traces: FaceTraces, lattice: Lattice, degree: int) -> Wei
     local = np.searchsorted(number[0], traces.unknowns)
     local = number[1][local]
     high, low = where > 1.0 - TOLERANCE, where < TOLERANCE
-    image = np.where(high, 0.0, where)
     follows = np.zeros(len(where), dtype=bool)
     rows: list[sp.csr_array] = []
     faces = []
@@ -100,10 +101,11 @@ def constraint_weights(traces: FaceTraces, lattice: Lattice, degree: int) -> Wei
         }  # fmt: skip
         if not len(own[0].local) or not len(own[1].local):
             continue
-        wanted = np.flatnonzero(high[:, k] & ~follows)
-        found, weights = _interpolated(own[0], own[1], wanted, np.delete(image[wanted], k, axis=1) @ flat, len(where))
-        follows[found] = True
-        rows.append(weights)
+        for image, has in _images(where, low | high, k):
+            wanted = np.flatnonzero(high[:, k] & has & ~follows)
+            found, weights = _interpolated(own[0], own[1], wanted, image[wanted] @ flat, len(where))
+            follows[found] = True
+            rows.append(weights)
         faces.append((k, own[0], own[1]))
     step = sp.dia_array((np.where(follows, 0.0, 1.0)[None], [0]), shape=(len(where), len(where))).tocsr()
     step = sum(rows, step)
@@ -127,18 +129,32 @@ def _unknowns(traces: FaceTraces) -> tuple[tuple[Indices, Indices], Array]:
     return (known, own), where[order]
 
 
+def _images(where: Array, ends: npt.NDArray[np.bool_], k: int) -> Iterator[tuple[Array, npt.NDArray[np.bool_]]]:
+    """Images on the face k, without their k-th coordinate, and which places have them.
+
+    One on an edge of the period cell has several, of which some may lie outside of the mesh. They are smaller than the
+    place itself in lexicographic order, so that no unknown depends on itself.
+    """
+    for later in itertools.product((0.0, 1.0), repeat=where.shape[1] - 1 - k):
+        image, has = where.copy(), np.ones(len(where), dtype=bool)
+        for j, value in enumerate(later, start=k + 1):
+            image[:, j] = np.where(ends[:, j], value, where[:, j])
+            has &= ends[:, j] | (value == 0.0)
+        yield np.delete(image, k, axis=1), has
+
+
 def _led(traces: FaceTraces, where: Array) -> tuple[Indices, Array, Array, Array]:
     """Side of each facet, 2 k where it leads and 2 k + 1 where it follows, and coordinates turned to match."""
     corners, places = traces.corners, traces.places
-    on_low, on_high = (corners < TOLERANCE).all(axis=1), (corners > 1.0 - TOLERANCE).all(axis=1)
-    more = [len(np.unique(traces.unknowns[on_low[:, k]])) > len(np.unique(traces.unknowns[on_high[:, k]]))
-            for k in range(corners.shape[2])]  # fmt: skip
-    turned = np.array(more)
+    on_low = np.asarray((corners < TOLERANCE).all(axis=1))
+    on_high = np.asarray((corners > 1.0 - TOLERANCE).all(axis=1))
+    turned = on_low.sum(axis=0) > on_high.sum(axis=0)
     side = np.full(len(corners), -1, dtype=np.int64)
     for k, turn in enumerate(turned):
         side[on_low[:, k]] = 2 * k + int(turn)
         side[on_high[:, k]] = 2 * k + 1 - int(turn)
-    return side, *(np.where(turned, 1.0 - x, x) for x in (where, corners, places))
+    where, corners, places = (np.where(turned, 1.0 - x, x) for x in (where, corners, places))
+    return side, where, corners, places
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -165,9 +181,9 @@ class _Side:
         key = np.rint(inside * 5040.0) @ (10000.0 ** np.arange(inside.shape[2]))
         rank = np.argsort(key, axis=1, kind="stable")
         local = np.take_along_axis(local, rank, axis=1)
-        basis = np.zeros((0, 0))
+        basis: Array = np.zeros((0, 0))
         if len(inside):
-            basis = np.linalg.inv(_monomials(inside[0, rank[0]], degree))
+            basis = np.asarray(np.linalg.inv(_monomials(inside[0, rank[0]], degree)))
         return cls(corners=corners, local=local, phase=phase, basis=basis, degree=degree)
 
     def coordinates(self, facet: Indices, points: Array) -> Array:
@@ -289,7 +305,7 @@ def _groups(side: _Side, integral: Array, inner: npt.NDArray[np.bool_]) -> Indic
         name[seeds] = groups + np.arange(len(seeds))
         groups += len(seeds)
         chosen = name[side.local].max(axis=1)
-        group = np.where(chosen >= 0, chosen, group)
+        group[chosen >= 0] = chosen[chosen >= 0]
         active[side.local[group >= 0]] = False
     return _spread(side, group, len(inner))
 
@@ -320,7 +336,9 @@ def _resolved(
 ) -> Weights:
     """Follow eliminated unknowns until none depends on another one, and number them as the space does."""
     own = sp.csr_array(step[np.flatnonzero(follows)])
-    for _ in range(d):
+    for _ in range(2**d):
+        if not np.any(follows[own.indices]):
+            break
         own = sp.csr_array(own @ step)
     entries = own.tocoo()
     kept = np.abs(entries.data) > _ROUND_OFF
@@ -329,7 +347,7 @@ def _resolved(
         raise PeriodicityError(
             "mesh",
             "an unknown on a period face that depends on itself",
-            "one with at least one cell between opposite faces",
+            "one with phase boundaries that meet opposite faces in the same places",
             "Choose a finer mesh (a smaller resolution).",
         )
     back = np.empty_like(number[0])

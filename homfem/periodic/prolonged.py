@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from dolfinx import fem
 from dolfinx import mesh as dmesh
-from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
@@ -29,10 +28,8 @@ log = logging.getLogger("homfem")
 class ProlongedSpace:
     r"""A periodic Lagrange space on a mesh whose opposite faces need not match.
 
-    The functions are not continuous across the period: they agree there in the mean over groups of facets, and at points.
-    Their energy therefore is no upper bound. The error of an effective tensor goes with :math:`h^{2p}` as on matching
-    faces as long as that of the constraint, :math:`h^3` or better, is smaller; measured on a disc in a square with
-    contrast 10, see ``tests/convergence/test_nonmatching.py``.
+    The functions are not continuous across the period: they agree there at points, and in the mean over groups of
+    facets. Their energy therefore is no upper bound.
 
     Eliminated unknowns keep their places in vectors, as in :class:`homfem.periodic.MultipointSpace`: their rows of
     matrices have the diagonal alone, and vectors are zero there.
@@ -73,17 +70,18 @@ class ProlongedSpace:
             raise InputError(
                 "element", str(element), "Lagrange on faces that do not match", "Others need faces that match."
             )
-        assert periodic_mesh.seam is not None
-        mesh = periodic_mesh.plain
+        mesh, seam = periodic_mesh.plain, periodic_mesh.seam
+        if seam is None:
+            raise InputError("periodic_mesh", "matching", "one of create_open_mesh", "Use IdentifiedSpace on it.")
         comm = mesh.comm
         self.space = fem.functionspace(mesh, element)
-        traces = _traces(self.space, lattice, periodic_mesh.seam)
+        traces = _traces(self.space, lattice, seam)
         gathered = comm.gather(traces, root=0)
-        weights: Weights | None = None
+        found: Weights | None = None
         with solve.collective(comm):
             if gathered is not None:
-                weights = constraint_weights(_joined(gathered), lattice, element.degree)
-        weights = comm.bcast(weights, root=0)
+                found = constraint_weights(_joined(gathered), lattice, element.degree)
+        weights: Weights = comm.bcast(found, root=0)
         self.slaves = len(np.unique(weights.slave))
         self.free = weights.free
         self._block = self.space.dofmap.index_map_bs
@@ -155,8 +153,8 @@ def _traces(space: fem.FunctionSpace, lattice: Lattice, seam: Seam) -> FaceTrace
     others = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])[place]
     nodes = np.take_along_axis(_dolfinx.geometry_dofmap(mesh)[cell], others, axis=1)
     corners = lattice.fractional(mesh.geometry.x[nodes][..., :d].reshape(-1, d)).reshape(-1, d, d) - seam.origin
-    on_face = (np.abs(corners) < TOLERANCE).all(axis=1) | (np.abs(corners - 1.0) < TOLERANCE).all(axis=1)
-    kept = on_face.any(axis=1)
+    low, high = np.abs(corners) < TOLERANCE, np.abs(corners - 1.0) < TOLERANCE
+    kept = np.any(np.all(low, axis=1) | np.all(high, axis=1), axis=1)
     layout = space.dofmap.dof_layout
     closure = np.array([layout.entity_closure_dofs(d - 1, k) for k in range(d + 1)])
     local = np.take_along_axis(space.dofmap.list[cell[kept]], closure[place[kept]], axis=1)

@@ -561,11 +561,16 @@ def test_files_take_the_keys_of_their_kind(monkeypatch, tmp_path):
     assert recorded.options["phases"] == {"pore": 1, "solid": [2, 3]}
     assert recorded.options["phase_data"] == "tag"
     assert recorded.options["repair"] is True
+    assert recorded.options["faces"] == "matching"
+    make_config({"cell": {"file": "a.vtu", "faces": "non-matching"}}, folder=tmp_path).cell.build(None, tmp_path)
+    assert recorded.options["faces"] == "non-matching"
     for keys, name in (
         ({"phases": {}}, "cell.phases"),
         ({"phases": {"pore": 1.5}}, "cell.phases.pore"),
         ({"repair": 1}, "cell.repair"),
         ({"timeout": 0.0}, "cell.timeout"),
+        ({"faces": "none"}, "cell.faces"),
+        ({"faces": "non-matching", "repair": True}, "cell.repair"),
         ({"resolution": 0.1}, "cell.resolution"),
     ):
         with pytest.raises(InputError) as caught:
