@@ -123,6 +123,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "modes": ("semi-analytical",),
     "merge": ("semi-analytical",),
     "intervals": ("finite-volume",),
+    "refine": ("grid",),
 }
 
 
@@ -138,6 +139,7 @@ class Diffusion(EffectiveTable):
     modes: Annotated[int, integer(at_least=0)] | None = None
     merge: Annotated[bool, flag()] | None = None
     intervals: Annotated[int, integer(at_least=1)] | None = None
+    refine: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice("periodic")] = "periodic"
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"

@@ -146,6 +146,7 @@ def homogenize_voxels(image: Image, effective: Diffusion, figure: str | None) ->
         image,
         {name: value.to(unit) for name, value in effective.phases.items()},
         tolerance=effective.tolerance,
+        refine=effective.refine or 1,
         max_dofs=effective.max_dofs,
         unit=unit,
         fields=figure is not None,

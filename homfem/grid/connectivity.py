@@ -143,6 +143,19 @@ def connectivity(image: Image, *together: Sequence[str]) -> dict[str, PhaseRepor
     return result
 
 
+def open_passages(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the voxels that lie in a block of two voxels along every axis: without passages one voxel thin.
+
+    The morphological opening of a periodic set by a square of 2 x 2 pixels or a cube of 2 x 2 x 2 voxels.
+    """
+    blocks = inside
+    for axis in range(inside.ndim):
+        blocks = blocks & np.roll(blocks, -1, axis=axis)
+    for axis in range(inside.ndim):
+        blocks = blocks | np.roll(blocks, 1, axis=axis)
+    return np.asarray(blocks)
+
+
 def find_parts(inside: npt.NDArray[np.bool_]) -> Parts:
     """Return the connected parts of the voxels ``inside`` a periodic box."""
     d = inside.ndim

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import scipy
 
 from homfem.grid.calibration import measured_weight
-from homfem.grid.connectivity import find_parts
+from homfem.grid.connectivity import find_parts, open_passages
 from homfem.grid.flux import FluxProblem
 from homfem.grid.image import Image, coefficient_table
 from homfem.grid.iteration import Progress
@@ -148,7 +148,8 @@ def solve_image(
     Raises
     ------
     InputError
-        For an unknown phase, a coefficient that is not positive definite, an option out of range.
+        For an unknown phase, a coefficient that is not positive definite, an option out of range; for an image that
+        conducts only through gaps one voxel thin, if neither ``refine`` nor ``tolerance`` cuts its voxels.
     PercolationError
         If the named phases reach from period to period in no direction.
     ConvergenceError
@@ -182,6 +183,8 @@ def solve_image(
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
+    if refine == 1 and tolerance is None:
+        _require_passages(image, inside, span)
     _add(seconds, "connectivity", time.perf_counter() - start)
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "bounds": bounds, "fields": fields}
     history: list[Mapping[str, float]] = []
@@ -341,6 +344,21 @@ def _percolating(
     if drop_islands and parts.islands.any():
         inside = inside & ~np.concatenate([[False], parts.islands])[parts.number]
     return inside, span
+
+
+def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) -> None:
+    """Refuse an image through which a flux passes only where the phases that conduct are one voxel thin.
+
+    One element across decides the tensor there, and the bounds are far apart.
+    """
+    if inside.all() or len(find_parts(open_passages(inside)).span(image.period)) == len(span):
+        return
+    raise InputError(
+        "image",
+        "gaps one voxel thin, through which alone the phases that conduct reach from side to side",
+        "at least two voxels across every passage that the flux needs",
+        "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
+    )
 
 
 def _next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:

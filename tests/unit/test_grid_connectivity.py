@@ -11,6 +11,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from homfem.grid import Image, connectivity, find_parts
+from homfem.grid.connectivity import open_passages
 from homfem.parameters import InputError
 
 
@@ -129,3 +130,15 @@ def test_random_images_against_copies_of_the_cell(seed, share):
     inside = np.random.default_rng(seed).random((4, 3, 5)) < share
     parts = find_parts(inside)
     assert (len(parts.voxels), int(parts.islands.sum())) == (ways(inside) if inside.any() else (0, 0))
+
+
+def test_passages_without_their_thin_parts():
+    inside = np.zeros((8, 8), dtype=bool)
+    inside[:, 2:4] = True  # a channel two pixels wide along x ...
+    inside[5, :] = True  # ... and one of one pixel along y
+    assert open_passages(inside).sum() == 16
+    assert not open_passages(inside)[5, 5]
+    wrapped = np.zeros((6, 6), dtype=bool)
+    wrapped[:, [0, 5]] = True  # two pixels wide across the period
+    assert np.array_equal(open_passages(wrapped), wrapped)
+    assert np.array_equal(open_passages(np.ones((3, 1, 4), dtype=bool)), np.ones((3, 1, 4), dtype=bool))

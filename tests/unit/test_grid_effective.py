@@ -181,3 +181,21 @@ def test_importing_the_solver_compiles_nothing():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_gap_one_voxel_thin_is_refused():
+    """A channel that narrows to one pixel: a flux needs the gap, and one element across says little about it."""
+    open_ = np.ones((8, 8), dtype=int)
+    open_[3:5, :] = 0
+    open_[3:5, 4] = 1
+    image = Image.from_labels(open_, {"pore": 1, "solid": 0})
+    with pytest.raises(InputError, match="one voxel thin.*at least two voxels across") as caught:
+        homogenize_image(image, {"pore": 1.0})
+    assert "refine = 2" in str(caught.value)
+    cut = homogenize_image(image, {"pore": 1.0}, refine=2)
+    assert cut.contains(homogenize_image(image, {"pore": 1.0}, refine=8).value)
+    assert homogenize_image(image, {"pore": 1.0}, tolerance=0.2).relative_gap < 0.2
+    # Where the gap is not the only way, and where everything conducts, nothing hangs on it.
+    homogenize_image(image, {"pore": 1.0, "solid": 0.1})
+    open_[:, 0:2] = 1
+    homogenize_image(Image.from_labels(open_, {"pore": 1, "solid": 0}), {"pore": 1.0})
