@@ -94,6 +94,7 @@ def solve_image(
     drop_islands: bool = True,
     bounds: bool = True,
     estimate: str = "midpoint",
+    thin_gaps: str = "refuse",
     unit: str = "",
     threads: int | None = None,
     fields: bool = True,
@@ -132,6 +133,9 @@ def solve_image(
         What ``value`` is: ``"midpoint"`` of the bounds, or ``"calibrated"``: between them at the place where a sample
         of the image lies (:mod:`homfem.grid.calibration`): two to ten times closer in three dimensions, for the cost of
         500,000 voxels more. What is guaranteed then is that it lies between the bounds.
+    thin_gaps
+        ``"refuse"`` an image that conducts only through gaps one voxel thin, unless ``refine`` or ``tolerance`` cuts its
+        voxels: one element across decides the tensor. ``"solve"`` it nevertheless; the bounds hold, far apart.
     unit
         Unit of the coefficients, for the result.
     threads
@@ -148,8 +152,7 @@ def solve_image(
     Raises
     ------
     InputError
-        For an unknown phase, a coefficient that is not positive definite, an option out of range; for an image that
-        conducts only through gaps one voxel thin, if neither ``refine`` nor ``tolerance`` cuts its voxels.
+        For an unknown phase, a coefficient that is not positive definite, an option out of range, gaps one voxel thin.
     PercolationError
         If the named phases reach from period to period in no direction.
     ConvergenceError
@@ -174,6 +177,7 @@ def solve_image(
         if not bounds:
             raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose refine instead.")
     check_choice("estimate", estimate, ("midpoint", "calibrated"))
+    check_choice("thin_gaps", thin_gaps, ("refuse", "solve"))
     if estimate == "calibrated" and not bounds:
         raise InputError("estimate", estimate, "'midpoint' without two-sided bounds")
     if max_dofs is not None:
@@ -183,7 +187,7 @@ def solve_image(
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
-    if refine == 1 and tolerance is None:
+    if thin_gaps == "refuse" and refine == 1 and tolerance is None:
         _require_passages(image, inside, span)
     _add(seconds, "connectivity", time.perf_counter() - start)
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "bounds": bounds, "fields": fields}
@@ -222,7 +226,13 @@ def solve_image(
 
         def of_sample(block: Image, parts: int) -> EffectiveTensor:
             return homogenize_image(
-                block, coefficients, refine=parts, rtol=rtol, max_iterations=max_iterations, threads=threads
+                block,
+                coefficients,
+                refine=parts,
+                rtol=rtol,
+                max_iterations=max_iterations,
+                thin_gaps="solve",
+                threads=threads,
             )
 
         weight = measured_weight(image, of_sample, cuts)

@@ -80,7 +80,7 @@ def test_samples_that_do_not_percolate_are_passed_over(monkeypatch):
 
     def solve(block: Image, cuts: int):
         seen.append(block)
-        return homogenize_image(block, {"b": 1.0}, refine=cuts)
+        return homogenize_image(block, {"b": 1.0}, refine=cuts, thin_gaps="solve")
 
     assert 0.0 <= calibration.measured_weight(blocks[1], solve, 1) <= 1.0
     assert seen[0] is blocks[0]

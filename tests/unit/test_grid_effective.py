@@ -192,6 +192,9 @@ def test_a_gap_one_voxel_thin_is_refused():
     with pytest.raises(InputError, match="one voxel thin.*at least two voxels across") as caught:
         homogenize_image(image, {"pore": 1.0})
     assert "refine = 2" in str(caught.value)
+    assert homogenize_image(image, {"pore": 1.0}, thin_gaps="solve").contains(
+        homogenize_image(image, {"pore": 1.0}, refine=8).value
+    )
     cut = homogenize_image(image, {"pore": 1.0}, refine=2)
     assert cut.contains(homogenize_image(image, {"pore": 1.0}, refine=8).value)
     assert homogenize_image(image, {"pore": 1.0}, tolerance=0.2).relative_gap < 0.2
