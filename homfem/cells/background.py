@@ -15,9 +15,9 @@ import math
 
 import numpy as np
 
-from homfem.cells.boxgrid import KIND
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, Lattice, check_number
+from homfem.reference import SIMPLEX
 
 
 def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m") -> RawCell:
@@ -40,7 +40,7 @@ def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m") 
     return RawCell(
         points=(places / (2.0 * np.array(counts))) @ lattice.vectors,
         cells=cells,
-        kind=KIND[lattice.dimension],
+        kind=SIMPLEX[lattice.dimension],
         order=1,
         phase_of_cell=np.ones(len(cells), dtype=np.int32),
         phases={"all": 1},

@@ -1,6 +1,6 @@
-"""Grids of rectangles and boxes cut into simplices: for cells whose interfaces all lie in coordinate planes.
+"""Grids of rectangles and boxes, cut into simplices or as they are, for interfaces that all lie in coordinate planes.
 
-Every box of the grid is cut around one of its diagonals: two triangles, or the six tetrahedra of Kuhn, one for each
+Every box of the grid may be cut around one of its diagonals: two triangles, or the six tetrahedra of Kuhn, one for each
 order in which the axes are walked. On which side the diagonal begins is chosen for each axis and layer alone, so that
 neighbours, opposite faces included, always share the diagonals of the face between them.
 """
@@ -15,14 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.cells.raw import Indices, RawCell
-from homfem.parameters import Array, CellError, Lattice, check_number
+from homfem.parameters import Array, CellError, Lattice, check_choice, check_number
+from homfem.reference import BOX, SIMPLEX
 
+#: What the boxes of a grid become.
+ELEMENTS = ("simplex", "voxel")
 #: Corners (number = bits zyx) of the simplices of a box around its diagonal from corner 0 to the last corner.
 CUTS = {
     2: np.array([[0, 1, 3], [0, 2, 3]]),
     3: np.array([[0, 1 << i, (1 << i) | (1 << j), 7] for i in range(3) for j in range(3) if i != j]),
 }
-KIND = {2: "triangle", 3: "tetrahedron"}
 
 
 def box_grid_raw(
@@ -31,9 +33,10 @@ def box_grid_raw(
     phases: Mapping[str, int],
     *,
     upward: Sequence[npt.NDArray[np.bool_]] | None = None,
+    elements: str = "simplex",
     length_unit: str = "m",
 ) -> RawCell:
-    """Return the grid of boxes with the given tags, cut into simplices.
+    """Return the grid of boxes with the given tags, cut into simplices or as it is.
 
     Parameters
     ----------
@@ -45,23 +48,28 @@ def box_grid_raw(
         Name and tag of each phase.
     upward
         For each axis and each of its layers whether the diagonals run towards larger coordinates; by default all do.
+    elements
+        ``"simplex"``: two triangles or six tetrahedra for each box; ``"voxel"``: one quadrilateral or hexahedron.
     length_unit
         Unit of the nodes.
     """
+    check_choice("elements", elements, ELEMENTS)
     d, shape = len(axes), tuple(len(axis) - 1 for axis in axes)
     if tags.shape != shape:
         raise CellError("tags", tags.shape, f"of shape {shape}, one tag per box")
-    directions = upward if upward is not None else [np.ones(n, dtype=bool) for n in shape]
+    cuts = CUTS[d] if elements == "simplex" else np.arange(1 << d)[None]
+    if upward is None or elements == "voxel":
+        upward = [np.ones(n, dtype=bool) for n in shape]
     boxes = np.argwhere(np.isin(tags, list(phases.values())))
-    corners = corners_of_boxes(boxes, shape, directions)
+    corners = corners_of_boxes(boxes, shape, upward)
     return RawCell(
         points=grid_points(axes),
-        cells=corners[:, CUTS[d]].reshape(-1, d + 1),
-        kind=KIND[d],
+        cells=corners[:, cuts].reshape(-1, cuts.shape[1]),
+        kind=SIMPLEX[d] if elements == "simplex" else BOX[d],
         order=1,
-        phase_of_cell=np.repeat(tags[tuple(boxes.T)].astype(np.int32), len(CUTS[d])),
+        phase_of_cell=np.repeat(tags[tuple(boxes.T)].astype(np.int32), len(cuts)),
         phases=phases,
-        facets=np.zeros((0, d), dtype=np.int64),
+        facets=np.zeros(0, dtype=np.int64),
         facet_tags=np.zeros(0, dtype=np.int32),
         facet_names={},
         lattice=Lattice.box(*(float(axis[-1] - axis[0]) for axis in axes)),
@@ -101,6 +109,7 @@ def block_array_raw(
     resolution: float = 0.1,
     grading: float = 1.0,
     growth: float = 1.0,
+    elements: str = "simplex",
     length_unit: str = "m",
 ) -> RawCell:
     r"""Return the mesh of an array of blocks (2D rectangles or 3D boxes), conforming to all of their sides.
@@ -123,6 +132,8 @@ def block_array_raw(
         Spacing at the sides of the blocks over the bulk spacing, in (0, 1].
     growth
         Slope of the spacing, > 0.
+    elements
+        As for :func:`box_grid_raw`.
     length_unit
         Unit of the lengths.
     """
@@ -136,7 +147,7 @@ def block_array_raw(
         axes.append(nodes)
         upward.append(up)
         tags = np.take(tags, layer, axis=a)
-    return box_grid_raw(axes, tags.astype(np.int32), phases, upward=upward, length_unit=length_unit)
+    return box_grid_raw(axes, tags.astype(np.int32), phases, upward=upward, elements=elements, length_unit=length_unit)
 
 
 def _block_axis(

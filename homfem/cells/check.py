@@ -17,9 +17,10 @@ from homfem.cells import overlap, quality
 from homfem.cells.lenient import LooseMesh, read_loosely, read_period
 from homfem.cells.mesh_report import FaceReport, MeshReport, PhaseCheck, Quality, place, tuples
 from homfem.cells.percolation import percolation
-from homfem.cells.raw import Indices, RawCell, cell_facets, row_numbers
+from homfem.cells.raw import FACET_NODES, Indices, RawCell, cell_facets, row_numbers
 from homfem.parameters import Array, HomfemError, Lattice
 from homfem.periodic import check_faces, check_resolution, identify_nodes
+from homfem.reference import EDGES, FACET_CORNERS
 
 _TOLERANCE = 1e-8
 _SHOWN = 3
@@ -73,7 +74,7 @@ def check_mesh(
     volumes, flat = quality.signed_volumes(mesh.points, mesh.cells, mesh.kind, mesh.order)
     negative = int(np.count_nonzero(volumes < 0.0))
     if flat.any():
-        where = mesh.points[mesh.cells[flat][0, : mesh.dimension + 1]].mean(axis=0)
+        where = mesh.points[mesh.corners[flat][0]].mean(axis=0)
         problems.append(f"{flat.sum()} cells are degenerate or folded, one near {place(where)}")
     if negative:
         notes.append(f"{negative} cells have negative orientation; they are turned when a cell is made")
@@ -112,7 +113,7 @@ def _topology(mesh: LooseMesh, lattice: Lattice) -> list[str]:
     if len(near):
         where = place(mesh.points[near[0, 0]])
         problems.append(f"{len(near)} pairs of nodes coincide, one at {where}: parts that touch there are not joined")
-    facets = cell_facets(mesh.cells[:, : mesh.dimension + 1], mesh.kind).reshape(-1, mesh.dimension)
+    facets = _facets(mesh)
     count = np.unique(row_numbers(np.sort(facets, axis=1)), return_counts=True)[1]
     if np.any(count > 2):
         problems.append(f"{np.count_nonzero(count > 2)} facets belong to more than two cells: cells overlap")
@@ -126,7 +127,7 @@ def _faces(mesh: LooseMesh, lattice: Lattice) -> tuple[tuple[FaceReport, ...], l
         # No parallelepiped: every facet of the boundary needs a partner, if the cells fill the period.
         try:
             representative, _ = identify_nodes(mesh.points, lattice)
-            check_faces(mesh.points, mesh.cells[:, : mesh.dimension + 1], representative, lattice, whole=True)
+            check_faces(mesh.points, mesh.corners, representative, lattice, whole=True)
         except HomfemError as error:
             text = ", ".join(f"{value:.9g}" for value in reach)
             return (), [f"the cells reach over {text} periods, and not all facets have a partner: {error}"]
@@ -190,16 +191,21 @@ def _ways_out(mesh: LooseMesh, lattice: Lattice) -> str:
     return f"two ways out: {repair}; faces = 'non-matching' uses the mesh as it is, for a value without bounds"
 
 
+def _facets(mesh: LooseMesh) -> Indices:
+    """Corner nodes of the facets of all cells, shape (f, corners of a facet)."""
+    return cell_facets(mesh.corners, mesh.kind).reshape(-1, FACET_CORNERS[mesh.kind])
+
+
 def _boundary(mesh: LooseMesh) -> Indices:
-    """Corner nodes of the facets that belong to one cell, shape (f, d)."""
-    facets = cell_facets(mesh.cells[:, : mesh.dimension + 1], mesh.kind).reshape(-1, mesh.dimension)
+    """Corner nodes of the facets that belong to one cell, shape (f, corners of a facet)."""
+    facets = _facets(mesh)
     _, first, count = np.unique(row_numbers(np.sort(facets, axis=1)), return_index=True, return_counts=True)
     return np.asarray(facets[first[count == 1]])
 
 
 def _graph(mesh: LooseMesh) -> Any:
     """The corner nodes, joined by the edges of the cells."""
-    first, second = np.triu_indices(mesh.dimension + 1, 1)
+    first, second = np.array(EDGES[mesh.kind]).T
     ends = mesh.cells[:, first].ravel(), mesh.cells[:, second].ravel()
     count = len(mesh.points)
     return scipy.sparse.coo_array((np.ones(len(ends[0])), ends), shape=(count, count)).tocsr()
@@ -248,7 +254,7 @@ def _raw(mesh: LooseMesh, lattice: Lattice, kept: npt.NDArray[np.bool_] | None =
         order=mesh.order,
         phase_of_cell=mesh.phase_of_cell[chosen],
         phases={name: tag for name, tag in mesh.phases.items() if tag in tags},
-        facets=np.zeros((0, mesh.dimension), dtype=np.int64),
+        facets=np.zeros((0, FACET_NODES[mesh.kind, mesh.order]), dtype=np.int64),
         facet_tags=np.zeros(0, dtype=np.int32),
         facet_names={},
         lattice=lattice,
@@ -256,7 +262,7 @@ def _raw(mesh: LooseMesh, lattice: Lattice, kept: npt.NDArray[np.bool_] | None =
 
 
 def _quality(mesh: LooseMesh, flat: npt.NDArray[np.bool_]) -> Quality | None:
-    corners = mesh.cells[~flat][:, : mesh.dimension + 1]
+    corners = mesh.corners[~flat]
     if not len(corners):
         return None
     angles, aspects = quality.angles(mesh.points, corners), quality.aspect_ratios(mesh.points, corners)

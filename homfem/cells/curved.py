@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.cells.background import sines
-from homfem.cells.boxgrid import KIND
 from homfem.cells.cutting import FLAT, CutMesh, Flags
+from homfem.cells.jacobians import jacobians
 from homfem.cells.level_sets import STEP, LevelSet, gradients, values
-from homfem.cells.raw import Indices, RawCell, cell_volumes, jacobians
+from homfem.cells.raw import Indices, RawCell, cell_volumes
 from homfem.parameters import Array, CellError, InputError, Lattice
 from homfem.periodic.nodes import identify_nodes
+from homfem.reference import SIMPLEX
 
 log = logging.getLogger("homfem")
 
@@ -206,7 +207,7 @@ def _unfolded(points: Array, straight: Array, middle: Indices, cells: Indices, r
     near = cells[movable[cells].any(axis=1)]
     points, taken = _matched(points, straight, representative), np.zeros(len(points), dtype=bool)
     for _ in range(8):
-        determinants = jacobians(points, near, (KIND[points.shape[1]], 2))
+        determinants = jacobians(points, near, (SIMPLEX[points.shape[1]], 2))
         # A margin, as the quadrature points alone do not tell of the corners.
         folded = near[determinants.min(axis=1) < 0.1 * determinants.max(axis=1)]
         if not len(folded):

@@ -18,6 +18,7 @@ from homfem.cells import raw as rawcell
 from homfem.cells.percolation import Links, PhaseConnectivity, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, Lattice
+from homfem.reference import FACETS
 
 Slivers = tuple[npt.NDArray[np.int32], Array]
 
@@ -55,11 +56,21 @@ def face_nodes(offset: npt.NDArray[np.int64], representative: npt.NDArray[np.int
 
 
 def measure(
-    mesh: dmesh.Mesh, phase_of_cell: npt.NDArray[np.int32], phases: Mapping[str, int], lattice: Lattice
+    mesh: dmesh.Mesh,
+    phase_of_cell: npt.NDArray[np.int32],
+    phases: Mapping[str, int],
+    lattice: Lattice,
+    *,
+    affine: bool = False,
 ) -> tuple[dict[str, float], float, float]:
-    """Volume fraction of each phase, total area of the phase boundaries (mesh units), and the volume of all cells."""
+    """Volume fraction of each phase, total area of the phase boundaries (mesh units), and the volume of all cells.
+
+    One quadrature point is exact where the mesh cells are ``affine``.
+    """
+    rule = {"quadrature_degree": 0} if affine else {}
+    dx, ds, jumps = (kind(domain=mesh, metadata=rule) for kind in (ufl.dx, ufl.ds, ufl.dS))
     constants = fem.functionspace(mesh, ("DG", 0))
-    volumes = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx)
+    volumes = solve.assemble_vector(ufl.TestFunction(constants) * dx)
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
     by_tag = np.bincount(phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1)
     by_tag = mesh.comm.allreduce(by_tag, op=MPI.SUM)
@@ -67,8 +78,8 @@ def measure(
     tag = fem.Function(constants)
     tag.x.array[:] = phase_of_cell
     changes = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0)
-    outer = 1.0 * ufl.ds(domain=mesh)
-    area = solve.integrate(outer if len(phases) == 1 else changes * ufl.dS + outer)
+    outer = 1.0 * ds
+    area = solve.integrate(outer if len(phases) == 1 else changes * jumps + outer)
     return fractions, area, float(by_tag.sum())
 
 
@@ -91,11 +102,10 @@ def named_facets(
         for other, second in names[i + 1 :]:
             found = inner & (((first == tag) & (last == second)) | ((first == second) & (last == tag)))
             named[f"{one}|{other}"] = np.flatnonzero(found).astype(np.int32)
-    # Facet k of a simplex is opposite to vertex k: its identified input nodes name it on every rank.
-    of_cell = mesh.topology.connectivity(dimension, dimension - 1).array.reshape(-1, dimension + 1)
-    opposite = [[j for j in range(dimension + 1) if j != k] for k in range(dimension + 1)]
-    nodes = np.empty((count, dimension), dtype=np.int64)
-    nodes[of_cell.ravel()] = np.sort(periodic_mesh.input_vertex[:, opposite], axis=2).reshape(-1, dimension)
+    # A facet is named by the identified input nodes at its corners, on every rank.
+    corners = np.sort(periodic_mesh.input_vertex[:, FACETS[head["kind"]]], axis=2)
+    nodes = np.empty((count, corners.shape[2]), dtype=np.int64)
+    nodes[mesh.topology.connectivity(dimension, dimension - 1).array] = corners.reshape(-1, corners.shape[2])
     for k, on_face in enumerate(head["face_nodes"]):
         flag = np.isin(nodes, on_face).all(axis=1)
         named[f"{PERIOD}{k + 1}"] = np.flatnonzero(flag).astype(np.int32)

@@ -32,8 +32,15 @@ MESHIO_TYPES = {
     ("triangle", 2): ("triangle6", [0, 1, 2, 5, 3, 4]),
     ("tetrahedron", 1): ("tetra", [0, 1, 2, 3]),
     ("tetrahedron", 2): ("tetra10", [0, 1, 2, 3, 9, 6, 8, 7, 5, 4]),
+    ("quadrilateral", 1): ("quad", [0, 1, 3, 2]),
+    ("hexahedron", 1): ("hexahedron", [0, 1, 3, 2, 4, 5, 7, 6]),
 }
-_FACETS = {2: ("line", [0, 1]), 3: ("triangle", [0, 1, 2]), 6: ("triangle6", [0, 1, 2, 5, 3, 4])}
+_FACETS = {
+    2: ("line", [0, 1]),
+    3: ("triangle", [0, 1, 2]),
+    4: ("quad", [0, 1, 3, 2]),
+    6: ("triangle6", [0, 1, 2, 5, 3, 4]),
+}
 _CURVED_LINE = ("line3", [0, 1, 2])
 
 
@@ -61,7 +68,7 @@ def write_slivers(raw: RawCell, path: Path) -> bool:
     """Write the slivers of a cell beside its file, by the middles of their facets; tell whether there are any."""
     if raw.slivers is None:
         return False
-    middles = raw.points[raw.facets[:, : raw.dimension]].mean(axis=1)
+    middles = raw.points[raw.facet_corners].mean(axis=1)
     np.savez_compressed(_slivers_file(path), middles=middles, slivers=raw.slivers)
     return True
 
@@ -81,7 +88,7 @@ def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
         raise FileError("file", str(file), "present beside the cell, whose surfaces are curved", "Save the cell again.")
     with np.load(file) as held:
         middles, slivers = held["middles"], held["slivers"]
-    ours = raw.points[raw.facets[:, : raw.dimension]].mean(axis=1)
+    ours = raw.points[raw.facet_corners].mean(axis=1)
     distance, place = cKDTree(middles).query(ours)
     if len(middles) != len(ours) or np.any(distance > 1e-8 * raw.lattice.shortest):
         raise FileError("file", str(file), "of the facets of this cell", "Save the cell again.")

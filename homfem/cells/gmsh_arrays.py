@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.raw import KINDS, Indices, RawCell, Tags, facets_of
+from homfem.cells.raw import Indices, RawCell, Tags, facets_of
 from homfem.parameters import Array, CellError, Lattice
+from homfem.reference import FACET_KIND
 
 log = logging.getLogger("homfem")
 
@@ -19,17 +20,29 @@ HOW_TO_ADD = (
     "in 2D the phases are Physical Surfaces and the facets Physical Curves."
 )
 
-# Gmsh's element types, by (dimension, order).
-GMSH_TYPES = {(1, 1): 1, (2, 1): 2, (3, 1): 4, (1, 2): 8, (2, 2): 9, (3, 2): 11}
-_ORDER_OF_TYPE = {number: key for key, number in GMSH_TYPES.items()}
-# Position in Gmsh's element of each node of the DOLFINx element. Gmsh numbers the edges (01)(12)(20)(30)(23)(13).
+# Gmsh's element types, by (kind, order).
+GMSH_TYPES = {
+    ("interval", 1): 1,
+    ("triangle", 1): 2,
+    ("quadrilateral", 1): 3,
+    ("tetrahedron", 1): 4,
+    ("hexahedron", 1): 5,
+    ("interval", 2): 8,
+    ("triangle", 2): 9,
+    ("tetrahedron", 2): 11,
+}
+OF_GMSH_TYPE = {number: key for key, number in GMSH_TYPES.items()}
+# Position in Gmsh's element of each node of the DOLFINx element. Gmsh numbers the edges (01)(12)(20)(30)(23)(13), and
+# the corners of quadrilaterals one after the other.
 FROM_GMSH = {
-    (1, 1): [0, 1],
-    (2, 1): [0, 1, 2],
-    (3, 1): [0, 1, 2, 3],
-    (1, 2): [0, 1, 2],
-    (2, 2): [0, 1, 2, 4, 5, 3],
-    (3, 2): [0, 1, 2, 3, 8, 9, 5, 7, 6, 4],
+    ("interval", 1): [0, 1],
+    ("triangle", 1): [0, 1, 2],
+    ("quadrilateral", 1): [0, 1, 3, 2],
+    ("tetrahedron", 1): [0, 1, 2, 3],
+    ("hexahedron", 1): [0, 1, 3, 2, 4, 5, 7, 6],
+    ("interval", 2): [0, 1, 2],
+    ("triangle", 2): [0, 1, 2, 4, 5, 3],
+    ("tetrahedron", 2): [0, 1, 2, 3, 8, 9, 5, 7, 6, 4],
 }
 
 
@@ -58,17 +71,16 @@ def read_model(dimension: int) -> ModelArrays:
     Raises
     ------
     CellError
-        No physical groups, groups without names, elements in two of them, elements other than triangles and
-        tetrahedra of order 1 or 2.
+        No physical groups, groups without names, elements in two of them, elements other than simplices of order 1 or
+        2, quadrilaterals and hexahedra of order 1, or elements of several kinds.
     """
     import gmsh
 
-    kind = {number: name for name, number in KINDS.items()}[dimension]
     groups = groups_of(dimension)
     if not groups:
         word = {2: "Physical Surface", 3: "Physical Volume"}[dimension]
         raise CellError("physical groups", 0, f"at least one {word}: the phases of the cell", HOW_TO_ADD)
-    order = _order(dimension)
+    kind, order = _kind_and_order(dimension)
     tags, coordinates, _ = gmsh.model.mesh.getNodes()
     number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
     by_tag = np.argsort(tags, kind="stable")
@@ -77,11 +89,11 @@ def read_model(dimension: int) -> ModelArrays:
     if dimension == 2 and np.ptp(points[:, 2]) > 1e-10 * max(np.ptp(points[:, :2], axis=0).max(), 1e-300):
         raise CellError("points", float(np.ptp(points[:, 2])), "in one plane z = constant for a 2D cell")
 
-    cell_tags, cells, phase_of_cell = _elements(dimension, order, groups)
+    cell_tags, cells, phase_of_cell = _elements(dimension, (kind, order), groups)
     if len(np.unique(cell_tags)) < len(cell_tags):
         raise CellError("physical groups", list(groups), "disjoint: a part of the cell is in two phases", HOW_TO_ADD)
     sides = groups_of(dimension - 1)
-    _, facets, facet_tags = _elements(dimension - 1, order, sides)
+    _, facets, facet_tags = _elements(dimension - 1, (FACET_KIND[kind], order), sides)
     inside = number[_nodes_of_all(dimension)]
     cells, facets = number[cells], number[facets]
     kept = facets_of(cells, facets, kind)
@@ -128,38 +140,36 @@ def groups_of(dimension: int) -> dict[str, int]:
     return groups
 
 
-def _order(dimension: int) -> int:
+def _kind_and_order(dimension: int) -> tuple[str, int]:
     import gmsh
 
     types = [int(number) for number in gmsh.model.mesh.getElementTypes(dimension)]
-    orders = {_ORDER_OF_TYPE.get(number, (0, 0))[1] for number in types}
     if not types:
         raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
-    if len(orders) != 1 or 0 in orders:
+    if len(types) != 1 or types[0] not in OF_GMSH_TYPE:
         names = [gmsh.model.mesh.getElementProperties(number)[0] for number in types]
-        raise CellError(
-            "cells", names, "triangles or tetrahedra of one order, 1 or 2", "No Recombine; Mesh.ElementOrder <= 2."
-        )
-    return orders.pop()
+        allowed = "of one kind and one order, 1 or 2 (quadrilaterals and hexahedra: 1)"
+        raise CellError("cells", names, allowed, "Recombine all of it or nothing; Mesh.ElementOrder <= 2.")
+    return OF_GMSH_TYPE[types[0]]
 
 
-def _elements(dimension: int, order: int, groups: Mapping[str, int]) -> tuple[Indices, Indices, Tags]:
+def _elements(dimension: int, key: tuple[str, int], groups: Mapping[str, int]) -> tuple[Indices, Indices, Tags]:
     """Tags, node tags (DOLFINx order) and groups of the elements, sorted by tag."""
     import gmsh
 
-    width = len(FROM_GMSH[dimension, order])
+    width = len(FROM_GMSH[key])
     numbers: list[npt.NDArray] = [np.zeros(0, dtype=np.int64)]
     nodes: list[npt.NDArray] = [np.zeros((0, width), dtype=np.int64)]
     tags: list[npt.NDArray] = [np.zeros(0, dtype=np.int32)]
     for tag in groups.values():
         for entity in gmsh.model.getEntitiesForPhysicalGroup(dimension, tag):
-            element, corners = gmsh.model.mesh.getElementsByType(GMSH_TYPES[dimension, order], int(entity))
+            element, corners = gmsh.model.mesh.getElementsByType(GMSH_TYPES[key], int(entity))
             numbers.append(element.astype(np.int64))
             nodes.append(corners.astype(np.int64).reshape(-1, width))
             tags.append(np.full(len(element), tag, dtype=np.int32))
     number = np.concatenate(numbers)
     by_tag = np.argsort(number, kind="stable")
-    permuted = np.vstack(nodes)[by_tag][:, FROM_GMSH[dimension, order]]
+    permuted = np.vstack(nodes)[by_tag][:, FROM_GMSH[key]]
     return number[by_tag], permuted, np.concatenate(tags)[by_tag]
 
 

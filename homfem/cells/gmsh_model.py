@@ -19,6 +19,7 @@ from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, groups_of, model_to_
 from homfem.cells.limited import TIMEOUT, run_limited
 from homfem.cells.raw import RawCell, scaled
 from homfem.parameters import CellError, FileError, InputError, Lattice, check_integer, check_number
+from homfem.reference import FACET_KIND
 
 __all__ = ["from_gmsh_raw", "gmsh_session", "mesh_geo", "model_to_raw", "read_model", "write_msh"]
 
@@ -249,11 +250,11 @@ def write_msh(raw: RawCell, path: str | Path) -> None:
     note = {"lattice": raw.lattice.vectors.tolist(), "length_unit": raw.length_unit}
     with gmsh_session(Mesh_MshFileVersion=4.1, Mesh_Binary=1, Mesh_SaveAll=0) as gmsh:
         first = True
-        for dim, names, elements, tags, offset in (
-            (d, raw.phases, raw.cells, raw.phase_of_cell, 1),
-            (d - 1, raw.facet_names, raw.facets, raw.facet_tags, 1 + len(raw.cells)),
+        for dim, kind, names, elements, tags, offset in (
+            (d, raw.kind, raw.phases, raw.cells, raw.phase_of_cell, 1),
+            (d - 1, FACET_KIND[raw.kind], raw.facet_names, raw.facets, raw.facet_tags, 1 + len(raw.cells)),
         ):
-            back = np.argsort(FROM_GMSH[dim, raw.order])
+            back = np.argsort(FROM_GMSH[kind, raw.order])
             for name, tag in names.items():
                 entity = gmsh.model.addDiscreteEntity(dim)
                 gmsh.model.addPhysicalGroup(dim, [entity], tag, name)
@@ -262,7 +263,7 @@ def write_msh(raw: RawCell, path: str | Path) -> None:
                     first = False
                 chosen = np.flatnonzero(tags == tag)
                 nodes = elements[chosen][:, back].ravel() + 1
-                gmsh.model.mesh.addElementsByType(entity, GMSH_TYPES[dim, raw.order], chosen + offset, nodes)
+                gmsh.model.mesh.addElementsByType(entity, GMSH_TYPES[kind, raw.order], chosen + offset, nodes)
         if not path.parent.is_dir():
             raise FileError("file", str(path), "in an existing directory")
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".homfem-") as folder:

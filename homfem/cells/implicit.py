@@ -16,7 +16,6 @@ import numpy as np
 
 from homfem.cells import fitting
 from homfem.cells.background import angles, background_raw
-from homfem.cells.boxgrid import KIND
 from homfem.cells.curved import mark_kinks, meet_corners, of_second_order
 from homfem.cells.cutting import CutMesh, cut, start
 from homfem.cells.grading import MeshSize, graded
@@ -25,6 +24,7 @@ from homfem.cells.raw import Indices, RawCell
 from homfem.cells.resolution import require_resolved
 from homfem.cells.smoothing import smooth
 from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
+from homfem.reference import SIMPLEX
 
 log = logging.getLogger("homfem")
 
@@ -130,7 +130,7 @@ def implicit_raw(
         if targets:
             fitting.meet_volumes(mesh, faces, where, targets, unique, phase)
     smallest, largest = angles(mesh.points, mesh.cells)
-    log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), KIND[lattice.dimension], smallest.min(),
+    log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[lattice.dimension], smallest.min(),
              largest.max())  # fmt: skip
     straight = _to_raw(mesh, given, faces, unique, phase, length_unit)
     return straight if order == 1 else of_second_order(straight, given, targets)
@@ -182,7 +182,7 @@ def _to_raw(
     return RawCell(
         points=mesh.points,
         cells=mesh.cells,
-        kind=KIND[mesh.points.shape[1]],
+        kind=SIMPLEX[mesh.points.shape[1]],
         order=1,
         phase_of_cell=(phase[mesh.region] + 1).astype(np.int32),
         phases={name: number + 1 for number, name in enumerate(names)},

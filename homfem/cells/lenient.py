@@ -12,12 +12,11 @@ import numpy.typing as npt
 
 from homfem.cells import own_meshes
 from homfem.cells.files import MESHIO_TYPES
-from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES
+from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, OF_GMSH_TYPE
 from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, note_of
-from homfem.cells.raw import KINDS, Indices, RawCell, Tags
+from homfem.cells.raw import Indices, RawCell, Tags
 from homfem.parameters import Array, CellError, FileError, HomfemError, InputError, Lattice, check_number
-
-_KIND = {number: name for name, number in KINDS.items()}
+from homfem.reference import CORNERS, DIMENSIONS, SIMPLEX
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -39,7 +38,12 @@ class LooseMesh:
     @property
     def dimension(self) -> int:
         """2 or 3."""
-        return KINDS[self.kind]
+        return DIMENSIONS[self.kind]
+
+    @property
+    def corners(self) -> Indices:
+        """Corner nodes of the cells, shape (m, corners of a cell)."""
+        return self.cells[:, : CORNERS[self.kind]]
 
 
 def read_loosely(source: str | Path | RawCell, dimension: int | None) -> LooseMesh:
@@ -106,21 +110,20 @@ def _of_model(gmsh: Any, d: int) -> LooseMesh:
     tags, coordinates, _ = gmsh.model.mesh.getNodes()
     number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
     number[tags] = np.arange(len(tags))
-    counts = {}
-    for order in (1, 2):
-        counts[order] = len(gmsh.model.mesh.getElementsByType(GMSH_TYPES[d, order])[0])
-    order = 2 if counts[2] > counts[1] else 1
-    if not counts[order]:
-        raise CellError("cells", 0, f"at least one {_KIND[d]}", f"Is it a {d}D mesh?")
-    total = sum(len(block) for block in gmsh.model.mesh.getElements(d)[1])
-    if total > counts[order]:
-        problems.append(f"{total - counts[order]} cells are no {_KIND[d]} of order {order} and were left out")
-    width = len(FROM_GMSH[d, order])
+    types, blocks_of, _ = gmsh.model.mesh.getElements(d)
+    total = sum(len(block) for block in blocks_of)
+    counts = {OF_GMSH_TYPE[t]: len(block) for t, block in zip(types, blocks_of, strict=True) if t in OF_GMSH_TYPE}
+    if not any(counts.values()):
+        raise CellError("cells", 0, f"at least one {SIMPLEX[d]}", f"Is it a {d}D mesh?")
+    kind, order = key = max(counts, key=lambda key: counts[key])
+    if total > counts[key]:
+        problems.append(f"{total - counts[key]} cells are no {kind} of order {order} and were left out")
+    width = len(FROM_GMSH[key])
     phases: dict[str, int] = {}
     blocks: list[Indices] = []
     own_tags: list[npt.NDArray] = []
     for _, entity in gmsh.model.getEntities(d):
-        elements, nodes = gmsh.model.mesh.getElementsByType(GMSH_TYPES[d, order], entity)
+        elements, nodes = gmsh.model.mesh.getElementsByType(GMSH_TYPES[key], entity)
         if not len(elements):
             continue
         groups = [int(group) for group in gmsh.model.getPhysicalGroupsForEntity(d, entity)]
@@ -134,7 +137,7 @@ def _of_model(gmsh: Any, d: int) -> LooseMesh:
         tag = phases.setdefault(name, len(phases) + 1)
         blocks.append(nodes.astype(np.int64).reshape(-1, width))
         own_tags.append(np.full(len(elements), tag, dtype=np.int32))
-    cells = number[np.vstack(blocks)[:, FROM_GMSH[d, order]]]
+    cells = number[np.vstack(blocks)[:, FROM_GMSH[key]]]
     points = coordinates.reshape(-1, 3)
     if d == 2 and np.ptp(points[cells][..., 2]) > 1e-10 * np.ptp(points[cells][..., :2], axis=(0, 1)).max():
         problems.append(
@@ -143,7 +146,7 @@ def _of_model(gmsh: Any, d: int) -> LooseMesh:
     return LooseMesh(
         points=np.ascontiguousarray(points[:, :d]),
         cells=cells,
-        kind=_KIND[d],
+        kind=kind,
         order=order,
         phase_of_cell=np.concatenate(own_tags),
         phases=phases,
@@ -156,14 +159,14 @@ def _of_meshio(path: Path, dimension: int | None) -> LooseMesh:
     d = dimension or (3 if any(block.type.startswith("tetra") for block in mesh.cells) else 2)
     problems: list[str] = []
     present = {block.type for block in mesh.cells if len(block.data)}
-    orders = [order for order in (2, 1) if MESHIO_TYPES[_KIND[d], order][0] in present]
+    orders = [order for order in (2, 1) if MESHIO_TYPES[SIMPLEX[d], order][0] in present]
     try:
         own_meshes.kind_and_order(path, mesh, d)
     except CellError as error:
         if not orders:
             raise
         problems.append(str(error))
-    name, place = MESHIO_TYPES[_KIND[d], orders[0]]
+    name, place = MESHIO_TYPES[SIMPLEX[d], orders[0]]
     cells = own_meshes.nodes_of(mesh, name, place)
     phases = {"all": 1}
     tags: Tags = np.ones(len(cells), dtype=np.int32)
@@ -174,7 +177,7 @@ def _of_meshio(path: Path, dimension: int | None) -> LooseMesh:
     return LooseMesh(
         points=np.ascontiguousarray(np.asarray(mesh.points, dtype=np.float64)[:, :d]),
         cells=cells,
-        kind=_KIND[d],
+        kind=SIMPLEX[d],
         order=orders[0],
         phase_of_cell=tags,
         phases=phases,

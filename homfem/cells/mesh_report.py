@@ -55,9 +55,10 @@ class PhaseCheck:
 class Quality:
     """Shape of the cells.
 
-    Angles, in degrees, are the plane angles of triangles and the dihedral angles of tetrahedra; the aspect ratio is the
-    longest edge over the inradius, 1 for the regular simplex. ``quantiles`` are those at 0, 1, 10, 50, 90, 99 and 100 %
-    of the smallest angle and of the aspect ratio of each cell.
+    Angles, in degrees, are plane ones in 2D and dihedral ones in 3D. The aspect ratio is the longest edge over the
+    inradius, 1 for the regular simplex; for quadrilaterals and hexahedra it is the longest edge over the shortest.
+    ``quantiles`` are those at 0, 1, 10, 50, 90, 99 and 100 % of the smallest angle and of the aspect ratio of each
+    cell.
     """
 
     smallest_angle: float

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from homfem.cells.files import MESHIO_TYPES, facet_type
 from homfem.cells.gmsh_model import from_gmsh_raw
 from homfem.cells.limited import TIMEOUT
-from homfem.cells.raw import KINDS, Indices, RawCell, Tags, facets_of, scaled
+from homfem.cells.raw import Indices, RawCell, Tags, facets_of, scaled
 from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.reference import SIMPLEX
 
 #: Endings of the files that Gmsh reads; meshio is asked about all others.
 GMSH_FILES = (".geo", ".msh", ".msh2", ".msh4", ".step", ".stp")
@@ -159,7 +160,7 @@ def read_meshio(path: Path) -> Any:
 
 def kind_and_order(path: Path, mesh: Any, d: int) -> tuple[str, int]:
     """Return the kind of the cells of dimension d and their order; refuse other shapes and a mixture."""
-    kind = {number: name for name, number in KINDS.items()}[d]
+    kind = SIMPLEX[d]
     known = {MESHIO_TYPES[kind, order][0]: order for order in (1, 2)}
     dimensions = {"triangle": 2, "quad": 2, "tetra": 3, "hexahedron": 3, "wedge": 3, "pyramid": 3}
     blocks = [block.type for block in mesh.cells if len(block.data)]

@@ -220,8 +220,9 @@ def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indi
 
     A facet is told by its nodes on the covering space up to a lattice shift, so that the coarsest meshes are right.
     """
-    d = raw.dimension
-    facets: Indices = cell_facets(raw.corners, raw.kind).reshape(-1, d)
+    of_cells = cell_facets(raw.corners, raw.kind)
+    per_cell = of_cells.shape[1]
+    facets: Indices = of_cells.reshape(-1, of_cells.shape[2])
     code = row_numbers(offset - offset.min(axis=0))
     key = representative * (int(code.max()) + 1) + code
     facets = np.take_along_axis(facets, np.argsort(key[facets], axis=1), axis=1)
@@ -236,11 +237,11 @@ def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indi
     order = np.argsort(number, kind="stable")
     equal = number[order[1:]] == number[order[:-1]]
     if np.any(equal[1:] & equal[:-1]):
-        where = int(order[np.flatnonzero(equal[1:] & equal[:-1])[0]]) // (d + 1)
+        where = int(order[np.flatnonzero(equal[1:] & equal[:-1])[0]]) // per_cell
         raise CellError("cells", where, "such that a facet belongs to at most two cells; this one overlaps with others")
     one, two = order[:-1][equal], order[1:][equal]
     jump = offset[facets[one, 0]] - offset[facets[two, 0]]
-    return one // (d + 1), two // (d + 1), jump
+    return one // per_cell, two // per_cell, jump
 
 
 def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indices]:

@@ -8,23 +8,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from homfem.cells.jacobians import bent_cells, flat_cells, integrate, jacobians
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_number
+from homfem.reference import CORNERS, DIMENSIONS, FACET_CORNERS, FACETS, is_simplex
 
 Indices = npt.NDArray[np.int64]
 Tags = npt.NDArray[np.int32]
 
-KINDS = {"triangle": 2, "tetrahedron": 3}
 #: Nodes per cell and per facet, by (kind, order).
-CELL_NODES = {("triangle", 1): 3, ("triangle", 2): 6, ("tetrahedron", 1): 4, ("tetrahedron", 2): 10}
-FACET_NODES = {("triangle", 1): 2, ("triangle", 2): 3, ("tetrahedron", 1): 3, ("tetrahedron", 2): 6}
+CELL_NODES = {
+    ("triangle", 1): 3,
+    ("triangle", 2): 6,
+    ("tetrahedron", 1): 4,
+    ("tetrahedron", 2): 10,
+    ("quadrilateral", 1): 4,
+    ("hexahedron", 1): 8,
+}
+FACET_NODES = {
+    ("triangle", 1): 2,
+    ("triangle", 2): 3,
+    ("tetrahedron", 1): 3,
+    ("tetrahedron", 2): 6,
+    ("quadrilateral", 1): 2,
+    ("hexahedron", 1): 4,
+}
 
-# Exchanging the last two corners turns a cell's orientation; the mid-edge nodes follow. DOLFINx numbers the edges of
-# a triangle (12)(02)(01) and of a tetrahedron (23)(13)(12)(03)(02)(01).
+# Exchanging the last two corners turns a simplex's orientation; the mid-edge nodes follow. DOLFINx numbers the edges of
+# a triangle (12)(02)(01) and of a tetrahedron (23)(13)(12)(03)(02)(01). Of the others x and y change places.
 _TURNED = {
     ("triangle", 1): [0, 2, 1],
     ("triangle", 2): [0, 2, 1, 3, 5, 4],
     ("tetrahedron", 1): [0, 1, 3, 2],
     ("tetrahedron", 2): [0, 1, 3, 2, 4, 6, 5, 8, 7, 9],
+    ("quadrilateral", 1): [0, 2, 1, 3],
+    ("hexahedron", 1): [0, 2, 1, 3, 4, 6, 5, 7],
 }
 
 
@@ -40,11 +57,12 @@ class RawCell:
     points : array, shape (n, d)
         Coordinates, in ``length_unit``.
     cells : array of int, shape (m, k)
-        Nodes of each cell in the order of DOLFINx: 3 or 6 for a triangle, 4 or 10 for a tetrahedron.
+        Nodes of each cell in the order of DOLFINx: 3 or 6 for a triangle, 4 or 10 for a tetrahedron, 4 for a
+        quadrilateral, 8 for a hexahedron (see :mod:`homfem.reference`).
     kind
-        ``"triangle"`` (d = 2) or ``"tetrahedron"`` (d = 3).
+        ``"triangle"`` or ``"quadrilateral"`` (d = 2), ``"tetrahedron"`` or ``"hexahedron"`` (d = 3).
     order
-        Degree of the geometry, 1 or 2.
+        Degree of the geometry: 1, or for simplices 2.
     phase_of_cell : array of int, shape (m,)
         Tag of the phase of each cell.
     phases
@@ -135,12 +153,27 @@ class RawCell:
     @property
     def dimension(self) -> int:
         """Number of space dimensions, 2 or 3."""
-        return KINDS[self.kind]
+        return DIMENSIONS[self.kind]
 
     @property
     def corners(self) -> Indices:
-        """Corner nodes of the cells, shape (m, d + 1)."""
-        return self.cells[:, : self.dimension + 1]
+        """Corner nodes of the cells, shape (m, corners of a cell)."""
+        return self.cells[:, : CORNERS[self.kind]]
+
+    @property
+    def facet_corners(self) -> Indices:
+        """Corner nodes of the named facets, shape (f, corners of a facet)."""
+        return self.facets[:, : FACET_CORNERS[self.kind]]
+
+    @property
+    def affine(self) -> bool:
+        """Whether every cell is an affine image of the reference cell: its Jacobian is constant."""
+        return self.order == 1 and (self.simplicial or not bool(bent_cells(self.points, self.corners).any()))
+
+    @property
+    def simplicial(self) -> bool:
+        """Whether the cells are simplices."""
+        return is_simplex(self.kind)
 
 
 def restrict(raw: RawCell, phase_names: Sequence[str]) -> RawCell:
@@ -193,29 +226,32 @@ def scaled(raw: RawCell, length: float, length_unit: str | None = None) -> RawCe
 
 
 def cell_volumes(raw: RawCell) -> Array:
-    """Return the area or volume of each cell, shape (m,), in ``length_unit`` to the power d; exact for both orders."""
-    return _volumes(raw.points, raw.cells, (raw.kind, raw.order))
+    """Return the area or volume of each cell, shape (m,), exact for every kind and order."""
+    key = (raw.kind, raw.order)
+    return integrate(jacobians(raw.points, raw.cells, key), key)
 
 
 def facets_of(cells: npt.ArrayLike, facets: npt.ArrayLike, kind: str) -> npt.NDArray[np.bool_]:
     """Return for each facet whether it is a facet of one of the cells; shape (f,)."""
-    d = KINDS[kind]
+    width = FACET_CORNERS[kind]
     cells, facets = np.asarray(cells, dtype=np.int64), np.asarray(facets, dtype=np.int64)
     if len(facets) == 0:
         return np.zeros(0, dtype=bool)
-    wanted = np.unique(facets[:, :d])
+    wanted = np.unique(facets[:, :width])
     flag = np.zeros(max(int(cells.max(initial=0)), int(wanted[-1])) + 1, dtype=bool)
     flag[wanted] = True
-    near = cells[:, : d + 1][flag[cells[:, : d + 1]].sum(axis=1) >= d]
-    own = cell_facets(near, kind).reshape(-1, d)
-    number = row_numbers(np.sort(np.vstack([own, facets[:, :d]]), axis=1))
+    corners = cells[:, : CORNERS[kind]]
+    own = cell_facets(corners[flag[corners].sum(axis=1) >= width], kind).reshape(-1, width)
+    number = row_numbers(np.sort(np.vstack([own, facets[:, :width]]), axis=1))
     return np.isin(number[len(own) :], number[: len(own)])
 
 
 def cell_facets(cells: Indices, kind: str) -> Indices:
-    """Return the corner nodes of the facets of each cell, shape (m, d + 1, d); facet k is opposite to corner k."""
-    d = KINDS[kind]
-    return cells[:, [[j for j in range(d + 1) if j != k] for k in range(d + 1)]]
+    """Return the corner nodes of the facets of each cell, shape (m, facets of a cell, corners of a facet).
+
+    Facet k of a simplex is opposite to corner k; for the others see :data:`homfem.reference.FACETS`.
+    """
+    return cells[:, FACETS[kind]]
 
 
 def row_numbers(rows: npt.ArrayLike) -> Indices:
@@ -231,9 +267,11 @@ def row_numbers(rows: npt.ArrayLike) -> Indices:
 
 
 def _check_kind(kind: str, order: int) -> tuple[str, int]:
-    check_choice("kind", kind, list(KINDS))
+    check_choice("kind", kind, list(DIMENSIONS))
     if order not in (1, 2):
         raise CellError("order", order, "1 or 2", "Set Mesh.ElementOrder to 1 or 2.")
+    if (kind, order) not in CELL_NODES:
+        raise CellError("order", order, f"1 for a {kind}", "Set Mesh.ElementOrder to 1, or mesh with simplices.")
     return kind, int(order)
 
 
@@ -246,7 +284,7 @@ def _check_shapes(
     facet_tags: Tags,
     lattice: Lattice,
 ) -> None:
-    dimension = KINDS[key[0]]
+    dimension = DIMENSIONS[key[0]]
     if len(cells) == 0:
         raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
     shapes: list[tuple[str, npt.NDArray, int]] = [
@@ -295,72 +333,14 @@ def _orient(points: Array, cells: Indices, key: tuple[str, int]) -> tuple[Indice
         cells[negative] = cells[negative][:, _TURNED[key]]
         determinants = determinants.copy()
         determinants[negative] *= -1.0
-    extent = np.ptp(points[cells[:, : KINDS[key[0]] + 1]], axis=1).max(axis=1)
-    flat = determinants.min(axis=1) <= 1e-12 * extent ** KINDS[key[0]]
+    flat = flat_cells(points, cells, determinants, key[0])
     if flat.any():
         first = int(np.flatnonzero(flat)[0])
-        centre = points[cells[first, : KINDS[key[0]] + 1]].mean(axis=0)
+        centre = points[cells[first, : CORNERS[key[0]]]].mean(axis=0)
         raise CellError(
             "cells",
             int(np.count_nonzero(flat)),
             f"0 degenerate or folded cells; the first is cell {first} near {np.array2string(centre, precision=6)}",
             "Repair the mesh, or mesh finer; second order: Mesh.HighOrderOptimize = 2.",
         )
-    return cells, _integrate(determinants, key)
-
-
-def _volumes(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
-    return _integrate(jacobians(points, cells, key), key)
-
-
-def _integrate(determinants: Array, key: tuple[str, int]) -> Array:
-    return np.asarray(determinants @ _RULES[key][1])
-
-
-def jacobians(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
-    """Return the Jacobian determinants at the quadrature points of each cell, shape (m, q)."""
-    d = KINDS[key[0]]
-    quadrature = _RULES[key][0]
-    if key[1] == 1:
-        origin = points[cells[:, 0]]
-        edges = [points[cells[:, k]] - origin for k in range(1, d + 1)]
-        return _determinant(edges)[:, None]
-    nodes = points[cells]
-    columns = []
-    for gradient in _quadratic_gradients(quadrature, d):
-        columns.append(_determinant([np.einsum("mkx,k->mx", nodes, gradient[:, j]) for j in range(d)]))
-    return np.stack(columns, axis=1)
-
-
-def _determinant(rows: Sequence[Array]) -> Array:
-    if len(rows) == 2:
-        (a, b) = rows
-        return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-    a, b, c = rows
-    return np.einsum("mx,mx->m", a, np.cross(b, c))
-
-
-def _quadratic_gradients(quadrature: Array, d: int) -> Array:
-    """Gradients of the second-order Lagrange functions on the reference simplex, shape (q, nodes, d)."""
-    barycentric = np.hstack([1.0 - quadrature.sum(axis=1, keepdims=True), quadrature])
-    slopes = np.vstack([-np.ones(d), np.eye(d)])
-    edges = [(1, 2), (0, 2), (0, 1)] if d == 2 else [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]
-    corner = (4.0 * barycentric[:, :, None] - 1.0) * slopes
-    i, j = np.array(edges).T
-    middle = 4.0 * (barycentric[:, i, None] * slopes[j] + barycentric[:, j, None] * slopes[i])
-    return np.concatenate([corner, middle], axis=1)
-
-
-def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
-    """Quadrature that is exact for the determinant: degree 0 (order 1), 2 (triangle) and 3 (tetrahedron, order 2)."""
-    triangle = np.array([[0.5, 0.5], [0.0, 0.5], [0.5, 0.0]])
-    tetrahedron = np.vstack([np.full((1, 3), 0.25), np.full((4, 3), 1 / 6) + np.vstack([np.zeros(3), np.eye(3) / 3])])
-    return {
-        ("triangle", 1): (np.full((1, 2), 1 / 3), np.array([1 / 2])),
-        ("tetrahedron", 1): (np.full((1, 3), 0.25), np.array([1 / 6])),
-        ("triangle", 2): (triangle, np.full(3, 1 / 6)),
-        ("tetrahedron", 2): (tetrahedron, np.array([-4 / 5, *[9 / 20] * 4]) / 6),
-    }
-
-
-_RULES = _rules()
+    return cells, integrate(determinants, key)

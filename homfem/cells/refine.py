@@ -41,6 +41,8 @@ def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.b
     """
     if raw.order != 1:
         raise CellError("order", raw.order, "1 for refinement by bisection", "Mesh finer instead.")
+    if not raw.simplicial:
+        raise CellError("kind", raw.kind, "simplices for refinement by bisection", "Cut the image instead: refined(2).")
     if marked.shape != (len(raw.cells),):
         raise InputError("marked", marked.shape, f"of shape ({len(raw.cells)},): one flag per mesh cell")
     edges = _Edges(raw, representative)

@@ -69,6 +69,8 @@ def remeshed(raw: RawCell) -> RawCell:
     """Mesh a cell anew in this process, see :func:`repaired`."""
     if raw.order != 1:
         raise RepairError("order", raw.order, "1: a repair would take the curvature away", _REMEDY)
+    if not raw.simplicial:
+        raise RepairError("kind", raw.kind, "simplices: the mesher fills with those", _REMEDY)
     old = _read(raw)
     _check_kept(old)
     lines = [_subdivided(old, axis) for axis in range(raw.dimension)]

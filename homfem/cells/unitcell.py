@@ -27,6 +27,7 @@ from homfem.cells.joined import join
 from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
+from homfem.reference import CORNERS, is_simplex
 
 log = logging.getLogger("homfem")
 
@@ -64,6 +65,8 @@ class UnitCell:
         Number of the connected part of the whole mesh to which each local cell belongs.
     order
         Degree of the geometry.
+    affine
+        Whether every mesh cell is an affine image of the reference cell, so that energies are integrated exactly.
     slivers
         Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
     raw
@@ -90,6 +93,7 @@ class UnitCell:
     whole: PhaseConnectivity
     part_of_cell: npt.NDArray[np.int32]
     order: int
+    affine: bool
     slivers: features.Slivers
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -114,6 +118,11 @@ class UnitCell:
     def kind(self) -> str:
         """Shape of the mesh cells, such as ``"tetrahedron"``."""
         return str(self.mesh.basix_cell().name)
+
+    @property
+    def simplicial(self) -> bool:
+        """Whether the mesh cells are simplices."""
+        return is_simplex(self.kind)
 
     @property
     def faces(self) -> str:
@@ -202,10 +211,11 @@ class UnitCell:
                     "phases": dict(raw.phases),
                     "kind": raw.kind,
                     "order": raw.order,
+                    "affine": raw.affine,
                     "phase_of_cell": raw.phase_of_cell,
                     "connectivity": connectivity,
                     "whole": features.together(raw, *joined.nodes, connectivity=connectivity),
-                    "facets": np.sort(representative[raw.facets[:, : raw.dimension]], axis=1),
+                    "facets": np.sort(representative[raw.facet_corners], axis=1),
                     "facet_tags": raw.facet_tags,
                     "facet_names": dict(raw.facet_names),
                     "slivers": raw.slivers,
@@ -235,7 +245,7 @@ class UnitCell:
             )
         mesh = periodic_mesh.mesh
         phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
-        fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice)
+        fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice, affine=head["affine"])
         facets, slivers = features.named_facets(periodic_mesh, phase_of_cell, head)
         seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
         cell = cls(
@@ -253,6 +263,7 @@ class UnitCell:
             whole=head["whole"],
             part_of_cell=features.on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
             order=head["order"],
+            affine=head["affine"],
             slivers=slivers,
             raw=raw,
             seconds=seconds,
@@ -345,7 +356,7 @@ class UnitCell:
         linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1)))
         linear.interpolate(there)
         linear.x.scatter_forward()
-        corners = _dolfinx.geometry_dofmap(plain)[:, : self.dimension + 1]
+        corners = _dolfinx.geometry_dofmap(plain)[:, : CORNERS[self.kind]]
         nodes = np.asarray(plain.geometry.input_global_indices)[corners]
         pairs = self.comm.gather((nodes.ravel(), linear.x.array[linear.function_space.dofmap.list].ravel()), root=0)
         if pairs is None or self.raw is None:
@@ -360,7 +371,7 @@ class UnitCell:
         periods = " x ".join(f"{p:.6g}" for p in self.periods)
         lines = [f"{self.name}: {self.dimension}D cell, periods {periods} {self.length_unit}"]
         points = int(self.periodic_mesh.plain.geometry.index_map().size_global)
-        kind = {"triangle": "triangles", "tetrahedron": "tetrahedra"}.get(self.kind, self.kind)
+        kind = {"tetrahedron": "tetrahedra", "hexahedron": "hexahedra"}.get(self.kind, self.kind + "s")
         lines.append(f"  mesh: {self.number_of_cells} {kind} of order {self.order}, {points} nodes")
         for name in self.phases:
             lines.append(f"  volume fraction {self.volume_fractions[name]:.9g} of {self.connectivity[name].describe()}")

@@ -164,10 +164,12 @@ def solve_diffusion(
 
     Notes
     -----
-    The bounds need simplices with straight sides; on a curved mesh ``lower`` and ``upper`` are None. A function of
-    position is sampled at the midpoint of each mesh cell: the bounds then hold for the sampled medium, whose distance
-    from the true one is not known, so that the result has none. ``tolerance`` refers to the sampled medium's. Where the
-    faces of the cell need not match there are no bounds either: the correctors do not conform across the period.
+    Both bounds need simplices with straight sides. On rectangles and boxes, such as the voxels of an image, and other
+    parallelepipeds there is the upper one alone, which is ``value``; on a curved mesh ``lower`` and ``upper`` are None.
+    A function of position is sampled at the midpoint of each mesh cell: the bounds then hold for the sampled medium,
+    whose distance from the true one is not known, so that the result has none. ``tolerance`` refers to the sampled
+    medium's. Where the faces of the cell need not match there are no bounds either: the correctors do not conform
+    across the period.
     """
     check_choice("boundary", boundary, ("periodic",))
     check_integer("degree", degree, at_least=1, at_most=4)
@@ -178,14 +180,17 @@ def solve_diffusion(
     check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
     names = _known_phases(cell, coefficients)
     matching = cell.periodic_mesh.matching
-    two_sided = bounds and cell.order == 1 and matching
+    two_sided = bounds and cell.order == 1 and cell.simplicial and matching
     if tolerance is not None:
         check_number("tolerance", tolerance, above=0.0, below=1.0)
         if not two_sided:
             allowed = (
                 "None without two-sided bounds" if matching else "None on faces that do not match: no bounds there"
             )
-            raise InputError("tolerance", tolerance, allowed, "Choose the resolution instead.")
+            remedy = "Choose the resolution instead."
+            if not cell.simplicial:
+                remedy = 'Cut the cell into simplices (elements = "simplex").'
+            raise InputError("tolerance", tolerance, allowed, remedy)
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
     start = time.perf_counter()
@@ -207,10 +212,10 @@ def solve_diffusion(
                 for stage, seconds in part.seconds.items():
                     _add(stages, stage, seconds)
         dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
-        # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
-        # the period may have less than the least energy: no guarantee.
+        # Where the Jacobian is not constant the energy is integrated by quadrature, not exactly; correctors that do not
+        # conform across the period may have less than the least energy: no guarantee.
         tensor = EffectiveTensor(
-            value=bracket[0], lower=bracket[1], upper=bracket[2] if cell.order == 1 and matching else None
+            value=bracket[0], lower=bracket[1], upper=bracket[2] if active.affine and matching else None
         )
         gap = tensor.relative_gap
         history.append(

@@ -28,6 +28,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.engine import Correctors
 from homfem.parameters import Array
+from homfem.reference import CORNERS, FACETS
 
 
 def geometric_error(cell: UnitCell, coefficients: Mapping[str, Coefficient], correctors: Correctors) -> float:
@@ -94,17 +95,17 @@ def _mean_gradients(cell: UnitCell, correctors: Correctors) -> Array:
 def _normals(cell: UnitCell, facets: npt.NDArray[np.int32], first: npt.NDArray[np.int32]) -> Array:
     """Unit normals of facets, out of their first cell."""
     mesh, d = cell.mesh, cell.dimension
-    own = mesh.topology.connectivity(d, d - 1).array.reshape(-1, d + 1)[first]
-    opposite = np.argmax(own == facets[:, None], axis=1)
-    corners = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[first, : d + 1]][..., :d]
-    others = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])[opposite]
-    points = np.take_along_axis(corners, others[..., None], axis=1)
+    of_cell = np.array(FACETS[cell.kind])
+    own = mesh.topology.connectivity(d, d - 1).array.reshape(-1, len(of_cell))[first]
+    corners = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[first, : CORNERS[cell.kind]]][..., :d]
+    mine = of_cell[np.argmax(own == facets[:, None], axis=1)]
+    points = np.take_along_axis(corners, mine[..., None], axis=1)
     if d == 2:
         edge = points[:, 1] - points[:, 0]
         normal = np.stack([edge[:, 1], -edge[:, 0]], axis=1)
     else:
         normal = np.cross(points[:, 1] - points[:, 0], points[:, 2] - points[:, 0])
-    inward = corners[np.arange(len(first)), opposite] - points[:, 0]
+    inward = corners.mean(axis=1) - points[:, 0]
     normal *= -np.sign(np.einsum("fi,fi->f", normal, inward))[:, None]
     return np.asarray(normal / np.linalg.norm(normal, axis=1)[:, None])
 

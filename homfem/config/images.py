@@ -63,7 +63,10 @@ def _axes(value: Any) -> tuple[str, ...]:
 
 
 class ImageCell(CellTable):
-    """Pixels or voxels from a file, one period."""
+    """Pixels or voxels from a file, one period.
+
+    ``elements`` are those of the meshed methods: ``"simplex"`` cuts the voxels, ``"voxel"`` takes them as they are.
+    """
 
     shape: Annotated[str, choice("image")]
     file: Annotated[str, text("the path of an image: .npy, .tif, .png, .nrrd, .vti, .vtk")]
@@ -72,6 +75,7 @@ class ImageCell(CellTable):
     names: Annotated[tuple[str, ...], PlainValidator(_names)] | None = None
     voxel: Annotated[tuple[Quantity, ...], PlainValidator(_voxel)] | None = None
     period: Period | None = None
+    elements: Annotated[str, choice("simplex", "voxel")] = "simplex"
     mirror: Annotated[tuple[str, ...], PlainValidator(_axes)] = ()
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
 
@@ -120,7 +124,7 @@ class ImageCell(CellTable):
         return image.mirrored(*axes) if axes else image
 
     def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
-        """Return the cell with every voxel cut into simplices; collective."""
+        """Return the cell, every voxel cut into simplices or as it is; collective."""
         from homfem import cells
         from homfem.solve import collective
 
@@ -129,7 +133,7 @@ class ImageCell(CellTable):
             if comm.rank == 0:
                 image.append(self.read(folder))
         shared: Image = comm.bcast(image[0] if image else None, root=0)
-        return cells.image_cell(shared, name=Path(self.file).name, comm=comm)
+        return cells.image_cell(shared, elements=self.elements, name=Path(self.file).name, comm=comm)
 
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by finite elements on the voxels, and draw the image."""

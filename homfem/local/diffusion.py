@@ -111,11 +111,17 @@ def diffusion_problem(
     coefficient
         As :func:`diffusion_coefficient` gives it.
     element, degree
-        ``"Lagrange"`` of any degree (upper bound) or ``"CR"`` of degree 1 (the lower bound of :mod:`homfem.certify`).
+        ``"Lagrange"`` of any degree (upper bound) or ``"CR"`` of degree 1 (the lower bound of :mod:`homfem.certify`,
+        on simplices).
     backend, boundary
         What it is solved with: they say which mesh the forms are on.
+
+    Raises
+    ------
+    InputError
+        For another element, and for ``"CR"`` on quadrilaterals and hexahedra.
     """
-    check_choice("element", element, ("Lagrange", "CR"))
+    check_choice("element", element, ("Lagrange", "CR") if cell.simplicial else ("Lagrange",))
     domain = domain_of(cell, backend, boundary)
     conductivity = on_domain(cell, coefficient, domain)
 

@@ -50,7 +50,7 @@ from petsc4py import PETSc
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, ConvergenceError
+from homfem.parameters import Array, ConvergenceError, InputError
 
 log = logging.getLogger("homfem")
 
@@ -101,9 +101,13 @@ def solve_fluxes(
 
     Raises
     ------
+    InputError
+        For curved cells, quadrilaterals and hexahedra.
     ConvergenceError
         If a load was not solved to ``rtol``.
     """
+    if not (cell.simplicial and cell.order == 1):
+        raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
     start = time.perf_counter()
     d = cell.dimension
     facets = fem.functionspace(cell.mesh, basix.ufl.element("CR", cell.kind, 1, shape=(d,)))

@@ -9,6 +9,7 @@ import numpy as np
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError
+from homfem.reference import CORNERS
 
 
 def sample(cell: UnitCell, name: str, function: Callable[[Array], Array], shapes: tuple[tuple[int, ...], ...]) -> Array:
@@ -29,7 +30,7 @@ def sample(cell: UnitCell, name: str, function: Callable[[Array], Array], shapes
         If it returns another shape, on every rank.
     """
     mesh, d = cell.mesh, cell.dimension
-    midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : d + 1]].mean(axis=1)[:, :d]
+    midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : CORNERS[cell.kind]]].mean(axis=1)[:, :d]
     count = len(midpoints)
     with solve.collective(cell.comm):
         values = np.asarray(function(midpoints.T), dtype=np.float64)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from homfem.output import skins
 from homfem.parameters import Array, FileError, InputError, check_choice
+from homfem.reference import CORNERS, kind_of
 
 log = logging.getLogger("homfem")
 
@@ -59,8 +60,9 @@ def draw_cell(
     ----------
     points : array, shape (n, d)
         Nodes, in ``unit``.
-    cells : array of int, shape (m, >= d + 1)
-        Triangles or tetrahedra; corners first, further nodes are not used.
+    cells : array of int, shape (m, k)
+        Triangles or tetrahedra, corners first (further nodes are not used); quadrilaterals (k = 4 in 2D) or hexahedra
+        (k = 8 in 3D), numbered as :mod:`homfem.reference` says.
     phase_of_cell : array of int, shape (m,)
         Tag of the phase of each cell.
     path
@@ -107,7 +109,8 @@ def draw_cell(
     d = nodes.shape[1] if nodes.ndim == 2 else 0
     if d not in (2, 3):
         raise InputError("points", nodes.shape, "of shape (n, 2) or (n, 3)")
-    corners = np.asarray(cells, dtype=np.int64)[:, : d + 1]
+    corners = np.asarray(cells, dtype=np.int64)
+    corners = corners[:, : CORNERS[kind_of(d, corners.shape[1])]]
     tags = np.asarray(phase_of_cell)
     if tags.shape != corners.shape[:1]:
         raise InputError("phase_of_cell", tags.shape, f"of shape ({len(corners)},)")
@@ -140,7 +143,7 @@ def draw_cell(
             kept = ~(opaque & (eye[:, 0] > 0) & (eye[:, 1] < 0) & (eye[:, 2] > 0))
             corners, tags = corners[kept], tags[kept]
         outer = {name: skins.skin(nodes, corners[tags == tag]) for name, tag in phases.items()}
-        solid = np.vstack([np.zeros((0, 3), dtype=np.int64), *(outer[n] for n in phases if n not in translucent)])
+        solid = np.vstack([next(iter(outer.values()))[:0], *(outer[n] for n in phases if n not in translucent)])
         for name in translucent:
             outer[name] = skins.without(outer[name], solid)
         surfaces = {n: skins.surface(nodes, skin, None if n in translucent else values) for n, skin in outer.items()}
@@ -218,9 +221,9 @@ def _with_pyvista(
     legend = []
     for colour, name in zip(itertools.cycle(COLOURS), names, strict=False):
         surface = surfaces[name]
-        if len(surface.triangles) == 0:
+        if len(surface.faces) == 0:
             continue
-        faces = np.hstack([np.full((len(surface.triangles), 1), 3), surface.triangles]).ravel()
+        faces = np.hstack([np.full((len(surface.faces), 1), surface.faces.shape[1]), surface.faces]).ravel()
         skin = pyvista.PolyData(surface.points, faces)
         if name in translucent:
             plotter.add_mesh(skin, color=colour, opacity=0.15, show_edges=False, lighting=False)
@@ -290,16 +293,16 @@ def _with_matplotlib(
     norm = Normalize(*_range(surfaces))
     legend, coloured = [], False
     light = np.array([0.4, -0.6, 0.7])
-    # Matplotlib sorts the triangles of one collection by depth: the opaque phases are one, on top of the others.
-    triangles: dict[bool, list[Array]] = {False: [], True: []}
+    # Matplotlib sorts the faces of one collection by depth: the opaque phases are one, on top of the others.
+    faces: dict[bool, list[Array]] = {False: [], True: []}
     colours: dict[bool, list[Array]] = {False: [], True: []}
     for colour, name in zip(itertools.cycle(COLOURS), names, strict=False):
         surface = surfaces[name]
-        if len(surface.triangles) == 0:
+        if len(surface.faces) == 0:
             continue
-        while surface.values is not None and len(surface.triangles) < 20000 and not mesh_lines:
+        while surface.values is not None and len(surface.faces) < 20000 and not mesh_lines:
             surface = skins.divided(surface)
-        corners = surface.points[surface.triangles]
+        corners = surface.points[surface.faces]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normals /= np.linalg.norm(normals, axis=1)[:, None]
         shade = 0.7 + 0.3 * np.clip(normals @ light, -1, 1)
@@ -311,17 +314,17 @@ def _with_matplotlib(
                 corners, own, shade = corners[back], 0.8 + 0.2 * own[back], np.ones(np.count_nonzero(back))
             legend.append(patches.Patch(color=colour, label=name, alpha=0.3 if name in translucent else 1.0))
         else:
-            own = colormaps[MAP](norm(surface.values[surface.triangles].mean(axis=1)))
+            own = colormaps[MAP](norm(surface.values[surface.faces].mean(axis=1)))
             coloured = True
         own[:, :3] *= shade[:, None]
-        triangles[name not in translucent].append(corners)
+        faces[name not in translucent].append(corners)
         colours[name not in translucent].append(own)
     lines = {"edgecolors": "#404040", "linewidths": 0.2} if mesh_lines else {"edgecolors": "none", "antialiased": False}
     for opaque in (False, True):
-        if triangles[opaque]:
+        if faces[opaque]:
             own = np.vstack(colours[opaque])
             axes.add_collection3d(
-                Poly3DCollection(np.vstack(triangles[opaque]), facecolors=own, zorder=2 + opaque, **lines)
+                Poly3DCollection(np.vstack(faces[opaque]), facecolors=own, zorder=2 + opaque, **lines)
             )
     everything = np.vstack([surface.points for surface in surfaces.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
@@ -358,7 +361,7 @@ def _flat(
     unit: str,
     size: tuple[int, int],
 ) -> None:
-    """Draw triangles of the plane, the interfaces between phases as lines."""
+    """Draw triangles or quadrilaterals of the plane, the interfaces between phases as lines."""
     from matplotlib import patches
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection, PolyCollection
@@ -376,15 +379,21 @@ def _flat(
     for colour, (name, tag) in zip(itertools.cycle(COLOURS), phases.items(), strict=False):
         own = corners[tags == tag]
         if values is None or not np.isfinite(values[own]).all():
-            axes.add_collection(PolyCollection(nodes[own], facecolors=colour, **edge))
+            outlines: Any = nodes[skins.around(own)]
+            axes.add_collection(PolyCollection(outlines, facecolors=colour, **edge))
             legend.append(patches.Patch(color=colour, label=name))
     if values is not None:
         known = corners[np.isfinite(values[corners]).all(axis=1)]
         low, high = _range({"": skins.Surface(nodes, known, values[np.unique(known)])})
-        line = {"edgecolors": "#404040", "linewidth": 0.3} if mesh_lines else {}
+        shaded = skins.surface(nodes, known, np.nan_to_num(values))
+        if known.shape[1] == 4:
+            shaded = skins.fanned(shaded._replace(faces=skins.around(shaded.faces)))
         drawn = axes.tripcolor(
-            *nodes.T, known, np.nan_to_num(values), shading="gouraud", cmap=MAP, vmin=low, vmax=high, **line
+            *shaded.points.T, shaded.faces, shaded.values, shading="gouraud", cmap=MAP, vmin=low, vmax=high
         )
+        if mesh_lines:
+            outlines = nodes[skins.around(known)]
+            axes.add_collection(PolyCollection(outlines, facecolors="none", **edge))
         figure.colorbar(drawn, ax=axes, label=label, shrink=0.8)
         axes.add_collection(
             LineCollection(list(nodes[skins.interfaces(corners, tags)]), colors="black", linewidths=1.0, snap=False)

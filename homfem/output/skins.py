@@ -9,15 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.parameters import Array
+from homfem.reference import EDGES, FACETS, kind_of
 
 Indices = npt.NDArray[np.int64]
 
 
 class Surface(NamedTuple):
-    """Triangles with a value at their corners: ``points`` (n, 3), ``triangles`` (t, 3), ``values`` (n,) or None."""
+    """Faces with a value at their corners: ``points`` (n, 3), ``faces`` (t, 3 or 4), ``values`` (n,) or None.
+
+    The corners of a face stand around it.
+    """
 
     points: Array
-    triangles: Indices
+    faces: Indices
     values: Array | None
 
 
@@ -36,54 +40,81 @@ def repeated(
 
 
 def volumes(nodes: Array, corners: Indices) -> Array:
-    """Return the volume of each tetrahedron, shape (m,)."""
-    a, b, c = (nodes[corners[:, k]] - nodes[corners[:, 0]] for k in (1, 2, 3))
-    return np.asarray(np.abs(np.einsum("ix,ix->i", a, np.cross(b, c))) / 6.0)
+    """Return the volume of each tetrahedron or parallelepiped, shape (m,)."""
+    box = corners.shape[1] == 8
+    a, b, c = (nodes[corners[:, k]] - nodes[corners[:, 0]] for k in ((1, 2, 4) if box else (1, 2, 3)))
+    return np.asarray(np.abs(np.einsum("ix,ix->i", a, np.cross(b, c))) / (1.0 if box else 6.0))
 
 
 def skin(nodes: Array, corners: Indices) -> Indices:
-    """Return the facets that belong to one of the tetrahedra only, turned outward, shape (t, 3)."""
-    facets = corners[:, [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]].reshape(-1, 3)
-    opposite = corners.ravel()
+    """Return the facets that belong to one tetrahedron or hexahedron only, turned outward, shape (t, 3 or 4)."""
+    of_cells = corners[:, FACETS[kind_of(3, corners.shape[1])]]
+    facets = of_cells.reshape(-1, of_cells.shape[2])
+    owner = np.repeat(np.arange(len(corners)), of_cells.shape[1])
     _, first, count = np.unique(np.sort(facets, axis=1), axis=0, return_index=True, return_counts=True)
     chosen = first[count == 1]
-    triangles = facets[chosen]
-    a, b, c = (nodes[triangles[:, k]] for k in range(3))
-    inward = np.einsum("ix,ix->i", np.cross(b - a, c - a), nodes[opposite[chosen]] - a) > 0
-    triangles[inward] = triangles[inward][:, ::-1]
-    return triangles
+    faces = around(facets[chosen])
+    a, b, c = (nodes[faces[:, k]] for k in range(3))
+    inside = nodes[corners].mean(axis=1)[owner[chosen]]
+    inward = np.einsum("ix,ix->i", np.cross(b - a, c - a), inside - a) > 0
+    faces[inward] = faces[inward][:, ::-1]
+    return faces
 
 
-def without(triangles: Indices, others: Indices) -> Indices:
-    """Return the triangles that are not among the others."""
-    both = np.sort(np.vstack([triangles, others]), axis=1)
+def around(corners: Indices) -> Indices:
+    """Return triangles as they are, and the corners of quadrilaterals (numbered as a product) one after the other."""
+    return corners[:, [0, 1, 3, 2]] if corners.shape[1] == 4 else corners
+
+
+def without(faces: Indices, others: Indices) -> Indices:
+    """Return the faces that are not among the others."""
+    both = np.sort(np.vstack([faces, others]), axis=1)
     number = np.unique(both, axis=0, return_inverse=True)[1].ravel()
-    return triangles[~np.isin(number[: len(triangles)], number[len(triangles) :])]
+    return faces[~np.isin(number[: len(faces)], number[len(faces) :])]
 
 
-def surface(nodes: Array, triangles: Indices, values: Array | None) -> Surface:
-    """Return the triangles with the nodes that they use, and the values there."""
-    used, number = np.unique(triangles, return_inverse=True)
-    return Surface(nodes[used], number.reshape(-1, 3), None if values is None else values[used])
+def surface(nodes: Array, faces: Indices, values: Array | None) -> Surface:
+    """Return the faces with the nodes that they use, and the values there."""
+    used, number = np.unique(faces, return_inverse=True)
+    return Surface(nodes[used], number.reshape(faces.shape), None if values is None else values[used])
+
+
+def fanned(surface: Surface) -> Surface:
+    """Cut each face into triangles around its centre, where the value is the mean: no direction is preferred."""
+    points, faces, values = surface
+    centre = np.broadcast_to(len(points) + np.arange(len(faces))[:, None], faces.shape)
+    triangles = np.stack([faces, np.roll(faces, -1, axis=1), centre], axis=2).reshape(-1, 3)
+    joined = np.vstack([points, points[faces].mean(axis=1)])
+    return Surface(joined, triangles, None if values is None else np.concatenate([values, values[faces].mean(axis=1)]))
 
 
 def divided(surface: Surface) -> Surface:
-    """Cut each triangle into four, with the values interpolated."""
-    points, triangles, values = surface
-    pairs = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    """Cut each face into four, with the values interpolated."""
+    points, faces, values = surface
+    width = faces.shape[1]
+    pairs = np.sort(np.stack([faces, np.roll(faces, -1, axis=1)], axis=2).reshape(-1, 2), axis=1)
     edges, number = np.unique(pairs, axis=0, return_inverse=True)
-    middle = len(points) + number.reshape(-1, 3)
-    a, b, c = triangles.T
-    ab, bc, ca = middle.T
-    four = np.stack([a, ab, ca, ab, b, bc, ca, bc, c, ab, bc, ca], axis=1).reshape(-1, 3)
-    joined = np.vstack([points, points[edges].mean(axis=1)])
-    return Surface(joined, four, None if values is None else np.concatenate([values, values[edges].mean(axis=1)]))
+    middle = len(points) + number.reshape(-1, width)
+    before = np.roll(middle, 1, axis=1)
+    new = [points, points[edges].mean(axis=1)]
+    fields = None if values is None else [values, values[edges].mean(axis=1)]
+    if width == 3:
+        pieces = [np.stack([faces[:, k], middle[:, k], before[:, k]], axis=1) for k in range(3)] + [middle]
+    else:
+        centre = len(points) + len(edges) + np.arange(len(faces))
+        pieces = [np.stack([faces[:, k], middle[:, k], centre, before[:, k]], axis=1) for k in range(4)]
+        new.append(points[faces].mean(axis=1))
+        if values is not None and fields is not None:
+            fields.append(values[faces].mean(axis=1))
+    four = np.stack(pieces, axis=1).reshape(-1, width)
+    return Surface(np.vstack(new), four, None if fields is None else np.concatenate(fields))
 
 
 def interfaces(corners: Indices, tags: npt.NDArray) -> Indices:
-    """Return the edges between triangles of different phases."""
-    edges = np.sort(corners[:, [[1, 2], [0, 2], [0, 1]]].reshape(-1, 2), axis=1)
+    """Return the edges between triangles or quadrilaterals of different phases."""
+    sides = np.array(EDGES[kind_of(2, corners.shape[1])])
+    edges = np.sort(corners[:, sides].reshape(-1, 2), axis=1)
     order = np.lexsort(edges.T)
-    edges, phase = edges[order], np.repeat(tags, 3)[order]
+    edges, phase = edges[order], np.repeat(tags, len(sides))[order]
     same = (edges[1:] == edges[:-1]).all(axis=1) & (phase[1:] != phase[:-1])
     return edges[1:][same]

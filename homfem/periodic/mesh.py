@@ -14,6 +14,7 @@ from mpi4py import MPI
 
 from homfem import _dolfinx
 from homfem.parameters import Array
+from homfem.reference import CORNERS
 
 Indices = npt.NDArray[np.int64]
 
@@ -48,7 +49,7 @@ class PeriodicMesh:
         The same cells with the faces apart: for output, for the multipoint backend, for searches by coordinates.
     plain_cell : array of int, shape (local cells,)
         For each local cell of ``mesh`` the local cell of ``plain``.
-    input_vertex : array of int, shape (local cells, d + 1)
+    input_vertex : array of int, shape (local cells, corners of a cell)
         For each local cell of ``mesh`` the identified input nodes at its vertices.
     seam
         Where opposite faces do not match; None where they do.
@@ -109,7 +110,7 @@ def create_periodic_mesh(
     with the cells next to a facet of each rank as ghosts, so that interior-facet integrals work.
     """
     dimension = points.shape[1]
-    corners = _number_of_corners(kind)
+    corners = CORNERS[kind]
     linear = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,), dtype=np.float64)
     element = basix.ufl.element("Lagrange", kind, order, shape=(dimension,), dtype=np.float64)
     destinations: list[Any] = []
@@ -167,7 +168,3 @@ def create_open_mesh(
         input_vertex=vertices.astype(np.int64),
         seam=Seam(origin=origin, phase_of_cell=phase_of_cell[number]),
     )
-
-
-def _number_of_corners(kind: str) -> int:
-    return {"triangle": 3, "quadrilateral": 4, "tetrahedron": 4, "hexahedron": 8}[kind]

@@ -9,6 +9,7 @@ import scipy.sparse.csgraph
 import scipy.spatial
 
 from homfem.parameters import Array, Lattice, PeriodicityError
+from homfem.reference import CORNERS, EDGES, FACETS, kind_of
 
 Indices = npt.NDArray[np.int64]
 
@@ -146,7 +147,8 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
     PeriodicityError
         Naming the edge; the remedy is a finer mesh.
     """
-    corners = cells[:, : points.shape[1] + 1]
+    kind = kind_of(points.shape[1], cells.shape[1])
+    corners = cells[:, : CORNERS[kind]]
     on_face = np.zeros(len(points), dtype=bool)
     moved = representative != np.arange(len(points))
     on_face[moved] = True
@@ -154,7 +156,7 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
     corners = corners[on_face[corners].any(axis=1)]
     if not len(corners):
         return
-    first, second = np.triu_indices(corners.shape[1], 1)
+    first, second = np.array(EDGES[kind]).T
     a, b = corners[:, first].ravel(), corners[:, second].ravel()
     ends = np.column_stack([representative[a], representative[b]])
     step = points[b] - points[a]
@@ -195,8 +197,8 @@ def check_faces(
     PeriodicityError
         Naming a facet without partner.
     """
-    d = points.shape[1]
-    facets = cells[:, [[j for j in range(d + 1) if j != k] for k in range(d + 1)]].reshape(-1, d)
+    of_cells = cells[:, FACETS[kind_of(points.shape[1], cells.shape[1])]]
+    facets = of_cells.reshape(-1, of_cells.shape[2])
     planes = _planes(lattice.fractional(points), tolerance)
     if planes is not None:
         chosen = np.zeros(len(facets), dtype=bool)

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
+import scipy.sparse.csgraph
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
@@ -68,7 +70,8 @@ class IdentifiedSpace:
         Parameters
         ----------
         part_of_cell : array of int, shape (local cells,)
-            Connected part of each local cell; parts that share an unknown do not get constants of their own.
+            Connected part of each local cell; parts that share an unknown, such as two that touch in a node, have one
+            constant together.
         """
         return constants_of(self.space, np.zeros(0, dtype=np.int32), part_of_cell)
 
@@ -185,17 +188,26 @@ def constants_of(
 
 
 def _parts_of_dofs(space: fem.FunctionSpace, part_of_cell: npt.NDArray[np.int32] | None) -> list[Array]:
-    """For each connected part 1 on its owned unknowns, 0 elsewhere; one part if two of them share an unknown."""
+    """For each connected part 1 on its owned unknowns, 0 elsewhere; parts that share an unknown are one."""
     owned, comm = space.dofmap.index_map.size_local, space.mesh.comm
     count = 1
     if part_of_cell is not None:
         count += int(comm.allreduce(int(part_of_cell.max(initial=0)), op=MPI.MAX))
     if part_of_cell is None or count == 1:
         return [np.ones(owned)]
-    dofs = space.dofmap.list
-    flags = np.zeros((count, owned + space.dofmap.index_map.num_ghosts))
-    flags[np.repeat(part_of_cell, dofs.shape[1]), dofs.ravel()] = 1.0
-    shared = bool(np.any(flags.sum(axis=0) > 1.0))
-    if comm.allreduce(shared, op=MPI.LOR):
-        return [np.ones(owned)]
-    return list(flags[:, :owned])
+    dofs = space.dofmap.list.ravel()
+    here = np.repeat(part_of_cell, space.dofmap.list.shape[1])
+    part_of_dof = np.zeros(owned + space.dofmap.index_map.num_ghosts, dtype=np.int64)
+    part_of_dof[dofs] = here
+    # Cells around an unknown may lie on several ranks: what its owner says is compared as well.
+    owners = fem.Function(space)
+    for component in range(space.dofmap.bs):
+        owners.x.array[component :: space.dofmap.bs] = part_of_dof
+    owners.x.scatter_forward()
+    theirs = np.rint(owners.x.array[:: space.dofmap.bs].real).astype(np.int64)
+    pairs = np.concatenate([np.column_stack([here, part_of_dof[dofs]]), np.column_stack([part_of_dof, theirs])])
+    pairs = np.concatenate(comm.allgather(np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)))
+    graph = scipy.sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(count, count))
+    together, number = scipy.sparse.csgraph.connected_components(graph, directed=False)
+    own = number[part_of_dof[:owned]]
+    return [(own == k).astype(np.float64) for k in range(together)]

@@ -229,7 +229,11 @@ def test_constants_and_resolution_reach_the_file(tmp_path):
         ('Box(1) = {0, 0, 0, 1, 1, 1}; Physical Surface("a") = {1};', CellError, "at least one Physical Volume"),
         ("Box(1) = {0, 0, 0, 1, 1, 1}; Physical Volume(1) = {1};", CellError, "named, every one of them"),
         ("Box(1) = {0, 0, 0, 1, 1, 1}; nonsense;", FileError, "Gmsh says: .*line 2: syntax error"),
-        ('Rectangle(1) = {0, 0, 0, 1, 1}; Recombine Surface{1}; Physical Surface("a") = {1};', CellError, "triangles"),
+        (
+            'Rectangle(1) = {0, 0, 0, 1, 1}; Recombine Surface{1}; Physical Surface("a") = {1}; Mesh.ElementOrder = 2;',
+            CellError,
+            "quadrilaterals and hexahedra: 1",
+        ),
         (
             'Rectangle(1) = {0, 0, 0, 1, 1}; Physical Surface("a") = {1}; Physical Surface("b") = {1};',
             CellError,

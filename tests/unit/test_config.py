@@ -522,6 +522,16 @@ def test_images_are_read_with_their_size(tmp_path):
     assert grey.methods == ("grid",)
 
 
+def test_images_become_cells_of_the_elements_that_are_asked_for(tmp_path):
+    from mpi4py import MPI
+
+    kinds = [
+        image_config(tmp_path, **keys).build(MPI.COMM_SELF, tmp_path).kind
+        for keys in ({}, {"elements": "simplex"}, {"elements": "voxel"})
+    ]
+    assert kinds == ["tetrahedron", "tetrahedron", "hexahedron"]
+
+
 @pytest.mark.parametrize(
     ("keys", "name"),
     [
@@ -534,6 +544,7 @@ def test_images_are_read_with_their_size(tmp_path):
         ({"voxel": 1.0}, "cell.voxel"),
         ({"voxel": "1 um", "period": "3 um"}, "cell.voxel"),
         ({"mirror": ["w"]}, "cell.mirror"),
+        ({"elements": "cube"}, "cell.elements"),
     ],
 )
 def test_bad_images_are_refused_by_the_path_of_their_key(tmp_path, keys, name):

@@ -102,7 +102,7 @@ def test_divided_surface_keeps_area_and_linear_values():
     raw = structured_three_pipe(0.4, resolution=0.25, phases="er")
     whole = skins.surface(raw.points, skins.skin(raw.points, raw.cells), raw.points @ [1.0, 2.0, 3.0])
     fine = skins.divided(whole)
-    assert len(fine.triangles) == 4 * len(whole.triangles)
+    assert len(fine.faces) == 4 * len(whole.faces)
     np.testing.assert_allclose(fine.values, fine.points @ [1.0, 2.0, 3.0], atol=1e-14)
 
 

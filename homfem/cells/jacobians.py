@@ -1,0 +1,141 @@
+"""Jacobian determinants of mesh cells and their integrals: volumes, orientation, folds. Plain arrays on one rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from homfem.parameters import Array
+from homfem.reference import CORNERS, DIMENSIONS, is_simplex
+
+Indices = npt.NDArray[np.int64]
+
+
+def jacobians(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
+    """Return the Jacobian determinants at the quadrature points of each cell, shape (m, q); q = 1 for constant ones.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+    cells : array of int, shape (m, k)
+        In the node order of DOLFINx.
+    key
+        Kind and order of the cells.
+    """
+    d = DIMENSIONS[key[0]]
+    if not is_simplex(key[0]):
+        return _of_boxes(points, cells, key)
+    if key[1] == 1:
+        origin = points[cells[:, 0]]
+        edges = [points[cells[:, k]] - origin for k in range(1, d + 1)]
+        return _determinant(edges)[:, None]
+    nodes = points[cells]
+    columns = []
+    for gradient in _quadratic_gradients(RULES[key][0], d):
+        columns.append(_determinant([np.einsum("mkx,k->mx", nodes, gradient[:, j]) for j in range(d)]))
+    return np.stack(columns, axis=1)
+
+
+def integrate(determinants: Array, key: tuple[str, int]) -> Array:
+    """Return the integral of the determinants over the reference cell, shape (m,): the volumes, exact."""
+    weights = RULES[key][1]
+    if determinants.shape[1] == 1:
+        return np.asarray(determinants[:, 0] * weights.sum())
+    return np.asarray(determinants @ weights)
+
+
+def flat_cells(points: Array, cells: Indices, determinants: Array, kind: str) -> npt.NDArray[np.bool_]:
+    """Return which cells are degenerate or folded, their determinants being turned to be positive; shape (m,)."""
+    extent = _extents([points[corner] for corner in cells[:, : CORNERS[kind]].T])
+    return np.asarray(determinants.min(axis=1) <= 1e-12 * extent ** DIMENSIONS[kind])
+
+
+def bent_cells(points: Array, corners: Indices) -> npt.NDArray[np.bool_]:
+    """Return which quadrilaterals or hexahedra are no parallelograms or parallelepipeds, to round-off; shape (m,).
+
+    The Jacobian of the others is constant.
+    """
+    nodes = [points[corner] for corner in corners.T]
+    size = _extents(nodes)
+    away = np.zeros(len(corners))
+    # Each corner ends a parallelogram with three others of smaller numbers.
+    for k in range(3, len(nodes)):
+        low = k & -k
+        if k != low:
+            away = np.maximum(away, np.abs(nodes[k] - nodes[k ^ low] - nodes[low] + nodes[0]).max(axis=1))
+    return np.asarray(away > 1e-10 * size)
+
+
+def _extents(nodes: Sequence[Array]) -> Array:
+    """Longest side of the box around each cell; ``nodes`` are the first corners of all cells, the second, ..."""
+    low, high = nodes[0], nodes[0]
+    for node in nodes[1:]:
+        low, high = np.minimum(low, node), np.maximum(high, node)
+    return np.asarray((high - low).max(axis=1))
+
+
+def _of_boxes(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
+    """Determinants of the multilinear maps, at the corners of the reference cell and between them."""
+    d, places = DIMENSIONS[key[0]], RULES[key][0]
+    if not bent_cells(points, cells).any():
+        origin = points[cells[:, 0]]
+        return _determinant([points[cells[:, 1 << a]] - origin for a in range(d)])[:, None]
+    nodes = points[cells]
+    columns = []
+    for place in places:
+        # Weight of each edge along axis a: linear in the other coordinates.
+        rows = []
+        for a in range(d):
+            low = [k for k in range(1 << d) if not k >> a & 1]
+            weights = [np.prod([place[b] if k >> b & 1 else 1.0 - place[b] for b in range(d) if b != a]) for k in low]
+            rows.append(sum(w * (nodes[:, k | 1 << a] - nodes[:, k]) for w, k in zip(weights, low, strict=True)))
+        columns.append(_determinant(rows))
+    return np.stack(columns, axis=1)
+
+
+def _determinant(rows: Sequence[Array]) -> Array:
+    if len(rows) == 2:
+        (a, b) = rows
+        return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    a, b, c = rows
+    return np.einsum("mx,mx->m", a, np.cross(b, c))
+
+
+def _quadratic_gradients(quadrature: Array, d: int) -> Array:
+    """Gradients of the second-order Lagrange functions on the reference simplex, shape (q, nodes, d)."""
+    barycentric = np.hstack([1.0 - quadrature.sum(axis=1, keepdims=True), quadrature])
+    slopes = np.vstack([-np.ones(d), np.eye(d)])
+    edges = [(1, 2), (0, 2), (0, 1)] if d == 2 else [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]
+    corner = (4.0 * barycentric[:, :, None] - 1.0) * slopes
+    i, j = np.array(edges).T
+    middle = 4.0 * (barycentric[:, i, None] * slopes[j] + barycentric[:, j, None] * slopes[i])
+    return np.concatenate([corner, middle], axis=1)
+
+
+def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
+    """Quadrature that is exact for the determinant.
+
+    Degree 0 for straight simplices, 2 for curved triangles and 3 for curved tetrahedra. The determinant of a
+    quadrilateral has degree 1 in each coordinate, that of a hexahedron 2: the trapezoidal rule and that of Simpson,
+    which look at the corners, where a folded cell shows first.
+    """
+    triangle = np.array([[0.5, 0.5], [0.0, 0.5], [0.5, 0.0]])
+    tetrahedron = np.vstack([np.full((1, 3), 0.25), np.full((4, 3), 1 / 6) + np.vstack([np.zeros(3), np.eye(3) / 3])])
+    simpson = np.array([1.0, 4.0, 1.0]) / 6.0
+    return {
+        ("triangle", 1): (np.full((1, 2), 1 / 3), np.array([1 / 2])),
+        ("tetrahedron", 1): (np.full((1, 3), 0.25), np.array([1 / 6])),
+        ("triangle", 2): (triangle, np.full(3, 1 / 6)),
+        ("tetrahedron", 2): (tetrahedron, np.array([-4 / 5, *[9 / 20] * 4]) / 6),
+        ("quadrilateral", 1): (np.array(list(product([0.0, 1.0], repeat=2))), np.full(4, 1 / 4)),
+        ("hexahedron", 1): (
+            np.array(list(product([0.0, 0.5, 1.0], repeat=3))),
+            np.einsum("i,j,k->ijk", simpson, simpson, simpson).ravel(),
+        ),
+    }
+
+
+RULES = _rules()
