@@ -8,9 +8,9 @@ group within one phase and around an unknown of its own, and the unknowns inside
 
 .. math:: \int_G (v_+-v_-) = 0 \quad\text{for each group } G,
 
-integrated over the overlaps of the facets of both sides. A flux that is constant in each phase then does no work:
-laminates are exact. Unknowns on the edges of the period cell are interpolated only, and followed from face to face
-until none depends on another that is eliminated.
+integrated over the overlaps of the facets of both sides; from degree two on the first moments vanish as well. A flux
+that is constant in each phase then does no work: laminates are exact. Unknowns on the edges of the period cell are
+interpolated only, and followed from face to face until none depends on another that is eliminated.
 
 Source: the moments are those of a mortar constraint, Bernardi, Maday, Patera 1994, "A new nonconforming approach to
 domain decomposition: the mortar element method".
@@ -39,6 +39,8 @@ TOLERANCE = 1e-8
 _ROUND_OFF = 1e-11
 #: Least integral, over the area of its facets, of the basis function of an unknown that a group is made around.
 _CARRIES = 0.05
+#: Moments of a group are independent when their smallest eigenvalue is larger than this times the largest.
+_INDEPENDENT = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -242,28 +244,62 @@ def _interpolated(
 
 
 def _balance(leading: _Side, following: _Side, step: sp.csr_array, inner: npt.NDArray[np.bool_]) -> sp.csr_array:
-    """What is added to the weights of the unknowns ``inner`` so that the jump has no mean over any group of facets."""
-    count = step.shape[0]
+    """What is added to the weights of the unknowns ``inner`` so that the jump has no moments over groups of facets."""
+    count, m = step.shape[0], following.corners.shape[2]
     one, other, parts = overlaps(following.corners, leading.corners)
-    points, weight = _quadrature(parts, leading.degree)
-    number = len(following.local)
-    ours = np.einsum("pq,pqk->pk", weight, following.values(following.coordinates(one, points)))
-    theirs = np.einsum("pq,pqk->pk", weight, leading.values(leading.coordinates(other, points)))
-    facet_ours = _summed(one, following.local[one], ours, (number, count))
-    facet_theirs = _summed(one, leading.local[other], theirs, (number, count))
-    group = _groups(following, np.asarray(facet_ours.sum(axis=0)).ravel(), inner)
-    member = group >= 0
+    points, weight = _quadrature(parts, leading.degree + 1)
+    ours, theirs = (
+        side.values(side.coordinates(facet, points)) for side, facet in ((following, one), (leading, other))
+    )
+    integral = np.zeros(count)
+    np.add.at(integral, following.local[one], np.einsum("pq,pqk->pk", weight, ours))
+    group = _groups(following, integral, inner)
     groups = int(group.max(initial=-1)) + 1
-    gather = sp.coo_array((np.ones(member.sum()), (group[member], np.flatnonzero(member))), shape=(groups, number))
-    mean_ours, mean_theirs = sp.csr_array(gather @ facet_ours), sp.csr_array(gather @ facet_theirs)
-    moved = sp.csr_array(mean_ours.copy())
+    kept = group[one] >= 0
+    number = group[one[kept]]
+    moments = _moments(following, group, groups, number, points[kept], 1 if leading.degree == 1 else 1 + m)
+    size = moments.shape[2]
+    rows = number[:, None] * size + np.arange(size)
+    means = []
+    for side, facet, values in ((following, one, ours), (leading, other, theirs)):
+        entries = np.einsum("pq,pqr,pqk->prk", weight[kept], moments, values[kept])
+        columns = np.broadcast_to(side.local[facet[kept]][:, None, :], entries.shape)
+        where = (np.broadcast_to(rows[..., None], entries.shape).ravel(), columns.ravel())
+        means.append(sp.coo_array((entries.ravel(), where), shape=(groups * size, count)).tocsr())
+    moved = sp.csr_array(means[0].copy())
     owner = _only_group(following.local, group, count)
-    row = np.repeat(np.arange(groups), np.diff(moved.indptr))
+    row = np.repeat(np.arange(groups * size), np.diff(moved.indptr)) // size
     moved.data[(owner[moved.indices] != row) | ~inner[moved.indices]] = 0.0
     moved.eliminate_zeros()
-    squares = np.asarray((moved * moved).sum(axis=1)).ravel()
-    scale = sp.dia_array((1.0 / squares[None], [0]), shape=(groups, groups))
-    return sp.csr_array(moved.T @ scale @ (mean_theirs - mean_ours @ step))
+    return sp.csr_array(moved.T @ _inverse(moved, size) @ (means[1] - means[0] @ step))
+
+
+def _moments(side: _Side, group: Indices, groups: int, number: Indices, points: Array, size: int) -> Array:
+    """The constant and, where ``size`` says so, the coordinates about the middle of the group; (p, q, size)."""
+    used = group >= 0
+    facets = np.maximum(np.bincount(group[used], minlength=groups), 1)
+    middles, radii = balls(side.corners[used])
+    middle = np.stack([np.bincount(group[used], x, groups) for x in middles.T], axis=1) / facets[:, None]
+    radius = np.bincount(group[used], radii, groups) / facets
+    local = (points - middle[number][:, None]) / radius[number][:, None, None]
+    return np.concatenate([np.ones((*points.shape[:2], 1)), local], axis=2)[..., :size]
+
+
+def _inverse(moved: sp.csr_array, size: int) -> sp.csr_array:
+    """Inverse of the products of the moments in each group; of the constant alone where the others depend on it."""
+    entries = sp.coo_array(moved @ moved.T)
+    groups = moved.shape[0] // size
+    gram = np.zeros((groups, size, size))
+    gram[entries.row // size, entries.row % size, entries.col % size] = entries.data
+    values = np.linalg.eigvalsh(gram)
+    good = values[:, 0] > _INDEPENDENT * values[:, -1]
+    inverse = np.zeros_like(gram)
+    inverse[good] = np.linalg.inv(gram[good])
+    alone = ~good & (gram[:, 0, 0] > 0.0)
+    inverse[alone, 0, 0] = 1.0 / gram[alone, 0, 0]
+    index = np.arange(groups * size).reshape(groups, size)
+    rows, columns = np.repeat(index, size, axis=1).ravel(), np.tile(index, size).ravel()
+    return sp.coo_array((inverse.ravel(), (rows, columns)), shape=(groups * size, groups * size)).tocsr()
 
 
 def _quadrature(parts: Array, degree: int) -> tuple[Array, Array]:
@@ -275,11 +311,6 @@ def _quadrature(parts: Array, degree: int) -> tuple[Array, Array]:
     return np.einsum("qc,pcm->pqm", shares, parts), np.outer(measures(parts), w / w.sum())
 
 
-def _summed(row: Indices, columns: Indices, values: Array, shape: tuple[int, int]) -> sp.csr_array:
-    rows = np.repeat(row, columns.shape[1])
-    return sp.coo_array((values.ravel(), (rows, columns.ravel())), shape=shape).tocsr()
-
-
 def _groups(side: _Side, integral: Array, inner: npt.NDArray[np.bool_]) -> Indices:
     """Group of each facet, -1 where no unknown of its phase can balance it."""
     area = np.zeros(len(inner))
@@ -288,26 +319,36 @@ def _groups(side: _Side, integral: Array, inner: npt.NDArray[np.bool_]) -> Indic
     least, most = np.full(len(inner), np.iinfo(np.int64).max), np.full(len(inner), -1)
     np.minimum.at(least, side.local, side.phase[:, None])
     np.maximum.at(most, side.local, side.phase[:, None])
-    active = inner & (uses > 0) & (least == most) & (integral > _CARRIES * area)
-    # Unknowns with the fewest facets come first; then at random, but always the same.
-    shuffled = np.random.default_rng(0).permutation(len(inner))
-    priority = shuffled - uses * np.int64(len(inner))
+    active = inner & (uses > 0) & (least == most)
+    group: Indices = np.full(len(side.local), -1, dtype=np.int64)
+    if side.degree > 1:
+        # Groups around a vertex have unknowns enough for linear moments.
+        group = _spread(side, _seeded(side, group, active & (uses > side.corners.shape[2]), uses), len(inner))
+        active[side.local[group >= 0]] = False
+    group = _seeded(side, group, active & (integral > _CARRIES * area), uses)
+    return _spread(side, group, len(inner))
+
+
+def _seeded(side: _Side, group: Indices, active: npt.NDArray[np.bool_], uses: Indices) -> Indices:
+    """Groups of the facets around unknowns that share no facet; unknowns with the fewest facets come first."""
+    count = len(active)
+    # Among equals at random, but always the same.
+    priority = np.random.default_rng(0).permutation(count) - uses * np.int64(count)
     lowest = np.iinfo(np.int64).min
-    group = np.full(len(side.local), -1, dtype=np.int64)
-    groups = 0
+    group, groups, active = group.copy(), int(group.max(initial=-1)) + 1, active.copy()
     while active.any():
         best = np.where(active[side.local], priority[side.local], lowest).max(axis=1)
         best = np.where(group < 0, best, lowest)
-        beaten = np.zeros(len(inner), dtype=bool)
+        beaten = np.zeros(count, dtype=bool)
         beaten[side.local[priority[side.local] < best[:, None]]] = True
         seeds = np.flatnonzero(active & ~beaten)
-        name = np.full(len(inner), -1, dtype=np.int64)
+        name = np.full(count, -1, dtype=np.int64)
         name[seeds] = groups + np.arange(len(seeds))
         groups += len(seeds)
         chosen = name[side.local].max(axis=1)
         group[chosen >= 0] = chosen[chosen >= 0]
         active[side.local[group >= 0]] = False
-    return _spread(side, group, len(inner))
+    return group
 
 
 def _spread(side: _Side, group: Indices, count: int) -> Indices:

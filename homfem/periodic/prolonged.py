@@ -31,6 +31,15 @@ class ProlongedSpace:
     The functions are not continuous across the period: they agree there at points, and in the mean over groups of
     facets. Their energy therefore is no upper bound.
 
+    Error, measured on a smooth solution in a skewed square: for degree 1 and 2 the energy error is at most 4 % above
+    the least one on the mesh and comes to it as the mesh is refined (h, h^2); for degree 3 its order is 2.5. By
+    interpolation alone the tensor of a homogeneous square was wrong by 1e-4; here it is exact.
+
+    Cost of the solution of a cubic cell against the identified space on the same matching mesh, in CPU time: 1.3 to 1.9
+    times for 14 thousand unknowns of degree 1, 1.5 times for 33 thousand of degree 2, where aggregation takes 63
+    iterations for three loads and the p-multigrid of the identified space 27. The constraint itself is a matter of
+    the faces: its share falls as the mesh is refined. It stands in ``seconds["constraint"]`` of results.
+
     Eliminated unknowns keep their places in vectors, as in :class:`homfem.periodic.MultipointSpace`: their rows of
     matrices have the diagonal alone, and vectors are zero there.
 
