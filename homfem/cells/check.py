@@ -88,7 +88,7 @@ def check_mesh(
     problems += found
     if any(not face.ok for face in faces):
         notes.append(_ways_out(mesh, lattice))
-    phases, found = _phases(mesh, lattice, np.abs(volumes), flat)
+    phases, found = _phases(mesh, lattice, np.abs(volumes), flat, all(face.ok for face in faces))
     problems += found
     shape = _quality(mesh, flat)
     if shape is not None and shape.smallest_angle < 1.0:
@@ -212,7 +212,7 @@ def _graph(mesh: LooseMesh) -> Any:
 
 
 def _phases(
-    mesh: LooseMesh, lattice: Lattice, volumes: Array, flat: npt.NDArray[np.bool_]
+    mesh: LooseMesh, lattice: Lattice, volumes: Array, flat: npt.NDArray[np.bool_], matching: bool
 ) -> tuple[tuple[PhaseCheck, ...], list[str]]:
     plain = tuple(
         PhaseCheck(
@@ -226,7 +226,8 @@ def _phases(
     try:
         raw = _raw(mesh, lattice, kept)
         representative, offset = identify_nodes(raw.points, lattice, partial=True)
-        found = percolation(raw, representative, offset)
+        across = None if matching else overlap.links_across(raw, overlap.origin_of(raw))
+        found = percolation(raw, representative, offset, across)
         check_resolution(raw.points, raw.cells, representative, lattice)
     except HomfemError as error:
         # Degenerate cells and overlaps are told in plainer words elsewhere.

@@ -300,6 +300,7 @@ def test_options_that_exclude_each_other_are_refused():
 def test_the_checker_names_the_ways_out():
     report = check_mesh(unmatched((6, 6), layers(1)))
     assert not report.ok
+    assert [phase.directions for phase in report.phases] == [((1, 0),), ((1, 0),)]
     assert any("two ways out: repair" in note and "faces = 'non-matching'" in note for note in report.notes)
     report = check_mesh(unmatched((8, 8), layers(1), keeps=1, amount=0.05))
     assert any("non-matching' is no way here" in note and "same places" in note for note in report.notes)
