@@ -57,6 +57,7 @@ from homfem.certify.geometry import geometric_error
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
+from homfem.local.problem import BOUNDARIES
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -140,7 +141,9 @@ def solve_diffusion(
     unit
         Unit of the coefficients, for the result.
     boundary
-        ``"periodic"``.
+        ``"periodic"``, or a condition on the faces of a parallelepiped (:mod:`homfem.local.engine`): ``"affine"``
+        (KUBC), ``"flux"`` (SUBC) or ``"mixed"``. With the last three the tensor is that of a sample, not of the
+        periodic medium; ``upper`` bounds the sample's for affine and flux; no lower bound, and no ``tolerance``.
     backend
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`; by default the one that the cell needs.
     rtol
@@ -171,7 +174,7 @@ def solve_diffusion(
     medium's. Where the faces of the cell need not match there are no bounds either: the correctors do not conform
     across the period.
     """
-    check_choice("boundary", boundary, ("periodic",))
+    check_choice("boundary", boundary, BOUNDARIES)
     check_integer("degree", degree, at_least=1, at_most=4)
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     backend = periodic.check_backend(cell.periodic_mesh, backend)
@@ -180,7 +183,8 @@ def solve_diffusion(
     check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
     names = _known_phases(cell, coefficients)
     matching = cell.periodic_mesh.matching
-    two_sided = bounds and cell.order == 1 and cell.simplicial and matching
+    periodic_faces = boundary == "periodic"
+    two_sided = bounds and cell.order == 1 and cell.simplicial and matching and periodic_faces
     if tolerance is not None:
         check_number("tolerance", tolerance, above=0.0, below=1.0)
         if not two_sided:
@@ -204,7 +208,7 @@ def solve_diffusion(
     while True:
         lap = time.perf_counter()
         upper, lower, bracket = _solve_mesh(
-            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol, tolerance
+            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol, tolerance, boundary
         )
         for part in (upper, lower):
             if part is not None:
@@ -212,11 +216,10 @@ def solve_diffusion(
                 for stage, seconds in part.seconds.items():
                     _add(stages, stage, seconds)
         dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
-        # Where the Jacobian is not constant the energy is integrated by quadrature, not exactly; correctors that do not
-        # conform across the period may have less than the least energy: no guarantee.
-        tensor = EffectiveTensor(
-            value=bracket[0], lower=bracket[1], upper=bracket[2] if active.affine and matching else None
-        )
+        # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
+        # the period may have less than the least energy: no guarantee.
+        energy = active.affine and (matching or not periodic_faces) and boundary != "mixed"
+        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if energy else None)
         gap = tensor.relative_gap
         history.append(
             {
@@ -245,7 +248,7 @@ def solve_diffusion(
         active = refined
     if any(callable(value) for value in coefficients.values()):
         tensor = replace(tensor, lower=None, upper=None)
-    geometric = geometric_error(active, coefficients, upper) if cell.order == 1 else 0.0
+    geometric = geometric_error(active, coefficients, upper) if cell.order == 1 and periodic_faces else 0.0
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,
@@ -283,6 +286,7 @@ def _solve_mesh(
     backend: str,
     rtol: float,
     tolerance: float | None,
+    boundary: str,
 ) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array]]:
     """Solve both sides on one mesh: correctors, and (value, lower, upper).
 
@@ -290,8 +294,10 @@ def _solve_mesh(
     a finer mesh would not help, as the allowance grows with the number of mesh cells.
     """
     coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
-    problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend)
-    upper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+    problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend, boundary=boundary)
+    upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
+    if boundary != "periodic":
+        return upper, None, (upper.average, None, upper.average)
     # Nothing flows but in the directions that the parts span: whatever round-off and allowance say of the others.
     span = cell.whole.span(cell.lattice)
     conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)

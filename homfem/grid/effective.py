@@ -134,8 +134,8 @@ def solve_image(
         of the image lies (:mod:`homfem.grid.calibration`): two to ten times closer in three dimensions, for the cost of
         500,000 voxels more. What is guaranteed then is that it lies between the bounds.
     thin_gaps
-        ``"refuse"`` an image that conducts only through gaps one voxel thin, unless ``refine`` or ``tolerance`` cuts its
-        voxels: one element across decides the tensor. ``"solve"`` it nevertheless; the bounds hold, far apart.
+        ``"refuse"`` an image that conducts only through gaps one voxel thin, unless ``refine`` or ``tolerance`` cuts
+        its voxels: one element across decides the tensor. ``"solve"`` it nevertheless; the bounds hold, far apart.
     unit
         Unit of the coefficients, for the result.
     threads

@@ -177,29 +177,28 @@ def elasticity_problem(
     normal = ufl.FacetNormal(domain)
     at_pressure = strains + len(stresses)
 
-    def whole(w: Any, s: Any) -> Any:
-        """The strain of a corrector and of the macroscopic strain in the loads."""
-        macroscopic = ufl.as_vector([s[k] for k in range(strains)])
-        return macroscopic if w is None else macroscopic + voigt_strain(w)
-
-    def coupling(s: Any, z: Any, t: Any) -> ufl.Form:
-        """What the further loads ``s`` do on the strain of ``z`` and ``t``."""
-        form = sum(s[strains + k] * ufl.inner(stress, whole(z, t)) * ufl.dx for k, stress in enumerate(stresses))
-        if pressure:
-            share = porosity * cell.lattice.volume / solid
-            trace = sum(t[k] for k in range(d))
-            form += s[at_pressure] * ufl.inner(z, normal) * ufl.ds - share * s[at_pressure] * trace * ufl.dx
-        return form
-
     solid = solve.integrate(fem.Constant(domain, 1.0) * ufl.dx)
-    zero = fem.Constant(domain, np.zeros(at_pressure + pressure))
+
+    def macroscopic(s: Any) -> Any:
+        return ufl.as_vector([s[k] for k in range(strains)])
+
+    def further(s: Any, z: Any, strain: Any) -> ufl.Form:
+        """The work of the further loads ``s`` on a displacement at the walls and on a strain."""
+        form = sum(s[strains + k] * ufl.inner(stress, strain) * ufl.dx for k, stress in enumerate(stresses))
+        return form + s[at_pressure] * ufl.inner(z, normal) * ufl.ds if pressure else form
+
+    def squeezed(s: Any, t: Any) -> ufl.Form:
+        """The work of the pressure on the macroscopic change of the voids."""
+        share = porosity * cell.lattice.volume / solid
+        return share * s[at_pressure] * sum(t[k] for k in range(d)) * ufl.dx(domain)
 
     def linear(v: Any, s: Any) -> ufl.Form:
-        elastic = -ufl.inner(ufl.dot(modulus, whole(None, s)), voigt_strain(v)) * ufl.dx
-        return elastic - coupling(s, v, zero)
+        elastic = ufl.inner(ufl.dot(modulus, macroscopic(s)), voigt_strain(v)) * ufl.dx
+        return -elastic - further(s, v, voigt_strain(v))
 
     def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
-        elastic = ufl.inner(ufl.dot(modulus, whole(w, s)), whole(z, t)) * ufl.dx
-        return elastic + coupling(s, z, t) + coupling(t, w, s)
+        one, other = macroscopic(s) + voigt_strain(w), macroscopic(t) + voigt_strain(z)
+        form = ufl.inner(ufl.dot(modulus, one), other) * ufl.dx + further(s, z, other) + further(t, w, one)
+        return form - squeezed(s, t) - squeezed(t, s) if pressure else form
 
     return CellProblem(**problem, loads=at_pressure + pressure, linear=linear, average=average)

@@ -189,7 +189,7 @@ def test_a_gap_one_voxel_thin_is_refused():
     open_[3:5, :] = 0
     open_[3:5, 4] = 1
     image = Image.from_labels(open_, {"pore": 1, "solid": 0})
-    with pytest.raises(InputError, match="one voxel thin.*at least two voxels across") as caught:
+    with pytest.raises(InputError, match=r"one voxel thin.*at least two voxels across") as caught:
         homogenize_image(image, {"pore": 1.0})
     assert "refine = 2" in str(caught.value)
     assert homogenize_image(image, {"pore": 1.0}, thin_gaps="solve").contains(

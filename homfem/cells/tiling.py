@@ -1,0 +1,80 @@
+"""Several periods of a cell as one: windows for boundary conditions other than periodic, and checks of periodicity."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from homfem import periodic
+from homfem.cells.raw import RawCell
+from homfem.cells.unitcell import UnitCell
+from homfem.parameters import InputError, Lattice, check_integer
+
+
+def tiled(cell: UnitCell, counts: int | Sequence[int]) -> UnitCell:
+    """Return a cell of several periods, with the same mesh in each; collective.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    counts
+        Number of periods along each period vector; one number for all.
+
+    Raises
+    ------
+    InputError
+        If ``counts`` are not whole numbers >= 1, one for each period.
+    """
+    d = cell.dimension
+    several = [counts] * d if isinstance(counts, (int, np.integer)) else list(counts)
+    if len(several) != d:
+        raise InputError("counts", counts, f"a whole number, or {d} of them")
+    numbers = [check_integer(f"counts[{k}]", count, at_least=1) for k, count in enumerate(several)]
+    if max(numbers) == 1:
+        return cell
+    raw = cell.raw
+    part = UnitCell.from_raw(
+        lambda: tiled_raw(raw, numbers, partial=cell.partial) if raw is not None else None,
+        comm=cell.comm,
+        name=f"{cell.name} ({' x '.join(map(str, numbers))} periods)",
+        length=cell.length,
+        length_unit=cell.length_unit,
+        partial=cell.partial,
+    )
+    return replace(part, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
+
+
+def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> RawCell:
+    """Return the arrays of a cell of several periods.
+
+    Parameters
+    ----------
+    raw
+        A cell whose faces match.
+    counts
+        Number of periods along each period vector.
+    partial
+        As in :func:`homfem.periodic.identify_nodes`.
+    """
+    representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
+    shifts = np.array(list(itertools.product(*map(range, counts))), dtype=np.int64)
+    # A node is the representative that stands for it and its place in whole periods.
+    place = (shifts[:, None, :] + offset[None, :, :]).reshape(-1, raw.dimension)
+    keys = np.column_stack([np.tile(representative, len(shifts)), place])
+    unique, number = np.unique(keys, axis=0, return_inverse=True)
+    number = number.reshape(len(shifts), len(raw.points))
+    points = raw.points[unique[:, 0]] + unique[:, 1:] @ raw.lattice.vectors
+    return replace(
+        raw,
+        points=points,
+        cells=number[:, raw.cells].reshape(-1, raw.cells.shape[1]),
+        phase_of_cell=np.tile(raw.phase_of_cell, len(shifts)),
+        facets=number[:, raw.facets].reshape(-1, raw.facets.shape[1]),
+        facet_tags=np.tile(raw.facet_tags, len(shifts)),
+        slivers=None if raw.slivers is None else np.tile(raw.slivers, (len(shifts), 1)),
+        lattice=Lattice(vectors=raw.lattice.vectors * np.asarray(counts)[:, None]),
+    )

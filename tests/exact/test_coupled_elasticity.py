@@ -1,0 +1,99 @@
+"""Thermoelasticity, poroelasticity and active stress: relations that hold exactly on every mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from homfem.certify import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
+from homfem.parameters import InputError
+from homfem.stiffness import isotropic, stiffness
+from made_cells import grid_cell
+
+PHASES = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 8.0, "poisson": 0.2}}
+
+
+def square_inclusion(s):
+    return ((np.abs(s[:, 0] - 0.5) < 0.3) & (np.abs(s[:, 1] - 0.5) < 0.2)).astype(int)
+
+
+def layers(s):
+    return (s[:, 0] > 0.25).astype(int)
+
+
+CELLS = {2: ((10, 10), square_inclusion), 3: ((4, 4, 4), lambda s: (np.abs(s - 0.5).max(axis=1) < 0.3).astype(int))}
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_rosen_and_hashin(dimension):
+    """Two phases: the expansion follows from the stiffness, a* = a1 + (a2 - a1) (S2 - S1)^-1 (S* - S1)."""
+    shape, paint = CELLS[dimension]
+    cell = grid_cell(shape, paint, names=("a", "b"))
+    found = homogenize_thermoelasticity(cell, PHASES, {"a": 1.0, "b": -0.5}, degree=1, rtol=1e-12)
+    compliance = {name: np.linalg.inv(stiffness(value, dimension)) for name, value in PHASES.items()}
+    ones = np.where(np.arange(len(found.expansion)) < dimension, 1.0, 0.0)
+    mixed = np.linalg.solve(compliance["b"] - compliance["a"], np.linalg.inv(found.stiffness.value) - compliance["a"])
+    assert found.expansion == pytest.approx(ones - 1.5 * ones @ mixed, abs=1e-9)
+    assert found.stress == pytest.approx(found.stiffness.value @ found.expansion, abs=1e-12)
+
+
+def test_anisotropic_expansion_of_one_solid_is_its_own():
+    cell = grid_cell((4, 4), layers, names=("a", "b"))
+    strain = [0.1, -0.4, 0.3]
+    found = homogenize_thermoelasticity(cell, PHASES, {"a": strain, "b": strain})
+    assert found.expansion == pytest.approx(strain, abs=1e-9)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_biot(dimension):
+    """One solid: b = (1 - C* S) I and 1/N = (b - phi I).S I, whatever the pores look like."""
+    shape, paint = CELLS[dimension]
+    cell = grid_cell(shape, paint, names=("solid", "pore"))
+    found = homogenize_poroelasticity(cell, {"solid": PHASES["a"]}, degree=1, rtol=1e-12)
+    ones = np.where(np.arange(len(found.biot)) < dimension, 1.0, 0.0)
+    squeezed = np.linalg.solve(isotropic(**PHASES["a"], dimension=dimension), ones)
+    assert found.porosity == pytest.approx(cell.volume_fractions["pore"])
+    assert found.biot == pytest.approx(ones - found.stiffness.value @ squeezed, abs=1e-9)
+    assert 1.0 / found.modulus == pytest.approx((found.biot - found.porosity * ones) @ squeezed, abs=1e-9)
+    assert found.biot[0] > found.porosity
+    assert found.storage(np.inf) == pytest.approx(1.0 / found.modulus)
+
+
+def test_active_layers():
+    """Along the layers nothing relaxes; across them the traction is shared as the layers' moduli want it."""
+    cell = grid_cell((4, 4), layers, names=("a", "b"))
+    share = cell.volume_fractions["a"]
+    along = homogenize_active_stress(cell, PHASES, "a", [0.0, 3.0])
+    assert along.stress == pytest.approx([0.0, share, 0.0], abs=1e-10)
+    assert along.average == pytest.approx([0.0, share, 0.0], abs=1e-14)
+    across = homogenize_active_stress(cell, PHASES, "a", [1.0, 0.0])
+    (a, b), (lame_a, lame_b) = ([isotropic(**PHASES[name], dimension=2)[0, k] for name in ("a", "b")] for k in (0, 1))
+    # M_a e_a + 1 = M_b e_b with share e_a + (1 - share) e_b = 0.
+    strain_a = -1.0 / (a + b * share / (1.0 - share))
+    strain_b = -share * strain_a / (1.0 - share)
+    lateral = share * lame_a * strain_a + (1.0 - share) * lame_b * strain_b
+    assert across.stress == pytest.approx([b * strain_b, lateral, 0.0], abs=1e-10)
+
+
+def test_active_stress_of_all_phases_does_not_relax():
+    cell = grid_cell((4, 4), lambda s: np.zeros(len(s), dtype=int), names=("a",))
+    found = homogenize_active_stress(cell, {"a": PHASES["a"]}, "a", [1.0, 1.0])
+    assert found.stress == pytest.approx([0.5, 0.5, 0.5], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: homogenize_thermoelasticity(c, PHASES, {"a": 1.0}), r"expansions\['b'\]"),
+        (lambda c: homogenize_thermoelasticity(c, PHASES, {"a": 1.0, "b": [1.0, 2.0]}), "Voigt strain of 3"),
+        (lambda c: homogenize_thermoelasticity(c, {}, {}), "given for at least one"),
+        (lambda c: homogenize_poroelasticity(c, PHASES), "given for some phases only"),
+        (lambda c: homogenize_active_stress(c, PHASES, "c", [1.0, 0.0]), "active_phase"),
+        (lambda c: homogenize_active_stress(c, PHASES, "a", [0.0, 0.0]), "direction"),
+        (lambda c: homogenize_poroelasticity(c, {"a": {"young": -1.0, "poisson": 0.3}}), "young"),
+        (lambda c: homogenize_poroelasticity(c, {"a": {"young": 1.0, "poisson": 0.5}}), "incompressible"),
+    ],
+)
+def test_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call(grid_cell((4, 4), layers, names=("a", "b")))
