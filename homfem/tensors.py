@@ -267,9 +267,8 @@ class EffectiveTensor:
 
     def __str__(self) -> str:
         name = f"{self.physics}, {', '.join(self.active_phases) or 'whole cell'}"
-        lines = [
-            f"effective tensor ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")
-        ]
+        what = "permeability" if self.physics == "stokes" else "effective tensor"
+        lines = [f"{what} ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
         for row in self.value:
             lines.append("  [" + "  ".join(f"{entry: .7g}".rjust(14) for entry in row) + " ]")
         gap = self.relative_gap
@@ -281,6 +280,8 @@ class EffectiveTensor:
                 lines.append(f"  between bounds {2.0 * self.half_gap:.3g} apart, off their middle (relative {gap:.2e})")
         elif self.upper is not None:
             lines.append("  an upper bound; no lower bound is guaranteed")
+        elif self.lower is not None:
+            lines.append("  a lower bound; no upper bound is guaranteed")
         else:
             lines.append("  no guaranteed bounds")
         if self.geometric_error:

@@ -72,6 +72,27 @@ def bisect_longest(raw: RawCell, representative: Indices, marked: npt.NDArray[np
     return _bisected(raw, edges)
 
 
+def split_at_barycentres(raw: RawCell) -> RawCell:
+    """Return the cell with every simplex split into d + 1 at its barycentre (Alfeld's split); facets stay whole.
+
+    Parameters
+    ----------
+    raw
+        A mesh of simplices of first-order geometry.
+    """
+    if raw.order != 1 or raw.kind not in ("triangle", "tetrahedron"):
+        raise CellError("mesh", f"{raw.kind}s of order {raw.order}", "simplices of order 1 to be split at barycentres")
+    d, count = raw.dimension, len(raw.cells)
+    cells = np.repeat(raw.cells, d + 1, axis=0).reshape(count, d + 1, d + 1)
+    cells[:, np.arange(d + 1), np.arange(d + 1)] = len(raw.points) + np.arange(count)[:, None]
+    return replace(
+        raw,
+        points=np.vstack([raw.points, raw.points[raw.cells].mean(axis=1)]),
+        cells=cells.reshape(-1, d + 1),
+        phase_of_cell=np.repeat(raw.phase_of_cell, d + 1),
+    )
+
+
 def _bisected(raw: RawCell, edges: _Edges) -> RawCell:
     points = np.vstack([raw.points, edges.midpoints(raw.points)])
     cells, parents, _ = bisect_simplices(raw.cells, edges.find)

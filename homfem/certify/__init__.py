@@ -1,4 +1,4 @@
-"""Effective tensors with guaranteed two-sided bounds, and the adaptive loop that tightens them."""
+"""Effective tensors with guaranteed bounds where theory gives them, and the adaptive loop that tightens them."""
 
 from homfem.certify.adapt import gap_indicators, refine_towards
 from homfem.certify.coupled import (
@@ -16,19 +16,23 @@ from homfem.certify.diffusion import (
     solve_diffusion,
     versions,
 )
+from homfem.certify.stokes import StokesSolution, homogenize_stokes, solve_stokes
 
 __all__ = [
     "ActiveStress",
     "CellSolution",
     "PoroElastic",
+    "StokesSolution",
     "ThermoElastic",
     "gap_indicators",
     "homogenize_active_stress",
     "homogenize_diffusion",
     "homogenize_poroelasticity",
+    "homogenize_stokes",
     "homogenize_thermoelasticity",
     "refine_towards",
     "residual_allowance",
     "solve_diffusion",
+    "solve_stokes",
     "versions",
 ]

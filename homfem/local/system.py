@@ -60,14 +60,15 @@ class System:
         a = form(self.problem.pick(self.trials), self.problem.pick(self.tests))
         if len(self.spaces) == 1:
             return [[self.spaces[0].matrix(a)]]
-        blocks = ufl.extract_blocks(a)
-        return [[None if entry is None else solve.assemble_matrix(entry) for entry in row] for row in blocks]
+        count = len(self.spaces)
+        rows = _filled([_filled(row, count) for row in ufl.extract_blocks(a)], count, [None] * count)
+        return [[None if e is None else _without_zeros(solve.assemble_matrix(e)) for e in row] for row in rows]
 
     def vectors(self, form: ufl.Form) -> list[Any]:
         """Compile a linear form in the test functions: one for each field, None where it is absent."""
         if len(self.spaces) == 1:
             return [solve.compile_form(form)]
-        entries = ufl.extract_blocks(form)
+        entries = _filled(ufl.extract_blocks(form), len(self.spaces))
         return [None if entry is None else solve.compile_form(entry) for entry in entries]
 
     def assemble(self, compiled: Sequence[Any]) -> list[PETSc.Vec]:
@@ -95,7 +96,7 @@ class System:
             coarse = fem.functionspace(self.problem.domain, low)
             matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space.space)
             matrix.assemble()
-            result.append(matrix)
+            result.append(matrix if len(elements) == 1 else _without_zeros(matrix))
             self.coarse.append(coarse)
         return result
 
@@ -234,6 +235,26 @@ class Reduced:
 
     def _spaces(self, k: int) -> fem.FunctionSpace:
         return self.system.spaces[k].space
+
+
+def _filled(entries: Sequence[Any], count: int, empty: Any = None) -> list[Any]:
+    """What UFL splits off ends with the last field that occurs: the further ones are empty."""
+    return [*entries, *[empty] * (count - len(entries))]
+
+
+def _without_zeros(matrix: PETSc.Mat) -> PETSc.Mat:
+    """A matrix without entries that are stored and zero, if there are many: components that do not meet, say."""
+    rows, columns, values = matrix.getValuesCSR()
+    nonzero = values != 0.0
+    count = matrix.comm.tompi4py().allreduce(np.array([np.count_nonzero(nonzero), len(nonzero)], dtype=np.int64))
+    if count[0] > 0.8 * count[1]:
+        return matrix
+    kept = np.concatenate([[0], np.cumsum(nonzero)])[rows].astype(PETSc.IntType)
+    sizes = matrix.getSizes()
+    thinned = PETSc.Mat().createAIJ(sizes, csr=(kept, columns[nonzero], values[nonzero]), comm=matrix.comm)
+    thinned.assemble()
+    matrix.destroy()
+    return thinned
 
 
 def _local_size(space: fem.FunctionSpace) -> int:

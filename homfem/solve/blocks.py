@@ -156,7 +156,7 @@ def find_kernel(matrix: PETSc.Mat, candidates: Sequence[PETSc.Vec], tolerance: f
     tolerance
         :math:`\|Ac\|\le\mathrm{tolerance}\,\|A\|_\infty\|c\|` counts as zero.
     """
-    limit = tolerance * matrix.norm(PETSc.NormType.INFINITY)
+    limit = tolerance * _size(matrix)
     kernel, images, rest = [], [], []
     for candidate in candidates:
         image = matrix.createVecLeft()
@@ -177,3 +177,12 @@ def find_kernel(matrix: PETSc.Mat, candidates: Sequence[PETSc.Vec], tolerance: f
     for vector in (*images, *rest):
         vector.destroy()
     return kernel
+
+
+def _size(matrix: PETSc.Mat) -> float:
+    """The maximum norm; of a nest, which PETSc does not give, at most the sum of those of its blocks."""
+    if matrix.getType() != "nest":
+        return float(matrix.norm(PETSc.NormType.INFINITY))
+    rows, columns = matrix.getNestSize()
+    blocks = [matrix.getNestSubMatrix(i, j) for i in range(rows) for j in range(columns)]
+    return float(sum(block.norm(PETSc.NormType.INFINITY) for block in blocks if block))

@@ -1,0 +1,218 @@
+r"""The Stokes cell problem: slow flow through the pores, and the permeability.
+
+With the viscosity 1 and a unit force :math:`e_j` per volume in the fluid :math:`Y_f`,
+
+.. math:: -\Delta u_j + \nabla p_j = e_j ,\qquad \nabla\cdot u_j = 0 ,\qquad u_j = 0 \text{ on the walls},
+
+.. math:: K_{ij} = \frac1{|Y|}\int_{Y_f} u_j\cdot e_i = \frac1{|Y|}\int_{Y_f}\nabla u_i:\nabla u_j ,
+
+velocity and pressure periodic. On no-slip walls the form with the gradient and the one with its symmetric part have the
+same solution. Darcy's law for a fluid of viscosity :math:`\mu` is :math:`q=-\frac{K}{\mu}(\nabla P-f)` with the flux
+:math:`q` averaged over the whole cell.
+
+The averaged expression is the value of Lagrange's function at the stationary point,
+:math:`\ell(z;s)+\ell(w;t)-a(w,z)`: the residual of the solver enters with its square.
+
+**Slip.** With Navier's slip length :math:`b` the walls carry :math:`u\cdot n=0` and
+:math:`(2\varepsilon(u)n)_t=-u_t/b`: the symmetric gradient, and Nitsche's terms for the normal component.
+
+**Elements**
+
+``taylor-hood``
+    Lagrange of degree k for the velocity and k - 1 for the pressure, k = 2 by default; also on quadrilaterals and
+    hexahedra. By far the most accurate for its cost. No bound.
+``equal-order``
+    Lagrange of degree 1 for both, stabilised by the residual in the elements,
+    :math:`-\sum_K\frac{h_K^2}{40}\int_K(\nabla p-s)\cdot(\nabla q-t)` added to the form of energy: a sixth of the
+    unknowns on the same mesh, and an error some twenty times as large. For meshes too large for the others.
+``crouzeix-raviart``
+    Mean values of the velocity on the facets, a constant pressure in each element, and the force tested with the
+    normal components alone, :math:`\sum_K\int_{\partial K}s\cdot(x-x_K)\,(v\cdot n)` with the midpoint rule on each
+    facet: an **upper bound** of K, see :mod:`homfem.certify.stokes`. Simplices with straight sides only.
+``scott-vogelius``
+    Lagrange of degree d for the velocity and discontinuous of degree d - 1 for the pressure, on a mesh whose simplices
+    are split at their barycentres (:func:`homfem.cells.refine.split_at_barycentres`): the discrete velocity has no
+    divergence at all, and its energy is a **lower bound** of K. Straight sides only.
+
+Source: Sanchez-Palencia 1980, Lecture Notes in Physics 127, chapter 7; Linke 2014, doi 10.1016/j.cma.2013.10.011
+(forces tested with normal components); Hughes, Franca, Balestra 1986, doi 10.1016/0045-7825(86)90025-3 (equal order);
+Zhang 2005, doi 10.1090/S0025-5718-04-01711-9 (Scott-Vogelius on split tetrahedra); Urquiza, Garon, Farinas 2014,
+doi 10.1016/j.jcp.2013.08.057 (slip on curved walls).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import _dolfinx
+from homfem.cells.unitcell import UnitCell
+from homfem.local.problem import CellProblem, Field, element_of
+from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+
+ELEMENTS = ("taylor-hood", "equal-order", "crouzeix-raviart", "scott-vogelius")
+SIMPLICES = ("triangle", "tetrahedron")
+#: Of the residual in the elements, per square of their diameter: between the 1/60 that bubbles give and too lenient.
+STABILISATION = 1.0 / 40.0
+#: Nitsche's penalty of the normal velocity is this times the square of the degree, over the size of the element.
+PENALTY = 10.0
+
+
+def stokes_problem(
+    cell: UnitCell, *, element: str = "taylor-hood", degree: int | None = None, slip_length: float | None = None
+) -> CellProblem:
+    """Return the Stokes cell problem of a cell; its fields are velocity and pressure, its loads unit forces.
+
+    Parameters
+    ----------
+    cell
+        Restricted to the fluid; for ``"scott-vogelius"`` split at the barycentres.
+    element
+        See above.
+    degree
+        Of the velocity, 2 to 4, for ``"taylor-hood"``; d to 4 for ``"scott-vogelius"``; 1 for the others.
+    slip_length
+        In mesh units, > 0; no slip without it. For ``"taylor-hood"``.
+
+    Raises
+    ------
+    InputError
+        For an element that the mesh, the degree or the slip does not go with.
+    """
+    d = cell.dimension
+    degree = check_element(cell, element, degree, slip_length)
+    low = element in ("equal-order", "crouzeix-raviart")
+    velocity = element_of(cell, "CR" if element == "crouzeix-raviart" else "Lagrange", degree, shape=(d,))
+    family = "Lagrange" if element in ("taylor-hood", "equal-order") else "DG"
+    pressure = element_of(cell, family, degree if element == "equal-order" else degree - 1)
+    mesh = cell.mesh
+    fields = (
+        Field(element=velocity, fixed_walls=slip_length is None, near_kernel=None if low else _translations(d)),
+        Field(element=pressure, primary=False, preconditioner="direct" if element == "scott-vogelius" else "jacobi"),
+    )
+    stable = _scaled_squares(cell) if element == "equal-order" else None
+    midpoint = _midpoints(cell) if element == "crouzeix-raviart" else None
+
+    def viscous(u: Any, v: Any) -> ufl.Form:
+        if slip_length is None:
+            return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
+        return slipping(cell, u, v, slip_length, degree)
+
+    def bilinear(w: Any, z: Any) -> ufl.Form:
+        (u, p), (v, q) = w, z
+        form = viscous(u, v) - p * ufl.div(v) * ufl.dx - q * ufl.div(u) * ufl.dx
+        if slip_length is not None:
+            n = ufl.FacetNormal(mesh)
+            form += p * ufl.inner(v, n) * ufl.ds + q * ufl.inner(u, n) * ufl.ds
+        if stable is not None:
+            form -= stable * ufl.inner(ufl.grad(p), ufl.grad(q)) * ufl.dx
+        return form
+
+    def linear(z: Any, s: Any) -> ufl.Form:
+        v, q = z
+        if midpoint is not None:
+            moment = ufl.inner(s, ufl.SpatialCoordinate(mesh) - midpoint) * ufl.inner(v, ufl.FacetNormal(mesh))
+            # The degree 1 stands for one point in the middle of the facet.
+            return (moment("+") + moment("-")) * ufl.dS(metadata={"quadrature_degree": 1})
+        form = ufl.inner(s, v) * ufl.dx
+        return form if stable is None else form - stable * ufl.inner(s, ufl.grad(q)) * ufl.dx
+
+    def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        form = linear(w, t) + linear(z, s) - bilinear(w, z)
+        return form if stable is None else form + stable * ufl.inner(s, t) * ufl.dx(mesh)
+
+    def metric(w: Any, z: Any) -> ufl.Form:
+        return viscous(w[0], z[0]) + w[1] * z[1] * ufl.dx
+
+    return CellProblem(
+        name="stokes",
+        fields=fields,
+        loads=d,
+        bilinear=bilinear,
+        linear=linear,
+        average=average,
+        definite=False,
+        metric=metric,
+        domain=mesh,
+    )
+
+
+def check_element(cell: UnitCell, element: str, degree: int | None, slip_length: float | None) -> int:
+    """Return the degree of the velocity; raises :class:`InputError` for what does not go together."""
+    check_choice("element", element, ELEMENTS)
+    least = {"taylor-hood": 2, "scott-vogelius": cell.dimension}.get(element, 1)
+    if degree is None:
+        degree = least
+    check_integer("degree", degree, at_least=least, at_most=4 if least > 1 else 1)
+    if element in ("crouzeix-raviart", "scott-vogelius") and (cell.kind not in SIMPLICES or cell.order != 1):
+        raise InputError(
+            "element", element, f"'taylor-hood' or 'equal-order' for {cell.kind}s of order {cell.order}",
+            "The elements that bound the permeability need simplices with straight sides.",
+        )  # fmt: skip
+    if slip_length is not None:
+        check_number("slip_length", slip_length, above=0.0, remedy="None stands for walls without slip.")
+        if element != "taylor-hood":
+            raise InputError("slip_length", slip_length, f"None with element={element!r}", "Use 'taylor-hood'.")
+    return degree
+
+
+def slipping(cell: UnitCell, u: Any, v: Any, slip_length: float, degree: int) -> ufl.Form:
+    """Return the viscous form with Navier's slip at the walls, the normal component by Nitsche's method."""
+    n = ufl.FacetNormal(cell.mesh)
+
+    def strain(w: Any) -> Any:
+        return ufl.sym(ufl.grad(w))
+
+    def pull(w: Any) -> Any:
+        return 2.0 * ufl.inner(ufl.dot(strain(w), n), n)
+
+    normal_u, normal_v = ufl.inner(u, n), ufl.inner(v, n)
+    along = ufl.inner(u, v) - normal_u * normal_v
+    form = 2.0 * ufl.inner(strain(u), strain(v)) * ufl.dx + along / slip_length * ufl.ds
+    form -= (pull(u) * normal_v + pull(v) * normal_u) * ufl.ds
+    return form + PENALTY * degree**2 / _heights(cell) * normal_u * normal_v * ufl.ds
+
+
+def _translations(d: int) -> Any:
+    def fields(x: Array) -> list[Array]:
+        return [np.repeat(np.eye(d)[:, [k]], x.shape[1], axis=1) for k in range(d)]
+
+    return fields
+
+
+def _corners(cell: UnitCell) -> Array:
+    """Corners of the local mesh cells, shape (cells, corners, d)."""
+    number = cell.dimension + 1 if cell.kind in SIMPLICES else 2**cell.dimension
+    return np.asarray(cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:, :number]][:, :, : cell.dimension])
+
+
+def _per_cell(cell: UnitCell, values: Array) -> fem.Function:
+    shape = values.shape[1:]
+    function = fem.Function(fem.functionspace(cell.mesh, ("DG", 0, shape) if shape else ("DG", 0)))
+    function.x.array[:] = values.ravel()
+    return function
+
+
+def _midpoints(cell: UnitCell) -> fem.Function:
+    return _per_cell(cell, _corners(cell).mean(axis=1))
+
+
+def _scaled_squares(cell: UnitCell) -> fem.Function:
+    corners = _corners(cell)
+    first, second = np.triu_indices(corners.shape[1], 1)
+    square = ((corners[:, first] - corners[:, second]) ** 2).sum(axis=2).max(axis=1, initial=0.0)
+    return _per_cell(cell, STABILISATION * square)
+
+
+def _heights(cell: UnitCell) -> fem.Function:
+    """The smallest height of each simplex, the shortest edge of a box."""
+    corners = _corners(cell)
+    if cell.kind in SIMPLICES:
+        gradients = np.linalg.inv((corners[:, 1:] - corners[:, :1]).transpose(0, 2, 1))
+        slopes = np.linalg.norm(np.concatenate([gradients, -gradients.sum(axis=1, keepdims=True)], axis=1), axis=2)
+        return _per_cell(cell, 1.0 / slopes.max(axis=1, initial=1e-300))
+    edges = corners[:, [2**k for k in range(cell.dimension)]] - corners[:, :1]
+    return _per_cell(cell, np.linalg.norm(edges, axis=2).min(axis=1, initial=1e300))

@@ -1,0 +1,262 @@
+"""The permeability: exact slits and tubes, published arrays, both bounds, bad input."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import ufl
+
+from homfem import solve
+from homfem.cells import fibre_array, sphere_array, tube
+from homfem.certify import homogenize_stokes, solve_stokes
+from homfem.local.engine import solve_correctors
+from homfem.local.stokes import stokes_problem
+from homfem.parameters import InputError, PercolationError
+from made_cells import grid_cell, square
+
+SLIT = 0.5 * 0.5**2 / 12
+#: Drag F/(mu U) on a cylinder of a square array across its axis, for K/L^2 = mu U/F: Sangani, Acrivos 1982.
+CYLINDERS = {0.05: 15.56, 0.2: 51.53, 0.4: 217.89, 0.6: 1763.0}
+#: Drag of a sphere in a simple cubic array over Stokes's: Zick, Homsy 1982.
+SPHERES = {0.216: 7.442}
+
+
+def slit_cell(divisions=(8, 4), pores=1, **options):
+    """Walls across the first axis; the pores fill the first half of each share."""
+    return grid_cell(divisions, lambda s: (s[:, 0] * pores) % 1 >= 0.5, names=("pore", "solid"), **options)
+
+
+@pytest.mark.parametrize("preconditioner", ["direct", "multigrid"])
+def test_slit_is_exact(preconditioner):
+    solution = solve_stokes(slit_cell(length=3.0), rtol=1e-12, preconditioner=preconditioner)
+    assert solution.tensor.value == pytest.approx(np.diag([0.0, 9.0 * SLIT]), abs=1e-10)
+    assert solution.tensor.unit == "um^2"
+    assert solution.tensor.lower is None
+    assert solution.tensor.upper is None
+    assert np.all(solution.tensor.value[0] == 0.0)
+    # The parabola, in mesh units.
+    flow = solution.correctors.functions[1][0]
+    x = ufl.SpatialCoordinate(solution.cell.mesh)
+    exact = ufl.as_vector([0.0, 0.5 * x[0] * (0.5 - x[0])])
+    assert solve.integrate(ufl.inner(flow - exact, flow - exact) * ufl.dx) < 1e-20
+
+
+def test_slit_in_3d_is_exact():
+    tensor = homogenize_stokes(slit_cell((6, 3, 3)), rtol=1e-12)
+    assert tensor.value == pytest.approx(np.diag([0.0, SLIT, SLIT]), abs=1e-10)
+
+
+def test_parallel_slits_add():
+    """Two slits of half the width: K is a quarter; the pressure has a constant in each."""
+    tensor = homogenize_stokes(slit_cell((16, 4), pores=2), rtol=1e-11, preconditioner="multigrid")
+    assert tensor.value == pytest.approx(np.diag([0.0, SLIT / 4]), abs=1e-10)
+
+
+def test_closed_direction_is_said(caplog):
+    with caplog.at_level(logging.WARNING, logger="homfem"):
+        homogenize_stokes(slit_cell())
+    assert "percolates only along (0 1)" in caplog.text
+
+
+@pytest.mark.parametrize("fraction", list(CYLINDERS))
+def test_cylinders_of_sangani_and_acrivos(fraction):
+    tensor = homogenize_stokes(fibre_array(fraction=fraction, resolution=0.05), "matrix")
+    assert np.diag(tensor.value) * CYLINDERS[fraction] == pytest.approx([1.0, 1.0], rel=1e-3)
+
+
+def test_densest_cylinders():
+    """Lubrication, F = 9 pi/(2 sqrt 2) (1 - sqrt(f/f_max))^(-5/2), says 127400, the printed number is 126300."""
+    tensor = homogenize_stokes(fibre_array(fraction=0.75, resolution=0.1), "matrix")
+    assert tensor.value[0, 0] * 126300 == pytest.approx(1.0, rel=0.01)
+    assert tensor.value[0, 0] * 127400 == pytest.approx(1.0, rel=0.005)
+
+
+@pytest.mark.parametrize("fraction", list(SPHERES))
+def test_spheres_of_zick_and_homsy(fraction):
+    radius = (0.75 * fraction / np.pi) ** (1 / 3)
+    exact = 1.0 / (6.0 * np.pi * radius * SPHERES[fraction])
+    tensor = homogenize_stokes(sphere_array(fraction=fraction, resolution=0.25), "matrix")
+    assert tensor.value == pytest.approx(exact * np.eye(3), abs=0.005 * exact)
+    assert tensor.iterations < 3 * 100
+
+
+@pytest.mark.parametrize(("order", "error"), [(1, 3e-3), (2, 1e-5)])
+def test_tube_of_poiseuille(order, error):
+    tensor = homogenize_stokes(tube(0.3, resolution=0.2, layers=3, order=order))
+    assert np.abs(tensor.value[:2]).max() == 0.0
+    assert tensor.value[2, 2] == pytest.approx(np.pi * 0.3**4 / 8, rel=error)
+
+
+def square_hole(n, *, periods=1, **options):
+    """Fluid around centred squares of fraction 1/4, ``periods`` of them along each axis."""
+    return grid_cell((n * periods,) * 2, lambda s: square((s * periods) % 1), names=("pore", "solid"), **options)
+
+
+def test_two_periods_are_one():
+    """The lattice of the second is twice as fine."""
+    one = homogenize_stokes(square_hole(8), rtol=1e-12, preconditioner="multigrid")
+    two = homogenize_stokes(square_hole(8, periods=2, length=2.0), rtol=1e-12, preconditioner="multigrid")
+    assert two.value == pytest.approx(one.value, rel=1e-9)
+
+
+def test_mean_velocity_is_the_dissipation():
+    cell = square_hole(8, vectors=[[1.0, 0.2], [0.0, 1.1]]).restrict(["pore"])
+    found = solve_correctors(cell, stokes_problem(cell), rtol=1e-13)
+    flows = [u for u, _ in found.functions]
+    volume = cell.lattice.volume
+    mean = np.array([[solve.integrate(u[i] * ufl.dx) for u in flows] for i in range(2)]) / volume
+    energy = np.array([[solve.integrate(ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx) for u in flows] for v in flows])
+    size = np.abs(mean).max()
+    assert mean == pytest.approx(energy / volume, abs=1e-10 * size)
+    assert found.average == pytest.approx(mean, abs=1e-10 * size)
+    assert mean == pytest.approx(mean.T, abs=1e-10 * size)
+    assert abs(mean[0, 1]) > 1e-3 * size
+    assert np.linalg.eigvalsh(found.average)[0] > 0.0
+    for u, _ in found.functions:
+        assert solve.integrate(ufl.inner(u, u) * ufl.ds) < 1e-25
+
+
+def test_residual_enters_with_its_square():
+    cell = square_hole(8).restrict(["pore"])
+    problem = stokes_problem(cell)
+    sharp = solve_correctors(cell, problem, rtol=1e-12).average
+    loose = solve_correctors(cell, problem, rtol=1e-4).average
+    assert np.abs(loose - sharp).max() < 1e-6 * sharp[0, 0]
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.6])
+def test_bounds_enclose(fraction):
+    """They close in; the published numbers lie between, within the error of straight facets."""
+    gaps = []
+    for resolution in (0.1, 0.05):
+        cell = fibre_array(fraction=fraction, resolution=resolution)
+        tensor = homogenize_stokes(cell, "matrix", bounds=True)
+        assert tensor.lower[0, 0] * CYLINDERS[fraction] < 1.0 < tensor.upper[0, 0] * CYLINDERS[fraction]
+        between = homogenize_stokes(cell, "matrix", degree=3)
+        assert tensor.contains(between.value)
+        assert np.array_equal(tensor.value, tensor.lower)
+        gaps.append(tensor.relative_gap)
+    assert gaps[1] < 0.4 * gaps[0]
+
+
+def test_bounds_in_3d():
+    """Around a cube of half the period."""
+    cell = grid_cell((4, 4, 4), square, names=("pore", "solid"))
+    lower = homogenize_stokes(cell, element="scott-vogelius", preconditioner="direct")
+    upper = homogenize_stokes(cell, element="crouzeix-raviart", preconditioner="multigrid")
+    middle = homogenize_stokes(cell, preconditioner="multigrid")
+    assert np.all(np.linalg.eigvalsh(middle.value - lower.value) > 0.0)
+    assert np.all(np.linalg.eigvalsh(upper.value - middle.value) > 0.0)
+    assert upper.upper is not None
+    assert upper.lower is None
+    assert lower.lower is not None
+    assert lower.upper is None
+
+
+def test_crouzeix_raviart_feels_no_gradients():
+    """A force along the normal of the slit only makes pressure."""
+    cell = slit_cell().restrict(["pore"])
+    found = solve_correctors(cell, stokes_problem(cell, element="crouzeix-raviart"), preconditioner="direct")
+    flow = found.functions[0][0]
+    assert solve.integrate(ufl.inner(flow, flow) * ufl.dx) < 1e-25
+
+
+def test_bounds_cover_a_loose_solver():
+    """The allowances keep the order where the solver stops early."""
+    cell = square_hole(8)
+    sharp = homogenize_stokes(cell, bounds=True)
+    upper = homogenize_stokes(cell, element="crouzeix-raviart", rtol=1e-5, preconditioner="multigrid").upper
+    assert np.all(np.linalg.eigvalsh(upper - sharp.upper) > 0.0)
+    lower = homogenize_stokes(cell, element="scott-vogelius", rtol=1e-5, preconditioner="multigrid").lower
+    assert np.all(np.linalg.eigvalsh(sharp.lower - lower) > 0.0)
+
+
+def test_equal_order_converges():
+    exact = 1.0 / CYLINDERS[0.4]
+    errors = []
+    for resolution in (0.05, 0.025):
+        cell = fibre_array(fraction=0.4, resolution=resolution)
+        value = homogenize_stokes(cell, "matrix", element="equal-order").value
+        errors.append(abs(value[0, 0] / exact - 1.0))
+    assert errors[0] < 0.03
+    assert errors[1] < 0.35 * errors[0]
+
+
+def case_ranks(comm):
+    cell = square_hole(6, comm=comm)
+    answer = {}
+    for element, preconditioner in (
+        ("taylor-hood", "multigrid"),
+        ("crouzeix-raviart", "multigrid"),
+        ("scott-vogelius", "direct"),
+    ):
+        tensor = homogenize_stokes(cell, element=element, preconditioner=preconditioner, rtol=1e-10)
+        answer[element] = [*tensor.value.ravel().tolist(), tensor.dofs]
+    return answer
+
+
+@pytest.mark.mpi
+def test_ranks_agree(on_ranks):
+    first, *others = on_ranks(case_ranks)
+    for other in others:
+        for element, values in first.items():
+            assert other[element] == pytest.approx(values, rel=1e-8, abs=1e-12)
+
+
+def test_text():
+    text = str(homogenize_stokes(slit_cell()))
+    assert text.startswith("permeability (stokes, pore; finite-element, periodic) in um^2")
+    assert "a lower bound" in str(homogenize_stokes(slit_cell(), element="scott-vogelius"))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"fluid": "water"}, "fluid"),
+        ({"fluid": []}, "fluid"),
+        ({"fluid": ["pore", "solid"]}, "fluid"),
+        ({"element": "mini"}, "element"),
+        ({"degree": 1}, "degree"),
+        ({"element": "crouzeix-raviart", "degree": 2}, "degree"),
+        ({"rtol": 0.0}, "rtol"),
+        ({"preconditioner": "none"}, "preconditioner"),
+        ({"boundary": "affine"}, "boundary"),
+        ({"backend": "multipoint"}, "backend"),
+        ({"bounds": True, "element": "taylor-hood"}, "bounds"),
+        ({"slip_length": 0.0}, "slip_length"),
+        ({"slip_length": 0.1, "element": "equal-order"}, "slip_length"),
+    ],
+)
+def test_bad_input(options, named):
+    with pytest.raises(InputError, match=named):
+        homogenize_stokes(slit_cell(), **options)
+
+
+def test_unknown_fluid_names_the_known_ones():
+    with pytest.raises(InputError, match=r"'pore'.*'solid'"):
+        homogenize_stokes(slit_cell(), "water")
+
+
+def test_closed_pore():
+    with pytest.raises(PercolationError):
+        homogenize_stokes(square_hole(8), "solid")
+
+
+def test_dead_pores_do_not_matter():
+    """A closed hole in the solid of a slit."""
+
+    def phase(s):
+        hole = (np.abs(s - [0.75, 0.5]) < 0.125).all(axis=1)
+        return (s[:, 0] >= 0.5) & ~hole
+
+    solution = solve_stokes(grid_cell((16, 8), phase, names=("pore", "solid")), rtol=1e-12)
+    assert solution.tensor.value == pytest.approx(np.diag([0.0, SLIT]), abs=1e-10)
+    assert solution.tensor.volume_fractions["pore"] == pytest.approx(0.5 + 1 / 16)
+
+
+def test_bounds_need_straight_simplices():
+    cell = fibre_array(fraction=0.3, resolution=0.2, order=2)
+    with pytest.raises(InputError, match="element"):
+        homogenize_stokes(cell, "matrix", bounds=True)
