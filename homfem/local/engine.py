@@ -211,7 +211,8 @@ def _solver(
         "name": f"{problem.name} corrector",
         "kernel": kernel,
     }
-    prolongations, near = reduced.prolongations(full), reduced.near_kernels()
+    prolongations = reduced.prolongations(full)
+    near = reduced.near_kernels(prolongations)
     if problem.definite or preconditioner == "direct":
         chain = [p for p in prolongations if p is not None]
         if len(chain) > 1:

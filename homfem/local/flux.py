@@ -39,17 +39,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import basix.ufl
-import dolfinx.fem.petsc
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem import _dolfinx, periodic, solve
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local.facets import FacetUnknowns
 from homfem.parameters import Array, ConvergenceError, InputError
 
 log = logging.getLogger("homfem")
@@ -110,8 +108,7 @@ def solve_fluxes(
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
     start = time.perf_counter()
     d = cell.dimension
-    facets = fem.functionspace(cell.mesh, basix.ufl.element("CR", cell.kind, 1, shape=(d,)))
-    number = _Numbering(cell, facets)
+    number = FacetUnknowns(cell)
     elements = _Elements(cell, coefficient, number.order)
     matrix = number.matrix(elements.stiffness)
     trace = elements.trace
@@ -120,7 +117,7 @@ def solve_fluxes(
     energy = cell.comm.allreduce(np.tensordot(trace, reaction, axes=((0, 1), (0, 1))), op=MPI.SUM)
     weight = cell.comm.allreduce(elements.weight, op=MPI.SUM)
     assembled = time.perf_counter()
-    prolongation = number.from_vertices()
+    prolongation = number.from_vertices(number.at_vertices())
     kernel = number.constants()
     multipliers = [matrix.createVecRight() for _ in sides]
     # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
@@ -186,83 +183,6 @@ def inverse_coefficient(coefficient: fem.Function, dimension: int) -> fem.Functi
     else:
         result.x.array[:] = 1.0 / values
     return result
-
-
-class _Numbering:
-    """Unknowns of the facets: d on each, one per vertex in the order of the vertices' global numbers."""
-
-    def __init__(self, cell: UnitCell, space: fem.FunctionSpace) -> None:
-        d = cell.dimension
-        self.cell, self.space = cell, space
-        self.owned_cells = cell.mesh.topology.index_map(d).size_local
-        vertices = cell.periodic_mesh.input_vertex[: self.owned_cells]
-        opposite = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])
-        of_facet = vertices[:, opposite]
-        #: For each cell and facet its local vertices in the order that both neighbours agree on, shape (m, d + 1, d).
-        self.order = np.take_along_axis(np.broadcast_to(opposite, of_facet.shape), np.argsort(of_facet, axis=2), axis=2)
-        self.dofmap = space.dofmap.list[: self.owned_cells]
-        index_map = space.dofmap.index_map
-        self.dofs = int(index_map.size_global * d)
-        self.sizes = (index_map.size_local * d, self.dofs)
-        on_facet = index_map.local_to_global(self.dofmap.ravel().astype(np.int32)).reshape(self.dofmap.shape)
-        self.rows = (on_facet[:, :, None] * d + np.arange(d)).reshape(len(self.dofmap), -1).astype(PETSc.IntType)
-
-    def matrix(self, values: Array) -> PETSc.Mat:
-        """Assemble element matrices, shape (m, k, k)."""
-        # The pattern of a vector-valued Crouzeix-Raviart mass matrix: all unknowns of a cell are coupled.
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        matrix = dolfinx.fem.petsc.create_matrix(solve.compile_form(ufl.inner(u, v) * ufl.dx))
-        matrix.setValuesRCV(self.rows, self.rows, values, addv=PETSc.InsertMode.ADD_VALUES)
-        matrix.assemble()
-        return matrix
-
-    def vector(self, values: Array) -> PETSc.Vec:
-        """Assemble element vectors, shape (m, k)."""
-        vector = PETSc.Vec().createMPI(self.sizes, comm=self.cell.comm)
-        vector.setOption(PETSc.Vec.Option.IGNORE_OFF_PROC_ENTRIES, False)
-        vector.setValues(self.rows.ravel(), values.ravel(), addv=PETSc.InsertMode.ADD_VALUES)
-        vector.assemble()
-        return vector
-
-    def from_vertices(self) -> PETSc.Mat:
-        """Prolong continuous linear functions: each unknown takes the value at its vertex."""
-        space = fem.functionspace(self.cell.mesh, ("Lagrange", 1))
-        index_map = space.dofmap.index_map
-        local = space.dofmap.list[: self.owned_cells]
-        columns = np.take_along_axis(local, self.order.reshape(len(local), -1), axis=1)
-        columns = index_map.local_to_global(columns.ravel().astype(np.int32)).astype(PETSc.IntType)
-        rows = self.rows.ravel()
-        low, high = (part * self.cell.dimension for part in self.space.dofmap.index_map.local_range)
-        mine = (rows >= low) & (rows < high)
-        rows, first = np.unique(rows[mine], return_index=True)
-        matrix = PETSc.Mat().create(self.cell.comm)
-        matrix.setSizes((self.sizes, (index_map.size_local, index_map.size_global)))
-        matrix.setType("aij")
-        matrix.setPreallocationNNZ((1, 1))
-        matrix.setValuesRCV(rows[:, None], columns[mine][first][:, None], np.ones((len(rows), 1, 1)))
-        matrix.assemble()
-        return matrix
-
-    def constants(self) -> list[PETSc.Vec]:
-        """The kernel: on each connected part all unknowns equal."""
-        vectors = periodic.IdentifiedSpace(self.cell.mesh, self.space.ufl_element()).constants(self.cell.part_of_cell)
-        kernel = []
-        for first in range(0, len(vectors), self.cell.dimension):
-            one = vectors[first]
-            for other in vectors[first + 1 : first + self.cell.dimension]:
-                one.axpy(1.0, other)
-                other.destroy()
-            one.normalize()
-            kernel.append(one)
-        return kernel
-
-    def local(self, vector: PETSc.Vec) -> Array:
-        """Unknowns of each owned cell, shape (m, k)."""
-        function = fem.Function(self.space)
-        function.x.array[: self.sizes[0]] = vector.array_r
-        function.x.scatter_forward()
-        d = self.cell.dimension
-        return np.asarray(function.x.array.reshape(-1, d)[self.dofmap].reshape(len(self.dofmap), -1))
 
 
 class _Elements:

@@ -191,19 +191,21 @@ class Reduced:
             result.append(_sub(matrix, self.kept[k], columns, self._spaces(k), coarse))
         return result
 
-    def near_kernels(self) -> list[list[PETSc.Vec]]:
-        """For each field the vectors that its coarse grids must represent, orthonormal."""
+    def near_kernels(self, prolongations: Sequence[PETSc.Mat | None]) -> list[list[PETSc.Vec]]:
+        """For each field the vectors that its coarse grids must represent, on its coarsest space; orthonormal."""
         result = []
         for k, field in enumerate(self.system.problem.fields):
+            space, kept = self._spaces(k), self.kept[k]
+            if prolongations[k] is not None:
+                space = self.system.coarse[k]
+                kept = self.system.walls.kept(space, field, self.planes[k])
             vectors = []
-            for values in _at_points(self._spaces(k), field):
-                kept = self.kept[k]
-                vector = PETSc.Vec().createMPI(
-                    (int(self.offsets[k + 1] - self.offsets[k]), None), comm=self.system.cell.comm
-                )
-                vector.array[:] = values if kept is None else values[kept]
+            for values in _at_points(space, field):
+                own = values if kept is None else values[kept]
+                vector = PETSc.Vec().createMPI((len(own), None), comm=self.system.cell.comm)
+                vector.array[:] = own
                 vectors.append(vector)
-            result.append(_orthonormal(vectors))
+            result.append(orthonormal(vectors))
         return result
 
     def candidates(self, part_of_cell: npt.NDArray[np.int32], rotations: bool) -> list[PETSc.Vec]:
@@ -220,7 +222,7 @@ class Reduced:
                     constant.destroy()
             if rotations:
                 turned += [self._alone(k, values) for values in _at_points(space.space, field)]
-        return _orthonormal(turned, found)
+        return orthonormal(turned, found)
 
     def _alone(self, k: int, values: npt.NDArray[np.float64]) -> PETSc.Vec:
         vector, kept = self.new_vector(), self.kept[k]
@@ -293,7 +295,7 @@ def _at_points(space: fem.FunctionSpace, field: Field) -> list[npt.NDArray[np.fl
     return [np.asarray(values)[:block].T.ravel() for values in field.near_kernel(points)]
 
 
-def _orthonormal(vectors: list[PETSc.Vec], before: Sequence[PETSc.Vec] = ()) -> list[PETSc.Vec]:
+def orthonormal(vectors: list[PETSc.Vec], before: Sequence[PETSc.Vec] = ()) -> list[PETSc.Vec]:
     """Gram and Schmidt, after orthonormal vectors; what depends on the earlier ones is dropped."""
     result = list(before)
     for vector in vectors:

@@ -10,7 +10,16 @@ import numpy as np
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
-from homfem.solve.options import PRECONDITIONERS, REASONS, interpolate, new_prefix, null_space, options_of, options_set
+from homfem.solve.options import (
+    PRECONDITIONERS,
+    REASONS,
+    interpolate,
+    new_prefix,
+    null_space,
+    options_of,
+    options_set,
+    set_near_kernel,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -87,17 +96,15 @@ class BlockSolver:
         pc.setFieldSplitIS(*((str(k), rows[k]) for k in range(count)))
         for block in blocks:
             block.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-            if block.near_kernel:
-                near = PETSc.NullSpace().create(vectors=list(block.near_kernel), comm=matrix.comm)
-                block.matrix.setNearNullSpace(near)
-                near.destroy()
+            if block.near_kernel and not (block.prolongations and block.preconditioner == "multigrid"):
+                set_near_kernel(block.matrix, block.near_kernel)
         pc.setUp()
         for k, (block, part) in enumerate(zip(blocks, pc.getFieldSplitSubKSP(), strict=True)):
             inner = f"{prefix}{k}_"
             part.setOptionsPrefix(inner)
             options = options_of(block.preconditioner, bool(block.prolongations), "ssor")
             options["ksp_type"] = "preonly"
-            interpolate(part.getPC(), block.preconditioner, block.prolongations)
+            options |= interpolate(part.getPC(), block.preconditioner, block.prolongations, block.near_kernel)
             with options_set(inner, options):
                 part.setFromOptions()
                 part.setUp()

@@ -17,6 +17,7 @@ from homfem.solve.options import (
     null_space,
     options_of,
     options_set,
+    set_near_kernel,
 )
 
 
@@ -39,7 +40,8 @@ class LinearSolver:
     constant_kernel
         The constants are in the kernel of ``matrix``: they are removed from every right-hand side and solution.
     kernel, near_kernel
-        Vectors that span the kernel (orthonormal), and the near-kernel that coarse grids must represent.
+        Vectors that span the kernel (orthonormal), and the near-kernel that coarse grids must represent, orthonormal
+        too: vectors of the coarsest space where there are prolongations.
     prolongations
         Matrices from a coarser to the next finer space, coarsest first: p-multigrid with Galerkin products, and
         aggregation below the coarsest. Empty: aggregation alone.
@@ -81,10 +83,9 @@ class LinearSolver:
         start = time.perf_counter()
         self.matrix, self.name, self.iterations, self.solves = matrix, name, 0, 0
         self._null = null_space(matrix, kernel, constant_kernel)
-        if near_kernel:
-            near = PETSc.NullSpace().create(vectors=list(near_kernel), comm=matrix.comm)
-            matrix.setNearNullSpace(near)
-            near.destroy()  # the matrix holds it
+        prolonged = bool(prolongations) and preconditioner == "multigrid"
+        if near_kernel and not prolonged:
+            set_near_kernel(matrix, near_kernel)
         elif self._null is not None:
             matrix.setNearNullSpace(self._null)
         self.ksp = PETSc.KSP().create(matrix.comm)
@@ -98,13 +99,13 @@ class LinearSolver:
         if not direct:
             self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         self.ksp.setTolerances(rtol=rtol, atol=max(atol, 1e-300), max_it=max_iterations, divtol=1e30)
-        interpolate(self.ksp.getPC(), preconditioner, prolongations)
+        options |= interpolate(self.ksp.getPC(), preconditioner, prolongations, near_kernel)
         with options_set(prefix, options):
             self.ksp.setFromOptions()
             self.ksp.setUp()
         self.setup_seconds = time.perf_counter() - start
 
-    def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False) -> int:
+    def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False, rtol: float | None = None) -> int:
         """Solve for one right-hand side; collective.
 
         Parameters
@@ -115,6 +116,8 @@ class LinearSolver:
             Solution; the start value as well if ``guess`` is true.
         guess
             Start from ``x`` instead of zero; a direct solver has no use for it.
+        rtol
+            Another relative residual than the solver's own, from now on.
 
         Returns
         -------
@@ -128,6 +131,8 @@ class LinearSolver:
         """
         if self._null is not None:
             self._null.remove(b)
+        if rtol is not None:
+            self.ksp.setTolerances(rtol=rtol)
         self.ksp.setInitialGuessNonzero(guess and self.ksp.getType() != PETSc.KSP.Type.PREONLY)
         self.ksp.solve(b, x)
         reason, count = self.ksp.getConvergedReason(), self.ksp.getIterationNumber()

@@ -94,7 +94,6 @@ def options_of(preconditioner: str, prolonged: bool, smoother: str) -> dict[str,
         return dict(PRECONDITIONERS[preconditioner])
     return {
         "pc_type": "mg",
-        "pc_mg_galerkin": "both",
         "mg_levels_ksp_type": "chebyshev",
         "mg_levels_ksp_max_it": 2,
         **SMOOTHERS[smoother],
@@ -103,11 +102,33 @@ def options_of(preconditioner: str, prolonged: bool, smoother: str) -> dict[str,
     }
 
 
-def interpolate(pc: PETSc.PC, preconditioner: str, prolongations: Sequence[PETSc.Mat]) -> None:
-    """Give p-multigrid its levels."""
+def interpolate(
+    pc: PETSc.PC, preconditioner: str, prolongations: Sequence[PETSc.Mat], near_kernel: Sequence[PETSc.Vec] = ()
+) -> dict[str, Any]:
+    """Give p-multigrid its levels; return the options that follow from it.
+
+    With a near-kernel of the coarsest space the Galerkin products are made here, once: made by PETSc they would reach
+    the aggregation without it.
+    """
     if not prolongations or preconditioner != "multigrid":
-        return
+        return {}
     pc.setType("mg")
     pc.setMGLevels(len(prolongations) + 1)
     for level, prolongation in enumerate(prolongations, start=1):
         pc.setMGInterpolation(level, prolongation)
+    if not near_kernel:
+        return {"pc_mg_galerkin": "both"}
+    matrix = pc.getOperators()[1]
+    for level in range(len(prolongations) - 1, -1, -1):
+        matrix = matrix.ptap(prolongations[level])
+        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        pc.getMGSmoother(level).setOperators(matrix)
+    set_near_kernel(matrix, near_kernel)
+    return {"pc_mg_galerkin": "none"}
+
+
+def set_near_kernel(matrix: PETSc.Mat, near_kernel: Sequence[PETSc.Vec]) -> None:
+    """Give a matrix the vectors that the coarse grids of its aggregation must represent."""
+    near = PETSc.NullSpace().create(vectors=list(near_kernel), comm=matrix.comm)
+    matrix.setNearNullSpace(near)
+    near.destroy()  # the matrix holds it

@@ -1,0 +1,123 @@
+"""Multipliers that are linear on each facet of a mesh: their numbers, matrices, vectors, and the way to vertices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import basix.ufl
+import dolfinx.fem.petsc
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import periodic, solve
+from homfem.cells.unitcell import UnitCell
+from homfem.parameters import Array
+
+Indices = npt.NDArray[np.int64]
+
+
+class FacetUnknowns:
+    """Unknowns of the facets: on each one per vertex, in the order of the vertices' global numbers, and component.
+
+    Unknown (facet, vertex, component) of a cell stands at ``(facet * d + vertex) * components + component``.
+
+    Parameters
+    ----------
+    cell
+        A cell of simplices.
+    components
+        1 for a scalar multiplier, d for a vector.
+    """
+
+    def __init__(self, cell: UnitCell, components: int = 1) -> None:
+        d = cell.dimension
+        block = d * components
+        self.cell, self.components, self._block = cell, components, block
+        self.space = fem.functionspace(cell.mesh, basix.ufl.element("CR", cell.kind, 1, shape=(block,)))
+        self.owned_cells = cell.mesh.topology.index_map(d).size_local
+        vertices = cell.periodic_mesh.input_vertex[: self.owned_cells]
+        opposite = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])
+        of_facet = vertices[:, opposite]
+        #: For each cell and facet its local vertices in the order that both neighbours agree on, shape (m, d + 1, d).
+        self.order = np.take_along_axis(np.broadcast_to(opposite, of_facet.shape), np.argsort(of_facet, axis=2), axis=2)
+        self.dofmap = self.space.dofmap.list[: self.owned_cells]
+        index_map = self.space.dofmap.index_map
+        self.dofs = int(index_map.size_global * block)
+        self.sizes = (index_map.size_local * block, self.dofs)
+        on_facet = index_map.local_to_global(self.dofmap.ravel().astype(np.int32)).reshape(self.dofmap.shape)
+        #: Global number of each unknown of each owned cell, shape (m, (d + 1) d components).
+        self.rows = (on_facet[:, :, None] * block + np.arange(block)).reshape(len(self.dofmap), -1)
+        self.rows = self.rows.astype(PETSc.IntType)
+
+    def empty_matrix(self) -> PETSc.Mat:
+        """A matrix that takes element matrices of all cells."""
+        # The pattern of a vector-valued Crouzeix-Raviart mass matrix: all unknowns of a cell are coupled.
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        return dolfinx.fem.petsc.create_matrix(solve.compile_form(ufl.inner(u, v) * ufl.dx))
+
+    def matrix(self, values: Array) -> PETSc.Mat:
+        """Assemble element matrices, shape (m, k, k)."""
+        matrix = self.empty_matrix()
+        matrix.setValuesRCV(self.rows, self.rows, values, addv=PETSc.InsertMode.ADD_VALUES)
+        matrix.assemble()
+        return matrix
+
+    def vector(self, values: Array, rows: npt.NDArray[Any] | None = None) -> PETSc.Vec:
+        """Assemble element vectors, shape (m, k); into other rows than :attr:`rows` on request."""
+        vector = PETSc.Vec().createMPI(self.sizes, comm=self.cell.comm)
+        vector.setOption(PETSc.Vec.Option.IGNORE_OFF_PROC_ENTRIES, False)
+        vector.setValues(
+            (self.rows if rows is None else rows).ravel(), values.ravel(), addv=PETSc.InsertMode.ADD_VALUES
+        )
+        vector.assemble()
+        return vector
+
+    def at_vertices(self) -> fem.FunctionSpace:
+        """The continuous linear functions of as many components."""
+        shape = (self.components,) if self.components > 1 else ()
+        return fem.functionspace(self.cell.mesh, basix.ufl.element("Lagrange", self.cell.kind, 1, shape=shape))
+
+    def from_vertices(self, space: fem.FunctionSpace) -> PETSc.Mat:
+        """Prolong the functions of :meth:`at_vertices`: each unknown takes the value at its vertex."""
+        index_map, c = space.dofmap.index_map, self.components
+        local = space.dofmap.list[: self.owned_cells]
+        columns = np.take_along_axis(local, self.order.reshape(len(local), -1), axis=1)
+        columns = index_map.local_to_global(columns.ravel().astype(np.int32)).astype(PETSc.IntType)
+        columns = (columns[:, None] * c + np.arange(c, dtype=PETSc.IntType)).ravel()
+        rows = self.rows.ravel()
+        low, high = (part * self._block for part in self.space.dofmap.index_map.local_range)
+        mine = (rows >= low) & (rows < high)
+        rows, first = np.unique(rows[mine], return_index=True)
+        matrix = PETSc.Mat().create(self.cell.comm)
+        matrix.setSizes((self.sizes, (index_map.size_local * c, index_map.size_global * c)))
+        matrix.setType("aij")
+        matrix.setBlockSizes(c, c)
+        matrix.setPreallocationNNZ((1, 1))
+        matrix.setValuesRCV(rows[:, None], columns[mine][first][:, None], np.ones((len(rows), 1, 1)))
+        matrix.assemble()
+        return matrix
+
+    def constants(self) -> list[PETSc.Vec]:
+        """On each connected part, for each component, the function that is one constant there; orthonormal."""
+        vectors = periodic.IdentifiedSpace(self.cell.mesh, self.space.ufl_element()).constants(self.cell.part_of_cell)
+        kernel = []
+        for first in range(0, len(vectors), self._block):
+            for component in range(self.components):
+                members = vectors[first + component : first + self._block : self.components]
+                one = members[0]
+                for other in members[1:]:
+                    one.axpy(1.0, other)
+                    other.destroy()
+                one.normalize()
+                kernel.append(one)
+        return kernel
+
+    def local(self, vector: PETSc.Vec) -> Array:
+        """Unknowns of each owned cell, shape (m, k)."""
+        function = fem.Function(self.space)
+        function.x.array[: self.sizes[0]] = vector.array_r
+        function.x.scatter_forward()
+        return np.asarray(function.x.array.reshape(-1, self._block)[self.dofmap].reshape(len(self.dofmap), -1))

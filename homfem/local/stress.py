@@ -1,0 +1,427 @@
+r"""The elastic cell problem in its stresses: a guaranteed lower bound of the effective stiffness.
+
+The effective stiffness is also a maximum over stresses: for every symmetric field :math:`\sigma` that is periodic, in
+equilibrium and without traction on the walls of voids,
+
+.. math:: E\cdot C^*E \;\ge\; \frac1{|Y|}\int (2\,E\cdot\sigma - \sigma\cdot C^{-1}\sigma)\,dy .
+
+Here :math:`\sigma` is a Johnson-Mercier field without divergence on each simplex
+(:mod:`homfem.local.johnson_mercier`). Continuity of the traction is imposed by a multiplier :math:`\lambda`, a linear
+vector on each facet, and :math:`\sigma` is eliminated element by element as in :mod:`homfem.local.flux`:
+
+.. math:: \sigma_K = A_K^{-1}C_K(\lambda+Ex),\qquad A_K=\int_K\tau_i\cdot C^{-1}\tau_j,\qquad
+          C_K=\int_{\partial K}\mu_j\cdot\tau_in,\qquad \sum_K\mu^TS_K(\lambda+Ex)=0,\quad S_K=C_K^TA_K^{-1}C_K .
+
+:math:`S_K` vanishes on the rigid motions alone. The minimal energy per volume is a lower bound of
+:math:`E\cdot C^*E`.
+
+**The algebraic residual** :math:`\rho` makes the energy computed too high by :math:`\rho^TA^+\rho`, which is bounded
+without any estimate. On an element K the unknowns of a multiplier :math:`\mu` differ from those of some rigid motion
+:math:`r_K` by :math:`\delta_K\le\sqrt{w_K\,\mu^TS_K\mu}` at every node, :math:`w_K` the largest trace of a nodal block
+of a generalised inverse of :math:`S_K`. At the nodes of a common facet :math:`r_K-r_{K'}` is at most
+:math:`\delta_K+\delta_{K'}`, so that its rotation is at most :math:`\sigma_f(\delta_K+\delta_{K'})` with the sum
+:math:`\sigma_f` of the reciprocal heights of the facet, and its value at a distance :math:`D` at most
+:math:`(1+D\sigma_f)(\delta_K+\delta_{K'})`. Lay the elements of a connected part out in space along a tree, with the
+diameter :math:`D`: along the path to any element every :math:`\mu` stays within :math:`\sqrt{Ta(\mu)}` of the rigid
+motion of the root, with the largest sum of a path
+
+.. math:: T = \max_{K}\sum_{K'\text{ on the path to }K}\beta_{K'}^2w_{K'},\qquad
+          \beta_K = 2(1+D\max_{f\subset K}\sigma_f) .
+
+Two paths that meet after a period :math:`c` give :math:`r(x)-r(x-c)=\omega\times c` where they part, so that for the
+rotation :math:`\omega` of the root :math:`|\omega\times c|\le(\sqrt2+|c|/D)\sqrt{Ta(\mu)}` and hence
+:math:`|\omega|\le\gamma\sqrt{Ta(\mu)}`, :math:`\gamma^2=\sum_c(\sqrt2+|c|/D)^2/\lambda_{\min}(\sum_c|c|^2I-cc^T)`.
+What is left is a translation, on which :math:`\rho` does no work:
+
+.. math:: \rho^TA^+\rho \le (1+D\gamma)^2\,T\,\Bigl(\sum_i|\rho_i|\Bigr)^2
+
+with the sum over all nodes. Floating-point round-off alone is not accounted for.
+
+Source: Johnson, Mercier 1978, doi 10.1007/BF01403910; Arnold, Brezzi 1985, doi 10.1051/m2an/1985190100071 (the
+multipliers).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from dolfinx import fem
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from homfem import _dolfinx, periodic, solve
+from homfem.cells import features
+from homfem.cells.layout import Layout, lay_out
+from homfem.cells.unitcell import UnitCell
+from homfem.local.elasticity import rigid_motions
+from homfem.local.facets import FacetUnknowns
+from homfem.local.johnson_mercier import reference
+from homfem.local.system import orthonormal
+from homfem.parameters import Array, ConvergenceError, InputError, PercolationError
+from homfem.stiffness import PAIRS, basis, voigt_to_mandel
+
+log = logging.getLogger("homfem")
+
+Indices = npt.NDArray[np.int64]
+_BLOCK = 4000  # mesh cells per pass of the element matrices, so that their temporaries stay small
+#: No solve is asked for a smaller relative residual than this: round-off is near.
+SHARPEST = 1e-14
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stresses:
+    r"""The solved stress problem.
+
+    Parameters
+    ----------
+    functions : tuple of fem.Function
+        For each unit strain (order of :data:`homfem.stiffness.PAIRS`, engineering shear) the stress, a Voigt vector,
+        as the nearest linear function on each mesh cell.
+    energies : array, shape (owned mesh cells, loads)
+        :math:`\int_K\sigma_j\cdot C^{-1}\sigma_j`.
+    average : array, shape (loads, loads)
+        The energy tensor, a Voigt matrix; the allowance is not subtracted.
+    allowance
+        What the algebraic residual can have added: ``average - allowance * identity`` is a lower bound.
+    dofs, iterations, seconds
+        As in :class:`homfem.local.problem.Correctors`.
+    """
+
+    functions: tuple[fem.Function, ...]
+    energies: Array
+    average: Array
+    allowance: float
+    dofs: int
+    iterations: int
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def solve_stresses(
+    cell: UnitCell,
+    coefficient: fem.Function,
+    *,
+    rtol: float = 1e-10,
+    allowance: float = 1e-6,
+    max_iterations: int = 500,
+) -> Stresses:
+    """Solve the stress problem for all unit strains; collective.
+
+    Parameters
+    ----------
+    cell
+        A cell of straight simplices, restricted to the solid phases.
+    coefficient
+        Stiffness, constant on each mesh cell (see :func:`homfem.local.elasticity.elastic_coefficient`).
+    rtol, max_iterations
+        See :class:`homfem.solve.LinearSolver`.
+    allowance
+        Where the allowance is more than this part of the smallest eigenvalue, the solver goes on.
+
+    Raises
+    ------
+    ConvergenceError
+        If a load was not solved to ``rtol``.
+    PercolationError
+        If a connected part of the solid can turn freely about an axis.
+    """
+    if not (cell.simplicial and cell.order == 1):
+        raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
+    start = time.perf_counter()
+    d, loads = cell.dimension, len(PAIRS[cell.dimension])
+    spread = _Spread(cell)
+    number = FacetUnknowns(cell, d)
+    elements = _Elements(cell, coefficient, number, spread)
+    matrix, sides, energy, weight = elements.assemble()
+    assembled = time.perf_counter()
+    coarse = number.at_vertices()
+    prolongation = number.from_vertices(coarse)
+    kernel, near = number.constants(), _rigid_motions(coarse, d)
+    multipliers = [matrix.createVecRight() for _ in range(loads)]
+    # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
+    for smoother in ("incomplete-cholesky", "ssor"):
+        solver = solve.LinearSolver(
+            matrix,
+            rtol=rtol,
+            max_iterations=max_iterations,
+            kernel=kernel,
+            near_kernel=near,
+            prolongations=[prolongation],
+            smoother=smoother,
+            name="stress",
+        )
+        prepared = time.perf_counter()
+        try:
+            _sweep(solver, sides, multipliers, None)
+            break
+        except ConvergenceError as error:
+            solver.destroy()
+            if smoother == "ssor":
+                raise
+            log.info("%s", error)
+            for x in multipliers:
+                x.set(0.0)
+    best = math.inf
+    while True:
+        average, residual = _energy(matrix, sides, multipliers, energy, d)
+        average /= cell.lattice.volume
+        left = weight * residual / cell.lattice.volume
+        values = np.linalg.eigvalsh(voigt_to_mandel(average))
+        wanted = allowance * float(values[values > 1e-9 * values[-1]][0])
+        if left <= wanted or rtol <= SHARPEST or left > 0.5 * best:
+            break
+        best = left
+        # The allowance goes with the square of the residual.
+        rtol = max(rtol * min(0.1, 0.5 * math.sqrt(wanted / left)), SHARPEST)
+        log.info("stress: the residual may add %.1e, %.1e is wanted; rtol = %.0e now", left, wanted, rtol)
+        try:
+            _sweep(solver, sides, multipliers, rtol)
+        except ConvergenceError as error:
+            log.info("%s", error)  # what was reached is a bound, whatever it is
+            rtol = SHARPEST
+    if left > wanted:
+        log.warning("stress: the residual of the solver may add %.1e to the energies; %.1e was wanted", left, wanted)
+    solved = time.perf_counter()
+    functions, energies = elements.recover(multipliers)
+    iterations = solver.iterations
+    solver.destroy()
+    for thing in (matrix, prolongation, *kernel, *near, *sides, *multipliers):
+        thing.destroy()
+    return Stresses(
+        functions=functions,
+        energies=energies,
+        average=average,
+        allowance=float(left),
+        dofs=number.dofs,
+        iterations=iterations,
+        seconds={
+            "assembly": assembled - start,
+            "preconditioner": prepared - assembled,
+            "solve": solved - prepared,
+            "average": time.perf_counter() - solved,
+        },
+    )
+
+
+def _sweep(
+    solver: solve.LinearSolver, sides: list[PETSc.Vec], multipliers: list[PETSc.Vec], rtol: float | None
+) -> None:
+    """Solve for all loads; from what there is, sharper, if a tolerance is given."""
+    for j, (side, x) in enumerate(zip(sides, multipliers, strict=True)):
+        if side.norm() > 0.0:
+            count = solver.solve(side, x, guess=rtol is not None, rtol=rtol)
+            log.info("stress load %d: %d dofs, %d iterations", j + 1, x.getSize(), count)
+
+
+def _energy(
+    matrix: PETSc.Mat, sides: list[PETSc.Vec], multipliers: list[PETSc.Vec], constant: Array, d: int
+) -> tuple[Array, float]:
+    r"""The energies of all pairs of loads, and :math:`\sum_j(\sum_i|\rho_{j,i}|)^2` over the nodes; collective."""
+    result, residual = constant.copy(), 0.0
+    product = matrix.createVecRight()
+    for j, x in enumerate(multipliers):
+        matrix.mult(x, product)
+        for i, (side, other) in enumerate(zip(sides, multipliers, strict=True)):
+            result[i, j] += other.dot(product) - other.dot(sides[j]) - x.dot(side)
+        product.aypx(-1.0, sides[j])
+        total = float(np.linalg.norm(product.array_r.reshape(-1, d), axis=1).sum())
+        residual += matrix.comm.tompi4py().allreduce(total, op=MPI.SUM) ** 2
+    product.destroy()
+    return 0.5 * (result + result.T), residual
+
+
+def _rigid_motions(space: fem.FunctionSpace, d: int) -> list[PETSc.Vec]:
+    """Translations and rotations on a vector space, orthonormal; rotations jump across the period."""
+    index_map = space.dofmap.index_map
+    vectors = []
+    for values in rigid_motions(d)(space.tabulate_dof_coordinates()[: index_map.size_local].T):
+        vector = PETSc.Vec().createMPI((index_map.size_local * d, index_map.size_global * d), comm=space.mesh.comm)
+        vector.array[:] = values.T.ravel()
+        vectors.append(vector)
+    return orthonormal(vectors)
+
+
+class _Spread:
+    r"""How far a residual can reach: the factor of the allowance; collective."""
+
+    def __init__(self, cell: UnitCell) -> None:
+        self.cell = cell
+        self._layout: Layout | None = None
+        #: The largest diameter of the parts laid out in space.
+        self.diameter = 0.0
+        self._turned = 0.0
+        with solve.collective(cell.comm):
+            if cell.raw is not None:
+                matched = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
+                self._layout = lay_out(features.merged(cell.raw), *matched)
+                self.diameter = self._layout.diameter
+                self._turned = max(_turning(cycles, self.diameter, cell) for cycles in self._layout.cycles)
+        self.diameter = cell.comm.bcast(self.diameter, root=0)
+
+    def factor(self, weights: Array) -> float:
+        r""":math:`(1+D\gamma)^2T` from :math:`\beta_K^2w_K` of each owned mesh cell."""
+        comm = self.cell.comm
+        number = _dolfinx.original_cell_index(self.cell.mesh)[: len(weights)]
+        gathered = comm.gather((number, weights), root=0)
+        result = 0.0
+        if gathered is not None and self._layout is not None:
+            everywhere = np.zeros(len(self._layout.part_of_cell))
+            for index, values in gathered:
+                everywhere[index] = values
+            path = float(self._layout.path_sums(everywhere).max())
+            result = (1.0 + self.diameter * self._turned) ** 2 * path
+        return float(comm.bcast(result, root=0))
+
+
+def _turning(cycles: Array, diameter: float, cell: UnitCell) -> float:
+    r""":math:`\gamma` of a connected part from the shifts of its closed paths."""
+    d = cell.dimension
+    squares = (cycles**2).sum(axis=1)
+    total = float(squares.sum())
+    least = total if d == 2 else float(np.linalg.eigvalsh(total * np.eye(d) - cycles.T @ cycles)[0])
+    if least <= 1e-9 * max(total, 1e-300):
+        raise PercolationError(
+            "phases",
+            tuple(cell.phase_names),
+            f"connected from one cell to the next in {d - 1} independent direction(s) at least",
+            "A solid part that is a fibre can turn about its axis, and an island can turn at will: its displacement is "
+            "not determined. Give a surrounding phase a stiffness as well.",
+        )
+    return math.sqrt(float(((math.sqrt(2.0) + np.sqrt(squares) / diameter) ** 2).sum()) / least)
+
+
+class _Elements:
+    """Element matrices of all owned cells, block by block, and what gives the stress back.
+
+    Local unknowns are in the order of the vertices' global numbers, in which the neighbours agree.
+    """
+
+    def __init__(self, cell: UnitCell, coefficient: fem.Function, number: FacetUnknowns, spread: _Spread) -> None:
+        d = cell.dimension
+        self.cell, self.number, self.d, self.spread = cell, number, d, spread
+        self.reference = reference(d)
+        count = number.owned_cells
+        self.permutation = np.argsort(cell.periodic_mesh.input_vertex[:count], axis=1)
+        nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:count, : d + 1]][:, :, :d]
+        # The energy does not feel a constant, but its digits do: x counts from a corner of the cell.
+        origin = np.empty(d)
+        cell.comm.Allreduce(nodes.min(axis=(0, 1), initial=np.inf), origin, op=MPI.MIN)
+        self.nodes = np.take_along_axis(nodes, self.permutation[:, :, None], axis=1) - origin
+        rows = number.rows.reshape(count, d + 1, d * d)
+        self.rows = np.take_along_axis(rows, self.permutation[:, :, None], axis=1).reshape(count, -1)
+        size = len(PAIRS[d])
+        weights = voigt_to_mandel(np.ones((size, size)))
+        values = coefficient.x.array.reshape(-1, size, size)[:count]
+        self.compliance = np.linalg.inv(values * weights)
+        strains = basis(d)
+        strains[d:] *= math.sqrt(0.5)  # unit engineering shear
+        opposite = np.array([[v for v in range(d + 1) if v != f] for f in range(d + 1)])
+        #: The trace of E x on the facets of each cell, from the cell's own side: (m, unknowns, loads).
+        self.trace = np.einsum("mfaj,lij->mfail", self.nodes[:, opposite], strains).reshape(count, -1, size)
+        self.opposite = opposite
+
+    def _blocks(self) -> Iterator[slice]:
+        for begin in range(0, len(self.nodes), _BLOCK):
+            yield slice(begin, min(begin + _BLOCK, len(self.nodes)))
+
+    def _map(self, part: slice) -> tuple[Array, Array, Array]:
+        """The gradient F of the map from the reference simplex, |det F|, and the Mandel matrix of its Piola map."""
+        nodes = self.nodes[part]
+        gradient = (nodes[:, 1:] - nodes[:, :1]).transpose(0, 2, 1)
+        matrices = basis(self.d)
+        piola = np.einsum("aij,mik,bkl,mjl->mab", matrices, gradient, matrices, gradient, optimize=True)
+        return gradient, np.abs(np.linalg.det(gradient)), piola
+
+    def _local(self, part: slice) -> tuple[Array, Array, Array, Array, Array]:
+        """F, |det F|, Piola map, the energy of the fields over |det F|, and the lift of the moments by its inverse."""
+        gradient, determinant, piola = self._map(part)
+        r, size = self.reference, len(PAIRS[self.d])
+        fields = len(r.stress)
+        pulled = piola.transpose(0, 2, 1) @ self.compliance[part] @ piola
+        energy = (pulled.reshape(-1, size * size) @ r.energy.reshape(size * size, -1)).reshape(-1, fields, fields)
+        lift = np.linalg.solve(energy, r.moments.reshape(1, fields, -1))
+        return gradient, determinant, piola, energy, np.asarray(lift)
+
+    def assemble(self) -> tuple[PETSc.Mat, list[PETSc.Vec], Array, float]:
+        """The matrix, the right-hand sides, the energy of the traces, and the factor of the allowance; collective."""
+        d, loads = self.d, len(PAIRS[self.d])
+        moments = self.reference.moments.reshape(len(self.reference.stress), -1)
+        unknowns = moments.shape[1]
+        at_node = moments.reshape(len(moments), -1, d)
+        matrix = self.number.empty_matrix()
+        reaction = np.zeros((len(self.nodes), unknowns, loads))
+        weights = np.zeros(len(self.nodes))
+        for part in self._blocks():
+            gradient, determinant, _, energy, lift = self._local(part)
+            count = len(gradient)
+            stiffness = (moments.T @ lift).reshape(count, -1, d) @ (
+                determinant[:, None, None] * gradient.transpose(0, 2, 1)
+            )
+            stiffness = gradient[:, None] @ stiffness.reshape(count, -1, d, unknowns)
+            stiffness = stiffness.reshape(count, unknowns, unknowns)
+            stiffness = 0.5 * (stiffness + stiffness.transpose(0, 2, 1))
+            rows = self.rows[part]
+            matrix.setValuesRCV(rows, rows, stiffness, addv=PETSc.InsertMode.ADD_VALUES)
+            reaction[part] = stiffness @ self.trace[part]
+            # A generalised inverse of the element matrix, block by block of its diagonal.
+            image = (energy @ moments).reshape(count, len(moments), -1, d)
+            inner = np.einsum("kni,mknj->mnij", at_node, image, optimize=True)
+            back = np.linalg.inv(gradient)
+            trace = np.einsum("mia,mnij,mja->mn", back, inner, back, optimize=True) / determinant[:, None]
+            slope = 1.0 + self.spread.diameter * self._slopes(part)
+            weights[part] = 4.0 * slope**2 * trace.max(axis=1)
+        matrix.assemble()
+        comm = self.cell.comm
+        sides = [self.number.vector(-reaction[:, :, j], self.rows) for j in range(loads)]
+        total = comm.allreduce(np.tensordot(self.trace, reaction, axes=((0, 1), (0, 1))), op=MPI.SUM)
+        return matrix, sides, total, self.spread.factor(weights)
+
+    def _slopes(self, part: slice) -> Array:
+        """For each cell the largest sum of the reciprocal heights of a facet."""
+        points = self.nodes[part][:, self.opposite]
+        pairs = itertools.combinations(range(self.d), 2)
+        edges = np.stack([points[:, :, a] - points[:, :, b] for a, b in pairs], axis=2)
+        lengths = np.linalg.norm(edges, axis=3)
+        if self.d == 2:
+            return np.asarray((2.0 / lengths[:, :, 0]).max(axis=1))
+        double_area = np.linalg.norm(np.cross(edges[:, :, 0], edges[:, :, 1]), axis=2)
+        return np.asarray((lengths.sum(axis=2) / double_area).max(axis=1))
+
+    def recover(self, multipliers: list[PETSc.Vec]) -> tuple[tuple[fem.Function, ...], Array]:
+        """The stresses as linear functions on each mesh cell, and their energies on each."""
+        mesh, d = self.cell.mesh, self.d
+        size = len(PAIRS[d])
+        space = fem.functionspace(mesh, ("DG", 1, (size,)))
+        functions = tuple(fem.Function(space, name=f"stress_{j + 1}") for j in range(size))
+        weights = np.array([1.0] * d + [math.sqrt(0.5)] * (size - d))
+        local = np.stack([self._sorted(self.number.local(x)) for x in multipliers], axis=2) + self.trace
+        energies = np.zeros((len(self.nodes), size))
+        r = self.reference
+        fields = len(r.stress)
+        for part in self._blocks():
+            gradient, determinant, piola, energy, lift = self._local(part)
+            count = len(gradient)
+            pulled = gradient.transpose(0, 2, 1)[:, None] @ local[part].reshape(count, -1, d, size)
+            coefficients = lift @ pulled.reshape(count, -1, size)
+            energies[part] = determinant[:, None] * np.einsum(
+                "mkl,mkl->ml", coefficients, energy @ coefficients, optimize=True
+            )
+            nodal = (coefficients.transpose(0, 2, 1) @ r.linear.reshape(fields, -1)).reshape(count, size, d + 1, size)
+            nodal = (nodal @ piola.transpose(0, 2, 1)[:, None]) * weights
+            dofs = np.take_along_axis(space.dofmap.list[part], self.permutation[part], axis=1)
+            for j, function in enumerate(functions):
+                function.x.array.reshape(-1, size)[dofs] = nodal[:, j]
+        for function in functions:
+            function.x.scatter_forward()
+        return functions, energies
+
+    def _sorted(self, values: Array) -> Array:
+        """Unknowns of each cell, from the order of its facets to that of the vertices' numbers."""
+        values = values.reshape(len(values), self.d + 1, -1)
+        return np.take_along_axis(values, self.permutation[:, :, None], axis=1).reshape(len(values), -1)
