@@ -43,6 +43,8 @@ class EffectiveTensor:
         Phase name to volume fraction; they sum to one.
     active_phases : tuple of str
         The phases that carry the flux (the others insulate).
+    membranes : mapping
+        Permeability of each interface that resists the flux, in ``unit`` per ``length_unit``.
     interface_area : float
         Area of the phase interfaces per cell volume; unit: 1 / ``length_unit``.
     length_unit : str
@@ -82,6 +84,7 @@ class EffectiveTensor:
     boundary: str = "periodic"
     volume_fractions: Mapping[str, float] = field(default_factory=dict)
     active_phases: tuple[str, ...] = ()
+    membranes: Mapping[str, float] = field(default_factory=dict)
     interface_area: float = 0.0
     length_unit: str = ""
     dofs: int = 0
@@ -301,6 +304,9 @@ class EffectiveTensor:
                 "  per volume of the active phases: "
                 + ", ".join(f"{v:.6g}" for v in self.principal_values / self.active_fraction)
             )
+        if self.membranes:
+            per = f" {self.unit}/{self.length_unit}" if self.unit and self.length_unit else ""
+            lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in self.membranes.items()))
         if self.interface_area:
             unit = f" /{self.length_unit}" if self.length_unit else ""
             lines.append(f"  interface area per volume: {self.interface_area:.6g}{unit}")

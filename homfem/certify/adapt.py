@@ -2,7 +2,8 @@ r"""Where the gap between the bounds is, and the mesh that closes it.
 
 :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
 :math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference
-of the two correctors. These sums are the indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
+of the two correctors; a membrane adds :math:`\int_\Gamma\frac1h(\sigma\cdot n-h\,[u])^2`. These sums are the
+indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
 
 Source: Prager, Synge 1947, doi 10.1090/qam/25902; Doerfler 1996, doi 10.1137/0733054 (the marking).
 """
@@ -20,35 +21,58 @@ from homfem import _dolfinx, periodic, solve
 from homfem.cells.refine import bisect_cells
 from homfem.cells.unitcell import UnitCell
 from homfem.local.engine import Correctors
-from homfem.local.flux import Fluxes
+from homfem.local.flux import Fluxes, inverse_coefficient
+from homfem.local.membranes import Membranes, broken_fluxes, gap_energy
 from homfem.parameters import Array
 
 #: Part of the whole gap that the refined elements carry.
 BULK = 0.6
 
 
-def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes) -> Array:
-    r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell.
+def gap_indicators(
+    cell: UnitCell,
+    upper: Correctors,
+    lower: Correctors | Fluxes,
+    coefficient: fem.Function | None = None,
+    membranes: Membranes | None = None,
+) -> Array:
+    r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell, half of a membrane's.
 
     The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance).
     """
     mesh, loads = upper.problem.domain, upper.problem.loads
     weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
-    u, sigma = fem.Function(upper.space), fem.Function(lower.functions[0].function_space)
+    u = [fem.Function(space) for space in upper.spaces]
     load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
-    average = upper.problem.average_form
-    if isinstance(lower, Fluxes):
+    average, one = upper.problem.average_form, upper.problem.pick(u)
+    below: tuple[fem.Function, ...] = lower.functions
+    if membranes is not None:
+        assert coefficient is not None
+        inverse = inverse_coefficient(coefficient, cell.dimension)
+        if not isinstance(lower, Fluxes):
+            below = broken_fluxes(cell, coefficient, lower, membranes)
+        sigma = fem.Function(below[0].function_space)
+        energy = gap_energy(cell, membranes, u, sigma, inverse, load) + average(one, load, one, load)
+    elif isinstance(lower, Fluxes):
         # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
+        sigma = fem.Function(below[0].function_space)
         inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(u))) * ufl.dx + average(u, load, u, load)
+        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
     else:
         # With zero loads the averaged form is the energy of the difference of the correctors.
-        energy = average(sigma - u, none, sigma - u, none)
-    weighted = [integral.reconstruct(integral.integrand() * weight) for integral in energy.integrals()]
+        sigma = fem.Function(below[0].function_space)
+        energy = average(sigma - one, none, sigma - one, none)
+    weighted = [
+        integral.reconstruct(
+            integral.integrand() * (ufl.avg(weight) if integral.integral_type() == "interior_facet" else weight)
+        )
+        for integral in energy.integrals()
+    ]
     form = solve.compile_form(ufl.Form(weighted))
     total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
-    for j, (one, other) in enumerate(zip(upper.functions, lower.functions, strict=True)):
-        u.x.array[:] = one.x.array
+    for j, (above, other) in enumerate(zip(upper.functions, below, strict=True)):
+        for target, function in zip(u, above if isinstance(above, tuple) else (above,), strict=True):
+            target.x.array[:] = function.x.array
         sigma.x.array[:] = other.x.array
         load.value[:] = np.eye(loads)[j]
         vector = solve.assemble_vector(form)
@@ -58,7 +82,13 @@ def gap_indicators(cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes
 
 
 def refine_towards(
-    cell: UnitCell, upper: Correctors, lower: Correctors | Fluxes, max_dofs: int | None, dofs: int
+    cell: UnitCell,
+    upper: Correctors,
+    lower: Correctors | Fluxes,
+    max_dofs: int | None,
+    dofs: int,
+    coefficient: fem.Function | None = None,
+    membranes: Membranes | None = None,
 ) -> UnitCell | None:
     """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
 
@@ -66,8 +96,10 @@ def refine_towards(
     ----------
     max_dofs, dofs
         The budget, and what the present mesh took.
+    coefficient, membranes
+        Of the problem, where there are membranes.
     """
-    indicators = gap_indicators(cell, upper, lower)
+    indicators = gap_indicators(cell, upper, lower, coefficient, membranes)
     if upper.problem.domain is not cell.mesh:
         indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
     owned = len(indicators)

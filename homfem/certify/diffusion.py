@@ -26,6 +26,13 @@ facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 
 .. math:: D^* \;\ge\; M - \frac{W}{|Y|}\sum_j\|\rho_j\|_1^2\; I .
 
+**Membranes** (:mod:`homfem.local.membranes`) have a term in each energy: :math:`\int_\Gamma h\,[u]^2` above,
+:math:`\int_\Gamma(\sigma\cdot n)^2/h` below. With Crouzeix-Raviart correctors of each group of phases and the jump
+taken in the middle of each facet, :math:`\sigma\cdot n=h\,[\chi]` is constant on it and all of the above holds. A path
+now also crosses membranes, from one piece that they enclose to the next, each pair of pieces once at the most and
+through whichever facet is best: :math:`|\varphi_+-\varphi_-|^2\le w_F\,h|F|\,[\varphi]^2`, :math:`w_F=1/(h|F|)`, and the
+least :math:`w_F` of each pair of pieces is added to W.
+
 Nothing is estimated here; floating-point round-off alone is not accounted for. Where the active phases percolate in
 some directions only, :math:`D^*` vanishes in the others, and both bounds are projected on the former.
 
@@ -57,6 +64,7 @@ from homfem.certify.geometry import geometric_error
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
+from homfem.local.membranes import Membranes, check_membranes, crossing_weight, find_membranes, membrane_problem
 from homfem.local.problem import BOUNDARIES
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
@@ -113,6 +121,7 @@ def solve_diffusion(
     backend: str | None = None,
     rtol: float = 1e-9,
     config: Mapping[str, Any] | None = None,
+    membranes: Mapping[str, float] | None = None,
 ) -> CellSolution:
     r"""Solve the diffusion cell problem and bound its effective tensor from both sides; collective.
 
@@ -151,6 +160,10 @@ def solve_diffusion(
         with the contrast and with the mesh. Where it would make half of the gap, the lower side is solved sharper.
     config
         The input that led here, kept in the result.
+    membranes
+        Permeability h of interfaces that resist the flux, in ``unit`` per ``cell.length_unit``, by the names of the
+        facets, such as ``"fibre|matrix"`` (in either order): the flux through them is h times the jump of the
+        potential (:mod:`homfem.local.membranes`). The other interfaces are in perfect contact.
 
     Returns
     -------
@@ -179,9 +192,12 @@ def solve_diffusion(
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     backend = periodic.check_backend(cell.periodic_mesh, backend)
     if lower_degree is None:
-        lower_degree = 1 if degree > 1 and backend == "identified" else 0
-    check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
+        lower_degree = 1 if degree > 1 and backend == "identified" and not membranes else 0
+    check_integer("lower_degree", lower_degree, at_least=0, at_most=int(backend == "identified" and not membranes))
     names = _known_phases(cell, coefficients)
+    permeabilities = check_membranes(cell, names, membranes or {})
+    if permeabilities and (backend != "identified" or boundary != "periodic"):
+        raise InputError("membranes", membranes, "None unless backend = 'identified' and boundary = 'periodic'")
     matching = cell.periodic_mesh.matching
     periodic_faces = boundary == "periodic"
     two_sided = bounds and cell.order == 1 and cell.simplicial and matching and periodic_faces
@@ -207,8 +223,10 @@ def solve_diffusion(
     iterations = 0
     while True:
         lap = time.perf_counter()
+        medium = diffusion_coefficient(active, {name: coefficients[name] for name in active.phase_names})
+        resisting = find_membranes(active, permeabilities) if permeabilities else None
         upper, lower, bracket = _solve_mesh(
-            active, coefficients, degree, lower_degree if two_sided else None, backend, rtol, tolerance, boundary
+            active, medium, resisting, degree, lower_degree if two_sided else None, backend, rtol, tolerance, boundary
         )
         for part in (upper, lower):
             if part is not None:
@@ -239,7 +257,7 @@ def solve_diffusion(
                         gap, tolerance)  # fmt: skip
             break
         lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, max_dofs, dofs)
+        refined = refine_towards(active, upper, lower, max_dofs, dofs, medium, resisting)
         _add(stages, "refine", time.perf_counter() - lap)
         if refined is None:
             log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
@@ -248,7 +266,7 @@ def solve_diffusion(
         active = refined
     if any(callable(value) for value in coefficients.values()):
         tensor = replace(tensor, lower=None, upper=None)
-    geometric = geometric_error(active, coefficients, upper) if cell.order == 1 and periodic_faces else 0.0
+    geometric = geometric_error(active, medium, upper, resisting) if cell.order == 1 and periodic_faces else 0.0
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,
@@ -256,6 +274,7 @@ def solve_diffusion(
         boundary=boundary,
         volume_fractions=dict(cell.volume_fractions),
         active_phases=tuple(names),
+        membranes=permeabilities,
         interface_area=cell.interface_area,
         length_unit=cell.length_unit,
         dofs=dofs,
@@ -280,7 +299,8 @@ def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> li
 
 def _solve_mesh(
     cell: UnitCell,
-    coefficients: Mapping[str, Coefficient],
+    coefficient: fem.Function,
+    membranes: Membranes | None,
     degree: int,
     lower_degree: int | None,
     backend: str,
@@ -293,8 +313,10 @@ def _solve_mesh(
     The lower side is solved again, sharper, where what its residual may add makes half of a gap above the tolerance:
     a finer mesh would not help, as the allowance grows with the number of mesh cells.
     """
-    coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
-    problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend, boundary=boundary)
+    if membranes is None:
+        problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend, boundary=boundary)
+    else:
+        problem = membrane_problem(cell, coefficient, membranes, degree=degree)
     upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
     if boundary != "periodic":
         return upper, None, (upper.average, None, upper.average)
@@ -304,7 +326,7 @@ def _solve_mesh(
     above = conducts @ upper.average @ conducts
     if lower_degree is None:
         return upper, None, (above, None, above)
-    lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
+    lower, allowance = _solve_lower(cell, coefficient, membranes, lower_degree, backend, rtol)
     while True:
         bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
         bracket = (0.5 * (bound + above), bound, above)
@@ -323,7 +345,7 @@ def _solve_mesh(
         rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(wanted / allowance))), SHARPEST)
         log.info("%s: the residual widens the gap from %.2e to %.2e; rtol = %.0e now", cell.name, least, gap, rtol)
         try:
-            lower, allowance = _solve_lower(cell, coefficient, lower_degree, backend, rtol)
+            lower, allowance = _solve_lower(cell, coefficient, membranes, lower_degree, backend, rtol)
         except ConvergenceError as error:
             # What was reached before is a bound.
             log.warning("%s: %s", cell.name, error)
@@ -332,18 +354,28 @@ def _solve_mesh(
 
 
 def _solve_lower(
-    cell: UnitCell, coefficient: fem.Function, lower_degree: int, backend: str, rtol: float
+    cell: UnitCell,
+    coefficient: fem.Function,
+    membranes: Membranes | None,
+    lower_degree: int,
+    backend: str,
+    rtol: float,
 ) -> tuple[Correctors | Fluxes, float]:
     """The lower side and its allowance."""
     if lower_degree == 1:
         fluxes = solve_fluxes(cell, coefficient, rtol=rtol)
         return fluxes, fluxes.allowance
-    problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+    if membranes is None:
+        problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+    else:
+        problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
     correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    return correctors, residual_allowance(cell, coefficient, correctors)
+    return correctors, residual_allowance(cell, coefficient, correctors, membranes)
 
 
-def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Correctors) -> float:
+def residual_allowance(
+    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes | None = None
+) -> float:
     r"""Return :math:`\frac{W}{|Y|}\sum_j\|\rho_j\|_1^2`, which covers the algebraic residual; collective."""
     d = cell.dimension
     owned = cell.mesh.topology.index_map(d).size_local
@@ -354,6 +386,8 @@ def residual_allowance(cell: UnitCell, coefficient: fem.Function, correctors: Co
     values = coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned]
     smallest = values[:, 0] if values.shape[1] == 1 else np.linalg.eigvalsh(values.reshape(-1, d, d))[:, 0]
     weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / (volume * smallest))), op=MPI.SUM)
+    if membranes is not None:
+        weight += crossing_weight(cell, membranes)
     return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
 
 

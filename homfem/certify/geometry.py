@@ -6,49 +6,54 @@ When the surface between two phases moves by V along its normal n, out of phase 
    -\Bigl(\frac1{D_1}-\frac1{D_2}\Bigr)q_iq_j\Bigr],
 
 with the tangential gradient :math:`g^t` and the normal flux q, which are continuous there; where phase 2 insulates, by
-:math:`\frac1{|Y|}\int_\Gamma V D_1\,g_i^t\cdot g_j^t`. The volumes between the facets and the surface (slivers) stand
-for the integral of V, and the sum is taken over absolute values: where facets lie on both sides of the surface, so that
-the volumes of the phases agree, the true change is much smaller.
+:math:`\frac1{|Y|}\int_\Gamma V D_1\,g_i^t\cdot g_j^t`. At a membrane of permeability h the tangential gradients differ,
+and its own energy :math:`q_iq_j/h` changes with its area: facets on a surface of radius r are longer than the surface
+around the same volume by the part :math:`\delta=\ell^2/24r^2`, which is about :math:`40V^2/\ell^2`. The volumes
+between the facets and the surface (slivers) stand for the integral of V, and the sum is taken over absolute values:
+where facets lie on both sides of the surface, so that the volumes of the phases agree, the true change is much smaller.
 
 Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 10.1007/978-3-642-58106-9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx, solve
+from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
-from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.engine import Correctors
+from homfem.local.membranes import Membranes, facet_areas, mean_gradients
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS
 
 
-def geometric_error(cell: UnitCell, coefficients: Mapping[str, Coefficient], correctors: Correctors) -> float:
+def geometric_error(
+    cell: UnitCell,
+    coefficient: fem.Function,
+    correctors: Correctors,
+    membranes: Membranes | None = None,
+) -> float:
     """Return the estimate in the unit of the coefficients: a largest change over all directions; collective.
 
     Parameters
     ----------
     cell
         The cell that was solved, with straight facets.
-    coefficients
-        Of each of its phases.
+    coefficient
+        Diffusivity, constant on each mesh cell.
     correctors
         Conforming correctors on ``cell.mesh``.
+    membranes
+        Those of the problem that was solved.
     """
     facets, volumes = cell.slivers
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
-    coefficient = diffusion_coefficient(cell, {name: coefficients[name] for name in cell.phase_names})
     mesh, d = cell.mesh, cell.dimension
-    gradient = _mean_gradients(cell, correctors)  # (local cells, loads, d)
+    gradient = _mean_gradients(cell, correctors, membranes)  # (local cells, loads, d)
     owned = facets < mesh.topology.index_map(d - 1).size_local
     facets, weight = facets[owned], volumes[owned].sum(axis=1)
     links = mesh.topology.connectivity(d - 1, d)
@@ -60,35 +65,32 @@ def geometric_error(cell: UnitCell, coefficients: Mapping[str, Coefficient], cor
     across = [np.einsum("fi,fij,fj->f", normal, matrix[c], normal) for c in (first, second)]
     flux = [np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)]
     mean = 0.5 * (gradient[first] + gradient[second])
-    tangential = mean - np.einsum("fli,fi,fj->flj", mean, normal, normal)
-    jump = matrix[first] - np.where(alone[..., None], 0.0, matrix[second])
-    resistance = np.where(alone[:, 0], 0.0, 1.0 / across[0] - 1.0 / across[1])
+    resistance = np.zeros(len(facets))
+    if membranes is not None:
+        place = np.minimum(np.searchsorted(membranes.facets, facets), max(len(membranes.facets) - 1, 0))
+        on = membranes.facets[place] == facets if len(membranes.facets) else np.zeros(len(facets), dtype=bool)
+        resistance[on] = 1.0 / membranes.permeability_of_facet[place[on]]
+    jump = np.where(alone[:, 0], 0.0, 1.0 / across[0] - 1.0 / across[1])
     through = 0.5 * (flux[0] + flux[1])
-    change = np.einsum("fli,fij,fmj->flm", tangential, jump, tangential)
-    change -= resistance[:, None, None] * through[:, :, None] * through[:, None, :]
+    change = -jump[:, None, None] * through[:, :, None] * through[:, None, :]
+    for sign, c in ((1.0, first), (np.where(alone[:, 0], 0.0, -1.0), second)):
+        own = np.where((resistance > 0.0)[:, None, None], gradient[c], mean)
+        tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
+        energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
+        change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
     values, axes = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
     total = np.einsum("f,fik,fk,fjk->ij", weight, axes, np.abs(values), axes)
+    area = facet_areas(cell, facets)
+    excess = 40.0 * (weight / area) ** 2 / area ** (2 / (d - 1)) * area
+    total += np.einsum("f,fi,fj->ij", excess * resistance, through, through)
     total = cell.comm.allreduce(total, op=MPI.SUM)
     return float(np.linalg.norm(total, 2) / cell.lattice.volume)
 
 
-def _mean_gradients(cell: UnitCell, correctors: Correctors) -> Array:
+def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None) -> Array:
     """Mean of e + grad(chi) on each local mesh cell; correctors on the torus or on the plain mesh."""
-    mesh, d = correctors.problem.domain, cell.dimension
-    constants = fem.functionspace(mesh, ("DG", 0))
-    volume = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx).array_r.copy()
-    vectors = fem.functionspace(mesh, ("DG", 0, (d,)))
-    u, mean = fem.Function(correctors.space), fem.Function(vectors)
-    form = solve.compile_form(ufl.inner(ufl.grad(u), ufl.TestFunction(vectors)) * ufl.dx)
-    result = []
-    for load, function in enumerate(correctors.functions):
-        u.x.array[:] = function.x.array
-        vector = solve.assemble_vector(form)
-        mean.x.array[: len(vector.array_r)] = (vector.array_r.reshape(-1, d) / volume[:, None]).ravel()
-        vector.destroy()
-        mean.x.scatter_forward()
-        result.append(mean.x.array.reshape(-1, d) + np.eye(d)[load])
-    stacked = np.stack(result, axis=1)
+    mesh = correctors.problem.domain
+    stacked = mean_gradients(cell, correctors, membranes) + np.eye(cell.dimension)
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
 
 

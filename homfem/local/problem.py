@@ -94,6 +94,8 @@ class CellProblem:
     metric
         ``metric(u, v)``: a UFL form whose diagonal blocks are positive definite, such as a mass matrix of the
         pressure.
+    smoother
+        Of the p-multigrid of a definite problem, see :class:`homfem.solve.LinearSolver`.
     parity : array, shape (loads, d)
         +1 or -1: how each load answers a mirror image along each axis; for ``boundary="mixed"``. Vector fields are
         mirrored as vectors, others stay.
@@ -109,6 +111,7 @@ class CellProblem:
     average: Callable[[Any, Any, Any, Any], ufl.Form] | None = None
     definite: bool = True
     metric: Callable[[Any, Any], ufl.Form] | None = None
+    smoother: str = "ssor"
     parity: npt.ArrayLike | None = None
 
     def __post_init__(self) -> None:

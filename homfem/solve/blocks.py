@@ -102,7 +102,7 @@ class BlockSolver:
         for k, (block, part) in enumerate(zip(blocks, pc.getFieldSplitSubKSP(), strict=True)):
             inner = f"{prefix}{k}_"
             part.setOptionsPrefix(inner)
-            options = options_of(block.preconditioner, bool(block.prolongations), "ssor")
+            options = options_of(block.preconditioner, bool(block.prolongations), "ssor", block.matrix)
             options["ksp_type"] = "preonly"
             options |= interpolate(part.getPC(), block.preconditioner, block.prolongations, block.near_kernel)
             with options_set(inner, options):
@@ -175,9 +175,11 @@ def find_kernel(matrix: PETSc.Mat, candidates: Sequence[PETSc.Vec], tolerance: f
             rest.append(candidate)
             images.append(image)
     if len(rest) > 1:
-        gram = np.array([[one.dot(other) for other in images] for one in images])
-        values, vectors = np.linalg.eigh(gram / limit**2)
-        for weights in vectors.T[values <= 1.0]:
+        # Triangular factors and singular values: the squares of a Gram matrix would lose half of the digits.
+        local = np.linalg.qr(np.column_stack([image.array_r for image in images]), mode="r")
+        factors = matrix.comm.tompi4py().allgather(local)
+        _, values, rows = np.linalg.svd(np.vstack(factors))
+        for weights in rows[values <= limit]:
             combined = rest[0].duplicate()
             combined.maxpy(weights, rest)
             kernel.append(combined)
@@ -193,3 +195,8 @@ def _size(matrix: PETSc.Mat) -> float:
     rows, columns = matrix.getNestSize()
     blocks = [matrix.getNestSubMatrix(i, j) for i in range(rows) for j in range(columns)]
     return float(sum(block.norm(PETSc.NormType.INFINITY) for block in blocks if block))
+
+
+def round_off(matrix: PETSc.Mat, unknowns: int) -> float:
+    r"""Return the norm below which :math:`Av` is round-off, for a vector ``v`` of entries of order one; collective."""
+    return float(np.finfo(np.float64).eps * _size(matrix) * np.sqrt(unknowns))

@@ -91,7 +91,7 @@ class LinearSolver:
         self.ksp = PETSc.KSP().create(matrix.comm)
         self.ksp.setOperators(matrix)
         direct = preconditioner == "direct"
-        options = options_of(preconditioner, bool(prolongations), smoother)
+        options = options_of(preconditioner, bool(prolongations), smoother, matrix)
         options["ksp_type"] = "preonly" if direct else method
         prefix = new_prefix()
         self.ksp.setOptionsPrefix(prefix)

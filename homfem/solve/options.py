@@ -88,17 +88,23 @@ def null_space(matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec], constant: bool) -
     return null
 
 
-def options_of(preconditioner: str, prolonged: bool, smoother: str) -> dict[str, Any]:
-    """Return the options of a preconditioner; p-multigrid if there are prolongations."""
-    if not prolonged or preconditioner != "multigrid":
+def options_of(preconditioner: str, prolonged: bool, smoother: str, matrix: PETSc.Mat) -> dict[str, Any]:
+    """Return the options of a preconditioner for a matrix; p-multigrid if there are prolongations; collective."""
+    if preconditioner != "multigrid":
         return dict(PRECONDITIONERS[preconditioner])
+    # PETSc takes singular values of the coarsest matrix for zero below an absolute number.
+    aggregation = MULTIGRID | {
+        "mg_coarse_redundant_pc_svd_zero_sing": 1e-13 * matrix.norm(PETSc.NormType.INFINITY),
+    }
+    if not prolonged:
+        return aggregation
     return {
         "pc_type": "mg",
         "mg_levels_ksp_type": "chebyshev",
         "mg_levels_ksp_max_it": 2,
         **SMOOTHERS[smoother],
         "mg_coarse_ksp_type": "preonly",
-        **{f"mg_coarse_{key}": value for key, value in MULTIGRID.items()},
+        **{f"mg_coarse_{key}": value for key, value in aggregation.items()},
     }
 
 

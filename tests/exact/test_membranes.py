@@ -1,0 +1,100 @@
+"""Membranes: laminates exact to round-off, neutral inclusions, both limits with their rates, units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from homfem import homogenize_diffusion, solve_diffusion
+from homfem.cells import fibre_array
+from made_cells import grid_cell, square
+
+CONDUCTIVITY = {"a": 1.0, "b": 5.0, "c": 0.2}
+FRACTION = np.array([0.25, 0.25, 0.5])
+LOWER = [0]
+FIBRES = {"fibre": 10.0, "matrix": 1.0}
+
+
+def layers(s):
+    return np.select([s[:, 0] < 0.25, s[:, 0] < 0.5], [0, 1], default=2)
+
+
+def laminate(d, membranes, length, periods=1.0):
+    """1/D_n = <1/D> + (sum over the membranes of a period of 1/h)/L, D_t = <D>; a|c is the period face."""
+    k = np.array(list(CONDUCTIVITY.values()))
+    across = 1 / ((FRACTION / k).sum() + sum(1 / h for h in membranes.values()) / (length * periods))
+    return np.diag([across, *[(FRACTION * k).sum()] * (d - 1)])
+
+
+@pytest.mark.parametrize("lower_degree", LOWER)
+@pytest.mark.parametrize("h", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_laminate_is_exact_to_round_off(d, h, lower_degree):
+    """Three fields that meet in three membranes, one of them on the period faces; both bounds meet."""
+    cell = grid_cell((4, 3, 3)[:d], layers, length=2.0)
+    membranes = {"a|b": h, "c|b": 2 * h, "a|c": 3 * h}
+    tensor = homogenize_diffusion(cell, CONDUCTIVITY, membranes=membranes, rtol=1e-12, lower_degree=lower_degree)
+    expected = laminate(d, membranes, length=2.0)
+    for matrix in (tensor.lower, tensor.value, tensor.upper):
+        assert np.abs(matrix - expected).max() < 1e-11
+    assert abs(tensor.upper[0, 0] / expected[0, 0] - 1.0) < 1e-10
+
+
+@pytest.mark.parametrize("lower_degree", LOWER)
+def test_perfect_contact_beside_a_membrane(lower_degree):
+    """b and c touch: they are one group, with one field."""
+    membranes = {"a|b": 0.3, "a|c": 0.7}
+    cell = grid_cell((4, 3), layers, length=2.0)
+    tensor = homogenize_diffusion(cell, CONDUCTIVITY, membranes=membranes, lower_degree=lower_degree, rtol=1e-12)
+    assert np.abs(tensor.upper - laminate(2, membranes, 2.0)).max() < 1e-11
+    assert np.abs(tensor.lower - laminate(2, membranes, 2.0)).max() < 1e-11
+
+
+def test_units_a_cell_of_two_micrometres_and_one_of_a_metre():
+    """D* depends on h L / D alone."""
+    small = homogenize_diffusion(grid_cell((8, 8), square, length=2.0), {"a": 1.0, "b": 3.0}, membranes={"a|b": 0.7})
+    large = homogenize_diffusion(grid_cell((8, 8), square), {"a": 1.0, "b": 3.0}, membranes={"a|b": 1.4})
+    assert np.abs(small.value - large.value).max() < 1e-12
+    other = homogenize_diffusion(
+        grid_cell((8, 8), square, length=2e-6), {"a": 1e-9, "b": 3e-9}, membranes={"a|b": 0.7e-3}
+    )
+    assert np.abs(other.value - 1e-9 * large.value).max() < 1e-20
+
+
+@pytest.mark.parametrize(("biot", "exact"), [(0.1, 0.604603), (10.0, 1.500443), (10.0 / 9.0, 1.0)])
+def test_fibres_behind_membranes(biot, exact):
+    """Square array, fraction .3, contrast 10, Bi = h a / k_m; Bi = 10/9 is the neutral inclusion: exactly 1."""
+    cell = fibre_array("square", fraction=0.3, resolution=0.05)
+    radius = np.sqrt(0.3 / np.pi)
+    tensor = homogenize_diffusion(cell, FIBRES, membranes={"matrix|fibre": biot / radius})
+    assert tensor.contains(exact * np.eye(2), slack=tensor.geometric_error)
+    assert tensor.geometric_error < 1e-3
+    assert abs(tensor.upper[0, 0] - exact) < tensor.geometric_error
+    assert tensor.relative_gap < 1e-3
+
+
+@pytest.mark.parametrize("side", ["insulating", "perfect"])
+def test_the_limits_are_reached_at_first_order(side):
+    """D*(h) - D*(0) is linear in h, D*(infinity) - D*(h) in 1/h; monotone."""
+    cell = grid_cell((12, 12), square)
+    limit = solve_diffusion(cell, {"a": 1.0} if side == "insulating" else {"a": 1.0, "b": 5.0}, rtol=1e-12)
+    values = [1e-2, 1e-3, 1e-4] if side == "insulating" else [1e3, 1e4, 1e5]
+    off = []
+    for h in values:
+        bracket = homogenize_diffusion(cell, {"a": 1.0, "b": 5.0}, membranes={"a|b": h}, rtol=1e-12)
+        off.append(abs(bracket.upper[0, 0] - limit.tensor.upper[0, 0]))
+    assert off[0] > off[1] > off[2] > 0.0
+    assert np.abs(np.diff(np.log10(off)) + 1.0).max() < 0.05
+    assert off[2] < 1e-3
+
+
+def test_a_doubled_period():
+    one = grid_cell((6, 6), square)
+    two = grid_cell(
+        (12, 6), lambda s: square(np.column_stack([(2 * s[:, 0]) % 1.0, s[:, 1]])), vectors=[[2, 0], [0, 1]]
+    )
+    values = [
+        homogenize_diffusion(cell, {"a": 1.0, "b": 5.0}, membranes={"a|b": 0.8}, rtol=1e-12) for cell in (one, two)
+    ]
+    assert np.abs(values[0].upper - values[1].upper).max() < 1e-10
+    assert np.abs(values[0].lower - values[1].lower).max() < 1e-8
