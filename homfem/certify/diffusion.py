@@ -30,8 +30,8 @@ facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 :math:`\int_\Gamma(\sigma\cdot n)^2/h` below. With Crouzeix-Raviart correctors of each group of phases and the jump
 taken in the middle of each facet, :math:`\sigma\cdot n=h\,[\chi]` is constant on it and all of the above holds. A path
 now also crosses membranes, from one piece that they enclose to the next, each pair of pieces once at the most and
-through whichever facet is best: :math:`|\varphi_+-\varphi_-|^2\le w_F\,h|F|\,[\varphi]^2`, :math:`w_F=1/(h|F|)`, and the
-least :math:`w_F` of each pair of pieces is added to W.
+through whichever facet is best: :math:`|\varphi_+-\varphi_-|^2\le w_F\,h|F|\,[\varphi]^2` with
+:math:`w_F=1/(h|F|)`. The least :math:`w_F` of each pair of pieces is added to W.
 
 Nothing is estimated here; floating-point round-off alone is not accounted for. Where the active phases percolate in
 some directions only, :math:`D^*` vanishes in the others, and both bounds are projected on the former.

@@ -54,6 +54,12 @@ def test_other_backends_are_refused():
         homogenize_diffusion(grid_cell((4, 4), square), BOTH, membranes={"a|b": 1.0}, backend="multipoint")
 
 
+@pytest.mark.parametrize("boundary", ["affine", "flux", "mixed"])
+def test_other_boundaries_are_refused(boundary):
+    with pytest.raises(InputError, match="boundary = 'periodic'"):
+        homogenize_diffusion(grid_cell((4, 4), square), BOTH, membranes={"a|b": 1.0}, boundary=boundary)
+
+
 def test_an_island_behind_a_membrane_stays():
     """Left alone it percolates nowhere; behind a membrane it carries flux."""
     cell = grid_cell((8, 8), square)
