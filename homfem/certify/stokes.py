@@ -166,7 +166,10 @@ def solve_stokes(
     degree = check_element(cell, element, degree, slip_length)
     if bounds and element != "scott-vogelius":
         raise InputError("bounds", bounds, f"False with element={element!r}", "'scott-vogelius' is the lower bound.")
-    if slip_length is not None and len(cell.slivers[0]) and cell.order == 1:
+    if not cell.periodic_mesh.matching:
+        remedy = "Mesh the faces alike: no pair of velocity and pressure is known to be stable across others."
+        raise InputError("cell", cell.name, "one whose opposite faces match", remedy)
+    if slip_length is not None and cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):
         raise InputError(
             "slip_length", slip_length, "None on straight facets that stand for a curved wall",
             "Their corners hold the fluid. Make the cell with order=2.",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import ufl
+from dolfinx import fem
 
 from homfem import solve
-from homfem.cells import fibre_array, sphere_array, tube
+from homfem.cells import fibre_array, image_cell, sphere_array, tube
+from homfem.cells.raw import cell_volumes
+from homfem.cells.refine import split_at_barycentres
 from homfem.certify import homogenize_stokes, solve_stokes
-from homfem.local.engine import solve_correctors
+from homfem.certify.stokes import _upper_bound
+from homfem.grid.image import Image
+from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import InputError, PercolationError
 from made_cells import grid_cell, square
@@ -118,12 +124,14 @@ def test_mean_velocity_is_the_dissipation():
         assert solve.integrate(ufl.inner(u, u) * ufl.ds) < 1e-25
 
 
-def test_residual_enters_with_its_square():
+def test_errors_of_the_flow_enter_with_their_square():
+    """A wrong flow, 1e-3 off: the average is 1e-6 off."""
     cell = square_hole(8).restrict(["pore"])
     problem = stokes_problem(cell)
-    sharp = solve_correctors(cell, problem, rtol=1e-12).average
-    loose = solve_correctors(cell, problem, rtol=1e-4).average
-    assert np.abs(loose - sharp).max() < 1e-6 * sharp[0, 0]
+    found = solve_correctors(cell, problem, rtol=1e-12)
+    for u, _ in found.functions:
+        u.x.array[:] *= 1.001
+    assert averages(cell, problem, found.functions) == pytest.approx(found.average * (1.0 - 1e-6), rel=1e-9, abs=1e-12)
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.6])
@@ -173,6 +181,42 @@ def test_bounds_cover_a_loose_solver():
     assert np.all(np.linalg.eigvalsh(sharp.lower - lower) > 0.0)
 
 
+def test_upper_bound_holds_for_a_wrong_flow():
+    """A tenth too slow, which takes a fifth off the energy; the residual then is a tenth of the load."""
+    cell = square_hole(8).restrict(["pore"])
+    problem = stokes_problem(cell, element="crouzeix-raviart")
+    found = solve_correctors(cell, problem, preconditioner="direct")
+    bound = _upper_bound(cell, found)
+    v, load = ufl.TestFunction(found.spaces[0]), fem.Constant(cell.mesh, np.zeros(2))
+    form = solve.compile_form(problem.linear((v, None), load))
+    norms = []
+    for j, (u, _) in enumerate(found.functions):
+        u.x.array[:] *= 0.9
+        load.value[:] = np.eye(2)[j]
+        norms.append(0.1 * np.abs(solve.assemble_vector(form).array_r).sum())
+    wrong = replace(found, residual_norms=np.zeros(2))
+    assert np.all(np.linalg.eigvalsh(_upper_bound(cell, wrong) - bound) < 0.0)
+    covered = replace(found, residual_norms=np.array(norms))
+    assert np.all(np.linalg.eigvalsh(_upper_bound(cell, covered) - bound) > 0.0)
+
+
+def test_split_at_barycentres():
+    cell = grid_cell((4, 4, 4), lambda s: s[:, 0] >= 0.25, names=("pore", "solid"))
+    split = split_at_barycentres(cell.raw)
+    assert len(split.cells) == 4 * len(cell.raw.cells)
+    volumes, tags = cell_volumes(split), split.phase_of_cell
+    assert [volumes[tags == k].sum() for k in (1, 2)] == pytest.approx([0.25, 0.75])
+    assert volumes == pytest.approx(np.repeat(cell_volumes(cell.raw) / 4, 4))
+
+
+def test_scott_vogelius_has_no_divergence():
+    cell = square_hole(8)
+    solution = solve_stokes(cell, element="scott-vogelius")
+    assert solution.cell.number_of_cells == 3 * cell.restrict(["pore"]).number_of_cells
+    for u, _ in solution.correctors.functions:
+        assert solve.integrate(ufl.div(u) ** 2 * ufl.dx) < 1e-28
+
+
 def test_equal_order_converges():
     exact = 1.0 / CYLINDERS[0.4]
     errors = []
@@ -203,6 +247,47 @@ def test_ranks_agree(on_ranks):
     for other in others:
         for element, values in first.items():
             assert other[element] == pytest.approx(values, rel=1e-8, abs=1e-12)
+
+
+@pytest.mark.parametrize("length", [0.01, 10.0])
+def test_slip_in_a_slit_is_exact(length):
+    tensor = homogenize_stokes(slit_cell(length=2.0), slip_length=length, rtol=1e-10, preconditioner="multigrid")
+    assert tensor.value == pytest.approx(np.diag([0.0, 4.0 * SLIT * (1.0 + 6.0 * length)]), rel=1e-10)
+
+
+def test_slip_in_a_tube():
+    """Curved walls: K = porosity R^2/8 (1 + 4 b/R)."""
+    cell = tube(0.3, resolution=0.2, layers=3, order=2)
+    tensor = homogenize_stokes(cell, slip_length=0.1)
+    assert tensor.value[2, 2] == pytest.approx(np.pi * 0.3**4 / 8 * (1 + 4 / 3), rel=1e-5)
+    with pytest.raises(InputError, match="slip_length"):
+        homogenize_stokes(tube(0.3, resolution=0.3, layers=3), slip_length=0.1)
+
+
+@pytest.mark.parametrize(("shape", "element", "error"), [((8, 4), "taylor-hood", 1e-9), ((32, 4), "equal-order", 0.01)])
+def test_pixels(shape, element, error):
+    phases = np.ones(shape, dtype=int)
+    phases[: shape[0] // 2] = 0
+    image = Image(phases=phases, names=("pore", "solid"), voxel=(1 / shape[0], 1 / shape[1]), length_unit="um")
+    tensor = homogenize_stokes(image_cell(image, elements="voxel"), element=element)
+    assert tensor.value == pytest.approx(np.diag([0.0, SLIT]), rel=error)
+    with pytest.raises(InputError, match="element"):
+        homogenize_stokes(image_cell(image, elements="voxel"), bounds=True)
+
+
+def voxels_around_a_cube(n):
+    middle = np.abs((np.arange(n) + 0.5) / n - 0.5) < 0.26
+    phases = np.asarray(middle[:, None, None] & middle[None, :, None] & middle[None, None, :], dtype=int)
+    return Image(phases=phases, names=("pore", "solid"), voxel=1 / n, length_unit="um")
+
+
+def test_iterations_stay_few():
+    counts = []
+    for n in (4, 8):
+        cell = image_cell(voxels_around_a_cube(n), elements="simplex")
+        counts.append(homogenize_stokes(cell, rtol=1e-8, preconditioner="multigrid").iterations)
+    assert counts[1] < 1.25 * counts[0]
+    assert counts[1] < 3 * 60
 
 
 def test_text():
