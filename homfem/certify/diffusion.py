@@ -192,8 +192,8 @@ def solve_diffusion(
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     backend = periodic.check_backend(cell.periodic_mesh, backend)
     if lower_degree is None:
-        lower_degree = 1 if degree > 1 and backend == "identified" and not membranes else 0
-    check_integer("lower_degree", lower_degree, at_least=0, at_most=int(backend == "identified" and not membranes))
+        lower_degree = 1 if degree > 1 and backend == "identified" else 0
+    check_integer("lower_degree", lower_degree, at_least=0, at_most=1 if backend == "identified" else 0)
     names = _known_phases(cell, coefficients)
     permeabilities = check_membranes(cell, names, membranes or {})
     if permeabilities and (backend != "identified" or boundary != "periodic"):
@@ -363,7 +363,7 @@ def _solve_lower(
 ) -> tuple[Correctors | Fluxes, float]:
     """The lower side and its allowance."""
     if lower_degree == 1:
-        fluxes = solve_fluxes(cell, coefficient, rtol=rtol)
+        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, rtol=rtol)
         return fluxes, fluxes.allowance
     if membranes is None:
         problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)

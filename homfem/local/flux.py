@@ -29,6 +29,17 @@ The solver leaves a residual :math:`\rho`: the energy computed is too high by :m
 two unknowns obey :math:`|\mu_i-\mu_j|^2\le w_K\,\mu^TS_K\mu` with :math:`w_K = 4\max_i(S_K^+)_{ii}`, and the argument
 of :mod:`homfem.certify` gives :math:`\rho^TA^+\rho\le\|\rho\|_1^2\sum_Kw_K`.
 
+**Membranes** of permeability h (:mod:`homfem.local.membranes`) have two multipliers, one for each side, which
+
+.. math:: \int_\Gamma h\,(\lambda_+-\lambda_-)(\mu_+-\mu_-)
+
+ties to each other. Tested with the linear :math:`\mu_+` it says that :math:`\sigma\cdot n=h\,(\lambda_+-\lambda_-)`
+with n towards the + side: the flux passes, and the energy has the term :math:`\int_\Gamma h(\lambda_+-\lambda_-)^2
+=\int_\Gamma(\sigma\cdot n)^2/h` of the maximum principle with membranes. On a facet the unknowns at a vertex obey
+:math:`|\mu_{+,i}-\mu_{-,i}|^2\le w_F\int_Fh(\mu_+-\mu_-)^2` with :math:`w_F=(M^{-1})_{ii}/h=d^2/(h|F|)` for the mass
+matrix :math:`M=\frac{|F|}{d(d+1)}(I+11^T)`; for each pair of pieces that membranes enclose the least is added to
+:math:`\sum_Kw_K`.
+
 Source: Arnold, Brezzi 1985, doi 10.1051/m2an/1985190100071.
 """
 
@@ -48,6 +59,8 @@ from petsc4py import PETSc
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.facets import FacetUnknowns
+from homfem.local.membrane_facets import MembraneUnknowns
+from homfem.local.membranes import Membranes, crossing_weight
 from homfem.parameters import Array, ConvergenceError, InputError
 
 log = logging.getLogger("homfem")
@@ -84,7 +97,12 @@ class Fluxes:
 
 
 def solve_fluxes(
-    cell: UnitCell, coefficient: fem.Function, *, rtol: float = 1e-10, max_iterations: int = 500
+    cell: UnitCell,
+    coefficient: fem.Function,
+    *,
+    membranes: Membranes | None = None,
+    rtol: float = 1e-10,
+    max_iterations: int = 500,
 ) -> Fluxes:
     """Solve the flux problem for all unit loads; collective.
 
@@ -94,6 +112,8 @@ def solve_fluxes(
         A cell of straight simplices, restricted to the phases that conduct.
     coefficient
         Diffusivity, constant on each mesh cell (see :func:`homfem.local.diffusion.diffusion_coefficient`).
+    membranes
+        Of the cell, see :func:`homfem.local.membranes.find_membranes`.
     rtol, max_iterations
         See :class:`homfem.solve.LinearSolver`.
 
@@ -108,7 +128,7 @@ def solve_fluxes(
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
     start = time.perf_counter()
     d = cell.dimension
-    number = FacetUnknowns(cell)
+    number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
     elements = _Elements(cell, coefficient, number.order)
     matrix = number.matrix(elements.stiffness)
     trace = elements.trace
@@ -116,15 +136,19 @@ def solve_fluxes(
     sides = [number.vector(-reaction[:, :, j]) for j in range(d)]
     energy = cell.comm.allreduce(np.tensordot(trace, reaction, axes=((0, 1), (0, 1))), op=MPI.SUM)
     weight = cell.comm.allreduce(elements.weight, op=MPI.SUM)
+    if membranes is not None:
+        weight += d**2 * crossing_weight(cell, membranes)
     assembled = time.perf_counter()
+    noise = solve.round_off(matrix, number.dofs)
     prolongation = number.from_vertices(number.at_vertices())
     kernel = number.constants()
     multipliers = [matrix.createVecRight() for _ in sides]
     # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
-    for smoother in ("incomplete-cholesky", "ssor"):
+    for smoother in ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor"):
         solver = solve.LinearSolver(
             matrix,
             rtol=rtol,
+            atol=0.0 if membranes is None else noise,
             max_iterations=max_iterations,
             kernel=kernel,
             prolongations=[prolongation],
@@ -135,7 +159,7 @@ def solve_fluxes(
         try:
             for j, (side, x) in enumerate(zip(sides, multipliers, strict=True)):
                 x.set(0.0)
-                if side.norm() > 0.0:
+                if side.norm() > noise:
                     count = solver.solve(side, x)
                     log.info("diffusion flux load %d: %d dofs, %d iterations", j + 1, number.dofs, count)
             break

@@ -65,6 +65,8 @@ class Membranes:
     pieces : array of int, shape (n, 2)
         For each of ``facets`` the connected pieces (of mesh cells that membranes enclose) on its two sides, the smaller
         number first; the same numbers on all ranks.
+    cell_tags, facet_tags
+        ``group_of_cell`` and ``link_of_facet`` as mesh tags: one object for all the forms that are added up.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -73,6 +75,8 @@ class Membranes:
     links: tuple[tuple[int, int, float], ...]
     link_of_facet: Indices
     pieces: Indices
+    cell_tags: dmesh.MeshTags
+    facet_tags: dmesh.MeshTags
 
     @property
     def permeability_of_facet(self) -> Array:
@@ -219,15 +223,18 @@ def find_membranes(cell: UnitCell, permeabilities: Mapping[str, float]) -> Membr
     pieces = _pieces(cell, group_of_phase)[links.array[links.offsets[on][:, None] + np.arange(2)]]
     key = {tuple(kind): number for number, kind in enumerate(kinds.tolist())}
     values = list(permeabilities.values())
+    facets, group_of_cell = on.astype(np.int32), group_of_phase[phase_of_cell].astype(np.int32)
+    link_of_facet = [key[kind] for kind in map(tuple, np.column_stack([membrane[on], pairs]).tolist())]
+    own_links = np.array(link_of_facet, dtype=np.int32)
     return Membranes(
         groups=groups,
-        group_of_cell=group_of_phase[phase_of_cell].astype(np.int32),
-        facets=on.astype(np.int32),
+        group_of_cell=group_of_cell,
+        facets=facets,
         links=tuple((one, other, values[k] * cell.length) for k, one, other in kinds.tolist()),
-        link_of_facet=np.array(
-            [key[kind] for kind in map(tuple, np.column_stack([membrane[on], pairs]).tolist())], dtype=np.int32
-        ),
+        link_of_facet=own_links,
         pieces=np.sort(pieces, axis=1),
+        cell_tags=dmesh.meshtags(mesh, d, np.arange(len(group_of_cell), dtype=np.int32), group_of_cell),
+        facet_tags=dmesh.meshtags(mesh, d - 1, facets, own_links),
     )
 
 
@@ -284,7 +291,7 @@ def membrane_problem(
         loads=cell.dimension,
         bilinear=bilinear,
         affine=lambda x, s: (ufl.dot(s, x),) * len(membranes.groups),
-        smoother="incomplete-cholesky",  # pairs of unknowns that a large permeability ties
+        smoother="incomplete-cholesky-throughout",  # pairs of unknowns that a large permeability ties
         parity=1 - 2 * np.eye(cell.dimension, dtype=int),
         domain=mesh,
     )
@@ -292,13 +299,9 @@ def membrane_problem(
 
 def measures(cell: UnitCell, membranes: Membranes, degree: int | None = None) -> tuple[list[Any], list[Any]]:
     """Return ``dx`` of each group and ``dS`` of each link; of the latter the degree of the quadrature on request."""
-    mesh, d = cell.mesh, cell.dimension
-    cells = np.arange(len(membranes.group_of_cell), dtype=np.int32)
-    groups = dmesh.meshtags(mesh, d, cells, membranes.group_of_cell)
-    links = dmesh.meshtags(mesh, d - 1, membranes.facets, membranes.link_of_facet)
-    dx = ufl.Measure("dx", domain=mesh, subdomain_data=groups)
     metadata = {} if degree is None else {"quadrature_degree": degree}
-    facets = ufl.Measure("dS", domain=mesh, subdomain_data=links, metadata=metadata)
+    dx = ufl.Measure("dx", domain=cell.mesh, subdomain_data=membranes.cell_tags)
+    facets = ufl.Measure("dS", domain=cell.mesh, subdomain_data=membranes.facet_tags, metadata=metadata)
     return [dx(g) for g in range(len(membranes.groups))], [facets(k) for k in range(len(membranes.links))]
 
 

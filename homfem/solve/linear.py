@@ -48,7 +48,8 @@ class LinearSolver:
     smoother
         Of the p-multigrid: ``"ssor"``, which stays good on stretched meshes, or ``"incomplete-cholesky"``, which is
         up to twice as fast on the fluxes of :mod:`homfem.local.flux` and several times slower on stretched Lagrange
-        elements.
+        elements; or ``"incomplete-cholesky-throughout"``, on the aggregated levels as well, which copes with unknowns
+        that stiff terms tie in pairs.
     name
         For messages.
 

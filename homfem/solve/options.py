@@ -47,6 +47,8 @@ SMOOTHERS: dict[str, dict[str, Any]] = {
         "mg_levels_sub_pc_factor_shift_type": "positive_definite",
     },
 }
+#: On the aggregated levels too, and with one level of fill: without it pairs that stiff terms tie come apart.
+SMOOTHERS["incomplete-cholesky-throughout"] = SMOOTHERS["incomplete-cholesky"] | {"mg_levels_sub_pc_factor_levels": 1}
 
 
 REASONS = {
@@ -96,6 +98,8 @@ def options_of(preconditioner: str, prolonged: bool, smoother: str, matrix: PETS
     aggregation = MULTIGRID | {
         "mg_coarse_redundant_pc_svd_zero_sing": 1e-13 * matrix.norm(PETSc.NormType.INFINITY),
     }
+    if smoother == "incomplete-cholesky-throughout":
+        aggregation |= SMOOTHERS[smoother]
     if not prolonged:
         return aggregation
     return {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from homfem import homogenize_diffusion, solve_diffusion
-from homfem.cells import fibre_array
+from homfem.cells import fibre_array, sphere_array
 from made_cells import grid_cell, square
 
 CONDUCTIVITY = {"a": 1.0, "b": 5.0, "c": 0.2}
 FRACTION = np.array([0.25, 0.25, 0.5])
-LOWER = [0]
+LOWER = [0, 1]
 FIBRES = {"fibre": 10.0, "matrix": 1.0}
 
 
@@ -35,8 +35,10 @@ def test_a_laminate_is_exact_to_round_off(d, h, lower_degree):
     membranes = {"a|b": h, "c|b": 2 * h, "a|c": 3 * h}
     tensor = homogenize_diffusion(cell, CONDUCTIVITY, membranes=membranes, rtol=1e-12, lower_degree=lower_degree)
     expected = laminate(d, membranes, length=2.0)
+    # The residual of two large terms that nearly cancel has the digits that it has: they widen the lower bound.
     for matrix in (tensor.lower, tensor.value, tensor.upper):
-        assert np.abs(matrix - expected).max() < 1e-11
+        assert np.abs(matrix - expected).max() < (1e-11 if h < 1e5 else 1e-9)
+    assert np.abs(tensor.upper - expected).max() < 1e-11
     assert abs(tensor.upper[0, 0] / expected[0, 0] - 1.0) < 1e-10
 
 
@@ -69,8 +71,34 @@ def test_fibres_behind_membranes(biot, exact):
     tensor = homogenize_diffusion(cell, FIBRES, membranes={"matrix|fibre": biot / radius})
     assert tensor.contains(exact * np.eye(2), slack=tensor.geometric_error)
     assert tensor.geometric_error < 1e-3
-    assert abs(tensor.upper[0, 0] - exact) < tensor.geometric_error
-    assert tensor.relative_gap < 1e-3
+    assert tensor.relative_gap < 5e-5
+    assert abs(tensor.value[0, 0] - exact) < 3e-4
+
+
+def test_the_distance_from_the_true_circle_falls_with_the_square_of_the_mesh_size():
+    """The neutral inclusion; below 1e-4 at a fortieth of the period."""
+    off = []
+    for resolution in (0.1, 0.05, 0.025):
+        cell = fibre_array("square", fraction=0.3, resolution=resolution)
+        tensor = homogenize_diffusion(cell, FIBRES, membranes={"fibre|matrix": 10.0 / 9.0 / np.sqrt(0.3 / np.pi)})
+        off.append(abs(tensor.value[0, 0] - 1.0))
+    assert off[2] < 1e-4
+    assert np.log2(off[0] / off[2]) > 2 * 1.5
+
+
+def test_spheres_behind_membranes():
+    """A dilute cubic array: Maxwell's formula with the interface resistance, k_s -> k_s/(1 + k_s/(h a)).
+
+    Source: Hasselman, Johnson 1987, doi 10.1177/002199838702100602; corrections are of the order of phi^(10/3).
+    """
+    fraction, contrast, biot = 0.1, 10.0, 5.0
+    radius = (3 * fraction / (4 * np.pi)) ** (1 / 3)
+    inner = contrast / (1 + contrast / biot)
+    beta = fraction * (inner - 1) / (inner + 2)
+    cell = sphere_array("simple-cubic", fraction=fraction, resolution=0.2)
+    tensor = homogenize_diffusion(cell, {"sphere": contrast, "matrix": 1.0}, membranes={"sphere|matrix": biot / radius})
+    assert abs(tensor.value[0, 0] / ((1 + 2 * beta) / (1 - beta)) - 1.0) < 3e-3
+    assert tensor.anisotropy == "isotropic"
 
 
 @pytest.mark.parametrize("side", ["insulating", "perfect"])

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import ufl
+from dolfinx import mesh as dmesh
 
-from homfem import homogenize_diffusion, solve_diffusion
+from homfem import certify, homogenize_diffusion, solve, solve_diffusion
 from homfem.cells import myocyte
-from homfem.local.membranes import check_membranes, find_membranes
+from homfem.local.diffusion import diffusion_coefficient
+from homfem.local.engine import solve_correctors
+from homfem.local.flux import solve_fluxes
+from homfem.local.membranes import check_membranes, find_membranes, membrane_problem
+from homfem.local.system import Reduced, System
 from homfem.parameters import InputError, PercolationError
+from homfem.solve import find_kernel
 from homfem.tensors import EffectiveTensor
 from made_cells import grid_cell, square
 
@@ -78,6 +85,100 @@ def test_the_result_says_what_the_membranes_are(tmp_path):
     assert EffectiveTensor.from_json(tensor.to_json()).membranes == {"a|b": 2.0}
 
 
+@pytest.mark.parametrize("divisions", [(8, 8), (6, 6, 4)])
+def test_the_flux_is_admissible_and_its_energy_is_the_bound(divisions):
+    """No divergence, a continuous normal component on membranes as well; int s.D^-1 s + int (s.n)^2/h = L."""
+    d, h = len(divisions), 2.0
+    phases = {"a": np.eye(d) + 0.3 * np.ones((d, d)), "b": 10.0 * np.eye(d)}
+    cell = grid_cell(divisions, square)
+    solution = solve_diffusion(cell, phases, membranes={"a|b": h}, rtol=1e-13)
+    facets = np.sort(solution.cell.facets["a|b"])
+    tags = dmesh.meshtags(solution.cell.mesh, d - 1, facets, np.ones(len(facets), dtype=np.int32))
+    membrane = ufl.Measure("dS", domain=solution.cell.mesh, subdomain_data=tags, subdomain_id=1)
+    n = ufl.FacetNormal(solution.cell.mesh)
+    for j, sigma in enumerate(solution.lower.functions):
+        assert solve.integrate(ufl.div(sigma) ** 2 * ufl.dx) < 1e-16
+        assert solve.integrate(ufl.jump(sigma, n) ** 2 * ufl.dS) < 1e-18
+        through = ufl.inner(sigma("+"), n("+"))
+        energy = solve.integrate(ufl.inner(sigma, ufl.dot(solution.lower.inverse, sigma)) * ufl.dx)
+        energy += solve.integrate(through**2 / h * membrane)
+        assert energy == pytest.approx(solution.tensor.lower[j, j], abs=1e-9)
+        assert solve.integrate(through**2 * membrane) > 0.1
+        for i in range(d):
+            assert solve.integrate(sigma[i] * ufl.dx) == pytest.approx(solution.tensor.lower[i, j], abs=1e-9)
+
+
+@pytest.mark.parametrize("lower_degree", [0, 1])
+@pytest.mark.parametrize("degree", [1, 2])
+def test_the_indicators_sum_to_the_gap(degree, lower_degree):
+    cell = grid_cell((8, 8), square)
+    coefficient, membranes = diffusion_coefficient(cell, BOTH), find_membranes(cell, {"a|b": 2.0})
+    upper = solve_correctors(cell, membrane_problem(cell, coefficient, membranes, degree=degree), rtol=1e-13)
+    if lower_degree:
+        lower = solve_fluxes(cell, coefficient, membranes=membranes, rtol=1e-13)
+    else:
+        problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
+        lower = solve_correctors(cell, problem, rtol=1e-13)
+    indicators = certify.gap_indicators(cell, upper, lower, coefficient, membranes)
+    gap = np.trace(upper.average - lower.average)
+    assert gap > 1e-5
+    assert indicators.sum() == pytest.approx(gap, rel=1e-5)
+    assert indicators.min() > -1e-12
+
+
+@pytest.mark.parametrize("h", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("rtol", [1e-2, 1e-4])
+def test_the_allowance_keeps_unconverged_bounds_bounds(rtol, h):
+    """Of the linear fluxes and of Crouzeix-Raviart."""
+    cell = grid_cell((12, 12), square)
+    coefficient, membranes = diffusion_coefficient(cell, BOTH), find_membranes(cell, {"a|b": h})
+    sharp, loose = (solve_fluxes(cell, coefficient, membranes=membranes, rtol=r) for r in (1e-13, rtol))
+    excess = np.linalg.eigvalsh(loose.average - sharp.average)[-1]
+    assert excess > 1e-13
+    assert loose.allowance > excess
+    assert sharp.allowance < 1e-10
+    problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
+    sharp, loose = (solve_correctors(cell, problem, rtol=r) for r in (1e-13, rtol))
+    excess = np.linalg.eigvalsh(loose.average - sharp.average)[-1]
+    assert certify.residual_allowance(cell, coefficient, loose, membranes) > excess > 1e-13
+
+
+@pytest.mark.parametrize("lower_degree", [0, 1])
+def test_the_adaptive_loop(lower_degree):
+    options = {"membranes": {"a|b": 2.0}, "degree": 1 + lower_degree, "lower_degree": lower_degree}
+    solution = solve_diffusion(grid_cell((8, 8), square), BOTH, tolerance=2e-4, **options)
+    assert solution.tensor.reached
+    assert len(solution.history) > 1
+    fine = homogenize_diffusion(grid_cell((48, 48), square), BOTH, membranes={"a|b": 2.0})
+    assert np.linalg.eigvalsh(solution.tensor.upper - fine.lower)[0] > 0.0
+    assert np.linalg.eigvalsh(fine.upper - solution.tensor.lower)[0] > 0.0
+
+
+def test_the_kernel_of_fields_that_a_stiff_term_ties():
+    """Singular values find the common constant at any permeability."""
+    for h in (1e-6, 1.0, 1e6):
+        cell = grid_cell((8, 8), square)
+        problem = membrane_problem(cell, diffusion_coefficient(cell, BOTH), find_membranes(cell, {"a|b": h}))
+        system = System(cell, problem, "identified", "periodic")
+        reduced = Reduced(system, ((), ()))
+        matrix = reduced.matrix(system.matrices(problem.bilinear)).convert("aij")
+        kernel = find_kernel(matrix, reduced.candidates(cell.part_of_cell, rotations=False))
+        assert len(kernel) == 1
+        assert np.ptp(kernel[0].array) < 1e-9
+
+
+@pytest.mark.parametrize(("element", "degree"), [("Lagrange", 1), ("Lagrange", 2), ("CR", 1)])
+def test_iterations_do_not_depend_on_the_permeability(element, degree):
+    """Over twelve decades: where the fields do not see each other, and where they are as one."""
+    cell = grid_cell((24, 24), square)
+    coefficient = diffusion_coefficient(cell, BOTH)
+    for h in (1e-6, 1.0, 1e4, 1e6):
+        membranes = find_membranes(cell, {"a|b": h})
+        problem = membrane_problem(cell, coefficient, membranes, element=element, degree=degree)
+        assert solve_correctors(cell, problem).iterations < 2 * 20
+        assert solve_fluxes(cell, coefficient, membranes=membranes).iterations < 2 * 25
+
+
 def test_groups_and_their_fields():
     cell = grid_cell((4, 3, 3), layers, length=3.0)
     membranes = find_membranes(cell, check_membranes(cell, cell.phase_names, {"b|a": 2.0, "a|c": 5.0}))
@@ -108,11 +209,12 @@ def case_everything(comm):
     cell = fibre_array("square", fraction=0.3, resolution=0.1, comm=comm)
     options = {"membranes": {"fibre|matrix": 3.0}, "rtol": 1e-12}
     tensor = homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0}, tolerance=2e-3, degree=1, **options)
+    sharp = homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0}, **options)
     slab = homogenize_diffusion(
         grid_cell((4, 3, 3), layers, comm=comm), {"a": 1.0, "b": 5.0, "c": 0.2}, membranes={"a|b": 1.0, "a|c": 2.0}
     )
     return {
-        "bounds": [tensor.lower.tolist(), tensor.upper.tolist()],
+        "bounds": [tensor.lower.tolist(), tensor.upper.tolist(), sharp.lower.tolist(), sharp.upper.tolist()],
         "slab": [slab.lower.tolist(), slab.upper.tolist()],
         "dofs": [tensor.dofs, slab.dofs],
         "geometric_error": tensor.geometric_error,
