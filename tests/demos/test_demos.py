@@ -13,6 +13,7 @@ FIGURES = {
     "01_calcium_bidomain.py": ("cell.png", "wave.png"),
     "02_cells.py": ("gallery.png",),
     "03_block_media.py": ("pixelations.png", "flux_lines.png"),
+    "05_stokes.py": ("flow.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -26,6 +27,7 @@ RUNS = [
     ("01_calcium_bidomain.py", 2),
     ("02_cells.py", 1),
     ("03_block_media.py", 1),
+    ("05_stokes.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
 

@@ -49,6 +49,16 @@ def test_the_example_of_bounds_runs_and_finds_the_spheres_inside(tmp_path: Path)
     assert " NO " not in printed
 
 
+def test_the_example_of_permeability_runs(tmp_path: Path) -> None:
+    """K = 1/217.89 of the squared period: Sangani, Acrivos 1982."""
+    (example,) = (block for block in blocks("python") if "homogenize_stokes" in block)
+    (tmp_path / "shown.py").write_text(example)
+    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
+    first = float(re.findall(r"um\^2\n  \[ +([\d.e-]+)", printed)[0])
+    assert abs(first * 217.89 / 100.0 - 1.0) < 1e-3
+    assert "between bounds" in printed
+
+
 def test_the_numbers_shown_are_those_that_come_out(tmp_path: Path) -> None:
     shown = [tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) <= D\*/D <= ([\d.]+)", README)]
     for lower, upper in shown:
