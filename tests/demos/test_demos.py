@@ -14,6 +14,7 @@ FIGURES = {
     "02_cells.py": ("gallery.png",),
     "03_block_media.py": ("pixelations.png", "flux_lines.png"),
     "05_stokes.py": ("flow.png",),
+    "07_membranes.py": ("membranes.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -28,6 +29,7 @@ RUNS = [
     ("02_cells.py", 1),
     ("03_block_media.py", 1),
     ("05_stokes.py", 1),
+    ("07_membranes.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
 
