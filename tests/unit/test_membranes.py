@@ -12,7 +12,7 @@ from homfem.cells import myocyte
 from homfem.local.diffusion import diffusion_coefficient
 from homfem.local.engine import solve_correctors
 from homfem.local.flux import solve_fluxes
-from homfem.local.membranes import check_membranes, find_membranes, membrane_problem
+from homfem.local.membranes import check_membranes, crossing_weight, find_membranes, membrane_problem
 from homfem.local.system import Reduced, System
 from homfem.parameters import InputError, PercolationError
 from homfem.solve import find_kernel
@@ -177,6 +177,17 @@ def test_iterations_do_not_depend_on_the_permeability(element, degree):
         problem = membrane_problem(cell, coefficient, membranes, element=element, degree=degree)
         assert solve_correctors(cell, problem).iterations < 2 * 20
         assert solve_fluxes(cell, coefficient, membranes=membranes).iterations < 2 * 25
+
+
+def test_the_weight_of_a_crossing():
+    """One over h times the length of a facet, once for each pair of neighbouring pieces; a phase of two islands."""
+    h, length = 3.0, 2.0
+    cell = grid_cell((8, 8), square, length=length)
+    assert crossing_weight(cell, find_membranes(cell, {"a|b": h})) == pytest.approx(8 / (h * length))
+    cell = grid_cell(
+        (16, 8), lambda s: square(np.column_stack([(2 * s[:, 0]) % 1.0, s[:, 1]])), vectors=[[2, 0], [0, 1]]
+    )
+    assert crossing_weight(cell, find_membranes(cell, {"a|b": h})) == pytest.approx(2 * 8 / h)
 
 
 def test_groups_and_their_fields():
