@@ -18,9 +18,11 @@ _WHERE = {
     "from_file": "homfem.cells",
     "from_gmsh": "homfem.cells",
     "homogenize_diffusion": "homfem.certify",
+    "homogenize_elasticity": "homfem.certify",
     "homogenize_stokes": "homfem.certify",
     "load_cell": "homfem.cells",
     "solve_diffusion": "homfem.certify",
+    "solve_elasticity": "homfem.certify",
     "solve_stokes": "homfem.certify",
     "three_pipe": "homfem.cells",
 }

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from homfem.parameters import Array, FileError, InputError, check_spd
+from homfem.stiffness import engineering_constants, symmetry, voigt_to_mandel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -158,10 +159,13 @@ class EffectiveTensor:
 
     @property
     def half_gap(self) -> float | None:
-        """Largest half-distance of the bounds over all unit directions, in ``unit``; None without both bounds."""
+        """Largest half-distance of the bounds over all unit directions, in ``unit``; None without both bounds.
+
+        For a stiffness over all strains of unit (Frobenius) norm.
+        """
         if self.lower is None or self.upper is None:
             return None
-        return 0.5 * float(np.linalg.norm(_symmetric(self.upper - self.lower), 2))
+        return 0.5 * float(np.linalg.norm(self._in_orthonormal_basis(self.upper - self.lower), 2))
 
     @property
     def relative_gap(self) -> float | None:
@@ -183,13 +187,19 @@ class EffectiveTensor:
 
     @property
     def principal_values(self) -> Array:
-        """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``."""
-        return principal(self.value)[0]
+        """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``.
+
+        For a stiffness those of its Mandel matrix.
+        """
+        return principal(self._in_orthonormal_basis(self.value))[0]
 
     @property
     def principal_axes(self) -> Array:
-        """Unit principal axes as rows, in the order of :attr:`principal_values`; shape (n, n)."""
-        return principal(self.value)[1]
+        """Unit principal axes as rows, in the order of :attr:`principal_values`; shape (n, n).
+
+        For a stiffness the eigenstrains in Mandel notation.
+        """
+        return principal(self._in_orthonormal_basis(self.value))[1]
 
     @property
     def anisotropy_ratio(self) -> float:
@@ -203,8 +213,11 @@ class EffectiveTensor:
 
         ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
         principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
-        largest where that is more.
+        largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
+        axes, within the width of the bracket.
         """
+        if self.physics == "elasticity":
+            return str(symmetry(self.value, tolerance=max(2.0 * (self.relative_gap or 0.0), 1e-6)))
         if self.dimension > 3:
             raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
         values = self.principal_values
@@ -229,7 +242,7 @@ class EffectiveTensor:
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()
-        if self.dimension <= 3:
+        if self.dimension <= 3 or self.physics == "elasticity":
             result["anisotropy"] = self.anisotropy
         return result
 
@@ -293,13 +306,16 @@ class EffectiveTensor:
             )
         if not self.reached:
             lines.append("  NOTE: the budget ended this short of the tolerance that was asked for")
-        if self.dimension <= 3:
+        if self.physics == "elasticity":
+            lines.append(f"  {self.anisotropy}" + self._constants())
+        elif self.dimension <= 3:
             lines.append(
                 f"  {self.anisotropy}; principal values " + ", ".join(f"{v:.6g}" for v in self.principal_values)
             )
         if self.active_phases:
             share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in self.volume_fractions.items())
             lines.append(f"  volume fractions: {share}")
+        if self.active_phases and self.physics != "elasticity":
             lines.append(
                 "  per volume of the active phases: "
                 + ", ".join(f"{v:.6g}" for v in self.principal_values / self.active_fraction)
@@ -314,6 +330,17 @@ class EffectiveTensor:
             total = self.seconds.get("total", 0.0)
             lines.append(f"  {self.dofs} dofs, {self.iterations} iterations, {total:.1f} s on {self.ranks} rank(s)")
         return "\n".join(lines)
+
+    def _in_orthonormal_basis(self, matrix: Array) -> Array:
+        """The symmetric part of a matrix of this tensor's kind; a stiffness as Mandel matrix."""
+        return voigt_to_mandel(_symmetric(matrix)) if self.physics == "elasticity" else _symmetric(matrix)
+
+    def _constants(self) -> str:
+        """Engineering constants of a stiffness, where all exist."""
+        values = self.principal_values
+        if values[-1] <= 1e-9 * values[0]:
+            return "; it transmits no stress in some direction"
+        return f"; {engineering_constants(_symmetric(self.value))}"
 
 
 def principal(matrix: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from homfem.certify.diffusion import (
     solve_diffusion,
     versions,
 )
+from homfem.certify.elasticity import hill_mandel, homogenize_elasticity, solve_elasticity
 from homfem.certify.stokes import StokesSolution, homogenize_stokes, solve_stokes
 
 __all__ = [
@@ -25,14 +26,17 @@ __all__ = [
     "StokesSolution",
     "ThermoElastic",
     "gap_indicators",
+    "hill_mandel",
     "homogenize_active_stress",
     "homogenize_diffusion",
+    "homogenize_elasticity",
     "homogenize_poroelasticity",
     "homogenize_stokes",
     "homogenize_thermoelasticity",
     "refine_towards",
     "residual_allowance",
     "solve_diffusion",
+    "solve_elasticity",
     "solve_stokes",
     "versions",
 ]

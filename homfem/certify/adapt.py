@@ -20,9 +20,11 @@ from dolfinx import fem
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.refine import bisect_cells
 from homfem.cells.unitcell import UnitCell
+from homfem.local.elasticity import voigt_strain
 from homfem.local.engine import Correctors
 from homfem.local.flux import Fluxes, inverse_coefficient
 from homfem.local.membranes import Membranes, broken_fluxes, gap_energy
+from homfem.local.stress import Stresses
 from homfem.parameters import Array
 
 #: Part of the whole gap that the refined elements carry.
@@ -32,7 +34,7 @@ BULK = 0.6
 def gap_indicators(
     cell: UnitCell,
     upper: Correctors,
-    lower: Correctors | Fluxes,
+    lower: Correctors | Fluxes | Stresses,
     coefficient: fem.Function | None = None,
     membranes: Membranes | None = None,
 ) -> Array:
@@ -49,7 +51,7 @@ def gap_indicators(
     if membranes is not None:
         assert coefficient is not None
         inverse = inverse_coefficient(coefficient, cell.dimension)
-        if not isinstance(lower, Fluxes):
+        if isinstance(lower, Correctors):
             below = broken_fluxes(cell, coefficient, lower, membranes)
         sigma = fem.Function(below[0].function_space)
         energy = gap_energy(cell, membranes, u, sigma, inverse, load) + average(one, load, one, load)
@@ -58,6 +60,10 @@ def gap_indicators(
         sigma = fem.Function(below[0].function_space)
         inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
         energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
+    elif isinstance(lower, Stresses):
+        # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
+        sigma = fem.Function(below[0].function_space)
+        energy = average(one, load, one, load) - 2 * ufl.inner(sigma, load + voigt_strain(one)) * ufl.dx
     else:
         # With zero loads the averaged form is the energy of the difference of the correctors.
         sigma = fem.Function(below[0].function_space)
@@ -78,13 +84,15 @@ def gap_indicators(
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]
         vector.destroy()
+        if isinstance(lower, Stresses):
+            total += lower.energies[:, j]
     return np.asarray(total / cell.lattice.volume)
 
 
 def refine_towards(
     cell: UnitCell,
     upper: Correctors,
-    lower: Correctors | Fluxes,
+    lower: Correctors | Fluxes | Stresses,
     max_dofs: int | None,
     dofs: int,
     coefficient: fem.Function | None = None,

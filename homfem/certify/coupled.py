@@ -20,6 +20,7 @@ from dolfinx import fem
 
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.diffusion import versions
+from homfem.certify.elasticity import solid_part
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
@@ -128,7 +129,7 @@ def homogenize_thermoelasticity(
     unit
         Unit of the stiffnesses, for the result.
     """
-    active = _solid(cell, stiffnesses)
+    active = solid_part(cell, stiffnesses)
     coefficient = elastic_coefficient(active, stiffnesses)
     strains = {}
     for name in active.phase_names:
@@ -167,7 +168,7 @@ def homogenize_poroelasticity(
     InputError
         If the cell has no voids.
     """
-    active = _solid(cell, stiffnesses)
+    active = solid_part(cell, stiffnesses)
     porosity = 1.0 - sum(active.volume_fractions[name] for name in active.phase_names)
     if porosity <= 1e-12:
         raise InputError("stiffnesses", sorted(stiffnesses), "given for some phases only", "Voids are left out.")
@@ -208,7 +209,7 @@ def homogenize_active_stress(
     degree, rtol, backend, unit
         As in :func:`homogenize_thermoelasticity`.
     """
-    active = _solid(cell, stiffnesses)
+    active = solid_part(cell, stiffnesses)
     check_choice("active_phase", active_phase, active.phase_names)
     d = cell.dimension
     fibre = np.asarray(direction, dtype=np.float64)
@@ -226,16 +227,6 @@ def homogenize_active_stress(
         average=active.volume_fractions[active_phase] * unit_stress,
         correctors=correctors,
     )
-
-
-def _solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> UnitCell:
-    if not stiffnesses:
-        raise InputError("stiffnesses", stiffnesses, f"given for at least one of {cell.phase_names}")
-    for name in stiffnesses:
-        check_choice("phase", name, cell.phase_names)
-    active = cell.restrict([name for name in cell.phase_names if name in stiffnesses])
-    active.require_percolation()
-    return active.without_islands()
 
 
 def _solve(

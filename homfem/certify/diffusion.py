@@ -66,6 +66,7 @@ from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
 from homfem.local.membranes import Membranes, check_membranes, crossing_weight, find_membranes, membrane_problem
 from homfem.local.problem import BOUNDARIES
+from homfem.local.stress import Stresses
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -90,7 +91,8 @@ class CellSolution:
     upper
         Conforming correctors.
     lower
-        Crouzeix-Raviart correctors (``lower_degree=0``), fluxes (``lower_degree=1``), or None without a lower bound.
+        Crouzeix-Raviart correctors (``lower_degree=0``) or fluxes (``lower_degree=1``) for diffusion, stresses for
+        elasticity; None without a lower bound.
     history
         For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
     """
@@ -98,7 +100,7 @@ class CellSolution:
     tensor: EffectiveTensor
     cell: UnitCell
     upper: Correctors
-    lower: Correctors | Fluxes | None
+    lower: Correctors | Fluxes | Stresses | None
     history: tuple[Mapping[str, float], ...]
 
 
@@ -218,7 +220,7 @@ def solve_diffusion(
     active = cell.restrict(names)
     active.require_percolation()
     active = active.without_islands()
-    _add(stages, "restrict", time.perf_counter() - start)
+    add_seconds(stages, "restrict", time.perf_counter() - start)
     history: list[Mapping[str, float]] = []
     iterations = 0
     while True:
@@ -232,7 +234,7 @@ def solve_diffusion(
             if part is not None:
                 iterations += part.iterations
                 for stage, seconds in part.seconds.items():
-                    _add(stages, stage, seconds)
+                    add_seconds(stages, stage, seconds)
         dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
         # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
         # the period may have less than the least energy: no guarantee.
@@ -258,7 +260,7 @@ def solve_diffusion(
             break
         lap = time.perf_counter()
         refined = refine_towards(active, upper, lower, max_dofs, dofs, medium, resisting)
-        _add(stages, "refine", time.perf_counter() - lap)
+        add_seconds(stages, "refine", time.perf_counter() - lap)
         if refined is None:
             log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
                         cell.name, max_dofs, gap, tolerance)  # fmt: skip
@@ -391,7 +393,8 @@ def residual_allowance(
     return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
 
 
-def _add(stages: dict[str, float], name: str, seconds: float) -> None:
+def add_seconds(stages: dict[str, float], name: str, seconds: float) -> None:
+    """Add to the wall time of a stage."""
     stages[name] = stages.get(name, 0.0) + seconds
 
 

@@ -12,7 +12,7 @@ Source: Huet 1990, doi 10.1016/0022-5096(90)90041-2; Kanit et al. 2003, doi 10.1
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ import numpy as np
 
 from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.diffusion import solve_diffusion
+from homfem.certify.diffusion import CellSolution, solve_diffusion
+from homfem.certify.elasticity import solve_elasticity
 from homfem.parameters import InputError, check_choice, check_integer
 from homfem.tensors import EffectiveTensor
 
-_SOLVERS = {"diffusion": solve_diffusion}
+_SOLVERS: dict[str, Callable[..., CellSolution]] = {"diffusion": solve_diffusion, "elasticity": solve_elasticity}
 _ORDER = ("flux", "periodic", "affine")
 
 

@@ -90,7 +90,8 @@ def _sampled(cell: UnitCell, name: str, function: Callable[[Array], Array]) -> A
         if good and len(mine):
             turned = mine.transpose(0, 2, 1)
             good = bool(np.all(np.abs(mine - turned) <= 1e-12 * np.abs(mine).max(axis=(1, 2), keepdims=True)))
-            worst = mine[np.argmin(np.linalg.eigvalsh(voigt_to_mandel(0.5 * (mine + turned)))[:, 0])]
+            weights = voigt_to_mandel(np.ones((size, size)))
+            worst = mine[np.argmin(np.linalg.eigvalsh(0.5 * (mine + turned) * weights)[:, 0])]
             good = good and np.linalg.eigvalsh(voigt_to_mandel(worst))[0] > 0.0
             if not good:
                 check_stiffness(f"{label}(x)", worst, cell.dimension)

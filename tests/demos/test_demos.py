@@ -15,6 +15,7 @@ FIGURES = {
     "03_block_media.py": ("pixelations.png", "flux_lines.png"),
     "05_stokes.py": ("flow.png",),
     "07_membranes.py": ("membranes.png",),
+    "06_elasticity.py": ("elasticity.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -30,6 +31,7 @@ RUNS = [
     ("03_block_media.py", 1),
     ("05_stokes.py", 1),
     ("07_membranes.py", 1),
+    ("06_elasticity.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
 

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "homfem"
 # From the bottom up. A module may import from the rows below its own; those of one row are siblings.
 ROWS = (
     ("parameters", "progress"),
-    ("reference", "tensors", "quantities", "stiffness"),
+    ("reference", "quantities", "stiffness"),
+    ("tensors",),  # shows the engineering constants of a stiffness
     ("bounds", "orientation", "blocks", "grid", "kinetics"),
     ("random_media",),
     ("_dolfinx",),
@@ -35,7 +36,7 @@ ROWS = (
     ("__main__",),
 )
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
-NO_FINITE_ELEMENTS = {name for names in ROWS[:4] for name in names}
+NO_FINITE_ELEMENTS = {name for names in ROWS[:5] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from homfem.parameters import FileError, InputError
+from homfem.stiffness import isotropic
 from homfem.tensors import EffectiveTensor
 
 entries = st.floats(-1.0, 1.0, allow_subnormal=False)
@@ -176,12 +177,19 @@ def test_three_values_spread_over_more_than_the_bracket_are_not_isotropic() -> N
     assert bracketed(value - 0.0125 * np.eye(3), value + 0.0125 * np.eye(3)).anisotropy != "isotropic"
 
 
-def test_an_elastic_matrix_has_no_second_order_class() -> None:
-    tensor = EffectiveTensor(value=np.eye(6), physics="elasticity")
+def test_a_large_matrix_has_no_second_order_class() -> None:
+    tensor = EffectiveTensor(value=np.eye(6))
     with pytest.raises(InputError, match="2 or 3"):
         _ = tensor.anisotropy
     assert "anisotropy" not in tensor.to_dict()
-    assert "elasticity" in str(tensor)
+
+
+def test_a_stiffness_has_its_own_class_and_constants() -> None:
+    tensor = EffectiveTensor(value=isotropic(young=2.0, poisson=0.25), physics="elasticity")
+    assert tensor.anisotropy == tensor.to_dict()["anisotropy"] == "isotropic"
+    assert "E_x 2," in str(tensor)
+    # 3K and 2G, five times.
+    assert tensor.principal_values == pytest.approx([4.0, 1.6, 1.6, 1.6, 1.6, 1.6])
 
 
 # -- fractions -----------------------------------------------------------------------------------------------------

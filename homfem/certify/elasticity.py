@@ -1,0 +1,293 @@
+r"""Effective stiffness with guaranteed two-sided bounds.
+
+**Upper bound.** :math:`E\cdot C^*E = \min_w \frac1{|Y|}\int(E+\varepsilon(w))\cdot C(E+\varepsilon(w))` over periodic
+:math:`w\in H^1`: the energy of any conforming corrector (:mod:`homfem.local.elasticity`).
+
+**Lower bound.** The energy of symmetric stresses in equilibrium (:mod:`homfem.local.stress`), less what the residual of
+the solver may have added.
+
+Both are in the Loewner order, which is the same in Voigt and in Mandel notation. They need straight simplices, a
+stiffness that is constant on each of them, faces that match and periodicity; floating-point round-off alone is not
+accounted for. Phases that are left out are voids: where the solid reaches from cell to cell in the directions of a
+subspace S only, :math:`C^*` vanishes but on the symmetric tensors of S, and both bounds are projected on those.
+
+Source: Prager, Synge 1947, doi 10.1090/qam/25902; Hill 1963, doi 10.1016/0022-5096(63)90036-X.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+
+from homfem import periodic, solve
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.adapt import refine_towards
+from homfem.certify.diffusion import STALLED, CellSolution, add_seconds, versions
+from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
+from homfem.local.engine import solve_correctors
+from homfem.local.problem import BOUNDARIES, Correctors
+from homfem.local.stress import Stresses, solve_stresses
+from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
+from homfem.stiffness import basis, mandel_to_voigt, voigt_to_mandel
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+
+#: Part of the smallest eigenvalue that the residual may take from the lower bound; a tenth of a tolerance if less.
+ALLOWANCE = 1e-6
+
+
+def homogenize_elasticity(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], **options: Any) -> EffectiveTensor:
+    """Return the effective stiffness of a cell with guaranteed bounds; see :func:`solve_elasticity`."""
+    return solve_elasticity(cell, stiffnesses, **options).tensor
+
+
+def solve_elasticity(
+    cell: UnitCell,
+    stiffnesses: Mapping[str, Stiffness],
+    *,
+    tolerance: float | None = None,
+    max_dofs: int | None = None,
+    degree: int = 2,
+    bounds: bool = True,
+    unit: str = "",
+    boundary: str = "periodic",
+    backend: str | None = None,
+    rtol: float = 1e-9,
+    config: Mapping[str, Any] | None = None,
+) -> CellSolution:
+    r"""Solve the elastic cell problem and bound its effective stiffness from both sides; collective.
+
+    :math:`L \le C^* \le U` in the Loewner order, as Voigt matrices (engineering shear; plane strain in 2D); ``value``
+    is the midpoint.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    stiffnesses
+        For each solid phase a mapping such as ``{"young": 10.0, "poisson": 0.3}``, a Voigt matrix, or a function of
+        position (see :func:`homfem.local.elasticity.elastic_coefficient`), in ``unit``. A phase that is not named is a
+        void.
+    tolerance
+        Relative half-gap to reach by refinement; without it the cell's mesh is used as it is.
+    max_dofs
+        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
+        ``tensor.reached`` false and a warning in the log.
+    degree
+        Degree of the conforming correctors, 1 to 4. The lower bound is of the order of degree 2.
+    bounds
+        Without bounds the value is that of the conforming correctors alone and ``lower`` is None.
+    unit
+        Unit of the stiffnesses, for the result.
+    boundary
+        ``"periodic"``, or a condition on the faces of a parallelepiped (:mod:`homfem.local.engine`): ``"affine"``
+        (KUBC), ``"flux"`` (SUBC) or ``"mixed"``. With the last three the tensor is that of a sample, not of the
+        periodic medium, and has no bounds: affine tells an upper bound of the periodic stiffness only if the cell is
+        a period, flux approaches its value from above while that lies below the periodic stiffness.
+    backend
+        ``"identified"`` or ``"multipoint"`` (no lower bound), see :mod:`homfem.periodic`; by default the one that the
+        cell needs.
+    rtol
+        Relative residual of the linear solves. The stresses are solved sharper where the residual matters.
+    config
+        The input that led here, kept in the result.
+
+    Returns
+    -------
+    CellSolution
+        ``upper`` holds the correctors, ``lower`` the stresses.
+
+    Raises
+    ------
+    InputError
+        For an unknown phase, a stiffness that is not positive definite, an option out of range.
+    PercolationError
+        If the solid reaches from cell to cell in no direction, or a part of it can turn about its axis.
+    ConvergenceError
+        If a linear solve did not converge.
+
+    Notes
+    -----
+    A function of position is sampled at the midpoint of each mesh cell; the bounds then are those of the sampled
+    medium, and the result has none. What straight facets on curved surfaces change is not estimated here.
+    """
+    check_choice("boundary", boundary, BOUNDARIES)
+    check_integer("degree", degree, at_least=1, at_most=4)
+    check_number("rtol", rtol, above=0.0, at_most=1e-4)
+    backend = periodic.check_backend(cell.periodic_mesh, backend)
+    matching = cell.periodic_mesh.matching and boundary == "periodic"
+    two_sided = bounds and matching and cell.simplicial and cell.order == 1 and backend == "identified"
+    if tolerance is not None:
+        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        if not two_sided:
+            raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose the resolution instead.")
+    if max_dofs is not None:
+        check_integer("max_dofs", max_dofs, at_least=1)
+    start = time.perf_counter()
+    stages: dict[str, float] = dict(cell.seconds)
+    active = solid_part(cell, stiffnesses, turning=boundary != "periodic")
+    add_seconds(stages, "restrict", time.perf_counter() - start)
+    history: list[Mapping[str, float]] = []
+    iterations = 0
+    while True:
+        lap = time.perf_counter()
+        coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names})
+        problem = elasticity_problem(active, coefficient, degree=degree, backend=backend, boundary=boundary)
+        upper = solve_correctors(active, problem, backend=backend, boundary=boundary, rtol=rtol)
+        lower = None
+        if two_sided:
+            least = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
+            lower = solve_stresses(active, coefficient, rtol=rtol, allowance=least)
+        for part in (upper, lower):
+            if part is not None:
+                iterations += part.iterations
+                for stage, seconds in part.seconds.items():
+                    add_seconds(stages, stage, seconds)
+        dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
+        tensor = _bracket(active, upper, lower, boundary, guaranteed=matching and active.affine)
+        gap = tensor.relative_gap
+        history.append(
+            {
+                "cells": active.number_of_cells,
+                "dofs": dofs,
+                "relative_gap": float("nan") if gap is None else gap,
+                "seconds": time.perf_counter() - lap,
+            }
+        )
+        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
+                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
+        reached = tolerance is None or gap is None or gap <= tolerance
+        if reached or lower is None or tolerance is None or gap is None:
+            break
+        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
+            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
+                        gap, tolerance)  # fmt: skip
+            break
+        lap = time.perf_counter()
+        refined = refine_towards(active, upper, lower, max_dofs, dofs)
+        add_seconds(stages, "refine", time.perf_counter() - lap)
+        if refined is None:
+            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
+                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
+            break
+        active = refined
+    if any(callable(value) for value in stiffnesses.values()):
+        tensor = replace(tensor, lower=None, upper=None)
+    stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
+    tensor = replace(
+        tensor,
+        unit=unit,
+        boundary=boundary,
+        volume_fractions=dict(cell.volume_fractions),
+        active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
+        interface_area=cell.interface_area,
+        length_unit=cell.length_unit,
+        dofs=dofs,
+        iterations=iterations,
+        seconds=stages,
+        ranks=cell.comm.size,
+        versions=versions(),
+        config=dict(config or {}),
+        reached=reached,
+    )
+    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history))
+
+
+def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning: bool = False) -> UnitCell:
+    """Return the solid of a cell without its islands; collective.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    stiffnesses
+        Its keys are the solid phases.
+    turning
+        Whether a part may be a fibre in three dimensions, which can turn about its axis.
+
+    Raises
+    ------
+    InputError
+        For no phase or an unknown one.
+    PercolationError
+        If nothing is connected to the next cell, or a fibre can turn.
+    """
+    if not stiffnesses:
+        raise InputError("stiffnesses", stiffnesses, f"given for at least one of {cell.phase_names}")
+    for name in stiffnesses:
+        check_choice("phase", name, cell.phase_names)
+    active = cell.restrict([name for name in cell.phase_names if name in stiffnesses])
+    active.require_percolation()
+    active = active.without_islands()
+    if not turning and any(part.rank < cell.dimension - 1 for part in active.whole.parts):
+        raise PercolationError(
+            "phases",
+            active.phase_names,
+            f"connected from one cell to the next in {cell.dimension - 1} independent directions at least",
+            "A fibre on its own can turn about its axis: give a surrounding phase a stiffness as well.",
+        )
+    return active
+
+
+def _bracket(
+    cell: UnitCell, upper: Correctors, lower: Stresses | None, boundary: str, *, guaranteed: bool
+) -> EffectiveTensor:
+    """Value and bounds, projected on the strains that the solid can transmit."""
+    if boundary != "periodic":
+        return EffectiveTensor(value=upper.average, physics="elasticity")
+    above = _transmitted(cell, upper.average)
+    if lower is None:
+        return EffectiveTensor(value=above, upper=above if guaranteed else None, physics="elasticity")
+    below = _transmitted(cell, lower.average - lower.allowance * np.eye(len(above)))
+    return EffectiveTensor(value=0.5 * (below + above), lower=below, upper=above, physics="elasticity")
+
+
+def _transmitted(cell: UnitCell, matrix: Array) -> Array:
+    """A Voigt matrix on the symmetric tensors of the directions in which the solid percolates."""
+    span = cell.whole.span(cell.lattice)
+    if len(span) == cell.dimension:
+        return matrix
+    b, onto = basis(cell.dimension), span.T @ span
+    projector = np.einsum("Iij,ik,Jkl,lj->IJ", b, onto, b, onto)
+    return mandel_to_voigt(projector @ voigt_to_mandel(matrix) @ projector)
+
+
+def hill_mandel(cell: UnitCell, correctors: Correctors) -> tuple[float, float]:
+    r"""Return how far Hill's condition and the symmetry of the mean stresses are violated; collective.
+
+    .. math:: \max_{ij}|\langle\sigma_j\cdot\varepsilon_i\rangle-\langle\sigma_j\rangle\cdot E_i|,\qquad
+              \max_{ij}|\langle\sigma_j\rangle_i-\langle\sigma_i\rangle_j|,
+
+    both over the largest entry; they measure the algebraic residual. For periodic correctors of unit strains.
+
+    Parameters
+    ----------
+    cell
+        The cell that was solved.
+    correctors
+        As :func:`solve_elasticity` returns them in ``upper``.
+    """
+    problem = correctors.problem
+    w, z = fem.Function(correctors.space), fem.Function(correctors.space)
+    none = fem.Function(correctors.space)
+    s, t = (fem.Constant(problem.domain, np.zeros(problem.loads)) for _ in range(2))
+    of_energy = solve.integral(problem.average_form(w, s, z, t))
+    of_mean = solve.integral(problem.average_form(w, s, none, t))
+    unit = np.eye(problem.loads)
+    energy, mean = np.zeros_like(unit), np.zeros_like(unit)
+    for j, first in enumerate(correctors.functions):
+        w.x.array[:] = first.x.array
+        s.value[:] = unit[j]
+        for i, second in enumerate(correctors.functions):
+            z.x.array[:] = second.x.array
+            t.value[:] = unit[i]
+            energy[i, j], mean[i, j] = of_energy(), of_mean()
+    size = np.abs(energy).max()
+    return float(np.abs(energy - mean).max() / size), float(np.abs(mean - mean.T).max() / size)
