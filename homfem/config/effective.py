@@ -1,4 +1,4 @@
-"""The table ``[effective]``: a physics, how to solve it, the coefficients. A new physics is one class and its name."""
+"""The table ``[effective]``: what every physics has, and diffusion."""
 
 from __future__ import annotations
 
@@ -11,17 +11,12 @@ import numpy as np
 from pydantic import Field, PlainValidator
 
 from homfem.config.table import (
-    Missing,
     Table,
     choice,
-    choose,
     flag,
     integer,
     number,
-    parse_table,
-    refuse_unknown,
     renamed,
-    require_table,
     sentence,
     text,
 )
@@ -78,16 +73,20 @@ class EffectiveTable(Table):
     """What every physics has."""
 
     physics: str
-    phases: Mapping[str, Any]
 
     @property
     def meshless(self) -> bool:
         """Whether the method needs no mesh, and the cell's table computes the tensor itself."""
         return False
 
+    @property
+    def phase_names(self) -> tuple[str, ...]:
+        """The phases that carry the field."""
+        return tuple(getattr(self, "phases", ()))
+
     @abstractmethod
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> CellSolution:
-        """Return the solved cell problem and its tensor; ``only`` names the phases that conduct. Collective."""
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
+        """Return the solved cell problem and its tensor; ``only`` names the phases that carry it. Collective."""
 
     @abstractmethod
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
@@ -114,6 +113,7 @@ def _phases_of(kind: Kind) -> PlainValidator:
 
 
 MESHED = "finite-element"
+BOUNDARIES = ("periodic", "affine", "flux", "mixed")
 #: The keys that only some methods have.
 KEYS: Mapping[str, tuple[str, ...]] = {
     "tolerance": (MESHED, "corner-galerkin", "grid"),
@@ -125,6 +125,26 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "intervals": ("finite-volume",),
     "refine": ("grid",),
 }
+
+
+def check_phase(at: str, name: str, value: str, phase_names: Sequence[str] | None) -> None:
+    """Refuse a phase that a cell does not have, as far as its phases are known."""
+    if phase_names is not None and name not in phase_names:
+        near = nearest_name(name, phase_names).replace("'", "'effective.phases.", 1)
+        raise InputError(at, value, f"a phase of this cell: {', '.join(phase_names)}", sentence(near))
+
+
+def require_meshed(method: str, physics: str) -> None:
+    """Refuse all methods but the finite elements."""
+    if method != MESHED:
+        raise InputError("effective.method", method, f"{MESHED!r} for {physics}")
+
+
+def refuse_tolerance(tolerance: float | None, boundary: str) -> None:
+    """Refuse a tolerance where there are no bounds from both sides."""
+    if tolerance is not None and boundary != "periodic":
+        remedy = "Only the periodic problem is bounded from both sides: choose cell.resolution instead."
+        raise InputError("effective.tolerance", tolerance, f"absent with boundary {boundary!r}", remedy)
 
 
 class Diffusion(EffectiveTable):
@@ -140,7 +160,7 @@ class Diffusion(EffectiveTable):
     merge: Annotated[bool, flag()] | None = None
     intervals: Annotated[int, integer(at_least=1)] | None = None
     refine: Annotated[int, integer(at_least=1)] | None = None
-    boundary: Annotated[str, choice("periodic")] = "periodic"
+    boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
@@ -167,6 +187,9 @@ class Diffusion(EffectiveTable):
                 names = " and ".join(map(repr, owners))
                 allowed = f"absent with method {self.method!r}"
                 raise InputError(f"effective.{key}", getattr(self, key), allowed, f"It belongs to {names}.")
+        refuse_tolerance(self.tolerance, self.boundary)
+        if self.meshless and self.boundary != "periodic":
+            raise InputError("effective.boundary", self.boundary, f"'periodic' with method {self.method!r}")
         if not self.meshless and self.degree is not None:
             check_integer("effective.degree", self.degree, at_least=1, at_most=4)
 
@@ -174,10 +197,7 @@ class Diffusion(EffectiveTable):
         """Refuse a phase that the cell does not have and a matrix of another dimension."""
         for name, coefficient in self.phases.items():
             at = f"effective.phases.{name}"
-            if phase_names is not None and name not in phase_names:
-                near = nearest_name(name, phase_names).replace("'", "'effective.phases.", 1)
-                known = ", ".join(phase_names)
-                raise InputError(at, str(coefficient), f"a phase of this cell: {known}", sentence(near))
+            check_phase(at, name, str(coefficient), phase_names)
             if dimension is not None and coefficient.dimension not in (None, dimension):
                 raise InputError(at, str(coefficient), f"a number or a {dimension}x{dimension} matrix, as the cell")
 
@@ -199,18 +219,3 @@ class Diffusion(EffectiveTable):
             config=dict(config),
             **options,
         )
-
-
-PHYSICS: Mapping[str, type[EffectiveTable]] = {"diffusion": Diffusion}
-"""Every physics by its name in a config."""
-
-
-def parse_effective(value: Any, path: str = "effective") -> EffectiveTable:
-    """Return the validated table of an effective coefficient; raise :class:`InputError` for anything wrong in it."""
-    table = require_table(path, value)
-    if "physics" not in table:
-        known = dict.fromkeys(key for model in PHYSICS.values() for key in model.model_fields)
-        refuse_unknown(path, table, list(known))
-        raise InputError(f"{path}.physics", Missing(), "one of " + ", ".join(map(repr, PHYSICS)))
-    name = choose(f"{path}.physics", table["physics"], list(PHYSICS))
-    return parse_table(PHYSICS[name], table, path)

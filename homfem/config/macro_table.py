@@ -76,7 +76,9 @@ class ComputedTensor(Table):
             )  # fmt: skip
         if effective.meshless:
             raise InputError("effective.method", getattr(effective, "method", ""), "'finite-element' for [macro]")
-        known = list(effective.phases)
+        if effective.physics != "diffusion":
+            raise InputError("effective.physics", effective.physics, "'diffusion' for [macro]")
+        known = list(effective.phase_names)
         if self.phase not in known:
             near = nearest_name(self.phase, known)
             raise InputError(path, self.phase, "a phase of [effective.phases]: " + ", ".join(known), sentence(near))

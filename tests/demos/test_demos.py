@@ -16,6 +16,7 @@ FIGURES = {
     "05_stokes.py": ("flow.png",),
     "07_membranes.py": ("membranes.png",),
     "06_elasticity.py": ("elasticity.png",),
+    "08_new_physics.py": ("piezo.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -32,6 +33,8 @@ RUNS = [
     ("05_stokes.py", 1),
     ("07_membranes.py", 1),
     ("06_elasticity.py", 1),
+    ("08_new_physics.py", 1),
+    ("08_new_physics.py", 2),
     ("figure_8_er_edges.py", 1),
 ]
 

@@ -189,14 +189,16 @@ BAD_EFFECTIVE = [
     ("effective={physics='diffusion'}", ["effective.phases = (missing)", "[effective.phases]"]),
     ("effective={phases={}}", ["effective.physics = (missing)", "'diffusion'"]),
     ("effective={phyics='diffusion'}", ["effective.phyics", "'effective.physics'"]),
-    ("effective.physics=elasticity", ["effective.physics = 'elasticity'", "one of 'diffusion'"]),
+    ("effective.physics=elastic", ["effective.physics = 'elastic'", "'elasticity'"]),
+    ("effective.physics=elasticity", ["effective.phases.er = '250 um^2/s'", "young"]),
     ("effective.tolerence=1e-2", ["effective.tolerence = 0.01", "'effective.tolerance'"]),
     ("effective.tolerance=1.0", ["effective.tolerance = 1.0", "> 0 and < 1"]),
     ("effective.tolerance=true", ["effective.tolerance = True", "a finite number"]),
     ("effective.max_dofs=1.5", ["effective.max_dofs = 1.5", "a whole number >= 1"]),
     ("effective.degree=0", ["effective.degree = 0", ">= 1"]),
     ("effective.method=grid", ["effective.method = 'grid'", "'finite-element'"]),
-    ("effective.boundary=affine", ["effective.boundary = 'affine'", "'periodic'"]),
+    ("effective.boundary=affin", ["effective.boundary = 'affin'", "'affine'"]),
+    ("effective.boundary=affine", ["effective.tolerance = 0.005", "absent with boundary 'affine'"]),
 ]
 BAD_MACRO = [
     ("macro.model=cardiac", ["macro.model = 'cardiac'", "'calcium'"]),

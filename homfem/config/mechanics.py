@@ -1,0 +1,175 @@
+"""The tables ``[effective]`` of elasticity and of Stokes flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, PlainValidator
+
+from homfem.config.effective import BOUNDARIES, MESHED, EffectiveTable, check_phase, refuse_tolerance, require_meshed
+from homfem.config.table import choice, integer, number, quantity, renamed, text
+from homfem.parameters import InputError, check_choice, check_number
+from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
+from homfem.stiffness import PAIRS, check_stiffness, moduli
+
+if TYPE_CHECKING:
+    from homfem.cells.unitcell import UnitCell
+
+_SIZES = {len(pairs): dimension for dimension, pairs in PAIRS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SolidPhase:
+    """A stiffness: constants of an isotropic solid, or a Voigt matrix; moduli in one unit."""
+
+    value: Mapping[str, float] | tuple[tuple[float, ...], ...]
+    unit: str
+
+    @property
+    def dimension(self) -> int | None:
+        """Number of space dimensions of the matrix; None for constants."""
+        return None if isinstance(self.value, Mapping) else _SIZES[len(self.value)]
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.unit}"
+
+    def to(self, unit: str) -> dict[str, float] | list[list[float]]:
+        """Return the constants or the matrix in another unit."""
+        if isinstance(self.value, Mapping):
+            return {
+                key: entry if key == "poisson" else Quantity(entry, self.unit).to(unit)
+                for key, entry in self.value.items()
+            }
+        return [[Quantity(entry, self.unit).to(unit) for entry in row] for row in self.value]
+
+
+def parse_solid(value: Any) -> SolidPhase:
+    """Return the stiffness that a table of constants or a matrix of strings says."""
+    if isinstance(value, Mapping):
+        given: dict[str, float] = {}
+        unit = ""
+        for key, entry in value.items():
+            if key == "poisson":
+                given[key] = check_number(f".{key}", entry, remedy="It is a pure number, without unit.")
+            else:
+                parsed = parse_quantity(f".{key}", entry, MODULUS)
+                unit = unit or parsed.unit
+                given[key] = parsed.to(unit)
+        moduli("", **given)
+        return SolidPhase(given, unit)
+    size = len(value) if isinstance(value, (list, tuple)) else 0
+    if size not in _SIZES or any(not isinstance(row, (list, tuple)) or len(row) != size for row in value):
+        allowed = 'a table such as { young = "10 GPa", poisson = 0.3 }, or a Voigt matrix of moduli, 3x3 or 6x6'
+        raise InputError("", value, allowed)
+    entries = [[parse_quantity(f"[{i}][{j}]", v, MODULUS) for j, v in enumerate(row)] for i, row in enumerate(value)]
+    unit = entries[0][0].unit
+    matrix = check_stiffness("", [[entry.to(unit) for entry in row] for row in entries], _SIZES[size])
+    return SolidPhase(tuple(tuple(map(float, row)) for row in matrix), unit)
+
+
+def _solids(value: Any) -> dict[str, SolidPhase]:
+    if not isinstance(value, dict) or not value:
+        example = 'fibre = { young = "10 GPa", poisson = 0.3 }'
+        raise InputError("", value, f"a table with one key per solid phase, such as {example}")
+    result = {}
+    for name, entry in value.items():
+        try:
+            result[name] = parse_solid(entry)
+        except InputError as error:
+            raise renamed(error, f"{name}{error.name}") from error
+    return result
+
+
+class Elasticity(EffectiveTable):
+    """Linear elasticity of the named phases; the others are voids."""
+
+    physics: Annotated[str, choice("elasticity")] = "elasticity"
+    method: Annotated[str, text("the name of a method")] = MESHED
+    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
+    phases: Annotated[Mapping[str, SolidPhase], PlainValidator(_solids)] = Field(
+        description="a table [effective.phases] with the stiffness of each solid phase"
+    )
+
+    @property
+    def unit(self) -> str:
+        """Unit of the result: that of the first phase."""
+        return next(iter(self.phases.values())).unit
+
+    def check_method(self, methods: Sequence[str]) -> None:
+        """Refuse all methods but the finite elements."""
+        require_meshed(self.method, "elasticity")
+        refuse_tolerance(self.tolerance, self.boundary)
+
+    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
+        """Refuse a phase that the cell does not have and a matrix of another dimension."""
+        for name, solid in self.phases.items():
+            at = f"effective.phases.{name}"
+            check_phase(at, name, str(solid), phase_names)
+            if dimension is not None and solid.dimension not in (None, dimension):
+                size = len(PAIRS[dimension])
+                raise InputError(at, str(solid), f"moduli or a {size}x{size} Voigt matrix, as the cell")
+
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
+        """Return the solution, its stiffness in the unit of the first phase; collective."""
+        from homfem.certify import solve_elasticity
+
+        self.check(cell.phase_names, cell.dimension)
+        names = list(self.phases) if only is None else list(only)
+        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
+        return solve_elasticity(
+            cell,
+            {name: self.phases[name].to(self.unit) for name in names},
+            tolerance=self.tolerance,
+            max_dofs=self.max_dofs,
+            boundary=self.boundary,
+            unit=self.unit,
+            config=dict(config),
+            **options,
+        )
+
+
+def _fluid(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not names or any(not isinstance(name, str) or not name for name in names):
+        raise InputError("", value, "the name of the phase that flows, or a list of them")
+    return tuple(names)
+
+
+class Stokes(EffectiveTable):
+    """Slow viscous flow through one phase; the others are solid."""
+
+    physics: Annotated[str, choice("stokes")] = "stokes"
+    method: Annotated[str, text("the name of a method")] = MESHED
+    fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
+    slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    boundary: Annotated[str, choice("periodic")] = "periodic"
+
+    @property
+    def phases(self) -> Mapping[str, Any]:
+        """No phase has a coefficient: the permeability is of the geometry alone."""
+        return {}
+
+    def check_method(self, methods: Sequence[str]) -> None:
+        """Refuse all methods but the finite elements."""
+        require_meshed(self.method, "stokes")
+
+    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
+        """Refuse a fluid that the cell does not have."""
+        if phase_names is not None:
+            for name in self.fluid:
+                check_choice("effective.fluid", name, tuple(phase_names))
+
+    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
+        """Return the solution, its permeability in the squared unit of length of the cell; collective."""
+        from homfem.certify import solve_stokes
+
+        self.check(cell.phase_names, cell.dimension)
+        options: dict[str, Any] = {}
+        if self.slip_length is not None:
+            options["slip_length"] = self.slip_length.to(cell.length_unit)
+        return solve_stokes(cell, fluid=self.fluid, config=dict(config), **options)

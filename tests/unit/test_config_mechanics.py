@@ -1,0 +1,124 @@
+"""The tables of elasticity and Stokes flow: what they say, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from homfem.cli.app import main
+from homfem.config import load_config
+from homfem.parameters import InputError
+from homfem.stiffness import isotropic
+
+FIBRES = """
+[cell]
+shape = "fibre-array"
+lattice = "square"
+fraction = 0.3
+dimension = 2
+resolution = 0.1
+period = "10 um"
+[effective]
+physics = "elasticity"
+[effective.phases]
+fibre = { young = "10 GPa", poisson = 0.3 }
+matrix = { bulk = "833.3333333333334 MPa", shear = "384.6153846153846 MPa" }
+"""
+CHANNEL = """
+[cell]
+shape = "slit"
+aperture = 0.5
+axis = "y"
+dimension = 2
+resolution = 0.25
+period = "2 um"
+[effective]
+physics = "stokes"
+fluid = "pore"
+"""
+
+
+def write(folder, text):
+    (folder / "config.toml").write_text(text)
+    return str(folder / "config.toml")
+
+
+def test_moduli_in_one_unit(tmp_path):
+    table = load_config(write(tmp_path, FIBRES)).effective
+    assert table.unit == "GPa"
+    assert table.phases["fibre"].to("MPa") == pytest.approx({"young": 1e4, "poisson": 0.3})
+    assert table.phases["matrix"].to("GPa") == pytest.approx({"bulk": 1 / 1.2, "shear": 1 / 2.6})
+    assert table.phase_names == ("fibre", "matrix")
+
+
+def test_a_matrix_of_moduli(tmp_path):
+    matrix = isotropic(young=2.0, poisson=0.2, dimension=2)
+    rows = [[f"{entry!r} GPa" for entry in row] for row in matrix.tolist()]
+    text = FIBRES.split("fibre = {")[0] + f"fibre = {json.dumps(rows)}\n"
+    table = load_config(write(tmp_path, text)).effective
+    assert np.array(table.phases["fibre"].to("Pa")) == pytest.approx(1e9 * matrix)
+    with pytest.raises(InputError, match="6x6"):
+        load_config(write(tmp_path, text.replace("dimension = 2", "dimension = 3")))
+
+
+@pytest.mark.parametrize(
+    ("text", "assignment", "fragments"),
+    [
+        (FIBRES, "effective.phases.fibre.young=10", ["effective.phases.fibre.young = 10", "unit"]),
+        (FIBRES, "effective.phases.fibre.young='10 um'", ["effective.phases.fibre.young", "modulus"]),
+        (FIBRES, "effective.phases.fibre.young='-10 GPa'", ["effective.phases.fibre.young = -10", "> 0"]),
+        (FIBRES, "effective.phases.fibre.poisson=0.5", ["effective.phases.fibre.poisson = 0.5", "incompressible"]),
+        (FIBRES, "effective.phases.fibre.poisson='0.3'", ["effective.phases.fibre.poisson = '0.3'", "pure number"]),
+        (FIBRES, "effective.phases.fibre={shear='1 GPa'}", ["effective.phases.fibre", "young and poisson"]),
+        (FIBRES, "effective.phases.fibre=[['1 GPa']]", ["effective.phases.fibre", "6x6"]),
+        (FIBRES, "effective.phases.fiber={young='1 GPa', poisson=0.1}", ["effective.phases.fiber", "fibre"]),
+        (FIBRES, "effective.phases={}", ["effective.phases = {}", "one key per solid phase"]),
+        (FIBRES, "effective.method=grid", ["effective.method = 'grid'", "'finite-element'"]),
+        (FIBRES, "effective.degree=5", ["effective.degree = 5", "<= 4"]),
+        (FIBRES, "effective.fluid=matrix", ["effective.fluid", "unknown"]),
+        (CHANNEL, "effective.fluid=water", ["effective.fluid = 'water'", "'pore'"]),
+        (CHANNEL, "effective.fluid=3", ["effective.fluid = 3", "name of the phase that flows"]),
+        (CHANNEL, "effective.slip_length=1.0", ["effective.slip_length = 1.0", "unit"]),
+        (CHANNEL, "effective.slip_length='-1 um'", ["effective.slip_length", "> 0"]),
+        (CHANNEL, "effective.boundary=affine", ["effective.boundary = 'affine'", "'periodic'"]),
+        (CHANNEL, "effective.phases={pore='1 m^2/s'}", ["effective.phases"]),
+        (CHANNEL, "effective={physics='stokes'}", ["effective.fluid = (missing)", "the phase that flows"]),
+    ],
+)
+def test_refusals_name_path_value_and_what_is_allowed(tmp_path, text, assignment, fragments):
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, text), assignments=[assignment])
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+
+
+def test_elasticity_from_the_command_line(tmp_path, capsys):
+    assert main(["effective", write(tmp_path, FIBRES), "--json", str(tmp_path / "out.json")]) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["physics"], result["unit"], result["boundary"]) == ("elasticity", "GPa", "periodic")
+    value = np.array(result["value"])
+    # Computed independently of homfem, in units of the matrix' Young's modulus (1 GPa here).
+    assert value[0, 0] == pytest.approx(2.07500597, rel=2e-3)
+    assert value[2, 2] == pytest.approx(0.55703320, rel=2e-3)
+    assert np.linalg.eigvalsh(np.array(result["upper"]) - np.array(result["lower"]))[0] > -1e-9
+    assert "elasticity" in capsys.readouterr().out
+
+
+def test_affine_boundary_from_the_command_line(tmp_path):
+    path = write(tmp_path, FIBRES)
+    values = {}
+    for boundary in ("flux", "periodic", "affine"):
+        out = str(tmp_path / f"{boundary}.json")
+        assert main(["effective", path, "--set", f"effective.boundary={boundary}", "--json", out]) == 0
+        values[boundary] = np.array(json.loads((tmp_path / f"{boundary}.json").read_text())["value"])[2, 2]
+    assert values["flux"] < values["periodic"] < values["affine"]
+
+
+def test_stokes_from_the_command_line(tmp_path):
+    assert main(["effective", write(tmp_path, CHANNEL), "--json", str(tmp_path / "out.json")]) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert (result["physics"], result["unit"]) == ("stokes", "um^2")
+    # porosity h^2 / 12 with h = 1 um; nothing flows across.
+    assert np.array(result["value"]) == pytest.approx(np.diag([0.5 / 12.0, 0.0]), abs=1e-10)
