@@ -66,8 +66,10 @@ def piezo_problem(cell: UnitCell, phases: dict[str, dict[str, Any]], degree: int
 
 
 def exact_laminate(shares: list[float], phases: list[dict[str, Any]]) -> np.ndarray:
-    """Layers with normal x: in each layer the fields are uniform, jumps go along the normal, tractions are continuous."""
-    matrices = [np.block([[p["C"], np.transpose(p["d"])], [np.array(p["d"]), -np.array(p["k"])]]) for p in phases]
+    """Layers with normal x: uniform fields in each, jumps of their gradients along x, continuous tractions."""
+    matrices = [
+        np.block([[np.array(p["C"]), np.array(p["d"]).T], [np.array(p["d"]), -np.array(p["k"])]]) for p in phases
+    ]
     jumps = np.array([[1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 0]], dtype=float)  # u_x, u_y and p along x
     a, b = (jumps @ m @ jumps.T for m in matrices)
     difference = jumps @ (matrices[1] - matrices[0])

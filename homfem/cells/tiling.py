@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from homfem import periodic
-from homfem.cells.raw import RawCell
+from homfem.cells.raw import Indices, RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import InputError, Lattice, check_integer
 
@@ -38,7 +38,7 @@ def tiled(cell: UnitCell, counts: int | Sequence[int]) -> UnitCell:
         return cell
     raw = cell.raw
     part = UnitCell.from_raw(
-        lambda: tiled_raw(raw, numbers, partial=cell.partial) if raw is not None else None,
+        lambda: tiled_raw(raw, numbers, partial=cell.partial)[0] if raw is not None else None,
         comm=cell.comm,
         name=f"{cell.name} ({' x '.join(map(str, numbers))} periods)",
         length=cell.length,
@@ -48,8 +48,8 @@ def tiled(cell: UnitCell, counts: int | Sequence[int]) -> UnitCell:
     return replace(part, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
 
 
-def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> RawCell:
-    """Return the arrays of a cell of several periods.
+def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> tuple[RawCell, Indices, Indices]:
+    """Return the arrays of a cell of several periods, and where its nodes come from.
 
     Parameters
     ----------
@@ -59,6 +59,14 @@ def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> 
         Number of periods along each period vector.
     partial
         As in :func:`homfem.periodic.identify_nodes`.
+
+    Returns
+    -------
+    RawCell
+    node : array of int, shape (n,)
+        For each node of it the node of ``raw`` whose image it is,
+    shift : array of int, shape (n, d)
+        and by how many periods that is moved.
     """
     representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
     shifts = np.array(list(itertools.product(*map(range, counts))), dtype=np.int64)
@@ -68,7 +76,7 @@ def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> 
     unique, number = np.unique(keys, axis=0, return_inverse=True)
     number = number.reshape(len(shifts), len(raw.points))
     points = raw.points[unique[:, 0]] + unique[:, 1:] @ raw.lattice.vectors
-    return replace(
+    big = replace(
         raw,
         points=points,
         cells=number[:, raw.cells].reshape(-1, raw.cells.shape[1]),
@@ -78,3 +86,4 @@ def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> 
         slivers=None if raw.slivers is None else np.tile(raw.slivers, (len(shifts), 1)),
         lattice=Lattice(vectors=raw.lattice.vectors * np.asarray(counts)[:, None]),
     )
+    return big, unique[:, 0], unique[:, 1:]

@@ -346,24 +346,26 @@ class UnitCell:
         return function
 
     def nodal_values(self, function: fem.Function) -> npt.NDArray[np.float64] | None:
-        """Return a periodic scalar function at the nodes of the arrays, on rank 0 (None elsewhere); collective.
+        """Return a periodic function at the nodes of the arrays, on rank 0 (None elsewhere); collective.
 
-        ``values[i]`` belongs to ``raw.points[i]``; on a face both nodes of a pair carry the same value. For a function
-        that is not continuous the value of one of the cells at the node.
+        ``values[i]`` belongs to ``raw.points[i]``, of shape (n,) or, of a vector, (n, components); on a face both nodes
+        of a pair carry the same value. For a function that is not continuous the value of one of the cells at the node.
         """
         plain = self.periodic_mesh.plain
         there = function if function.function_space.mesh is plain else self.periodic_mesh.to_plain(function)
-        linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1)))
+        shape = function.ufl_shape
+        linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1, shape) if shape else ("Lagrange", 1)))
         linear.interpolate(there)
         linear.x.scatter_forward()
+        entries = linear.x.array.reshape(-1, *shape)[linear.function_space.dofmap.list].reshape(-1, *shape)
         corners = _dolfinx.geometry_dofmap(plain)[:, : CORNERS[self.kind]]
         nodes = np.asarray(plain.geometry.input_global_indices)[corners]
-        pairs = self.comm.gather((nodes.ravel(), linear.x.array[linear.function_space.dofmap.list].ravel()), root=0)
+        pairs = self.comm.gather((nodes.ravel(), entries), root=0)
         if pairs is None or self.raw is None:
             return None
-        values = np.full(len(self.raw.points), np.nan)
-        for index, entries in pairs:
-            values[index] = entries
+        values = np.full((len(self.raw.points), *shape), np.nan)
+        for index, there_values in pairs:
+            values[index] = there_values
         return values
 
     def describe(self) -> str:

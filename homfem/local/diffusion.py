@@ -134,6 +134,7 @@ def diffusion_problem(
         loads=cell.dimension,
         bilinear=lambda u, v: ufl.inner(flux(ufl.grad(u)), ufl.grad(v)) * ufl.dx,
         affine=lambda x, s: ufl.dot(s, x),
+        flux=lambda u: flux(ufl.grad(u)),
         parity=1 - 2 * np.eye(cell.dimension, dtype=int),
         domain=domain,
     )

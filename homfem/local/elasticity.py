@@ -169,11 +169,15 @@ def elasticity_problem(
     field = Field(element=element_of(cell, "Lagrange", degree, shape=(d,)), near_kernel=rigid_motions(d))
 
     def bilinear(u: Any, v: Any) -> ufl.Form:
-        return ufl.inner(ufl.dot(modulus, voigt_strain(u)), voigt_strain(v)) * ufl.dx
+        return ufl.inner(stress(u), voigt_strain(v)) * ufl.dx
 
-    problem = {"name": "elasticity", "fields": (field,), "bilinear": bilinear, "domain": domain}
+    def stress(u: Any) -> Any:
+        return ufl.dot(modulus, voigt_strain(u))
+
+    problem: dict[str, Any] = {"name": "elasticity", "fields": (field,), "bilinear": bilinear, "domain": domain}
     if not stresses and not pressure:
-        return CellProblem(**problem, loads=strains, affine=lambda x, s: strained(x, s, d), parity=parity)
+        affine: dict[str, Any] = {"affine": lambda x, s: strained(x, s, d), "flux": stress, "parity": parity}
+        return CellProblem(**problem, **affine, loads=strains)
     porosity = 1.0 - sum(cell.volume_fractions[name] for name in cell.phase_names)
     normal = ufl.FacetNormal(domain)
     at_pressure = strains + len(stresses)

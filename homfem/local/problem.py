@@ -96,6 +96,8 @@ class CellProblem:
         pressure.
     smoother
         Of the p-multigrid of a definite problem, see :class:`homfem.solve.LinearSolver`.
+    flux
+        ``flux(u)``: the UFL expression of the flux or stress that the field (or fields) ``u`` drives, for pictures.
     parity : array, shape (loads, d)
         +1 or -1: how each load answers a mirror image along each axis; for ``boundary="mixed"``. Vector fields are
         mirrored as vectors, others stay.
@@ -112,6 +114,7 @@ class CellProblem:
     definite: bool = True
     metric: Callable[[Any, Any], ufl.Form] | None = None
     smoother: str = "ssor"
+    flux: Callable[[Any], Any] | None = None
     parity: npt.ArrayLike | None = None
 
     def __post_init__(self) -> None:
