@@ -97,3 +97,20 @@ def test_peak_between():
     assert peak(samples, 0.5, 2.5) == 5.0
     assert peak(samples, 1.6, 1.7) == 3.0
     assert peak([], 0.0, 1.0) == 0.0
+
+
+def test_mechanics(tmp_path):
+    # One rank and two give the same tensors; every stage is timed.
+    content, printed = _run("mechanics", tmp_path, "--sizes", "4000", "--ranks", "1", "2")
+    by_physics: dict[str, list[dict[str, Any]]] = {}
+    for r in content["results"]:
+        by_physics.setdefault(r["physics"], []).append(r)
+        assert all(r["seconds"][stage] > 0.0 for stage in ("mesh", "assembly", "preconditioner", "solve"))
+        assert len(r["memory_mb"]) == r["ranks"]
+    for one, two in by_physics.values():
+        assert two["value"] == pytest.approx(one["value"], rel=1e-6)
+        assert two["dofs"] == one["dofs"]
+    # Softer than Voigt's mean, stiffer than the matrix; less permeable than without the cube's drag.
+    assert 1.346 < by_physics["elasticity"][0]["value"] < 1.346 * (7 / 8 + 10 / 8)
+    assert 0.0 < by_physics["stokes"][0]["value"] < 0.1
+    assert "ratios" in printed

@@ -1,0 +1,181 @@
+"""Wall time, iterations and memory of elasticity (six loads) and Stokes flow (three loads), by stage.
+
+A cube in the middle of a cubic period, half as long: ten times as stiff as what is around it (elasticity, quadratic
+displacements), or a solid in a flow (Taylor and Hood's element). The mesh is structured, six tetrahedra in each of n^3
+boxes, so that the number of unknowns is what is asked for and nothing is the mesher's doing. The stages are those of
+``cell_problem.py`` from the constraint on; memory is what the process holds at its peak, less what it held before the
+mesh was made.
+
+    python tests/benchmarks/mechanics.py --json build/mechanics.json --figure build/mechanics.png
+
+The script starts itself under mpirun, one process group for each case; a small case runs first in each, so that
+compiled forms and imports are not in the times. Only ratios are for the reader to judge: no time is a pass mark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from measure import machine, peak_between, run_worker, table, write_json
+
+STAGES = ("mesh", "constraint", "assembly", "preconditioner", "solve", "average")
+LOADS = {"elasticity": 6, "stokes": 3}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Wall time, iterations and memory of elasticity and Stokes flow.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 300_000, 1_000_000])
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--physics", nargs="+", default=list(LOADS), choices=list(LOADS))
+    parser.add_argument("--contrast", type=float, default=10.0, help="of the stiffness")
+    parser.add_argument("--json", default="", help="file for the numbers")
+    parser.add_argument("--figure", default="", help="file for the figure")
+    parser.add_argument("--worker", nargs=2, metavar=("CASE", "ANSWER"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(*options.worker)
+        return
+    results = []
+    for physics, size, ranks in itertools.product(options.physics, options.sizes, options.ranks):
+        case = {"physics": physics, "size": size, "contrast": options.contrast}
+        answer, samples = run_worker(__file__, case, ranks=ranks)
+        peaks = [
+            peak_between(samples.get(rank["pid"], []), *answer["span"]) - rank["before_mb"]
+            for rank in answer["processes"]
+        ]
+        results.append({**case, "ranks": ranks, **answer, "memory_mb": [round(peak, 1) for peak in peaks]})
+        print(_line(results[-1]), flush=True)
+    print(report(results))
+    if options.json:
+        write_json(options.json, {"machine": machine(), "results": results})
+    if options.figure:
+        draw(results, options.figure)
+
+
+def work(case_file: str, answer_file: str) -> None:
+    """One case on the ranks that are here; rank 0 writes the answer."""
+    import psutil
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    case = json.loads(Path(case_file).read_text())
+    solved(comm, case, 6)
+    before = psutil.Process().memory_info().rss / 1e6
+    answer = solved(comm, case, boxes_for(case))
+    answer["processes"] = comm.gather({"pid": os.getpid(), "before_mb": round(before, 1)})
+    if comm.rank == 0:
+        Path(answer_file).write_text(json.dumps(answer))
+
+
+def boxes_for(case: Mapping[str, Any]) -> int:
+    """Return the even number of boxes along a side that gives about ``size`` unknowns: 24 or 25 for each box."""
+    each = 24.0 if case["physics"] == "elasticity" else 25.0 * 7.0 / 8.0
+    return max(4, 2 * round(0.5 * (case["size"] / each) ** (1 / 3)))
+
+
+def solved(comm: Any, case: Mapping[str, Any], boxes: int) -> dict[str, Any]:
+    """Solve one case on a mesh of so many boxes along a side; collective."""
+    import numpy as np
+
+    from homfem.cells import image_cell
+    from homfem.grid import Image
+    from homfem.local.elasticity import elastic_coefficient, elasticity_problem
+    from homfem.local.engine import solve_correctors
+    from homfem.local.stokes import stokes_problem
+
+    comm.barrier()
+    start = time.perf_counter()
+    middle = np.abs(np.arange(boxes) + 0.5 - boxes / 2) < boxes / 4
+    labels = (middle[:, None, None] & middle[None, :, None] & middle[None, None, :]).astype(int)
+    cell = image_cell(Image.from_labels(labels, {"around": 0, "cube": 1}, voxel=1.0 / boxes), comm=comm)
+    if case["physics"] == "elasticity":
+        around, cube = ({"young": young, "poisson": 0.3} for young in (1.0, case["contrast"]))
+        problem = elasticity_problem(cell, elastic_coefficient(cell, {"around": around, "cube": cube}), degree=2)
+    else:
+        cell = cell.restrict(["around"])
+        problem = stokes_problem(cell)
+    comm.barrier()
+    made = time.perf_counter()
+    correctors = solve_correctors(cell, problem, rtol=1e-8, max_iterations=2000)
+    comm.barrier()
+    end = time.perf_counter()
+    return {
+        "boxes": boxes,
+        "dofs": correctors.dofs,
+        "iterations": correctors.iterations,
+        "iterations_per_load": round(correctors.iterations / problem.loads, 1),
+        "seconds": {"mesh": made - start, **correctors.seconds, "total": end - start},
+        "span": [start, end],
+        "value": float(correctors.average[0, 0]),
+    }
+
+
+def _line(result: Mapping[str, Any]) -> str:
+    return (
+        f"{result['physics']}: {result['dofs']} dofs on {result['ranks']} rank(s), {result['seconds']['total']:.1f} s, "
+        f"{result['iterations_per_load']} iterations for each load, load {machine()['load_average'][0]}"
+    )
+
+
+def report(results: list[dict[str, Any]]) -> str:
+    """Return the tables: stages, iterations and memory, ratios."""
+    keys = ["physics", "dofs", "ranks"]
+    stages = [
+        [*(r[k] for k in keys), *(f"{r['seconds'].get(stage, 0.0):.2f}" for stage in STAGES),
+         f"{r['seconds']['total']:.2f}"] for r in results
+    ]  # fmt: skip
+    text = table("seconds", [*keys, *STAGES, "total"], stages)
+    memory = [
+        [*(r[k] for k in keys), r["iterations_per_load"], f"{sum(r['memory_mb']):.0f}",
+         f"{1e3 * sum(r['memory_mb']) / r['dofs']:.2f}", f"{1e6 * r['seconds']['total'] / r['dofs']:.0f}"]
+        for r in results
+    ]  # fmt: skip
+    text += "\n" + table(
+        "iterations and memory", [*keys, "iterations / load", "MB", "kB / dof", "seconds / million dofs"], memory
+    )
+    one = {(r["physics"], r["size"]): r["seconds"]["total"] for r in results if r["ranks"] == 1}
+    rows = [
+        [*(r[k] for k in keys), f"{r['seconds']['total'] / one[r['physics'], r['size']]:.2f}"]
+        for r in results
+        if r["ranks"] > 1 and (r["physics"], r["size"]) in one
+    ]
+    return text + "\n" + table("ratios: seconds over those of one rank", [*keys, "ratio"], rows)
+
+
+def draw(results: list[dict[str, Any]], path: str) -> None:
+    """Draw seconds and iterations against unknowns."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    for physics, marker in zip(LOADS, "os", strict=True):
+        for ranks in sorted({r["ranks"] for r in results}):
+            chosen = [r for r in results if (r["physics"], r["ranks"]) == (physics, ranks)]
+            style = {"marker": marker, "linestyle": "-" if ranks == 1 else "--"}
+            label = f"{physics}, {LOADS[physics]} loads, {ranks} rank(s)"
+            dofs = [r["dofs"] for r in chosen]
+            left.loglog(dofs, [r["seconds"]["total"] for r in chosen], label=label, **style)
+            right.semilogx(dofs, [r["iterations_per_load"] for r in chosen], label=label, **style)
+    left.set(xlabel="unknowns", ylabel="seconds, mesh to tensor")
+    right.set(xlabel="unknowns", ylabel="iterations for each load", ylim=(0, None))
+    for axis in (left, right):
+        axis.grid(alpha=0.3, which="both")
+    left.legend(fontsize=8)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
