@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -101,7 +102,7 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
 
 
 def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
-    (tmp_path / "wave.toml").write_text(blocks("toml")[3])
+    (tmp_path / "wave.toml").write_text(next(block for block in blocks("toml") if "[macro]" in block))
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
     run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
@@ -129,3 +130,28 @@ def test_files_for_readers_are_there_and_finished(name: str) -> None:
     text = (ROOT / name).read_text()
     assert len(text) > 300
     assert not re.search(r"TODO|FIXME|XXX|lorem", text)
+
+
+def test_the_fibres_lie_between_hill_and_hashin(tmp_path: Path) -> None:
+    (config,) = (block for block in blocks("toml") if 'physics = "elasticity"' in block)
+    (tmp_path / "fibres.toml").write_text(config)
+    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "fibres.toml", "--json", "-"))
+    from homfem.bounds import fibre_bounds
+
+    phases = {"fibre": {"young": 70.0, "poisson": 0.2}, "matrix": {"young": 3.0, "poisson": 0.35}}
+    found = fibre_bounds(phases, {"fibre": 0.5, "matrix": 0.5})
+    value = result["value"]
+    # A hexagonal array is isotropic in the plane: shear modulus and area bulk modulus.
+    assert value[0][0] - value[0][1] == pytest.approx(2.0 * value[2][2], rel=1e-3)
+    assert found.transverse_shear.lower < value[2][2] < found.transverse_shear.upper
+    assert found.area_bulk.lower < 0.5 * (value[0][0] + value[0][1]) < found.area_bulk.upper
+
+
+def test_the_spheres_let_water_through_as_published(tmp_path: Path) -> None:
+    (config,) = (block for block in blocks("toml") if 'physics = "stokes"' in block)
+    (tmp_path / "spheres.toml").write_text(config.replace("fraction = 0.3", "fraction = 0.216"))
+    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "spheres.toml", "--json", "-"))
+    assert result["unit"] == "um^2"
+    # Zick and Homsy 1982: a drag of 7.442 times Stokes'.
+    radius = (0.216 * 3.0 / (4.0 * math.pi)) ** (1.0 / 3.0)
+    assert result["value"][0][0] == pytest.approx(100.0**2 / (6.0 * math.pi * radius * 7.442), rel=2e-2)
