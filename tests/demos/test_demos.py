@@ -17,6 +17,8 @@ FIGURES = {
     "07_membranes.py": ("membranes.png",),
     "06_elasticity.py": ("elasticity.png",),
     "08_new_physics.py": ("piezo.png",),
+    "09_coupled_elasticity.py": ("coupled.png",),
+    "10_boundary_conditions.py": ("windows.png", "windows_elastic.png", "field.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -35,6 +37,8 @@ RUNS = [
     ("06_elasticity.py", 1),
     ("08_new_physics.py", 1),
     ("08_new_physics.py", 2),
+    ("09_coupled_elasticity.py", 1),
+    ("10_boundary_conditions.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
 
