@@ -47,6 +47,7 @@ class Kind:
 LENGTH = Kind(name="a length", unit="m", example="1 um")
 INVERSE_LENGTH = Kind(name="an area per volume", unit="1/m", example="2.5 1/um")
 DIFFUSIVITY = Kind(name="a diffusivity", unit="m^2/s", example="250 um^2/s")
+PERMEABILITY = Kind(name="a permeability", unit="m/s", example="0.1 um/s")
 MODULUS = Kind(name="a modulus", unit="Pa", example="10 GPa")
 TIME = Kind(name="a time", unit="s", example="20 ms")
 RATE = Kind(name="a rate", unit="1/s", example="6 1/s")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from homfem.cli.session import on_root
 from homfem.output.pictures import draw_cell
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
-    from homfem.certify import CellSolution
     from homfem.parameters import Array
 
 
@@ -56,11 +57,20 @@ def draw_unit_cell(
     on_root(cell.comm, draw)
 
 
-def draw_solution(solution: CellSolution, path: str) -> None:
-    """Draw the solved cell with its first corrector into a PNG file; collective."""
-    cell = solution.cell
-    values = cell.nodal_values(solution.upper.functions[0])
-    scaled = None if values is None else cell.length * values
-    draw_unit_cell(
-        cell, path, scaled, label=f"corrector 1 ({cell.length_unit})", title=f"{cell.name}: {solution.tensor.physics}"
+def first_fields(solution: Any) -> list[Any]:
+    """The function of each load: the corrector, of several fields the first (the velocity of a flow)."""
+    solved = solution.correctors if hasattr(solution, "correctors") else solution.upper
+    return [function[0] if isinstance(function, tuple) else function for function in solved.functions]
+
+
+def draw_solution(solution: Any, path: str) -> None:
+    """Draw the solved cell with its first corrector into a PNG file, of a vector its size; collective."""
+    cell, physics = solution.cell, solution.tensor.physics
+    values = cell.nodal_values(first_fields(solution)[0])
+    if values is not None:
+        values = np.linalg.norm(values, axis=1) if values.ndim > 1 else values
+        values = (cell.length**2 if physics == "stokes" else cell.length) * values
+    label = (
+        f"speed for a unit force ({cell.length_unit}^2)" if physics == "stokes" else f"corrector 1 ({cell.length_unit})"
     )
+    draw_unit_cell(cell, path, values, label=label, title=f"{cell.name}: {physics}")

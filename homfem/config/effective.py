@@ -21,7 +21,7 @@ from homfem.config.table import (
     text,
 )
 from homfem.parameters import InputError, check_choice, check_integer, check_spd, nearest_name
-from homfem.quantities import DIFFUSIVITY, Kind, Quantity, parse_quantity
+from homfem.quantities import DIFFUSIVITY, PERMEABILITY, Kind, Quantity, parse_quantity
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -124,6 +124,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "merge": ("semi-analytical",),
     "intervals": ("finite-volume",),
     "refine": ("grid",),
+    "membranes": (MESHED,),
 }
 
 
@@ -147,6 +148,14 @@ def refuse_tolerance(tolerance: float | None, boundary: str) -> None:
         raise InputError("effective.tolerance", tolerance, f"absent with boundary {boundary!r}", remedy)
 
 
+def _membranes(value: Any) -> dict[str, Quantity]:
+    if not isinstance(value, dict) or not value:
+        allowed = f"a table of interfaces and their permeabilities, such as 'fibre|matrix' = {PERMEABILITY.example!r}"
+        raise InputError("", value, allowed)
+    remedy = "Without a membrane phases are in perfect contact; a phase that is not named insulates."
+    return {name: parse_quantity(name, h, PERMEABILITY, above=0.0, remedy=remedy) for name, h in value.items()}
+
+
 class Diffusion(EffectiveTable):
     """Diffusion in the named phases; the others insulate."""
 
@@ -161,6 +170,7 @@ class Diffusion(EffectiveTable):
     intervals: Annotated[int, integer(at_least=1)] | None = None
     refine: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
+    membranes: Annotated[Mapping[str, Quantity], PlainValidator(_membranes)] | None = None
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
@@ -195,6 +205,11 @@ class Diffusion(EffectiveTable):
 
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse a phase that the cell does not have and a matrix of another dimension."""
+        for name in self.membranes or {}:
+            sides = name.split("|")
+            if len(sides) != 2 or any(side not in self.phases for side in sides):
+                allowed = "the names of two phases of [effective.phases] with a bar between, such as 'fibre|matrix'"
+                raise InputError("effective.membranes", name, allowed)
         for name, coefficient in self.phases.items():
             at = f"effective.phases.{name}"
             check_phase(at, name, str(coefficient), phase_names)
@@ -209,6 +224,9 @@ class Diffusion(EffectiveTable):
         unit = self.unit
         names = list(self.phases) if only is None else list(only)
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
+        if self.membranes:
+            per = f"{unit}/({cell.length_unit})"
+            options["membranes"] = {name: h.to(per) for name, h in self.membranes.items()}
         return homfem.solve_diffusion(
             cell,
             {name: self.phases[name].to(unit) for name in names},

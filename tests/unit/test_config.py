@@ -197,6 +197,11 @@ BAD_EFFECTIVE = [
     ("effective.max_dofs=1.5", ["effective.max_dofs = 1.5", "a whole number >= 1"]),
     ("effective.degree=0", ["effective.degree = 0", ">= 1"]),
     ("effective.method=grid", ["effective.method = 'grid'", "'finite-element'"]),
+    ("effective.membranes={'er|cytosol'='1 um/s'}", ["effective.membranes = 'er|cytosol'", "two phases"]),
+    ("effective.membranes={er='1 um/s'}", ["effective.membranes = 'er'", "a bar between"]),
+    ("effective.membranes={'er|er'='1 um^2/s'}", ["effective.membranes.er|er = '1 um^2/s'", "permeability"]),
+    ("effective.membranes={'er|er'='0 um/s'}", ["effective.membranes.er|er", "> 0", "insulates"]),
+    ("effective.membranes={}", ["effective.membranes = {}", "'fibre|matrix'"]),
     ("effective.boundary=affin", ["effective.boundary = 'affin'", "'affine'"]),
     ("effective.boundary=affine", ["effective.tolerance = 0.005", "absent with boundary 'affine'"]),
 ]

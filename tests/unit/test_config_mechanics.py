@@ -132,8 +132,37 @@ def test_affine_boundary_from_the_command_line(tmp_path, status):
 
 
 def test_stokes_from_the_command_line(tmp_path, status):
-    assert status("effective", write(tmp_path, CHANNEL), "--json", str(tmp_path / "out.json")) == 0
+    options = ["--figure", str(tmp_path / "flow.png"), "--fields", str(tmp_path / "flow.bp")]
+    assert status("effective", write(tmp_path, CHANNEL), "--json", str(tmp_path / "out.json"), *options) == 0
+    assert (tmp_path / "flow.png").stat().st_size > 5_000
+    assert (tmp_path / "flow.bp").exists()
     result = json.loads((tmp_path / "out.json").read_text())
     assert (result["physics"], result["unit"]) == ("stokes", "um^2")
     # porosity h^2 / 12 with h = 1 um; nothing flows across.
     assert np.array(result["value"]) == pytest.approx(np.diag([0.5 / 12.0, 0.0]), abs=1e-10)
+
+
+MEMBRANE = """
+[cell]
+shape = "laminate"
+fractions = [0.25, 0.75]
+axis = "x"
+dimension = 2
+resolution = 0.25
+period = "20 um"
+[effective]
+physics = "diffusion"
+[effective.phases]
+layer1 = "2 um^2/ms"
+layer2 = "1 um^2/ms"
+[effective.membranes]
+"layer1|layer2" = "0.01 cm/s"
+"""
+
+
+def test_membranes_from_the_command_line(tmp_path, status):
+    """Two membranes in each period: 1/D* = <1/D> + 2/(h L), with h = 0.1 um/ms and L = 20 um."""
+    assert status("effective", write(tmp_path, MEMBRANE), "--json", str(tmp_path / "out.json")) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    across = 1.0 / (0.25 / 2.0 + 0.75 / 1.0 + 2.0 / (0.1 * 20.0))
+    assert np.array(result["value"]) == pytest.approx(np.diag([across, 0.25 * 2.0 + 0.75]), rel=1e-7, abs=1e-9)
