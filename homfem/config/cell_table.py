@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion
+    from homfem.config.effective import Diffusion, EffectiveTable
     from homfem.tensors import EffectiveTensor
 
 
@@ -56,6 +56,9 @@ class CellTable(Table):
     def methods(self) -> tuple[str, ...]:
         """Methods for diffusion that need no mesh and that this shape allows, beside the finite elements."""
         return ()
+
+    def check_effective(self, effective: EffectiveTable) -> None:
+        """Refuse keys of the cell that do not go with the table ``[effective]``."""
 
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by one of :attr:`methods`, and draw it if a figure is named. On one rank."""

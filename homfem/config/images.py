@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion
+    from homfem.config.effective import Diffusion, EffectiveTable
     from homfem.grid import Image
     from homfem.tensors import EffectiveTensor
 
@@ -75,7 +75,7 @@ class ImageCell(CellTable):
     names: Annotated[tuple[str, ...], PlainValidator(_names)] | None = None
     voxel: Annotated[tuple[Quantity, ...], PlainValidator(_voxel)] | None = None
     period: Period | None = None
-    elements: Annotated[str, choice("simplex", "voxel")] = "simplex"
+    elements: Annotated[str, choice("simplex", "voxel")] | None = None
     mirror: Annotated[tuple[str, ...], PlainValidator(_axes)] = ()
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
 
@@ -133,7 +133,12 @@ class ImageCell(CellTable):
             if comm.rank == 0:
                 image.append(self.read(folder))
         shared: Image = comm.bcast(image[0] if image else None, root=0)
-        return cells.image_cell(shared, elements=self.elements, name=Path(self.file).name, comm=comm)
+        return cells.image_cell(shared, elements=self.elements or "simplex", name=Path(self.file).name, comm=comm)
+
+    def check_effective(self, effective: EffectiveTable) -> None:
+        """Refuse a key of meshes with the method that needs none."""
+        if effective.meshless and self.elements is not None:
+            raise InputError("cell.elements", self.elements, "absent with method 'grid'", "It belongs to meshes.")
 
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by finite elements on the voxels, and draw the image."""

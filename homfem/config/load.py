@@ -66,6 +66,7 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
     if cell is not None and effective is not None:
         effective.check_method(cell.methods)
         effective.check(cell.known_phases, cell.known_dimension)
+        cell.check_effective(effective)
     macro = parse_macro(document["macro"], base) if "macro" in document else None
     if macro is not None:
         macro.check(cell, effective)

@@ -560,6 +560,18 @@ def test_bad_images_are_refused_by_the_path_of_their_key(tmp_path, keys, name):
     assert caught.value.name == name
 
 
+def test_elements_belong_to_meshes(tmp_path):
+    np.save(tmp_path / "cube.npy", np.indices((3, 4, 5)).sum(axis=0) % 2)
+    document = {
+        "cell": {"shape": "image", "file": "cube.npy", "labels": {"pore": 0, "solid": 1}, "elements": "voxel"},
+        "effective": {"physics": "diffusion", "method": "grid", "phases": {"pore": "1 m^2/s"}},
+    }
+    with pytest.raises(InputError, match=r"cell\.elements = 'voxel'.*absent with method 'grid'"):
+        make_config(document, folder=tmp_path)
+    document["effective"]["method"] = "finite-element"
+    make_config(document, folder=tmp_path)
+
+
 def test_what_is_wrong_with_the_image_itself_is_said(tmp_path):
     for keys, text in (
         ({"dimension": 2}, "2"),
