@@ -25,22 +25,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import math
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from equal_error import coarsest, curves, draw, ratios, slowest_stage, work
 from measure import machine, run_worker, table, write_json
 from peer_solvers import EDGE, SOLVERS, Case
 
 #: Converged first diagonal entries of D*/D for edge 0.1, from hp finite elements; good to 1e-7 and better.
 REFERENCE = {"er": 0.0104499413, "cytosol": 0.94938977}
 PEERS = {"homfem": "dolfinx", "ngsolve": "ngsolve", "scikit-fem": "skfem"}
-GUARANTEED = "guaranteed half-gap"
+COLOURS = {"homfem": "Blues", "ngsolve": "Oranges", "scikit-fem": "Greens"}
 LEVELS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 
 
@@ -56,7 +54,7 @@ def main() -> None:
     parser.add_argument("--worker", nargs=2, metavar=("CASE", "ANSWER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work(*options.worker)
+        work(*options.worker, SOLVERS)
         return
     results: list[Case] = []
     for peer in options.peers:
@@ -66,8 +64,7 @@ def main() -> None:
         for phase in options.phases:
             cases = plan(peer, phase)
             if options.quick:
-                first = {case["curve"]: case for case in reversed(cases)}
-                cases = [case for case in cases if case is first[case["curve"]]]
+                cases = coarsest(cases)
             task = {"peer": peer, "phase": phase, "cases": cases, "repeat": options.repeat, "clock": options.clock}
             answer, _ = run_worker(__file__, task)
             results += answer["results"]
@@ -79,7 +76,7 @@ def main() -> None:
     if options.json:
         write_json(options.json, {"machine": machine(), "results": results})
     if options.figure:
-        draw(results, options.figure)
+        draw(panels(results), COLOURS, options.figure, options.clock)
 
 
 def plan(peer: str, phase: str) -> list[Case]:
@@ -112,151 +109,37 @@ def plan(peer: str, phase: str) -> list[Case]:
     return cases
 
 
-def work(case_file: str, answer_file: str) -> None:
-    """All cases of one method on one cell, in this process, on one thread."""
-    task = json.loads(Path(case_file).read_text())
-    start = time.perf_counter()
-    solver, version = SOLVERS[task["peer"]]()
-    imports = time.perf_counter() - start
-    warm = {case["curve"]: case for case in reversed(task["cases"])}
-    for case in warm.values():
-        solver(task["phase"], case)
-    results = []
-    for case in task["cases"]:
-        best: Case = {}
-        for _ in range(task["repeat"]):
-            wall, cpu = time.perf_counter(), time.process_time()
-            outcome = solver(task["phase"], case)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            seconds = wall if task["clock"] == "wall" else cpu
-            if not best or seconds < best["seconds"]:
-                best = {**case, **outcome, "peer": task["peer"], "phase": task["phase"]}
-                best |= {"seconds": seconds, "wall": wall, "cpu": cpu}
-            if wall > 10.0:
-                break
-        results.append(best)
-    Path(answer_file).write_text(json.dumps({"results": results, "version": version, "imports": imports}))
-
-
-def curves(results: Sequence[Mapping[str, Any]], phase: str) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """Return (seconds, relative error) of each curve of each method on one cell, the largest error first."""
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for r in results:
-        if r["phase"] != phase:
-            continue
-        errors = {r["curve"]: abs(r["value"] / REFERENCE[phase] - 1.0)}
-        if r.get("half_gap") is not None:
-            errors = {
-                "midpoint of the bounds": errors["bounds"],
-                GUARANTEED: r["half_gap"],
-            }
-        for name, error in errors.items():
-            found.setdefault((r["peer"], name), []).append((r["seconds"], error))
-    return {key: sorted(points, key=lambda point: -point[1]) for key, points in found.items()}
-
-
-def seconds_at(points: Sequence[tuple[float, float]], level: float) -> float:
-    """Return the least time for an error of at most ``level``, log-log between the best points; inf if not reached.
-
-    No extrapolation: where even the fastest point is better than ``level``, its time stands.
-    """
-    front: list[tuple[float, float]] = []
-    for seconds, error in sorted(points):
-        if not front or error < front[-1][1]:
-            front.append((seconds, error))
-    if not front or front[-1][1] > level:
-        return math.inf
-    if front[0][1] <= level:
-        return front[0][0]
-    k = next(k for k, (_, error) in enumerate(front) if error <= level)
-    (t0, e0), (t1, e1) = front[k - 1], front[k]
-    return math.exp(math.log(t0) + (math.log(t1) - math.log(t0)) * math.log(e0 / level) / math.log(e0 / e1))
+def error(result: Mapping[str, Any]) -> float:
+    """Return the relative error of the first diagonal entry."""
+    return float(abs(result["value"] / REFERENCE[result["phase"]] - 1.0))
 
 
 def report(results: Sequence[Mapping[str, Any]]) -> str:
     """Return the tables: every case, and the time at equal error as a ratio to the best of homfem."""
     rows = []
     for r in results:
-        error = abs(r["value"] / REFERENCE[r["phase"]] - 1.0)
         gap = f"{r['half_gap']:.1e}" if r.get("half_gap") is not None else ""
         setting = ", ".join(
             f"{k} {r[k]:.3g}" for k in ("resolution", "grading", "size", "edge_size", "order", "hp") if r.get(k)
         )
-        slow = max(((n, s) for n, s in r["stages"].items() if n != "total"), key=lambda item: item[1])
-        rows.append([r["phase"], r["peer"], r["curve"], setting, r["dofs"], f"{r['seconds']:.3f}", f"{error:.1e}", gap,
-                     f"{slow[0]} {100 * slow[1] / r['wall']:.0f} %"])  # fmt: skip
+        rows.append([r["phase"], r["peer"], r["curve"], setting, r["dofs"], f"{r['seconds']:.3f}", f"{error(r):.1e}",
+                     gap, slowest_stage(r)])  # fmt: skip
     text = table(
         "all cases",
         ["cell", "method", "curve", "settings", "dofs", "seconds", "error", "half-gap", "slowest stage"],
         rows,
     )
     for phase in REFERENCE:
-        found = curves(results, phase)
-        if not found:
-            continue
-        lines: dict[str, list[list[tuple[float, float]]]] = {
-            f"{peer}, best curve": [v for (who, name), v in found.items() if who == peer and name != GUARANTEED]
-            for peer in PEERS
-        }
-        lines["homfem, guaranteed"] = [found[key] for key in [("homfem", GUARANTEED)] if key in found]
-        base = {level: _best(lines["homfem, best curve"], level) for level in LEVELS}
-        rows = []
-        for name, several in lines.items():
-            times = {level: _best(several, level) for level in LEVELS}
-            rows.append([name, *(_ratio(times[level], base[level]) for level in LEVELS)])
-        head = ["method", *(f"error {level:.0e}" for level in LEVELS)]
-        text += "\n" + table(
-            f"{phase}: seconds at equal error (over those of homfem's best curve)",
-            head,
-            [row for row in rows if lines[row[0]]],
-        )
+        found = curves(results, phase, error)
+        title = f"{phase}: seconds at equal error (over those of homfem's best curve)"
+        text += "\n" + ratios(title, found, list(PEERS), LEVELS) if found else ""
     return text
 
 
-def _best(several: Sequence[Sequence[tuple[float, float]]], level: float) -> float:
-    """Return the least time of any curve; between the points of one curve only."""
-    return min((seconds_at(points, level) for points in several), default=math.inf)
-
-
-def _ratio(seconds: float, base: float) -> str:
-    if not math.isfinite(seconds):
-        return "not reached"
-    return f"{seconds:.3f}" + (f" ({seconds / base:.2f})" if math.isfinite(base) else " (homfem not)")
-
-
-def draw(results: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Draw seconds against relative error for both cells."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    phases = [phase for phase in REFERENCE if any(r["phase"] == phase for r in results)]
-    figure, axes = plt.subplots(1, len(phases), figsize=(7.5 * len(phases), 6), layout="constrained", squeeze=False)
-    colours = {
-        "homfem": plt.get_cmap("Blues"),
-        "ngsolve": plt.get_cmap("Oranges"),
-        "scikit-fem": plt.get_cmap("Greens"),
-    }
-    for ax, phase in zip(axes[0], phases, strict=True):
-        seen: dict[str, int] = {}
-        for (peer, name), points in curves(results, phase).items():
-            k = seen[peer] = seen.get(peer, -1) + 1
-            style: dict[str, Any] = {"color": colours[peer](0.4 + 0.13 * k), "marker": "osD^v*"[k % 6], "ms": 5}
-            if name == GUARANTEED:
-                style |= {"color": "black", "linestyle": "--"}
-            ax.loglog([p[1] for p in points], [p[0] for p in points], label=f"{peer}: {name}", **style)
-        ax.set(
-            title=f"three pipes of edge {EDGE}: {phase}",
-            xlabel="relative error",
-            ylabel="seconds, geometry to tensor, one core",
-        )
-        ax.invert_xaxis()
-        ax.grid(alpha=0.3, which="both")
-        ax.legend(fontsize=8)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+def panels(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the curves of each cell, by the title of its panel."""
+    found = {f"three pipes of edge {EDGE}: {phase}": curves(results, phase, error) for phase in REFERENCE}
+    return {title: lines for title, lines in found.items() if lines}
 
 
 if __name__ == "__main__":
