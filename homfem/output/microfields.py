@@ -120,7 +120,8 @@ class MicroFields:
                 vector = field.ndim > 1
                 if deform and not vector:
                     raise InputError("deform", deform, "0 for a potential")
-                values = np.linalg.norm(field, axis=1) if vector else field
+                # A potential is what it is up to a constant: half-way is zero.
+                values = np.linalg.norm(field, axis=1) if vector else field - 0.5 * (field.min() + field.max())
                 moved = deform * np.ptp(raw.points, axis=0).max() / max(float(values.max()), 1e-300) if deform else 0.0
                 draw_cell(
                     self.cell.length * (raw.points + moved * field if vector else raw.points),
