@@ -10,6 +10,7 @@ from homfem.cells.random import medium_cell
 from homfem.cells.spheres import sphere_array
 from homfem.cells.struts import struts
 from homfem.cells.surfaces import level_set_cell, tpms
+from homfem.cells.symmetry import find_symmetry, symmetric_part
 from homfem.cells.unitcell import UnitCell
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "UnitCell",
     "blocks",
     "fibre_array",
+    "find_symmetry",
     "from_file",
     "from_gmsh",
     "hexagonal_myocyte",
@@ -33,6 +35,7 @@ __all__ = [
     "slit",
     "sphere_array",
     "struts",
+    "symmetric_part",
     "three_pipe",
     "tortuous_pipes",
     "tpms",

@@ -34,6 +34,7 @@ def tiled(cell: UnitCell, counts: int | Sequence[int]) -> UnitCell:
     if len(several) != d:
         raise InputError("counts", counts, f"a whole number, or {d} of them")
     numbers = [check_integer(f"counts[{k}]", count, at_least=1) for k, count in enumerate(several)]
+    cell.require_whole()
     if max(numbers) == 1:
         return cell
     raw = cell.raw

@@ -24,6 +24,7 @@ from homfem import _dolfinx, periodic, solve
 from homfem.cells import features
 from homfem.cells import raw as rawcell
 from homfem.cells.joined import join
+from homfem.cells.mirrors import Mirror
 from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
@@ -73,6 +74,9 @@ class UnitCell:
         The arrays; on rank 0 only, None elsewhere.
     partial
         Whether it is a part of a cell whose faces were matched: a face of the part may be a wall.
+    mirrors
+        The mesh is what lies between these mirror planes of a symmetric cell (:mod:`homfem.cells.symmetry`), and all
+        numbers are those of the whole; none for a mesh of the whole.
 
     Notes
     -----
@@ -98,6 +102,12 @@ class UnitCell:
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
     partial: bool = False
+    mirrors: tuple[Mirror, ...] = ()
+
+    @property
+    def copies(self) -> int:
+        """How many mirror images of the mesh make one period; 1 for a mesh of the whole."""
+        return 1 << len(self.mirrors)
 
     @property
     def mesh(self) -> dmesh.Mesh:
@@ -304,6 +314,8 @@ class UnitCell:
 
     def _with(self, make: Callable[[], RawCell | None]) -> UnitCell:
         """The cell with some of its mesh."""
+        if self.mirrors:
+            raise InputError("cell", self.name, "whole", "Take the symmetric part last, when the phases are chosen.")
         part = UnitCell.from_raw(
             make,
             comm=self.comm,
@@ -325,6 +337,11 @@ class UnitCell:
                 "connected from one cell to the next in at least one direction",
                 "Their effective coefficient is zero: give a surrounding phase a coefficient as well.",
             )
+
+    def require_whole(self) -> None:
+        """Raise :class:`InputError` for the part of a cell between mirror planes, where the whole is needed."""
+        if self.mirrors:
+            raise InputError("cell", self.name, "whole, not its part between mirror planes", "Give the whole cell.")
 
     def cell_function(self, values: Mapping[str, Any]) -> fem.Function:
         """Return a function that is constant on each mesh cell, with one number or matrix per phase.
@@ -390,6 +407,7 @@ class UnitCell:
 
         What the file format cannot hold (name, lattice, physical length) goes into a small JSON file beside it.
         """
+        self.require_whole()
         target = Path(path)
         with solve.collective(self.comm):
             suffix = check_choice("suffix", target.suffix, (".msh", ".xdmf"))

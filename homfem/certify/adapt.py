@@ -10,7 +10,7 @@ Source: Prager, Synge 1947, doi 10.1090/qam/25902; Doerfler 1996, doi 10.1137/07
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from dolfinx import fem
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.refine import bisect_cells
+from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
 from homfem.local.elasticity import voigt_strain
 from homfem.local.engine import Correctors
@@ -37,15 +38,19 @@ def gap_indicators(
     lower: Correctors | Fluxes | Stresses,
     coefficient: fem.Function | None = None,
     membranes: Membranes | None = None,
+    *,
+    axes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell, half of a membrane's.
 
-    The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance).
+    The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance). ``axes``
+    are those of the loads, by default all.
     """
     mesh, loads = upper.problem.domain, upper.problem.loads
     weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
     u = [fem.Function(space) for space in upper.spaces]
     load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
+    direction = fem.Constant(mesh, np.zeros(cell.dimension))
     average, one = upper.problem.average_form, upper.problem.pick(u)
     below: tuple[fem.Function, ...] = lower.functions
     if membranes is not None:
@@ -59,7 +64,7 @@ def gap_indicators(
         # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
         sigma = fem.Function(below[0].function_space)
         inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, inverse - 2 * (load + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
+        energy = ufl.inner(sigma, inverse - 2 * (direction + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
     elif isinstance(lower, Stresses):
         # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
         sigma = fem.Function(below[0].function_space)
@@ -81,12 +86,14 @@ def gap_indicators(
             target.x.array[:] = function.x.array
         sigma.x.array[:] = other.x.array
         load.value[:] = np.eye(loads)[j]
+        if isinstance(lower, Fluxes):
+            direction.value[:] = np.eye(cell.dimension)[j if axes is None else axes[j]]
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]
         vector.destroy()
         if isinstance(lower, Stresses):
             total += lower.energies[:, j]
-    return np.asarray(total / cell.lattice.volume)
+    return np.asarray(total * cell.copies / cell.lattice.volume)
 
 
 def refine_towards(
@@ -97,6 +104,8 @@ def refine_towards(
     dofs: int,
     coefficient: fem.Function | None = None,
     membranes: Membranes | None = None,
+    *,
+    axes: Sequence[int] | None = None,
 ) -> UnitCell | None:
     """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
 
@@ -106,8 +115,10 @@ def refine_towards(
         The budget, and what the present mesh took.
     coefficient, membranes
         Of the problem, where there are membranes.
+    axes
+        The axes of the loads; by default all.
     """
-    indicators = gap_indicators(cell, upper, lower, coefficient, membranes)
+    indicators = gap_indicators(cell, upper, lower, coefficient, membranes, axes=axes)
     if upper.problem.domain is not cell.mesh:
         indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
     owned = len(indicators)
@@ -135,7 +146,7 @@ def refine_towards(
     finer = UnitCell.from_raw(
         raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
     )
-    return replace(finer, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
+    return standing_for(finer, cell)
 
 
 def _carriers(indicators: Array, bulk: float) -> npt.NDArray[np.bool_]:

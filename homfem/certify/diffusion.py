@@ -58,9 +58,11 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic
+from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry import geometric_error
+from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_cell
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
@@ -95,6 +97,9 @@ class CellSolution:
         elasticity; None without a lower bound.
     history
         For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
+    symmetry
+        What was found with ``symmetry="auto"``, else None. ``cell`` is the part between the mirror planes then, and
+        ``upper`` and ``lower`` have one load for each group of axes that are alike.
     """
 
     tensor: EffectiveTensor
@@ -102,6 +107,7 @@ class CellSolution:
     upper: Correctors
     lower: Correctors | Fluxes | Stresses | None
     history: tuple[Mapping[str, float], ...]
+    symmetry: CellSymmetry | None = None
 
 
 def homogenize_diffusion(cell: UnitCell, coefficients: Mapping[str, Coefficient], **options: Any) -> EffectiveTensor:
@@ -120,6 +126,7 @@ def solve_diffusion(
     bounds: bool = True,
     unit: str = "",
     boundary: str = "periodic",
+    symmetry: str = "none",
     backend: str | None = None,
     rtol: float = 1e-9,
     config: Mapping[str, Any] | None = None,
@@ -155,6 +162,11 @@ def solve_diffusion(
         ``"periodic"``, or a condition on the faces of a parallelepiped (:mod:`homfem.local.engine`): ``"affine"``
         (KUBC), ``"flux"`` (SUBC) or ``"mixed"``. With the last three the tensor is that of a sample, not of the
         periodic medium; ``upper`` bounds the sample's for affine and flux; no lower bound, and no ``tolerance``.
+    symmetry
+        ``"none"``, or ``"auto"``: mirror planes and axes that are alike are looked for on the mesh and in the
+        coefficients, and no more is solved than what they leave: an octant of a cubic cell, for one load. The bounds
+        are of the whole cell. What does not qualify is solved whole, with the reason in the log
+        (:mod:`homfem.cells.symmetry`).
     backend
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`; by default the one that the cell needs.
     rtol
@@ -190,6 +202,7 @@ def solve_diffusion(
     across the period.
     """
     check_choice("boundary", boundary, BOUNDARIES)
+    check_choice("symmetry", symmetry, SYMMETRIES)
     check_integer("degree", degree, at_least=1, at_most=4)
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     backend = periodic.check_backend(cell.periodic_mesh, backend)
@@ -200,6 +213,9 @@ def solve_diffusion(
     permeabilities = check_membranes(cell, names, membranes or {})
     if permeabilities and (backend != "identified" or boundary != "periodic"):
         raise InputError("membranes", membranes, "None unless backend = 'identified' and boundary = 'periodic'")
+    if symmetry != "none" and (permeabilities or boundary != "periodic" or backend != "identified"):
+        allowed = "'none' with membranes, other boundaries than 'periodic' and other backends than 'identified'"
+        raise InputError("symmetry", symmetry, allowed, "Leave it out: the whole cell is solved.")
     matching = cell.periodic_mesh.matching
     periodic_faces = boundary == "periodic"
     two_sided = bounds and cell.order == 1 and cell.simplicial and matching and periodic_faces
@@ -221,6 +237,12 @@ def solve_diffusion(
     active.require_percolation()
     active = active.without_islands()
     add_seconds(stages, "restrict", time.perf_counter() - start)
+    loads, found = Loads.every(cell.dimension), None
+    if symmetry == "auto":
+        lap = time.perf_counter()
+        active, loads, found = symmetric_cell(active, coefficients)
+        add_seconds(stages, "symmetry", time.perf_counter() - lap)
+    wanted = lower_degree if two_sided else None
     history: list[Mapping[str, float]] = []
     iterations = 0
     while True:
@@ -228,7 +250,7 @@ def solve_diffusion(
         medium = diffusion_coefficient(active, {name: coefficients[name] for name in active.phase_names})
         resisting = find_membranes(active, permeabilities) if permeabilities else None
         upper, lower, bracket = _solve_mesh(
-            active, medium, resisting, degree, lower_degree if two_sided else None, backend, rtol, tolerance, boundary
+            active, medium, resisting, loads, degree, wanted, backend, rtol, tolerance, boundary
         )
         for part in (upper, lower):
             if part is not None:
@@ -259,7 +281,7 @@ def solve_diffusion(
                         gap, tolerance)  # fmt: skip
             break
         lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, max_dofs, dofs, medium, resisting)
+        refined = refine_towards(active, upper, lower, max_dofs, dofs, medium, resisting, axes=loads.axes)
         add_seconds(stages, "refine", time.perf_counter() - lap)
         if refined is None:
             log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
@@ -268,7 +290,9 @@ def solve_diffusion(
         active = refined
     if any(callable(value) for value in coefficients.values()):
         tensor = replace(tensor, lower=None, upper=None)
-    geometric = geometric_error(active, medium, upper, resisting) if cell.order == 1 and periodic_faces else 0.0
+    geometric = 0.0
+    if cell.order == 1 and periodic_faces:
+        geometric = geometric_error(active, medium, upper, resisting, axes=loads.axes)
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = replace(
         tensor,
@@ -288,7 +312,7 @@ def solve_diffusion(
         geometric_error=geometric,
         reached=reached,
     )
-    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history))
+    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history), symmetry=found)
 
 
 def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> list[str]:
@@ -303,6 +327,7 @@ def _solve_mesh(
     cell: UnitCell,
     coefficient: fem.Function,
     membranes: Membranes | None,
+    loads: Loads,
     degree: int,
     lower_degree: int | None,
     backend: str,
@@ -316,7 +341,9 @@ def _solve_mesh(
     a finer mesh would not help, as the allowance grows with the number of mesh cells.
     """
     if membranes is None:
-        problem = diffusion_problem(cell, coefficient, degree=degree, backend=backend, boundary=boundary)
+        problem = diffusion_problem(
+            cell, coefficient, degree=degree, axes=loads.axes, backend=backend, boundary=boundary
+        )
     else:
         problem = membrane_problem(cell, coefficient, membranes, degree=degree)
     upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
@@ -325,15 +352,16 @@ def _solve_mesh(
     # Nothing flows but in the directions that the parts span: whatever round-off and allowance say of the others.
     span = cell.whole.span(cell.lattice)
     conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
-    above = conducts @ upper.average @ conducts
+    above = conducts @ loads.tensor(upper.average) @ conducts
     if lower_degree is None:
         return upper, None, (above, None, above)
-    lower, allowance = _solve_lower(cell, coefficient, membranes, lower_degree, backend, rtol)
+    lower, allowance = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol)
     while True:
-        bound = conducts @ (lower.average - allowance * np.eye(cell.dimension)) @ conducts
+        computed = loads.tensor(lower.average)
+        bound = conducts @ (computed - allowance * np.eye(cell.dimension)) @ conducts
         bracket = (0.5 * (bound + above), bound, above)
         gap = EffectiveTensor(value=bracket[0], lower=bound, upper=above).relative_gap or 0.0
-        energy = conducts @ lower.average @ conducts
+        energy = conducts @ computed @ conducts
         least = EffectiveTensor(value=0.5 * (energy + above), lower=energy, upper=above).relative_gap or 0.0
         if gap <= max(tolerance or 1e-6, 2.0 * least):
             break
@@ -347,7 +375,7 @@ def _solve_mesh(
         rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(wanted / allowance))), SHARPEST)
         log.info("%s: the residual widens the gap from %.2e to %.2e; rtol = %.0e now", cell.name, least, gap, rtol)
         try:
-            lower, allowance = _solve_lower(cell, coefficient, membranes, lower_degree, backend, rtol)
+            lower, allowance = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol)
         except ConvergenceError as error:
             # What was reached before is a bound.
             log.warning("%s: %s", cell.name, error)
@@ -359,16 +387,17 @@ def _solve_lower(
     cell: UnitCell,
     coefficient: fem.Function,
     membranes: Membranes | None,
+    loads: Loads,
     lower_degree: int,
     backend: str,
     rtol: float,
 ) -> tuple[Correctors | Fluxes, float]:
     """The lower side and its allowance."""
     if lower_degree == 1:
-        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, rtol=rtol)
+        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, axes=loads.axes, rtol=rtol)
         return fluxes, fluxes.allowance
     if membranes is None:
-        problem = diffusion_problem(cell, coefficient, element="CR", backend=backend)
+        problem = diffusion_problem(cell, coefficient, element="CR", axes=loads.axes, backend=backend)
     else:
         problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
     correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
@@ -390,7 +419,7 @@ def residual_allowance(
     weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / (volume * smallest))), op=MPI.SUM)
     if membranes is not None:
         weight += crossing_weight(cell, membranes)
-    return float(weight * np.sum(correctors.residual_norms**2) / cell.lattice.volume)
+    return float(weight * np.sum(correctors.residual_norms**2) * cell.copies / cell.lattice.volume)
 
 
 def add_seconds(stages: dict[str, float], name: str, seconds: float) -> None:

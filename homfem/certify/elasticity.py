@@ -223,6 +223,7 @@ def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning:
         raise InputError("stiffnesses", stiffnesses, f"given for at least one of {cell.phase_names}")
     for name in stiffnesses:
         check_choice("phase", name, cell.phase_names)
+    cell.require_whole()
     active = cell.restrict([name for name in cell.phase_names if name in stiffnesses])
     active.require_percolation()
     active = active.without_islands()

@@ -17,6 +17,8 @@ Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from dolfinx import fem
@@ -35,6 +37,8 @@ def geometric_error(
     coefficient: fem.Function,
     correctors: Correctors,
     membranes: Membranes | None = None,
+    *,
+    axes: Sequence[int] | None = None,
 ) -> float:
     """Return the estimate in the unit of the coefficients: a largest change over all directions; collective.
 
@@ -48,12 +52,16 @@ def geometric_error(
         Conforming correctors on ``cell.mesh``.
     membranes
         Those of the problem that was solved.
+    axes
+        The axes of the loads; by default all.
     """
     facets, volumes = cell.slivers
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
     mesh, d = cell.mesh, cell.dimension
-    gradient = _mean_gradients(cell, correctors, membranes)  # (local cells, loads, d)
+    gradient = _mean_gradients(
+        cell, correctors, membranes, range(d) if axes is None else axes
+    )  # (local cells, loads, d)
     owned = facets < mesh.topology.index_map(d - 1).size_local
     facets, weight = facets[owned], volumes[owned].sum(axis=1)
     links = mesh.topology.connectivity(d - 1, d)
@@ -78,19 +86,19 @@ def geometric_error(
         tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
         energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
         change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
-    values, axes = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
-    total = np.einsum("f,fik,fk,fjk->ij", weight, axes, np.abs(values), axes)
+    values, turned = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
+    total = np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned)
     area = facet_areas(cell, facets)
     excess = 40.0 * (weight / area) ** 2 / area ** (2 / (d - 1)) * area
     total += np.einsum("f,fi,fj->ij", excess * resistance, through, through)
     total = cell.comm.allreduce(total, op=MPI.SUM)
-    return float(np.linalg.norm(total, 2) / cell.lattice.volume)
+    return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)
 
 
-def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None) -> Array:
+def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None, axes: Sequence[int]) -> Array:
     """Mean of e + grad(chi) on each local mesh cell; correctors on the torus or on the plain mesh."""
     mesh = correctors.problem.domain
-    stacked = mean_gradients(cell, correctors, membranes) + np.eye(cell.dimension)
+    stacked = mean_gradients(cell, correctors, membranes) + np.eye(cell.dimension)[list(axes)]
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
 
 

@@ -175,6 +175,7 @@ def solve_stokes(
             "Their corners hold the fluid. Make the cell with order=2.",
         )  # fmt: skip
     stages: dict[str, float] = dict(cell.seconds)
+    cell.require_whole()
     active = cell.restrict(names)
     active.require_percolation()
     active = active.without_islands()

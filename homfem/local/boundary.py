@@ -83,31 +83,48 @@ def from_fluxes(
 
 
 def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Planes, ...], list[int]]:
-    """The loads by what they fix: for each field and component the axes on whose faces it vanishes."""
+    """The loads by what they fix: for each field and component the axes on whose faces it vanishes.
+
+    On the part of a cell between mirror planes, of all axes those across which there is a mirror.
+    """
     d = cell.dimension
     everywhere = tuple(range(d))
     groups: dict[tuple[Planes, ...], list[int]] = {}
-    if boundary != "mixed":
+    if boundary != "mixed" and not cell.mirrors:
         planes = tuple(
             (everywhere,) * field.components if boundary == "affine" and field.primary else ()
             for field in problem.fields
         )
         return {planes: list(range(problem.loads))}
     if problem.parity is None:
+        if cell.mirrors:
+            raise InputError("cell", cell.name, f"whole for {problem.name}, whose parity is not given")
         raise InputError("boundary", boundary, f"another one for {problem.name}, whose parity is not given")
+    axes = tuple(mirror.axis for mirror in cell.mirrors) or everywhere
     parity = np.asarray(problem.parity)
     off = np.abs(cell.lattice.vectors - np.diag(np.diag(cell.lattice.vectors))).max()
     if off > 1e-12 * cell.lattice.shortest:
         raise InputError("boundary", boundary, "another one for a period that is not a box along the axes")
     for j in range(problem.loads):
-        planes = tuple(_odd(field, parity[j], d) if field.primary else () for field in problem.fields)
+        planes = tuple(_odd(field, parity[j], axes) if field.primary else () for field in problem.fields)
         groups.setdefault(planes, []).append(j)
     return groups
 
 
-def _odd(field: Field, parity: npt.NDArray[Any], d: int) -> Planes:
-    """For each component the axes across which it is odd."""
-    vector = field.components == d
+def alike(cell: UnitCell, problem: CellProblem) -> npt.NDArray[np.bool_]:
+    """For each pair of loads whether they answer the mirrors of the cell alike; if not, their coefficient is zero.
+
+    The energy of a cell is that of its mirror image, in which one load of such a pair has changed its sign.
+    """
+    if not cell.mirrors:
+        return np.ones((problem.loads, problem.loads), dtype=bool)
+    parity = np.asarray(problem.parity)[:, [mirror.axis for mirror in cell.mirrors]]
+    return np.asarray((parity[:, None] == parity).all(axis=2))
+
+
+def _odd(field: Field, parity: npt.NDArray[Any], axes: Sequence[int]) -> Planes:
+    """For each component the axes, of those given, across which it is odd."""
+    vector = field.components == len(parity)
     return tuple(
-        tuple(m for m in range(d) if parity[m] * (-1 if vector and m == k else 1) < 0) for k in range(field.components)
+        tuple(m for m in axes if parity[m] * (-1 if vector and m == k else 1) < 0) for k in range(field.components)
     )

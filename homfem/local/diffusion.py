@@ -14,7 +14,7 @@ Source: Goel, Sneyd, Friedman 2006, eqs 2.15, 2.25, Multiscale Model. Simul. 5(4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ def diffusion_problem(
     *,
     element: str = "Lagrange",
     degree: int = 1,
+    axes: Sequence[int] | None = None,
     backend: str | None = None,
     boundary: str = "periodic",
 ) -> CellProblem:
@@ -113,6 +114,8 @@ def diffusion_problem(
     element, degree
         ``"Lagrange"`` of any degree (upper bound) or ``"CR"`` of degree 1 (the lower bound of :mod:`homfem.certify`,
         on simplices).
+    axes
+        The axes of the unit loads; by default all.
     backend, boundary
         What it is solved with: they say which mesh the forms are on.
 
@@ -128,13 +131,15 @@ def diffusion_problem(
     def flux(gradient: Any) -> Any:
         return conductivity * gradient if not conductivity.ufl_shape else ufl.dot(conductivity, gradient)
 
+    d = cell.dimension
+    along = list(range(d)) if axes is None else list(axes)
     return CellProblem(
         name="diffusion",
         fields=(Field(element=element_of(cell, element, degree)),),
-        loads=cell.dimension,
+        loads=len(along),
         bilinear=lambda u, v: ufl.inner(flux(ufl.grad(u)), ufl.grad(v)) * ufl.dx,
-        affine=lambda x, s: ufl.dot(s, x),
+        affine=lambda x, s: sum(s[k] * x[axis] for k, axis in enumerate(along)),
+        parity=(1 - 2 * np.eye(d, dtype=int))[along],
         flux=lambda u: flux(ufl.grad(u)),
-        parity=1 - 2 * np.eye(cell.dimension, dtype=int),
         domain=domain,
     )

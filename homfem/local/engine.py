@@ -16,6 +16,10 @@ and the affine field :math:`F_j` of the unit load :math:`j`:
     other components are free. For a cell with mirror symmetry this is the periodic problem. Otherwise
     :math:`M_{ij}` is the mean flux of load :math:`j` in direction :math:`i`, made symmetric.
 
+The part of a cell between its mirror planes (:mod:`homfem.cells.symmetry`) is solved as ``mixed`` on those planes and
+as ``periodic`` across the other axes; its mirror images make the corrector of the whole cell. :math:`M_{ij}` is zero
+for loads that answer a mirror differently.
+
 For positive forms :math:`M^\mathrm{flux} \le M^\mathrm{periodic} \le M^\mathrm{affine}` in the Loewner order.
 
 Source: Hill 1963, doi 10.1016/0022-5096(63)90036-X; Huet 1990, doi 10.1016/0022-5096(90)90041-2; mixed: Hazanov, Huet
@@ -143,8 +147,10 @@ def solve_correctors(
         iterations += solver.iterations
         clock.lap("solve")
         solver.destroy()
-        for thing in (*kernel, mean, x, rest, operator):
+        for thing in (*kernel, mean, x, rest):
             thing.destroy()
+        if operator is not blocks[0][0]:  # which other groups of loads still need
+            operator.destroy()
     if boundary == "flux":
         average, functions = conditions.from_fluxes(system, sides, compliance, functions)
     else:
@@ -177,15 +183,17 @@ def averages(cell: UnitCell, problem: CellProblem, functions: Sequence[Any], *, 
     t = fem.Constant(problem.domain, np.zeros(problem.loads))
     value = solve.integral(problem.average_form(problem.pick(w), s, problem.pick(z), t))
     result = np.zeros((problem.loads, problem.loads))
-    unit = np.eye(problem.loads)
+    unit, alike = np.eye(problem.loads), conditions.alike(cell, problem)
     for j in range(problem.loads):
         _fill(w, functions[j])
         s.value[:] = unit[j]
         for i in range(j if hill else 0, problem.loads):
+            if not alike[i, j]:
+                continue
             if hill:
                 _fill(z, functions[i])
             t.value[:] = unit[i]
-            result[i, j] = value() / cell.lattice.volume
+            result[i, j] = value() * cell.copies / cell.lattice.volume
             if hill:
                 result[j, i] = result[i, j]
     return 0.5 * (result + result.T)

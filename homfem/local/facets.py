@@ -14,6 +14,7 @@ from petsc4py import PETSc
 
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local.fixed import mirror_faces
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]
@@ -121,3 +122,76 @@ class FacetUnknowns:
         function.x.array[: self.sizes[0]] = vector.array_r
         function.x.scatter_forward()
         return np.asarray(function.x.array.reshape(-1, self._block)[self.dofmap].reshape(len(self.dofmap), -1))
+
+
+class HeldUnknowns:
+    """The unknowns of a scalar multiplier without those that are zero on mirror planes.
+
+    Parameters
+    ----------
+    number
+        All unknowns.
+    vertices
+        The space of its coarser functions.
+    axis
+        The mirror planes are across this axis; None: nothing is held.
+    """
+
+    def __init__(self, number: FacetUnknowns, vertices: fem.FunctionSpace, axis: int | None) -> None:
+        self.number, self._free = number, axis is None
+        self._spaces = (number.space, vertices)
+        if axis is not None:
+            facets = mirror_faces(number.cell, number.cell.mesh)[axis]
+            #: Owned unknowns that stay, of the facets and of the vertices, ascending.
+            self.kept = [_unheld(space, facets) for space in self._spaces]
+
+    def matrices(self, matrix: PETSc.Mat, prolongation: PETSc.Mat) -> tuple[PETSc.Mat, PETSc.Mat]:
+        """Both without what is held; themselves where nothing is."""
+        if self._free:
+            return matrix, prolongation
+        sets = []
+        for kept, space in zip(self.kept, self._spaces, strict=True):
+            first = space.dofmap.index_map.local_range[0] * space.dofmap.index_map_bs
+            sets.append(PETSc.IS().createGeneral((kept + first).astype(PETSc.IntType), comm=self.number.cell.comm))
+        return matrix.createSubMatrix(sets[0], sets[0]), prolongation.createSubMatrix(*sets)
+
+    def vector(self, values: Array) -> PETSc.Vec:
+        """Assemble element vectors, shape (m, k)."""
+        return self._without(self.number.vector(values))
+
+    def constants(self) -> list[PETSc.Vec]:
+        """The kernel: the constants of the connected parts that do not touch the planes; the others are held there."""
+        kernel = []
+        for one in self.number.constants():
+            own = self._without(one)
+            if self._free or own.norm() > 1.0 - 0.25 / self.number.dofs:
+                kernel.append(own)
+            else:
+                own.destroy()
+        return kernel
+
+    def local(self, vector: PETSc.Vec) -> Array:
+        """Unknowns of each owned cell, shape (m, k)."""
+        if self._free:
+            return self.number.local(vector)
+        full = PETSc.Vec().createMPI(self.number.sizes, comm=self.number.cell.comm)
+        full.array[self.kept[0]] = vector.array_r
+        values = self.number.local(full)
+        full.destroy()
+        return values
+
+    def _without(self, vector: PETSc.Vec) -> PETSc.Vec:
+        if self._free:
+            return vector
+        result = PETSc.Vec().createMPI((len(self.kept[0]), None), comm=self.number.cell.comm)
+        result.array[:] = vector.array_r[self.kept[0]]
+        vector.destroy()
+        return result
+
+
+def _unheld(space: fem.FunctionSpace, facets: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Owned unknowns of a space that do not lie on the facets, ascending."""
+    free = np.ones((space.dofmap.index_map.size_local, space.dofmap.bs), dtype=bool)
+    found = fem.locate_dofs_topological(space, space.mesh.topology.dim - 1, facets)
+    free[found[found < len(free)]] = False
+    return np.flatnonzero(free.ravel()).astype(np.int32)

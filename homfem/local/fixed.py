@@ -14,6 +14,7 @@ from mpi4py import MPI
 
 from homfem import _dolfinx, solve
 from homfem.cells import features
+from homfem.cells.mirrors import Mirror
 from homfem.cells.percolation import part_of_cell
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Field
@@ -42,6 +43,21 @@ def faces(cell: UnitCell) -> list[Indices]:
         return np.asarray(dmesh.locate_entities_boundary(plain, d - 1, marker), dtype=np.int32)
 
     return [on_face(k) for k in range(d)]
+
+
+def mirror_faces(cell: UnitCell, domain: dmesh.Mesh) -> list[Indices]:
+    """Return for each axis the local facets on the mirror planes across it; collective."""
+    result: list[Indices] = [np.zeros(0, dtype=np.int32)] * cell.dimension
+    near = 1e-8 * cell.lattice.shortest
+    for mirror in cell.mirrors:
+
+        def marker(x: Array, mirror: Mirror = mirror) -> npt.NDArray[np.bool_]:
+            place = x[mirror.axis]
+            return (np.abs(place - mirror.low) < near) | (np.abs(place - mirror.high) < near)
+
+        facets = dmesh.locate_entities_boundary(domain, cell.dimension - 1, marker)
+        result[mirror.axis] = np.asarray(facets, dtype=np.int32)
+    return result
 
 
 def parts_in_space(cell: UnitCell) -> Indices:
@@ -73,8 +89,8 @@ class Walls:
         d = cell.dimension
         domain.topology.create_connectivity(d - 1, d)
         exterior = dmesh.exterior_facet_indices(domain.topology)
-        #: Facets on the two faces of each period; none on the torus.
-        self.faces = faces(cell) if with_faces else []
+        #: Facets on the two faces of each period, or on the two mirror planes; none on the torus.
+        self.faces = faces(cell) if with_faces else mirror_faces(cell, domain) if cell.mirrors else []
         self.outer = np.unique(np.concatenate(self.faces)) if self.faces else np.zeros(0, dtype=np.int32)
         self.walls = np.setdiff1d(exterior, self.outer).astype(np.int32)
         self.phase_of_cell = cell.phase_of_cell

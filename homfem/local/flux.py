@@ -25,6 +25,10 @@ Its minimal energy per volume,
 
 is the value of the maximum above for this :math:`\sigma`: a lower bound of :math:`\xi\cdot D^*\xi`.
 
+On the part of a cell between its mirror planes :math:`\lambda=0` on the planes across the load, where the potential is
+a constant, and on the others nothing is asked: :math:`\sigma\cdot n=0` comes out. The mirror images of
+:math:`\sigma` make a flux of the whole cell.
+
 The solver leaves a residual :math:`\rho`: the energy computed is too high by :math:`\rho^TA^+\rho`. On one element any
 two unknowns obey :math:`|\mu_i-\mu_j|^2\le w_K\,\mu^TS_K\mu` with :math:`w_K = 4\max_i(S_K^+)_{ii}`, and the argument
 of :mod:`homfem.certify` gives :math:`\rho^TA^+\rho\le\|\rho\|_1^2\sum_Kw_K`.
@@ -47,8 +51,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +63,7 @@ from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
-from homfem.local.facets import FacetUnknowns
+from homfem.local.facets import FacetUnknowns, HeldUnknowns
 from homfem.local.membrane_facets import MembraneUnknowns
 from homfem.local.membranes import Membranes, crossing_weight
 from homfem.parameters import Array, ConvergenceError, InputError
@@ -77,7 +82,7 @@ class Fluxes:
     ----------
     functions : tuple of fem.Function
         :math:`\sigma_j` for the load :math:`e_j`, linear and discontinuous with a continuous normal component.
-    average : array, shape (d, d)
+    average : array, shape (loads, loads)
         The energy tensor; the allowance is not subtracted.
     inverse : fem.Function
         :math:`D^{-1}`, constant on each mesh cell, scalar or tensor as the coefficient is.
@@ -101,10 +106,11 @@ def solve_fluxes(
     coefficient: fem.Function,
     *,
     membranes: Membranes | None = None,
+    axes: Sequence[int] | None = None,
     rtol: float = 1e-10,
     max_iterations: int = 500,
 ) -> Fluxes:
-    """Solve the flux problem for all unit loads; collective.
+    """Solve the flux problem for unit loads; collective.
 
     Parameters
     ----------
@@ -114,6 +120,8 @@ def solve_fluxes(
         Diffusivity, constant on each mesh cell (see :func:`homfem.local.diffusion.diffusion_coefficient`).
     membranes
         Of the cell, see :func:`homfem.local.membranes.find_membranes`.
+    axes
+        The axes of the loads; by default all.
     rtol, max_iterations
         See :class:`homfem.solve.LinearSolver`.
 
@@ -128,74 +136,108 @@ def solve_fluxes(
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
     start = time.perf_counter()
     d = cell.dimension
+    axes = list(range(d)) if axes is None else list(axes)
     number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
     elements = _Elements(cell, coefficient, number.order)
-    matrix = number.matrix(elements.stiffness)
-    trace = elements.trace
+    full = number.matrix(elements.stiffness)
+    trace = elements.trace[:, :, axes]
     reaction = elements.stiffness @ trace
-    sides = [number.vector(-reaction[:, :, j]) for j in range(d)]
     energy = cell.comm.allreduce(np.tensordot(trace, reaction, axes=((0, 1), (0, 1))), op=MPI.SUM)
     weight = cell.comm.allreduce(elements.weight, op=MPI.SUM)
     if membranes is not None:
         weight += d**2 * crossing_weight(cell, membranes)
-    assembled = time.perf_counter()
-    noise = solve.round_off(matrix, number.dofs)
-    prolongation = number.from_vertices(number.at_vertices())
-    kernel = number.constants()
+    # With membranes the faster smoother is used on every level.
+    smoothers = ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor")
+    noise = solve.round_off(full, number.dofs)
+    options = {"rtol": rtol, "atol": 0.0 if membranes is None else noise, "max_iterations": max_iterations}
+    vertices = number.at_vertices()
+    prolongation = number.from_vertices(vertices)
+    seconds = {"assembly": time.perf_counter() - start}
+    functions: list[Any] = [None] * len(axes)
+    residual, iterations, dofs = 0.0, 0, 0
+    together = np.zeros((len(axes), len(axes)), dtype=bool)
+    for plane, members in _groups(cell, axes).items():
+        lap = time.perf_counter()
+        held = HeldUnknowns(number, vertices, plane)
+        matrix, coarse = held.matrices(full, prolongation)
+        kernel = held.constants()
+        sides = [held.vector(-reaction[:, :, j]) for j in members]
+        prepared, rounds, multipliers = _solved(matrix, coarse, kernel, sides, smoothers, noise, options)
+        seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + prepared - lap
+        iterations, dofs = iterations + rounds, max(dofs, matrix.getSize()[0])
+        product = matrix.createVecRight()
+        for j, x in zip(members, multipliers, strict=True):
+            matrix.mult(x, product)
+            for i, side, other in zip(members, sides, multipliers, strict=True):
+                energy[i, j] += other.dot(product) - other.dot(sides[members.index(j)]) - x.dot(side)
+                together[i, j] = True
+            product.aypx(-1.0, sides[members.index(j)])
+            residual += product.norm(PETSc.NormType.N1) ** 2
+            functions[j] = elements.flux(held.local(x) + trace[:, :, j], f"flux_{axes[j] + 1}")
+        for thing in (*kernel, product, *sides, *multipliers, *((matrix, coarse) if matrix is not full else ())):
+            thing.destroy()
+        seconds["solve"] = seconds.get("solve", 0.0) + time.perf_counter() - prepared
+    full.destroy()
+    prolongation.destroy()
+    # Loads that answer a mirror differently have no energy together.
+    energy = np.where(together, 0.5 * (energy + energy.T), 0.0) * cell.copies
+    return Fluxes(
+        functions=tuple(functions),
+        average=energy / cell.lattice.volume,
+        inverse=inverse_coefficient(coefficient, d),
+        allowance=float(weight * residual * cell.copies / cell.lattice.volume),
+        dofs=dofs,
+        iterations=iterations,
+        seconds=seconds,
+    )
+
+
+def _groups(cell: UnitCell, axes: Sequence[int]) -> dict[int | None, list[int]]:
+    """The loads by the axis on whose mirror planes the multiplier vanishes."""
+    mirrored = [mirror.axis for mirror in cell.mirrors]
+    groups: dict[int | None, list[int]] = {}
+    for j, axis in enumerate(axes):
+        groups.setdefault(axis if axis in mirrored else None, []).append(j)
+    return groups
+
+
+def _solved(
+    matrix: PETSc.Mat,
+    prolongation: PETSc.Mat,
+    kernel: Sequence[PETSc.Vec],
+    sides: Sequence[PETSc.Vec],
+    smoothers: Sequence[str],
+    noise: float,
+    options: Mapping[str, Any],
+) -> tuple[float, int, list[PETSc.Vec]]:
+    """When the preconditioner was made, the iterations, and the multipliers."""
     multipliers = [matrix.createVecRight() for _ in sides]
     # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
-    for smoother in ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor"):
+    for smoother in smoothers:
         solver = solve.LinearSolver(
             matrix,
-            rtol=rtol,
-            atol=0.0 if membranes is None else noise,
-            max_iterations=max_iterations,
             kernel=kernel,
             prolongations=[prolongation],
             smoother=smoother,
             name="diffusion flux",
+            **options,
         )
         prepared = time.perf_counter()
         try:
-            for j, (side, x) in enumerate(zip(sides, multipliers, strict=True)):
+            for side, x in zip(sides, multipliers, strict=True):
                 x.set(0.0)
                 if side.norm() > noise:
                     count = solver.solve(side, x)
-                    log.info("diffusion flux load %d: %d dofs, %d iterations", j + 1, number.dofs, count)
+                    log.info("diffusion flux: %d dofs, %d iterations", matrix.getSize()[0], count)
             break
         except ConvergenceError as error:
             solver.destroy()
             if smoother == "ssor":
                 raise
             log.info("%s", error)
-    residual = 0.0
-    product = matrix.createVecRight()
-    for j, x in enumerate(multipliers):
-        matrix.mult(x, product)
-        for i, (side, other) in enumerate(zip(sides, multipliers, strict=True)):
-            energy[i, j] += other.dot(product) - other.dot(sides[j]) - x.dot(side)
-        product.aypx(-1.0, sides[j])
-        residual += product.norm(PETSc.NormType.N1) ** 2
-    functions = tuple(
-        elements.flux(number.local(x) + trace[:, :, j], f"flux_{j + 1}") for j, x in enumerate(multipliers)
-    )
     iterations = solver.iterations
     solver.destroy()
-    for thing in (matrix, prolongation, *kernel, product, *sides, *multipliers):
-        thing.destroy()
-    return Fluxes(
-        functions=functions,
-        average=0.5 * (energy + energy.T) / cell.lattice.volume,
-        inverse=inverse_coefficient(coefficient, d),
-        allowance=float(weight * residual / cell.lattice.volume),
-        dofs=number.dofs,
-        iterations=iterations,
-        seconds={
-            "assembly": assembled - start,
-            "preconditioner": prepared - assembled,
-            "solve": time.perf_counter() - prepared,
-        },
-    )
+    return prepared, iterations, multipliers
 
 
 def inverse_coefficient(coefficient: fem.Function, dimension: int) -> fem.Function:

@@ -133,6 +133,7 @@ def solve_stresses(
     """
     if not (cell.simplicial and cell.order == 1):
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
+    cell.require_whole()
     if not cell.periodic_mesh.matching:
         raise InputError("faces", "non-matching", "matching: a stress is in equilibrium across the period only there")
     start = time.perf_counter()

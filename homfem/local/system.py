@@ -33,6 +33,9 @@ class System:
 
     def __init__(self, cell: UnitCell, problem: CellProblem, backend: str, boundary: str) -> None:
         self.cell, self.problem, self.backend = cell, problem, backend
+        if cell.mirrors and (backend != "identified" or boundary != "periodic"):
+            allowed = "whole for other backends than 'identified' and boundaries than 'periodic'"
+            raise InputError("cell", cell.name, allowed, "Do not take its symmetric part.")
         if backend != "identified" and len(problem.fields) > 1:
             raise InputError("backend", backend, "'identified' for a problem of several fields")
         self.spaces: list[Any] = [self._space(field.element, boundary) for field in problem.fields]

@@ -1,0 +1,238 @@
+"""Cells solved on the part between their mirror planes: what is found on the mesh, and the same tensors and bounds."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from homfem import homogenize_diffusion, homogenize_elasticity, homogenize_stokes, solve_diffusion, three_pipe
+from homfem.cells.mirrors import Region, between, equal_axes, find_mirrors, same_regions
+from homfem.cells.painted import laminate
+from homfem.cells.shapes import structured_three_pipe
+from homfem.cells.symmetry import find_symmetry, symmetric_part
+from homfem.cells.tiling import tiled
+from homfem.local.elasticity import elastic_coefficient, elasticity_problem
+from homfem.local.engine import solve_correctors
+from homfem.local.stress import solve_stresses
+from homfem.parameters import InputError
+from made_cells import grid_cell, grid_raw, square
+
+PAIRS = [(0, 1), (0, 2), (1, 2)]
+CONTRAST = {"a": 1.0, "b": 10.0}
+SOLIDS = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 10.0, "poisson": 0.2}}
+
+
+def slab(s):
+    """Mirrors across y and z, none across x."""
+    return (np.abs(s[:, 1:] - 0.5).max(axis=1) < 0.25) * np.select([s[:, 0] < 0.25, s[:, 0] < 0.5], [1, 2], default=3)
+
+
+def centred(s):
+    return (np.abs(s - 0.5).max(axis=1) < 0.25).astype(int)
+
+
+def unequal(s):
+    """A box inside that is longer along z."""
+    return (np.abs(s - 0.5).max(axis=1, initial=0.0, where=[True, True, False]) < 0.25).astype(int) * (
+        np.abs(s[:, 2] - 0.5) < 0.375
+    )
+
+
+def twisted(s):
+    """Three bars along x, y and z that a cyclic exchange of the axes takes to each other, an exchange of two not."""
+    p = np.abs(s - 0.5)
+    bars = [(p[:, k] < 0.375) & (p[:, (k + 1) % 3] < 0.25) & (p[:, (k + 2) % 3] < 0.125) for k in range(3)]
+    return (bars[0] | bars[1] | bars[2]).astype(int)
+
+
+def region(raw):
+    return Region(points=raw.points, corners=raw.corners, phase_of_cell=raw.phase_of_cell)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_regions_are_compared_as_sets(d):
+    """The same square or cube, cut along other diagonals and on another grid; then moved, and with another phase."""
+    one = grid_raw((4, 4, 4)[:d], centred)
+    turned = Region(points=one.points * ([-1.0] + [1.0] * (d - 1)) + ([1.0] + [0.0] * (d - 1)), corners=one.corners,
+                    phase_of_cell=one.phase_of_cell)  # fmt: skip
+    finer = region(grid_raw((8, 4, 12)[:d], centred))
+    assert same_regions(region(one), turned, one.kind)
+    assert same_regions(region(one), finer, one.kind)
+    assert not same_regions(region(one), region(grid_raw((8, 4, 4)[:d], lambda s: centred(s - 0.125))), one.kind)
+    swapped = Region(points=one.points, corners=one.corners, phase_of_cell=3 - one.phase_of_cell)
+    assert not same_regions(region(one), swapped, one.kind)
+
+
+def test_one_cell_of_another_phase_is_a_defect():
+    """Every mesh cell in turn would do; two are tried, one of them next to a plane."""
+    raw = structured_three_pipe(0.3, resolution=0.25, grading=1.0)
+    assert [mirror.axis for mirror in find_mirrors(raw)[0]] == [0, 1, 2]
+    for number in (0, len(raw.cells) // 2 + 3):
+        tags = raw.phase_of_cell.copy()
+        tags[number] = 3 - tags[number]
+        defect = type(raw)(**{name: getattr(raw, name) for name in raw.__slots__} | {"phase_of_cell": tags})
+        mirrors, reasons = find_mirrors(defect)
+        assert mirrors == ()
+        assert reasons == dict.fromkeys(range(3), "the phases are not their mirror image")
+
+
+def test_planes_are_found_where_they_are():
+    cell = laminate([0.3, 0.7], dimension=3)
+    found = find_symmetry(cell, pairs=PAIRS)
+    assert found.mirrors[0].low == pytest.approx(0.15, abs=1e-12)
+    assert found.first_axis == (0, 1, 1)
+    assert symmetric_part(cell).volume_fractions == pytest.approx({"layer1": 0.3, "layer2": 0.7})
+    three = find_symmetry(laminate([0.2, 0.3, 0.5]))
+    assert [mirror.axis for mirror in three.mirrors] == [1]
+    assert "none across x: the phases are not their mirror image" in three.describe()
+
+
+@pytest.mark.parametrize(
+    ("paint", "expected"), [(centred, (0, 0, 0)), (unequal, (0, 0, 2)), (twisted, (0, 0, 0)), (slab, (0, 1, 2))]
+)
+def test_equal_axes(paint, expected):
+    raw = grid_raw((8, 8, 8), paint)
+    mirrors = find_mirrors(raw)[0]
+    assert len(mirrors) == (2 if paint is slab else 3)
+    assert equal_axes(between(raw, mirrors), mirrors, PAIRS) == expected
+    if paint is twisted:
+        assert equal_axes(between(raw, mirrors), mirrors, PAIRS[:2]) == (0, 1, 2)
+
+
+def test_a_mesh_that_crosses_the_plane_does_not_qualify():
+    mirrors, reasons = find_mirrors(grid_raw((5, 4), lambda s: np.zeros(len(s))))
+    assert [mirror.axis for mirror in mirrors] == [1]
+    assert reasons == {0: "mesh cells lie on both sides of every plane"}
+    skew = grid_raw((4, 4), vectors=[[1.0, 0.0], [0.5, 1.0]])
+    assert set(find_mirrors(skew)[1].values()) == {"the period is no box along the axes"}
+
+
+@pytest.mark.parametrize("lower_degree", [0, 1])
+@pytest.mark.parametrize("phases", [{"er": 1.0}, {"er": 1.0, "cytosol": 20.0}])
+def test_the_octant_has_the_tensor_of_the_whole(phases, lower_degree):
+    """The mesh is its own image: both discrete problems are one."""
+    cell = three_pipe(edges=[0.3, 0.4, 0.3], resolution=0.3, grading=1.0)
+    whole, part = (
+        solve_diffusion(cell, phases, symmetry=symmetry, lower_degree=lower_degree, rtol=1e-12)
+        for symmetry in ("none", "auto")
+    )
+    assert part.tensor.upper == pytest.approx(whole.tensor.upper, abs=1e-11)
+    assert part.tensor.lower == pytest.approx(whole.tensor.lower, abs=1e-10)
+    assert part.cell.number_of_cells * 8 == whole.cell.number_of_cells
+    assert part.symmetry.first_axis == (0, 1, 0)
+    assert part.upper.average.shape == (2, 2)
+    assert part.tensor.volume_fractions == whole.tensor.volume_fractions
+    assert part.tensor.interface_area == whole.tensor.interface_area
+
+
+def test_coefficients_rule_mirrors_out():
+    """A matrix with an entry xy leaves the mirror across z; the tensor keeps its entry xy."""
+    cell = grid_cell((4, 4, 4), centred)
+    values = {"a": 1.0, "b": np.array([[4.0, 1.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 2.0]])}
+    whole, part = (solve_diffusion(cell, values, symmetry=symmetry, rtol=1e-12) for symmetry in ("none", "auto"))
+    assert [mirror.axis for mirror in part.symmetry.mirrors] == [2]
+    assert part.symmetry.reasons[0] == "the coefficient of 'b' is not its mirror image"
+    assert part.cell.copies == 2
+    # The meshes of both halves differ, so do the bounds; what they enclose is one tensor.
+    assert np.linalg.eigvalsh(part.tensor.upper - whole.tensor.lower)[0] > 0.0
+    assert np.linalg.eigvalsh(whole.tensor.upper - part.tensor.lower)[0] > 0.0
+    assert part.tensor.value == pytest.approx(whole.tensor.value, abs=2.0 * whole.tensor.half_gap)
+    assert part.tensor.value[0, 1] > 5.0 * whole.tensor.half_gap > 0.0
+    assert part.tensor.value[0, 2] == part.tensor.value[1, 2] == 0.0
+
+
+def test_functions_of_position_are_solved_whole(caplog):
+    caplog.set_level(logging.INFO, logger="homfem")
+    cell = grid_cell((4, 4), square)
+    values = {"a": 1.0, "b": lambda x: 2.0 + x[0]}
+    found = solve_diffusion(cell, values, symmetry="auto")
+    assert found.cell.number_of_cells == cell.number_of_cells
+    assert "the coefficient of 'b' is a function of position" in caplog.text
+    assert found.tensor.value == pytest.approx(homogenize_diffusion(cell, values).value)
+
+
+def test_obnosov_on_a_quadrant_by_refinement():
+    """The bisected quadrant is no longer symmetric about its diagonal; its bounds are bounds nevertheless."""
+    exact = np.sqrt((1.0 + 30.0) / (10.0 + 3.0))
+    found = solve_diffusion(grid_cell((8, 8), square), CONTRAST, symmetry="auto", tolerance=3e-4)
+    assert found.symmetry.first_axis == (0, 0)
+    assert len(found.history) > 2
+    assert found.tensor.reached
+    assert found.tensor.contains(exact)
+    assert np.array_equal(found.tensor.value, found.tensor.value[0, 0] * np.eye(2))
+
+
+@pytest.mark.parametrize(("phase", "exact"), [("er", 0.0104499413), ("cytosol", 0.94938977)])
+def test_the_calcium_cell(phase, exact):
+    """The converged factors of Goel, Sneyd, Friedman's cell (computed independently), in a bracket from one octant."""
+    found = homogenize_diffusion(three_pipe(edges=0.1, resolution=0.1), {phase: 1.0}, symmetry="auto")
+    assert found.contains(exact)
+    assert found.relative_gap < 1e-2
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_elasticity_on_the_part(d):
+    """Shears as well, which have other conditions on the planes than stretches."""
+    if d == 2:
+        cell, degree = laminate([0.3, 0.7]), 2
+        solids = dict(zip(("layer1", "layer2"), SOLIDS.values(), strict=True))
+    else:
+        cell, degree = three_pipe(edges=0.4, resolution=0.3, grading=1.0), 1
+        solids = dict(zip(("er", "cytosol"), SOLIDS.values(), strict=True))
+    part = symmetric_part(cell)
+    assert part.copies == 2**d
+    whole, found = (
+        solve_correctors(c, elasticity_problem(c, elastic_coefficient(c, solids), degree=degree), rtol=1e-12).average
+        for c in (cell, part)
+    )
+    assert found == pytest.approx(whole, abs=1e-8)
+
+
+def test_refusals():
+    cell = grid_cell((4, 4), square)
+    with pytest.raises(InputError, match="symmetry"):
+        homogenize_diffusion(cell, CONTRAST, symmetry="yes")
+    for options in ({"boundary": "affine"}, {"backend": "multipoint"}, {"membranes": {"a|b": 1.0}}):
+        with pytest.raises(InputError, match="'none' with membranes, other boundaries"):
+            homogenize_diffusion(cell, CONTRAST, symmetry="auto", **options)
+    part = symmetric_part(cell)
+    with pytest.raises(InputError, match="symmetric part last"):
+        part.restrict(["a"])
+    with pytest.raises(InputError, match="whole for other backends"):
+        homogenize_diffusion(part, CONTRAST, boundary="flux")
+    for needs_the_whole in (
+        lambda: tiled(part, 2),
+        lambda: part.save("part.msh"),
+        lambda: homogenize_elasticity(part, SOLIDS),
+        lambda: homogenize_stokes(part, "a"),
+        lambda: solve_stresses(part, elastic_coefficient(part, SOLIDS)),
+    ):
+        with pytest.raises(InputError, match="whole, not its part"):
+            needs_the_whole()
+    again = find_symmetry(part)
+    assert again.mirrors == ()
+    assert again.reasons[0] == "the cell is a symmetric part already"
+
+
+def case(comm):
+    cell = grid_cell((8, 8), square, comm=comm)
+    found = solve_diffusion(cell, CONTRAST, symmetry="auto", tolerance=1e-2, rtol=1e-12)
+    slabs = homogenize_diffusion(
+        grid_cell((4, 4, 4), slab, comm=comm), CONTRAST | {"c": 2.0, "d": 4.0}, symmetry="auto"
+    )
+    return {
+        "lower": found.tensor.lower.tolist(),
+        "upper": found.tensor.upper.tolist(),
+        "slabs": slabs.value.tolist(),
+        "cells": found.cell.number_of_cells,
+    }
+
+
+def test_ranks_agree(on_ranks):
+    one, *others = on_ranks(case)
+    for other in others:
+        assert other["cells"] == one["cells"]
+        for key in ("lower", "upper", "slabs"):
+            assert np.array(other[key]) == pytest.approx(np.array(one[key]), abs=1e-8)
