@@ -150,8 +150,9 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     Raises
     ------
     InputError
-        For a load of another size, and for a physics of several fields or without a macroscopic gradient.
+        For a load of another size, for the symmetric part of a cell, and for a physics of several fields or without a macroscopic gradient.
     """
+    cell.require_whole()
     problem = correctors.problem
     if len(problem.fields) != 1 or problem.affine is None or problem.flux is None:
         raise InputError("correctors", problem.name, "of one field that a macroscopic gradient drives, with its flux")

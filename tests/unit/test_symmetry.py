@@ -16,6 +16,7 @@ from homfem.cells.tiling import tiled
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.stress import solve_stresses
+from homfem.output.microfields import localise
 from homfem.parameters import InputError
 from made_cells import grid_cell, grid_raw, square
 
@@ -202,7 +203,9 @@ def test_refusals():
         part.restrict(["a"])
     with pytest.raises(InputError, match="whole for other backends"):
         homogenize_diffusion(part, CONTRAST, boundary="flux")
+    solution = solve_diffusion(cell, CONTRAST, symmetry="auto")
     for needs_the_whole in (
+        lambda: localise(solution.cell, solution.upper, [1.0]),
         lambda: tiled(part, 2),
         lambda: part.save("part.msh"),
         lambda: homogenize_elasticity(part, SOLIDS),
