@@ -150,7 +150,8 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     Raises
     ------
     InputError
-        For a load of another size, for the symmetric part of a cell, and for a physics of several fields or without a macroscopic gradient.
+        For a load of another size, for the symmetric part of a cell, and for a physics of several fields or without a
+        macroscopic gradient.
     """
     cell.require_whole()
     problem = correctors.problem
