@@ -383,7 +383,9 @@ OBLIQUE = {2: np.array([[2.0, 0.1], [0.7, 1.0]]), 3: np.array([[1.0, 0.1, 0.0], 
 
 
 @pytest.mark.parametrize(
-    ("build", "d"), [(disc, 2), (layers, 2), (hole, 2), (ball, 3), (bubble, 3), (fibre, 3)], ids=lambda v: str(v)
+    ("build", "d"),
+    [(disc, 2), (layers, 2), (hole, 2), (ball, 3), (bubble, 3), (fibre, 3)],
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_faces_that_do_not_match_are_meshed_anew(build, d):
     raw = mismatched(build, d)
