@@ -18,19 +18,19 @@ RUNNER = Path(__file__).parent / "run_case.py"
 
 
 def _on_ranks(case: Callable[..., dict[str, Any]], *, ranks: tuple[int, ...] = (1, 2, 3), **inputs: Any) -> list[dict]:
-    """Run ``case(comm, **inputs)`` under mpirun on each number of ranks; return what rank 0 returned, in order.
-
-    One start serves all: of the ranks of the largest number the first ones take part in the smaller ones.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        answer = Path(folder) / "answer.json"
-        command = ["mpirun", "-n", str(max(ranks)), sys.executable, str(RUNNER), case.__code__.co_filename]
-        command += [case.__name__, json.dumps(inputs), json.dumps(ranks), str(answer)]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=500)
-        if run.returncode != 0:
-            tail = (run.stdout + run.stderr)[-4000:]
-            pytest.fail(f"{case.__name__} on {ranks} rank(s) ended with status {run.returncode}:\n{tail}")
-        return list(json.loads(answer.read_text()))
+    """Run ``case(comm, **inputs)`` under mpirun on each number of ranks; return what rank 0 returned, in order."""
+    results = []
+    for number in ranks:
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "answer.json"
+            command = ["mpirun", "-n", str(number), sys.executable, str(RUNNER), case.__code__.co_filename]
+            command += [case.__name__, json.dumps(inputs), str(answer)]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=400)
+            if run.returncode != 0:
+                tail = (run.stdout + run.stderr)[-4000:]
+                pytest.fail(f"{case.__name__} on {number} rank(s) ended with status {run.returncode}:\n{tail}")
+            results.append(json.loads(answer.read_text()))
+    return results
 
 
 @pytest.fixture

@@ -125,6 +125,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "intervals": ("finite-volume",),
     "refine": ("grid",),
     "membranes": (MESHED,),
+    "symmetry": (MESHED,),
 }
 
 
@@ -171,6 +172,7 @@ class Diffusion(EffectiveTable):
     refine: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
     membranes: Annotated[Mapping[str, Quantity], PlainValidator(_membranes)] | None = None
+    symmetry: Annotated[str, choice("none", "auto")] | None = None
     phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
@@ -224,6 +226,8 @@ class Diffusion(EffectiveTable):
         unit = self.unit
         names = list(self.phases) if only is None else list(only)
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
+        if self.symmetry is not None:
+            options["symmetry"] = self.symmetry
         if self.membranes:
             per = f"{unit}/({cell.length_unit})"
             options["membranes"] = {name: h.to(per) for name, h in self.membranes.items()}

@@ -202,6 +202,7 @@ BAD_EFFECTIVE = [
     ("effective.membranes={'er|er'='1 um^2/s'}", ["effective.membranes.er|er = '1 um^2/s'", "permeability"]),
     ("effective.membranes={'er|er'='0 um/s'}", ["effective.membranes.er|er", "> 0", "insulates"]),
     ("effective.membranes={}", ["effective.membranes = {}", "'fibre|matrix'"]),
+    ("effective.symmetry=octant", ["effective.symmetry = 'octant'", "'auto'"]),
     ("effective.boundary=affin", ["effective.boundary = 'affin'", "'affine'"]),
     ("effective.boundary=affine", ["effective.tolerance = 0.005", "absent with boundary 'affine'"]),
 ]

@@ -166,3 +166,28 @@ def test_membranes_from_the_command_line(tmp_path, status):
     result = json.loads((tmp_path / "out.json").read_text())
     across = 1.0 / (0.25 / 2.0 + 0.75 / 1.0 + 2.0 / (0.1 * 20.0))
     assert np.array(result["value"]) == pytest.approx(np.diag([across, 0.25 * 2.0 + 0.75]), rel=1e-7, abs=1e-9)
+
+
+PIPES = """
+[cell]
+shape = "three-pipe"
+edge = 0.25
+resolution = 0.25
+period = "1 um"
+[effective]
+physics = "diffusion"
+symmetry = "auto"
+[effective.phases]
+er = "1 um^2/s"
+"""
+
+
+def test_an_eighth_of_a_symmetric_cell_gives_the_same_tensor(tmp_path, status):
+    values = {}
+    for symmetry in ("auto", "none"):
+        out = tmp_path / f"{symmetry}.json"
+        path = write(tmp_path, PIPES)
+        assert status("effective", path, "--set", f"effective.symmetry={symmetry}", "--json", str(out)) == 0
+        values[symmetry] = json.loads(out.read_text())
+    assert np.array(values["auto"]["value"]) == pytest.approx(np.array(values["none"]["value"]), abs=1e-7)
+    assert values["auto"]["dofs"] < values["none"]["dofs"] / 4

@@ -236,9 +236,7 @@ def _killed(path: Path, ranks: int, kill: int) -> int:
     runner = Path(__file__).parents[1] / "run_case.py"
     inputs = json.dumps({"path": str(path), "kill": kill})
     command = ["mpirun", "-n", str(ranks), sys.executable, str(runner), __file__, "case_restart", inputs]
-    return subprocess.run(
-        [*command, json.dumps([ranks]), str(path) + ".json"], capture_output=True, timeout=300
-    ).returncode
+    return subprocess.run([*command, str(path) + ".json"], capture_output=True, timeout=300).returncode
 
 
 @pytest.mark.mpi
