@@ -120,7 +120,7 @@ def _figures(versions: dict[str, str | None]) -> str:
     """What draws figures. pyvista may end the process: it is tried in a process of its own."""
     if versions["pyvista"] is None:
         return "matplotlib" if versions["matplotlib"] else "none: matplotlib and pyvista are missing"
-    from homfem.output.pictures import pyvista_works
+    from homfem.output.pyvista_pictures import pyvista_works
 
     if not pyvista_works():
         return "matplotlib (pyvista is here, but its VTK cannot draw without a display)"

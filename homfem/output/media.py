@@ -12,7 +12,7 @@ from homfem.blocks.galerkin import solve_galerkin
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.tables import PaperTable
 from homfem.grid import GridSolution
-from homfem.output.pictures import COLOURS
+from homfem.output.colours import COLOURS
 from homfem.parameters import Array
 from homfem.tensors import EffectiveTensor
 

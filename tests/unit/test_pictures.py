@@ -11,9 +11,10 @@ import pytest
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import structured_three_pipe
 from homfem.output import pictures, skins
+from homfem.output.pyvista_pictures import pyvista_works
 from homfem.parameters import FileError, InputError
 
-ENGINES = [name for name in ("matplotlib", "pyvista") if name == "matplotlib" or pictures.pyvista_works()]
+ENGINES = [name for name in ("matplotlib", "pyvista") if name == "matplotlib" or pyvista_works()]
 SIZE = (420, 330)
 
 
