@@ -19,6 +19,7 @@ FIGURES = {
     "08_new_physics.py": ("piezo.png",),
     "09_coupled_elasticity.py": ("coupled.png",),
     "10_boundary_conditions.py": ("windows.png", "windows_elastic.png", "field.png"),
+    "11_permeability_tables.py": ("permeability.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -39,6 +40,7 @@ RUNS = [
     ("08_new_physics.py", 2),
     ("09_coupled_elasticity.py", 1),
     ("10_boundary_conditions.py", 1),
+    ("11_permeability_tables.py", 1),
     ("figure_8_er_edges.py", 1),
 ]
 
