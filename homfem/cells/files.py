@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +17,20 @@ from homfem.parameters import FileError, Lattice
 
 __all__ = [
     "MESHIO_TYPES",
+    "SUFFIXES",
     "beside",
     "facet_type",
     "read_msh",
     "read_xdmf",
     "with_slivers",
+    "write_cell",
     "write_msh",
     "write_slivers",
     "write_xdmf",
 ]
+
+#: What a cell is saved to: Gmsh and ParaView.
+SUFFIXES = (".msh", ".xdmf")
 
 # Names of meshio, and where its node k stands in the order of DOLFINx (mid-edge nodes differ).
 MESHIO_TYPES = {
@@ -93,6 +99,20 @@ def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
     if len(middles) != len(ours) or np.any(distance > 1e-8 * raw.lattice.shortest):
         raise FileError("file", str(file), "of the facets of this cell", "Save the cell again.")
     return replace(raw, slivers=slivers[place])
+
+
+def write_cell(raw: RawCell, path: Path, about: Mapping[str, Any]) -> None:
+    """Write a cell as its suffix says, and a JSON file beside it: what the format cannot hold, and ``about``."""
+    (write_msh if path.suffix == ".msh" else write_xdmf)(raw, path)
+    entries = {
+        "lattice": raw.lattice.vectors.tolist(),
+        "kind": raw.kind,
+        "order": raw.order,
+        "phases": dict(raw.phases),
+        "facet_names": dict(raw.facet_names),
+        "slivers": write_slivers(raw, path),
+    }
+    beside(path).write_text(json.dumps(entries | dict(about), indent=2) + "\n")
 
 
 def read_msh(path: Path, about: Mapping[str, Any]) -> RawCell:

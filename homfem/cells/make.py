@@ -273,7 +273,7 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
     about: dict[str, Any] = {}
     with solve.collective(comm):
         if comm.rank == 0:
-            check_choice("suffix", source.suffix, (".msh", ".xdmf"))
+            check_choice("suffix", source.suffix, files.SUFFIXES)
             for file in (source, files.beside(source)):
                 if not file.is_file():
                     raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")

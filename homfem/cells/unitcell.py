@@ -6,7 +6,6 @@ arrays stay on rank 0: a phase alone, a refined cell and a file are made from th
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,11 +20,12 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells import features
+from homfem.cells import features, files
 from homfem.cells import raw as rawcell
+from homfem.cells.heads import head_of
 from homfem.cells.joined import join
 from homfem.cells.mirrors import Mirror
-from homfem.cells.percolation import PhaseConnectivity, on_islands, part_of_cell, percolation
+from homfem.cells.percolation import PhaseConnectivity, on_islands
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
 from homfem.reference import CORNERS, is_simplex
@@ -213,38 +213,16 @@ class UnitCell:
                     length = raw.lattice.shortest * length
                     raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
                 meshed = time.perf_counter()
-                joined = join(raw, faces=faces, partial=partial, origin=origin)
-                representative = joined.representative
-                connectivity = percolation(raw, *joined.nodes)
-                head = {
-                    "lattice": raw.lattice,
-                    "phases": dict(raw.phases),
-                    "kind": raw.kind,
-                    "order": raw.order,
-                    "affine": raw.affine,
-                    "phase_of_cell": raw.phase_of_cell,
-                    "connectivity": connectivity,
-                    "whole": features.together(raw, *joined.nodes, connectivity=connectivity),
-                    "facets": np.sort(representative[raw.facet_corners], axis=1),
-                    "facet_tags": raw.facet_tags,
-                    "facet_names": dict(raw.facet_names),
-                    "slivers": raw.slivers,
-                    "face_nodes": joined.face_nodes,
-                    "seam_area": joined.seam_area,
-                    "origin": joined.origin,
-                    "part_of_cell": np.zeros(1, dtype=np.int32),
-                    "seconds": {"mesh": meshed - start, "identify": time.perf_counter() - meshed},
-                    "length": length,
-                }
-                if len(head["whole"].parts) > 1:
-                    head["part_of_cell"] = part_of_cell(features.merged(raw), *joined.nodes).astype(np.int32)
+                head, representative = head_of(raw, faces=faces, partial=partial, origin=origin)
+                head["seconds"] = {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
+                head["length"] = length
         head = comm.bcast(head, root=0)
         lattice: Lattice = head["lattice"]
         length = head["length"]
         checked = time.perf_counter()
         dimension = lattice.dimension
         points = raw.points if raw is not None else np.zeros((0, dimension))
-        cells = raw.cells if raw is not None else np.zeros((0, _nodes_per_cell(head)), dtype=np.int64)
+        cells = raw.cells if raw is not None else np.zeros((0, rawcell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
         if head["origin"] is None:
             periodic_mesh = periodic.create_periodic_mesh(
                 comm, points, cells, representative, kind=head["kind"], order=head["order"]
@@ -409,28 +387,15 @@ class UnitCell:
         """
         self.require_whole()
         target = Path(path)
+        check_choice("suffix", target.suffix, files.SUFFIXES)
         with solve.collective(self.comm):
-            suffix = check_choice("suffix", target.suffix, (".msh", ".xdmf"))
             if self.raw is not None:
-                from homfem.cells import files
-
-                (files.write_msh if suffix == ".msh" else files.write_xdmf)(self.raw, target)
                 about = {
                     "name": self.name,
-                    "lattice": self.lattice.vectors.tolist(),
                     "length": self.length,
                     "length_unit": self.length_unit,
-                    "kind": self.raw.kind,
-                    "order": self.raw.order,
-                    "phases": dict(self.raw.phases),
-                    "facet_names": dict(self.raw.facet_names),
                     "partial": self.partial,
                     "faces": self.faces,
                     "origin": None if self.origin is None else self.origin.tolist(),
-                    "slivers": files.write_slivers(self.raw, target),
                 }
-                files.beside(target).write_text(json.dumps(about, indent=2) + "\n")
-
-
-def _nodes_per_cell(head: Mapping[str, Any]) -> int:
-    return rawcell.CELL_NODES[(head["kind"], head["order"])]
+                files.write_cell(self.raw, target, about)

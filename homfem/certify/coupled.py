@@ -19,8 +19,8 @@ import numpy.typing as npt
 from dolfinx import fem
 
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.diffusion import versions
 from homfem.certify.elasticity import solid_part
+from homfem.certify.loop import measured
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
@@ -254,15 +254,11 @@ def _solve(
         upper=value if cell.order == 1 else None,
         unit=unit,
         physics="elasticity",
-        volume_fractions=dict(cell.volume_fractions),
         active_phases=active.phase_names,
-        interface_area=cell.interface_area,
-        length_unit=cell.length_unit,
+        **measured(cell),
         dofs=correctors.dofs,
         iterations=correctors.iterations,
         seconds=seconds | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
-        ranks=cell.comm.size,
-        versions=versions(),
     )
     return correctors, tensor
 

@@ -50,7 +50,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,17 +58,16 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic
-from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry import geometric_error
+from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_cell
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
 from homfem.local.membranes import Membranes, check_membranes, crossing_weight, find_membranes, membrane_problem
 from homfem.local.problem import BOUNDARIES
-from homfem.local.stress import Stresses
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -76,38 +75,6 @@ log = logging.getLogger("homfem")
 
 #: No solve is asked for a smaller relative residual than this: round-off is near.
 SHARPEST = 1e-14
-#: Meshes after which a gap that has not fallen is taken to be round-off.
-STALLED = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CellSolution:
-    """An effective tensor together with the fields it was averaged from.
-
-    Parameters
-    ----------
-    tensor
-        The result.
-    cell
-        The cell that was solved, restricted to its active phases and refined.
-    upper
-        Conforming correctors.
-    lower
-        Crouzeix-Raviart correctors (``lower_degree=0``) or fluxes (``lower_degree=1``) for diffusion, stresses for
-        elasticity; None without a lower bound.
-    history
-        For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
-    symmetry
-        What was found with ``symmetry="auto"``, else None. ``cell`` is the part between the mirror planes then, and
-        ``upper`` and ``lower`` have one load for each group of axes that are alike.
-    """
-
-    tensor: EffectiveTensor
-    cell: UnitCell
-    upper: Correctors
-    lower: Correctors | Fluxes | Stresses | None
-    history: tuple[Mapping[str, float], ...]
-    symmetry: CellSymmetry | None = None
 
 
 def homogenize_diffusion(cell: UnitCell, coefficients: Mapping[str, Coefficient], **options: Any) -> EffectiveTensor:
@@ -236,83 +203,61 @@ def solve_diffusion(
     active = cell.restrict(names)
     active.require_percolation()
     active = active.without_islands()
-    add_seconds(stages, "restrict", time.perf_counter() - start)
+    add_seconds(stages, {"restrict": time.perf_counter() - start})
     loads, found = Loads.every(cell.dimension), None
     if symmetry == "auto":
         lap = time.perf_counter()
         active, loads, found = symmetric_cell(active, coefficients)
-        add_seconds(stages, "symmetry", time.perf_counter() - lap)
+        add_seconds(stages, {"symmetry": time.perf_counter() - lap})
     wanted = lower_degree if two_sided else None
-    history: list[Mapping[str, float]] = []
-    iterations = 0
-    while True:
-        lap = time.perf_counter()
-        medium = diffusion_coefficient(active, {name: coefficients[name] for name in active.phase_names})
-        resisting = find_membranes(active, permeabilities) if permeabilities else None
+
+    def solve_mesh(part: UnitCell) -> MeshSolution:
+        medium = diffusion_coefficient(part, {name: coefficients[name] for name in part.phase_names})
+        resisting = find_membranes(part, permeabilities) if permeabilities else None
         upper, lower, bracket = _solve_mesh(
-            active, medium, resisting, loads, degree, wanted, backend, rtol, tolerance, boundary
+            part, medium, resisting, loads, degree, wanted, backend, rtol, tolerance, boundary
         )
-        for part in (upper, lower):
-            if part is not None:
-                iterations += part.iterations
-                for stage, seconds in part.seconds.items():
-                    add_seconds(stages, stage, seconds)
-        dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
         # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
         # the period may have less than the least energy: no guarantee.
-        energy = active.affine and (matching or not periodic_faces) and boundary != "mixed"
-        tensor = EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if energy else None)
-        gap = tensor.relative_gap
-        history.append(
-            {
-                "cells": active.number_of_cells,
-                "dofs": dofs,
-                "relative_gap": float("nan") if gap is None else gap,
-                "seconds": time.perf_counter() - lap,
-            }
+        energy = part.affine and (matching or not periodic_faces) and boundary != "mixed"
+
+        def geometric() -> float:
+            if cell.order != 1 or not periodic_faces:
+                return 0.0
+            return geometric_error(part, medium, upper, resisting, axes=loads.axes)
+
+        def refine(dofs: int) -> UnitCell | None:
+            if lower is None:
+                return None
+            return refine_towards(part, upper, lower, max_dofs, dofs, medium, resisting, axes=loads.axes)
+
+        return MeshSolution(
+            tensor=EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if energy else None),
+            upper=upper,
+            lower=lower,
+            refine=refine,
+            geometric_error=geometric,
         )
-        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
-                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        reached = tolerance is None or gap is None or gap <= tolerance
-        if reached or lower is None or tolerance is None or gap is None:
-            break
-        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
-            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
-                        gap, tolerance)  # fmt: skip
-            break
-        lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, max_dofs, dofs, medium, resisting, axes=loads.axes)
-        add_seconds(stages, "refine", time.perf_counter() - lap)
-        if refined is None:
-            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
-                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
-            break
-        active = refined
-    if any(callable(value) for value in coefficients.values()):
-        tensor = replace(tensor, lower=None, upper=None)
-    geometric = 0.0
-    if cell.order == 1 and periodic_faces:
-        geometric = geometric_error(active, medium, upper, resisting, axes=loads.axes)
-    stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
+
+    solution = solve_adaptively(
+        cell,
+        active,
+        solve_mesh,
+        tolerance=tolerance,
+        max_dofs=max_dofs,
+        sampled=any(callable(value) for value in coefficients.values()),
+        stages=stages,
+        start=start,
+    )
     tensor = replace(
-        tensor,
+        solution.tensor,
         unit=unit,
         boundary=boundary,
-        volume_fractions=dict(cell.volume_fractions),
         active_phases=tuple(names),
         membranes=permeabilities,
-        interface_area=cell.interface_area,
-        length_unit=cell.length_unit,
-        dofs=dofs,
-        iterations=iterations,
-        seconds=stages,
-        ranks=cell.comm.size,
-        versions=versions(),
         config=dict(config or {}),
-        geometric_error=geometric,
-        reached=reached,
     )
-    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history), symmetry=found)
+    return replace(solution, tensor=tensor, symmetry=found)
 
 
 def _known_phases(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> list[str]:
@@ -420,23 +365,3 @@ def residual_allowance(
     if membranes is not None:
         weight += crossing_weight(cell, membranes)
     return float(weight * np.sum(correctors.residual_norms**2) * cell.copies / cell.lattice.volume)
-
-
-def add_seconds(stages: dict[str, float], name: str, seconds: float) -> None:
-    """Add to the wall time of a stage."""
-    stages[name] = stages.get(name, 0.0) + seconds
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of homfem and of what it computed with."""
-    import dolfinx
-    import petsc4py
-
-    import homfem
-
-    return {
-        "homfem": homfem.__version__,
-        "dolfinx": dolfinx.__version__,
-        "petsc": petsc4py.__version__,
-        "numpy": np.__version__,
-    }

@@ -28,7 +28,7 @@ from dolfinx import fem
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
-from homfem.certify.diffusion import STALLED, CellSolution, add_seconds, versions
+from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import BOUNDARIES, Correctors
@@ -133,71 +133,41 @@ def solve_elasticity(
     start = time.perf_counter()
     stages: dict[str, float] = dict(cell.seconds)
     active = solid_part(cell, stiffnesses, turning=boundary != "periodic")
-    add_seconds(stages, "restrict", time.perf_counter() - start)
-    history: list[Mapping[str, float]] = []
-    iterations = 0
-    while True:
-        lap = time.perf_counter()
-        coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names})
-        problem = elasticity_problem(active, coefficient, degree=degree, backend=backend, boundary=boundary)
-        upper = solve_correctors(active, problem, backend=backend, boundary=boundary, rtol=rtol)
+    add_seconds(stages, {"restrict": time.perf_counter() - start})
+
+    def solve_mesh(part: UnitCell) -> MeshSolution:
+        coefficient = elastic_coefficient(part, {name: stiffnesses[name] for name in part.phase_names})
+        problem = elasticity_problem(part, coefficient, degree=degree, backend=backend, boundary=boundary)
+        upper = solve_correctors(part, problem, backend=backend, boundary=boundary, rtol=rtol)
         lower = None
         if two_sided:
             least = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
-            lower = solve_stresses(active, coefficient, rtol=rtol, allowance=least)
-        for part in (upper, lower):
-            if part is not None:
-                iterations += part.iterations
-                for stage, seconds in part.seconds.items():
-                    add_seconds(stages, stage, seconds)
-        dofs = max(upper.dofs, lower.dofs if lower is not None else 0)
-        tensor = _bracket(active, upper, lower, boundary, guaranteed=matching and active.affine)
-        gap = tensor.relative_gap
-        history.append(
-            {
-                "cells": active.number_of_cells,
-                "dofs": dofs,
-                "relative_gap": float("nan") if gap is None else gap,
-                "seconds": time.perf_counter() - lap,
-            }
-        )
-        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
-                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        reached = tolerance is None or gap is None or gap <= tolerance
-        if reached or lower is None or tolerance is None or gap is None:
-            break
-        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
-            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
-                        gap, tolerance)  # fmt: skip
-            break
-        lap = time.perf_counter()
-        refined = refine_towards(active, upper, lower, max_dofs, dofs)
-        add_seconds(stages, "refine", time.perf_counter() - lap)
-        if refined is None:
-            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
-                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
-            break
-        active = refined
-    if any(callable(value) for value in stiffnesses.values()):
-        tensor = replace(tensor, lower=None, upper=None)
-    stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
+            lower = solve_stresses(part, coefficient, rtol=rtol, allowance=least)
+
+        def refine(dofs: int) -> UnitCell | None:
+            return None if lower is None else refine_towards(part, upper, lower, max_dofs, dofs)
+
+        tensor = _bracket(part, upper, lower, boundary, guaranteed=matching and part.affine)
+        return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine)
+
+    solution = solve_adaptively(
+        cell,
+        active,
+        solve_mesh,
+        tolerance=tolerance,
+        max_dofs=max_dofs,
+        sampled=any(callable(value) for value in stiffnesses.values()),
+        stages=stages,
+        start=start,
+    )
     tensor = replace(
-        tensor,
+        solution.tensor,
         unit=unit,
         boundary=boundary,
-        volume_fractions=dict(cell.volume_fractions),
         active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
-        interface_area=cell.interface_area,
-        length_unit=cell.length_unit,
-        dofs=dofs,
-        iterations=iterations,
-        seconds=stages,
-        ranks=cell.comm.size,
-        versions=versions(),
         config=dict(config or {}),
-        reached=reached,
     )
-    return CellSolution(tensor=tensor, cell=active, upper=upper, lower=lower, history=tuple(history))
+    return replace(solution, tensor=tensor)
 
 
 def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning: bool = False) -> UnitCell:

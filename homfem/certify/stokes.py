@@ -48,7 +48,7 @@ from mpi4py import MPI
 from homfem import _dolfinx, solve
 from homfem.cells.refine import split_at_barycentres
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.diffusion import versions
+from homfem.certify.loop import add_seconds, measured
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.stokes import check_element, stokes_problem
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_number
@@ -182,7 +182,7 @@ def solve_stokes(
     span = active.whole.span(cell.lattice)
     if len(span) < cell.dimension:
         log.warning("%s: %s; no flow in the other directions", cell.name, active.whole.describe())
-    _add(stages, "restrict", time.perf_counter() - start)
+    add_seconds(stages, {"restrict": time.perf_counter() - start})
     slip = None if slip_length is None else slip_length / cell.length
     options = {"rtol": rtol, "max_iterations": max_iterations}
     upper = None
@@ -192,7 +192,7 @@ def solve_stokes(
     if element == "scott-vogelius":
         lap = time.perf_counter()
         solved = _split(active)
-        _add(stages, "split", time.perf_counter() - lap)
+        add_seconds(stages, {"split": time.perf_counter() - lap})
     correctors = _solve(solved, element, degree, slip, preconditioner, options)
     value = correctors.average
     low = high = None
@@ -202,9 +202,7 @@ def solve_stokes(
         value = high = _upper_bound(solved, correctors)
     if upper is not None:
         high = _upper_bound(active, upper)
-    for part in (correctors, upper):
-        for stage, seconds in part.seconds.items() if part is not None else ():
-            _add(stages, stage, seconds)
+    add_seconds(stages, *(part.seconds for part in (correctors, upper) if part is not None))
     stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
     tensor = EffectiveTensor(
         value=_confined(value, span, cell.length),
@@ -212,15 +210,11 @@ def solve_stokes(
         upper=None if high is None else _confined(high, span, cell.length),
         unit=f"{cell.length_unit}^2",
         physics="stokes",
-        volume_fractions=dict(cell.volume_fractions),
         active_phases=tuple(names),
-        interface_area=cell.interface_area,
-        length_unit=cell.length_unit,
+        **measured(cell),
         dofs=max(correctors.dofs, upper.dofs if upper is not None else 0),
         iterations=correctors.iterations + (upper.iterations if upper is not None else 0),
         seconds=stages,
-        ranks=cell.comm.size,
-        versions=versions(),
         config=dict(config or {}),
     )
     return StokesSolution(tensor=tensor, cell=solved, correctors=correctors, upper=upper)
@@ -317,7 +311,3 @@ def _confined(matrix: Array, span: Array, length: float) -> Array:
         closed = np.linalg.norm(span, axis=0) < 1e-12
         matrix[closed], matrix[:, closed] = 0.0, 0.0
     return np.asarray(0.5 * (matrix + matrix.T) * length**2)
-
-
-def _add(stages: dict[str, float], name: str, seconds: float) -> None:
-    stages[name] = stages.get(name, 0.0) + seconds

@@ -1,21 +1,11 @@
-r"""Effective diffusion tensors of images with two guaranteed bounds: one call.
-
-Memory in three dimensions, arrays counted, in bytes per voxel of the grid: phases 1 (2 beyond 255 phases),
-coefficients 8, symbols 6. While potentials are solved: potential, load and residual of each of the three loads 72,
-conjugate gradients 24, single-precision transforms 12. While fluxes are solved: three fluxes 72, conjugate gradients
-40, transforms 12, spanning tree 9 (only with insulators). That is about 120 and 145 bytes at a time, and 2.4 GB for
-256^3 voxels; coefficients that are full matrices take 100 bytes more. The images of nodes that are split between
-groups of voxels (:mod:`homfem.grid.potential`) come on top: 70 bytes for each voxel at such a node.
-"""
+r"""Effective diffusion tensors of images with two guaranteed bounds: one call."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from homfem.grid.budget import next_cuts, threads_set
 from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts, open_passages
 from homfem.grid.flux import FluxProblem
@@ -35,12 +26,6 @@ from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
-
-#: Bytes per voxel of the grid that a solution takes, by dimension (see above).
-BYTES_PER_VOXEL = {2: 110, 3: 145}
-#: Part of the machine's memory that a refinement may fill.
-MEMORY_SHARE = 0.7
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GridSolution:
@@ -193,7 +178,7 @@ def solve_image(
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "bounds": bounds, "fields": fields}
     history: list[Mapping[str, float]] = []
     cuts, iterations = refine, 0
-    with _threads(threads) as number:
+    with threads_set(threads) as number:
         while True:
             lap = time.perf_counter()
             grid = _Grid(image, table, inside, cuts)
@@ -214,7 +199,7 @@ def solve_image(
             reached = tolerance is None or gap is None or gap <= tolerance
             if reached or tolerance is None or gap is None:
                 break
-            finer = _next_cuts(image, history, tolerance, max_dofs)
+            finer = next_cuts(image, history, tolerance, max_dofs)
             if finer == cuts:
                 log.warning("image: the budget ends the refinement at a relative half-gap of %.3e, short of %.3e",
                             gap, tolerance)  # fmt: skip
@@ -369,44 +354,6 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
         "at least two voxels across every passage that the flux needs",
         "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
     )
-
-
-def _next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:
-    """Cuts of a voxel of the next grid: the gap falls about like the size of the voxels; within the budget."""
-    last = history[-1]
-    rate = 1.0
-    if len(history) > 1:
-        before = history[-2]
-        rate = math.log(before["relative_gap"] / last["relative_gap"]) / math.log(last["cuts"] / before["cuts"])
-        rate = min(max(rate, 0.5), 2.0)
-    cuts = int(last["cuts"])
-    wanted = math.ceil(cuts * (last["relative_gap"] / tolerance) ** (1.0 / rate) * 1.02)
-    wanted = max(cuts + 1, min(wanted, 3 * cuts))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    most = MEMORY_SHARE * memory / BYTES_PER_VOXEL[image.dimension]
-    if max_dofs is not None:
-        most = min(most, max_dofs)
-    allowed = int((most / image.phases.size) ** (1.0 / image.dimension) * (1.0 + 1e-12))
-    return max(cuts, min(wanted, allowed))
-
-
-@contextmanager
-def _threads(wanted: int | None) -> Iterator[int]:
-    """Set the number of threads of compiled loops for the block."""
-    import numba
-
-    if wanted is None:
-        under_mpi = any(int(os.environ.get(name, "1")) > 1 for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"))
-        wanted = 1 if under_mpi else len(os.sched_getaffinity(0))
-    else:
-        check_integer("threads", wanted, at_least=1)
-    before = numba.get_num_threads()
-    number = min(wanted, numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(number)
-    try:
-        yield number
-    finally:
-        numba.set_num_threads(before)
 
 
 def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:

@@ -149,7 +149,8 @@ def solve_fluxes(
     # With membranes the faster smoother is used on every level.
     smoothers = ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor")
     noise = solve.round_off(full, number.dofs)
-    options = {"rtol": rtol, "atol": 0.0 if membranes is None else noise, "max_iterations": max_iterations}
+    options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux"}
+    options["atol"] = 0.0 if membranes is None else noise
     vertices = number.at_vertices()
     prolongation = number.from_vertices(vertices)
     seconds = {"assembly": time.perf_counter() - start}
@@ -162,9 +163,14 @@ def solve_fluxes(
         matrix, coarse = held.matrices(full, prolongation)
         kernel = held.constants()
         sides = [held.vector(-reaction[:, :, j]) for j in members]
-        prepared, rounds, multipliers = _solved(matrix, coarse, kernel, sides, smoothers, noise, options)
-        seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + prepared - lap
-        iterations, dofs = iterations + rounds, max(dofs, matrix.getSize()[0])
+        multipliers = [matrix.createVecRight() for _ in sides]
+        solver = solve.solve_with(
+            smoothers, matrix, sides, multipliers, noise=noise, kernel=kernel, prolongations=[coarse], **options
+        )
+        prepared = lap + solver.setup_seconds
+        seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + solver.setup_seconds
+        iterations, dofs = iterations + solver.iterations, max(dofs, matrix.getSize()[0])
+        solver.destroy()
         product = matrix.createVecRight()
         for j, x in zip(members, multipliers, strict=True):
             matrix.mult(x, product)
@@ -199,45 +205,6 @@ def _groups(cell: UnitCell, axes: Sequence[int]) -> dict[int | None, list[int]]:
     for j, axis in enumerate(axes):
         groups.setdefault(axis if axis in mirrored else None, []).append(j)
     return groups
-
-
-def _solved(
-    matrix: PETSc.Mat,
-    prolongation: PETSc.Mat,
-    kernel: Sequence[PETSc.Vec],
-    sides: Sequence[PETSc.Vec],
-    smoothers: Sequence[str],
-    noise: float,
-    options: Mapping[str, Any],
-) -> tuple[float, int, list[PETSc.Vec]]:
-    """When the preconditioner was made, the iterations, and the multipliers."""
-    multipliers = [matrix.createVecRight() for _ in sides]
-    # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
-    for smoother in smoothers:
-        solver = solve.LinearSolver(
-            matrix,
-            kernel=kernel,
-            prolongations=[prolongation],
-            smoother=smoother,
-            name="diffusion flux",
-            **options,
-        )
-        prepared = time.perf_counter()
-        try:
-            for side, x in zip(sides, multipliers, strict=True):
-                x.set(0.0)
-                if side.norm() > noise:
-                    count = solver.solve(side, x)
-                    log.info("diffusion flux: %d dofs, %d iterations", matrix.getSize()[0], count)
-            break
-        except ConvergenceError as error:
-            solver.destroy()
-            if smoother == "ssor":
-                raise
-            log.info("%s", error)
-    iterations = solver.iterations
-    solver.destroy()
-    return prepared, iterations, multipliers
 
 
 def inverse_coefficient(coefficient: fem.Function, dimension: int) -> fem.Function:

@@ -15,27 +15,7 @@ vector on each facet, and :math:`\sigma` is eliminated element by element as in 
 :math:`S_K` vanishes on the rigid motions alone. The minimal energy per volume is a lower bound of
 :math:`E\cdot C^*E`.
 
-**The algebraic residual** :math:`\rho` makes the energy computed too high by :math:`\rho^TA^+\rho`, which is bounded
-without any estimate. On an element K the unknowns of a multiplier :math:`\mu` differ from those of some rigid motion
-:math:`r_K` by :math:`\delta_K\le\sqrt{w_K\,\mu^TS_K\mu}` at every node, :math:`w_K` the largest trace of a nodal block
-of a generalised inverse of :math:`S_K`. At the nodes of a common facet :math:`r_K-r_{K'}` is at most
-:math:`\delta_K+\delta_{K'}`, so that its rotation is at most :math:`\sigma_f(\delta_K+\delta_{K'})` with the sum
-:math:`\sigma_f` of the reciprocal heights of the facet, and its value at a distance :math:`D` at most
-:math:`(1+D\sigma_f)(\delta_K+\delta_{K'})`. Lay the elements of a connected part out in space along a tree, with the
-diameter :math:`D`: along the path to any element every :math:`\mu` stays within :math:`\sqrt{Ta(\mu)}` of the rigid
-motion of the root, with the largest sum of a path
-
-.. math:: T = \max_{K}\sum_{K'\text{ on the path to }K}\beta_{K'}^2w_{K'},\qquad
-          \beta_K = 2(1+D\max_{f\subset K}\sigma_f) .
-
-Two paths that meet after a period :math:`c` give :math:`r(x)-r(x-c)=\omega\times c` where they part, so that for the
-rotation :math:`\omega` of the root :math:`|\omega\times c|\le(\sqrt2+|c|/D)\sqrt{Ta(\mu)}` and hence
-:math:`|\omega|\le\gamma\sqrt{Ta(\mu)}`, :math:`\gamma^2=\sum_c(\sqrt2+|c|/D)^2/\lambda_{\min}(\sum_c|c|^2I-cc^T)`.
-What is left is a translation, on which :math:`\rho` does no work:
-
-.. math:: \rho^TA^+\rho \le (1+D\gamma)^2\,T\,\Bigl(\sum_i|\rho_i|\Bigr)^2
-
-with the sum over all nodes. Floating-point round-off alone is not accounted for.
+The algebraic residual makes the energy computed too high: :mod:`homfem.local.allowance` bounds by how much.
 
 Source: Johnson, Mercier 1978, doi 10.1007/BF01403910; Arnold, Brezzi 1985, doi 10.1051/m2an/1985190100071 (the
 multipliers).
@@ -56,15 +36,14 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem import _dolfinx, periodic, solve
-from homfem.cells import features
-from homfem.cells.layout import Layout, lay_out
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local.allowance import Spread
 from homfem.local.elasticity import rigid_motions
 from homfem.local.facets import FacetUnknowns
 from homfem.local.johnson_mercier import reference
 from homfem.local.system import orthonormal
-from homfem.parameters import Array, ConvergenceError, InputError, PercolationError
+from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.stiffness import PAIRS, basis, voigt_to_mandel
 
 log = logging.getLogger("homfem")
@@ -138,7 +117,7 @@ def solve_stresses(
         raise InputError("faces", "non-matching", "matching: a stress is in equilibrium across the period only there")
     start = time.perf_counter()
     d, loads = cell.dimension, len(PAIRS[cell.dimension])
-    spread = _Spread(cell)
+    spread = Spread(cell)
     number = FacetUnknowns(cell, d)
     elements = _Elements(cell, coefficient, number, spread)
     matrix, sides, energy, weight = elements.assemble()
@@ -147,29 +126,18 @@ def solve_stresses(
     prolongation = number.from_vertices(coarse)
     kernel, near = number.constants(), _rigid_motions(coarse, d)
     multipliers = [matrix.createVecRight() for _ in range(loads)]
-    # Rarely, at a contrast of 1e4 and more, the faster smoother is indefinite; the other is not.
-    for smoother in ("incomplete-cholesky", "ssor"):
-        solver = solve.LinearSolver(
-            matrix,
-            rtol=rtol,
-            max_iterations=max_iterations,
-            kernel=kernel,
-            near_kernel=near,
-            prolongations=[prolongation],
-            smoother=smoother,
-            name="stress",
-        )
-        prepared = time.perf_counter()
-        try:
-            _sweep(solver, sides, multipliers, None)
-            break
-        except ConvergenceError as error:
-            solver.destroy()
-            if smoother == "ssor":
-                raise
-            log.info("%s", error)
-            for x in multipliers:
-                x.set(0.0)
+    solver = solve.solve_with(
+        ("incomplete-cholesky", "ssor"),
+        matrix,
+        sides,
+        multipliers,
+        rtol=rtol,
+        max_iterations=max_iterations,
+        kernel=kernel,
+        near_kernel=near,
+        prolongations=[prolongation],
+        name="stress",
+    )
     best = math.inf
     while True:
         average, residual = _energy(matrix, sides, multipliers, energy, d)
@@ -184,7 +152,7 @@ def solve_stresses(
         rtol = max(rtol * min(0.1, 0.5 * math.sqrt(wanted / left)), SHARPEST)
         log.info("stress: the residual may add %.1e, %.1e is wanted; rtol = %.0e now", left, wanted, rtol)
         try:
-            _sweep(solver, sides, multipliers, rtol)
+            solver.solve_all(sides, multipliers, rtol=rtol)
         except ConvergenceError as error:
             log.info("%s", error)  # what was reached is a bound, whatever it is
             rtol = SHARPEST
@@ -192,7 +160,7 @@ def solve_stresses(
         log.warning("stress: the residual of the solver may add %.1e to the energies; %.1e was wanted", left, wanted)
     solved = time.perf_counter()
     functions, energies = elements.recover(multipliers)
-    iterations = solver.iterations
+    iterations, preparing = solver.iterations, solver.setup_seconds
     solver.destroy()
     for thing in (matrix, prolongation, *kernel, *near, *sides, *multipliers):
         thing.destroy()
@@ -205,21 +173,11 @@ def solve_stresses(
         iterations=iterations,
         seconds={
             "assembly": assembled - start,
-            "preconditioner": prepared - assembled,
-            "solve": solved - prepared,
+            "preconditioner": preparing,
+            "solve": solved - assembled - preparing,
             "average": time.perf_counter() - solved,
         },
     )
-
-
-def _sweep(
-    solver: solve.LinearSolver, sides: list[PETSc.Vec], multipliers: list[PETSc.Vec], rtol: float | None
-) -> None:
-    """Solve for all loads; from what there is, sharper, if a tolerance is given."""
-    for j, (side, x) in enumerate(zip(sides, multipliers, strict=True)):
-        if side.norm() > 0.0:
-            count = solver.solve(side, x, guess=rtol is not None, rtol=rtol)
-            log.info("stress load %d: %d dofs, %d iterations", j + 1, x.getSize(), count)
 
 
 def _energy(
@@ -250,62 +208,13 @@ def _rigid_motions(space: fem.FunctionSpace, d: int) -> list[PETSc.Vec]:
     return orthonormal(vectors)
 
 
-class _Spread:
-    r"""How far a residual can reach: the factor of the allowance; collective."""
-
-    def __init__(self, cell: UnitCell) -> None:
-        self.cell = cell
-        self._layout: Layout | None = None
-        #: The largest diameter of the parts laid out in space.
-        self.diameter = 0.0
-        self._turned = 0.0
-        with solve.collective(cell.comm):
-            if cell.raw is not None:
-                matched = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
-                self._layout = lay_out(features.merged(cell.raw), *matched)
-                self.diameter = self._layout.diameter
-                self._turned = max(_turning(cycles, self.diameter, cell) for cycles in self._layout.cycles)
-        self.diameter = cell.comm.bcast(self.diameter, root=0)
-
-    def factor(self, weights: Array) -> float:
-        r""":math:`(1+D\gamma)^2T` from :math:`\beta_K^2w_K` of each owned mesh cell."""
-        comm = self.cell.comm
-        number = _dolfinx.original_cell_index(self.cell.mesh)[: len(weights)]
-        gathered = comm.gather((number, weights), root=0)
-        result = 0.0
-        if gathered is not None and self._layout is not None:
-            everywhere = np.zeros(len(self._layout.part_of_cell))
-            for index, values in gathered:
-                everywhere[index] = values
-            path = float(self._layout.path_sums(everywhere).max())
-            result = (1.0 + self.diameter * self._turned) ** 2 * path
-        return float(comm.bcast(result, root=0))
-
-
-def _turning(cycles: Array, diameter: float, cell: UnitCell) -> float:
-    r""":math:`\gamma` of a connected part from the shifts of its closed paths."""
-    d = cell.dimension
-    squares = (cycles**2).sum(axis=1)
-    total = float(squares.sum())
-    least = total if d == 2 else float(np.linalg.eigvalsh(total * np.eye(d) - cycles.T @ cycles)[0])
-    if least <= 1e-9 * max(total, 1e-300):
-        raise PercolationError(
-            "phases",
-            tuple(cell.phase_names),
-            f"connected from one cell to the next in {d - 1} independent direction(s) at least",
-            "A solid part that is a fibre can turn about its axis, and an island can turn at will: its displacement is "
-            "not determined. Give a surrounding phase a stiffness as well.",
-        )
-    return math.sqrt(float(((math.sqrt(2.0) + np.sqrt(squares) / diameter) ** 2).sum()) / least)
-
-
 class _Elements:
     """Element matrices of all owned cells, block by block, and what gives the stress back.
 
     Local unknowns are in the order of the vertices' global numbers, in which the neighbours agree.
     """
 
-    def __init__(self, cell: UnitCell, coefficient: fem.Function, number: FacetUnknowns, spread: _Spread) -> None:
+    def __init__(self, cell: UnitCell, coefficient: fem.Function, number: FacetUnknowns, spread: Spread) -> None:
         d = cell.dimension
         self.cell, self.number, self.d, self.spread = cell, number, d, spread
         self.reference = reference(d)

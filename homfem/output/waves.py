@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def draw_series(
             _draw(Path(path), panel, values, titles, (float(low), float(high)), label, length_unit, columns, colormap)
 
 
-class _Panel:
+class _Panel(ABC):
     """What every panel shares: points in the plane of the figure, each on an edge of the mesh."""
 
     colormap: str
@@ -165,8 +166,9 @@ class _Panel:
             annotation_clip=False,
         )
 
+    @abstractmethod
     def draw(self, axes: Any, values: Array, limits: tuple[float, float]) -> Any:
-        raise NotImplementedError
+        """Draw the values; return what the colour bar belongs to."""
 
 
 class _Section(_Panel):

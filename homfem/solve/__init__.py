@@ -16,7 +16,7 @@ from homfem.solve.forms import (
     reassemble_matrix,
     reassemble_vector,
 )
-from homfem.solve.linear import LinearSolver
+from homfem.solve.linear import LinearSolver, solve_with
 
 __all__ = [
     "JIT_OPTIONS",
@@ -33,4 +33,5 @@ __all__ = [
     "reassemble_matrix",
     "reassemble_vector",
     "round_off",
+    "solve_with",
 ]

@@ -12,13 +12,13 @@ from petsc4py import PETSc
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
 from homfem.solve.options import (
     PRECONDITIONERS,
-    REASONS,
     interpolate,
     new_prefix,
     null_space,
     options_of,
     options_set,
     set_near_kernel,
+    stopped,
 )
 
 
@@ -131,9 +131,8 @@ class BlockSolver:
                 break
             if reason <= 0 or used >= self._max_iterations or tolerance < 1e-16:
                 raise ConvergenceError(
-                    f"{self.name}: minres stopped after {used} iterations with PETSc reason {reason} "
-                    f"({REASONS.get(reason, 'see KSPConvergedReason')}), residual {residual:.3e} where {wanted:.3e} "
-                    "was asked for. Raise max_iterations, or choose preconditioner='direct' for a small problem."
+                    f"{stopped(self.name, 'minres', used, reason, residual)} where {wanted:.3e} was asked for. "
+                    "Raise max_iterations, or choose preconditioner='direct' for a small problem."
                 )
             tolerance *= 0.3 * wanted / residual
         rest.destroy()

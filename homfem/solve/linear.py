@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
 from homfem.solve.options import (
     PRECONDITIONERS,
-    REASONS,
     SMOOTHERS,
     interpolate,
     new_prefix,
@@ -18,7 +19,10 @@ from homfem.solve.options import (
     options_of,
     options_set,
     set_near_kernel,
+    stopped,
 )
+
+log = logging.getLogger("homfem")
 
 
 class LinearSolver:
@@ -139,8 +143,7 @@ class LinearSolver:
         reason, count = self.ksp.getConvergedReason(), self.ksp.getIterationNumber()
         if reason <= 0:
             raise ConvergenceError(
-                f"{self.name}: {self.ksp.getType()} stopped after {count} iterations with PETSc reason {reason} "
-                f"({REASONS.get(reason, 'see KSPConvergedReason')}), residual {self.ksp.getResidualNorm():.3e}. "
+                f"{stopped(self.name, self.ksp.getType(), count, reason, self.ksp.getResidualNorm())}. "
                 "Check that every active phase is connected and every coefficient positive; "
                 "then raise max_iterations or choose another preconditioner."
             )
@@ -150,8 +153,72 @@ class LinearSolver:
         self.solves += 1
         return int(count)
 
+    def solve_all(
+        self,
+        sides: Sequence[PETSc.Vec],
+        solutions: Sequence[PETSc.Vec],
+        *,
+        noise: float = 0.0,
+        rtol: float | None = None,
+    ) -> None:
+        """Solve for each right-hand side that is larger than ``noise``; collective.
+
+        With ``rtol``, as of :meth:`solve`, it starts from the solutions that there are.
+        """
+        for number, (side, x) in enumerate(zip(sides, solutions, strict=True)):
+            if side.norm() > noise:
+                count = self.solve(side, x, guess=rtol is not None, rtol=rtol)
+                log.info("%s: load %d, %d dofs, %d iterations", self.name, number + 1, x.getSize(), count)
+
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrix stays the caller's."""
         self.ksp.destroy()
         if self._null is not None:
             self._null.destroy()
+
+
+def solve_with(
+    smoothers: Sequence[str],
+    matrix: PETSc.Mat,
+    sides: Sequence[PETSc.Vec],
+    solutions: Sequence[PETSc.Vec],
+    *,
+    noise: float = 0.0,
+    **options: Any,
+) -> LinearSolver:
+    """Solve for all right-hand sides with the first smoother that copes; collective.
+
+    A faster smoother may be indefinite at a contrast of 1e4 and more: give one that is not as the last.
+
+    Parameters
+    ----------
+    smoothers
+        As of :class:`LinearSolver`, in the order in which they are tried.
+    matrix, sides, solutions, noise
+        As of :class:`LinearSolver` and :meth:`LinearSolver.solve_all`; the solutions are overwritten.
+    options
+        Of :class:`LinearSolver`.
+
+    Returns
+    -------
+    LinearSolver
+        The one that coped, to go on with; it is the caller's to destroy.
+
+    Raises
+    ------
+    ConvergenceError
+        If none did.
+    """
+    for smoother in smoothers:
+        for x in solutions:
+            x.set(0.0)
+        solver = LinearSolver(matrix, smoother=smoother, **options)
+        try:
+            solver.solve_all(sides, solutions, noise=noise)
+            break
+        except ConvergenceError as error:
+            solver.destroy()
+            if smoother == smoothers[-1]:
+                raise
+            log.info("%s", error)
+    return solver

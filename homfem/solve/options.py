@@ -62,6 +62,14 @@ REASONS = {
 }
 
 
+def stopped(name: str, method: str, iterations: int, reason: int, residual: float) -> str:
+    """Return the beginning of the message about a solve that did not converge."""
+    return (
+        f"{name}: {method} stopped after {iterations} iterations with PETSc reason {reason} "
+        f"({REASONS.get(reason, 'see KSPConvergedReason')}), residual {residual:.3e}"
+    )
+
+
 @contextmanager
 def options_set(prefix: str, options: dict[str, Any]) -> Iterator[None]:
     """Set options for the duration of the block."""

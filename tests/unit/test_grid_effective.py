@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from homfem.grid import Image, effective, homogenize_image, iteration, solve_image
+from homfem.grid import Image, budget, homogenize_image, iteration, solve_image
 from homfem.parameters import ConvergenceError, InputError, PercolationError
 
 IMAGE = Image.from_labels([[0, 1], [1, 0]], {"a": 0, "b": 1}, voxel=0.5, length_unit="um")
@@ -93,7 +93,7 @@ def test_a_budget_ends_the_refinement(caplog):
 
 
 def test_the_memory_of_the_machine_is_a_budget(monkeypatch):
-    monkeypatch.setitem(effective.BYTES_PER_VOXEL, 2, 1e9)
+    monkeypatch.setitem(budget.BYTES_PER_VOXEL, 2, 1e9)
     tensor = homogenize_image(IMAGE, BOTH, tolerance=1e-3)
     assert not tensor.reached
     assert tensor.dofs < 400
@@ -110,7 +110,7 @@ def test_threads_change_nothing_and_are_put_back():
 
 def test_under_mpi_one_thread_is_the_default(monkeypatch):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    with effective._threads(None) as number:
+    with budget.threads_set(None) as number:
         assert number == 1
 
 

@@ -1,0 +1,185 @@
+"""What all effective tensors of meshed cells share: the adaptive loop, and the record of how a tensor was computed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from homfem.cells.symmetry import CellSymmetry
+from homfem.cells.unitcell import UnitCell
+from homfem.local.engine import Correctors
+from homfem.local.flux import Fluxes
+from homfem.local.stress import Stresses
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+
+#: Meshes after which a gap that has not fallen is taken to be round-off.
+STALLED = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CellSolution:
+    """An effective tensor together with the fields it was averaged from.
+
+    Parameters
+    ----------
+    tensor
+        The result.
+    cell
+        The cell that was solved, restricted to its active phases and refined.
+    upper
+        Conforming correctors.
+    lower
+        Crouzeix-Raviart correctors (``lower_degree=0``) or fluxes (``lower_degree=1``) for diffusion, stresses for
+        elasticity; None without a lower bound.
+    history
+        For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
+    symmetry
+        What was found with ``symmetry="auto"``, else None. ``cell`` is the part between the mirror planes then, and
+        ``upper`` and ``lower`` have one load for each group of axes that are alike.
+    """
+
+    tensor: EffectiveTensor
+    cell: UnitCell
+    upper: Correctors
+    lower: Correctors | Fluxes | Stresses | None
+    history: tuple[Mapping[str, float], ...]
+    symmetry: CellSymmetry | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MeshSolution:
+    """Both sides on one mesh.
+
+    Parameters
+    ----------
+    tensor
+        Value and bounds.
+    upper, lower
+        As in :class:`CellSolution`.
+    refine
+        ``refine(dofs)``: the cell with a finer mesh where the gap is, or None if the budget leaves no room.
+    geometric_error
+        Estimate of what straight facets change, made when it is asked for.
+    """
+
+    tensor: EffectiveTensor
+    upper: Correctors
+    lower: Correctors | Fluxes | Stresses | None
+    refine: Callable[[int], UnitCell | None]
+    geometric_error: Callable[[], float] = lambda: 0.0
+
+
+def solve_adaptively(
+    cell: UnitCell,
+    active: UnitCell,
+    solve_mesh: Callable[[UnitCell], MeshSolution],
+    *,
+    tolerance: float | None,
+    max_dofs: int | None,
+    sampled: bool,
+    stages: dict[str, float],
+    start: float,
+) -> CellSolution:
+    """Solve on finer and finer meshes until the relative half-gap is at most ``tolerance``; collective.
+
+    Parameters
+    ----------
+    cell
+        The whole cell, for the record.
+    active
+        The part of it that is solved.
+    solve_mesh
+        Solves both sides on a mesh.
+    tolerance, max_dofs
+        As in :func:`homfem.certify.diffusion.solve_diffusion`; without a tolerance one mesh is solved.
+    sampled
+        Whether a coefficient is a function of position: the bounds then are not those of the medium.
+    stages, start
+        Wall time by stage until now, and when the work began.
+    """
+    history: list[Mapping[str, float]] = []
+    iterations = 0
+    while True:
+        lap = time.perf_counter()
+        solved = solve_mesh(active)
+        parts = [part for part in (solved.upper, solved.lower) if part is not None]
+        iterations += sum(part.iterations for part in parts)
+        add_seconds(stages, *(part.seconds for part in parts))
+        dofs = max(part.dofs for part in parts)
+        gap = solved.tensor.relative_gap
+        history.append(
+            {
+                "cells": active.number_of_cells,
+                "dofs": dofs,
+                "relative_gap": float("nan") if gap is None else gap,
+                "seconds": time.perf_counter() - lap,
+            }
+        )
+        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
+                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
+        reached = tolerance is None or gap is None or gap <= tolerance
+        if reached or solved.lower is None or tolerance is None or gap is None:
+            break
+        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
+            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
+                        gap, tolerance)  # fmt: skip
+            break
+        lap = time.perf_counter()
+        refined = solved.refine(dofs)
+        add_seconds(stages, {"refine": time.perf_counter() - lap})
+        if refined is None:
+            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
+                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
+            break
+        active = refined
+    tensor = replace(solved.tensor, lower=None, upper=None) if sampled else solved.tensor
+    tensor = replace(
+        tensor,
+        **measured(cell),
+        dofs=dofs,
+        iterations=iterations,
+        geometric_error=solved.geometric_error(),
+        seconds=stages | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
+        reached=reached,
+    )
+    return CellSolution(tensor=tensor, cell=active, upper=solved.upper, lower=solved.lower, history=tuple(history))
+
+
+def measured(cell: UnitCell) -> dict[str, Any]:
+    """Return what an effective tensor records of its cell and of where it was computed."""
+    return {
+        "volume_fractions": dict(cell.volume_fractions),
+        "interface_area": cell.interface_area,
+        "length_unit": cell.length_unit,
+        "ranks": cell.comm.size,
+        "versions": versions(),
+    }
+
+
+def add_seconds(stages: dict[str, float], *spent: Mapping[str, float]) -> None:
+    """Add to the wall time of stages."""
+    for seconds in spent:
+        for name, value in seconds.items():
+            stages[name] = stages.get(name, 0.0) + value
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of homfem and of what it computed with."""
+    import dolfinx
+    import petsc4py
+
+    import homfem
+
+    return {
+        "homfem": homfem.__version__,
+        "dolfinx": dolfinx.__version__,
+        "petsc": petsc4py.__version__,
+        "numpy": np.__version__,
+    }
