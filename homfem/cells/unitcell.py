@@ -222,7 +222,11 @@ class UnitCell:
         checked = time.perf_counter()
         dimension = lattice.dimension
         points = raw.points if raw is not None else np.zeros((0, dimension))
-        cells = raw.cells if raw is not None else np.zeros((0, rawcell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
+        cells = (
+            raw.cells
+            if raw is not None
+            else np.zeros((0, rawcell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
+        )
         if head["origin"] is None:
             periodic_mesh = periodic.create_periodic_mesh(
                 comm, points, cells, representative, kind=head["kind"], order=head["order"]

@@ -27,6 +27,7 @@ from homfem.local.flux import Fluxes, inverse_coefficient
 from homfem.local.membranes import Membranes, broken_fluxes, gap_energy
 from homfem.local.stress import Stresses
 from homfem.parameters import Array
+from homfem.stiffness import PAIRS
 
 #: Part of the whole gap that the refined elements carry.
 BULK = 0.6
@@ -44,13 +45,14 @@ def gap_indicators(
     r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell, half of a membrane's.
 
     The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance). ``axes``
-    are those of the loads, by default all.
+    are those of the loads (for stresses the places of the strains), by default all.
     """
     mesh, loads = upper.problem.domain, upper.problem.loads
     weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
     u = [fem.Function(space) for space in upper.spaces]
     load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
-    direction = fem.Constant(mesh, np.zeros(cell.dimension))
+    size = len(PAIRS[cell.dimension]) if isinstance(lower, Stresses) else cell.dimension
+    direction = fem.Constant(mesh, np.zeros(size))
     average, one = upper.problem.average_form, upper.problem.pick(u)
     below: tuple[fem.Function, ...] = lower.functions
     if membranes is not None:
@@ -68,7 +70,7 @@ def gap_indicators(
     elif isinstance(lower, Stresses):
         # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
         sigma = fem.Function(below[0].function_space)
-        energy = average(one, load, one, load) - 2 * ufl.inner(sigma, load + voigt_strain(one)) * ufl.dx
+        energy = average(one, load, one, load) - 2 * ufl.inner(sigma, direction + voigt_strain(one)) * ufl.dx
     else:
         # With zero loads the averaged form is the energy of the difference of the correctors.
         sigma = fem.Function(below[0].function_space)
@@ -86,8 +88,7 @@ def gap_indicators(
             target.x.array[:] = function.x.array
         sigma.x.array[:] = other.x.array
         load.value[:] = np.eye(loads)[j]
-        if isinstance(lower, Fluxes):
-            direction.value[:] = np.eye(cell.dimension)[j if axes is None else axes[j]]
+        direction.value[:] = np.eye(size)[j if axes is None else axes[j]]
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]
         vector.destroy()

@@ -29,6 +29,7 @@ from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
+from homfem.certify.symmetry import SYMMETRIES, StrainLoads, symmetric_solid
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import BOUNDARIES, Correctors
@@ -58,6 +59,7 @@ def solve_elasticity(
     bounds: bool = True,
     unit: str = "",
     boundary: str = "periodic",
+    symmetry: str = "none",
     backend: str | None = None,
     rtol: float = 1e-9,
     config: Mapping[str, Any] | None = None,
@@ -91,6 +93,9 @@ def solve_elasticity(
         (KUBC), ``"flux"`` (SUBC) or ``"mixed"``. With the last three the tensor is that of a sample, not of the
         periodic medium, and has no bounds: affine tells an upper bound of the periodic stiffness only if the cell is
         a period, flux approaches its value from above while that lies below the periodic stiffness.
+    symmetry
+        ``"auto"``: solve on the part between the mirror planes that mesh and stiffnesses have, and one shear for axes
+        that are alike (:mod:`homfem.certify.symmetry`). The bounds are those of the whole cell. Periodic only.
     backend
         ``"identified"`` or ``"multipoint"`` (no lower bound), see :mod:`homfem.periodic`; by default the one that the
         cell needs.
@@ -119,6 +124,7 @@ def solve_elasticity(
     medium, and the result has none. What straight facets on curved surfaces change is not estimated here.
     """
     check_choice("boundary", boundary, BOUNDARIES)
+    check_choice("symmetry", symmetry, SYMMETRIES)
     check_integer("degree", degree, at_least=1, at_most=4)
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     backend = periodic.check_backend(cell.periodic_mesh, backend)
@@ -130,24 +136,37 @@ def solve_elasticity(
             raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose the resolution instead.")
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
+    if symmetry == "auto" and (boundary != "periodic" or backend != "identified"):
+        raise InputError(
+            "symmetry", symmetry, "'none' for other boundaries than 'periodic', backends than 'identified'"
+        )
     start = time.perf_counter()
     stages: dict[str, float] = dict(cell.seconds)
     active = solid_part(cell, stiffnesses, turning=boundary != "periodic")
     add_seconds(stages, {"restrict": time.perf_counter() - start})
+    loads, found = StrainLoads.of(tuple(range(cell.dimension))), None
+    if symmetry == "auto":
+        lap = time.perf_counter()
+        active, loads, found = symmetric_solid(active, stiffnesses)
+        add_seconds(stages, {"symmetry": time.perf_counter() - lap})
 
     def solve_mesh(part: UnitCell) -> MeshSolution:
         coefficient = elastic_coefficient(part, {name: stiffnesses[name] for name in part.phase_names})
-        problem = elasticity_problem(part, coefficient, degree=degree, backend=backend, boundary=boundary)
+        problem = elasticity_problem(
+            part, coefficient, degree=degree, strains=loads.strains, backend=backend, boundary=boundary
+        )
         upper = solve_correctors(part, problem, backend=backend, boundary=boundary, rtol=rtol)
         lower = None
         if two_sided:
             least = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
-            lower = solve_stresses(part, coefficient, rtol=rtol, allowance=least)
+            lower = solve_stresses(part, coefficient, strains=loads.strains, rtol=rtol, allowance=least)
 
         def refine(dofs: int) -> UnitCell | None:
-            return None if lower is None else refine_towards(part, upper, lower, max_dofs, dofs)
+            if lower is None:
+                return None
+            return refine_towards(part, upper, lower, max_dofs, dofs, axes=loads.strains)
 
-        tensor = _bracket(part, upper, lower, boundary, guaranteed=matching and part.affine)
+        tensor = _bracket(part, loads, upper, lower, boundary, guaranteed=matching and part.affine)
         return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine)
 
     solution = solve_adaptively(
@@ -167,7 +186,7 @@ def solve_elasticity(
         active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
         config=dict(config or {}),
     )
-    return replace(solution, tensor=tensor)
+    return replace(solution, tensor=tensor, symmetry=found)
 
 
 def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning: bool = False) -> UnitCell:
@@ -208,15 +227,21 @@ def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning:
 
 
 def _bracket(
-    cell: UnitCell, upper: Correctors, lower: Stresses | None, boundary: str, *, guaranteed: bool
+    cell: UnitCell,
+    loads: StrainLoads,
+    upper: Correctors,
+    lower: Stresses | None,
+    boundary: str,
+    *,
+    guaranteed: bool,
 ) -> EffectiveTensor:
     """Value and bounds, projected on the strains that the solid can transmit."""
     if boundary != "periodic":
         return EffectiveTensor(value=upper.average, physics="elasticity")
-    above = _transmitted(cell, upper.average)
+    above = _transmitted(cell, loads.tensor(upper.average))
     if lower is None:
         return EffectiveTensor(value=above, upper=above if guaranteed else None, physics="elasticity")
-    below = _transmitted(cell, lower.average - lower.allowance * np.eye(len(above)))
+    below = _transmitted(cell, loads.tensor(lower.average - lower.allowance * np.eye(len(lower.average))))
     return EffectiveTensor(value=0.5 * (below + above), lower=below, upper=above, physics="elasticity")
 
 

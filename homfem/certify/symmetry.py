@@ -1,23 +1,31 @@
-r"""The diffusion cell problem on the symmetric part of a cell: what the coefficients allow, and which loads are left.
+r"""Cell problems on the symmetric part of a cell: what the coefficients allow, and which loads are left.
 
-With mirrors across every axis :math:`D^*` is diagonal: :math:`e_i\cdot D^*e_j` changes its sign with :math:`e_i` and is
-that of the same medium. Axes that an exchange takes to each other have equal entries, so that one load serves them:
-for a cubic cell one of three, on an eighth of the mesh. A bound of :math:`e_1\cdot D^*e_1` then is one of the others as
-well, on whatever mesh it was found.
+**Diffusion.** With mirrors across every axis :math:`D^*` is diagonal: :math:`e_i\cdot D^*e_j` changes its sign with
+:math:`e_i` and is that of the same medium. Axes that an exchange takes to each other have equal entries, so that one
+load serves them: for a cubic cell one of three, on an eighth of the mesh. A bound of :math:`e_1\cdot D^*e_1` then is
+one of the others as well, on whatever mesh it was found.
+
+**Elasticity.** The strains along the axes answer every mirror alike and have one matrix; each shear answers them in a
+way of its own, and with mirrors across every axis it has no energy together with another strain. Equal axes leave one
+shear for all that they are in: for a cubic cell four loads of six, with two matrices, on an eighth of the mesh. The
+block of the strains along the axes is solved as a whole: its bounds hold in the Loewner order, and still do for its
+mean over the exchanges of equal axes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from homfem.cells.symmetry import CellSymmetry, find_symmetry, symmetric_part
 from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient
+from homfem.local.elasticity import Stiffness, strain_parity
 from homfem.parameters import Array, check_spd
+from homfem.stiffness import PAIRS, stiffness
 
 SYMMETRIES = ("none", "auto")
 #: Entries of a coefficient smaller than this times the largest are zero.
@@ -79,3 +87,90 @@ def symmetric_cell(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> t
     axes = tuple(sorted(set(symmetry.first_axis)))
     loads = Loads(axes=axes, of_axis=tuple(axes.index(first) for first in symmetry.first_axis))
     return symmetric_part(cell, symmetry), loads, symmetry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StrainLoads:
+    """The unit strains that are solved, by their places in :data:`homfem.stiffness.PAIRS`.
+
+    Parameters
+    ----------
+    strains
+        The place of each load; those along the axes come first.
+    of_strain
+        For each strain the number of the load that serves it.
+    first_axis
+        See :class:`homfem.cells.symmetry.CellSymmetry`.
+    """
+
+    strains: tuple[int, ...]
+    of_strain: tuple[int, ...]
+    first_axis: tuple[int, ...]
+
+    @classmethod
+    def of(cls, first_axis: tuple[int, ...]) -> StrainLoads:
+        """Return one load for each strain that is not an image of another."""
+        d = len(first_axis)
+        strains: list[int] = []
+        of_strain: list[int] = []
+        seen: dict[tuple[int, ...], int] = {}
+        for k, (i, j) in enumerate(PAIRS[d]):
+            kind = (i, i, 0) if i == j else (*sorted((first_axis[i], first_axis[j])), 1)
+            if kind not in seen:
+                seen[kind] = len(strains)
+                strains.append(k)
+            of_strain.append(seen[kind])
+        return cls(strains=tuple(strains), of_strain=tuple(of_strain), first_axis=first_axis)
+
+    def tensor(self, average: Array) -> Array:
+        """Return the Voigt matrix from that of the loads."""
+        d = len(self.first_axis)
+        if self.first_axis == tuple(range(d)):
+            return average
+        result = np.diag(np.diag(average)[list(self.of_strain)])
+        orders = [
+            list(order)
+            for order in permutations(range(d))
+            if all(self.first_axis[order[k]] == self.first_axis[k] for k in range(d))
+        ]
+        result[:d, :d] = np.mean([average[np.ix_(order, order)] for order in orders], axis=0)
+        return result
+
+
+def symmetric_solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> tuple[UnitCell, StrainLoads, CellSymmetry]:
+    """Return the part of a cell that has to be solved, and for which strains; collective.
+
+    Parameters
+    ----------
+    cell
+        Restricted to its solid phases.
+    stiffnesses
+        Of each of its phases. A function of position is taken to have no symmetry.
+    """
+    d = cell.dimension
+    parity = strain_parity(d)
+    reasons: dict[int, str] = {}
+    pairs = list(combinations(range(d), 2))
+    for name in cell.phase_names:
+        value = stiffnesses[name]
+        if callable(value):
+            reasons = dict.fromkeys(range(d), f"the stiffness of {name!r} is a function of position")
+            break
+        matrix = stiffness(value, d, f"stiffnesses[{name!r}]")
+        small = _ROUND_OFF * np.abs(matrix).max()
+        for axis in range(d):
+            if np.abs(matrix[parity[:, [axis]] != parity[:, axis]]).max(initial=0.0) > small:
+                reasons.setdefault(axis, f"the stiffness of {name!r} is not its mirror image")
+        pairs = [pair for pair in pairs if np.abs(exchanged(matrix, pair) - matrix).max() <= small]
+    symmetry = find_symmetry(cell, reasons=reasons, pairs=pairs)
+    return symmetric_part(cell, symmetry), StrainLoads.of(symmetry.first_axis), symmetry
+
+
+def exchanged(matrix: Array, axes: tuple[int, int]) -> Array:
+    """Return a Voigt matrix in a frame in which two axes are exchanged."""
+    d = 2 if len(matrix) == 3 else 3
+    order = list(range(d))
+    order[axes[0]], order[axes[1]] = axes[1], axes[0]
+    places = {frozenset(pair): k for k, pair in enumerate(PAIRS[d])}
+    turned = [places[frozenset((order[i], order[j]))] for i, j in PAIRS[d]]
+    return np.asarray(matrix[np.ix_(turned, turned)])

@@ -91,6 +91,7 @@ class Elasticity(EffectiveTable):
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
+    symmetry: Annotated[str, choice("none", "auto")] = "none"
     phases: Annotated[Mapping[str, SolidPhase], PlainValidator(_solids)] = Field(
         description="a table [effective.phases] with the stiffness of each solid phase"
     )
@@ -127,6 +128,7 @@ class Elasticity(EffectiveTable):
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,
             boundary=self.boundary,
+            symmetry=self.symmetry,
             unit=self.unit,
             config=dict(config),
             **options,

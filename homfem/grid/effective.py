@@ -27,6 +27,7 @@ from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class GridSolution:
     r"""An effective tensor with the fields it was averaged from.

@@ -14,7 +14,7 @@ from petsc4py import PETSc
 from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes
-from homfem.local.problem import CellProblem, Field
+from homfem.local.problem import CellProblem
 from homfem.local.system import System
 from homfem.parameters import Array, InputError
 
@@ -106,7 +106,9 @@ def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Pl
     if off > 1e-12 * cell.lattice.shortest:
         raise InputError("boundary", boundary, "another one for a period that is not a box along the axes")
     for j in range(problem.loads):
-        planes = tuple(_odd(field, parity[j], axes) if field.primary else () for field in problem.fields)
+        planes = tuple(
+            odd_planes(field.components, parity[j], axes) if field.primary else () for field in problem.fields
+        )
         groups.setdefault(planes, []).append(j)
     return groups
 
@@ -122,9 +124,17 @@ def alike(cell: UnitCell, problem: CellProblem) -> npt.NDArray[np.bool_]:
     return np.asarray((parity[:, None] == parity).all(axis=2))
 
 
-def _odd(field: Field, parity: npt.NDArray[Any], axes: Sequence[int]) -> Planes:
-    """For each component the axes, of those given, across which it is odd."""
-    vector = field.components == len(parity)
-    return tuple(
-        tuple(m for m in axes if parity[m] * (-1 if vector and m == k else 1) < 0) for k in range(field.components)
-    )
+def odd_planes(components: int, parity: npt.NDArray[Any], axes: Sequence[int]) -> Planes:
+    """Return for each component of a field the axes, of those given, across which it is odd.
+
+    Parameters
+    ----------
+    components
+        Of the field; d of them are those of a vector.
+    parity : array, shape (d,)
+        Of its load: 1 if a mirror across the axis keeps it, -1 if it changes its sign.
+    axes
+        Axes to look at.
+    """
+    vector = components == len(parity)
+    return tuple(tuple(m for m in axes if parity[m] * (-1 if vector and m == k else 1) < 0) for k in range(components))

@@ -115,6 +115,16 @@ def strained(x: Any, s: Any, d: int) -> Any:
     return ufl.as_matrix(rows) * x
 
 
+def strain_parity(d: int) -> Array:
+    """Return for each strain (rows) whether a mirror across each axis keeps it (1) or changes its sign (-1)."""
+    return np.array([[(-1) ** ((i == m) + (j == m)) for m in range(d)] for i, j in PAIRS[d]])
+
+
+def every_strain(s: Any, along: Sequence[int], size: int) -> Any:
+    """Return the vector of all strains, of which the loads ``s`` give those at the places ``along``."""
+    return ufl.as_vector([s[along.index(k)] if k in along else 0 for k in range(size)])
+
+
 def rigid_motions(d: int) -> Callable[[Array], list[Array]]:
     """Return the function of points (3, n) that gives the translations and rotations, each of shape (d, n)."""
 
@@ -135,6 +145,7 @@ def elasticity_problem(
     coefficient: fem.Function,
     *,
     degree: int = 2,
+    strains: Sequence[int] | None = None,
     eigenstresses: Sequence[fem.Function] = (),
     pressure: bool = False,
     backend: str | None = None,
@@ -150,6 +161,9 @@ def elasticity_problem(
         As :func:`elastic_coefficient` gives it.
     degree
         Of the displacement, 1 to 4.
+    strains
+        The macroscopic strains that are loads, by their place in :data:`homfem.stiffness.PAIRS`; by default all. Not
+        with eigenstresses or pressure.
     eigenstresses
         Voigt vectors, constant on each mesh cell: one more load for each.
     pressure
@@ -158,14 +172,15 @@ def elasticity_problem(
         What it is solved with. Eigenstresses and pressure are for ``boundary="periodic"``.
     """
     d = cell.dimension
-    strains = len(PAIRS[d])
+    size = len(PAIRS[d])
+    along = list(range(size)) if strains is None else list(strains)
+    if (eigenstresses or pressure) and strains is not None:
+        raise InputError("strains", strains, "None with eigenstresses or pressure")
     if (eigenstresses or pressure) and boundary != "periodic":
         raise InputError("boundary", boundary, "'periodic' with eigenstresses or pressure")
     domain = domain_of(cell, backend, boundary)
     modulus = on_domain(cell, coefficient, domain)
     stresses = [on_domain(cell, stress, domain) for stress in eigenstresses]
-    # Across a mirror a strain changes sign for each of its indices that is the axis.
-    parity = np.array([[(-1) ** ((i == m) + (j == m)) for m in range(d)] for i, j in PAIRS[d]])
     field = Field(element=element_of(cell, "Lagrange", degree, shape=(d,)), near_kernel=rigid_motions(d))
 
     def bilinear(u: Any, v: Any) -> ufl.Form:
@@ -176,20 +191,24 @@ def elasticity_problem(
 
     problem: dict[str, Any] = {"name": "elasticity", "fields": (field,), "bilinear": bilinear, "domain": domain}
     if not stresses and not pressure:
-        affine: dict[str, Any] = {"affine": lambda x, s: strained(x, s, d), "flux": stress, "parity": parity}
-        return CellProblem(**problem, **affine, loads=strains)
+        affine: dict[str, Any] = {
+            "affine": lambda x, s: strained(x, every_strain(s, along, size), d),
+            "flux": stress,
+            "parity": strain_parity(d)[along],
+        }
+        return CellProblem(**problem, **affine, loads=len(along))
     porosity = 1.0 - sum(cell.volume_fractions[name] for name in cell.phase_names)
     normal = ufl.FacetNormal(domain)
-    at_pressure = strains + len(stresses)
+    at_pressure = size + len(stresses)
 
     solid = solve.integrate(fem.Constant(domain, 1.0) * ufl.dx)
 
     def macroscopic(s: Any) -> Any:
-        return ufl.as_vector([s[k] for k in range(strains)])
+        return ufl.as_vector([s[k] for k in range(size)])
 
     def further(s: Any, z: Any, strain: Any) -> ufl.Form:
         """The work of the further loads ``s`` on a displacement at the walls and on a strain."""
-        form = sum(s[strains + k] * ufl.inner(stress, strain) * ufl.dx for k, stress in enumerate(stresses))
+        form = sum(s[size + k] * ufl.inner(stress, strain) * ufl.dx for k, stress in enumerate(stresses))
         return form + s[at_pressure] * ufl.inner(z, normal) * ufl.ds if pressure else form
 
     def squeezed(s: Any, t: Any) -> ufl.Form:

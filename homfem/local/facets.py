@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import basix.ufl
@@ -14,10 +15,11 @@ from petsc4py import PETSc
 
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
-from homfem.local.fixed import mirror_faces
+from homfem.local.fixed import Planes, mirror_faces
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]
+Indices32 = npt.NDArray[np.int32]
 
 
 class FacetUnknowns:
@@ -125,7 +127,7 @@ class FacetUnknowns:
 
 
 class HeldUnknowns:
-    """The unknowns of a scalar multiplier without those that are zero on mirror planes.
+    """The unknowns of a multiplier without those that are zero on mirror planes.
 
     Parameters
     ----------
@@ -133,17 +135,17 @@ class HeldUnknowns:
         All unknowns.
     vertices
         The space of its coarser functions.
-    axis
-        The mirror planes are across this axis; None: nothing is held.
+    planes
+        For each component the axes on whose mirror planes it vanishes.
     """
 
-    def __init__(self, number: FacetUnknowns, vertices: fem.FunctionSpace, axis: int | None) -> None:
-        self.number, self._free = number, axis is None
+    def __init__(self, number: FacetUnknowns, vertices: fem.FunctionSpace, planes: Planes) -> None:
+        self.number, self._free = number, not any(planes)
         self._spaces = (number.space, vertices)
-        if axis is not None:
-            facets = mirror_faces(number.cell, number.cell.mesh)[axis]
+        if not self._free:
+            faces = mirror_faces(number.cell, number.cell.mesh)
             #: Owned unknowns that stay, of the facets and of the vertices, ascending.
-            self.kept = [_unheld(space, facets) for space in self._spaces]
+            self.kept = [_unheld(space, faces, planes) for space in self._spaces]
 
     def matrices(self, matrix: PETSc.Mat, prolongation: PETSc.Mat) -> tuple[PETSc.Mat, PETSc.Mat]:
         """Both without what is held; themselves where nothing is."""
@@ -155,32 +157,8 @@ class HeldUnknowns:
             sets.append(PETSc.IS().createGeneral((kept + first).astype(PETSc.IntType), comm=self.number.cell.comm))
         return matrix.createSubMatrix(sets[0], sets[0]), prolongation.createSubMatrix(*sets)
 
-    def vector(self, values: Array) -> PETSc.Vec:
-        """Assemble element vectors, shape (m, k)."""
-        return self._without(self.number.vector(values))
-
-    def constants(self) -> list[PETSc.Vec]:
-        """The kernel: the constants of the connected parts that do not touch the planes; the others are held there."""
-        kernel = []
-        for one in self.number.constants():
-            own = self._without(one)
-            if self._free or own.norm() > 1.0 - 0.25 / self.number.dofs:
-                kernel.append(own)
-            else:
-                own.destroy()
-        return kernel
-
-    def local(self, vector: PETSc.Vec) -> Array:
-        """Unknowns of each owned cell, shape (m, k)."""
-        if self._free:
-            return self.number.local(vector)
-        full = PETSc.Vec().createMPI(self.number.sizes, comm=self.number.cell.comm)
-        full.array[self.kept[0]] = vector.array_r
-        values = self.number.local(full)
-        full.destroy()
-        return values
-
-    def _without(self, vector: PETSc.Vec) -> PETSc.Vec:
+    def without(self, vector: PETSc.Vec) -> PETSc.Vec:
+        """A vector without what is held; the given one, or a new one in its place."""
         if self._free:
             return vector
         result = PETSc.Vec().createMPI((len(self.kept[0]), None), comm=self.number.cell.comm)
@@ -188,10 +166,52 @@ class HeldUnknowns:
         vector.destroy()
         return result
 
+    def at_vertices(self, values: Array) -> PETSc.Vec:
+        """A vector of the coarser functions from the values of their owned unknowns."""
+        own = values if self._free else values[self.kept[1]]
+        vector = PETSc.Vec().createMPI((len(own), None), comm=self.number.cell.comm)
+        vector.array[:] = own
+        return vector
 
-def _unheld(space: fem.FunctionSpace, facets: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """Owned unknowns of a space that do not lie on the facets, ascending."""
+    def constants(self) -> list[PETSc.Vec]:
+        """The kernel: the constants of the connected parts that do not touch the planes; the others are held there."""
+        kernel = []
+        for one in self.number.constants():
+            own = self.without(one)
+            if self._free or own.norm() > 1.0 - 0.25 / self.number.dofs:
+                kernel.append(own)
+            else:
+                own.destroy()
+        return kernel
+
+    def every(self, vector: PETSc.Vec) -> Array:
+        """All owned unknowns, zero where they are held."""
+        if self._free:
+            return np.asarray(vector.array_r)
+        values = np.zeros(self.number.sizes[0])
+        values[self.kept[0]] = vector.array_r
+        return values
+
+    def node_norms(self, vector: PETSc.Vec) -> Array:
+        """The Euclidean norm of the components at each owned node of a facet."""
+        return np.asarray(np.linalg.norm(self.every(vector).reshape(-1, self.number.components), axis=1))
+
+    def local(self, vector: PETSc.Vec) -> Array:
+        """Unknowns of each owned cell, shape (m, k)."""
+        if self._free:
+            return self.number.local(vector)
+        full = PETSc.Vec().createMPI(self.number.sizes, comm=self.number.cell.comm)
+        full.array[:] = self.every(vector)
+        values = self.number.local(full)
+        full.destroy()
+        return values
+
+
+def _unheld(space: fem.FunctionSpace, faces: Sequence[npt.NDArray[np.int32]], planes: Planes) -> Indices32:
+    """Owned unknowns of a space that do not lie on the planes of their component, ascending."""
     free = np.ones((space.dofmap.index_map.size_local, space.dofmap.bs), dtype=bool)
-    found = fem.locate_dofs_topological(space, space.mesh.topology.dim - 1, facets)
-    free[found[found < len(free)]] = False
+    for component, axes in enumerate(planes):
+        for axis in axes:
+            found = fem.locate_dofs_topological(space, space.mesh.topology.dim - 1, faces[axis])
+            free[found[found < len(free)], component :: len(planes)] = False
     return np.flatnonzero(free.ravel()).astype(np.int32)

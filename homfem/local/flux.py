@@ -64,9 +64,10 @@ from petsc4py import PETSc
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.facets import FacetUnknowns, HeldUnknowns
+from homfem.local.fixed import Planes
 from homfem.local.membrane_facets import MembraneUnknowns
 from homfem.local.membranes import Membranes, crossing_weight
-from homfem.parameters import Array, ConvergenceError, InputError
+from homfem.parameters import Array, InputError
 
 log = logging.getLogger("homfem")
 
@@ -157,12 +158,12 @@ def solve_fluxes(
     functions: list[Any] = [None] * len(axes)
     residual, iterations, dofs = 0.0, 0, 0
     together = np.zeros((len(axes), len(axes)), dtype=bool)
-    for plane, members in _groups(cell, axes).items():
+    for planes, members in _groups(cell, axes).items():
         lap = time.perf_counter()
-        held = HeldUnknowns(number, vertices, plane)
+        held = HeldUnknowns(number, vertices, planes)
         matrix, coarse = held.matrices(full, prolongation)
         kernel = held.constants()
-        sides = [held.vector(-reaction[:, :, j]) for j in members]
+        sides = [held.without(number.vector(-reaction[:, :, j])) for j in members]
         multipliers = [matrix.createVecRight() for _ in sides]
         solver = solve.solve_with(
             smoothers, matrix, sides, multipliers, noise=noise, kernel=kernel, prolongations=[coarse], **options
@@ -198,12 +199,12 @@ def solve_fluxes(
     )
 
 
-def _groups(cell: UnitCell, axes: Sequence[int]) -> dict[int | None, list[int]]:
-    """The loads by the axis on whose mirror planes the multiplier vanishes."""
+def _groups(cell: UnitCell, axes: Sequence[int]) -> dict[Planes, list[int]]:
+    """The loads by the axes on whose mirror planes the multiplier vanishes."""
     mirrored = [mirror.axis for mirror in cell.mirrors]
-    groups: dict[int | None, list[int]] = {}
+    groups: dict[Planes, list[int]] = {}
     for j, axis in enumerate(axes):
-        groups.setdefault(axis if axis in mirrored else None, []).append(j)
+        groups.setdefault(((axis,) if axis in mirrored else (),), []).append(j)
     return groups
 
 

@@ -27,8 +27,9 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +40,10 @@ from petsc4py import PETSc
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.allowance import Spread
-from homfem.local.elasticity import rigid_motions
-from homfem.local.facets import FacetUnknowns
+from homfem.local.boundary import odd_planes
+from homfem.local.elasticity import rigid_motions, strain_parity
+from homfem.local.facets import FacetUnknowns, HeldUnknowns
+from homfem.local.fixed import Planes
 from homfem.local.johnson_mercier import reference
 from homfem.local.system import orthonormal
 from homfem.parameters import Array, ConvergenceError, InputError
@@ -61,8 +64,8 @@ class Stresses:
     Parameters
     ----------
     functions : tuple of fem.Function
-        For each unit strain (order of :data:`homfem.stiffness.PAIRS`, engineering shear) the stress, a Voigt vector,
-        as the nearest linear function on each mesh cell.
+        For each load, a unit strain (order of :data:`homfem.stiffness.PAIRS`, engineering shear), the stress, a Voigt
+        vector, as the nearest linear function on each mesh cell.
     energies : array, shape (owned mesh cells, loads)
         :math:`\int_K\sigma_j\cdot C^{-1}\sigma_j`.
     average : array, shape (loads, loads)
@@ -86,11 +89,15 @@ def solve_stresses(
     cell: UnitCell,
     coefficient: fem.Function,
     *,
+    strains: Sequence[int] | None = None,
     rtol: float = 1e-10,
     allowance: float = 1e-6,
     max_iterations: int = 500,
 ) -> Stresses:
-    """Solve the stress problem for all unit strains; collective.
+    """Solve the stress problem for unit strains; collective.
+
+    On the part of a cell between mirror planes a multiplier vanishes there in the components that are odd: loads that
+    answer the mirrors differently have matrices of their own, and no energy together.
 
     Parameters
     ----------
@@ -98,6 +105,8 @@ def solve_stresses(
         A cell of straight simplices, restricted to the solid phases.
     coefficient
         Stiffness, constant on each mesh cell (see :func:`homfem.local.elasticity.elastic_coefficient`).
+    strains
+        The macroscopic strains, by their place in :data:`homfem.stiffness.PAIRS`; by default all.
     rtol, max_iterations
         See :class:`homfem.solve.LinearSolver`.
     allowance
@@ -112,38 +121,93 @@ def solve_stresses(
     """
     if not (cell.simplicial and cell.order == 1):
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
-    cell.require_whole()
     if not cell.periodic_mesh.matching:
         raise InputError("faces", "non-matching", "matching: a stress is in equilibrium across the period only there")
     start = time.perf_counter()
-    d, loads = cell.dimension, len(PAIRS[cell.dimension])
-    spread = Spread(cell)
+    d = cell.dimension
+    along = list(range(len(PAIRS[d]))) if strains is None else list(strains)
+    parity, mirrored = strain_parity(d)[along], [mirror.axis for mirror in cell.mirrors]
+    groups: dict[Planes, list[int]] = {}
+    for j in range(len(along)):
+        groups.setdefault(odd_planes(d, parity[j], mirrored), []).append(j)
     number = FacetUnknowns(cell, d)
-    elements = _Elements(cell, coefficient, number, spread)
-    matrix, sides, energy, weight = elements.assemble()
-    assembled = time.perf_counter()
-    coarse = number.at_vertices()
-    prolongation = number.from_vertices(coarse)
-    kernel, near = number.constants(), _rigid_motions(coarse, d)
-    multipliers = [matrix.createVecRight() for _ in range(loads)]
-    solver = solve.solve_with(
-        ("incomplete-cholesky", "ssor"),
-        matrix,
-        sides,
-        multipliers,
-        rtol=rtol,
-        max_iterations=max_iterations,
-        kernel=kernel,
-        near_kernel=near,
-        prolongations=[prolongation],
-        name="stress",
+    elements = _Elements(cell, coefficient, number, Spread(cell), along)
+    full, sides, constant, weight = elements.assemble()
+    share = cell.copies / cell.lattice.volume
+    vertices = number.at_vertices()
+    prolongation = number.from_vertices(vertices)
+    motions = _rigid_motions(vertices, d)
+    seconds = {"assembly": time.perf_counter() - start, "preconditioner": 0.0, "solve": 0.0}
+    traces = np.empty((len(elements.nodes), number.rows.shape[1], len(along)))
+    average = np.zeros((len(along), len(along)))
+    left, iterations, dofs = 0.0, 0, 0
+    for planes, members in groups.items():
+        lap = time.perf_counter()
+        held = HeldUnknowns(number, vertices, planes)
+        matrix, coarse = held.matrices(full, prolongation)
+        near = orthonormal([held.at_vertices(values) for values in motions])
+        kernel = held.constants()
+        right = [held.without(sides[j]) for j in members]
+        own = np.ix_(members, members)
+        average[own], added, multipliers, solver = _solve_group(
+            matrix,
+            right,
+            constant[own],
+            share,
+            weight * share * ((1.0 + math.sqrt(d)) ** 2 if any(planes) else 1.0),
+            allowance,
+            held.node_norms,
+            rtol=rtol,
+            max_iterations=max_iterations,
+            kernel=kernel,
+            near_kernel=near,
+            prolongations=[coarse],
+            name="stress",
+        )
+        for j, x in zip(members, multipliers, strict=True):
+            traces[:, :, j] = held.local(x)
+        left, dofs, iterations = max(left, added), max(dofs, matrix.getSize()[0]), iterations + solver.iterations
+        seconds["preconditioner"] += solver.setup_seconds
+        seconds["solve"] += time.perf_counter() - lap - solver.setup_seconds
+        solver.destroy()
+        for thing in (*kernel, *near, *right, *multipliers, *((matrix, coarse) if matrix is not full else ())):
+            thing.destroy()
+    full.destroy()
+    prolongation.destroy()
+    lap = time.perf_counter()
+    functions, energies = elements.recover(traces)
+    seconds["average"] = time.perf_counter() - lap
+    return Stresses(
+        functions=functions,
+        energies=energies,
+        average=average,
+        allowance=left,
+        dofs=dofs,
+        iterations=iterations,
+        seconds=seconds,
     )
+
+
+def _solve_group(
+    matrix: PETSc.Mat,
+    sides: list[PETSc.Vec],
+    constant: Array,
+    share: float,
+    weight: float,
+    allowance: float,
+    node_norms: Callable[[PETSc.Vec], Array],
+    *,
+    rtol: float,
+    **options: Any,
+) -> tuple[Array, float, list[PETSc.Vec], solve.LinearSolver]:
+    """Solve for loads that hold the same unknowns: the average, what the residual may have added, and the solution."""
+    multipliers = [matrix.createVecRight() for _ in sides]
+    solver = solve.solve_with(("incomplete-cholesky", "ssor"), matrix, sides, multipliers, rtol=rtol, **options)
     best = math.inf
     while True:
-        average, residual = _energy(matrix, sides, multipliers, energy, d)
-        average /= cell.lattice.volume
-        left = weight * residual / cell.lattice.volume
-        values = np.linalg.eigvalsh(voigt_to_mandel(average))
+        energy, residual = _energy(matrix, sides, multipliers, constant, node_norms)
+        average, left = share * energy, weight * residual
+        values = np.linalg.eigvalsh(average)
         wanted = allowance * float(values[values > 1e-9 * values[-1]][0])
         if left <= wanted or rtol <= SHARPEST or left > 0.5 * best:
             break
@@ -158,30 +222,15 @@ def solve_stresses(
             rtol = SHARPEST
     if left > wanted:
         log.warning("stress: the residual of the solver may add %.1e to the energies; %.1e was wanted", left, wanted)
-    solved = time.perf_counter()
-    functions, energies = elements.recover(multipliers)
-    iterations, preparing = solver.iterations, solver.setup_seconds
-    solver.destroy()
-    for thing in (matrix, prolongation, *kernel, *near, *sides, *multipliers):
-        thing.destroy()
-    return Stresses(
-        functions=functions,
-        energies=energies,
-        average=average,
-        allowance=float(left),
-        dofs=number.dofs,
-        iterations=iterations,
-        seconds={
-            "assembly": assembled - start,
-            "preconditioner": preparing,
-            "solve": solved - assembled - preparing,
-            "average": time.perf_counter() - solved,
-        },
-    )
+    return average, left, multipliers, solver
 
 
 def _energy(
-    matrix: PETSc.Mat, sides: list[PETSc.Vec], multipliers: list[PETSc.Vec], constant: Array, d: int
+    matrix: PETSc.Mat,
+    sides: list[PETSc.Vec],
+    multipliers: list[PETSc.Vec],
+    constant: Array,
+    node_norms: Callable[[PETSc.Vec], Array],
 ) -> tuple[Array, float]:
     r"""The energies of all pairs of loads, and :math:`\sum_j(\sum_i|\rho_{j,i}|)^2` over the nodes; collective."""
     result, residual = constant.copy(), 0.0
@@ -191,21 +240,16 @@ def _energy(
         for i, (side, other) in enumerate(zip(sides, multipliers, strict=True)):
             result[i, j] += other.dot(product) - other.dot(sides[j]) - x.dot(side)
         product.aypx(-1.0, sides[j])
-        total = float(np.linalg.norm(product.array_r.reshape(-1, d), axis=1).sum())
+        total = float(node_norms(product).sum())
         residual += matrix.comm.tompi4py().allreduce(total, op=MPI.SUM) ** 2
     product.destroy()
     return 0.5 * (result + result.T), residual
 
 
-def _rigid_motions(space: fem.FunctionSpace, d: int) -> list[PETSc.Vec]:
-    """Translations and rotations on a vector space, orthonormal; rotations jump across the period."""
-    index_map = space.dofmap.index_map
-    vectors = []
-    for values in rigid_motions(d)(space.tabulate_dof_coordinates()[: index_map.size_local].T):
-        vector = PETSc.Vec().createMPI((index_map.size_local * d, index_map.size_global * d), comm=space.mesh.comm)
-        vector.array[:] = values.T.ravel()
-        vectors.append(vector)
-    return orthonormal(vectors)
+def _rigid_motions(space: fem.FunctionSpace, d: int) -> list[Array]:
+    """Translations and rotations at the owned unknowns of a vector space; rotations jump across the period."""
+    points = space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local]
+    return [values.T.ravel() for values in rigid_motions(d)(points.T)]
 
 
 class _Elements:
@@ -214,7 +258,9 @@ class _Elements:
     Local unknowns are in the order of the vertices' global numbers, in which the neighbours agree.
     """
 
-    def __init__(self, cell: UnitCell, coefficient: fem.Function, number: FacetUnknowns, spread: Spread) -> None:
+    def __init__(
+        self, cell: UnitCell, coefficient: fem.Function, number: FacetUnknowns, spread: Spread, along: list[int]
+    ) -> None:
         d = cell.dimension
         self.cell, self.number, self.d, self.spread = cell, number, d, spread
         self.reference = reference(d)
@@ -235,7 +281,9 @@ class _Elements:
         strains[d:] *= math.sqrt(0.5)  # unit engineering shear
         opposite = np.array([[v for v in range(d + 1) if v != f] for f in range(d + 1)])
         #: The trace of E x on the facets of each cell, from the cell's own side: (m, unknowns, loads).
-        self.trace = np.einsum("mfaj,lij->mfail", self.nodes[:, opposite], strains).reshape(count, -1, size)
+        self.trace = np.einsum("mfaj,lij->mfail", self.nodes[:, opposite], strains[along]).reshape(
+            count, -1, len(along)
+        )
         self.opposite = opposite
 
     def _blocks(self) -> Iterator[slice]:
@@ -262,7 +310,7 @@ class _Elements:
 
     def assemble(self) -> tuple[PETSc.Mat, list[PETSc.Vec], Array, float]:
         """The matrix, the right-hand sides, the energy of the traces, and the factor of the allowance; collective."""
-        d, loads = self.d, len(PAIRS[self.d])
+        d, loads = self.d, self.trace.shape[2]
         moments = self.reference.moments.reshape(len(self.reference.stress), -1)
         unknowns = moments.shape[1]
         at_node = moments.reshape(len(moments), -1, d)
@@ -305,26 +353,29 @@ class _Elements:
         double_area = np.linalg.norm(np.cross(edges[:, :, 0], edges[:, :, 1]), axis=2)
         return np.asarray((lengths.sum(axis=2) / double_area).max(axis=1))
 
-    def recover(self, multipliers: list[PETSc.Vec]) -> tuple[tuple[fem.Function, ...], Array]:
-        """The stresses as linear functions on each mesh cell, and their energies on each."""
+    def recover(self, multipliers: Array) -> tuple[tuple[fem.Function, ...], Array]:
+        """The stresses as linear functions on each mesh cell, and their energies on each.
+
+        ``multipliers[k, :, j]`` are the unknowns of mesh cell k for load j, in the order of its facets.
+        """
         mesh, d = self.cell.mesh, self.d
-        size = len(PAIRS[d])
+        size, loads = len(PAIRS[d]), multipliers.shape[2]
         space = fem.functionspace(mesh, ("DG", 1, (size,)))
-        functions = tuple(fem.Function(space, name=f"stress_{j + 1}") for j in range(size))
+        functions = tuple(fem.Function(space, name=f"stress_{j + 1}") for j in range(loads))
         weights = np.array([1.0] * d + [math.sqrt(0.5)] * (size - d))
-        local = np.stack([self._sorted(self.number.local(x)) for x in multipliers], axis=2) + self.trace
-        energies = np.zeros((len(self.nodes), size))
+        local = self._sorted(multipliers) + self.trace
+        energies = np.zeros((len(self.nodes), loads))
         r = self.reference
         fields = len(r.stress)
         for part in self._blocks():
             gradient, determinant, piola, energy, lift = self._local(part)
             count = len(gradient)
-            pulled = gradient.transpose(0, 2, 1)[:, None] @ local[part].reshape(count, -1, d, size)
-            coefficients = lift @ pulled.reshape(count, -1, size)
+            pulled = gradient.transpose(0, 2, 1)[:, None] @ local[part].reshape(count, -1, d, loads)
+            coefficients = lift @ pulled.reshape(count, -1, loads)
             energies[part] = determinant[:, None] * np.einsum(
                 "mkl,mkl->ml", coefficients, energy @ coefficients, optimize=True
             )
-            nodal = (coefficients.transpose(0, 2, 1) @ r.linear.reshape(fields, -1)).reshape(count, size, d + 1, size)
+            nodal = (coefficients.transpose(0, 2, 1) @ r.linear.reshape(fields, -1)).reshape(count, loads, d + 1, size)
             nodal = (nodal @ piola.transpose(0, 2, 1)[:, None]) * weights
             dofs = np.take_along_axis(space.dofmap.list[part], self.permutation[part], axis=1)
             for j, function in enumerate(functions):
@@ -335,5 +386,5 @@ class _Elements:
 
     def _sorted(self, values: Array) -> Array:
         """Unknowns of each cell, from the order of its facets to that of the vertices' numbers."""
-        values = values.reshape(len(values), self.d + 1, -1)
-        return np.take_along_axis(values, self.permutation[:, :, None], axis=1).reshape(len(values), -1)
+        apart = values.reshape(len(values), self.d + 1, -1)
+        return np.take_along_axis(apart, self.permutation[:, :, None], axis=1).reshape(values.shape)

@@ -42,7 +42,9 @@ from homfem.stiffness.solids import (
     from_moduli,
     isotropic,
     moduli,
+    orthotropic,
     stiffness,
+    transversely_isotropic,
 )
 
 __all__ = [
@@ -63,12 +65,14 @@ __all__ = [
     "mandel_rotation",
     "mandel_to_voigt",
     "moduli",
+    "orthotropic",
     "plane_strain",
     "project",
     "rotate",
     "stiffness",
     "symmetry",
     "tensor_to_voigt",
+    "transversely_isotropic",
     "universal_anisotropy",
     "voigt_to_mandel",
     "voigt_to_tensor",

@@ -1,14 +1,15 @@
-"""Stiffnesses as a user writes them: isotropic constants or a Voigt matrix, checked."""
+"""Stiffnesses as a user writes them: constants of isotropic or orthotropic solids, or a Voigt matrix, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from homfem.parameters import Array, InputError, check_number, nearest_name
+from homfem.parameters import Array, InputError, check_choice, check_number, nearest_name
 from homfem.stiffness.notation import INDEX_NAMES, PAIRS, plane_strain, voigt_to_mandel
 
 _MODULI = (("young", "poisson"), ("bulk", "shear"), ("lame", "shear"))
@@ -83,6 +84,98 @@ def from_moduli(bulk: float, shear: float, *, dimension: int = 3) -> Array:
     result[:d, :d] = bulk - 2.0 * shear / 3.0
     result[range(n), range(n)] += [2.0 * shear] * d + [shear] * (n - d)
     return result
+
+
+def orthotropic(
+    young: Sequence[float], poisson: Sequence[float], shear: Sequence[float], name: str = "stiffness"
+) -> Array:
+    r"""Return the Voigt matrix of an orthotropic solid from its engineering constants about the coordinate axes.
+
+    The compliance has :math:`S_{ii}=1/E_i`, :math:`S_{ij}=-\nu_{ij}/E_i` and the reciprocals of the shear moduli;
+    :func:`homfem.stiffness.engineering_constants` reads them off again.
+
+    Parameters
+    ----------
+    young
+        Young's moduli along x, y and z, > 0.
+    poisson
+        :math:`\nu_{xy},\nu_{xz},\nu_{yz}`: contraction along the second axis under stress along the first.
+    shear
+        Shear moduli in the planes yz, xz and xy (the order of the Voigt matrix), > 0.
+    name
+        For messages.
+
+    Raises
+    ------
+    InputError
+        If they are no stable stiffness.
+
+    Source: Lekhnitskii 1981, Theory of Elasticity of an Anisotropic Body.
+    """
+    for label, values in (("young", young), ("poisson", poisson), ("shear", shear)):
+        if len(values) != 3:
+            raise InputError(f"{name}.{label}", values, "three numbers")
+        least = -math.inf if label == "poisson" else 0.0
+        for value in values:
+            check_number(f"{name}.{label}", value, above=least)
+    s = np.zeros((6, 6))
+    s[range(6), range(6)] = 1.0 / np.array([*young, *shear])
+    for (i, j), ratio in zip(((0, 1), (0, 2), (1, 2)), poisson, strict=True):
+        s[i, j] = s[j, i] = -ratio / young[i]
+    smallest = float(np.linalg.eigvalsh(s)[0])
+    if smallest <= 0.0:
+        remedy = "Every ratio must obey nu_ij^2 < E_i/E_j, and all three together leave the compliance positive."
+        raise InputError(
+            f"{name}.poisson", tuple(poisson), "those of a solid that stores energy in every strain", remedy
+        )
+    return check_stiffness(name, np.linalg.inv(s), 3)
+
+
+def transversely_isotropic(
+    *,
+    young_along: float,
+    young_across: float,
+    poisson_along: float,
+    poisson_across: float,
+    shear_along: float,
+    axis: str = "z",
+    name: str = "stiffness",
+) -> Array:
+    r"""Return the Voigt matrix of a solid that is isotropic about an axis: a fibre, a sheet of layers, a muscle.
+
+    Parameters
+    ----------
+    young_along, young_across
+        Young's moduli along the axis and across it.
+    poisson_along
+        Contraction across the axis under stress along it.
+    poisson_across
+        Contraction in the isotropic plane under stress in it; :math:`G=E/2(1+\nu)` there.
+    shear_along
+        Shear modulus in the planes that hold the axis.
+    axis
+        ``"x"``, ``"y"`` or ``"z"``; for others turn the result with :func:`homfem.stiffness.rotate`.
+    name
+        For messages.
+
+    Raises
+    ------
+    InputError
+        If they are no stable stiffness.
+    """
+    check_choice("axis", axis, ("x", "y", "z"))
+    check_number(f"{name}.poisson_across", poisson_across, above=-1.0, below=1.0)
+    k = "xyz".index(axis)
+    young, shear = [young_across] * 3, [shear_along] * 3
+    young[k], shear[k] = young_along, 0.5 * young_across / (1.0 + poisson_across)
+    # Of a pair the ratio with stress along its first axis: if that is across, by the symmetry of the compliance.
+    check_number(f"{name}.young_along", young_along, above=0.0)
+    turned = poisson_along * young_across / young_along
+    ratios = [
+        poisson_across if k not in pair else poisson_along if pair[0] == k else turned
+        for pair in ((0, 1), (0, 2), (1, 2))
+    ]
+    return orthotropic(young, ratios, shear, name)
 
 
 def check_stiffness(name: str, value: npt.ArrayLike, dimension: int) -> Array:

@@ -131,6 +131,63 @@ def test_plane_strain_of_an_isotropic_solid(poisson: float) -> None:
     assert "plane strain" in str(constants)
 
 
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_a_fibre_from_its_constants(axis):
+    """Read off again by the inverse; turned about its axis it stays what it is."""
+    k = "xyz".index(axis)
+    c = sf.transversely_isotropic(
+        young_along=230.0, young_across=15.0, poisson_along=0.2, poisson_across=0.3, shear_along=24.0, axis=axis
+    )
+    constants = sf.engineering_constants(c)
+    across = [i for i in range(3) if i != k]
+    assert constants.young[k] == pytest.approx(230.0)
+    assert constants.young[across] == pytest.approx([15.0, 15.0])
+    assert constants.poisson[k, across] == pytest.approx([0.2, 0.2])
+    assert constants.poisson[across[0], across[1]] == pytest.approx(0.3)
+    assert np.delete(constants.shear, k) == pytest.approx([24.0, 24.0])
+    about, sine, cosine = np.eye(3), np.sin(0.7), np.cos(0.7)
+    about[np.ix_(across, across)] = [[cosine, -sine], [sine, cosine]]
+    assert sf.rotate(c, about) == pytest.approx(c, abs=1e-11 * c.max())
+
+
+def test_an_orthotropic_solid_from_its_constants():
+    c = sf.orthotropic((10.0, 5.0, 2.0), (0.3, 0.25, 0.2), (1.0, 2.0, 3.0))
+    constants = sf.engineering_constants(c)
+    assert constants.young == pytest.approx([10.0, 5.0, 2.0])
+    assert constants.shear == pytest.approx([1.0, 2.0, 3.0])
+    ratios = constants.poisson
+    assert [ratios[0, 1], ratios[0, 2], ratios[1, 2]] == pytest.approx([0.3, 0.25, 0.2])
+    assert sf.orthotropic((3.0,) * 3, (0.2,) * 3, (1.25,) * 3) == pytest.approx(sf.isotropic(young=3.0, poisson=0.2))
+
+
+@pytest.mark.parametrize(
+    ("young", "poisson", "shear", "name"),
+    [
+        ((1.0, -1.0, 1.0), (0.0,) * 3, (1.0,) * 3, "young"),
+        ((1.0, 1.0, 1.0), (0.0,) * 3, (1.0, 0.0, 1.0), "shear"),
+        ((1.0, 1.0, 1.0), (1.0, 0.0, 0.0), (1.0,) * 3, "poisson"),
+        ((1.0, 1.0, 1.0), (0.6, 0.6, 0.6), (1.0,) * 3, "poisson"),
+        ((1.0, 1.0), (0.0,) * 3, (1.0,) * 3, "young"),
+        ((1.0, 1.0, 1.0), (0.0, float("nan"), 0.0), (1.0,) * 3, "poisson"),
+    ],
+)
+def test_no_solid_has_these_constants(young, poisson, shear, name):
+    with pytest.raises(InputError, match=rf"stiffness\.{name}"):
+        sf.orthotropic(young, poisson, shear)
+
+
+def test_no_fibre_has_these_constants():
+    good = {"young_along": 2.0, "young_across": 1.0, "poisson_along": 0.2, "poisson_across": 0.3, "shear_along": 1.0}
+    for wrong, name in (
+        ({"young_along": 0.0}, "young_along"),
+        ({"poisson_across": -1.0}, "poisson_across"),
+        ({"shear_along": -1.0}, "shear"),
+        ({"axis": "w"}, "axis"),
+    ):
+        with pytest.raises(InputError, match=name):
+            sf.transversely_isotropic(**good | wrong)
+
+
 def test_engineering_constants_of_an_orthotropic_solid() -> None:
     # A ply: E1 = 140, E2 = E3 = 10, nu12 = nu13 = 0.3, nu23 = 0.4; the compliance is written down by hand.
     s = np.diag([1 / 140, 1 / 10, 1 / 10, 1 / 3.5, 1 / 5, 1 / 6])

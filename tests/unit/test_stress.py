@@ -10,6 +10,7 @@ import ufl
 
 from homfem import bounds, periodic, solve
 from homfem.cells.layout import lay_out
+from homfem.cells.symmetry import symmetric_part
 from homfem.local import stress
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
@@ -95,7 +96,8 @@ def test_the_allowance_is_a_bound_of_the_pseudo_inverse(divisions, where):
     d = cell.dimension
     coefficient = elastic_coefficient(cell, {"a": PHASES["a"]})
     number = stress.FacetUnknowns(cell, d)
-    matrix, _, _, weight = stress._Elements(cell, coefficient, number, stress._Spread(cell)).assemble()
+    along = list(range(len(PAIRS[d])))
+    matrix, _, _, weight = stress._Elements(cell, coefficient, number, stress.Spread(cell), along).assemble()
     dense = matrix.convert("dense").getDenseArray()
     shifts = np.tile(np.eye(d), (len(dense) // d, 1))
     scale = np.abs(dense).max()
@@ -105,6 +107,26 @@ def test_the_allowance_is_a_bound_of_the_pseudo_inverse(divisions, where):
     own = np.diag(inverse)
     worst = np.max(own[:, None] + own - 2.0 * inverse)
     assert weight > 0.25 * worst  # (sum |rho|)^2 = 4
+
+
+@pytest.mark.parametrize(("divisions", "where"), [((4, 4), None), ((4, 4, 4), None), ((8, 8), square)])
+@pytest.mark.parametrize("load", [0, -1])
+def test_the_allowance_on_the_part_between_mirror_planes(divisions, where, load):
+    """The same with what the load holds on the planes; a single force is in equilibrium there."""
+    part = symmetric_part(grid_cell(divisions, where).restrict(["a"]))
+    d = part.dimension
+    assert part.copies == 2**d
+    coefficient = elastic_coefficient(part, {"a": PHASES["a"]})
+    number = stress.FacetUnknowns(part, d)
+    along = list(range(len(PAIRS[d])))
+    full, _, _, weight = stress._Elements(part, coefficient, number, stress.Spread(part), along).assemble()
+    planes = stress.odd_planes(d, stress.strain_parity(d)[load], range(d))
+    vertices = number.at_vertices()
+    held = stress.HeldUnknowns(number, vertices, planes)
+    matrix, _ = held.matrices(full, number.from_vertices(vertices))
+    assert held.constants() == []
+    worst = np.linalg.inv(matrix.convert("dense").getDenseArray()).diagonal().max()
+    assert (1.0 + math.sqrt(d)) ** 2 * weight > worst
 
 
 def test_refinement_closes_in_from_below():

@@ -6,18 +6,29 @@ import logging
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
-from homfem import homogenize_diffusion, homogenize_elasticity, homogenize_stokes, solve_diffusion, three_pipe
+from homfem import (
+    homogenize_diffusion,
+    homogenize_elasticity,
+    homogenize_stokes,
+    solve_diffusion,
+    solve_elasticity,
+    three_pipe,
+)
 from homfem.cells.mirrors import Region, between, equal_axes, find_mirrors, same_regions
 from homfem.cells.painted import laminate
 from homfem.cells.shapes import structured_three_pipe
 from homfem.cells.symmetry import find_symmetry, symmetric_part
 from homfem.cells.tiling import tiled
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.symmetry import symmetric_solid
+from homfem.local.allowance import unfolded
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
-from homfem.local.stress import solve_stresses
 from homfem.output.microfields import localise
 from homfem.parameters import InputError
+from homfem.stiffness import rotate, transversely_isotropic
 from made_cells import grid_cell, grid_raw, square
 
 PAIRS = [(0, 1), (0, 2), (1, 2)]
@@ -46,6 +57,13 @@ def twisted(s):
     p = np.abs(s - 0.5)
     bars = [(p[:, k] < 0.375) & (p[:, (k + 1) % 3] < 0.25) & (p[:, (k + 2) % 3] < 0.125) for k in range(3)]
     return (bars[0] | bars[1] | bars[2]).astype(int)
+
+
+def mirrored_cell(divisions, paint):
+    """A cell whose mesh is its own image in every mirror."""
+    raw = grid_raw(divisions, paint)
+    mirrors = find_mirrors(raw)[0]
+    return UnitCell.from_raw(unfolded(between(raw, mirrors), mirrors), comm=MPI.COMM_WORLD)
 
 
 def region(raw):
@@ -191,6 +209,58 @@ def test_elasticity_on_the_part(d):
     assert found == pytest.approx(whole, abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("divisions", "paint", "loads"),
+    [((8, 8), centred, 3), ((4, 4, 8), unequal, 5), ((4, 4, 4), centred, 4), ((4, 4, 4), slab, 6)],
+)
+def test_both_bounds_of_elasticity_on_the_part(divisions, paint, loads):
+    """The mesh is its own mirror image, so that both discrete problems are one; not under an exchange of axes."""
+    cell, young = mirrored_cell(divisions, paint), {"a": 1.0, "b": 10.0, "c": 3.0, "d": 5.0}
+    solids = {name: {"young": young[name], "poisson": 0.25} for name in cell.phase_names}
+    whole, part = (solve_elasticity(cell, solids, symmetry=how, degree=1, rtol=1e-12) for how in ("none", "auto"))
+    assert part.cell.copies == (4 if paint is slab or len(divisions) == 2 else 8)
+    assert len(part.upper.functions) == len(part.lower.functions) == loads
+    allowances = whole.lower.allowance + part.lower.allowance
+    assert allowances < 1e-5
+    for key in ("lower", "upper"):
+        one, other = getattr(whole.tensor, key), getattr(part.tensor, key)
+        if loads < 6 and len(divisions) == 3:
+            # An exchange of axes takes the tensor to itself, the mesh not: the mean over the exchanges.
+            images = [[0, 1, 2, 3, 4, 5], [1, 0, 2, 4, 3, 5]] if paint is unequal else [
+                [0, 1, 2, 3, 4, 5], [1, 2, 0, 4, 5, 3], [2, 0, 1, 5, 3, 4]
+            ]  # fmt: skip
+            one = np.mean([one[np.ix_(order, order)] for order in images], axis=0)
+            assert np.abs(other[:3, :3] - one[:3, :3]).max() < 10 * allowances + 1e-9
+            assert np.abs(other - one).max() < whole.tensor.relative_gap * np.abs(one).max()
+        else:
+            assert np.abs(other - one).max() < 10 * allowances + 1e-9
+    assert part.tensor.relative_gap == pytest.approx(whole.tensor.relative_gap, rel=0.05)
+
+
+def test_the_gap_on_the_octant_closes_where_it_is():
+    """Refined on the octant until the bracket is narrow: it holds the value of a fine mesh of the whole."""
+    cell = grid_cell((8, 8), square)
+    fine = homogenize_elasticity(grid_cell((64, 64), square), SOLIDS, degree=2, bounds=False)
+    found = solve_elasticity(cell, SOLIDS, symmetry="auto", tolerance=5e-3)
+    assert found.tensor.reached
+    assert len(found.history) > 1
+    assert np.linalg.eigvalsh(found.tensor.upper - fine.value)[0] > -1e-6
+    assert np.linalg.eigvalsh(fine.value - found.tensor.lower)[0] > 0.0
+
+
+def test_stiffnesses_have_a_say():
+    """Fibres along z leave x and y alike; fibres off the axes take the mirrors that they cross."""
+    cell = grid_cell((4, 4, 4), centred)
+    fibre = {"young_along": 9.0, "young_across": 2.0, "poisson_along": 0.3, "poisson_across": 0.4, "shear_along": 1.0}
+    along = transversely_isotropic(**fibre, axis="z")
+    assert symmetric_solid(cell, {"a": SOLIDS["a"], "b": along})[2].first_axis == (0, 0, 2)
+    turn = np.array([[np.cos(0.3), -np.sin(0.3), 0.0], [np.sin(0.3), np.cos(0.3), 0.0], [0.0, 0.0, 1.0]])
+    across = rotate(transversely_isotropic(**fibre, axis="x"), turn)
+    found = symmetric_solid(cell, {"a": SOLIDS["a"], "b": across})[2]
+    assert [mirror.axis for mirror in found.mirrors] == [2]
+    assert found.reasons[0] == "the stiffness of 'b' is not its mirror image"
+
+
 def test_refusals():
     cell = grid_cell((4, 4), square)
     with pytest.raises(InputError, match="symmetry"):
@@ -198,6 +268,11 @@ def test_refusals():
     for options in ({"boundary": "affine"}, {"backend": "multipoint"}, {"membranes": {"a|b": 1.0}}):
         with pytest.raises(InputError, match="'none' with membranes, other boundaries"):
             homogenize_diffusion(cell, CONTRAST, symmetry="auto", **options)
+    with pytest.raises(InputError, match="symmetry"):
+        homogenize_elasticity(cell, SOLIDS, symmetry="yes")
+    for options in ({"boundary": "affine"}, {"backend": "multipoint"}):
+        with pytest.raises(InputError, match="'none' for other boundaries"):
+            homogenize_elasticity(cell, SOLIDS, symmetry="auto", **options)
     part = symmetric_part(cell)
     with pytest.raises(InputError, match="symmetric part last"):
         part.restrict(["a"])
@@ -210,7 +285,6 @@ def test_refusals():
         lambda: part.save("part.msh"),
         lambda: homogenize_elasticity(part, SOLIDS),
         lambda: homogenize_stokes(part, "a"),
-        lambda: solve_stresses(part, elastic_coefficient(part, SOLIDS)),
     ):
         with pytest.raises(InputError, match="whole, not its part"):
             needs_the_whole()
