@@ -106,8 +106,10 @@ def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Pl
     if off > 1e-12 * cell.lattice.shortest:
         raise InputError("boundary", boundary, "another one for a period that is not a box along the axes")
     for j in range(problem.loads):
+        # Continued by mirror images, a field that no boundary condition fixes (a pressure) is odd as well.
         planes = tuple(
-            odd_planes(field.components, parity[j], axes) if field.primary else () for field in problem.fields
+            odd_planes(field.components, parity[j], axes) if field.primary or cell.mirrors else ()
+            for field in problem.fields
         )
         groups.setdefault(planes, []).append(j)
     return groups

@@ -43,6 +43,7 @@ doi 10.1016/j.jcp.2013.08.057 (slip on curved walls).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,12 @@ PENALTY = 10.0
 
 
 def stokes_problem(
-    cell: UnitCell, *, element: str = "taylor-hood", degree: int | None = None, slip_length: float | None = None
+    cell: UnitCell,
+    *,
+    element: str = "taylor-hood",
+    degree: int | None = None,
+    slip_length: float | None = None,
+    axes: Sequence[int] | None = None,
 ) -> CellProblem:
     """Return the Stokes cell problem of a cell; its fields are velocity and pressure, its loads unit forces.
 
@@ -80,6 +86,8 @@ def stokes_problem(
         Of the velocity, 2 to 4, for ``"taylor-hood"``; d to 4 for ``"scott-vogelius"``; 1 for the others.
     slip_length
         In mesh units, > 0; no slip without it. For ``"taylor-hood"``.
+    axes
+        The axes of the unit forces; by default all.
 
     Raises
     ------
@@ -88,6 +96,9 @@ def stokes_problem(
     """
     d = cell.dimension
     degree = check_element(cell, element, degree, slip_length)
+    if slip_length is not None:
+        cell.require_whole()
+    along = list(range(d)) if axes is None else list(axes)
     velocity = element_of(cell, "CR" if element == "crouzeix-raviart" else "Lagrange", degree, shape=(d,))
     family = "Lagrange" if element in ("taylor-hood", "equal-order") else "DG"
     pressure = element_of(cell, family, degree if element == "equal-order" else degree - 1)
@@ -116,18 +127,22 @@ def stokes_problem(
             form -= stable * ufl.inner(ufl.grad(p), ufl.grad(q)) * ufl.dx
         return form
 
+    def force(s: Any) -> Any:
+        return ufl.as_vector([s[along.index(k)] if k in along else 0 for k in range(d)])
+
     def linear(z: Any, s: Any) -> ufl.Form:
         v, q = z
         if midpoint is not None:
-            moment = ufl.inner(s, ufl.SpatialCoordinate(mesh) - midpoint) * ufl.inner(v, ufl.FacetNormal(mesh))
-            # The degree 1 stands for one point in the middle of the facet.
-            return (moment("+") + moment("-")) * ufl.dS(metadata={"quadrature_degree": 1})
-        form = ufl.inner(s, v) * ufl.dx
-        return form if stable is None else form - stable * ufl.inner(s, ufl.grad(q)) * ufl.dx
+            moment = ufl.inner(force(s), ufl.SpatialCoordinate(mesh) - midpoint) * ufl.inner(v, ufl.FacetNormal(mesh))
+            # The degree 1 stands for one point in the middle of the facet; on walls the velocity is zero there.
+            middle = {"quadrature_degree": 1}
+            return (moment("+") + moment("-")) * ufl.dS(metadata=middle) + moment * ufl.ds(metadata=middle)
+        form = ufl.inner(force(s), v) * ufl.dx
+        return form if stable is None else form - stable * ufl.inner(force(s), ufl.grad(q)) * ufl.dx
 
     def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
         form = linear(w, t) + linear(z, s) - bilinear(w, z)
-        return form if stable is None else form + stable * ufl.inner(s, t) * ufl.dx(mesh)
+        return form if stable is None else form + stable * ufl.inner(force(s), force(t)) * ufl.dx(mesh)
 
     def metric(w: Any, z: Any) -> ufl.Form:
         form = viscous(w[0], z[0]) + w[1] * z[1] * ufl.dx
@@ -136,12 +151,14 @@ def stokes_problem(
     return CellProblem(
         name="stokes",
         fields=fields,
-        loads=d,
+        loads=len(along),
         bilinear=bilinear,
         linear=linear,
         average=average,
         definite=False,
         metric=metric,
+        # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
+        parity=(1 - 2 * np.eye(d, dtype=int))[along],
         domain=mesh,
     )
 
