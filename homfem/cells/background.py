@@ -15,13 +15,14 @@ import math
 
 import numpy as np
 
+from homfem.cells.parts import Part
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, Lattice, check_number
 from homfem.reference import SIMPLEX
 
 
-def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m") -> RawCell:
-    """Return the grid of one period, of one phase ``"all"``; opposite faces match bit for bit.
+def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m", part: Part | None = None) -> RawCell:
+    """Return the grid of one period or a part of it, of one phase ``"all"``; opposite faces match bit for bit.
 
     Parameters
     ----------
@@ -31,14 +32,19 @@ def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m") 
         Longest edge along the shortest period as a fraction of it, in (0, 1/3].
     length_unit
         Unit of the lattice.
+    part
+        What is meshed, if not the whole period: no simplex crosses its planes.
     """
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
-    sides = np.linalg.norm(lattice.vectors, axis=1) / lattice.shortest
+    part = Part(lattice=lattice) if part is None else part
+    sides = part.sides * np.linalg.norm(lattice.vectors, axis=1) / lattice.shortest
     counts = tuple(math.ceil(side / resolution - 1e-9) for side in sides)
     make = _joined_to_centres if lattice.dimension == 2 else _body_centred
     places, cells = make(counts)
+    points = (part.sides * places / (2.0 * np.array(counts))) @ lattice.vectors
+    cells = cells[part.contains(points[cells].mean(axis=1))]
     return RawCell(
-        points=(places / (2.0 * np.array(counts))) @ lattice.vectors,
+        points=points,
         cells=cells,
         kind=SIMPLEX[lattice.dimension],
         order=1,

@@ -13,6 +13,7 @@ from homfem.cells.background import sines
 from homfem.cells.cutting import FLAT, CutMesh, Flags
 from homfem.cells.jacobians import jacobians
 from homfem.cells.level_sets import STEP, LevelSet, gradients, values
+from homfem.cells.parts import Part
 from homfem.cells.raw import Indices, RawCell, cell_volumes
 from homfem.parameters import Array, CellError, InputError, Lattice
 from homfem.periodic.nodes import identify_nodes
@@ -42,7 +43,7 @@ def meet_corners(mesh: CutMesh, functions: Sequence[LevelSet], number: int, corn
     off = np.abs(values(functions[number], corners)).max(initial=0.0)
     if off > 1e-9 * np.abs(values(functions[number], mesh.points)).max():
         raise InputError(f"corners[{number}]", corners, f"on the zero level of the function, which is {off:.3g} there")
-    for corner in corners:
+    for corner in mesh.part.folded(corners):
         _meet_corner(mesh, functions[number], number, len(functions), corner)
     near = np.flatnonzero(mesh.on[mesh.cells, number].any(axis=1) & (mesh.region >= number))
     left = near[_reach_over(mesh, functions[number], mesh.points[mesh.cells[near]])[0]]
@@ -70,12 +71,16 @@ def _meet_corner(mesh: CutMesh, phi: LevelSet, number: int, rest: int, corner: A
     near = np.flatnonzero(close[mesh.representative[mesh.cells]].any(axis=1))
     nodes, open_ = mesh.representative[mesh.cells[near]], mesh.region[near] >= number
     others = np.delete(np.arange(mesh.on.shape[1]), number)
+    # A node of a wall stays in it, and no other one gets there.
+    walls = mesh.part.planes_of(corner[None])[0] & mesh.walls
     best, chosen = (len(near) + 1, 0.0), -1
     inside: Flags = np.zeros(0, dtype=bool)
     for index in order:
         node = own[index]
         star = (nodes == node).any(axis=1)
         if mesh.fixed[node] or mesh.on[node][others].any() or not open_[star].all():
+            continue
+        if np.any((mesh.planes[node] & mesh.walls) != walls):
             continue
         x = mesh.points[mesh.cells[near]] + np.where((nodes == node)[:, :, None], step[index], 0.0)
         over, within = _reach_over(mesh, phi, x)
@@ -89,7 +94,7 @@ def _meet_corner(mesh: CutMesh, phi: LevelSet, number: int, rest: int, corner: A
     mesh.move(np.array([node]), mesh.points[[node]] + step[chosen])
     images = mesh.representative == node
     mesh.on[images, number] = mesh.fixed[images] = True
-    mesh.planes[images] &= np.abs(mesh.lattice.fractional(step[[chosen]])) < 1e-12
+    mesh.planes[images] &= np.abs(mesh.across @ step[chosen]) < 1e-12 * mesh.lattice.shortest
     mesh.region[near[open_]] = np.where(inside[open_], number, rest)
 
 
@@ -111,7 +116,12 @@ def mark_kinks(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
     mesh.fixed = mesh.fixed[mesh.representative]
 
 
-def of_second_order(raw: RawCell, functions: Sequence[LevelSet], targets: Mapping[int, float] | None = None) -> RawCell:
+def of_second_order(
+    raw: RawCell,
+    functions: Sequence[LevelSet],
+    targets: Mapping[int, float] | None = None,
+    part: Part | None = None,
+) -> RawCell:
     """Return the cell with a node in the middle of every edge; those of facets between phases lie on the surface.
 
     Parameters
@@ -123,8 +133,11 @@ def of_second_order(raw: RawCell, functions: Sequence[LevelSet], targets: Mappin
         The level-set functions.
     targets
         Volumes of phases, by their number from 0: their surfaces are moved along their normals to have them.
+    part
+        What of the period is meshed, if not all of it: nodes in its walls stay in them.
     """
     d, n = raw.dimension, len(raw.points)
+    part = Part(lattice=raw.lattice) if part is None else part
     names = list(raw.phases)
     low, high = np.array(_EDGES[d]).T
     ends = np.sort(np.stack([raw.cells[:, low], raw.cells[:, high]], axis=2), axis=2)
@@ -145,6 +158,7 @@ def of_second_order(raw: RawCell, functions: Sequence[LevelSet], targets: Mappin
     single = np.bincount(node, minlength=len(points))[node] == 1
     node, number_of = node[single], number_of[single]
     is_middle: npt.NDArray[np.bool_] = node >= n
+    walls = part.planes_of(points)[node] & part.walls
     slope = np.zeros((len(node), d))
     step = STEP * raw.lattice.shortest
     straight = points.copy()
@@ -154,10 +168,10 @@ def of_second_order(raw: RawCell, functions: Sequence[LevelSet], targets: Mappin
         moving = own[is_middle[own]]
         for _ in range(4):
             at = points[node[moving]]
-            normal = gradients(phi, at, step)
+            normal = part.within(gradients(phi, at, step), walls[moving])
             square = np.maximum(np.einsum("nx,nx->n", normal, normal), 1e-300)
             points[node[moving]] = at - (values(phi, at) / square)[:, None] * normal
-        slope[own] = gradients(phi, points[node[own]], step)
+        slope[own] = part.within(gradients(phi, points[node[own]], step), walls[own])
     length = np.linalg.norm(slope, axis=1, keepdims=True)
     slope /= np.where(length > 0.0, length, 1.0)
     jump = np.linalg.norm(points[node] - straight[node], axis=1)[is_middle]
@@ -183,7 +197,7 @@ def of_second_order(raw: RawCell, functions: Sequence[LevelSet], targets: Mappin
     step = 1e-3 * float(size.mean())
     for _ in range(8):
         volume = _phase_volumes(curved)[numbers]
-        if np.abs(wanted - volume).max() < 1e-14 * raw.lattice.volume:
+        if np.abs(wanted - volume).max() < 1e-14 * raw.lattice.volume / part.copies:
             break
         rate = np.empty((len(numbers), len(numbers)))
         for column, k in enumerate(numbers):

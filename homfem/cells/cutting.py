@@ -5,7 +5,7 @@ that no short edges are left over; then every simplex that the surface still cro
 its edges, all in one order of the edges. What happens to a facet depends on its edges alone, so that neighbours agree.
 
 Everything is decided once on the torus: a node and its images one period away are one, and so are their edges. Nodes
-on the faces of the cell stay in them where the surface lets them.
+on the faces of the cell stay in them where the surface lets them; nodes in mirror planes, the walls, always do.
 
 Source: Labelle, Shewchuk 2007, ACM Trans. Graphics 26(3), 57, doi 10.1145/1276377.1276448.
 """
@@ -21,6 +21,7 @@ from scipy.optimize.elementwise import find_root
 
 from homfem.cells.background import sines
 from homfem.cells.level_sets import STEP, LevelSet, gradients, values
+from homfem.cells.parts import Part
 from homfem.cells.raw import Indices, RawCell
 from homfem.cells.refine import bisect_simplices
 from homfem.parameters import Array, ConvergenceError, Lattice
@@ -41,8 +42,8 @@ class CutMesh:
 
     Parameters
     ----------
-    lattice
-        Period vectors.
+    part
+        What of the period is meshed.
     points : array, shape (n, d)
         ``points[i] = points[representative[i]] + offset[i] @ lattice.vectors``.
     representative : array of int, shape (n,)
@@ -52,13 +53,14 @@ class CutMesh:
         Number of the first function that is negative in the cell; their count where none is.
     on : array of bool, shape (n, functions)
         On which surfaces a node lies.
-    planes : array of bool, shape (n, d)
-        In which faces of the cell a node lies, by the period vector that crosses them.
+    planes : array of bool, shape (n, planes)
+        In which faces of the cell, by the period vector that crosses them, and in which other planes of the part a
+        node lies.
     fixed : array of bool, shape (n,)
         Nodes that stay: corners of a surface.
     """
 
-    lattice: Lattice
+    part: Part
     points: Array
     representative: Indices
     offset: Indices
@@ -67,6 +69,21 @@ class CutMesh:
     on: Flags
     planes: Flags
     fixed: Flags
+
+    @property
+    def lattice(self) -> Lattice:
+        """Period vectors."""
+        return self.part.lattice
+
+    @property
+    def across(self) -> Array:
+        """Unit normals of the planes, shape (planes, d)."""
+        return self.part.across
+
+    @property
+    def walls(self) -> Flags:
+        """Planes that their nodes never leave, shape (planes,)."""
+        return self.part.walls
 
     @property
     def step(self) -> float:
@@ -80,19 +97,18 @@ class CutMesh:
         self.points = moved[self.representative] + self.offset @ self.lattice.vectors
 
 
-def start(raw: RawCell, functions: int) -> CutMesh:
+def start(raw: RawCell, functions: int, part: Part) -> CutMesh:
     """Return the grid before any cut."""
     representative, offset = identify_nodes(raw.points, raw.lattice)
-    fractional = raw.lattice.fractional(raw.points)
     return CutMesh(
-        lattice=raw.lattice,
+        part=part,
         points=raw.points,
         representative=representative,
         offset=offset,
         cells=raw.corners,
         region=np.full(len(raw.cells), functions),
         on=np.zeros((len(raw.points), functions), dtype=bool),
-        planes=(np.abs(fractional) < 1e-9) | (np.abs(fractional - 1.0) < 1e-9),
+        planes=part.planes_of(raw.points),
         fixed=np.zeros(len(raw.points), dtype=bool),
     )
 
@@ -179,7 +195,7 @@ def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edg
     """Move vertices that are close to a crossing onto the surface; tell which, images included.
 
     A vertex that is moved has no crossings on its edges any more. The closest ones go first, so that no two that share
-    a crossed edge are moved where one is enough.
+    a crossed edge are moved where one is enough. Vertices in walls are moved if the surface is in reach there.
     """
     n = len(mesh.points)
     low, high = edges.low[edges.first], edges.high[edges.first]
@@ -190,6 +206,7 @@ def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edg
     shortest = np.full(n, np.inf)
     np.minimum.at(shortest, ends, length[:, None])
     limit = np.minimum(SNAP[mesh.points.shape[1]] * shortest[ends] / length[:, None], 0.45)
+    limit[_out_of_reach(mesh, functions, number, ends, part < limit, limit * length[:, None])] = -1.0
     target = mesh.points[ends] + np.stack([fraction[:, None] * step, (fraction[:, None] - 1.0) * step], axis=1)
     snapped = np.zeros(n, dtype=bool)
     nodes, places, reach = [], [], []
@@ -227,7 +244,8 @@ def _place(
 ) -> None:
     """Move nodes to the surfaces ``on``: within the faces of the cell, else freely, else to the crossing of an edge.
 
-    The second and the third are for nodes whose cells would be flat, and where there is no such place.
+    The second and the third are for nodes whose cells would be flat, and where there is no such place. Nodes in walls
+    stay in them.
     """
     origin, planes = mesh.points[node], mesh.planes[node]
     own = np.full(len(mesh.points), -1)
@@ -235,8 +253,9 @@ def _place(
     number: Indices = own[mesh.representative]
     near = mesh.cells[(number[mesh.cells] >= 0).any(axis=1)]
     again: Indices = np.arange(len(node))
-    for faces in (planes, np.zeros_like(planes), None):
+    for faces in (planes, planes & mesh.walls, None):
         if faces is None:
+            again = again[~(planes[again] & mesh.walls).any(axis=1)]
             place, kept = crossing[again], np.zeros_like(planes[again])
         else:
             place, kept, found = project(mesh, functions, origin[again], on[again], faces[again], reach[again])
@@ -250,6 +269,22 @@ def _place(
     mesh.planes = mesh.planes[mesh.representative]
 
 
+def _out_of_reach(
+    mesh: CutMesh, functions: Sequence[LevelSet], number: int, ends: Indices, close: Flags, reach: Array
+) -> Flags:
+    """Which ends of edges lie in walls within which the surface is out of reach; of those that are close to it."""
+    row, side = np.nonzero(close & (mesh.planes[ends] & mesh.walls).any(axis=2))
+    node, place = np.unique(ends[row, side], return_inverse=True)
+    least = np.full(len(node), np.inf)
+    np.minimum.at(least, place, reach[row, side])
+    on = mesh.on[node]
+    on[:, number] = True
+    found = project(mesh, functions, mesh.points[node], on, mesh.planes[node] & mesh.walls, least)[2]
+    result = np.zeros(close.shape, dtype=bool)
+    result[row, side] = ~found[place]
+    return result
+
+
 def project(
     mesh: CutMesh, functions: Sequence[LevelSet], points: Array, on: Flags, planes: Flags, reach: Array
 ) -> tuple[Array, Flags, Flags]:
@@ -259,22 +294,23 @@ def project(
     -------
     tuple
         The new places; the faces in which they still lie; whether a place was found. Where none was, the point stays
-        and is said to lie in no face.
+        and is said to lie in no face but the walls.
     """
     place, kept = points.copy(), planes.copy()
     within = planes.any(axis=1)
+    stays: Flags = (planes & mesh.walls).max(axis=1)
     found = np.zeros(len(points), dtype=bool)
     for attempt in range(2):
         todo = np.flatnonzero(within if attempt == 0 else ~found)
         if not len(todo):
             continue
-        faces = planes[todo] if attempt == 0 else np.zeros_like(planes[todo])
+        faces = planes[todo] if attempt == 0 else planes[todo] & mesh.walls
         moved, good = _newton(mesh, functions, points[todo], on[todo], faces)
-        limit = reach[todo] * (2.0 if attempt == 0 else 1.0 + 1e-9)
+        limit = reach[todo] * np.where(stays[todo] | (attempt == 0), 2.0, 1.0 + 1e-9)
         good &= np.linalg.norm(moved - points[todo], axis=1) <= limit
         found[todo] = good
         place[todo[good]] = moved[good]
-        kept[todo] = faces & good[:, None]
+        kept[todo] = faces & (good[:, None] | mesh.walls)
     return place, kept, found
 
 
@@ -282,16 +318,14 @@ def _newton(
     mesh: CutMesh, functions: Sequence[LevelSet], points: Array, on: Flags, planes: Flags
 ) -> tuple[Array, Flags]:
     """Shortest Newton steps towards the surfaces ``on``, within the faces; the places, and whether they converged."""
-    d = points.shape[1]
-    normals = np.linalg.inv(mesh.lattice.vectors)
-    normals /= np.linalg.norm(normals, axis=0)
+    d, across = points.shape[1], mesh.across
     place = points.copy()
     distance = np.full(len(points), np.inf)
     todo = np.arange(len(points))
     for _ in range(12):
-        rows = np.zeros((len(todo), len(functions) + d, d))
-        rows[:, len(functions) :] = planes[todo][:, :, None] * normals.T
-        gap = np.zeros((len(todo), len(functions) + d))
+        rows = np.zeros((len(todo), len(functions) + len(across), d))
+        rows[:, len(functions) :] = planes[todo][:, :, None] * across
+        gap = np.zeros((len(todo), len(functions) + len(across)))
         for number, phi in enumerate(functions):
             own = np.flatnonzero(on[todo, number])
             if len(own):

@@ -12,6 +12,7 @@ from mpi4py import MPI
 from homfem.cells.curved import extruded, of_second_order
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import LevelSet
+from homfem.cells.parts import MIRRORS
 from homfem.cells.raw import RawCell
 from homfem.cells.sections import Section, difference_vectors, section_of
 from homfem.cells.unitcell import UnitCell
@@ -40,6 +41,7 @@ def fibre_array(
     refinement: int | None = None,
     layers: int | None = None,
     order: int = 1,
+    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
     r"""Return an array of parallel fibres in a matrix; collective.
@@ -93,6 +95,11 @@ def fibre_array(
         where the period along them is one length for all (nothing varies along fibres).
     order
         Degree of the geometry, 1 or 2.
+    mirrors
+        ``"auto"``: a mesh with the mirror planes of the array, so that cell problems can be solved on the part between
+        them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
+        them.
+        Sections that are turned may have none; in three dimensions the number of layers must be even.
     comm
         Communicator.
 
@@ -123,6 +130,7 @@ def fibre_array(
         refinement=refinement,
         layers=layers,
         order=order,
+        mirrors=mirrors,
         comm=comm,
     )
 
@@ -138,6 +146,7 @@ def tube(
     refinement: int | None = None,
     layers: int | None = None,
     order: int = 1,
+    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
     r"""Return a straight round pore along an axis; collective.
@@ -167,6 +176,7 @@ def tube(
         refinement=refinement,
         layers=layers,
         order=order,
+        mirrors=mirrors,
         comm=comm,
     )
 
@@ -188,10 +198,12 @@ def _array(
     refinement: int | None,
     layers: int | None,
     order: int,
+    mirrors: str,
     comm: MPI.Comm,
 ) -> UnitCell:
     check_choice("lattice", lattice, ("square", "hexagonal"))
     check_integer("dimension", dimension, at_least=2, at_most=3)
+    check_choice("mirrors", mirrors, MIRRORS)
     check_choice("axis", axis, AXES)
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
     along = AXES.index(axis) if dimension == 3 else 2
@@ -216,6 +228,8 @@ def _array(
     halvings = halvings_for(resolution, min(finest)) if refinement is None else refinement
     height = float(periods[along]) / length
     least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
+    if mirrors == "auto":
+        least += least % 2
     count = least if layers is None else check_integer("layers", layers, at_least=3)
 
     def plane(size: float) -> RawCell:
@@ -229,6 +243,7 @@ def _array(
             corners={k: places for k, places in corners.items() if len(places)},
             conserve=order == 1,
             order=order if dimension == 2 else 1,
+            mirrors=mirrors,
             length_unit=length_unit,
         )
 

@@ -123,7 +123,8 @@ class Normals:
     surface : array of int, shape (k,)
         Its number.
     direction : array, shape (k, d)
-        Moved by this, a node moves by one along the normal of the surface; in the faces of the cell where it can.
+        Moved by this, a node moves by one along the normal of the surface; in the faces of the cell where it can. Nodes
+        that their walls do not let move are left out.
     normal : array, shape (k, d)
     """
 
@@ -144,18 +145,15 @@ def normals(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface) -> N
         normal[own] = gradients(phi, mesh.points[node[own]], mesh.step)
     size = np.linalg.norm(normal, axis=1, keepdims=True)
     normal /= np.where(size > 0.0, size, 1.0)
-    across = np.linalg.inv(mesh.lattice.vectors)
-    across /= np.linalg.norm(across, axis=0)
-    direction = normal.copy()
-    bound = np.flatnonzero(mesh.planes[node].any(axis=1))
-    rows = mesh.planes[node[bound]][:, :, None] * across.T
-    inside = normal[bound] - np.einsum("mxk,mky,my->mx", np.linalg.pinv(rows, rcond=1e-6), rows, normal[bound])
-    square = np.einsum("mx,mx->m", inside, inside)
-    free = square > 0.25
-    direction[bound[free]] = inside[free] / square[free, None]
-    mesh.planes[node[bound[~free]]] = False
+    # In the faces of the cell where the surface crosses them steeply enough, in the walls in any case.
+    bound = mesh.part.within(normal, mesh.planes[node])
+    leaves = np.einsum("mx,mx->m", bound, bound) <= 0.25
+    mesh.planes[node[leaves]] &= mesh.walls
     mesh.planes = mesh.planes[mesh.representative]
-    return Normals(node, surface, direction, normal)
+    bound = mesh.part.within(normal, mesh.planes[node])
+    square = np.einsum("mx,mx->m", bound, bound)
+    moves = square > 0.25
+    return Normals(node[moves], surface[moves], (bound / np.maximum(square, 0.25)[:, None])[moves], normal[moves])
 
 
 def shift(mesh: CutMesh, where: Normals, amount: Array) -> None:
@@ -208,7 +206,7 @@ def meet_volumes(
         If a surface would have to be moved by more than a tenth of its mesh size: the volume is not that of the
         function.
     """
-    count = len(names)
+    count, cell_volume = len(names), mesh.lattice.volume / mesh.part.copies
     number = np.array(sorted(targets))
     wanted = np.array([targets[k] for k in number])
     moving = np.zeros(len(mesh.points), dtype=bool)
@@ -220,7 +218,7 @@ def meet_volumes(
     total = np.zeros(count)
     for _ in range(12):
         gap = wanted - np.add(far, phase_volumes(mesh, near, phase))[number]
-        if np.abs(gap).max() <= 2e-15 * mesh.lattice.volume * max(1.0, math.sqrt(near.sum()) / 10):
+        if np.abs(gap).max() <= 2e-15 * cell_volume * max(1.0, math.sqrt(near.sum()) / 10):
             return
         normal, area = normals_and_areas(mesh.points, faces.nodes, faces.apex)
         direction = np.zeros((len(mesh.points), d))
@@ -234,10 +232,10 @@ def meet_volumes(
         size = area[np.isin(phase[faces.low], number)].mean() ** (1.0 / (d - 1))
         if np.abs(total).max() > 0.1 * size:
             bad = number[np.abs(total[number]).argmax()]
-            found = np.add(far, phase_volumes(mesh, near, phase))[bad] / mesh.lattice.volume
+            found = np.add(far, phase_volumes(mesh, near, phase))[bad] / cell_volume
             raise InputError(
                 f"fractions[{names[bad]!r}]",
-                targets[bad] / mesh.lattice.volume,
+                targets[bad] / cell_volume,
                 f"the volume fraction of the level set; the mesh of size {size:.2g} has {found:.9g}",
                 "Correct the fraction, or mesh finer.",
             )

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from homfem.cells import fitting
-from homfem.cells.background import angles, background_raw
+from homfem.cells.background import angles, background_raw, sines
 from homfem.cells.curved import mark_kinks, meet_corners, of_second_order
 from homfem.cells.cutting import CutMesh, cut, start
 from homfem.cells.grading import MeshSize, graded
 from homfem.cells.level_sets import LevelSet, check_periodic
+from homfem.cells.parts import Part, check_images, completed, find_part
 from homfem.cells.raw import Indices, RawCell
 from homfem.cells.resolution import require_resolved
 from homfem.cells.smoothing import smooth
@@ -27,6 +28,9 @@ from homfem.parameters import Array, CellError, InputError, Lattice, check_integ
 from homfem.reference import SIMPLEX
 
 log = logging.getLogger("homfem")
+
+#: Angles below this in degrees, and above 180 less this, are refused where nodes must not leave mirror planes.
+FLATTEST = {2: 12.0, 3: 5.0}
 
 
 def implicit_raw(
@@ -41,6 +45,7 @@ def implicit_raw(
     corners: Mapping[int, Array] | None = None,
     conserve: bool = True,
     order: int = 1,
+    mirrors: str | Sequence[str] = "none",
     length_unit: str = "m",
 ) -> RawCell:
     r"""Return the mesh of the cell whose phases are given by level-set functions.
@@ -72,6 +77,11 @@ def implicit_raw(
         Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
     order
         Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
+    mirrors
+        ``"auto"``: where the functions are their own mirror images across the planes at 0 and half a period of an axis,
+        and across those that exchange axes, only the part between these planes is meshed, and its images are the rest:
+        the mesh has the symmetry, so that cell problems can be solved on the part. ``"none"``, or axes that are to
+        have such planes, such as ``["x", "y"]``.
     length_unit
         Unit of the lattice.
 
@@ -85,9 +95,10 @@ def implicit_raw(
     ------
     InputError
         For arguments out of range, a function that is not periodic or not finite, a fraction that is not that of the
-        function.
+        function, a function without the mirrors that are asked for.
     CellError
-        If the mesh is too coarse for the functions: a phase without cells, a part or a gap thinner than the mesh.
+        If the mesh is too coarse for the functions: a phase without cells, a part or a gap thinner than the mesh, cells
+        at a mirror plane that stay flat.
 
     Notes
     -----
@@ -104,36 +115,80 @@ def implicit_raw(
         raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
     unique = list(dict.fromkeys(names))
     phase = np.array([unique.index(name) for name in names])
-    targets = _targets(fractions or {}, unique, lattice.volume)
     if order == 2 and len(unique) < len(names):
         raise CellError("order", order, "1 where functions share a phase")
     for number, phi in enumerate(given):
         check_periodic(phi, lattice, f"functions[{number}]")
-    raw = background_raw(lattice, resolution, length_unit)
-    bulk = resolution * lattice.shortest
-    if size is not None or refinement:
-        wanted = bulk * 0.5**refinement
-        raw = graded(raw, given, lambda x: np.minimum(wanted, size(x)) if size else np.full(len(x), wanted))
-    mesh = start(raw, len(given))
-    for number in range(len(given)):
-        cut(mesh, given, number)
-        if corners and number in corners:
-            meet_corners(mesh, given, number, np.asarray(corners[number], dtype=np.float64))
-    mark_kinks(mesh, given)
-    require_resolved(mesh, given, names)
-    smooth(mesh, given)
+    targets = _targets(fractions or {}, unique, lattice.volume)
+
+    def grid(part: Part) -> RawCell:
+        raw = background_raw(lattice, resolution, length_unit, part)
+        if size is None and not refinement:
+            return raw
+        wanted = resolution * lattice.shortest * 0.5**refinement
+        return graded(raw, given, lambda x: np.minimum(wanted, size(x)) if size else np.full(len(x), wanted))
+
+    def make(part: Part) -> RawCell:
+        mesh = start(grid(part), len(given), part)
+        places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
+        _cut_along(mesh, given, names, places)
+        share = {k: volume / part.copies for k, volume in targets.items()}
+        faces = _fit(mesh, given, phase, unique, share, conserve=conserve and order == 1)
+        found = _to_raw(mesh, given, faces, unique, phase, length_unit)
+        return completed(found if order == 1 else of_second_order(found, given, share, part), part)
+
+    part = find_part(given, lattice, mirrors)
+    if part.copies > 1 and mirrors == "auto":
+        try:
+            return make(part)
+        except InputError as error:
+            log.info("the whole period is meshed, not %s: %s", part.describe(), error)
+            part = Part(lattice=lattice)
+    return make(part)
+
+
+def _cut_along(
+    mesh: CutMesh, functions: Sequence[LevelSet], names: Sequence[str], corners: Mapping[int, Array]
+) -> None:
+    """Cut the grid along all functions, and look at whether it shows them."""
+    for number in range(len(functions)):
+        cut(mesh, functions, number)
+        if number in corners:
+            meet_corners(mesh, functions, number, corners[number])
+    check_images(mesh.part, functions, mesh.points)
+    mark_kinks(mesh, functions)
+    require_resolved(mesh, functions, names)
+
+
+def _fit(
+    mesh: CutMesh,
+    functions: Sequence[LevelSet],
+    phase: Indices,
+    names: Sequence[str],
+    targets: Mapping[int, float],
+    *,
+    conserve: bool,
+) -> fitting.Interface:
+    """Improve the cells and move the nodes so that the volumes are right; return the facets between the phases."""
+    smooth(mesh, functions)
     faces = fitting.interface(mesh, phase)
-    if order == 1 and conserve:
-        where = fitting.normals(mesh, given, faces)
-        fitting.conserve(mesh, given, faces, where)
-        smooth(mesh, given, on_surfaces=False)
+    if conserve:
+        where = fitting.normals(mesh, functions, faces)
+        fitting.conserve(mesh, functions, faces, where)
+        smooth(mesh, functions, on_surfaces=False)
         if targets:
-            fitting.meet_volumes(mesh, faces, where, targets, unique, phase)
+            fitting.meet_volumes(mesh, faces, where, targets, names, phase)
+    d = mesh.points.shape[1]
     smallest, largest = angles(mesh.points, mesh.cells)
-    log.info("%d %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[lattice.dimension], smallest.min(),
-             largest.max())  # fmt: skip
-    straight = _to_raw(mesh, given, faces, unique, phase, length_unit)
-    return straight if order == 1 else of_second_order(straight, given, targets)
+    log.info("%d %s on %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[d], mesh.part.describe(),
+             smallest.min(), largest.max())  # fmt: skip
+    worst = np.degrees(np.arcsin(np.clip(sines(mesh.points[mesh.cells]), -1.0, 1.0)))
+    if mesh.part.copies > 1 and worst.min() < FLATTEST[d]:
+        place = np.array2string(mesh.points[mesh.cells[worst.argmin()]].mean(axis=0), precision=4)
+        remedy = "Choose a smaller resolution or more refinement there, or mirrors = 'none'."
+        raise CellError("mirrors", f"a cell with an angle of {worst.min():.2g} degrees near {place}",
+                        f"those of a mesh with angles of {FLATTEST[d]:g} degrees and more", remedy)  # fmt: skip
+    return faces
 
 
 def _check_phases(phases: Sequence[str], count: int) -> list[str]:

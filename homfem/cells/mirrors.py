@@ -148,7 +148,7 @@ def same_regions(one: Region, other: Region, kind: str, *, scale: float = 1.0) -
     points = np.asarray(np.vstack([one.points, other.points]) / scale, dtype=np.float64)
     used = np.unique(facets)
     number = np.full(len(points), -1, dtype=np.int64)
-    number[used] = _merged(points[used])
+    number[used] = merged(points[used])
     places = np.empty((int(number.max(initial=-1)) + 1, points.shape[1]))
     places[number[used]] = points[used]
     facets, phase, weight = _cancelled(number[facets], phase, weight)
@@ -251,7 +251,7 @@ def _normals(points: Array, rows: Indices) -> Array:
     return np.asarray(np.cross(edge, points[rows[:, 2]] - points[rows[:, 0]]))
 
 
-def _merged(points: Array) -> Indices:
+def merged(points: Array) -> Indices:
     """A number for each point, the same for points that are one."""
     pairs = scipy.spatial.cKDTree(points).query_pairs(NEAR, output_type="ndarray")
     graph = scipy.sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(points),) * 2)

@@ -100,13 +100,7 @@ def _allowed(
     mesh: CutMesh, functions: Sequence[LevelSet], node: Indices, step: Array, shortest: Array
 ) -> tuple[Array, Flags]:
     """Places of the nodes after a step, on their surfaces and in their faces, and whether there are such places."""
-    across = np.linalg.inv(mesh.lattice.vectors)
-    across /= np.linalg.norm(across, axis=0)
-    step = step.copy()
-    bound = np.flatnonzero(mesh.planes[node].any(axis=1))
-    rows = mesh.planes[node[bound]][:, :, None] * across.T
-    step[bound] -= np.einsum("mxk,mky,my->mx", np.linalg.pinv(rows, rcond=1e-6), rows, step[bound])
-    target = mesh.points[node] + step
+    target = mesh.points[node] + mesh.part.within(step, mesh.planes[node])
     valid = np.ones(len(node), dtype=bool)
     curved = np.flatnonzero(mesh.on[node].any(axis=1))
     if len(curved):

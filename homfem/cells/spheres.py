@@ -12,6 +12,7 @@ from mpi4py import MPI
 from homfem.cells.fibres import halvings_for
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import balls, second_nearest
+from homfem.cells.parts import MIRRORS
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
@@ -41,6 +42,7 @@ def sphere_array(
     resolution: float = 0.1,
     refinement: int | None = None,
     order: int = 1,
+    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
     r"""Return a cubic array of equal spheres in a matrix; collective.
@@ -74,6 +76,10 @@ def sphere_array(
         How often it is halved at the surfaces; by default only where the gap between two spheres asks for it.
     order
         Degree of the geometry, 1 or 2.
+    mirrors
+        ``"auto"``: a mesh with the mirror planes of the array, so that cell problems can be solved on the part between
+        them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
+        them.
     comm
         Communicator.
 
@@ -93,6 +99,7 @@ def sphere_array(
     period = check_number("period", period, above=0.0, remedy="A period is a length.")
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
     check_integer("order", order, at_least=1, at_most=2)
+    check_choice("mirrors", mirrors, MIRRORS)
     size = _radius(lattice, fraction, radius, overlap)
     box = Lattice.box(1.0, 1.0, 1.0)
     # Spheres that overlap have a function each, so that the edges between them are met.
@@ -120,6 +127,7 @@ def sphere_array(
             size=mesh_size,
             fractions={"sphere": exact},
             order=order,
+            mirrors=mirrors,
             length_unit=length_unit,
         )
 

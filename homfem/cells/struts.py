@@ -6,6 +6,7 @@ four diagonals, or along the six diagonals of its faces. At each point as many s
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +18,12 @@ from mpi4py import MPI
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import LevelSet, balls
 from homfem.cells.painted import painted_cell, pipe_boxes
+from homfem.cells.parts import MIRRORS
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
+
+log = logging.getLogger("homfem")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +90,7 @@ def struts(
     fillet: float = 0.0,
     resolution: float = 0.1,
     refinement: int = 0,
+    mirrors: str = "none",
     period: float = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
@@ -116,6 +121,10 @@ def struts(
         Bulk mesh size as a fraction of the period, in (0, 1/3].
     refinement
         How many times the mesh is halved towards the surface of round struts.
+    mirrors
+        ``"auto"``: a mesh of round struts with the mirror planes of the lattice, so that cell problems can be solved on
+        the part between them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes
+        no notice of them.
     period, length_unit
         Period, > 0, and its unit.
     comm
@@ -147,6 +156,7 @@ def struts(
     """
     check_choice("kind", kind, KINDS)
     check_choice("section", section, SECTIONS)
+    check_choice("mirrors", mirrors, MIRRORS)
     period = check_number("period", period, above=0.0, remedy="A period is a length.")
     check_integer("refinement", refinement, at_least=0, at_most=12)
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
@@ -179,7 +189,7 @@ def struts(
             boxes, "pore", name=name, resolution=resolution, period=[period] * 3, length_unit=length_unit, comm=comm
         )
     return UnitCell.from_raw(
-        lambda: _round_raw(kind, 0.5 * thick, rho, resolution, refinement, length_unit),
+        lambda: _round_raw(kind, 0.5 * thick, rho, resolution, refinement, mirrors, length_unit),
         comm=comm,
         name=name,
         length=period,
@@ -246,14 +256,26 @@ def _fraction(kind: str, thick: float, section: str) -> float:
     return r**2 * (math.pi * _KINDS[kind].length - _KINDS[kind].joints * r)
 
 
-def _round_raw(kind: str, radius: float, rho: float, resolution: float, refinement: int, length_unit: str) -> RawCell:
+def _round_raw(
+    kind: str, radius: float, rho: float, resolution: float, refinement: int, mirrors: str, length_unit: str
+) -> RawCell:
     lattice = Lattice.box(1.0, 1.0, 1.0)
     distances = _distances(kind, radius)
     if rho > 0.0:
         return implicit_raw(
             _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
-            refinement=refinement, length_unit=length_unit,
+            refinement=refinement, mirrors=mirrors, length_unit=length_unit,
         )  # fmt: skip
+    if mirrors == "auto":
+        # Struts without fillets meet in mirror planes, where the nodes stay: one function is enough.
+        try:
+            return implicit_raw(
+                _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
+                refinement=refinement, fractions={"strut": _fraction(kind, 2.0 * radius, "round")},
+                mirrors=["x", "y", "z"], length_unit=length_unit,
+            )  # fmt: skip
+        except CellError as error:
+            log.info("the whole period is meshed: %s", error)
     # Three cylinders, each without those before it: two have the volume 16/3 r^3 in common, three 8 (2 - sqrt 2) r^3.
     whole, two, three = math.pi * radius**2, 16.0 / 3.0 * radius**3, 8.0 * (2.0 - math.sqrt(2.0)) * radius**3
     names = [f"strut{k}" for k in range(len(distances))]

@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import LevelSet
+from homfem.cells.parts import MIRRORS
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
@@ -50,6 +51,7 @@ def tpms(
     resolution: float = 0.1,
     refinement: int = 0,
     order: int = 1,
+    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
     r"""Return a solid bounded by a level of the trigonometric approximation of a minimal surface; collective.
@@ -77,6 +79,9 @@ def tpms(
         How often it is halved at the surface.
     order
         Degree of the geometry, 1 or 2.
+    mirrors
+        ``"auto"``: a mesh with the mirror planes of Schwarz P, so that cell problems can be solved on the part between
+        them (``symmetry="auto"``). The other two have none across the axes.
     comm
         Communicator.
 
@@ -98,6 +103,7 @@ def tpms(
     """
     check_choice("surface", surface, list(SURFACES))
     function, limit = SURFACES[surface]
+    check_choice("mirrors", mirrors, MIRRORS)
     period = check_number("period", period, above=0.0, remedy="A period is a length.")
     if level is not None and fraction is not None:
         raise InputError("level, fraction", (level, fraction), "given one of the two at most")
@@ -123,6 +129,7 @@ def tpms(
             refinement=refinement,
             fractions={"solid": value},
             order=order,
+            mirrors=mirrors,
             length_unit=length_unit,
         )
 
@@ -158,6 +165,7 @@ def level_set_cell(
     resolution: float = 0.1,
     refinement: int = 0,
     order: int = 1,
+    mirrors: str | Sequence[str] = "none",
     name: str = "implicit",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -181,7 +189,7 @@ def level_set_cell(
         Exact volume fractions of phases, where they are known.
     length_unit
         Unit of the period.
-    resolution, refinement, order
+    resolution, refinement, order, mirrors
         See :func:`homfem.cells.implicit.implicit_raw`.
     name
         What it is.
@@ -226,6 +234,7 @@ def level_set_cell(
             refinement=refinement,
             fractions=fractions,
             order=order,
+            mirrors=mirrors,
             length_unit=length_unit,
         )
 

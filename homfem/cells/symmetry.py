@@ -6,7 +6,8 @@ images to a periodic one on the whole, and so is a flux: bounds found on the par
 
 The symmetry is checked on the mesh (:mod:`homfem.cells.mirrors`), never believed. What qualifies: a straight mesh in a
 box along the axes, no mesh cell of which lies on both sides of a mirror plane, and whose phases on one side are the
-mirror images of those on the other as sets; its mesh cells need not be. Meshes from Gmsh as a rule lack the planes.
+mirror images of those on the other as sets; its mesh cells need not be. Cells that level sets give have such a mesh
+with ``mirrors="auto"`` (:mod:`homfem.cells.parts`). Meshes from Gmsh as a rule lack the planes.
 """
 
 from __future__ import annotations

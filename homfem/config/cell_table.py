@@ -57,6 +57,10 @@ class CellTable(Table):
         """Methods for diffusion that need no mesh and that this shape allows, beside the finite elements."""
         return ()
 
+    def suited_to(self, effective: EffectiveTable) -> CellTable:
+        """Return the cell with what the table ``[effective]`` asks of its mesh."""
+        return self
+
     def check_effective(self, effective: EffectiveTable) -> None:
         """Refuse keys of the cell that do not go with the table ``[effective]``."""
 

@@ -67,6 +67,7 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
         effective.check_method(cell.methods)
         effective.check(cell.known_phases, cell.known_dimension)
         cell.check_effective(effective)
+        cell = cell.suited_to(effective)
     macro = parse_macro(document["macro"], base) if "macro" in document else None
     if macro is not None:
         macro.check(cell, effective)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
+    from homfem.config.effective import EffectiveTable
 
 Axis = Annotated[str, choice("x", "y", "z")]
 OneMetre = (Quantity(1.0, "m"),)
@@ -152,10 +153,22 @@ class TortuousPipes(Shape):
 Whole = Annotated[int, integer(at_least=0, at_most=9)]
 
 
-class CurvedShape(Shape):
+class CutShape(Shape):
     """A shape whose surfaces are cut out of a grid: see :mod:`homfem.cells.implicit`."""
 
     refinement: Whole | None = None
+    mirrors: Annotated[str, choice("none", "auto")] | None = None
+
+    def suited_to(self, effective: EffectiveTable) -> CutShape:
+        """Return the shape with the mirror planes that the cell problem looks for, if nothing else is said."""
+        if self.mirrors is not None or getattr(effective, "symmetry", None) != "auto":
+            return self
+        return self.model_copy(update={"mirrors": "auto"})
+
+
+class CurvedShape(CutShape):
+    """A shape with keys that all curved ones but struts have."""
+
     order: Annotated[int, integer(at_least=1, at_most=2)] | None = None
     fraction: Fraction | None = None
 
@@ -220,7 +233,7 @@ class MinimalSurface(CurvedShape):
         return super().options() | {"surface": self.shape}
 
 
-class Struts(Shape):
+class Struts(CutShape):
     """A lattice of struts: a scaffold."""
 
     maker, phases, dimensions, single_period = "struts", ("strut", "pore"), (3,), True
@@ -230,7 +243,6 @@ class Struts(Shape):
     fraction: Fraction | None = None
     section: Annotated[str, choice("round", "square")] | None = None
     fillet: Annotated[float, number(at_least=0.0, below=1.0)] | None = None
-    refinement: Whole | None = None
 
 
 Size = Annotated[Quantity, quantity(LENGTH, above=0.0)]

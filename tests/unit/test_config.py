@@ -142,6 +142,7 @@ BAD_CELLS = [
     ("cell.edg=0.2", ["cell.edg = 0.2", "known keys shape, edge", "'cell.edge'"]),
     ("cell.edges=[0.1, 0.2, 0.3]", ["cell.edges", "absent where edge is given"]),
     ("cell={shape='three-pipe', edges=[0.1, 0.2, 1.3]}", ["cell.edges[2] = 1.3", "< 1"]),
+    ("cell={shape='sphere-array', fraction=0.3, mirrors='x'}", ["cell.mirrors = 'x'", "'none', 'auto'"]),
     ("cell={shape='three-pipe', edges=[0.1, 0.2]}", ["cell.edges = [0.1, 0.2]", "a list of 3 numbers"]),
     ("cell={shape='three-pipe'}", ["cell.edge = (missing)", "edges = [a, b, c]"]),
     ("cell={edge=0.1}", ["cell.shape = (missing)", "'three-pipe'", "cell.file"]),

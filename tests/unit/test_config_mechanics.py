@@ -191,3 +191,30 @@ def test_an_eighth_of_a_symmetric_cell_gives_the_same_tensor(tmp_path, status):
         values[symmetry] = json.loads(out.read_text())
     assert np.array(values["auto"]["value"]) == pytest.approx(np.array(values["none"]["value"]), abs=1e-7)
     assert values["auto"]["dofs"] < values["none"]["dofs"] / 4
+
+
+ROUND_FIBRES = """
+[cell]
+shape = "fibre-array"
+fraction = 0.5
+resolution = 0.067
+[effective]
+physics = "diffusion"
+symmetry = "auto"
+[effective.phases]
+fibre = "10 m^2/s"
+matrix = "1 m^2/s"
+"""
+
+
+def test_symmetry_asks_for_a_symmetric_mesh(tmp_path, status):
+    """Without another word fibres are solved on a quadrant; mirrors = "none" leaves their mesh as it was."""
+    dofs = {}
+    for mirrors in ("auto", "none", None):
+        out = tmp_path / f"{mirrors}.json"
+        extra = [] if mirrors is None else ["--set", f"cell.mirrors={mirrors}"]
+        assert status("effective", write(tmp_path, ROUND_FIBRES), *extra, "--json", str(out)) == 0
+        result = json.loads(out.read_text())
+        dofs[mirrors] = result["dofs"]
+        assert np.array(result["value"]) == pytest.approx(2.4154674 * np.eye(2), rel=2e-3, abs=1e-3)
+    assert dofs[None] == dofs["auto"] < dofs["none"] / 2

@@ -16,6 +16,7 @@ from homfem import (
     solve_elasticity,
     three_pipe,
 )
+from homfem.cells import fibre_array, sphere_array, struts, tpms
 from homfem.cells.mirrors import Region, between, equal_axes, find_mirrors, same_regions
 from homfem.cells.painted import laminate
 from homfem.cells.shapes import structured_three_pipe
@@ -191,6 +192,63 @@ def test_the_calcium_cell(phase, exact):
     assert found.relative_gap < 1e-2
 
 
+#: Cells that level sets give, the phase that conducts ten times better, published D*, and the first of like axes.
+ARRAYS = {
+    "spheres": (lambda **o: sphere_array(fraction=0.3, resolution=0.125, **o), "sphere", 1.88774, (0, 0, 0)),
+    "fibres": (lambda **o: fibre_array(fraction=0.5, resolution=0.05, **o), "fibre", 2.4154674, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_curved_bodies_qualify(name):
+    """One load on an octant (quadrant), and the tensor is the published one, in the bracket as on the whole."""
+    make, phase, exact, alike = ARRAYS[name]
+    values = {phase: 10.0, "matrix": 1.0}
+    cell = make(mirrors="auto")
+    part, whole = solve_diffusion(cell, values, symmetry="auto"), homogenize_diffusion(cell, values)
+    plain = homogenize_diffusion(make(), values)
+    assert part.symmetry.first_axis == alike
+    assert part.symmetry.reasons == {}
+    assert part.cell.copies * part.cell.number_of_cells == cell.number_of_cells
+    assert len(part.upper.average) == 1
+    tensor = part.tensor
+    assert tensor.lower == pytest.approx(whole.lower, abs=1e-6)
+    assert tensor.upper == pytest.approx(whole.upper, abs=1e-6)
+    # The bounds hold for the polyhedra, whose volume is exact.
+    assert tensor.contains(exact)
+    assert tensor.value == pytest.approx(plain.value, abs=plain.half_gap + tensor.half_gap)
+    assert tensor.relative_gap < 1.2 * plain.relative_gap
+    assert cell.volume_fractions[phase] == pytest.approx(0.3 if phase == "sphere" else 0.5, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "alike"),
+    [
+        (lambda **o: sphere_array("body-centred", fraction=0.3, resolution=0.125, refinement=0, **o), (0, 0, 0)),
+        (lambda **o: sphere_array("face-centred", fraction=0.3, resolution=0.125, refinement=0, **o), (0, 0, 0)),
+        (lambda **o: tpms("schwarz-p", resolution=0.2, **o), (0, 0, 0)),
+        (lambda **o: struts("cubic", thickness=0.4, resolution=0.2, **o), (0, 0, 0)),
+        (lambda **o: struts("body-centred", thickness=0.3, fillet=0.1, resolution=0.125, **o), (0, 0, 0)),
+        (lambda **o: fibre_array("hexagonal", fraction=0.3, coating=0.05, **o), (0, 1)),
+        (lambda **o: fibre_array(fraction=0.3, dimension=3, axis="y", **o), (0, 1, 0)),
+        (lambda **o: fibre_array("hexagonal", section="elliptical", aspect=2.0, fraction=0.3, **o), (0, 1)),
+    ],
+)
+def test_shapes_with_mirrors(make, alike):
+    cell = make(mirrors="auto")
+    found = find_symmetry(cell, pairs=PAIRS[: 1 if cell.dimension == 2 else 3])
+    assert [mirror.axis for mirror in found.mirrors] == list(range(cell.dimension))
+    assert found.first_axis == alike
+
+
+def test_shapes_without_mirrors():
+    for make in (lambda **o: tpms("gyroid", resolution=0.15, **o), lambda **o: tpms("schwarz-d", resolution=0.12, **o)):
+        assert find_symmetry(make(mirrors="auto")).mirrors == ()
+    for make in (sphere_array, fibre_array, tpms, struts):
+        with pytest.raises(InputError, match="mirrors"):
+            make(mirrors="yes")
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_elasticity_on_the_part(d):
     """Shears as well, which have other conditions on the planes than stretches."""
@@ -299,17 +357,23 @@ def case(comm):
     slabs = homogenize_diffusion(
         grid_cell((4, 4, 4), slab, comm=comm), CONTRAST | {"c": 2.0, "d": 4.0}, symmetry="auto"
     )
+    arrays = {}
+    for name, (make, phase, _, _) in ARRAYS.items():
+        cell = make(mirrors="auto", comm=comm)
+        arrays[name] = homogenize_diffusion(cell, {phase: 10.0, "matrix": 1.0}, symmetry="auto", rtol=1e-10)
     return {
         "lower": found.tensor.lower.tolist(),
         "upper": found.tensor.upper.tolist(),
         "slabs": slabs.value.tolist(),
         "cells": found.cell.number_of_cells,
+        "arrays": [tensor.value[0, 0] for tensor in arrays.values()],
     }
 
 
 def test_ranks_agree(on_ranks):
     one, *others = on_ranks(case)
+    assert one["arrays"] == pytest.approx([exact for _, _, exact, _ in ARRAYS.values()], rel=3e-4)
     for other in others:
         assert other["cells"] == one["cells"]
-        for key in ("lower", "upper", "slabs"):
+        for key in ("lower", "upper", "slabs", "arrays"):
             assert np.array(other[key]) == pytest.approx(np.array(one[key]), abs=1e-8)
