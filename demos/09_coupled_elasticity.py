@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from homfem import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
 from homfem.cells import fibre_array, sphere_array
-from homfem.certify import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
 from homfem.stiffness import isotropic
 
 GLASS, EPOXY = {"young": 72.0, "poisson": 0.2}, {"young": 3.0, "poisson": 0.35}

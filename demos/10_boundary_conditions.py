@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from homfem import solve_diffusion
+from homfem import compare_boundary_conditions, localise, solve_diffusion
 from homfem.cells import fibre_array
-from homfem.certify.windows import compare_boundary_conditions
-from homfem.output.microfields import localise
 from homfem.output.windows import draw_boundary_conditions
 
 CONDUCTIVITY = {"fibre": 10.0, "matrix": 1.0}

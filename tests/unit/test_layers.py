@@ -278,3 +278,19 @@ def test_light_entries_load_no_heavy_library(action: str) -> None:
         reports.append(json.loads(run.stdout.splitlines()[-1]))
     assert reports[-1]["heavy"] == []
     assert min(report["seconds"] for report in reports) < (1.5 if action == HELP else 0.8)
+
+
+def test_the_package_offers_what_computes_a_cell() -> None:
+    """Every name is there, the same object as in its module; what homogenizes, solves, compares is among the names."""
+    import homfem.certify
+    import homfem.certify.windows
+    import homfem.output.microfields
+
+    for name in homfem.__all__:
+        assert getattr(homfem, name).__name__ == name
+    public = [name for name in homfem.certify.__all__ if name.startswith(("homogenize_", "solve_"))]
+    assert set(public) <= set(homfem.__all__)
+    assert homfem.compare_boundary_conditions is homfem.certify.windows.compare_boundary_conditions
+    assert homfem.localise is homfem.output.microfields.localise
+    with pytest.raises(AttributeError, match="homogenise"):
+        homfem.homogenise  # noqa: B018
