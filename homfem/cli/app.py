@@ -65,7 +65,7 @@ def effective(
     figure: Annotated[
         str | None,
         typer.Option(
-            "--figure", metavar="FILE.png", show_default=False, help="Draw the cell with its first corrector."
+            "--figure", metavar="FILE.png", show_default=False, help="Draw the cell with the fields of its first load."
         ),
     ] = None,
     fields: Annotated[

@@ -65,10 +65,9 @@ def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: st
 
         draw_solution(solution, figure)
     if fields is not None:
-        from homfem.cli.figures import first_fields
-        from homfem.output.fields import write_unfolded
+        from homfem.cli.figures import write_solution
 
-        write_unfolded(fields, solution.cell.periodic_mesh, first_fields(solution))
+        write_solution(solution, fields)
     return solution.tensor
 
 

@@ -1,17 +1,21 @@
-"""Figures of the commands: the cell, and the cell with a corrector."""
+"""Figures and field files of the commands: the cell, and the cell with its fields."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from homfem.cli.session import on_root
+from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell
+from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
+    from homfem.local.problem import CellProblem, Correctors
     from homfem.parameters import Array
 
 
@@ -32,7 +36,7 @@ def draw_unit_cell(
     path
         The figure's file.
     corrector
-        Values at the nodes of ``cell.raw``, on rank 0.
+        Values at the nodes of ``cell.raw``, or at the corners of each of its mesh cells, on rank 0.
     label, title
         What the corrector is; the line above the figure.
     translucent
@@ -57,20 +61,50 @@ def draw_unit_cell(
     on_root(cell.comm, draw)
 
 
-def first_fields(solution: Any) -> list[Any]:
-    """The function of each load: the corrector, of several fields the first (the velocity of a flow)."""
-    solved = solution.correctors if hasattr(solution, "correctors") else solution.upper
-    return [function[0] if isinstance(function, tuple) else function for function in solved.functions]
-
-
 def draw_solution(solution: Any, path: str) -> None:
-    """Draw the solved cell with its first corrector into a PNG file, of a vector its size; collective."""
-    cell, physics = solution.cell, solution.tensor.physics
-    values = cell.nodal_values(first_fields(solution)[0])
-    if values is not None:
-        values = np.linalg.norm(values, axis=1) if values.ndim > 1 else values
-        values = (cell.length**2 if physics == "stokes" else cell.length) * values
-    label = (
-        f"speed for a unit force ({cell.length_unit}^2)" if physics == "stokes" else f"corrector 1 ({cell.length_unit})"
-    )
-    draw_unit_cell(cell, path, values, label=label, title=f"{cell.name}: {physics}")
+    """Draw the solved cell with the fields of its first load into PNG files, of vectors their size; collective.
+
+    The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``.
+    """
+    cell, physics, solved = solution.cell, solution.tensor.physics, correctors_of(solution)
+    functions = fields_of_load(solved.problem, solved.functions[0])
+    for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
+        values = values_at_arrays(cell, solved.problem, members, functions)
+        vector = solved.problem.fields[members[0]].components > 1
+        power = 2 if name == "velocity" else 1
+        if values is not None:
+            values = cell.length**power * (np.linalg.norm(values, axis=-1) if vector else values)
+        unit = cell.length_unit if power == 1 else f"{cell.length_unit}^{power}"
+        if physics == "stokes":
+            label = f"{'speed' if vector else name} for a unit force ({unit})"
+        else:
+            label = f"corrector 1 ({unit})"
+        # Where a field jumps, both sides are to be seen.
+        translucent = () if len(members) > 1 else None
+        title = f"{cell.name}: {physics}"
+        draw_unit_cell(cell, place, values, label=label, title=title, translucent=translucent)
+
+
+def write_solution(solution: Any, path: str) -> None:
+    """Write the fields of all loads to VTX files; collective.
+
+    The first field goes into ``NAME.bp``, a further one, such as a pressure, into ``NAME_pressure.bp``. A field that
+    jumps across membranes is discontinuous in the file.
+    """
+    cell, solved = solution.cell, correctors_of(solution)
+    for place, (_, members) in zip(*_places(path, solved.problem), strict=True):
+        functions = [fields_of_load(solved.problem, function) for function in solved.functions]
+        shown = [whole_function(cell, solved.problem, members, fields) for fields in functions]
+        write_unfolded(place, cell.periodic_mesh, shown)
+
+
+def correctors_of(solution: Any) -> Correctors:
+    """Return the conforming correctors of a solution."""
+    return solution.correctors if hasattr(solution, "correctors") else solution.upper
+
+
+def _places(path: str, problem: CellProblem) -> tuple[list[str], list[tuple[str, Members]]]:
+    """The file of each field, and the fields."""
+    shown, place = list(shown_fields(problem).items()), Path(path)
+    further = [str(place.with_name(f"{place.stem}_{name}{place.suffix}")) for name, _ in shown[1:]]
+    return [path, *further], shown

@@ -135,11 +135,11 @@ def diffusion_problem(
     along = list(range(d)) if axes is None else list(axes)
     return CellProblem(
         name="diffusion",
-        fields=(Field(element=element_of(cell, element, degree)),),
+        fields=(Field(element=element_of(cell, element, degree), name="potential"),),
         loads=len(along),
         bilinear=lambda u, v: ufl.inner(flux(ufl.grad(u)), ufl.grad(v)) * ufl.dx,
         affine=lambda x, s: sum(s[k] * x[axis] for k, axis in enumerate(along)),
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
-        flux=lambda u: flux(ufl.grad(u)),
+        flux=lambda u, _: flux(ufl.grad(u)),
         domain=domain,
     )

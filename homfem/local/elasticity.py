@@ -181,7 +181,8 @@ def elasticity_problem(
     domain = domain_of(cell, backend, boundary)
     modulus = on_domain(cell, coefficient, domain)
     stresses = [on_domain(cell, stress, domain) for stress in eigenstresses]
-    field = Field(element=element_of(cell, "Lagrange", degree, shape=(d,)), near_kernel=rigid_motions(d))
+    element = element_of(cell, "Lagrange", degree, shape=(d,))
+    field = Field(element=element, near_kernel=rigid_motions(d), name="displacement")
 
     def bilinear(u: Any, v: Any) -> ufl.Form:
         return ufl.inner(stress(u), voigt_strain(v)) * ufl.dx
@@ -189,14 +190,22 @@ def elasticity_problem(
     def stress(u: Any) -> Any:
         return ufl.dot(modulus, voigt_strain(u))
 
-    problem: dict[str, Any] = {"name": "elasticity", "fields": (field,), "bilinear": bilinear, "domain": domain}
+    def total(u: Any, s: Any) -> Any:
+        whole = stress(u)
+        for k, own in enumerate(stresses):
+            whole += s[size + k] * own
+        return whole
+
+    problem: dict[str, Any] = {
+        "name": "elasticity",
+        "fields": (field,),
+        "bilinear": bilinear,
+        "affine": lambda x, s: strained(x, every_strain(s, along, size), d),
+        "flux": total,
+        "domain": domain,
+    }
     if not stresses and not pressure:
-        affine: dict[str, Any] = {
-            "affine": lambda x, s: strained(x, every_strain(s, along, size), d),
-            "flux": stress,
-            "parity": strain_parity(d)[along],
-        }
-        return CellProblem(**problem, **affine, loads=len(along))
+        return CellProblem(**problem, loads=len(along), parity=strain_parity(d)[along])
     porosity = 1.0 - sum(cell.volume_fractions[name] for name in cell.phase_names)
     normal = ufl.FacetNormal(domain)
     at_pressure = size + len(stresses)

@@ -287,14 +287,33 @@ def membrane_problem(
 
     return CellProblem(
         name="diffusion with membranes",
-        fields=tuple(Field(element=element_of(cell, element, degree), phases=group) for group in membranes.groups),
+        fields=tuple(
+            Field(element=element_of(cell, element, degree), phases=group, name="potential")
+            for group in membranes.groups
+        ),
         loads=cell.dimension,
         bilinear=bilinear,
         affine=lambda x, s: (ufl.dot(s, x),) * len(membranes.groups),
         smoother="incomplete-cholesky-throughout",  # pairs of unknowns that a large permeability ties
         parity=1 - 2 * np.eye(cell.dimension, dtype=int),
+        flux=lambda u, _: flux(
+            sum(part * ufl.grad(v) for part, v in zip(_indicators(cell, membranes), u, strict=True))
+        ),
         domain=mesh,
     )
+
+
+def _numbers(cell: UnitCell, membranes: Membranes) -> fem.Function:
+    """The number of the group, on each mesh cell."""
+    group = fem.Function(fem.functionspace(cell.mesh, ("DG", 0)))
+    group.x.array[:] = membranes.group_of_cell
+    return group
+
+
+def _indicators(cell: UnitCell, membranes: Membranes) -> list[Any]:
+    """For each group the expression that is 1 there and 0 elsewhere."""
+    group = _numbers(cell, membranes)
+    return [ufl.conditional(ufl.eq(group, float(g)), 1.0, 0.0) for g in range(len(membranes.groups))]
 
 
 def measures(cell: UnitCell, membranes: Membranes, degree: int | None = None) -> tuple[list[Any], list[Any]]:
@@ -357,8 +376,7 @@ def gap_energy(cell: UnitCell, membranes: Membranes, u: Any, sigma: Any, inverse
     less the first integral's term :math:`g\cdot Dg` and the second's :math:`h(u_2-u_1)^2`, which are the energy of u.
     """
     dx, facets = measures(cell, membranes)
-    group = fem.Function(fem.functionspace(cell.mesh, ("DG", 0)))
-    group.x.array[:] = membranes.group_of_cell
+    group = _numbers(cell, membranes)
     across = inverse * sigma if not inverse.ufl_shape else ufl.dot(inverse, sigma)
     form = sum(ufl.inner(sigma, across - 2 * (load + ufl.grad(v))) * part for v, part in zip(u, dx, strict=True))
     normal = ufl.FacetNormal(cell.mesh)

@@ -39,6 +39,9 @@ class Field:
         coarse grids must represent, such as rigid-body motions.
     preconditioner
         ``"multigrid"``, ``"jacobi"``, ``"ssor"`` or ``"direct"``; of this field in a problem that is not definite.
+    name
+        What it is, for files and pictures. Fields of one name and one element on different phases are one field that
+        jumps where they meet.
     """
 
     element: Any
@@ -47,6 +50,7 @@ class Field:
     primary: bool = True
     near_kernel: Callable[[Array], list[Array]] | None = None
     preconditioner: str = "multigrid"
+    name: str = ""
 
     @property
     def components(self) -> int:
@@ -63,7 +67,7 @@ class CellProblem:
 
     .. math:: a(\chi_j + F_j, v) = 0 ,\qquad M_{ij} = \frac1{|Y|}\,a(\chi_j + F_j, \chi_i + F_i) .
 
-    A problem that is not driven by a macroscopic gradient gives ``linear`` and ``average`` instead of ``affine``:
+    A problem with loads that are no macroscopic gradient gives ``linear`` and ``average``, with or without ``affine``:
 
     .. math:: a(\chi_j, v) = \ell(v; s_j) ,\qquad M_{ij} = \frac1{|Y|}\,m(\chi_j, s_j;\, \chi_i, s_i) .
 
@@ -97,7 +101,8 @@ class CellProblem:
     smoother
         Of the p-multigrid of a definite problem, see :class:`homfem.solve.LinearSolver`.
     flux
-        ``flux(u)``: the UFL expression of the flux or stress that the field (or fields) ``u`` drives, for pictures.
+        ``flux(u, s)``: the UFL expression of the flux or stress for the field (or fields) ``u``, the affine one
+        included, and the load ``s``; for pictures.
     parity : array, shape (loads, d)
         +1 or -1: how each load answers a mirror image along each axis; for ``boundary="mixed"``. Vector fields are
         mirrored as vectors, others stay.
@@ -114,7 +119,7 @@ class CellProblem:
     definite: bool = True
     metric: Callable[[Any, Any], ufl.Form] | None = None
     smoother: str = "ssor"
-    flux: Callable[[Any], Any] | None = None
+    flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
 
     def __post_init__(self) -> None:

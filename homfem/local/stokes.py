@@ -106,8 +106,8 @@ def stokes_problem(
     # Without slip the components of the velocity do not meet in its block: aggregation needs no hint.
     near = None if slip_length is None else rigid_motions(d)
     fields = (
-        Field(element=velocity, fixed_walls=slip_length is None, near_kernel=near),
-        Field(element=pressure, primary=False, preconditioner=MASS[element]),
+        Field(element=velocity, fixed_walls=slip_length is None, near_kernel=near, name="velocity"),
+        Field(element=pressure, primary=False, preconditioner=MASS[element], name="pressure"),
     )
     stable = _stabilisation(cell) if element == "equal-order" else None
     midpoint = _midpoints(cell) if element == "crouzeix-raviart" else None

@@ -113,7 +113,10 @@ def draw_plane(
     unit: str,
     size: tuple[int, int],
 ) -> None:
-    """Draw triangles or quadrilaterals of the plane, the interfaces between phases as lines."""
+    """Draw triangles or quadrilaterals of the plane, the interfaces between phases as lines.
+
+    Parameters are those of :func:`homfem.output.pictures.draw_cell`; ``values`` at the corners of the cells.
+    """
     from matplotlib import patches
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.collections import LineCollection, PolyCollection
@@ -130,14 +133,15 @@ def draw_plane(
     legend = []
     for colour, (name, tag) in zip(itertools.cycle(COLOURS), phases.items(), strict=False):
         own = corners[tags == tag]
-        if values is None or not np.isfinite(values[own]).all():
+        if values is None or not np.isfinite(values[tags == tag]).all():
             outlines: Any = nodes[skins.around(own)]
             axes.add_collection(PolyCollection(outlines, facecolors=colour, **edge))
             legend.append(patches.Patch(color=colour, label=name))
     if values is not None:
-        known = corners[np.isfinite(values[corners]).all(axis=1)]
-        low, high = colour_range({"": skins.Surface(nodes, known, values[np.unique(known)])})
-        shaded = skins.surface(nodes, known, np.nan_to_num(values))
+        inside = np.isfinite(values).all(axis=1)
+        known = corners[inside]
+        shaded = skins.apart(nodes, known, tags[inside], values[inside])
+        low, high = colour_range({"": shaded})
         if known.shape[1] == 4:
             shaded = skins.fanned(shaded._replace(faces=skins.around(shaded.faces)))
         drawn = axes.tripcolor(

@@ -4,7 +4,8 @@ With the correctors :math:`\chi_j` and the macroscopic gradient :math:`s`,
 
 .. math:: u(x) = F_s(x) + \sum_j s_j\,\chi_j(x) ,
 
-a potential or a displacement, whose gradient is periodic: over the next period it grows by :math:`F_s(a_k)`.
+a potential or a displacement, whose gradient is periodic: over the next period it grows by :math:`F_s(a_k)`. Further
+loads (a temperature, an activation, a pressure) follow the gradient in :math:`s`. Across membranes a potential jumps.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Correctors
 from homfem.output.fields import FieldSeries
 from homfem.output.pictures import draw_cell
+from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays
 from homfem.parameters import Array, InputError, check_number
 from homfem.reference import CORNERS
 
@@ -41,14 +43,17 @@ class MicroFields:
     cell
         The cell that was solved.
     load : array, shape (loads,)
-        The macroscopic gradient: of the potential, or the Voigt strain.
-    field : array, shape (n,) or (n, d)
-        :math:`u` at the nodes of ``cell.raw``, in units of length times that of the load.
+        The macroscopic gradient: of the potential, or the Voigt strain; then further loads.
+    field : array, shape (n,) or (n, d); with ``jumps`` (m, corners) or (m, corners, d)
+        :math:`u` at the nodes of ``cell.raw``, or at the corners of each of its mesh cells; in units of length times
+        that of the load.
     flux : array, shape (m, q)
         The flux (diffusion) or the Voigt stress (elasticity) in the middle of each mesh cell of ``cell.raw``; its
         average over the cell is the effective tensor times the load.
     growth : array, shape (d, 1) or (d, d)
         What :math:`u` grows by along each period vector.
+    jumps
+        Whether the field jumps from phase to phase, across membranes.
     """
 
     cell: UnitCell
@@ -56,6 +61,7 @@ class MicroFields:
     field: Array
     flux: Array
     growth: Array
+    jumps: bool = False
 
     def unfolded(self, periods: int | Sequence[int] = 1) -> tuple[RawCell, Array, Array]:
         """Return the arrays of several periods: mesh (in ``cell.length_unit``), field and flux; on rank 0 only."""
@@ -65,9 +71,16 @@ class MicroFields:
         d = raw.dimension
         counts = [periods] * d if isinstance(periods, (int, np.integer)) else list(periods)
         big, node, shift = tiled_raw(raw, counts, partial=self.cell.partial)
-        # A node of the big mesh is a node of the cell, moved by whole periods.
-        grown = self.field.reshape(len(raw.points), -1)[node] + shift @ self.growth
-        flux = np.tile(self.flux, (len(big.cells) // len(raw.cells), 1))
+        copies = len(big.cells) // len(raw.cells)
+        flux = np.tile(self.flux, (copies, 1))
+        if self.jumps:
+            corners = slice(None, CORNERS[raw.kind])
+            moved = big.points[big.cells[:, corners]] - np.tile(raw.points[raw.cells[:, corners]], (copies, 1, 1))
+            several = np.tile(self.field.reshape(*raw.cells[:, corners].shape, -1), (copies, 1, 1))
+            grown = several + np.rint(moved @ np.linalg.inv(raw.lattice.vectors)) @ self.growth
+        else:
+            # A node of the big mesh is a node of the cell, moved by whole periods.
+            grown = self.field.reshape(len(raw.points), -1)[node] + shift @ self.growth
         return big, grown.reshape(-1, *self.field.shape[1:]), flux
 
     def write(self, path: str | Path, periods: int | Sequence[int] = 1) -> tuple[Path, Path]:
@@ -85,7 +98,7 @@ class MicroFields:
                 raw, field, flux = self.unfolded(periods)
                 mesh = _mesh_of(raw)
                 for name, place, values, element in (
-                    ("field", target, field, ("Lagrange", 1)),
+                    ("field", target, field, ("DG" if self.jumps else "Lagrange", 1)),
                     ("flux", second, flux, ("DG", 0)),
                 ):
                     with FieldSeries(place, [_function(mesh, name, values, element)]) as series:
@@ -109,7 +122,7 @@ class MicroFields:
         Raises
         ------
         InputError
-            For a deformation of a scalar field.
+            For a deformation of a scalar field, and of one that jumps.
         FileError
             As :func:`homfem.output.pictures.draw_cell`.
         """
@@ -117,11 +130,11 @@ class MicroFields:
         with solve.collective(self.cell.comm):
             if self.cell.comm.rank == 0:
                 raw, field, _ = self.unfolded(periods)
-                vector = field.ndim > 1
-                if deform and not vector:
-                    raise InputError("deform", deform, "0 for a potential")
+                vector = field.ndim > (2 if self.jumps else 1)
+                if deform and (self.jumps or not vector):
+                    raise InputError("deform", deform, "0 for a potential, and for a field that jumps")
                 # A potential is what it is up to a constant: half-way is zero.
-                values = np.linalg.norm(field, axis=1) if vector else field - 0.5 * (field.min() + field.max())
+                values = np.linalg.norm(field, axis=-1) if vector else field - 0.5 * (field.min() + field.max())
                 moved = deform * np.ptp(raw.points, axis=0).max() / max(float(values.max()), 1e-300) if deform else 0.0
                 draw_cell(
                     self.cell.length * (raw.points + moved * field if vector else raw.points),
@@ -143,37 +156,50 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     Parameters
     ----------
     cell, correctors
-        What was solved: ``solution.cell`` and ``solution.upper``, of diffusion or elasticity.
+        What was solved: ``solution.cell`` and ``solution.upper``, of diffusion (with membranes or without) or
+        elasticity; coupled elasticity with the cell restricted to the solid phases.
     load : array, shape (loads,)
-        The gradient of the potential, or the Voigt strain (engineering shear).
+        The gradient of the potential, or the Voigt strain (engineering shear); then the further loads of coupled
+        elasticity, such as the temperature. The flux is that in the mesh: none in voids, whatever their pressure.
 
     Raises
     ------
     InputError
-        For a load of another size, for the symmetric part of a cell, and for a physics of several fields or without a
-        macroscopic gradient.
+        For a load of another size, for the symmetric part of a cell, and for a physics that has several fields (but
+        for one that jumps from phase to phase) or no macroscopic gradient.
     """
     cell.require_whole()
     problem = correctors.problem
-    if len(problem.fields) != 1 or problem.affine is None or problem.flux is None:
+    if problem.domain is not cell.mesh and problem.domain is not cell.periodic_mesh.plain:
+        raise InputError("cell", cell.name, "the cell that was solved", "Take solution.cell, or give the solid alone.")
+    shown = list(shown_fields(problem).values())
+    if len(shown) != 1 or problem.affine is None or problem.flux is None:
         raise InputError("correctors", problem.name, "of one field that a macroscopic gradient drives, with its flux")
     weights = np.asarray(load, dtype=np.float64)
     if weights.shape != (problem.loads,) or not np.all(np.isfinite(weights)):
         raise InputError("load", load, f"{problem.loads} finite numbers, one for each load of {problem.name}")
-    space = correctors.space
-    fluctuation = fem.Function(space, name="fluctuation")
+    fluctuations = [fem.Function(space, name="fluctuation") for space in correctors.spaces]
     for weight, corrector in zip(weights, correctors.functions, strict=True):
-        fluctuation.x.array[:] += weight * corrector.x.array
+        for fluctuation, part in zip(fluctuations, fields_of_load(problem, corrector), strict=True):
+            fluctuation.x.array[:] += weight * part.x.array
     constant = fem.Constant(problem.domain, weights)
-    total = fluctuation + problem.affine(ufl.SpatialCoordinate(problem.domain), constant)
-    flux = _on_cells(cell, problem.flux(total), problem.domain)
-    values = cell.nodal_values(fluctuation)
+    affine = fields_of_load(problem, problem.affine(ufl.SpatialCoordinate(problem.domain), constant))
+    total = problem.pick([one + other for one, other in zip(fluctuations, affine, strict=True)])
+    flux = _on_cells(cell, problem.flux(total, constant), problem.domain)
+    values = values_at_arrays(cell, problem, shown[0], fluctuations)
     matrix = _gradient_of(problem, weights, cell.dimension)
-    growth = cell.lattice.vectors @ matrix
+    about: dict[str, Any] = {
+        "cell": cell,
+        "load": weights,
+        "growth": cell.lattice.vectors @ matrix,
+        "jumps": len(shown[0]) > 1,
+    }
     if values is None or cell.raw is None or flux is None:
-        return MicroFields(cell=cell, load=weights, field=np.zeros(0), flux=np.zeros((0, 0)), growth=growth)
-    whole = values.reshape(len(values), -1) + cell.raw.points @ matrix
-    return MicroFields(cell=cell, load=weights, field=whole.reshape(values.shape), flux=flux, growth=growth)
+        return MicroFields(**about, field=np.zeros(0), flux=np.zeros((0, 0)))
+    places = cell.raw.points @ matrix
+    if about["jumps"]:
+        places = places[cell.raw.cells[:, : CORNERS[cell.raw.kind]]]
+    return MicroFields(**about, field=values + places.reshape(values.shape), flux=flux)
 
 
 def _gradient_of(problem: Any, weights: Array, d: int) -> Array:
@@ -181,7 +207,7 @@ def _gradient_of(problem: Any, weights: Array, d: int) -> Array:
     load = ufl.as_vector(weights.tolist())
     columns = []
     for k in range(d):
-        value = problem.affine(ufl.as_vector(np.eye(d)[k].tolist()), load)
+        value = fields_of_load(problem, problem.affine(ufl.as_vector(np.eye(d)[k].tolist()), load))[0]
         entries = [value] if not value.ufl_shape else [value[i] for i in range(value.ufl_shape[0])]
         columns.append([float(entry) for entry in entries])
     return np.array(columns)
@@ -211,12 +237,14 @@ def _mesh_of(raw: RawCell) -> Any:
 
 
 def _function(mesh: Any, name: str, values: Array, element: tuple[str, int]) -> fem.Function:
-    shape = values.shape[1:]
+    """A function from values at nodes (continuous), on cells (DG of degree 0), or at their corners (degree 1)."""
+    shape = values.shape[2:] if element == ("DG", 1) else values.shape[1:]
     space = fem.functionspace(mesh, (*element, shape) if shape else element)
     function = fem.Function(space, name=name)
     entries = function.x.array.reshape(-1, *shape)
     if element[0] == "DG":
-        entries[space.dofmap.list.ravel()] = values[_dolfinx.original_cell_index(mesh)]
+        local = space.dofmap.list if element[1] else space.dofmap.list.ravel()
+        entries[local] = values[_dolfinx.original_cell_index(mesh)]
     else:
         node = np.asarray(mesh.geometry.input_global_indices)[_dolfinx.geometry_dofmap(mesh)]
         entries[space.dofmap.list.ravel()] = values[node.ravel()]

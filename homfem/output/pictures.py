@@ -53,8 +53,9 @@ def draw_cell(
         File that is written, with a name that ends in .png.
     phases
         Name of each phase and its tag.
-    corrector : array, shape (n,)
-        Value at each node; not finite where there is none.
+    corrector : array, shape (n,) or (m, corners)
+        Value at each node, or at the corners of each cell for a field that jumps from phase to phase; not finite where
+        there is none.
     label
         What the corrector is, beside the colour bar.
     lattice : array, shape (d, d)
@@ -99,8 +100,11 @@ def draw_cell(
     if tags.shape != corners.shape[:1]:
         raise InputError("phase_of_cell", tags.shape, f"of shape ({len(corners)},)")
     values = None if corrector is None else np.asarray(corrector, dtype=np.float64)
-    if values is not None and values.shape != (len(nodes),):
-        raise InputError("corrector", values.shape, f"of shape ({len(nodes)},): a value for each node")
+    if values is not None:
+        if values.shape not in ((len(nodes),), corners.shape):
+            each = "a value for each node, or for each corner of each cell"
+            raise InputError("corrector", values.shape, f"of shape ({len(nodes)},) or {corners.shape}: {each}")
+        values = values if values.ndim == 2 else values[corners]
     for name in translucent or ():
         check_choice("translucent", name, list(phases))
     counts = [periods] * d if isinstance(periods, int) else [int(number) for number in periods]
@@ -125,12 +129,17 @@ def draw_cell(
         if cut:
             eye = nodes[corners].mean(axis=1) - 0.5 * (nodes.min(axis=0) + nodes.max(axis=0))
             kept = ~(opaque & (eye[:, 0] > 0) & (eye[:, 1] < 0) & (eye[:, 2] > 0))
-            corners, tags = corners[kept], tags[kept]
+            corners, tags, values = corners[kept], tags[kept], None if values is None else values[kept]
         outer = {name: skins.skin(nodes, corners[tags == tag]) for name, tag in phases.items()}
         solid = np.vstack([next(iter(outer.values()))[:0], *(outer[n] for n in phases if n not in translucent)])
         for name in translucent:
             outer[name] = skins.without(outer[name], solid)
-        surfaces = {n: skins.surface(nodes, skin, None if n in translucent else values) for n, skin in outer.items()}
+        surfaces = {}
+        for name, skin in outer.items():
+            own = tags == phases[name]
+            shown = None if name in translucent else values
+            at_nodes = None if shown is None else skins.at_nodes(len(nodes), corners[own], shown[own])
+            surfaces[name] = skins.surface(nodes, skin, at_nodes)
         module = pyvista_pictures if (engine or _best_engine()) == "pyvista" else matplotlib_pictures
         module.draw_surfaces(surfaces, path, list(phases), set(translucent), label, mesh_lines, title, unit, size)
     return path

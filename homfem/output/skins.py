@@ -28,14 +28,14 @@ class Surface(NamedTuple):
 def repeated(
     nodes: Array, corners: Indices, tags: npt.NDArray, values: Array | None, lattice: Array, counts: list[int]
 ) -> tuple[Array, Indices, npt.NDArray, Array | None]:
-    """Join copies of the cell, one for each period."""
+    """Join copies of the cell, one for each period; ``values`` at the corners of the cells, (m, k)."""
     shifts = np.array(list(itertools.product(*map(range, counts)))) @ lattice
     joined = (nodes[None] + shifts[:, None]).reshape(-1, nodes.shape[1])
     several = (corners[None] + len(nodes) * np.arange(len(shifts))[:, None, None]).reshape(-1, corners.shape[1])
     merged, number = np.unique(np.round(joined / np.abs(lattice).max(), 9), axis=0, return_inverse=True)
     order = np.argsort(number, kind="stable")
     first = order[np.concatenate([[0], np.cumsum(np.bincount(number, minlength=len(merged)))[:-1]])]
-    tiled = None if values is None else np.tile(values, len(shifts))[first]
+    tiled = None if values is None else np.tile(values, (len(shifts), 1))
     return joined[first], number[several], np.tile(tags, len(shifts)), tiled
 
 
@@ -77,6 +77,20 @@ def surface(nodes: Array, faces: Indices, values: Array | None) -> Surface:
     """Return the faces with the nodes that they use, and the values there."""
     used, number = np.unique(faces, return_inverse=True)
     return Surface(nodes[used], number.reshape(faces.shape), None if values is None else values[used])
+
+
+def at_nodes(count: int, corners: Indices, values: Array) -> Array:
+    """Return values at nodes from those at the corners of the cells of one phase; NaN elsewhere."""
+    result = np.full(count, np.nan)
+    result[corners] = values
+    return result
+
+
+def apart(nodes: Array, corners: Indices, tags: npt.NDArray, values: Array) -> Surface:
+    """Return cells whose phases share no nodes, so that values at the corners, (m, k), may jump between them."""
+    keys = tags[:, None].astype(np.int64) * len(nodes) + corners
+    used, first, number = np.unique(keys, return_index=True, return_inverse=True)
+    return Surface(nodes[used % len(nodes)], number.reshape(corners.shape), values.ravel()[first])
 
 
 def fanned(surface: Surface) -> Surface:

@@ -136,6 +136,9 @@ def test_stokes_from_the_command_line(tmp_path, status):
     assert status("effective", write(tmp_path, CHANNEL), "--json", str(tmp_path / "out.json"), *options) == 0
     assert (tmp_path / "flow.png").stat().st_size > 5_000
     assert (tmp_path / "flow.bp").exists()
+    # The pressure beside it.
+    assert (tmp_path / "flow_pressure.png").stat().st_size > 5_000
+    assert (tmp_path / "flow_pressure.bp").exists()
     result = json.loads((tmp_path / "out.json").read_text())
     assert (result["physics"], result["unit"]) == ("stokes", "um^2")
     # porosity h^2 / 12 with h = 1 um; nothing flows across.

@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from homfem import solve_diffusion
+from homfem import (
+    _dolfinx,
+    homogenize_poroelasticity,
+    homogenize_thermoelasticity,
+    localise,
+    solve_diffusion,
+    solve_stokes,
+)
 from homfem.cells.raw import cell_volumes
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
-from homfem.output.microfields import localise
+from homfem.output.microfields import _function, _mesh_of
 from homfem.parameters import FileError, InputError
 from made_cells import grid_cell
 
@@ -19,6 +26,14 @@ SOLIDS = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 10.0, "poisson": 0
 
 def corner(s):
     return ((s[:, 0] > 0.25) & (s[:, 1] > 0.5) & (s[:, 0] < 0.9)).astype(int)
+
+
+def hole(s):
+    return (np.abs(s - 0.5).max(axis=1) < 0.2).astype(int)
+
+
+def layers(s):
+    return np.select([s[:, 0] < 0.25, s[:, 0] < 0.5], [0, 1], default=2)
 
 
 def potential(comm=None, vectors=SKEW):
@@ -78,6 +93,62 @@ def test_files_and_pictures(tmp_path):
         potential()[1].draw(tmp_path / "potential.png", deform=0.1)
 
 
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_potential_jumps_across_membranes(d, tmp_path):
+    """Layers: slopes q/k, jumps q/h, one of them on the period face; over two periods the potential grows on."""
+    length, k = 2.0, {"a": 1.0, "b": 5.0, "c": 0.2}
+    membranes = {"a|b": 1.0, "b|c": 0.3, "a|c": 3.0}
+    cell = grid_cell((4, 3, 3)[:d], layers, length=length)
+    solution = solve_diffusion(cell, k, membranes=membranes, bounds=False, degree=1, rtol=1e-12)
+    fields = localise(solution.cell, solution.upper, [1.0, *[0.0] * (d - 1)])
+    raw, field, flux = fields.unfolded((2, 1, 1)[:d])
+    q = solution.tensor.value[0, 0]
+    assert flux == pytest.approx(np.tile([q, *[0.0] * (d - 1)], (len(raw.cells), 1)), abs=1e-9)
+    # In mesh units, in which h is h times the length; from the low side of the first layer on.
+    first = np.cumsum([0.0, 0.25 * q / k["a"] + q / membranes["a|b"] / length, 0.25 * q / k["b"] + q / 0.3 / length])
+    x = raw.points[raw.cells][..., 0]
+    period = np.floor(x.mean(axis=1) + 1e-9)[:, None]
+    layer = np.array([raw.phases[name] for name in "abc"]).tolist().index
+    number = np.array([layer(tag) for tag in raw.phase_of_cell])
+    low = np.array([0.0, 0.25, 0.5])[number][:, None]
+    exact = period + first[number][:, None] + (q / np.array(list(k.values())))[number][:, None] * (x - period - low)
+    assert field - field[0, 0] == pytest.approx(exact - exact[0, 0], abs=1e-9)
+    for path in fields.write(tmp_path / "layers.bp", 2):
+        assert path.exists()
+    with pytest.raises(InputError, match="deform"):
+        fields.draw(tmp_path / "layers.png", deform=0.1)
+
+
+def test_files_keep_the_jumps():
+    cell = grid_cell((6, 6), hole, names=("a", "b"))
+    solution = solve_diffusion(cell, {"a": 1.0, "b": 10.0}, membranes={"a|b": 0.5}, bounds=False)
+    raw, field, _ = localise(solution.cell, solution.upper, [1.0, 2.0]).unfolded()
+    mesh = _mesh_of(raw)
+    function = _function(mesh, "field", field, ("DG", 1))
+    number = _dolfinx.original_cell_index(mesh)
+    # In the middle of each mesh cell the function is the mean of its corners, and near a corner it has its value.
+    for weights in (np.full(3, 1 / 3), np.array([0.98, 0.01, 0.01]), np.array([0.01, 0.01, 0.98])):
+        points = np.einsum("k,mkx->mx", weights, raw.points[raw.cells[number]])
+        values = function.eval(np.column_stack([points, np.zeros(len(points))]), np.arange(len(points)))
+        assert values.ravel() == pytest.approx(field[number] @ weights, abs=1e-12)
+
+
+def test_stress_of_a_load_and_a_temperature():
+    """Its mean is C* (E - alpha* theta); with a pressure in the voids C* E - b p, the fluid's share taken off."""
+    cell = grid_cell((6, 6), corner, names=("a", "b"))
+    found = homogenize_thermoelasticity(cell, SOLIDS, {"a": 1.0, "b": -0.5}, rtol=1e-12)
+    strain, temperature = np.array([0.1, -0.2, 0.3]), 0.7
+    fields = localise(cell, found.correctors, [*strain, temperature])
+    mean = cell_volumes(fields.cell.raw) @ fields.flux / fields.cell.lattice.volume
+    assert mean == pytest.approx(found.stiffness.value @ (strain - found.expansion * temperature), abs=1e-9)
+    solid = grid_cell((6, 6), hole, names=("a", "b")).restrict(["a"])
+    porous = homogenize_poroelasticity(solid, {"a": SOLIDS["a"]}, rtol=1e-12)
+    fields = localise(solid, porous.correctors, [*strain, temperature])
+    mean = cell_volumes(fields.cell.raw) @ fields.flux / fields.cell.lattice.volume
+    mean -= porous.porosity * temperature * np.array([1.0, 1.0, 0.0])
+    assert mean == pytest.approx(porous.stiffness.value @ strain - porous.biot * temperature, abs=1e-9)
+
+
 def test_refused():
     _, fields = displacement()
     solved = solve_correctors(
@@ -86,10 +157,11 @@ def test_refused():
     for load in ([1.0, 2.0], [1.0, np.nan, 0.0]):
         with pytest.raises(InputError, match="load"):
             localise(fields.cell, solved, load)
-    stress = fields.cell.cell_function({"a": np.ones(3), "b": np.zeros(3)})
-    problem = elasticity_problem(fields.cell, elastic_coefficient(fields.cell, SOLIDS), eigenstresses=[stress])
+    with pytest.raises(InputError, match="the cell that was solved"):
+        localise(grid_cell((4, 4), corner, names=("a", "b")), solved, [0.0] * 3)
+    flow = solve_stokes(grid_cell((6, 6), hole, names=("a", "b")), fluid="a", bounds=False)
     with pytest.raises(InputError, match="macroscopic gradient"):
-        localise(fields.cell, solve_correctors(fields.cell, problem), [0.0] * 4)
+        localise(flow.cell, flow.correctors, [1.0, 0.0])
 
 
 def case_fields(comm):
