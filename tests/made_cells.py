@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -83,3 +84,16 @@ def quarters(s: np.ndarray) -> np.ndarray:
     """Four phases: 0 north-east, 1 north-west, 2 south-west, 3 south-east."""
     east, north = s[:, 0] > 0.5, s[:, 1] > 0.5
     return np.select([north & east, north & ~east, ~north & ~east], [0, 1, 2], default=3)
+
+
+def with_named_facets(raw: RawCell, name: str, place: Callable[[np.ndarray], np.ndarray]) -> RawCell:
+    """The cell with a name for the facets between phases that ``place(midpoints)`` selects; not on the faces."""
+    d = raw.dimension
+    facets = np.concatenate([np.delete(raw.cells, k, axis=1) for k in range(d + 1)])
+    tags = np.tile(raw.phase_of_cell, d + 1)
+    unique, number, count = np.unique(np.sort(facets, axis=1), axis=0, return_inverse=True, return_counts=True)
+    low, high = np.full(len(unique), np.inf), np.full(len(unique), -np.inf)
+    np.minimum.at(low, number.ravel(), tags)
+    np.maximum.at(high, number.ravel(), tags)
+    chosen = unique[(count == 2) & (low < high) & place(raw.points[unique].mean(axis=1))]
+    return replace(raw, facets=chosen, facet_tags=np.full(len(chosen), 9, dtype=np.int32), facet_names={name: 9})

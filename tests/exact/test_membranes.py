@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
-from homfem import homogenize_diffusion, solve_diffusion
+from homfem import UnitCell, homogenize_diffusion, solve_diffusion
 from homfem.cells import fibre_array, sphere_array
-from made_cells import grid_cell, square
+from made_cells import grid_cell, grid_raw, square, with_named_facets
 
 CONDUCTIVITY = {"a": 1.0, "b": 5.0, "c": 0.2}
 FRACTION = np.array([0.25, 0.25, 0.5])
@@ -50,6 +51,28 @@ def test_perfect_contact_beside_a_membrane(lower_degree):
     tensor = homogenize_diffusion(cell, CONDUCTIVITY, membranes=membranes, lower_degree=lower_degree, rtol=1e-12)
     assert np.abs(tensor.upper - laminate(2, membranes, 2.0)).max() < 1e-11
     assert np.abs(tensor.lower - laminate(2, membranes, 2.0)).max() < 1e-11
+
+
+@pytest.mark.parametrize("lower_degree", LOWER)
+@pytest.mark.parametrize("d", [2, 3])
+def test_named_facets_have_a_permeability_of_their_own(d, lower_degree):
+    """Two layers meet at x = 1/2, where the facets are called gate, and on the period face; both are a|b."""
+    raw = grid_raw((4, 3, 3)[:d], lambda s: (s[:, 0] > 0.5).astype(int))
+    raw = with_named_facets(raw, "gate", lambda x: np.abs(x[:, 0] - 0.5) < 1e-9)
+    cell = UnitCell.from_raw(raw, comm=MPI.COMM_WORLD)
+    conductivity = {"a": 2.0, "b": 5.0}
+
+    def exact(*permeabilities):
+        return 1 / (0.5 / 2.0 + 0.5 / 5.0 + sum(1 / h for h in permeabilities))
+
+    for membranes, there in (
+        ({"a|b": 0.7, "gate": 0.2}, (0.7, 0.2)),
+        ({"gate": 0.2, "b|a": 0.7}, (0.7, 0.2)),
+        ({"a|b": 0.7}, (0.7, 0.7)),
+    ):
+        tensor = homogenize_diffusion(cell, conductivity, membranes=membranes, lower_degree=lower_degree, rtol=1e-12)
+        for side in (tensor.lower, tensor.upper):
+            assert side == pytest.approx(np.diag([exact(*there), *[3.5] * (d - 1)]), abs=1e-10)
 
 
 def test_units_a_cell_of_two_micrometres_and_one_of_a_metre():

@@ -12,6 +12,7 @@ from homfem import UnitCell, homogenize_diffusion
 from homfem.cells.implicit import implicit_raw
 from homfem.parameters import Lattice
 from homfem.tensors import EffectiveTensor
+from made_cells import grid_raw, with_named_facets
 
 COEFFICIENTS = [
     {"fibre": 10.0, "matrix": 1.0},
@@ -101,6 +102,37 @@ def test_a_saved_cell_keeps_it(tmp_path, name):
     (tmp_path / f"{name}.slivers.npz").unlink()
     with pytest.raises(FileError, match="present beside the cell"):
         load_cell(tmp_path / name)
+
+
+def arcs(length, radius):
+    """The areas on both sides of a chord between it and an arc that encloses the same area."""
+    t = (np.arange(4000) + 0.5) / 4000 - 0.5
+    height = -((length * t) ** 2) / (2.0 * radius)
+    height -= height.mean()
+    return length * np.array([np.maximum(height, 0.0).mean(), np.maximum(-height, 0.0).mean()])
+
+
+def test_the_area_of_a_membrane_is_that_of_its_facets():
+    """Chords are longer than arcs around the same area by l^2/24r^2; so much more permeable is the membrane.
+
+    Both phases conduct alike, and flat layers have a uniform flux: nothing else depends on where the membrane is. What
+    it is to predict is the difference quotient with respect to the logarithm of the permeability of these facets.
+    """
+    n, h, radius = 8, 0.4, 0.7
+    raw = with_named_facets(
+        grid_raw((n, n), lambda s: (s[:, 0] > 0.5).astype(int)), "gate", lambda x: np.abs(x[:, 0] - 0.5) < 1e-9
+    )
+    curved = replace(raw, slivers=np.tile(arcs(1.0 / n, radius), (n, 1)))
+
+    def found(raw, permeability):
+        cell = UnitCell.from_raw(raw, comm=MPI.COMM_WORLD)
+        return homogenize_diffusion(cell, {"a": 1.0, "b": 1.0}, membranes={"a|b": 2.0, "gate": permeability})
+
+    assert found(raw, h).geometric_error == 0.0
+    step = 1e-3
+    slope = (found(raw, h * (1 + step)).value - found(raw, h * (1 - step)).value)[0, 0] / (2 * step)
+    excess = 1.0 / (24.0 * (n * radius) ** 2)
+    assert found(curved, h).geometric_error == pytest.approx(excess * slope, rel=0.03)
 
 
 def case_estimate(comm):
