@@ -186,7 +186,7 @@ def _fit(
     if mesh.part.copies > 1 and worst.min() < FLATTEST[d]:
         place = np.array2string(mesh.points[mesh.cells[worst.argmin()]].mean(axis=0), precision=4)
         remedy = "Choose a smaller resolution or more refinement there, or mirrors = 'none'."
-        raise CellError("mirrors", f"a cell with an angle of {worst.min():.2g} degrees near {place}",
+        raise CellError("mirrors", f"a cell with an angle of {max(0.0, worst.min()):.2g} degrees near {place}",
                         f"those of a mesh with angles of {FLATTEST[d]:g} degrees and more", remedy)  # fmt: skip
     return faces
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from homfem.cells.level_sets import LevelSet, values
 from homfem.cells.mirrors import NEAR, merged
-from homfem.cells.raw import Indices, RawCell
-from homfem.parameters import Array, InputError, Lattice
+from homfem.cells.raw import Indices, RawCell, cell_volumes
+from homfem.parameters import Array, CellError, InputError, Lattice
 
 #: What ``mirrors`` may be beside a list of axes.
 MIRRORS = ("none", "auto")
@@ -223,9 +223,17 @@ def completed(raw: RawCell, part: Part) -> RawCell:
         The mesh of the part.
     part
         Its mirrors.
+
+    Raises
+    ------
+    CellError
+        If the mesh does not fill the part, so that its images do not fill the period.
     """
     if part.copies == 1:
         return raw
+    filled = part.copies * float(cell_volumes(raw).sum()) / part.lattice.volume
+    if abs(filled - 1.0) > 1e-9:
+        raise CellError("mirrors", f"a mesh of {filled:.12g} of the part", "one of the whole part", "Mesh finer.")
     count, copies = len(raw.points), part.copies
     points = np.vstack(list(part.images(raw.points)))
     number = np.arange(len(points))

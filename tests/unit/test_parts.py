@@ -12,7 +12,7 @@ from homfem.cells.background import angles, background_raw
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import balls, ellipses
 from homfem.cells.mirrors import between, equal_axes, find_mirrors
-from homfem.cells.parts import Part, find_part
+from homfem.cells.parts import Part, completed, find_part
 from homfem.cells.raw import cell_volumes
 from homfem.cells.sections import section_of
 from homfem.parameters import CellError, InputError, Lattice
@@ -66,15 +66,16 @@ def centres_of(corners, points, lattice):
     return np.mod(centres + 1e-9, 1.0)
 
 
-def check_mesh(raw, part) -> None:
+def check_mesh(raw, part, worst=None) -> None:
     """Conforming, periodic, not flat; its own image cell by cell, with the phases; no facet on a mirror plane."""
     representative, _ = identify_nodes(raw.points, raw.lattice, tolerance=2e-14)
     check_faces(raw.points, raw.corners, representative, raw.lattice, whole=True, tolerance=2e-14)
     check_resolution(raw.points, raw.cells, representative, raw.lattice)
     assert cell_volumes(raw).sum() == pytest.approx(raw.lattice.volume, rel=1e-12)
     smallest, largest = angles(raw.points, raw.corners)
-    assert smallest.min() > WORST[raw.dimension][0]
-    assert largest.max() < WORST[raw.dimension][1]
+    low, high = worst or WORST[raw.dimension]
+    assert smallest.min() > low
+    assert largest.max() < high
     tree = scipy.spatial.cKDTree(centres_of(raw.corners, raw.points, raw.lattice), boxsize=1.0)
     for image in part.images(raw.points):
         distance, number = tree.query(centres_of(raw.corners, image, raw.lattice))
@@ -161,6 +162,21 @@ def test_a_gap_that_is_too_thin_is_refused():
         implicit_raw(thin, ["in", "out"], lattice=CUBE, resolution=0.1, mirrors=["x", "y", "z"])
     with pytest.raises(CellError, match="a gap in 'in' thinner"):
         implicit_raw(thin, ["in", "out"], lattice=CUBE, resolution=0.1, mirrors="auto")
+
+
+@pytest.mark.parametrize("radius", [0.44, 0.484])
+def test_surfaces_that_cross_in_mirror_planes(radius):
+    """Two discs that overlap by little: their crossings are out of reach within the walls, where nodes stay."""
+    functions = [balls(SQUARE, [[0.5, 0.5]], radius), balls(SQUARE, [[0.0, 0.0]], 0.45)]
+    raw = implicit_raw(functions, ["in", "b", "out"], lattice=SQUARE, resolution=0.12, mirrors=["x", "y"])
+    check_mesh(raw, Part(lattice=SQUARE, mirrored=(0, 1), exchanged=PAIRS[:1]), (12.0, 150.0))
+    assert fraction(raw) == pytest.approx(math.pi * radius**2, rel=5e-4)
+
+
+def test_a_part_that_is_not_filled_is_refused():
+    raw = background_raw(CUBE, 0.3, part=parts(CUBE)[3])
+    with pytest.raises(CellError, match="of the whole part"):
+        completed(raw, parts(CUBE)[1])
 
 
 def off_centre(x):
