@@ -142,7 +142,9 @@ def interpolate(
         matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
         pc.getMGSmoother(level).setOperators(matrix)
     set_near_kernel(matrix, near_kernel)
-    return {"pc_mg_galerkin": "none"}
+    # The rows of a vector field are long. One step of the smoother instead of two takes a sixth to a quarter more
+    # iterations at little more than half the cost.
+    return {"pc_mg_galerkin": "none", "mg_levels_ksp_max_it": 1}
 
 
 def set_near_kernel(matrix: PETSc.Mat, near_kernel: Sequence[PETSc.Vec]) -> None:
