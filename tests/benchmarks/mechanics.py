@@ -8,6 +8,8 @@ mesh was made.
 
     python tests/benchmarks/mechanics.py --json build/mechanics.json --figure build/mechanics.png
 
+Each case is solved on the whole cell and on its octant (``--symmetry``), where four loads and one are left.
+
 The script starts itself under mpirun, one process group for each case; a small case runs first in each, so that
 compiled forms and imports are not in the times. Only ratios are for the reader to judge: no time is a pass mark.
 """
@@ -37,6 +39,9 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--physics", nargs="+", default=list(LOADS), choices=list(LOADS))
     parser.add_argument("--contrast", type=float, default=10.0, help="of the stiffness")
+    parser.add_argument(
+        "--symmetry", nargs="+", default=["none", "auto"], choices=["none", "auto"], help="octant or not"
+    )
     parser.add_argument("--json", default="", help="file for the numbers")
     parser.add_argument("--figure", default="", help="file for the figure")
     parser.add_argument("--worker", nargs=2, metavar=("CASE", "ANSWER"), help=argparse.SUPPRESS)
@@ -45,8 +50,10 @@ def main() -> None:
         work(*options.worker)
         return
     results = []
-    for physics, size, ranks in itertools.product(options.physics, options.sizes, options.ranks):
-        case = {"physics": physics, "size": size, "contrast": options.contrast}
+    for physics, symmetry, size, ranks in itertools.product(
+        options.physics, options.symmetry, options.sizes, options.ranks
+    ):
+        case = {"physics": physics, "symmetry": symmetry, "size": size, "contrast": options.contrast}
         answer, samples = run_worker(__file__, case, ranks=ranks)
         peaks = [
             peak_between(samples.get(rank["pid"], []), *answer["span"]) - rank["before_mb"]
@@ -87,6 +94,8 @@ def solved(comm: Any, case: Mapping[str, Any], boxes: int) -> dict[str, Any]:
     import numpy as np
 
     from homfem.cells import image_cell
+    from homfem.cells.symmetry import symmetric_part
+    from homfem.certify.symmetry import StrainLoads, symmetric_solid
     from homfem.grid import Image
     from homfem.local.elasticity import elastic_coefficient, elasticity_problem
     from homfem.local.engine import solve_correctors
@@ -97,12 +106,20 @@ def solved(comm: Any, case: Mapping[str, Any], boxes: int) -> dict[str, Any]:
     middle = np.abs(np.arange(boxes) + 0.5 - boxes / 2) < boxes / 4
     labels = (middle[:, None, None] & middle[None, :, None] & middle[None, None, :]).astype(int)
     cell = image_cell(Image.from_labels(labels, {"around": 0, "cube": 1}, voxel=1.0 / boxes), comm=comm)
+    octant = case["symmetry"] == "auto"
     if case["physics"] == "elasticity":
-        around, cube = ({"young": young, "poisson": 0.3} for young in (1.0, case["contrast"]))
-        problem = elasticity_problem(cell, elastic_coefficient(cell, {"around": around, "cube": cube}), degree=2)
+        young = {"around": 1.0, "cube": case["contrast"]}
+        solids = {name: {"young": value, "poisson": 0.3} for name, value in young.items()}
+        strains = StrainLoads.of((0, 1, 2)).strains
+        if octant:
+            cell, loads, _ = symmetric_solid(cell, solids)
+            strains = loads.strains
+        problem = elasticity_problem(cell, elastic_coefficient(cell, solids), degree=2, strains=strains)
     else:
         cell = cell.restrict(["around"])
-        problem = stokes_problem(cell)
+        if octant:
+            cell = symmetric_part(cell)
+        problem = stokes_problem(cell, axes=[0] if octant else None)
     comm.barrier()
     made = time.perf_counter()
     correctors = solve_correctors(cell, problem, rtol=1e-8, max_iterations=2000)
@@ -121,14 +138,15 @@ def solved(comm: Any, case: Mapping[str, Any], boxes: int) -> dict[str, Any]:
 
 def _line(result: Mapping[str, Any]) -> str:
     return (
-        f"{result['physics']}: {result['dofs']} dofs on {result['ranks']} rank(s), {result['seconds']['total']:.1f} s, "
+        f"{result['physics']}, symmetry {result['symmetry']}: {result['dofs']} dofs on {result['ranks']} rank(s), "
+        f"{result['seconds']['total']:.1f} s, "
         f"{result['iterations_per_load']} iterations for each load, load {machine()['load_average'][0]}"
     )
 
 
 def report(results: list[dict[str, Any]]) -> str:
     """Return the tables: stages, iterations and memory, ratios."""
-    keys = ["physics", "dofs", "ranks"]
+    keys = ["physics", "symmetry", "dofs", "ranks"]
     stages = [
         [*(r[k] for k in keys), *(f"{r['seconds'].get(stage, 0.0):.2f}" for stage in STAGES),
          f"{r['seconds']['total']:.2f}"] for r in results
@@ -142,13 +160,19 @@ def report(results: list[dict[str, Any]]) -> str:
     text += "\n" + table(
         "iterations and memory", [*keys, "iterations / load", "MB", "kB / dof", "seconds / million dofs"], memory
     )
-    one = {(r["physics"], r["size"]): r["seconds"]["total"] for r in results if r["ranks"] == 1}
+    seconds = {tuple(r[k] for k in ("physics", "size", "ranks", "symmetry")): r["seconds"]["total"] for r in results}
     rows = [
-        [*(r[k] for k in keys), f"{r['seconds']['total'] / one[r['physics'], r['size']]:.2f}"]
-        for r in results
-        if r["ranks"] > 1 and (r["physics"], r["size"]) in one
+        [physics, symmetry, size, f"{value / seconds[physics, size, 1, symmetry]:.2f}"]
+        for (physics, size, ranks, symmetry), value in seconds.items()
+        if ranks == 2 and (physics, size, 1, symmetry) in seconds
     ]
-    return text + "\n" + table("ratios: seconds over those of one rank", [*keys, "ratio"], rows)
+    text += "\n" + table("ratios: two ranks over one", ["physics", "symmetry", "size", "ratio"], rows)
+    rows = [
+        [physics, size, ranks, f"{seconds[physics, size, ranks, 'none'] / value:.1f}"]
+        for (physics, size, ranks, symmetry), value in seconds.items()
+        if symmetry == "auto" and (physics, size, ranks, "none") in seconds
+    ]
+    return text + "\n" + table("ratios: the whole cell over its octant", ["physics", "size", "ranks", "ratio"], rows)
 
 
 def draw(results: list[dict[str, Any]], path: str) -> None:
@@ -159,16 +183,16 @@ def draw(results: list[dict[str, Any]], path: str) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-    for physics, marker in zip(LOADS, "os", strict=True):
-        for ranks in sorted({r["ranks"] for r in results}):
-            chosen = [r for r in results if (r["physics"], r["ranks"]) == (physics, ranks)]
-            style = {"marker": marker, "linestyle": "-" if ranks == 1 else "--"}
-            label = f"{physics}, {LOADS[physics]} loads, {ranks} rank(s)"
-            dofs = [r["dofs"] for r in chosen]
-            left.loglog(dofs, [r["seconds"]["total"] for r in chosen], label=label, **style)
-            right.semilogx(dofs, [r["iterations_per_load"] for r in chosen], label=label, **style)
-    left.set(xlabel="unknowns", ylabel="seconds, mesh to tensor")
-    right.set(xlabel="unknowns", ylabel="iterations for each load", ylim=(0, None))
+    keys = ("physics", "symmetry", "ranks")
+    for physics, symmetry, ranks in dict.fromkeys(tuple(r[k] for k in keys) for r in results):
+        chosen = [r for r in results if tuple(r[k] for k in keys) == (physics, symmetry, ranks)]
+        style = {"marker": "o" if physics == "elasticity" else "s", "linestyle": "-" if ranks == 1 else "--"}
+        label = f"{physics}{', octant' if symmetry == 'auto' else ''}, {ranks} rank(s)"
+        sizes = [r["size"] for r in chosen]
+        left.loglog(sizes, [r["seconds"]["total"] for r in chosen], label=label, **style)
+        right.semilogx(sizes, [r["iterations_per_load"] for r in chosen], label=label, **style)
+    left.set(xlabel="unknowns of the whole cell", ylabel="seconds, mesh to tensor")
+    right.set(xlabel="unknowns of the whole cell", ylabel="iterations for each load", ylim=(0, None))
     for axis in (left, right):
         axis.grid(alpha=0.3, which="both")
     left.legend(fontsize=8)
