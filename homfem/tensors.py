@@ -63,6 +63,8 @@ class EffectiveTensor:
     geometric_error : float
         Estimate of what the straight facets of the mesh may change in the tensor of curved phases, in ``unit``; not in
         the bounds. Zero where the mesh is the shape.
+    estimated_error : float or None
+        Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
     reached : bool
         False if a budget ended the computation short of the tolerance that was asked for.
 
@@ -95,6 +97,7 @@ class EffectiveTensor:
     versions: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     geometric_error: float = 0.0
+    estimated_error: float | None = None
     reached: bool = True
 
     def __post_init__(self) -> None:
@@ -300,6 +303,8 @@ class EffectiveTensor:
             lines.append("  a lower bound; no upper bound is guaranteed")
         else:
             lines.append("  no guaranteed bounds")
+        if self.estimated_error is not None:
+            lines.append(f"  relative error by an estimate, without guarantee: {self.estimated_error:.1e}")
         if self.geometric_error:
             lines.append(
                 f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e}"

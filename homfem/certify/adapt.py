@@ -122,19 +122,38 @@ def refine_towards(
     indicators = gap_indicators(cell, upper, lower, coefficient, membranes, axes=axes)
     if upper.problem.domain is not cell.mesh:
         indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
-    owned = len(indicators)
-    number = _dolfinx.original_cell_index(cell.mesh)[:owned]
-    gathered = cell.comm.gather((number, indicators), root=0)
+    return refine_carriers(cell, on_root(cell, indicators), max_dofs, dofs)
+
+
+def on_root(cell: UnitCell, values: Array) -> Array:
+    """Return values of the owned mesh cells in the order of ``cell.raw``, on rank 0; elsewhere nothing. Collective."""
+    number = _dolfinx.original_cell_index(cell.mesh)[: len(values)]
+    gathered = cell.comm.gather((number, values), root=0)
+    if gathered is None:
+        return values[:0]
+    result = np.zeros((sum(len(part) for part, _ in gathered), *values.shape[1:]))
+    for index, part in gathered:
+        result[index] = part
+    return result
+
+
+def refine_carriers(cell: UnitCell, indicators: Array, max_dofs: int | None, dofs: int) -> UnitCell | None:
+    """Bisect the fewest mesh cells that carry most of the sum of indicators; None if the budget leaves no room.
+
+    Parameters
+    ----------
+    indicators
+        One for each mesh cell of ``cell.raw``, on rank 0 (:func:`on_root`).
+    max_dofs, dofs
+        As in :func:`refine_towards`. Collective.
+    """
     raw = None
     with solve.collective(cell.comm):
-        if cell.raw is not None and gathered is not None:
-            all_cells = np.zeros(len(cell.raw.cells))
-            for index, values in gathered:
-                all_cells[index] = values
+        if cell.raw is not None:
             representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
             bulk = BULK
             while True:
-                raw = bisect_cells(cell.raw, representative, _carriers(all_cells, bulk))
+                raw = bisect_cells(cell.raw, representative, _carriers(indicators, bulk))
                 growth = len(raw.cells) / len(cell.raw.cells)
                 if max_dofs is None or dofs * growth <= max_dofs:
                     break

@@ -31,6 +31,8 @@ from homfem.local.membranes import Membranes, facet_areas, mean_gradients
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS
 
+Indices = npt.NDArray[np.int32]
+
 
 def geometric_error(
     cell: UnitCell,
@@ -55,20 +57,15 @@ def geometric_error(
     axes
         The axes of the loads; by default all.
     """
-    facets, volumes = cell.slivers
+    facets, weight, first, second = curved_facets(cell)
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
-    mesh, d = cell.mesh, cell.dimension
+    d = cell.dimension
     gradient = _mean_gradients(
         cell, correctors, membranes, range(d) if axes is None else axes
     )  # (local cells, loads, d)
-    owned = facets < mesh.topology.index_map(d - 1).size_local
-    facets, weight = facets[owned], volumes[owned].sum(axis=1)
-    links = mesh.topology.connectivity(d - 1, d)
-    first = links.array[links.offsets[facets]]
-    second = links.array[links.offsets[facets + 1] - 1]
     alone = (first == second)[:, None]
-    normal = _normals(cell, facets, first)
+    normal = facet_normals(cell, facets, first)
     matrix = _matrices(coefficient, len(gradient), d)
     across = [np.einsum("fi,fij,fj->f", normal, matrix[c], normal) for c in (first, second)]
     flux = [np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)]
@@ -86,13 +83,31 @@ def geometric_error(
         tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
         energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
         change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
-    values, turned = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
-    total = np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned)
+    total = absolute_sum(change, weight)
     area = facet_areas(cell, facets)
     excess = 40.0 * (weight / area) ** 2 / area ** (2 / (d - 1)) * area
     total += np.einsum("f,fi,fj->ij", excess * resistance, through, through)
     total = cell.comm.allreduce(total, op=MPI.SUM)
     return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)
+
+
+def curved_facets(cell: UnitCell) -> tuple[Indices, Array, Indices, Indices]:
+    """Return the owned facets that stand for curved surfaces, the volumes between the two, and the cells beside them.
+
+    The second mesh cell is the first again where a facet has but one.
+    """
+    facets, volumes = cell.slivers
+    owned = facets < cell.mesh.topology.index_map(cell.dimension - 1).size_local
+    facets = facets[owned]
+    links = cell.mesh.topology.connectivity(cell.dimension - 1, cell.dimension)
+    first, second = links.array[links.offsets[facets]], links.array[links.offsets[facets + 1] - 1]
+    return facets, volumes[owned].sum(axis=1), first, second
+
+
+def absolute_sum(change: Array, weight: Array) -> Array:
+    """Return the weighted sum of the absolute values of matrices of shape (n, k, k), made symmetric."""
+    values, turned = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
+    return np.asarray(np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned))
 
 
 def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None, axes: Sequence[int]) -> Array:
@@ -102,8 +117,8 @@ def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
 
 
-def _normals(cell: UnitCell, facets: npt.NDArray[np.int32], first: npt.NDArray[np.int32]) -> Array:
-    """Unit normals of facets, out of their first cell."""
+def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:
+    """Return unit normals of facets, out of their first cell."""
     mesh, d = cell.mesh, cell.dimension
     of_cell = np.array(FACETS[cell.kind])
     own = mesh.topology.connectivity(d, d - 1).array.reshape(-1, len(of_cell))[first]

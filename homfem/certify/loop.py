@@ -60,9 +60,9 @@ class MeshSolution:
     Parameters
     ----------
     tensor
-        Value and bounds.
+        Value and bounds, or ``estimated_error`` in their place.
     upper, lower
-        As in :class:`CellSolution`.
+        As in :class:`CellSolution`; of an estimate the two that are compared.
     refine
         ``refine(dofs)``: the cell with a finer mesh where the gap is, or None if the budget leaves no room.
     geometric_error
@@ -87,7 +87,7 @@ def solve_adaptively(
     stages: dict[str, float],
     start: float,
 ) -> CellSolution:
-    """Solve on finer and finer meshes until the relative half-gap is at most ``tolerance``; collective.
+    """Solve on finer meshes until the relative half-gap (or estimated error) is at most ``tolerance``; collective.
 
     Parameters
     ----------
@@ -114,6 +114,9 @@ def solve_adaptively(
         add_seconds(stages, *(part.seconds for part in parts))
         dofs = max(part.dofs for part in parts)
         gap = solved.tensor.relative_gap
+        if gap is None:
+            gap = solved.tensor.estimated_error
+        what = "relative half-gap" if solved.tensor.estimated_error is None else "estimated relative error"
         history.append(
             {
                 "cells": active.number_of_cells,
@@ -122,21 +125,21 @@ def solve_adaptively(
                 "seconds": time.perf_counter() - lap,
             }
         )
-        log.info("%s: %d mesh cells, %d dofs, relative half-gap %s", cell.name, active.number_of_cells, dofs,
+        log.info("%s: %d mesh cells, %d dofs, %s %s", cell.name, active.number_of_cells, dofs, what,
                  "none" if gap is None else f"{gap:.3e}")  # fmt: skip
         reached = tolerance is None or gap is None or gap <= tolerance
         if reached or solved.lower is None or tolerance is None or gap is None:
             break
         if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
-            log.warning("%s: the relative half-gap of %.3e does not fall any more, short of %.3e: round-off", cell.name,
-                        gap, tolerance)  # fmt: skip
+            log.warning("%s: the %s of %.3e does not fall any more, short of %.3e: round-off", cell.name, what, gap,
+                        tolerance)  # fmt: skip
             break
         lap = time.perf_counter()
         refined = solved.refine(dofs)
         add_seconds(stages, {"refine": time.perf_counter() - lap})
         if refined is None:
-            log.warning("%s: max_dofs = %s ends the refinement at a relative half-gap of %.3e, short of %.3e",
-                        cell.name, max_dofs, gap, tolerance)  # fmt: skip
+            log.warning("%s: max_dofs = %s ends the refinement at a %s of %.3e, short of %.3e", cell.name, max_dofs,
+                        what, gap, tolerance)  # fmt: skip
             break
         active = refined
     tensor = replace(solved.tensor, lower=None, upper=None) if sampled else solved.tensor

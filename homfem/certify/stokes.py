@@ -25,8 +25,12 @@ facets are at most :math:`\sqrt W\,\|\nabla u\|` with :math:`W=\sum_K(h_K/d)^2/|
 
 .. math:: \sqrt{|Y|\,\xi\cdot K\xi}\le\|\mathrm{dev}\,\sigma\| + \sqrt W\sum_j|\xi_j|\|\rho_j\|_1 .
 
-Both bounds are for the fluid as it is meshed, with straight facets. Taylor and Hood's element, the default, gives no
-bound and is far more accurate than the upper one.
+Both bounds are for the fluid as it is meshed, with straight facets; what these may change is estimated beside them
+(:mod:`homfem.certify.geometry_stokes`). Taylor and Hood's element, the default, gives no bound and is far more accurate
+than the upper one. What the mesh leaves in its value is estimated, **without guarantee**, by the distance from the
+value of one degree less.
+
+Where the gap is, or where the two degrees differ, the mesh is refined: :mod:`homfem.certify.stokes_gap`.
 
 Source: Ladyzhenskaya 1969 (variational principles); Crouzeix, Raviart 1973, doi 10.1051/m2an/197307R300331; Linke 2014,
 doi 10.1016/j.cma.2013.10.011; Scott, Vogelius 1985, doi 10.1051/m2an/1985190101111.
@@ -41,6 +45,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
@@ -48,10 +53,14 @@ from mpi4py import MPI
 from homfem import _dolfinx, solve
 from homfem.cells.refine import split_at_barycentres
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.loop import add_seconds, measured
-from homfem.local.engine import Correctors, solve_correctors
+from homfem.certify.adapt import refine_carriers
+from homfem.certify.geometry_stokes import wall_error
+from homfem.certify.loop import MeshSolution, add_seconds, solve_adaptively
+from homfem.certify.stokes_gap import flow_changes, flow_gaps
+from homfem.local.engine import solve_correctors
+from homfem.local.problem import Correctors
 from homfem.local.stokes import check_element, stokes_problem
-from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_number
+from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -78,12 +87,16 @@ class StokesSolution:
         mesh units and for the viscosity 1: a velocity in physical units is ``cell.length**2`` times it.
     upper
         Those of the upper bound (Crouzeix-Raviart), or None.
+    history
+        For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap or estimated error,
+        seconds.
     """
 
     tensor: EffectiveTensor
     cell: UnitCell
     correctors: Correctors
     upper: Correctors | None
+    history: tuple[Mapping[str, float], ...] = ()
 
 
 def homogenize_stokes(cell: UnitCell, fluid: str | Sequence[str] = "pore", **options: Any) -> EffectiveTensor:
@@ -95,6 +108,8 @@ def solve_stokes(
     cell: UnitCell,
     fluid: str | Sequence[str] = "pore",
     *,
+    tolerance: float | None = None,
+    max_dofs: int | None = None,
     element: str | None = None,
     degree: int | None = None,
     bounds: bool = False,
@@ -116,11 +131,19 @@ def solve_stokes(
         The unit cell.
     fluid
         The phase that flows, or several that flow as one. The others are solid.
+    tolerance
+        Reached by refinement of a mesh of straight simplices; without it the cell's mesh is used as it is. With
+        ``bounds`` the relative half-gap, which is guaranteed. Without, for ``"taylor-hood"``, an **estimate** of the
+        relative error, with no guarantee, ``tensor.estimated_error``: the largest relative distance, over all
+        directions, of the value from that of one degree less. The value itself is closer.
+    max_dofs
+        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
+        ``tensor.reached`` false and a warning in the log.
     element
         ``"taylor-hood"`` (default), ``"equal-order"``, ``"crouzeix-raviart"`` or ``"scott-vogelius"`` (the default with
         ``bounds``), see :mod:`homfem.local.stokes`.
     degree
-        Of the velocity; by default the lowest: 2, 1, 1, and the dimension.
+        Of the velocity; by default the lowest: 2, 1, 1, and the dimension. For an estimate 3 or 4, by default 3.
     bounds
         Both bounds: Scott and Vogelius's element for the value, which is the lower one, and Crouzeix and Raviart's for
         the upper one. Dear in 3D. Without, ``tensor.lower`` is set for ``"scott-vogelius"``, ``tensor.upper`` for
@@ -163,6 +186,9 @@ def solve_stokes(
     names = _fluid_phases(cell, fluid)
     if element is None:
         element = "scott-vogelius" if bounds else "taylor-hood"
+    estimated = tolerance is not None and not bounds
+    if estimated and element == "taylor-hood":
+        degree = 3 if degree is None else check_integer("degree", degree, at_least=3, at_most=4)
     degree = check_element(cell, element, degree, slip_length)
     if bounds and element != "scott-vogelius":
         raise InputError("bounds", bounds, f"False with element={element!r}", "'scott-vogelius' is the lower bound.")
@@ -174,50 +200,101 @@ def solve_stokes(
             "slip_length", slip_length, "None on straight facets that stand for a curved wall",
             "Their corners hold the fluid. Make the cell with order=2.",
         )  # fmt: skip
+    if tolerance is not None:
+        _check_tolerance(cell, tolerance, element, bounds)
+    if max_dofs is not None:
+        check_integer("max_dofs", max_dofs, at_least=1)
     stages: dict[str, float] = dict(cell.seconds)
     cell.require_whole()
     active = cell.restrict(names)
     active.require_percolation()
     active = active.without_islands()
-    span = active.whole.span(cell.lattice)
-    if len(span) < cell.dimension:
+    if len(active.whole.span(cell.lattice)) < cell.dimension:
         log.warning("%s: %s; no flow in the other directions", cell.name, active.whole.describe())
     add_seconds(stages, {"restrict": time.perf_counter() - start})
     slip = None if slip_length is None else slip_length / cell.length
     options = {"rtol": rtol, "max_iterations": max_iterations}
-    upper = None
-    if bounds:
-        upper = _solve(active, "crouzeix-raviart", 1, None, preconditioner, options)
     solved = active
+
+    def solve_mesh(part: UnitCell) -> MeshSolution:
+        nonlocal solved
+        solved, other = part, None
+        if bounds:
+            other = _solve(part, "crouzeix-raviart", 1, None, preconditioner, options)
+        if estimated:
+            other = _solve(part, element, degree - 1, slip, preconditioner, options)
+        if element == "scott-vogelius":
+            lap = time.perf_counter()
+            solved = _split(part)
+            add_seconds(stages, {"split": time.perf_counter() - lap})
+        flow = _solve(solved, element, degree, slip, preconditioner, options)
+
+        def refine(dofs: int) -> UnitCell | None:
+            if other is None:
+                return None
+            where = flow_gaps(part, other, solved, flow) if bounds else flow_changes(part, flow, other)
+            return refine_carriers(part, where, max_dofs, dofs)
+
+        return MeshSolution(
+            tensor=_tensor(cell, part, solved, element, flow, other, bounds),
+            upper=flow,
+            lower=other,
+            refine=refine,
+            geometric_error=lambda: 0.0 if cell.order > 1 else cell.length**2 * wall_error(solved, flow),
+        )
+
+    found = solve_adaptively(
+        cell, active, solve_mesh, tolerance=tolerance, max_dofs=max_dofs, sampled=False, stages=stages, start=start
+    )
+    tensor = replace(
+        found.tensor,
+        unit=f"{cell.length_unit}^2",
+        active_phases=tuple(names),
+        config=dict(config or {}),
+    )
+    upper = found.lower if bounds else None
+    assert upper is None or isinstance(upper, Correctors)
+    return StokesSolution(tensor=tensor, cell=solved, correctors=found.upper, upper=upper, history=found.history)
+
+
+def _check_tolerance(cell: UnitCell, tolerance: float, element: str, bounds: bool) -> None:
+    check_number("tolerance", tolerance, above=0.0, below=1.0)
+    if not bounds and element != "taylor-hood":
+        remedy = "Take bounds=True, or 'taylor-hood' for an estimate."
+        raise InputError("tolerance", tolerance, f"None with element={element!r}", remedy)
+    if not cell.simplicial or cell.order != 1:
+        remedy = "Such a mesh is not refined: choose the resolution instead."
+        raise InputError("tolerance", tolerance, f"None on {cell.kind}s of order {cell.order}", remedy)
+
+
+def _tensor(
+    cell: UnitCell,
+    part: UnitCell,
+    solved: UnitCell,
+    element: str,
+    flow: Correctors,
+    other: Correctors | None,
+    bounds: bool,
+) -> EffectiveTensor:
+    """Value, bounds and estimate of what was solved on the mesh of ``part``."""
+    span = part.whole.span(cell.lattice)
+    value, low, high, estimate = flow.average, None, None, None
     if element == "scott-vogelius":
-        lap = time.perf_counter()
-        solved = _split(active)
-        add_seconds(stages, {"split": time.perf_counter() - lap})
-    correctors = _solve(solved, element, degree, slip, preconditioner, options)
-    value = correctors.average
-    low = high = None
-    if element == "scott-vogelius":
-        value = low = value - _lower_allowance(solved, correctors) * np.eye(cell.dimension)
+        value = low = value - _lower_allowance(solved, flow) * np.eye(cell.dimension)
     if element == "crouzeix-raviart":
-        value = high = _upper_bound(solved, correctors)
-    if upper is not None:
-        high = _upper_bound(active, upper)
-    add_seconds(stages, *(part.seconds for part in (correctors, upper) if part is not None))
-    stages["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
-    tensor = EffectiveTensor(
+        value = high = _upper_bound(solved, flow)
+    if bounds and other is not None:
+        high = _upper_bound(part, other)
+    elif other is not None:
+        inside = [span @ matrix @ span.T for matrix in (other.average - value, value)]
+        estimate = float(np.max(np.abs(scipy.linalg.eigh(*inside, eigvals_only=True))))
+    return EffectiveTensor(
         value=_confined(value, span, cell.length),
         lower=None if low is None else _confined(low, span, cell.length),
         upper=None if high is None else _confined(high, span, cell.length),
-        unit=f"{cell.length_unit}^2",
         physics="stokes",
-        active_phases=tuple(names),
-        **measured(cell),
-        dofs=max(correctors.dofs, upper.dofs if upper is not None else 0),
-        iterations=correctors.iterations + (upper.iterations if upper is not None else 0),
-        seconds=stages,
-        config=dict(config or {}),
+        estimated_error=estimate,
     )
-    return StokesSolution(tensor=tensor, cell=solved, correctors=correctors, upper=upper)
 
 
 def _fluid_phases(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PlainValidator
 
 from homfem.config.effective import BOUNDARIES, MESHED, EffectiveTable, check_phase, refuse_tolerance, require_meshed
-from homfem.config.table import choice, integer, number, quantity, renamed, text
+from homfem.config.table import choice, flag, integer, number, quantity, renamed, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
 from homfem.stiffness import PAIRS, check_stiffness, moduli
@@ -143,11 +143,19 @@ def _fluid(value: Any) -> tuple[str, ...]:
 
 
 class Stokes(EffectiveTable):
-    """Slow viscous flow through one phase; the others are solid."""
+    """Slow viscous flow through one phase; the others are solid.
+
+    A ``tolerance`` is the relative half-gap of both bounds, or with ``bounds = false`` an estimate of the relative
+    error, without guarantee.
+    """
 
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
     fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
+    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    bounds: Annotated[bool, flag()] | None = None
+    degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
     slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     boundary: Annotated[str, choice("periodic")] = "periodic"
 
@@ -171,7 +179,15 @@ class Stokes(EffectiveTable):
         from homfem.certify import solve_stokes
 
         self.check(cell.phase_names, cell.dimension)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
         if self.slip_length is not None:
             options["slip_length"] = self.slip_length.to(cell.length_unit)
-        return solve_stokes(cell, fluid=self.fluid, config=dict(config), **options)
+        return solve_stokes(
+            cell,
+            fluid=self.fluid,
+            tolerance=self.tolerance,
+            max_dofs=self.max_dofs,
+            bounds=self.tolerance is not None if self.bounds is None else self.bounds,
+            config=dict(config),
+            **options,
+        )

@@ -96,6 +96,10 @@ REFUSED = [
     (CHANNEL, "effective.slip_length=1.0", ["effective.slip_length = 1.0", "unit"]),
     (CHANNEL, "effective.slip_length='-1 um'", ["effective.slip_length", "> 0"]),
     (CHANNEL, "effective.boundary=affine", ["effective.boundary = 'affine'", "'periodic'"]),
+    (CHANNEL, "effective.tolerance=1.0", ["effective.tolerance = 1.0", "< 1"]),
+    (CHANNEL, "effective.max_dofs=0", ["effective.max_dofs = 0", ">= 1"]),
+    (CHANNEL, "effective.bounds=1", ["effective.bounds = 1", "true"]),
+    (CHANNEL, "effective.degree=1", ["effective.degree = 1", ">= 2"]),
     (CHANNEL, "effective.phases={pore='1 m^2/s'}", ["effective.phases"]),
     (CHANNEL, "effective={physics='stokes'}", ["effective.fluid = (missing)", "the phase that flows"]),
 ]
@@ -143,6 +147,27 @@ def test_stokes_from_the_command_line(tmp_path, status):
     assert (result["physics"], result["unit"]) == ("stokes", "um^2")
     # porosity h^2 / 12 with h = 1 um; nothing flows across.
     assert np.array(result["value"]) == pytest.approx(np.diag([0.5 / 12.0, 0.0]), abs=1e-10)
+
+
+CYLINDERS = CHANNEL.replace(
+    'shape = "slit"\naperture = 0.5\naxis = "y"', 'shape = "fibre-array"\nfraction = 0.4'
+).replace('"pore"', '"matrix"')
+
+
+@pytest.mark.parametrize(("bounds", "tolerance"), [(None, 0.05), (False, 1e-4)])
+def test_a_tolerance_of_a_permeability(tmp_path, status, bounds, tolerance):
+    text = CYLINDERS + f"tolerance = {tolerance}\n" + ("" if bounds is None else "bounds = false\n")
+    assert status("effective", write(tmp_path, text), "--json", str(tmp_path / "out.json")) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
+    reached = "relative_gap" if bounds is None else "estimated_error"
+    other = "estimated_error" if bounds is None else "relative_gap"
+    assert result[reached] <= tolerance
+    assert result[other] is None
+    assert (result["lower"] is None) == (bounds is False)
+    # Sangani, Acrivos 1982, for a period of 2 um.
+    slack = 2.0 * tolerance * 4.0 / 217.89 + result["geometric_error"]
+    assert result["value"][0][0] == pytest.approx(4.0 / 217.89, abs=slack)
+    assert status("effective", write(tmp_path, text + "max_dofs = 500\n")) == 3
 
 
 MEMBRANE = """

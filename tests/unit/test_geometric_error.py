@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from homfem import UnitCell, homogenize_diffusion
+from homfem import UnitCell, homogenize_diffusion, homogenize_elasticity, homogenize_stokes
 from homfem.cells.implicit import implicit_raw
 from homfem.parameters import Lattice
+from homfem.stiffness import voigt_to_mandel
 from homfem.tensors import EffectiveTensor
 from made_cells import grid_raw, with_named_facets
 
@@ -136,13 +137,62 @@ def test_the_area_of_a_membrane_is_that_of_its_facets():
 
 
 def case_estimate(comm):
-    found = homogenize_diffusion(disc_cell(comm, 0.3), {"fibre": 10.0, "matrix": 1.0})
-    return {"error": found.geometric_error}
+    cell = disc_cell(comm, 0.3, resolution=0.06)
+    found = (
+        homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0}),
+        homogenize_stokes(cell, "matrix"),
+        homogenize_elasticity(cell, SOLIDS["stiff"], bounds=False),
+    )
+    return {"errors": [tensor.geometric_error for tensor in found]}
 
 
 @pytest.mark.mpi
 def test_ranks_agree(on_ranks):
-    one, two, three = (result["error"] for result in on_ranks(case_estimate))
-    assert one > 0.0
+    one, two, three = (result["errors"] for result in on_ranks(case_estimate))
+    assert min(one) > 0.0
     assert two == pytest.approx(one, rel=1e-6)
     assert three == pytest.approx(one, rel=1e-6)
+
+
+def test_it_predicts_the_change_of_a_permeability():
+    step = 2e-3
+    here, there = (homogenize_stokes(disc_cell(MPI.COMM_WORLD, r), "matrix") for r in (0.3, 0.3 + step))
+    predicted = homogenize_stokes(disc_cell(MPI.COMM_WORLD, 0.3, step), "matrix").geometric_error
+    change = np.linalg.norm(there.value - here.value, 2)
+    assert predicted == pytest.approx(change, rel=0.04)
+
+
+@pytest.mark.parametrize("element", ["scott-vogelius", "crouzeix-raviart"])
+def test_all_elements_see_the_walls(element):
+    cell = disc_cell(MPI.COMM_WORLD, 0.3, 2e-3, resolution=0.05)
+    expected = homogenize_stokes(cell, "matrix").geometric_error
+    assert homogenize_stokes(cell, "matrix", element=element).geometric_error == pytest.approx(expected, rel=0.2)
+
+
+def test_it_covers_the_error_of_a_permeability():
+    exact, errors, estimates = 0.0097199390, [], []  # square array, fraction .3 (another code, converged)
+    for resolution in (0.1, 0.05):
+        raw = disc_raw(np.sqrt(0.3 / np.pi), resolution, {"fibre": 0.3})
+        found = homogenize_stokes(UnitCell.from_raw(raw, comm=MPI.COMM_WORLD, length=2.0), "matrix", degree=3)
+        errors.append(abs(found.value[0, 0] / 4.0 - exact))
+        estimates.append(found.geometric_error / 4.0)
+    assert all(error < estimate for error, estimate in zip(errors, estimates, strict=True))
+    assert estimates[1] < 0.35 * estimates[0]
+
+
+SOLIDS = {
+    "stiff": {"fibre": {"young": 10.0, "poisson": 0.3}, "matrix": {"young": 1.0, "poisson": 0.3}},
+    "soft": {"fibre": {"young": 0.1, "poisson": 0.2}, "matrix": {"young": 1.0, "poisson": 0.35}},
+    "void": {"matrix": {"young": 1.0, "poisson": 0.3}},
+}
+
+
+@pytest.mark.parametrize("solids", list(SOLIDS.values()), ids=list(SOLIDS))
+def test_it_predicts_the_change_of_a_stiffness(solids):
+    step = 2e-3
+    here, there = (
+        homogenize_elasticity(disc_cell(MPI.COMM_WORLD, r), solids, bounds=False) for r in (0.3, 0.3 + step)
+    )
+    predicted = homogenize_elasticity(disc_cell(MPI.COMM_WORLD, 0.3, step), solids, bounds=False).geometric_error
+    change = np.linalg.norm(voigt_to_mandel(there.value - here.value), 2)
+    assert predicted == pytest.approx(change, rel=0.04)

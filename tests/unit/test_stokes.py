@@ -15,7 +15,8 @@ from homfem.cells import fibre_array, image_cell, sphere_array, tube
 from homfem.cells.raw import cell_volumes
 from homfem.cells.refine import split_at_barycentres
 from homfem.certify import homogenize_stokes, solve_stokes
-from homfem.certify.stokes import _upper_bound
+from homfem.certify.stokes import _split, _upper_bound
+from homfem.certify.stokes_gap import flow_gaps
 from homfem.grid.image import Image
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
@@ -312,6 +313,10 @@ def test_text():
         ({"bounds": True, "element": "taylor-hood"}, "bounds"),
         ({"slip_length": 0.0}, "slip_length"),
         ({"slip_length": 0.1, "element": "equal-order"}, "slip_length"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"tolerance": 0.1, "element": "crouzeix-raviart"}, "tolerance"),
+        ({"tolerance": 0.1, "degree": 2}, "degree"),
+        ({"tolerance": 0.1, "max_dofs": 0}, "max_dofs"),
     ],
 )
 def test_bad_input(options, named):
@@ -341,7 +346,72 @@ def test_dead_pores_do_not_matter():
     assert solution.tensor.volume_fractions["pore"] == pytest.approx(0.5 + 1 / 16)
 
 
+def test_the_gap_is_a_sum_over_mesh_cells():
+    """Prager and Synge: the trace of the difference of the bounds, both solved directly."""
+    cell = fibre_array(fraction=0.4, resolution=0.2).restrict(["matrix"])
+    upper = solve_correctors(cell, stokes_problem(cell, element="crouzeix-raviart"), preconditioner="direct")
+    split = _split(cell)
+    lower = solve_correctors(split, stokes_problem(split, element="scott-vogelius"), preconditioner="direct")
+    gaps = flow_gaps(cell, upper, split, lower)
+    assert gaps.min() > 0.0
+    assert gaps.sum() == pytest.approx(np.trace(upper.average - lower.average), rel=1e-8)
+
+
+def test_bounds_reach_a_tolerance():
+    """Around squares, whose corners need small cells: with fewer unknowns than a uniform mesh of the same gap."""
+    solution = solve_stokes(square_hole(8), bounds=True, tolerance=0.02)
+    tensor = solution.tensor
+    assert tensor.reached
+    assert tensor.relative_gap <= 0.02
+    assert [entry["relative_gap"] for entry in solution.history][-1] == tensor.relative_gap
+    assert len(solution.history) > 1
+    assert tensor.estimated_error is None
+    uniform = homogenize_stokes(square_hole(32), bounds=True)
+    assert uniform.relative_gap > 0.02
+    assert tensor.dofs < uniform.dofs
+    # Bisection leaves the walls where they are: one permeability lies in all brackets.
+    exact = homogenize_stokes(square_hole(16), degree=4)
+    assert tensor.contains(exact.value)
+    assert uniform.contains(exact.value)
+
+
+#: Of a square duct with the side 1: the flux for a unit force, a classical series.
+DUCT = 1 / 12 - 16 / np.pi**5 * sum(np.tanh(n * np.pi / 2) / n**5 for n in range(1, 60, 2))
+
+
+def duct(n):
+    """A square duct of half the period along z."""
+    return grid_cell((n, n, 3), lambda s: (s[:, :2] >= 0.5).any(axis=1), names=("pore", "solid"))
+
+
+def test_an_estimate_reaches_a_tolerance():
+    """The flux of a square duct is known: the estimate covers the error, and is within a few times that of degree 2."""
+    solution = solve_stokes(duct(4), tolerance=1e-2)
+    tensor, exact = solution.tensor, DUCT / 16
+    assert tensor.reached
+    assert len(solution.history) > 1
+    assert tensor.estimated_error <= 1e-2
+    assert tensor.lower is None
+    assert tensor.upper is None
+    assert "estimate" in str(tensor)
+    error = abs(tensor.value[2, 2] / exact - 1.0)
+    assert error < tensor.estimated_error
+    before = solve_correctors(solution.cell, stokes_problem(solution.cell), preconditioner="direct")
+    lesser = abs(before.average[2, 2] / exact - 1.0)
+    assert 0.5 * lesser < tensor.estimated_error < 2.0 * lesser
+
+
+@pytest.mark.parametrize("bounds", [True, False])
+def test_a_budget_ends_the_refinement(bounds, caplog):
+    tensor = homogenize_stokes(square_hole(8), bounds=bounds, tolerance=1e-4, max_dofs=6000)
+    assert not tensor.reached
+    assert tensor.dofs <= 6000
+    assert "max_dofs" in caplog.text
+
+
 def test_bounds_need_straight_simplices():
     cell = fibre_array(fraction=0.3, resolution=0.2, order=2)
     with pytest.raises(InputError, match="element"):
         homogenize_stokes(cell, "matrix", bounds=True)
+    with pytest.raises(InputError, match="tolerance"):
+        homogenize_stokes(cell, "matrix", tolerance=0.1)

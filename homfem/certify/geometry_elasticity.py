@@ -1,0 +1,106 @@
+r"""What straight facets on curved surfaces may change in an effective stiffness: an estimate.
+
+When the surface between two solids moves by V along its normal n, out of solid 1, the effective stiffness changes by
+
+.. math:: \delta C^*_{ij}=\frac1{|Y|}\int_\Gamma V\,\bigl[\varepsilon_i\cdot C\varepsilon_j
+          - t_i\cdot\partial_nu_j - t_j\cdot\partial_nu_i\bigr],
+
+the difference of side 1 and side 2, with the traction :math:`t=\sigma n` and the tangential strains, which are
+continuous there. They give the strain of each side,
+:math:`\varepsilon=\bar\varepsilon+\mathrm{sym}(a\otimes n)` with :math:`(n\cdot C\cdot n)\,a=t-C\bar\varepsilon\,n`. A
+void has no energy, and its surface no traction. As in :mod:`homfem.certify.geometry`, the volumes between the facets
+and the surface (slivers) stand for the integral of V, and the sum is taken over absolute values.
+
+Source: the shape derivative of the energy, Eshelby 1975, doi 10.1007/BF00126994 (the energy-momentum tensor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem import solve
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.geometry import absolute_sum, curved_facets, facet_normals
+from homfem.local.elasticity import voigt_strain
+from homfem.local.problem import Correctors
+from homfem.parameters import Array
+from homfem.stiffness import PAIRS, voigt_to_mandel
+
+
+def elastic_geometric_error(
+    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, *, strains: Sequence[int] | None = None
+) -> float:
+    """Return the estimate in the unit of the stiffness: a largest change over all strains of norm 1; collective.
+
+    Parameters
+    ----------
+    cell
+        The cell that was solved, with straight facets.
+    coefficient
+        Stiffness as Voigt matrices, constant on each mesh cell.
+    correctors
+        Conforming correctors on ``cell.mesh`` or on the mesh in space.
+    strains
+        The macroscopic strains that are the loads, by their place in :data:`homfem.stiffness.PAIRS`; by default all.
+    """
+    facets, weight, first, second = curved_facets(cell)
+    if not cell.comm.allreduce(len(facets), op=MPI.SUM):
+        return 0.0
+    size = len(PAIRS[cell.dimension])
+    along = list(range(size)) if strains is None else list(strains)
+    # Loads of norm 1.
+    unit = np.eye(size)[along] * np.sqrt(np.diag(voigt_to_mandel(np.eye(size))))[along, None]
+    strain = _mean_strains(cell, correctors) * unit.max(axis=1)[:, None] + unit
+    stiffness = coefficient.x.array.reshape(-1, size, size)
+    normal = _normal_strains(facet_normals(cell, facets, first))
+    alone = first == second
+    traction = [np.einsum("fIx,fIJ,flJ->flx", normal, stiffness[c], strain[c]) for c in (first, second)]
+    through = np.where(alone[:, None, None], 0.0, 0.5 * (traction[0] + traction[1]))
+    mean = 0.5 * (strain[first] + strain[second])
+    change = np.zeros((len(facets), len(along), len(along)))
+    for sign, c in ((1.0, first), (-1.0, second)):
+        matrix = stiffness[c]
+        acoustic = np.einsum("fIx,fIJ,fJy->fxy", normal, matrix, normal)
+        lacking = through - np.einsum("fIx,fIJ,flJ->flx", normal, matrix, mean)
+        slope = np.linalg.solve(acoustic, lacking.transpose(0, 2, 1)).transpose(0, 2, 1)
+        own = mean + np.einsum("fIx,flx->flI", normal, slope)
+        energy = np.einsum("fiI,fIJ,fjJ->fij", own, matrix, own)
+        work = np.einsum("fix,fjx->fij", through, slope)
+        energy -= work + work.transpose(0, 2, 1)
+        change += np.where((sign < 0.0) & alone, 0.0, sign)[:, None, None] * energy
+    total = cell.comm.allreduce(absolute_sum(change, weight), op=MPI.SUM)
+    return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)
+
+
+def _mean_strains(cell: UnitCell, correctors: Correctors) -> Array:
+    """Mean strain of each corrector on each local mesh cell of ``cell.mesh`` in Voigt notation, (cells, loads, m)."""
+    mesh, size = correctors.problem.domain, len(PAIRS[cell.dimension])
+    volume = solve.assemble_vector(ufl.TestFunction(fem.functionspace(mesh, ("DG", 0))) * ufl.dx).array_r.copy()
+    vectors = fem.functionspace(mesh, ("DG", 0, (size,)))
+    displacement, mean = fem.Function(correctors.space), fem.Function(vectors)
+    form = solve.compile_form(ufl.inner(voigt_strain(displacement), ufl.TestFunction(vectors)) * ufl.dx)
+    result = []
+    for function in correctors.functions:
+        displacement.x.array[:] = function.x.array
+        vector = solve.assemble_vector(form)
+        mean.x.array[: len(vector.array_r)] = (vector.array_r.reshape(-1, size) / volume[:, None]).ravel()
+        vector.destroy()
+        mean.x.scatter_forward()
+        result.append(mean.x.array.reshape(-1, size).copy())
+    stacked = np.stack(result, axis=1)
+    return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
+
+
+def _normal_strains(normal: Array) -> Array:
+    """The matrices that give the Voigt strain of sym(a n) for a, shape (facets, m, d); transposed, that of tractions."""
+    d = normal.shape[1]
+    result = np.zeros((len(normal), len(PAIRS[d]), d))
+    for k, (i, j) in enumerate(PAIRS[d]):
+        result[:, k, i] = normal[:, j]
+        result[:, k, j] = normal[:, i]
+    return result

@@ -1,0 +1,90 @@
+r"""Where the gap between the bounds of a permeability is, and where a higher degree changes the flow.
+
+With the flux :math:`\sigma` of the upper bound and the velocity v of the lower one (:mod:`homfem.certify.stokes`),
+:math:`\int v\cdot\xi=\int\nabla v:\mathrm{dev}\,\sigma` as v has no divergence, and the gap is a sum over elements
+(Prager and Synge 1947):
+
+.. math:: \xi\cdot(U-L)\xi = \frac1{|Y|}\sum_T\int_T|\mathrm{dev}\,\sigma-\nabla v|^2 .
+
+Source: Prager, Synge 1947, doi 10.1090/qam/25902.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import solve
+from homfem.cells.raw import cell_volumes
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.adapt import on_root
+from homfem.local.problem import Correctors
+from homfem.parameters import Array
+
+
+def flow_gaps(cell: UnitCell, upper: Correctors, split: UnitCell, lower: Correctors) -> Array:
+    r"""Return :math:`\frac1{|Y|}\sum_j\int_T|\mathrm{dev}\,\sigma_j-\nabla v_j|^2` of each cell of ``cell.raw``.
+
+    On rank 0, nothing elsewhere; collective. Their sum is the trace of :math:`U-L` without the allowances.
+
+    Parameters
+    ----------
+    cell, upper
+        The cell and its Crouzeix-Raviart correctors.
+    split, lower
+        The same cell split at the barycentres (:func:`homfem.cells.refine.split_at_barycentres`), and its
+        Scott-Vogelius correctors.
+    """
+    d = cell.dimension
+    above = on_root(cell, _gradients(upper))
+    below, energy = on_root(split, _gradients(lower)), on_root(split, _energies(lower, None))
+    if cell.raw is None:
+        return energy
+    above -= np.einsum("mjkk,xy->mjxy", above, np.eye(d)) / d
+    below = below.reshape(len(above), d + 1, *above.shape[1:]).sum(axis=1)
+    mixed = np.einsum("mjxy,mjxy->m", above, above - 2.0 * below) / cell_volumes(cell.raw)
+    return np.asarray((mixed + energy.reshape(-1, d + 1).sum(axis=1)) * cell.copies / cell.lattice.volume)
+
+
+def flow_changes(cell: UnitCell, one: Correctors, other: Correctors) -> Array:
+    r"""Return :math:`\frac1{|Y|}\sum_j\int_T|\nabla(u_j-\tilde u_j)|^2` of each cell of ``cell.raw``.
+
+    On rank 0, nothing elsewhere; collective. Of two pairs of velocities and pressures on one mesh.
+    """
+    return np.asarray(on_root(cell, _energies(one, other)) * cell.copies / cell.lattice.volume)
+
+
+def _gradients(correctors: Correctors) -> Array:
+    """Integral of each velocity's gradient over each owned mesh cell, shape (cells, loads, d, d)."""
+    mesh = correctors.problem.domain
+    d = mesh.topology.dim
+    velocity = fem.Function(correctors.spaces[0])
+    test = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0, (d, d))))
+    form = solve.compile_form(ufl.inner(ufl.grad(velocity), test) * ufl.dx)
+    found = []
+    for u, _ in correctors.functions:
+        velocity.x.array[:] = u.x.array
+        vector = solve.assemble_vector(form)
+        found.append(vector.array_r.reshape(-1, d, d).copy())
+        vector.destroy()
+    return np.stack(found, axis=1)
+
+
+def _energies(one: Correctors, other: Correctors | None) -> Array:
+    """Sum over the loads of the energy of the velocity, or of the difference of two, on each owned mesh cell."""
+    mesh = one.problem.domain
+    first = fem.Function(one.spaces[0])
+    second = None if other is None else fem.Function(other.spaces[0])
+    gradient = ufl.grad(first) if second is None else ufl.grad(first) - ufl.grad(second)
+    test = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
+    form = solve.compile_form(ufl.inner(gradient, gradient) * test * ufl.dx)
+    total = np.zeros(mesh.topology.index_map(mesh.topology.dim).size_local)
+    for j, (u, _) in enumerate(one.functions):
+        first.x.array[:] = u.x.array
+        if other is not None and second is not None:
+            second.x.array[:] = other.functions[j][0].x.array
+        vector = solve.assemble_vector(form)
+        total += vector.array_r[: len(total)]
+        vector.destroy()
+    return total
