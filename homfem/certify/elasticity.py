@@ -28,6 +28,7 @@ from dolfinx import fem
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
+from homfem.certify.geometry_elasticity import elastic_geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.symmetry import SYMMETRIES, StrainLoads, symmetric_solid
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
@@ -121,7 +122,7 @@ def solve_elasticity(
     Notes
     -----
     A function of position is sampled at the midpoint of each mesh cell; the bounds then are those of the sampled
-    medium, and the result has none. What straight facets on curved surfaces change is not estimated here.
+    medium, and the result has none.
     """
     check_choice("boundary", boundary, BOUNDARIES)
     check_choice("symmetry", symmetry, SYMMETRIES)
@@ -166,8 +167,13 @@ def solve_elasticity(
                 return None
             return refine_towards(part, upper, lower, max_dofs, dofs, axes=loads.strains)
 
+        def geometric() -> float:
+            if cell.order != 1 or boundary != "periodic":
+                return 0.0
+            return elastic_geometric_error(part, coefficient, upper, strains=loads.strains)
+
         tensor = _bracket(part, loads, upper, lower, boundary, guaranteed=matching and part.affine)
-        return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine)
+        return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine, geometric_error=geometric)
 
     solution = solve_adaptively(
         cell,

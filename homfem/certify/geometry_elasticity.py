@@ -97,7 +97,7 @@ def _mean_strains(cell: UnitCell, correctors: Correctors) -> Array:
 
 
 def _normal_strains(normal: Array) -> Array:
-    """The matrices that give the Voigt strain of sym(a n) for a, shape (facets, m, d); transposed, that of tractions."""
+    """The matrices that give the Voigt strain of sym(a n) for a, shape (facets, m, d); transposed, the traction."""
     d = normal.shape[1]
     result = np.zeros((len(normal), len(PAIRS[d]), d))
     for k, (i, j) in enumerate(PAIRS[d]):
