@@ -155,6 +155,19 @@ def test_corners_of_a_polygon_between_mirrors():
     assert distance.max() < 1e-14
 
 
+@pytest.mark.parametrize("lattice", [SQUARE, CUBE])
+def test_a_gap_across_a_mirror_plane_is_kept(lattice):
+    """Nodes in the plane are out of reach of the surface beside it, and stay; without mirrors it is refused."""
+    d = lattice.dimension
+    phi = balls(lattice, [[0.5] * d], 0.49)
+    with pytest.raises(CellError, match="a gap in 'in' thinner"):
+        implicit_raw(phi, ["in", "out"], lattice=lattice, resolution=0.1)
+    raw = implicit_raw(phi, ["in", "out"], lattice=lattice, resolution=0.1, mirrors="auto")
+    check_mesh(raw, find_part([phi], lattice, "auto"), (10.0, 155.0))
+    exact = math.pi * 0.49**2 if d == 2 else 4.0 / 3.0 * math.pi * 0.49**3
+    assert fraction(raw) == pytest.approx(exact, rel=1e-4)
+
+
 def test_a_gap_that_is_too_thin_is_refused():
     """At the mirror plane no node leaves it: the cells in the gap are flat."""
     thin = balls(CUBE, [[0.5] * 3], 0.4995)
