@@ -184,7 +184,7 @@ def _plane(raw: RawCell, axis: int) -> float | str:
         above = np.searchsorted(highs, planes + shift + near, side="right")
         planes = planes[np.searchsorted(lows, planes + shift - near, side="left") == above]
     if not len(planes):
-        return "mesh cells lie on both sides of every plane"
+        return 'mesh cells lie on both sides of every plane (shapes with mirrors = "auto" have a mesh with the planes)'
     planes = planes[_halve_the_moments(raw, axis, planes, period)]
     for plane in planes:
         if _is_mirror(raw, axis, float(plane), period, middle):

@@ -141,3 +141,19 @@ def test_mechanics(tmp_path):
     assert 1.346 < by_physics["elasticity"][0]["value"] < 1.346 * (7 / 8 + 10 / 8)
     assert 0.0 < by_physics["stokes"][0]["value"] < 0.1
     assert "ratios" in printed
+
+
+def test_symmetric_cells(tmp_path):
+    # Both ways enclose the published conductivity; one load on a quadrant.
+    script, target = FOLDER / "symmetric_cells.py", tmp_path / "n.json"
+    command = [sys.executable, str(script), "--coarse", "3", "--cells", "fibres, square", "--json", str(target)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    whole, part = json.loads(target.read_text())["results"]
+    for r in (whole, part):
+        assert r["value"] == pytest.approx(2.4154674, rel=2e-4)
+        assert 0.0 < r["half_gap"] < 1e-3
+    assert (whole["loads"], part["loads"]) == (2, 1)
+    assert part["cells"] == 4 * part["solved"]
+    assert set(part["ratios"]) == {"mesh", "solve", "both"}
+    assert "ratio" in run.stdout

@@ -124,7 +124,8 @@ def test_equal_axes(paint, expected):
 def test_a_mesh_that_crosses_the_plane_does_not_qualify():
     mirrors, reasons = find_mirrors(grid_raw((5, 4), lambda s: np.zeros(len(s))))
     assert [mirror.axis for mirror in mirrors] == [1]
-    assert reasons == {0: "mesh cells lie on both sides of every plane"}
+    assert list(reasons) == [0]
+    assert reasons[0].startswith("mesh cells lie on both sides of every plane")
     skew = grid_raw((4, 4), vectors=[[1.0, 0.0], [0.5, 1.0]])
     assert set(find_mirrors(skew)[1].values()) == {"the period is no box along the axes"}
 
