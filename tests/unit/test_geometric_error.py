@@ -105,7 +105,6 @@ def test_a_saved_cell_keeps_it(tmp_path, name):
         load_cell(tmp_path / name)
 
 
-<<<<<<< HEAD
 def arcs(length, radius):
     """The areas on both sides of a chord between it and an arc that encloses the same area."""
     t = (np.arange(4000) + 0.5) / 4000 - 0.5
@@ -137,26 +136,6 @@ def test_the_area_of_a_membrane_is_that_of_its_facets():
     assert found(curved, h).geometric_error == pytest.approx(excess * slope, rel=0.03)
 
 
-def case_estimate(comm):
-    cell = disc_cell(comm, 0.3, resolution=0.06)
-    found = (
-        homogenize_diffusion(cell, {"fibre": 10.0, "matrix": 1.0}),
-        homogenize_stokes(cell, "matrix"),
-        homogenize_elasticity(cell, SOLIDS["stiff"], bounds=False),
-    )
-    return {"errors": [tensor.geometric_error for tensor in found]}
-
-
-@pytest.mark.mpi
-def test_ranks_agree(on_ranks):
-    one, two, three = (result["errors"] for result in on_ranks(case_estimate))
-    assert min(one) > 0.0
-    assert two == pytest.approx(one, rel=1e-6)
-    assert three == pytest.approx(one, rel=1e-6)
-
-
-=======
->>>>>>> 6ec638d (rest2)
 def test_it_predicts_the_change_of_a_permeability():
     step = 2e-3
     here, there = (homogenize_stokes(disc_cell(MPI.COMM_WORLD, r), "matrix") for r in (0.3, 0.3 + step))
