@@ -204,7 +204,7 @@ def solve_diffusion(
     active.require_percolation()
     active = active.without_islands()
     add_seconds(stages, {"restrict": time.perf_counter() - start})
-    loads, found = Loads.every(cell.dimension), None
+    loads, found = Loads.of(tuple(range(cell.dimension))), None
     if symmetry == "auto":
         lap = time.perf_counter()
         active, loads, found = symmetric_cell(active, coefficients)

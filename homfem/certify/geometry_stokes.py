@@ -23,6 +23,7 @@ from mpi4py import MPI
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.geometry import curved_facets
+from homfem.local.boundary import alike
 from homfem.local.membranes import facet_areas
 from homfem.local.problem import Correctors
 
@@ -57,11 +58,13 @@ def wall_error(cell: UnitCell, correctors: Correctors) -> float:
     n = ufl.FacetNormal(mesh)
     u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
     value = solve.integral(move * ufl.inner(ufl.dot(ufl.grad(u), n), ufl.dot(ufl.grad(v), n)) * ds)
-    loads = len(correctors.functions)
+    loads, together = len(correctors.functions), alike(cell, correctors.problem)
     total = np.zeros((loads, loads))
     for i in range(loads):
         u.x.array[:] = correctors.functions[i][0].x.array
         for j in range(i, loads):
+            if not together[i, j]:
+                continue
             v.x.array[:] = correctors.functions[j][0].x.array
             total[i, j] = total[j, i] = value()
     return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)

@@ -2,39 +2,16 @@ r"""The permeability of a cell, with guaranteed bounds on request.
 
 :math:`\xi\cdot K\xi` is the flux that the unit force :math:`\xi` drives through the cell, and the power that it takes.
 
-**Lower bound.** :math:`\xi\cdot K\xi=\max_v\frac1{|Y|}\int_{Y_f}2\,v\cdot\xi-|\nabla v|^2` over periodic velocities
-without divergence that vanish on the walls. Those of Scott and Vogelius are such velocities, to the last digit where
-the linear system is solved exactly. What the solver leaves enters the averaged expression of
-:mod:`homfem.local.stokes` with its square, as :math:`(\|\nabla\cdot u\|/\beta)^2` and
-:math:`\|\rho\|_1\|\nabla\cdot u\|/\beta` with the inf-sup constant :math:`\beta`; that much is subtracted with
-:math:`\beta=10^{-3}`, the only number here that is not proved.
-
-**Upper bound.** Let :math:`\sigma` be continuous across facets in its normal component, with
-:math:`-\nabla\cdot\sigma=\xi` in the fluid. As the true velocity has no divergence,
-
-.. math:: |Y|\,\xi\cdot K\xi = \int u\cdot\xi = \int\nabla u:\sigma = \int\nabla u:\mathrm{dev}\,\sigma
-          \quad\Longrightarrow\quad \xi\cdot K\xi\le\frac1{|Y|}\int|\mathrm{dev}\,\sigma|^2 .
-
-The Crouzeix-Raviart solution gives
-:math:`\sigma=\nabla_hu_h-\bigl(p_h+\xi\cdot(x-x_K)\bigr)I` in the element with the barycentre :math:`x_K`: its jump
-across a facet is constant on the facet, and the discrete problem, with the force tested as in
-:mod:`homfem.local.stokes`, says that this constant vanishes. Its deviator is :math:`\nabla_hu_h`, so that the energy of
-the discrete velocity is the bound. A residual :math:`\rho` of the solver is a jump, and the means of :math:`u` over the
-facets are at most :math:`\sqrt W\,\|\nabla u\|` with :math:`W=\sum_K(h_K/d)^2/|K|` (along a path from a wall, as in
-:mod:`homfem.certify.diffusion`), so that
-
-.. math:: \sqrt{|Y|\,\xi\cdot K\xi}\le\|\mathrm{dev}\,\sigma\| + \sqrt W\sum_j|\xi_j|\|\rho_j\|_1 .
-
-Both bounds are for the fluid as it is meshed, with straight facets; what these may change is estimated beside them
-(:mod:`homfem.certify.geometry_stokes`). Taylor and Hood's element, the default, gives no bound and is far more accurate
-than the upper one. What the mesh leaves in its value is estimated, **without guarantee**, by the distance from the
-value of one degree less. The error was 0.03 of the estimate in a square duct, and 0.4 to 1.0 around squares, where the
-corners take the higher degree its advantage.
+Scott and Vogelius's element gives a lower bound, Crouzeix and Raviart's an upper one
+(:mod:`homfem.certify.stokes_bounds`). Both bounds are for the fluid as it is meshed, with straight facets; what these
+may change is estimated beside them (:mod:`homfem.certify.geometry_stokes`). Taylor and Hood's element, the default,
+gives no bound and is far more accurate than the upper one. What the mesh leaves in its value is estimated, **without
+guarantee**, by the distance from the value of one degree less. The error was 0.03 of the estimate in a square duct, and 0.4 to 1.0 around squares, where
+the corners take the higher degree its advantage.
 
 Where the gap is, or where the two degrees differ, the mesh is refined: :mod:`homfem.certify.stokes_gap`.
 
-Source: Ladyzhenskaya 1969 (variational principles); Crouzeix, Raviart 1973, doi 10.1051/m2an/197307R300331; Linke 2014,
-doi 10.1016/j.cma.2013.10.011; Scott, Vogelius 1985, doi 10.1051/m2an/1985190101111.
+Source: Sanchez-Palencia 1980, Lecture Notes in Physics 127, chapter 7.
 """
 
 from __future__ import annotations
@@ -49,15 +26,16 @@ import numpy as np
 import scipy.linalg
 import ufl
 from dolfinx import fem
-from mpi4py import MPI
 
-from homfem import _dolfinx, solve
-from homfem.cells.refine import split_at_barycentres
+from homfem import solve
+from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_carriers
 from homfem.certify.geometry_stokes import wall_error
 from homfem.certify.loop import MeshSolution, add_seconds, solve_adaptively
+from homfem.certify.stokes_bounds import lower_allowance, split, upper_bound
 from homfem.certify.stokes_gap import flow_changes, flow_gaps
+from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_flow
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
 from homfem.local.stokes import check_element, stokes_problem
@@ -69,8 +47,6 @@ log = logging.getLogger("homfem")
 PRECONDITIONERS = ("multigrid", "direct")
 #: Largest number of mesh cells for which the direct solver is the default, by dimension.
 DIRECT = {2: 50_000, 3: 1_500}
-#: Assumed of the inf-sup constant where the residual of the lower bound is accounted for.
-INF_SUP = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -84,13 +60,16 @@ class StokesSolution:
     cell
         The cell that was solved, restricted to its fluid; split at the barycentres for ``"scott-vogelius"``.
     correctors
-        ``correctors.functions[j]`` is the pair of velocity and pressure that the unit force along axis j drives, in
-        mesh units and for the viscosity 1: a velocity in physical units is ``cell.length**2`` times it.
+        ``correctors.functions[j]`` is the pair of velocity and pressure that the unit force along axis j drives (with
+        symmetry, for each group of axes that are alike), in mesh units and for the viscosity 1: a velocity in physical
+        units is ``cell.length**2`` times it.
     upper
         Those of the upper bound (Crouzeix-Raviart), or None.
     history
         For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap or estimated error,
         seconds.
+    symmetry
+        What was found with ``symmetry="auto"``, else None; ``cell`` is the part between the mirror planes then.
     """
 
     tensor: EffectiveTensor
@@ -98,6 +77,7 @@ class StokesSolution:
     correctors: Correctors
     upper: Correctors | None
     history: tuple[Mapping[str, float], ...] = ()
+    symmetry: CellSymmetry | None = None
 
 
 def homogenize_stokes(cell: UnitCell, fluid: str | Sequence[str] = "pore", **options: Any) -> EffectiveTensor:
@@ -119,6 +99,7 @@ def solve_stokes(
     max_iterations: int = 2000,
     preconditioner: str | None = None,
     boundary: str = "periodic",
+    symmetry: str = "none",
     backend: str = "identified",
     config: Mapping[str, Any] | None = None,
 ) -> StokesSolution:
@@ -160,6 +141,9 @@ def solve_stokes(
         ``"multigrid"`` or ``"direct"``; by default direct in 2D and for small cells in 3D.
     boundary, backend
         ``"periodic"`` and ``"identified"``, nothing else.
+    symmetry
+        ``"auto"``: solve on the part between the mirror planes of the mesh, and one force for axes that are alike
+        (:mod:`homfem.certify.symmetry`); not with slip. Values and bounds are those of the whole cell.
     config
         The input that led here, kept in the result.
 
@@ -181,6 +165,9 @@ def solve_stokes(
     start = time.perf_counter()
     check_choice("boundary", boundary, ("periodic",))
     check_choice("backend", backend, ("identified",))
+    check_choice("symmetry", symmetry, SYMMETRIES)
+    if symmetry == "auto" and slip_length is not None:
+        raise InputError("symmetry", symmetry, "'none' with a slip length")
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
     if preconditioner is not None:
         check_choice("preconditioner", preconditioner, PRECONDITIONERS)
@@ -213,8 +200,13 @@ def solve_stokes(
     if len(active.whole.span(cell.lattice)) < cell.dimension:
         log.warning("%s: %s; no flow in the other directions", cell.name, active.whole.describe())
     add_seconds(stages, {"restrict": time.perf_counter() - start})
+    loads, symmetric = Loads.of(tuple(range(cell.dimension))), None
+    if symmetry == "auto":
+        lap = time.perf_counter()
+        active, loads, symmetric = symmetric_flow(active)
+        add_seconds(stages, {"symmetry": time.perf_counter() - lap})
     slip = None if slip_length is None else slip_length / cell.length
-    options = {"rtol": rtol, "max_iterations": max_iterations}
+    options = {"axes": loads.axes, "rtol": rtol, "max_iterations": max_iterations}
     solved = active
 
     def solve_mesh(part: UnitCell) -> MeshSolution:
@@ -226,7 +218,7 @@ def solve_stokes(
             other = _solve(part, element, degree - 1, slip, preconditioner, options)
         if element == "scott-vogelius":
             lap = time.perf_counter()
-            solved = _split(part)
+            solved = split(part)
             add_seconds(stages, {"split": time.perf_counter() - lap})
         flow = _solve(solved, element, degree, slip, preconditioner, options)
 
@@ -237,7 +229,7 @@ def solve_stokes(
             return refine_carriers(part, where, max_dofs, dofs)
 
         return MeshSolution(
-            tensor=_tensor(cell, part, solved, element, flow, other, bounds),
+            tensor=_tensor(cell, loads, part, solved, element, flow, other, bounds),
             upper=flow,
             lower=other,
             refine=refine,
@@ -255,7 +247,9 @@ def solve_stokes(
     )
     upper = found.lower if bounds else None
     assert upper is None or isinstance(upper, Correctors)
-    return StokesSolution(tensor=tensor, cell=solved, correctors=found.upper, upper=upper, history=found.history)
+    return StokesSolution(
+        tensor=tensor, cell=solved, correctors=found.upper, upper=upper, history=found.history, symmetry=symmetric
+    )
 
 
 def _check_tolerance(cell: UnitCell, tolerance: float, element: str, bounds: bool) -> None:
@@ -270,6 +264,7 @@ def _check_tolerance(cell: UnitCell, tolerance: float, element: str, bounds: boo
 
 def _tensor(
     cell: UnitCell,
+    loads: Loads,
     part: UnitCell,
     solved: UnitCell,
     element: str,
@@ -279,15 +274,15 @@ def _tensor(
 ) -> EffectiveTensor:
     """Value, bounds and estimate of what was solved on the mesh of ``part``."""
     span = part.whole.span(cell.lattice)
-    value, low, high, estimate = flow.average, None, None, None
+    value, low, high, estimate = loads.tensor(flow.average), None, None, None
     if element == "scott-vogelius":
-        value = low = value - _lower_allowance(solved, flow) * np.eye(cell.dimension)
+        value = low = value - lower_allowance(solved, flow) * np.eye(cell.dimension)
     if element == "crouzeix-raviart":
-        value = high = _upper_bound(solved, flow)
+        value = high = loads.tensor(upper_bound(solved, flow))
     if bounds and other is not None:
-        high = _upper_bound(part, other)
+        high = loads.tensor(upper_bound(part, other))
     elif other is not None:
-        inside = [span @ matrix @ span.T for matrix in (other.average - value, value)]
+        inside = [span @ matrix @ span.T for matrix in (loads.tensor(other.average) - value, value)]
         estimate = float(np.max(np.abs(scipy.linalg.eigh(*inside, eigvals_only=True))))
     return EffectiveTensor(
         value=_confined(value, span, cell.length),
@@ -318,10 +313,12 @@ def _solve(
     preconditioner: str | None,
     options: Mapping[str, Any],
 ) -> Correctors:
-    problem = stokes_problem(cell, element=element, degree=degree, slip_length=slip)
+    axes = options["axes"] if slip is None else None
+    problem = stokes_problem(cell, element=element, degree=degree, slip_length=slip, axes=axes)
     if preconditioner is None:
         preconditioner = "direct" if cell.number_of_cells <= DIRECT[cell.dimension] else "multigrid"
-    correctors = solve_correctors(cell, problem, preconditioner=preconditioner, **options)
+    limits = {key: options[key] for key in ("rtol", "max_iterations")}
+    correctors = solve_correctors(cell, problem, preconditioner=preconditioner, **limits)
     # The sum of all entries of a load is the volume of the fluid; a direct solver does not look at its residual.
     volume = solve.integrate(fem.Constant(cell.mesh, 1.0) * ufl.dx)
     worst = float(correctors.residual_norms.max()) / volume
@@ -331,54 +328,6 @@ def _solve(
             "Choose preconditioner='multigrid', or mesh with less stretched elements."
         )
     return correctors
-
-
-def _split(cell: UnitCell) -> UnitCell:
-    """The cell with its simplices split at their barycentres; collective."""
-    raw = None
-    with solve.collective(cell.comm):
-        if cell.raw is not None:
-            raw = split_at_barycentres(cell.raw)
-    finer = UnitCell.from_raw(
-        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
-    )
-    return replace(finer, volume_fractions=cell.volume_fractions, interface_area=cell.interface_area)
-
-
-def _lower_allowance(cell: UnitCell, correctors: Correctors) -> float:
-    """What the divergence and the residual that the solver left may add to the lower bound, in mesh units squared."""
-    velocity = fem.Function(correctors.spaces[0])
-    square = solve.integral(ufl.div(velocity) ** 2 * ufl.dx)
-    total = 0.0
-    for (u, _), residual in zip(correctors.functions, correctors.residual_norms, strict=True):
-        velocity.x.array[:] = u.x.array
-        lifting = float(np.sqrt(square())) / INF_SUP
-        total += lifting**2 + 2.0 * residual * lifting
-    return total / cell.lattice.volume
-
-
-def _upper_bound(cell: UnitCell, correctors: Correctors) -> Array:
-    """The energy of the deviator of the broken gradient, with what the residual may take off; collective."""
-    d, volume = cell.dimension, cell.lattice.volume
-    u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
-    value = solve.integral(ufl.inner(ufl.dev(ufl.grad(u)), ufl.grad(v)) * ufl.dx)
-    energy = np.zeros((d, d))
-    for i in range(d):
-        u.x.array[:] = correctors.functions[i][0].x.array
-        for j in range(i, d):
-            v.x.array[:] = correctors.functions[j][0].x.array
-            energy[i, j] = energy[j, i] = value() / volume
-    owned = cell.mesh.topology.index_map(d).size_local
-    nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned]][:, :, :d]
-    first, second = np.triu_indices(d + 1, 1)
-    diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
-    measure = np.abs(np.linalg.det(nodes[:, 1:] - nodes[:, :1])) / (2.0 if d == 2 else 6.0)
-    weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / measure)), op=MPI.SUM)
-    jumps = weight * float(np.sum(correctors.residual_norms**2)) / volume
-    # (a + b)^2 <= (1 + e) a^2 + (1 + 1/e) b^2
-    share = np.sqrt(jumps / np.trace(energy)) if jumps > 0.0 else 0.0
-    extra = (1.0 + 1.0 / share) * jumps if share > 0.0 else 0.0
-    return np.asarray((1.0 + share) * energy + extra * np.eye(d))
 
 
 def _confined(matrix: Array, span: Array, length: float) -> Array:

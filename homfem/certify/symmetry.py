@@ -5,6 +5,8 @@ r"""Cell problems on the symmetric part of a cell: what the coefficients allow, 
 load serves them: for a cubic cell one of three, on an eighth of the mesh. A bound of :math:`e_1\cdot D^*e_1` then is
 one of the others as well, on whatever mesh it was found.
 
+**Stokes flow.** The permeability is a diagonal tensor with mirrors across every axis in the same way.
+
 **Elasticity.** The strains along the axes answer every mirror alike and have one matrix; each shear answers them in a
 way of its own, and with mirrors across every axis it has no energy together with another strain. Equal axes leave one
 shear for all that they are in: for a cubic cell four loads of six, with two matrices, on an eighth of the mesh. The
@@ -48,9 +50,10 @@ class Loads:
     of_axis: tuple[int, ...]
 
     @classmethod
-    def every(cls, dimension: int) -> Loads:
-        """Return one load for each axis."""
-        return cls(axes=tuple(range(dimension)), of_axis=tuple(range(dimension)))
+    def of(cls, first_axis: tuple[int, ...]) -> Loads:
+        """Return one load for each axis that is not an image of another."""
+        axes = tuple(sorted(set(first_axis)))
+        return cls(axes=axes, of_axis=tuple(axes.index(first) for first in first_axis))
 
     def tensor(self, average: Array) -> Array:
         """Return the tensor of shape (d, d) from that of the loads."""
@@ -84,9 +87,13 @@ def symmetric_cell(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> t
                 reasons.setdefault(axis, f"the coefficient of {name!r} is not its mirror image")
         pairs = [(i, j) for i, j in pairs if abs(matrix[i, i] - matrix[j, j]) <= small]
     symmetry = find_symmetry(cell, reasons=reasons, pairs=pairs)
-    axes = tuple(sorted(set(symmetry.first_axis)))
-    loads = Loads(axes=axes, of_axis=tuple(axes.index(first) for first in symmetry.first_axis))
-    return symmetric_part(cell, symmetry), loads, symmetry
+    return symmetric_part(cell, symmetry), Loads.of(symmetry.first_axis), symmetry
+
+
+def symmetric_flow(cell: UnitCell) -> tuple[UnitCell, Loads, CellSymmetry]:
+    """Return the part of a cell that has to be solved, restricted to its fluid, and for which forces; collective."""
+    symmetry = find_symmetry(cell, pairs=list(combinations(range(cell.dimension), 2)))
+    return symmetric_part(cell, symmetry), Loads.of(symmetry.first_axis), symmetry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -158,6 +158,7 @@ class Stokes(EffectiveTable):
     degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
     slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     boundary: Annotated[str, choice("periodic")] = "periodic"
+    symmetry: Annotated[str, choice("none", "auto")] = "none"
 
     @property
     def phases(self) -> Mapping[str, Any]:
@@ -188,6 +189,7 @@ class Stokes(EffectiveTable):
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,
             bounds=self.tolerance is not None if self.bounds is None else self.bounds,
+            symmetry=self.symmetry,
             config=dict(config),
             **options,
         )

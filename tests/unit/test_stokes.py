@@ -14,8 +14,7 @@ from homfem import solve
 from homfem.cells import fibre_array, image_cell, sphere_array, tube
 from homfem.cells.raw import cell_volumes
 from homfem.cells.refine import split_at_barycentres
-from homfem.certify import homogenize_stokes, solve_stokes
-from homfem.certify.stokes import _split, _upper_bound
+from homfem.certify import homogenize_stokes, solve_stokes, stokes_bounds
 from homfem.certify.stokes_gap import flow_gaps
 from homfem.grid.image import Image
 from homfem.local.engine import averages, solve_correctors
@@ -187,7 +186,7 @@ def test_upper_bound_holds_for_a_wrong_flow():
     cell = square_hole(8).restrict(["pore"])
     problem = stokes_problem(cell, element="crouzeix-raviart")
     found = solve_correctors(cell, problem, preconditioner="direct")
-    bound = _upper_bound(cell, found)
+    bound = stokes_bounds.upper_bound(cell, found)
     v, load = ufl.TestFunction(found.spaces[0]), fem.Constant(cell.mesh, np.zeros(2))
     form = solve.compile_form(problem.linear((v, None), load))
     norms = []
@@ -196,9 +195,9 @@ def test_upper_bound_holds_for_a_wrong_flow():
         load.value[:] = np.eye(2)[j]
         norms.append(0.1 * np.abs(solve.assemble_vector(form).array_r).sum())
     wrong = replace(found, residual_norms=np.zeros(2))
-    assert np.all(np.linalg.eigvalsh(_upper_bound(cell, wrong) - bound) < 0.0)
+    assert np.all(np.linalg.eigvalsh(stokes_bounds.upper_bound(cell, wrong) - bound) < 0.0)
     covered = replace(found, residual_norms=np.array(norms))
-    assert np.all(np.linalg.eigvalsh(_upper_bound(cell, covered) - bound) > 0.0)
+    assert np.all(np.linalg.eigvalsh(stokes_bounds.upper_bound(cell, covered) - bound) > 0.0)
 
 
 def test_split_at_barycentres():
@@ -357,7 +356,7 @@ def test_the_gap_is_a_sum_over_mesh_cells():
     """Prager and Synge: the trace of the difference of the bounds, both solved directly."""
     cell = fibre_array(fraction=0.4, resolution=0.2).restrict(["matrix"])
     upper = solve_correctors(cell, stokes_problem(cell, element="crouzeix-raviart"), preconditioner="direct")
-    split = _split(cell)
+    split = stokes_bounds.split(cell)
     lower = solve_correctors(split, stokes_problem(split, element="scott-vogelius"), preconditioner="direct")
     gaps = flow_gaps(cell, upper, split, lower)
     assert gaps.min() > 0.0

@@ -14,6 +14,7 @@ from homfem import (
     homogenize_stokes,
     solve_diffusion,
     solve_elasticity,
+    solve_stokes,
     three_pipe,
 )
 from homfem.cells import fibre_array, sphere_array, struts, tpms
@@ -320,6 +321,55 @@ def test_stiffnesses_have_a_say():
     assert found.reasons[0] == "the stiffness of 'b' is not its mirror image"
 
 
+@pytest.mark.parametrize(
+    ("edges", "forces", "element"),
+    [
+        (0.4, 1, "taylor-hood"),
+        (0.4, 1, "equal-order"),
+        (0.4, 1, "scott-vogelius"),
+        ([0.3, 0.4, 0.3], 2, "taylor-hood"),
+        ([0.3, 0.4, 0.3], 2, "crouzeix-raviart"),
+    ],
+)
+def test_stokes_flow_on_the_octant(edges, forces, element):
+    """The mesh is its own mirror image: one discrete problem, bounds and allowances of either element included."""
+    cell = three_pipe(edges=edges, resolution=0.3, grading=1.0)
+    whole, part = (
+        solve_stokes(cell, "er", element=element, rtol=1e-12, symmetry=how, preconditioner="direct")
+        for how in ("none", "auto")
+    )
+    assert part.cell.copies == 8
+    assert len(part.correctors.functions) == forces
+    size = np.abs(whole.tensor.value).max()
+    for key in ("value", "lower", "upper"):
+        one, other = getattr(whole.tensor, key), getattr(part.tensor, key)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert other == pytest.approx(one, abs=2e-8 * size)
+
+
+def test_permeability_of_spheres_from_one_octant():
+    """Drag of Zick and Homsy 1982 at fraction .216, between bounds and from the best value."""
+    exact = 1.0 / (6.0 * np.pi * (3.0 * 0.216 / (4.0 * np.pi)) ** (1.0 / 3.0) * 7.442)
+    cell = sphere_array(fraction=0.216, resolution=0.125, mirrors="auto")
+    value = solve_stokes(cell, "matrix", symmetry="auto")
+    assert value.symmetry.first_axis == (0, 0, 0)
+    assert value.tensor.value == pytest.approx(exact * np.eye(3), abs=0.005 * exact)
+    coarse = sphere_array(fraction=0.216, resolution=0.25, mirrors="auto", refinement=0)
+    bounds = homogenize_stokes(coarse, "matrix", symmetry="auto", bounds=True)
+    assert np.all(np.linalg.eigvalsh(bounds.upper - value.tensor.value) > 0.0)
+    assert np.all(np.linalg.eigvalsh(value.tensor.value - bounds.lower) > 0.0)
+
+
+def test_the_gap_of_stokes_closes_on_the_quadrant():
+    cell = fibre_array(fraction=0.3, resolution=0.125, mirrors="auto")
+    found = solve_stokes(cell, "matrix", symmetry="auto", bounds=True, tolerance=0.03)
+    assert found.tensor.reached
+    assert len(found.history) > 1
+    whole = homogenize_stokes(fibre_array(fraction=0.3, resolution=0.05), "matrix", degree=3)
+    assert found.tensor.lower[0, 0] < whole.value[0, 0] < found.tensor.upper[0, 0]
+
+
 def test_refusals():
     cell = grid_cell((4, 4), square)
     with pytest.raises(InputError, match="symmetry"):
@@ -329,6 +379,10 @@ def test_refusals():
             homogenize_diffusion(cell, CONTRAST, symmetry="auto", **options)
     with pytest.raises(InputError, match="symmetry"):
         homogenize_elasticity(cell, SOLIDS, symmetry="yes")
+    with pytest.raises(InputError, match="symmetry"):
+        homogenize_stokes(cell, "a", symmetry="yes")
+    with pytest.raises(InputError, match="'none' with a slip length"):
+        homogenize_stokes(cell, "a", symmetry="auto", slip_length=0.1)
     for options in ({"boundary": "affine"}, {"backend": "multipoint"}):
         with pytest.raises(InputError, match="'none' for other boundaries"):
             homogenize_elasticity(cell, SOLIDS, symmetry="auto", **options)

@@ -1,0 +1,98 @@
+r"""Guaranteed bounds of a permeability, from the flow of two elements.
+
+**Lower bound.** :math:`\xi\cdot K\xi=\max_v\frac1{|Y|}\int_{Y_f}2\,v\cdot\xi-|\nabla v|^2` over periodic velocities
+without divergence that vanish on the walls. Those of Scott and Vogelius are such velocities, to the last digit where
+the linear system is solved exactly. What the solver leaves enters the averaged expression of
+:mod:`homfem.local.stokes` with its square, as :math:`(\|\nabla\cdot u\|/\beta)^2` and
+:math:`\|\rho\|_1\|\nabla\cdot u\|/\beta` with the inf-sup constant :math:`\beta`; that much is subtracted with
+:math:`\beta=10^{-3}`, the only number here that is not proved.
+
+**Upper bound.** Let :math:`\sigma` be continuous across facets in its normal component, with
+:math:`-\nabla\cdot\sigma=\xi` in the fluid. As the true velocity has no divergence,
+
+.. math:: |Y|\,\xi\cdot K\xi = \int u\cdot\xi = \int\nabla u:\sigma = \int\nabla u:\mathrm{dev}\,\sigma
+          \quad\Longrightarrow\quad \xi\cdot K\xi\le\frac1{|Y|}\int|\mathrm{dev}\,\sigma|^2 .
+
+The Crouzeix-Raviart solution gives
+:math:`\sigma=\nabla_hu_h-\bigl(p_h+\xi\cdot(x-x_K)\bigr)I` in the element with the barycentre :math:`x_K`: its jump
+across a facet is constant on the facet, and the discrete problem, with the force tested as in
+:mod:`homfem.local.stokes`, says that this constant vanishes. Its deviator is :math:`\nabla_hu_h`, so that the energy of
+the discrete velocity is the bound. A residual :math:`\rho` of the solver is a jump, and the means of :math:`u` over the
+facets are at most :math:`\sqrt W\,\|\nabla u\|` with :math:`W=\sum_K(h_K/d)^2/|K|` (along a path from a wall, as in
+:mod:`homfem.certify.diffusion`), so that
+
+.. math:: \sqrt{|Y|\,\xi\cdot K\xi}\le\|\mathrm{dev}\,\sigma\| + \sqrt W\sum_j|\xi_j|\|\rho_j\|_1 .
+
+Between mirror planes all of this holds with the integrals over the part, times the number of its copies.
+
+Source: Ladyzhenskaya 1969 (variational principles); Crouzeix, Raviart 1973, doi 10.1051/m2an/197307R300331; Linke 2014,
+doi 10.1016/j.cma.2013.10.011; Scott, Vogelius 1985, doi 10.1051/m2an/1985190101111.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem import _dolfinx, solve
+from homfem.cells.refine import split_at_barycentres
+from homfem.cells.symmetry import standing_for
+from homfem.cells.unitcell import UnitCell
+from homfem.local.boundary import alike
+from homfem.local.problem import Correctors
+from homfem.parameters import Array
+
+#: Assumed of the inf-sup constant where the residual of the lower bound is accounted for.
+INF_SUP = 1e-3
+
+
+def split(cell: UnitCell) -> UnitCell:
+    """Return the cell with its simplices split at their barycentres; collective."""
+    raw = None
+    with solve.collective(cell.comm):
+        if cell.raw is not None:
+            raw = split_at_barycentres(cell.raw)
+    finer = UnitCell.from_raw(
+        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
+    )
+    return standing_for(finer, cell)
+
+
+def lower_allowance(cell: UnitCell, correctors: Correctors) -> float:
+    """Return what the divergence and the residual that the solver left may add to the lower bound, in mesh units squared."""
+    velocity = fem.Function(correctors.spaces[0])
+    square = solve.integral(ufl.div(velocity) ** 2 * ufl.dx)
+    total = 0.0
+    for (u, _), residual in zip(correctors.functions, correctors.residual_norms, strict=True):
+        velocity.x.array[:] = u.x.array
+        lifting = float(np.sqrt(square())) / INF_SUP
+        total += lifting**2 + 2.0 * residual * lifting
+    return total * cell.copies / cell.lattice.volume
+
+
+def upper_bound(cell: UnitCell, correctors: Correctors) -> Array:
+    """Return the energy of the deviator of the broken gradient, with what the residual may take off; collective."""
+    d, share_of_part = cell.dimension, cell.copies / cell.lattice.volume
+    loads, together = len(correctors.functions), alike(cell, correctors.problem)
+    u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
+    value = solve.integral(ufl.inner(ufl.dev(ufl.grad(u)), ufl.grad(v)) * ufl.dx)
+    energy = np.zeros((loads, loads))
+    for i in range(loads):
+        u.x.array[:] = correctors.functions[i][0].x.array
+        for j in range(i, loads):
+            if together[i, j]:
+                v.x.array[:] = correctors.functions[j][0].x.array
+                energy[i, j] = energy[j, i] = value() * share_of_part
+    owned = cell.mesh.topology.index_map(d).size_local
+    nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned]][:, :, :d]
+    first, second = np.triu_indices(d + 1, 1)
+    diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
+    measure = np.abs(np.linalg.det(nodes[:, 1:] - nodes[:, :1])) / (2.0 if d == 2 else 6.0)
+    weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / measure)), op=MPI.SUM)
+    jumps = weight * float(np.sum(correctors.residual_norms**2)) * share_of_part
+    # (a + b)^2 <= (1 + e) a^2 + (1 + 1/e) b^2
+    share = np.sqrt(jumps / np.trace(energy)) if jumps > 0.0 else 0.0
+    extra = (1.0 + 1.0 / share) * jumps if share > 0.0 else 0.0
+    return np.asarray((1.0 + share) * energy + extra * np.eye(loads))
