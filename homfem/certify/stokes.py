@@ -6,8 +6,8 @@ Scott and Vogelius's element gives a lower bound, Crouzeix and Raviart's an uppe
 (:mod:`homfem.certify.stokes_bounds`). Both bounds are for the fluid as it is meshed, with straight facets; what these
 may change is estimated beside them (:mod:`homfem.certify.geometry_stokes`). Taylor and Hood's element, the default,
 gives no bound and is far more accurate than the upper one. What the mesh leaves in its value is estimated, **without
-guarantee**, by the distance from the value of one degree less. The error was 0.03 of the estimate in a square duct, and 0.4 to 1.0 around squares, where
-the corners take the higher degree its advantage.
+guarantee**, by the distance from the value of one degree less. The error was 0.03 of the estimate in a square duct, and
+0.4 to 1.0 around squares, where the corners take the higher degree its advantage.
 
 Where the gap is, or where the two degrees differ, the mesh is refined: :mod:`homfem.certify.stokes_gap`.
 
