@@ -61,7 +61,7 @@ def split(cell: UnitCell) -> UnitCell:
 
 
 def lower_allowance(cell: UnitCell, correctors: Correctors) -> float:
-    """Return what the divergence and the residual that the solver left may add to the lower bound, in mesh units squared."""
+    """Return what the solver left may have added to the lower bound, in mesh units squared; collective."""
     velocity = fem.Function(correctors.spaces[0])
     square = solve.integral(ufl.div(velocity) ** 2 * ufl.dx)
     total = 0.0
