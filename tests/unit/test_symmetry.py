@@ -416,9 +416,18 @@ def case(comm):
     for name, (make, phase, _, _) in ARRAYS.items():
         cell = make(mirrors="auto", comm=comm)
         arrays[name] = homogenize_diffusion(cell, {phase: 10.0, "matrix": 1.0}, symmetry="auto", rtol=1e-10)
+    box = grid_cell((4, 4, 4), centred, comm=comm)
+    solid = solve_elasticity(box, SOLIDS, symmetry="auto", degree=1, rtol=1e-12)
+    flow = [
+        homogenize_stokes(box, "a", symmetry="auto", rtol=1e-12, element=element)
+        for element in ("equal-order", "crouzeix-raviart")
+    ]
     return {
         "lower": found.tensor.lower.tolist(),
         "upper": found.tensor.upper.tolist(),
+        "soft": solid.tensor.lower.tolist(),
+        "stiff": solid.tensor.upper.tolist(),
+        "flow": [tensor.value.tolist() for tensor in flow],
         "slabs": slabs.value.tolist(),
         "cells": found.cell.number_of_cells,
         "arrays": [tensor.value[0, 0] for tensor in arrays.values()],
@@ -430,5 +439,5 @@ def test_ranks_agree(on_ranks):
     assert one["arrays"] == pytest.approx([exact for _, _, exact, _ in ARRAYS.values()], rel=3e-4)
     for other in others:
         assert other["cells"] == one["cells"]
-        for key in ("lower", "upper", "slabs", "arrays"):
+        for key in ("lower", "upper", "slabs", "arrays", "soft", "stiff", "flow"):
             assert np.array(other[key]) == pytest.approx(np.array(one[key]), abs=1e-8)
