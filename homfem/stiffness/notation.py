@@ -72,10 +72,10 @@ def mandel_rotation(rotation: npt.ArrayLike) -> Array:
     r"""Return the orthogonal matrix Q that rotates Mandel vectors, :math:`Q_{IJ} = B_I : R B_J R^T`; shape (n, n)."""
     r = np.asarray(rotation, dtype=np.float64)
     square = r.shape in ((2, 2), (3, 3))
-    if not square or not np.allclose(r @ r.T, np.eye(len(r)), atol=1e-9):
+    if not square or not np.abs(r @ r.T - np.eye(len(r))).max() <= 1e-9:
         raise InputError("rotation", rotation, "an orthogonal 2x2 or 3x3 matrix")
-    b = basis(len(r))
-    return np.asarray(np.einsum("Iij,ik,Jkl,jl->IJ", b, r, b, r))
+    b = basis(len(r)).reshape(-1, r.size)
+    return np.asarray(b @ np.kron(r, r) @ b.T)
 
 
 def rotate(stiffness: npt.ArrayLike, rotation: npt.ArrayLike) -> Array:
