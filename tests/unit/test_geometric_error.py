@@ -9,6 +9,7 @@ import pytest
 from mpi4py import MPI
 
 from homfem import UnitCell, homogenize_diffusion, homogenize_elasticity, homogenize_stokes
+from homfem.cells import sphere_array
 from homfem.cells.implicit import implicit_raw
 from homfem.parameters import Lattice
 from homfem.stiffness import voigt_to_mandel
@@ -176,6 +177,19 @@ def test_it_predicts_the_change_of_a_stiffness(solids):
     predicted = homogenize_elasticity(disc_cell(MPI.COMM_WORLD, 0.3, step), solids, bounds=False).geometric_error
     change = np.linalg.norm(voigt_to_mandel(there.value - here.value), 2)
     assert predicted == pytest.approx(change, rel=0.05)
+
+
+def test_an_octant_has_that_of_the_whole():
+    cell = sphere_array(fraction=0.3, resolution=0.3, mirrors="auto")
+    solids = {"sphere": SOLIDS["stiff"]["fibre"], "matrix": SOLIDS["stiff"]["matrix"]}
+    whole, part = (
+        [
+            homogenize_elasticity(cell, solids, degree=1, bounds=False, symmetry=symmetry).geometric_error,
+            homogenize_stokes(cell, "matrix", symmetry=symmetry, preconditioner="direct").geometric_error,
+        ]
+        for symmetry in ("none", "auto")
+    )
+    assert part == pytest.approx(whole, rel=1e-5)
 
 
 def case_estimate(comm):
