@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from homfem.cells.gmsh_model import gmsh_session
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import Indices
 from homfem.parameters import Array, CellError
 

@@ -7,93 +7,24 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, groups_of, model_to_raw, read_model
+from homfem.cells import step_files
+from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, groups_of, model_to_raw
+from homfem.cells.gmsh_session import Failure, gmsh_session
 from homfem.cells.limited import TIMEOUT, run_limited
 from homfem.cells.raw import RawCell, scaled
-from homfem.parameters import CellError, FileError, InputError, Lattice, check_integer, check_number
+from homfem.cells.repair import repaired
+from homfem.parameters import FileError, InputError, Lattice, check_integer, check_number
 from homfem.reference import FACET_KIND
-
-__all__ = ["from_gmsh_raw", "gmsh_session", "mesh_geo", "model_to_raw", "read_model", "write_msh"]
 
 log = logging.getLogger("homfem")
 
 _COMMENT = re.compile(rb"\$Comments\s+homfem (\{.*\})\s+\$EndComments")
-
-
-class _Failure:
-    """Turn Gmsh's own failure, which has no class of its own, into ``error(text)``."""
-
-    def __init__(self, error: Callable[[str], Exception]) -> None:
-        self.error = error
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is Exception:
-            raise self.error(_last_error(str(value))) from value
-
-
-def _last_error(text: str) -> str:
-    import gmsh
-
-    lines = [line.split(":", 1)[1].strip() for line in gmsh.logger.get() if line.startswith("Error")]
-    return "; ".join(dict.fromkeys([*lines, text.strip()])) if lines or text.strip() else "unknown error"
-
-
-@contextmanager
-def gmsh_session(**options: float) -> Iterator[Any]:
-    """Give the module ``gmsh`` with an empty model, and leave Gmsh as it was found, also after an error.
-
-    Meshing is repeatable: one thread, no configuration files of the user. Messages go to the log at level DEBUG.
-
-    Parameters
-    ----------
-    **options
-        Numbers for Gmsh's options, with ``_`` for the dot: ``Mesh_ElementOrder=2``.
-
-    Raises :class:`CellError` with Gmsh's text, if Gmsh fails in a place that has no better error.
-    """
-    import gmsh
-
-    settings = {"General.Terminal": 0.0, "General.NumThreads": 1.0, "Mesh.Algorithm3D": 10.0}
-    settings |= {name.replace("_", ".", 1): float(value) for name, value in options.items()}
-    started = not gmsh.isInitialized()
-    if started:
-        gmsh.initialize(argv=["gmsh"], readConfigFiles=False, run=False, interruptible=False)
-    before = {name: gmsh.option.getNumber(name) for name in settings}
-    models, current = gmsh.model.list(), gmsh.model.getCurrent()
-    try:
-        for name, value in settings.items():
-            gmsh.option.setNumber(name, value)
-        gmsh.model.add("homfem")
-        gmsh.logger.start()
-        with _Failure(lambda text: CellError("gmsh", text, "a geometry that Gmsh can mesh")):
-            yield gmsh
-    finally:
-        if log.isEnabledFor(logging.DEBUG):
-            for line in gmsh.logger.get():
-                log.debug("gmsh: %s", line)
-        gmsh.logger.stop()
-        if started:
-            gmsh.finalize()
-        else:
-            for name in [model for model in gmsh.model.list() if model not in models]:
-                gmsh.model.setCurrent(name)
-                gmsh.model.remove()
-            gmsh.model.setCurrent(current)
-            for name, value in before.items():
-                gmsh.option.setNumber(name, value)
 
 
 def from_gmsh_raw(
@@ -163,8 +94,6 @@ def from_gmsh_raw(
     if meshed:
         raw = _read_msh(path, lattice, dimension, length_unit)
     elif path.suffix.lower() in (".step", ".stp"):
-        from homfem.cells import step_files
-
         if parameters is not None:
             raise InputError("parameters", dict(parameters), "absent for a STEP file", "It has no constants.")
         raw = run_limited(
@@ -184,8 +113,6 @@ def from_gmsh_raw(
     log.info("%s: %d cells in %.2f s", path.name, len(raw.cells), time.perf_counter() - start)
     raw = raw if length == 1.0 else scaled(raw, length)
     if repair:
-        from homfem.cells.repair import repaired
-
         raw = repaired(raw, timeout=timeout)
     return raw
 
@@ -231,8 +158,8 @@ def _read_msh(path: Path, lattice: Lattice | None, dimension: int | None, length
         return model_to_raw(dimension, lattice, length_unit or note.get("length_unit", "m"))
 
 
-def _cannot_read(path: Path) -> _Failure:
-    return _Failure(lambda text: FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {text}"))
+def _cannot_read(path: Path) -> Failure:
+    return Failure(lambda text: FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {text}"))
 
 
 def write_msh(raw: RawCell, path: str | Path) -> None:

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from homfem.cells import own_meshes
 from homfem.cells.files import MESHIO_TYPES
 from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, OF_GMSH_TYPE
-from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, note_of
+from homfem.cells.gmsh_model import from_gmsh_raw, note_of
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import Indices, RawCell, Tags
 from homfem.parameters import Array, CellError, FileError, HomfemError, InputError, Lattice, check_number
 from homfem.reference import CORNERS, DIMENSIONS, SIMPLEX

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.cells.boxgrid import CUTS, corners_of_boxes, graded_axis, grid_points
-from homfem.cells.gmsh_model import gmsh_session, model_to_raw
+from homfem.cells.gmsh_arrays import model_to_raw
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.limited import run_limited
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number

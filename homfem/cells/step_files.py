@@ -10,7 +10,7 @@ import numpy as np
 import scipy.spatial
 
 from homfem.cells.gmsh_arrays import model_to_raw
-from homfem.cells.gmsh_model import gmsh_session
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, CellError, FileError, Lattice, PeriodicityError
 from homfem.quantities import LENGTH, check_unit, conversion_factor

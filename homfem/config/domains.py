@@ -102,7 +102,7 @@ class CellBody(SizedDomain):
 
     def _mesh(self) -> tuple[np.ndarray, np.ndarray]:
         from homfem.bodies import gmsh_arrays
-        from homfem.cells.gmsh_model import gmsh_session
+        from homfem.cells.gmsh_session import gmsh_session
 
         d, radii = len(self.size), [0.5 * side for side in self.sides]
         step = self.resolution.to("um")

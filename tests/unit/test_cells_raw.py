@@ -9,7 +9,8 @@ import gmsh
 import numpy as np
 import pytest
 
-from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, write_msh
+from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import RawCell, cell_volumes, facets_of, restrict, row_numbers, scaled
 from homfem.cells.shapes import gmsh_three_pipe, structured_three_pipe
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from homfem.cells.check import check_mesh
-from homfem.cells.gmsh_model import gmsh_session, write_msh
+from homfem.cells.gmsh_model import write_msh
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.quality import angles, aspect_ratios
 from homfem.cells.raw import RawCell
 from homfem.parameters import Lattice

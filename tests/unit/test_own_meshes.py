@@ -16,7 +16,9 @@ import pytest
 
 from homfem.cells.files import MESHIO_TYPES
 from homfem.cells.filling import fill_volume
-from homfem.cells.gmsh_model import from_gmsh_raw, gmsh_session, model_to_raw, write_msh
+from homfem.cells.gmsh_arrays import model_to_raw
+from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
+from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.limited import run_limited
 from homfem.cells.own_meshes import from_meshio_raw, read_raw
 from homfem.cells.raw import RawCell, cell_facets, cell_volumes
