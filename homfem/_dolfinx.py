@@ -62,9 +62,7 @@ def mesh_with_geometry(
         The ``basix.ufl`` coordinate element.
     """
     geometry = geometry_of.geometry
-    cmap = geometry.cmap
-    if VERSION < (0, 11):
-        cmap = cmap._cpp_object
+    cmap = geometry.cmap._cpp_object if VERSION < (0, 11) else geometry.cmaps[0]
     points = np.ascontiguousarray(geometry.x[:, : geometry.dim])
     made = dmesh.create_geometry(
         geometry.index_map(), np.ascontiguousarray(dofmap), cmap, points, geometry.input_global_indices
