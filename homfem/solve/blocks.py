@@ -102,7 +102,8 @@ class BlockSolver:
         for k, (block, part) in enumerate(zip(blocks, pc.getFieldSplitSubKSP(), strict=True)):
             inner = f"{prefix}{k}_"
             part.setOptionsPrefix(inner)
-            options = options_of(block.preconditioner, bool(block.prolongations), "ssor", block.matrix)
+            # Here one step would cost as many more iterations as it saves.
+            options = options_of(block.preconditioner, bool(block.prolongations), "ssor", block.matrix, steps=2)
             options["ksp_type"] = "preonly"
             options |= interpolate(part.getPC(), block.preconditioner, block.prolongations, block.near_kernel)
             with options_set(inner, options):
