@@ -54,8 +54,10 @@ def draw_unit_cell(
             corrector=corrector,
             translucent=translucent,
             label=label,
-            title=title or cell.name,
+            title=(title or cell.name) + (f", 1/{cell.copies} of the period" if cell.mirrors else ""),
             unit=cell.length_unit,
+            # Mirror planes open the cell already.
+            cut=False if cell.mirrors else None,
         )
 
     on_root(cell.comm, draw)

@@ -51,7 +51,10 @@ def draw_surfaces(
 ) -> None:
     """Draw the surfaces of the phases; those of :func:`homfem.output.pictures.draw_cell`."""
     import pyvista
+    from vtkmodules.vtkCommonCore import vtkLogger
 
+    # Without a display VTK warns that there is none, and draws.
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
     plotter = pyvista.Plotter(off_screen=True, window_size=list(size), lighting="light kit")
     plotter.set_background("white")
     plotter.enable_anti_aliasing("ssaa")

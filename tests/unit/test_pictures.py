@@ -8,8 +8,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from homfem import three_pipe
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import structured_three_pipe
+from homfem.cells.symmetry import symmetric_part
+from homfem.cli import figures
 from homfem.output import pictures, skins
 from homfem.output.pyvista_pictures import pyvista_works
 from homfem.parameters import FileError, InputError
@@ -38,6 +41,23 @@ def test_network_is_seen_through_the_other_phase(tmp_path, engine):
     thick = draw(structured_three_pipe(0.4, resolution=0.2), tmp_path / "thick.png", engine=engine)
     assert thin.shape == (SIZE[1], SIZE[0], 3)
     assert 0.01 < reddish(thin).mean() < reddish(thick).mean() < 0.5
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_is_said_while_it_is_drawn(tmp_path, capfd, engine):
+    draw(structured_three_pipe(0.3, resolution=0.3), tmp_path / "quiet.png", engine=engine)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_part_between_mirror_planes_is_named_and_not_cut(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(figures, "draw_cell", lambda *places, **options: drawn.update(options))
+    cell = three_pipe(0.4, resolution=0.3, grading=1.0)
+    figures.draw_unit_cell(symmetric_part(cell), str(tmp_path / "part.png"))
+    assert drawn["title"] == f"{cell.name}, 1/8 of the period"
+    assert drawn["cut"] is False
+    figures.draw_unit_cell(cell, str(tmp_path / "whole.png"))
+    assert (drawn["title"], drawn["cut"]) == (cell.name, None)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
