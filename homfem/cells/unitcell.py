@@ -22,6 +22,7 @@ from mpi4py import MPI
 from homfem import _dolfinx, periodic, solve
 from homfem.cells import features, files
 from homfem.cells import raw as rawcell
+from homfem.cells.description import describe
 from homfem.cells.heads import head_of
 from homfem.cells.joined import join
 from homfem.cells.mirrors import Mirror
@@ -369,20 +370,7 @@ class UnitCell:
 
     def describe(self) -> str:
         """Return a readable description: sizes, phases, fractions, connectivity, named facets (collective)."""
-        periods = " x ".join(f"{p:.6g}" for p in self.periods)
-        lines = [f"{self.name}: {self.dimension}D cell, periods {periods} {self.length_unit}"]
-        points = int(self.periodic_mesh.plain.geometry.index_map().size_global)
-        kind = {"tetrahedron": "tetrahedra", "hexahedron": "hexahedra"}.get(self.kind, self.kind + "s")
-        lines.append(f"  mesh: {self.number_of_cells} {kind} of order {self.order}, {points} nodes")
-        for name in self.phases:
-            lines.append(f"  volume fraction {self.volume_fractions[name]:.9g} of {self.connectivity[name].describe()}")
-        if not self.periodic_mesh.matching:
-            lines.append("  faces: not matched node by node; no bounds are guaranteed")
-        lines.append(f"  interface area per volume: {self.interface_area:.9g} /{self.length_unit}")
-        owned = self.mesh.topology.index_map(self.dimension - 1).size_local
-        counts = {n: self.comm.allreduce(int(np.count_nonzero(f < owned)), op=MPI.SUM) for n, f in self.facets.items()}
-        lines.append("  facets: " + (", ".join(f"{name} ({count})" for name, count in counts.items()) or "none named"))
-        return "\n".join(lines)
+        return describe(self)
 
     def save(self, path: str | Path) -> None:
         """Write the cell to a ``.msh`` (Gmsh) or ``.xdmf`` (ParaView) file; collective.

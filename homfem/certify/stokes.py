@@ -206,21 +206,21 @@ def solve_stokes(
         active, loads, symmetric = symmetric_flow(active)
         add_seconds(stages, {"symmetry": time.perf_counter() - lap})
     slip = None if slip_length is None else slip_length / cell.length
-    options = {"axes": loads.axes, "rtol": rtol, "max_iterations": max_iterations}
+    options = {"rtol": rtol, "max_iterations": max_iterations}
     solved = active
 
     def solve_mesh(part: UnitCell) -> MeshSolution:
         nonlocal solved
         solved, other = part, None
         if bounds:
-            other = _solve(part, "crouzeix-raviart", 1, None, preconditioner, options)
+            other = _solve(part, "crouzeix-raviart", 1, None, preconditioner, loads.axes, options)
         if estimated:
-            other = _solve(part, element, degree - 1, slip, preconditioner, options)
+            other = _solve(part, element, degree - 1, slip, preconditioner, loads.axes, options)
         if element == "scott-vogelius":
             lap = time.perf_counter()
             solved = split(part)
             add_seconds(stages, {"split": time.perf_counter() - lap})
-        flow = _solve(solved, element, degree, slip, preconditioner, options)
+        flow = _solve(solved, element, degree, slip, preconditioner, loads.axes, options)
 
         def refine(dofs: int) -> UnitCell | None:
             if other is None:
@@ -311,14 +311,13 @@ def _solve(
     degree: int,
     slip: float | None,
     preconditioner: str | None,
+    axes: Sequence[int],
     options: Mapping[str, Any],
 ) -> Correctors:
-    axes = options["axes"] if slip is None else None
     problem = stokes_problem(cell, element=element, degree=degree, slip_length=slip, axes=axes)
     if preconditioner is None:
         preconditioner = "direct" if cell.number_of_cells <= DIRECT[cell.dimension] else "multigrid"
-    limits = {key: options[key] for key in ("rtol", "max_iterations")}
-    correctors = solve_correctors(cell, problem, preconditioner=preconditioner, **limits)
+    correctors = solve_correctors(cell, problem, preconditioner=preconditioner, **options)
     # The sum of all entries of a load is the volume of the fluid; a direct solver does not look at its residual.
     volume = solve.integrate(fem.Constant(cell.mesh, 1.0) * ufl.dx)
     worst = float(correctors.residual_norms.max()) / volume
