@@ -67,6 +67,8 @@ class EffectiveTensor:
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
     reached : bool
         False if a budget ended the computation short of the tolerance that was asked for.
+    warnings : tuple of str
+        What the user must know of this number beside the number: a phase that was left out, a reading that was chosen.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class EffectiveTensor:
     geometric_error: float = 0.0
     estimated_error: float | None = None
     reached: bool = True
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         value = np.array(self.value, dtype=np.float64)
@@ -114,6 +117,7 @@ class EffectiveTensor:
                 raise InputError(name, bound, f"a finite {value.shape[0]}x{value.shape[0]} matrix or None")
             object.__setattr__(self, name, array)
         object.__setattr__(self, "active_phases", tuple(self.active_phases))
+        object.__setattr__(self, "warnings", tuple(self.warnings))
 
     @classmethod
     def measured(
@@ -311,6 +315,7 @@ class EffectiveTensor:
             )
         if not self.reached:
             lines.append("  NOTE: the budget ended this short of the tolerance that was asked for")
+        lines += [f"  WARNING: {warning}" for warning in self.warnings]
         if self.physics == "elasticity":
             lines.append(f"  {self.anisotropy}" + self._constants())
         elif self.dimension <= 3:

@@ -375,3 +375,9 @@ def test_a_value_that_is_not_the_midpoint_is_not_said_to_be_guaranteed_to_the_ha
     aside = EffectiveTensor(value=0.95 * np.eye(2), lower=0.9 * np.eye(2), upper=1.1 * np.eye(2))
     assert "guaranteed" not in str(aside)
     assert "between bounds 0.2 apart" in str(aside)
+
+
+def test_warnings_are_printed_and_kept_in_json() -> None:
+    tensor = bracketed(np.eye(2), 2.0 * np.eye(2), warnings=["phase 'grain' is an island: left out"])
+    assert "WARNING: phase 'grain' is an island: left out" in str(tensor)
+    assert EffectiveTensor.from_json(tensor.to_json()).warnings == ("phase 'grain' is an island: left out",)
