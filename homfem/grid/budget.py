@@ -16,12 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from homfem.grid.image import Image
+from homfem.limits import memory_limit
 from homfem.parameters import check_integer
 
 #: Bytes per voxel of the grid that a solution takes, by dimension (see above).
 BYTES_PER_VOXEL = {2: 110, 3: 145}
-#: Part of the machine's memory that a refinement may fill.
-MEMORY_SHARE = 0.7
 
 
 def next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:
@@ -35,8 +34,7 @@ def next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float
     cuts = int(last["cuts"])
     wanted = math.ceil(cuts * (last["relative_gap"] / tolerance) ** (1.0 / rate) * 1.02)
     wanted = max(cuts + 1, min(wanted, 3 * cuts))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    most = MEMORY_SHARE * memory / BYTES_PER_VOXEL[image.dimension]
+    most = memory_limit() / BYTES_PER_VOXEL[image.dimension]
     if max_dofs is not None:
         most = min(most, max_dofs)
     allowed = int((most / image.phases.size) ** (1.0 / image.dimension) * (1.0 + 1e-12))
