@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -367,6 +367,13 @@ def anisotropy_class(values: Array, equal: float) -> str:
     if abs(values[0] - values[-1]) <= equal:
         return "isotropic"
     return "transversely isotropic" if np.any(np.abs(np.diff(values)) <= equal) else "orthotropic"
+
+
+def left_out(phases: Iterable[str]) -> tuple[str, ...]:
+    """Return the warning that phases which were given a coefficient take no part, or nothing where there are none."""
+    names = ", ".join(map(repr, phases))
+    reason = "it is connected to no part that reaches from period to period, so that it carries nothing"
+    return (f"{names} was given a coefficient but left out: {reason}",) if names else ()
 
 
 def _symmetric(matrix: Array) -> Array:

@@ -14,6 +14,7 @@ import scipy.sparse.csgraph
 import scipy.spatial
 
 from homfem.cells import overlap, quality
+from homfem.cells.cracks import find_cracks
 from homfem.cells.lenient import LooseMesh, read_loosely, read_period
 from homfem.cells.mesh_report import FaceReport, MeshReport, PhaseCheck, Quality, place, tuples
 from homfem.cells.percolation import percolation
@@ -229,6 +230,7 @@ def _phases(
         across = None if matching else overlap.links_across(raw, overlap.origin_of(raw))
         found = percolation(raw, representative, offset, across)
         check_resolution(raw.points, raw.cells, representative, lattice)
+        cracks = "" if flat.any() else find_cracks(raw, representative, faces=matching)
     except HomfemError as error:
         # Degenerate cells and overlaps are told in plainer words elsewhere.
         known = flat.any() or volumes.sum() > lattice.volume * (1.0 + 1e-9)
@@ -241,7 +243,7 @@ def _phases(
             continue
         rows = tuples(own.directions, int)
         result.append(replace(phase, parts=len(own.parts), islands=len(own.islands), directions=rows))
-    return tuple(result), []
+    return tuple(result), [f"parts are not joined: {cracks}"] if cracks else []
 
 
 def _raw(mesh: LooseMesh, lattice: Lattice, kept: npt.NDArray[np.bool_] | None = None) -> RawCell:

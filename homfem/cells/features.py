@@ -13,12 +13,12 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
-from homfem import periodic, solve
+from homfem import _dolfinx, periodic, solve
 from homfem.cells import raw as rawcell
 from homfem.cells.percolation import Links, PhaseConnectivity, percolation
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, Lattice
-from homfem.reference import FACETS
+from homfem.reference import CORNERS, FACETS
 
 Slivers = tuple[npt.NDArray[np.int32], Array]
 
@@ -81,6 +81,31 @@ def measure(
     outer = 1.0 * ds
     area = solve.integrate(outer if len(phases) == 1 else changes * jumps + outer)
     return fractions, area, float(by_tag.sum())
+
+
+def at_nodes(
+    function: fem.Function, periodic_mesh: periodic.PeriodicMesh, count: int | None
+) -> npt.NDArray[np.float64] | None:
+    """Values of a function at the nodes of the arrays; ``count`` is their number on rank 0, None elsewhere.
+
+    See :meth:`homfem.cells.unitcell.UnitCell.nodal_values`.
+    """
+    plain = periodic_mesh.plain
+    there = function if function.function_space.mesh is plain else periodic_mesh.to_plain(function)
+    shape = function.ufl_shape
+    linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1, shape) if shape else ("Lagrange", 1)))
+    linear.interpolate(there)
+    linear.x.scatter_forward()
+    entries = linear.x.array.reshape(-1, *shape)[linear.function_space.dofmap.list].reshape(-1, *shape)
+    corners = _dolfinx.geometry_dofmap(plain)[:, : CORNERS[str(plain.basix_cell().name)]]
+    nodes = np.asarray(plain.geometry.input_global_indices)[corners]
+    pairs = plain.comm.gather((nodes.ravel(), entries), root=0)
+    if pairs is None or count is None:
+        return None
+    values = np.full((count, *shape), np.nan)
+    for index, there_values in pairs:
+        values[index] = there_values
+    return values
 
 
 def named_facets(

@@ -13,13 +13,15 @@ from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array
 
 
-def head_of(raw: RawCell, *, faces: str, partial: bool, origin: Array | None) -> tuple[dict[str, Any], Indices]:
+def head_of(
+    raw: RawCell, *, faces: str, partial: bool, origin: Array | None, cracks: bool
+) -> tuple[dict[str, Any], Indices]:
     """Return what the ranks are told, all but the nodes and the mesh cells, and each node's representative.
 
-    Raises :class:`homfem.parameters.CellError` for faces that do not match as ``faces`` says; for the parameters see
+    Raises :class:`homfem.parameters.CellError` for what is not joined; for the parameters see
     :meth:`homfem.cells.unitcell.UnitCell.from_raw`.
     """
-    joined = join(raw, faces=faces, partial=partial, origin=origin)
+    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
     connectivity = percolation(raw, *joined.nodes)
     head: dict[str, Any] = {
         "lattice": raw.lattice,
@@ -37,6 +39,7 @@ def head_of(raw: RawCell, *, faces: str, partial: bool, origin: Array | None) ->
         "face_nodes": joined.face_nodes,
         "seam_area": joined.seam_area,
         "origin": joined.origin,
+        "warnings": joined.warnings,
         "part_of_cell": np.zeros(1, dtype=np.int32),
     }
     if len(head["whole"].parts) > 1:

@@ -9,9 +9,10 @@ import numpy as np
 from homfem import periodic
 from homfem.cells import features, overlap
 from homfem.cells import raw as rawcell
+from homfem.cells.cracks import check_coincident, check_cracks
 from homfem.cells.percolation import Links
 from homfem.cells.raw import Indices, RawCell
-from homfem.parameters import Array, check_choice
+from homfem.parameters import Array, PeriodicityError, check_choice
 
 FACES = ("matching", "non-matching")
 
@@ -32,6 +33,8 @@ class Joined:
         Low corner in lattice coordinates; None where faces match.
     seam_area
         What the faces add to the area of the outer facets of the mesh, see :func:`homfem.cells.overlap.seam_area`.
+    warnings
+        What is not joined, where cracks are meant; it is for the results.
     """
 
     representative: Indices
@@ -40,6 +43,7 @@ class Joined:
     across: Links | None = None
     origin: Array | None = None
     seam_area: float = 0.0
+    warnings: tuple[str, ...] = ()
 
     @property
     def nodes(self) -> tuple[Indices, Indices, Links | None]:
@@ -47,8 +51,10 @@ class Joined:
         return self.representative, self.offset, self.across
 
 
-def join(raw: RawCell, *, faces: str = "matching", partial: bool = False, origin: Array | None = None) -> Joined:
-    """Check the faces of a cell and return how they are joined.
+def join(
+    raw: RawCell, *, faces: str = "matching", partial: bool = False, origin: Array | None = None, cracks: bool = False
+) -> Joined:
+    """Check that a cell is joined, inside and across its faces, and return how the faces are.
 
     Parameters
     ----------
@@ -60,30 +66,42 @@ def join(raw: RawCell, *, faces: str = "matching", partial: bool = False, origin
         It is a part of a cell that was checked.
     origin
         Of that cell, where its faces need not match.
+    cracks
+        Whether cracks are meant (:mod:`homfem.cells.cracks`).
 
     Raises
     ------
+    CellError
+        Parts that touch and are not joined, or overlap.
     PeriodicityError
         Faces that do not match, too coarse a mesh; non-matching: a cell that is no parallelepiped of straight
         simplices, phase boundaries that meet opposite faces in other places.
     """
     if check_choice("faces", faces, FACES) == "matching":
-        representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
-        if not partial:
-            whole = float(rawcell.cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
-            periodic.check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
+        try:
+            representative, offset = periodic.identify_nodes(raw.points, raw.lattice, partial=partial)
+            if not partial:
+                whole = float(rawcell.cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
+                periodic.check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
+        except PeriodicityError:
+            check_coincident(raw)
+            raise
         periodic.check_resolution(raw.points, raw.cells, representative, raw.lattice)
+        warnings = () if partial else check_cracks(raw, representative, cracks=cracks)
         face_nodes = features.face_nodes(offset, representative)
-        return Joined(representative=representative, offset=offset, face_nodes=face_nodes)
+        return Joined(representative=representative, offset=offset, face_nodes=face_nodes, warnings=warnings)
+    representative, warnings = np.arange(len(raw.points)), ()
     if not partial:
         origin = overlap.origin_of(raw)
         overlap.check_traces(raw, origin)
+        warnings = check_cracks(raw, representative, faces=False, cracks=cracks)
     assert origin is not None
     return Joined(
-        representative=np.arange(len(raw.points)),
+        representative=representative,
         offset=np.zeros((len(raw.points), raw.dimension), dtype=np.int64),
         face_nodes=overlap.face_nodes(raw, origin),
         across=overlap.links_across(raw, origin),
         origin=origin,
         seam_area=overlap.seam_area(raw, origin),
+        warnings=warnings,
     )

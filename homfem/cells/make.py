@@ -13,7 +13,8 @@ from mpi4py import MPI
 
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
-from homfem.cells.joined import FACES
+from homfem.cells.cracks import check_cracks
+from homfem.cells.joined import FACES, join
 from homfem.cells.own_meshes import read_raw
 from homfem.cells.painted import axis_periods, offset_pipes, painted_cell
 from homfem.cells.raw import RawCell
@@ -116,6 +117,7 @@ def from_file(
     dimension: int | None = None,
     repair: bool = False,
     faces: str = "matching",
+    cracks: bool = False,
     comm: MPI.Comm = MPI.COMM_WORLD,
     **options: Any,
 ) -> UnitCell:
@@ -141,6 +143,9 @@ def from_file(
         the mesh is used as it is. Phase boundaries must meet opposite faces in the same places, but may be cut
         differently there. The cell must be a parallelepiped of straight simplices. Results have a value but no
         bounds; see :class:`homfem.periodic.ProlongedSpace` for the error and the cost.
+    cracks
+        Whether parts that touch and are not joined (nodes that are there twice, hanging nodes) are meant, as cracks
+        that insulate. By default they are refused; the results say so among their warnings.
     comm
         Communicator.
     options
@@ -150,7 +155,8 @@ def from_file(
     Raises
     ------
     FileError, CellError, PeriodicityError
-        On every rank; a mesh whose faces do not match is refused with the first node that fails.
+        On every rank; a mesh whose faces do not match is refused with the first node that fails, one whose parts are
+        not joined with a place.
     InputError
         ``repair`` together with non-matching faces, and the like.
     """
@@ -183,7 +189,7 @@ def from_file(
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
     return UnitCell.from_raw(
-        make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces
+        make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces, cracks=cracks
     )
 
 
@@ -280,16 +286,30 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
             about = json.loads(files.beside(source).read_text())
     about = comm.bcast(about, root=0)
     read = files.read_msh if source.suffix == ".msh" else files.read_xdmf
-    return UnitCell.from_raw(
-        lambda: files.with_slivers(read(source, about), source, about),
+    faces, origin = about.get("faces", "matching"), about.get("origin")
+    origin = None if origin is None else np.array(origin)
+    partial, cracks = bool(about.get("partial", False)), bool(about.get("cracks", False))
+
+    def make() -> RawCell:
+        raw = files.with_slivers(read(source, about), source, about)
+        if partial:
+            # What was cut out of a cell is not looked at again, but this is a file.
+            known = join(raw, faces=faces, partial=True, origin=origin)
+            check_cracks(raw, known.representative, faces=faces == "matching", cracks=cracks)
+        return raw
+
+    cell = UnitCell.from_raw(
+        make,
         comm=comm,
         name=about["name"],
         length=about["length"],
         length_unit=about["length_unit"],
-        partial=bool(about.get("partial", False)),
-        faces=about.get("faces", "matching"),
-        origin=None if about.get("origin") is None else np.array(about["origin"]),
+        partial=partial,
+        cracks=cracks,
+        faces=faces,
+        origin=origin,
     )
+    return replace(cell, warnings=tuple(about.get("warnings", cell.warnings)))
 
 
 def stretched(raw: RawCell, factors: np.ndarray, length_unit: str) -> RawCell:

@@ -118,7 +118,7 @@ def symmetric_part(cell: UnitCell, symmetry: CellSymmetry | None = None) -> Unit
 
 
 def standing_for(part: UnitCell, whole: UnitCell) -> UnitCell:
-    """Return a cell with another mesh that keeps what is known of the whole: fractions, connectivity, mirrors."""
+    """Return a cell with another mesh that keeps what is known of the whole: fractions, mirrors, warnings, ..."""
     return replace(
         part,
         volume_fractions=whole.volume_fractions,
@@ -126,4 +126,5 @@ def standing_for(part: UnitCell, whole: UnitCell) -> UnitCell:
         connectivity=whole.connectivity,
         whole=whole.whole,
         mirrors=whole.mirrors,
+        warnings=whole.warnings,
     )

@@ -29,7 +29,8 @@ from homfem.cells.mirrors import Mirror
 from homfem.cells.percolation import PhaseConnectivity, on_islands
 from homfem.cells.raw import RawCell
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
-from homfem.reference import CORNERS, is_simplex
+from homfem.reference import is_simplex
+from homfem.tensors import left_out
 
 log = logging.getLogger("homfem")
 
@@ -78,6 +79,10 @@ class UnitCell:
     mirrors
         The mesh is what lies between these mirror planes of a symmetric cell (:mod:`homfem.cells.symmetry`), and all
         numbers are those of the whole; none for a mesh of the whole.
+    cracks
+        Whether parts that touch and are not joined are meant.
+    warnings
+        What must be said of every result of this cell, such as that its mesh has cracks.
 
     Notes
     -----
@@ -104,6 +109,8 @@ class UnitCell:
     seconds: Mapping[str, float] = field(default_factory=dict)
     partial: bool = False
     mirrors: tuple[Mirror, ...] = ()
+    cracks: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def copies(self) -> int:
@@ -173,6 +180,7 @@ class UnitCell:
         partial: bool = False,
         faces: str = "matching",
         origin: Array | None = None,
+        cracks: bool = False,
     ) -> UnitCell:
         """Distribute a cell; collective.
 
@@ -194,11 +202,14 @@ class UnitCell:
         faces, origin
             Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell:
             see :func:`homfem.cells.joined.join`.
+        cracks
+            Whether parts that touch and are not joined are meant, as cracks that insulate, which the results then say;
+            by default they are refused (:mod:`homfem.cells.cracks`).
 
         Raises
         ------
         CellError
-            On every rank, if rank 0 could not make the cell or its faces do not match.
+            On every rank, if rank 0 could not make the cell, its faces do not match or its parts are not joined.
         """
         length = check_number("length", length, above=0.0, remedy="The period is a length.")
         start = time.perf_counter()
@@ -214,7 +225,7 @@ class UnitCell:
                     length = raw.lattice.shortest * length
                     raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
                 meshed = time.perf_counter()
-                head, representative = head_of(raw, faces=faces, partial=partial, origin=origin)
+                head, representative = head_of(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
                 head["seconds"] = {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
                 head["length"] = length
         head = comm.bcast(head, root=0)
@@ -261,7 +272,11 @@ class UnitCell:
             raw=raw,
             seconds=seconds,
             partial=partial,
+            cracks=cracks,
+            warnings=head["warnings"],
         )
+        for warning in cell.warnings:
+            log.warning("%s: %s", name, warning)
         log.info("%s: %d cells, %.2f s", name, cell.number_of_cells, time.perf_counter() - start)
         return cell
 
@@ -281,7 +296,8 @@ class UnitCell:
     def without_islands(self) -> UnitCell:
         """Return the cell without the parts of its mesh that percolate in no direction; collective.
 
-        They carry no flux. A phase that has no other part is gone; volume fractions and interface area stay.
+        They carry no flux. A phase that has no other part is gone, which the warnings of the cell say; volume fractions
+        and interface area stay.
         """
         whole = self.raw
         if not self.whole.islands or not self.whole.rank:
@@ -293,7 +309,11 @@ class UnitCell:
             joined = join(whole, faces=self.faces, partial=True, origin=self.origin)
             return rawcell.select(whole, ~on_islands(features.merged(whole), *joined.nodes))
 
-        return self._with(make)
+        part = self._with(make)
+        warnings = left_out(name for name in self.phases if name not in part.phases)
+        for warning in warnings:
+            log.warning("%s: %s", self.name, warning)
+        return replace(part, warnings=self.warnings + warnings)
 
     def _with(self, make: Callable[[], RawCell | None]) -> UnitCell:
         """The cell with some of its mesh."""
@@ -308,8 +328,10 @@ class UnitCell:
             partial=True,
             faces=self.faces,
             origin=self.origin,
+            cracks=self.cracks,
         )
-        return replace(part, volume_fractions=self.volume_fractions, interface_area=self.interface_area)
+        known = {name: getattr(self, name) for name in ("volume_fractions", "interface_area", "warnings")}
+        return replace(part, **known)
 
     def require_percolation(self) -> None:
         """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction."""
@@ -351,22 +373,7 @@ class UnitCell:
         ``values[i]`` belongs to ``raw.points[i]``, of shape (n,) or, of a vector, (n, components); on a face both nodes
         of a pair carry the same value. For a function that is not continuous the value of one of the cells at the node.
         """
-        plain = self.periodic_mesh.plain
-        there = function if function.function_space.mesh is plain else self.periodic_mesh.to_plain(function)
-        shape = function.ufl_shape
-        linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1, shape) if shape else ("Lagrange", 1)))
-        linear.interpolate(there)
-        linear.x.scatter_forward()
-        entries = linear.x.array.reshape(-1, *shape)[linear.function_space.dofmap.list].reshape(-1, *shape)
-        corners = _dolfinx.geometry_dofmap(plain)[:, : CORNERS[self.kind]]
-        nodes = np.asarray(plain.geometry.input_global_indices)[corners]
-        pairs = self.comm.gather((nodes.ravel(), entries), root=0)
-        if pairs is None or self.raw is None:
-            return None
-        values = np.full((len(self.raw.points), *shape), np.nan)
-        for index, there_values in pairs:
-            values[index] = there_values
-        return values
+        return features.at_nodes(function, self.periodic_mesh, None if self.raw is None else len(self.raw.points))
 
     def describe(self) -> str:
         """Return a readable description: sizes, phases, fractions, connectivity, named facets (collective)."""
@@ -389,5 +396,7 @@ class UnitCell:
                     "partial": self.partial,
                     "faces": self.faces,
                     "origin": None if self.origin is None else self.origin.tolist(),
+                    "cracks": self.cracks,
+                    "warnings": list(self.warnings),
                 }
                 files.write_cell(self.raw, target, about)

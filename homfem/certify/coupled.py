@@ -256,6 +256,7 @@ def _solve(
         physics="elasticity",
         active_phases=active.phase_names,
         **measured(cell),
+        warnings=active.warnings,
         dofs=correctors.dofs,
         iterations=correctors.iterations,
         seconds=seconds | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},

@@ -146,6 +146,7 @@ def solve_adaptively(
     tensor = replace(
         tensor,
         **measured(cell),
+        warnings=active.warnings + tensor.warnings,
         dofs=dofs,
         iterations=iterations,
         geometric_error=solved.geometric_error(),

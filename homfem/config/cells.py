@@ -129,6 +129,7 @@ class FileCell(CellTable):
     phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
     repair: Annotated[bool, flag()] = False
     faces: Annotated[str, choice("matching", "non-matching")] = "matching"
+    cracks: Annotated[bool, flag()] = False
     timeout: Annotated[float, number(above=0.0)] | None = None
 
     @model_validator(mode="after")
@@ -156,7 +157,8 @@ class FileCell(CellTable):
         own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
         options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         options |= {name: value for name, value in own.items() if value is not None}
-        return cells.from_file(folder / self.file, repair=self.repair, faces=self.faces, comm=comm, **options)
+        options |= {"repair": self.repair, "faces": self.faces, "cracks": self.cracks}
+        return cells.from_file(folder / self.file, comm=comm, **options)
 
 
 SHAPES: Mapping[str, type[CellTable]] = {

@@ -23,7 +23,7 @@ from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
 from homfem.progress import progress_bar
-from homfem.tensors import EffectiveTensor
+from homfem.tensors import EffectiveTensor, left_out
 
 log = logging.getLogger("homfem")
 
@@ -173,6 +173,10 @@ def solve_image(
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
+    taken = np.bincount(image.phases[inside], minlength=len(conducts)) > 0
+    lost = left_out(name for name, flag in zip(image.names, conducts & ~taken, strict=True) if flag)
+    for warning in lost:
+        log.warning("image: %s", warning)
     if thin_gaps == "refuse" and refine == 1 and tolerance is None:
         _require_passages(image, inside, span)
     _add(seconds, "connectivity", time.perf_counter() - start)
@@ -243,6 +247,7 @@ def solve_image(
         versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         config=dict(config or {}),
         reached=reached,
+        warnings=lost,
     )
     return GridSolution(
         tensor=result,
