@@ -31,6 +31,8 @@ def check_mesh(
     source: str | Path | RawCell,
     period: float | Sequence[float] | Lattice | None = None,
     dimension: int | None = None,
+    *,
+    trust: bool = False,
 ) -> MeshReport:
     """Check a mesh as a periodic cell; a bad mesh is reported, never raised.
 
@@ -43,6 +45,8 @@ def check_mesh(
         the sides of the bounding box.
     dimension
         2 or 3. Default: what the mesh has.
+    trust
+        Run a ``.geo`` script whatever it does, see :func:`homfem.cells.scripts.check_script`.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def check_mesh(
     """
     name = "cell" if isinstance(source, RawCell) else str(source)
     try:
-        mesh = read_loosely(source, dimension)
+        mesh = read_loosely(source, dimension, trust=trust)
     except HomfemError as error:
         return MeshReport(source=name, problems=(str(error),))
     problems, notes = list(mesh.problems), []

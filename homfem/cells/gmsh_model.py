@@ -19,6 +19,7 @@ from homfem.cells.gmsh_session import Failure, gmsh_session
 from homfem.cells.limited import TIMEOUT, run_limited
 from homfem.cells.raw import RawCell, scaled
 from homfem.cells.repair import repaired
+from homfem.cells.scripts import as_data, check_mesh_head, check_script
 from homfem.parameters import FileError, InputError, Lattice, check_integer, check_number
 from homfem.reference import FACET_KIND
 
@@ -38,6 +39,7 @@ def from_gmsh_raw(
     order: int | None = None,
     parameters: Mapping[str, float] | None = None,
     repair: bool = False,
+    trust: bool = False,
     timeout: float | None = TIMEOUT,
 ) -> RawCell:
     """Read a cell from a ``.geo`` or ``.step`` file, which is meshed here, or from a ``.msh`` file.
@@ -66,13 +68,17 @@ def from_gmsh_raw(
         ``.geo`` only: values for constants that the file declares by ``DefineConstant``.
     repair
         Mesh anew where opposite faces do not match, see :func:`homfem.cells.repair.repaired`.
+    trust
+        ``.geo`` only: let the script start programs, write files and read others, see
+        :func:`homfem.cells.scripts.check_script`.
     timeout
         Seconds after which meshing is ended; see :func:`homfem.cells.limited.run_limited`. None: no limit.
 
     Raises
     ------
     FileError
-        The file is missing, or Gmsh cannot read it; with Gmsh's text.
+        The file is missing, or Gmsh cannot read it; with Gmsh's text. A ``.msh`` file that is no mesh, a script that
+        is not trusted and does more than draw.
     CellError
         No physical groups, groups without names, or Gmsh cannot mesh the geometry; with Gmsh's text. Or time ran out.
     """
@@ -82,7 +88,8 @@ def from_gmsh_raw(
     length = check_number("length", length, above=0.0)
     if dimension is not None:
         check_integer("dimension", dimension, at_least=2, at_most=3)
-    meshed = path.suffix in (".msh", ".msh2", ".msh4")
+    suffix = path.suffix.lower()
+    meshed = suffix in (".msh", ".msh2", ".msh4")
     if resolution is not None:
         resolution = check_number("resolution", resolution, above=0.0, at_most=1.0)
     if order is not None:
@@ -93,13 +100,14 @@ def from_gmsh_raw(
     start = time.perf_counter()
     if meshed:
         raw = _read_msh(path, lattice, dimension, length_unit)
-    elif path.suffix.lower() in (".step", ".stp"):
+    elif suffix in (".step", ".stp"):
         if parameters is not None:
             raise InputError("parameters", dict(parameters), "absent for a STEP file", "It has no constants.")
         raw = run_limited(
             step_files.mesh_step, path, lattice, dimension, length_unit or "m", resolution, order or 1, timeout=timeout
         )
     else:
+        check_script(path, trust=trust)
         constants = dict(parameters or {})
         for name, value in constants.items():
             if not _declares(path, name):
@@ -151,11 +159,17 @@ def _read_msh(path: Path, lattice: Lattice | None, dimension: int | None, length
     if lattice is None and "lattice" in note:
         lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
     with gmsh_session() as gmsh:
-        with _cannot_read(path):
-            gmsh.merge(str(path))
+        merge_msh(gmsh, path)
         dimension = dimension or max(int(gmsh.model.getDimension()), 2)
         groups_of(dimension)
         return model_to_raw(dimension, lattice, length_unit or note.get("length_unit", "m"))
+
+
+def merge_msh(gmsh: Any, path: Path) -> None:
+    """Read a ``.msh`` file into the running Gmsh, as a mesh and nothing else, or raise :class:`FileError`."""
+    check_mesh_head(path)
+    with _cannot_read(path), as_data(path, ".msh") as name:
+        gmsh.merge(name)
 
 
 def _cannot_read(path: Path) -> Failure:

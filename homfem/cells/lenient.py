@@ -13,7 +13,7 @@ import numpy.typing as npt
 from homfem.cells import own_meshes
 from homfem.cells.files import MESHIO_TYPES
 from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, OF_GMSH_TYPE
-from homfem.cells.gmsh_model import from_gmsh_raw, note_of
+from homfem.cells.gmsh_model import from_gmsh_raw, merge_msh, note_of
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import Indices, RawCell, Tags
 from homfem.parameters import Array, CellError, FileError, HomfemError, InputError, Lattice, check_number
@@ -47,7 +47,7 @@ class LooseMesh:
         return self.cells[:, : CORNERS[self.kind]]
 
 
-def read_loosely(source: str | Path | RawCell, dimension: int | None) -> LooseMesh:
+def read_loosely(source: str | Path | RawCell, dimension: int | None, *, trust: bool = False) -> LooseMesh:
     """Return the mesh of a file or a cell.
 
     Raises
@@ -64,7 +64,7 @@ def read_loosely(source: str | Path | RawCell, dimension: int | None) -> LooseMe
     if suffix in (".msh", ".msh2", ".msh4"):
         return _of_msh(path, dimension)
     if suffix in own_meshes.GMSH_FILES:
-        return _of_raw(from_gmsh_raw(path, dimension=dimension))
+        return _of_raw(from_gmsh_raw(path, dimension=dimension, trust=trust))
     return _of_meshio(path, dimension)
 
 
@@ -95,10 +95,7 @@ def _of_raw(raw: RawCell) -> LooseMesh:
 def _of_msh(path: Path, dimension: int | None) -> LooseMesh:
     note = note_of(path)
     with gmsh_session() as gmsh:
-        try:
-            gmsh.merge(str(path))
-        except Exception as error:
-            raise FileError("file", str(path), "a file that Gmsh can read", f"Gmsh says: {error}") from error
+        merge_msh(gmsh, path)
         d = dimension or max(int(gmsh.model.getDimension()), 2)
         loose = _of_model(gmsh, d)
     if "lattice" in note:

@@ -149,8 +149,9 @@ def from_file(
     comm
         Communicator.
     options
-        ``resolution``, ``order``, ``parameters`` and ``timeout`` (files that are meshed here), ``phases``,
-        ``phase_data`` and ``facets`` (files of meshio): see :func:`homfem.cells.own_meshes.read_raw`.
+        ``resolution``, ``order``, ``parameters`` and ``timeout`` (files that are meshed here), ``trust`` (scripts of
+        Gmsh that do more than draw), ``phases``, ``phase_data`` and ``facets`` (files of meshio): see
+        :func:`homfem.cells.own_meshes.read_raw`.
 
     Raises
     ------
@@ -185,7 +186,8 @@ def from_file(
         factors = given / sides[: len(given)]
         if not np.allclose(factors, factors[0], rtol=1e-9):
             raise InputError("period", given, f"in the ratio of the file's period vectors, {sides}",
-                             "Give one length, or change the geometry.")  # fmt: skip
+                             "Give one length, or the period vectors (rows of lengths), in the unit of the file's "
+                             "coordinates.")  # fmt: skip
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
     return UnitCell.from_raw(

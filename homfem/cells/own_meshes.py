@@ -36,8 +36,8 @@ def read_raw(path: str | Path, **options: Any) -> RawCell:
         An option that the kind of file does not have.
     """
     gmsh = Path(path).suffix.lower() in GMSH_FILES
-    own = ("phases", "phase_data", "facets") if not gmsh else ("resolution", "order", "parameters")
-    other = ("resolution", "order", "parameters") if not gmsh else ("phases", "phase_data", "facets")
+    own = ("phases", "phase_data", "facets") if not gmsh else ("resolution", "order", "parameters", "trust")
+    other = ("resolution", "order", "parameters", "trust") if not gmsh else ("phases", "phase_data", "facets")
     for name in other:
         if options.get(name) is not None:
             remedy = f"This kind of file takes {', '.join(own)}."

@@ -77,7 +77,7 @@ def step_model(gmsh: Any, path: Path, vectors: Array | None, dimension: int | No
         A face on a side of the cell has no partner on the other side.
     """
     try:
-        gmsh.model.occ.importShapes(str(path))
+        gmsh.model.occ.importShapes(str(path), format="step")
     except Exception as error:  # Gmsh has no class of its own
         raise FileError("file", str(path), "a STEP file that OpenCASCADE can read", f"Gmsh says: {error}") from error
     gmsh.model.occ.synchronize()

@@ -95,6 +95,16 @@ def cell(
             help="Check a mesh as a periodic cell, whatever is wrong in it.",
         ),
     ] = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            "--period",
+            metavar="PERIOD",
+            show_default=False,
+            help="With --check: one length, [a, b, c], or vectors [[a, b], [c, d]], in the unit of the file.",
+        ),
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="With --check: run a .geo script whatever it does.")] = False,
     save: Annotated[
         str | None,
         typer.Option("--save", metavar="FILE", show_default=False, help="Write the mesh to a .msh or .xdmf file."),
@@ -112,7 +122,9 @@ def cell(
     if (check is None) == (config is None):
         raise typer.BadParameter("either CONFIG.toml or --check FILE is needed.")
     if check is not None:
-        return run_check(check, json=json)
+        return run_check(check, json=json, period=period, trust=trust)
+    if period is not None or trust:
+        raise typer.BadParameter("--period and --trust go with --check; a config has keys for them.")
     return run_cell(str(config), assignments or [], save=save, figure=figure, verbose=verbose)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.cli import session
 from homfem.config import Config, load_config, present
-from homfem.parameters import FileError, InputError
+from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import progress_bar, set_up_logging
 
 if TYPE_CHECKING:
@@ -114,20 +114,34 @@ def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure:
     return session.DONE
 
 
-def run_check(path: str, *, json: str | None) -> int:
+def run_check(path: str, *, json: str | None, period: str | None = None, trust: bool = False) -> int:
     """Check a mesh and say what was found; return the exit status: 0 for a good periodic cell, else 1."""
     from homfem.cells.check import check_mesh
 
     session.check_target("--json", json)
     if not Path(path).is_file():
         raise FileError("--check", path, "a file that exists")
+    given = None if period is None else _period_of(period)
     set_up_logging(rank=session.launched_rank() or 0, verbose=False)
     if session.launched_rank():
         return session.DONE
     with session.results_only(json == "-"):
-        report = check_mesh(path)
+        report = check_mesh(path, given, trust=trust)
     text = jsonlib.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
     session.show(text.rstrip() if json == "-" else str(report))
     if json not in (None, "-"):
         Path(str(json)).write_text(text)
     return session.DONE if report.ok else session.FAILED
+
+
+def _period_of(text: str) -> Any:
+    """Return the period of ``--period``: a number, a list of them, or a lattice."""
+    allowed = "one length > 0, 2 or 3 of them, or 2 or 3 period vectors, as [[1, 0], [0.5, 0.866]]"
+    import numpy as np
+
+    try:
+        value = jsonlib.loads(text)
+        array = np.array(value, dtype=np.float64)
+        return Lattice(vectors=array) if array.ndim > 1 else array.tolist()
+    except (ValueError, TypeError) as error:
+        raise InputError("--period", text, allowed) from error

@@ -6,10 +6,11 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import PlainValidator
 
-from homfem.config.table import Table, lengths_of
-from homfem.parameters import InputError, check_number
+from homfem.config.table import Table, lengths_of, same_unit
+from homfem.parameters import InputError, Lattice, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 if TYPE_CHECKING:
@@ -26,12 +27,29 @@ def _period(value: Any) -> tuple[Quantity, ...]:
     return (parse_quantity("", value, LENGTH, above=0.0),)
 
 
+def _vectors(value: Any) -> tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...]:
+    if not isinstance(value, list) or not any(isinstance(row, list) for row in value):
+        return _period(value)
+    allowed = f"a list of {len(value)} period vectors, each of {len(value)} lengths (2 or 3)"
+    if len(value) not in (2, 3):
+        raise InputError("", value, "2 or 3 period vectors, or lengths")
+    rows = []
+    for k, row in enumerate(value):
+        if not isinstance(row, list) or len(row) != len(value):
+            raise InputError(f"[{k}]", row, allowed)
+        rows += [parse_quantity(f"[{k}][{j}]", entry, LENGTH) for j, entry in enumerate(row)]
+    flat = same_unit(rows)
+    return tuple(flat[k : k + len(value)] for k in range(0, len(flat), len(value)))
+
+
 def fraction(value: Any) -> float:
     """Return a number in (0, 1), a fraction of the period."""
     return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period.")
 
 
 Period = Annotated[tuple[Quantity, ...], PlainValidator(_period)]
+#: Lengths as :data:`Period` has them, or the period vectors as rows of lengths.
+LatticePeriod = Annotated[tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...], PlainValidator(_vectors)]
 Fraction = Annotated[float, PlainValidator(fraction)]
 
 
@@ -69,10 +87,17 @@ class CellTable(Table):
         raise InputError("method", effective.method, "'finite-element' for this cell")
 
 
-def sizes(period: tuple[Quantity, ...] | None, resolution: float | None) -> dict[str, Any]:
+def sizes(
+    period: tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...] | None, resolution: float | None
+) -> dict[str, Any]:
     """Return the arguments of a mesher for what is given; its own defaults stand for the rest."""
     given: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
     if period is not None:
-        values = [entry.value for entry in period]
-        given |= {"period": values[0] if len(values) == 1 else values, "length_unit": period[0].unit}
+        rows = [entry for entry in period if isinstance(entry, tuple)]
+        if rows:
+            vectors = [[entry.value for entry in row] for row in rows]
+            return given | {"period": Lattice(vectors=np.array(vectors)), "length_unit": rows[0][0].unit}
+        lengths = [entry for entry in period if isinstance(entry, Quantity)]
+        values = [entry.value for entry in lengths]
+        given |= {"period": values[0] if len(values) == 1 else values, "length_unit": lengths[0].unit}
     return given

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, model_validator
 
 from homfem.config.blocks import Blocks
-from homfem.config.cell_table import CellTable, Fraction, Period, fraction, sizes
+from homfem.config.cell_table import CellTable, Fraction, LatticePeriod, Period, fraction, sizes
 from homfem.config.images import ImageCell
 from homfem.config.random import GaussianField, RandomParticles
 from homfem.config.shapes import (
@@ -122,12 +122,13 @@ class FileCell(CellTable):
     """A cell from a file: Gmsh, STEP, or anything that meshio reads; its groups are the phases."""
 
     file: Annotated[str, text("the path of a .geo, .step or .msh file, or of a mesh that meshio reads")]
-    period: Period | None = None
+    period: LatticePeriod | None = None
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
     resolution: Annotated[float, number(above=0.0, at_most=1.0)] | None = None
     phases: Annotated[Mapping[str, Any], PlainValidator(_groups)] | None = None
     phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
     repair: Annotated[bool, flag()] = False
+    trust: Annotated[bool, flag()] = False
     faces: Annotated[str, choice("matching", "non-matching")] = "matching"
     cracks: Annotated[bool, flag()] = False
     timeout: Annotated[float, number(above=0.0)] | None = None
@@ -137,12 +138,15 @@ class FileCell(CellTable):
         suffix = Path(self.file).suffix.lower()
         if suffix not in _MESHED_HERE and self.resolution is not None:
             raise InputError("resolution", self.resolution, f"absent for a {suffix} file: its mesh is already made")
+        if suffix != ".geo" and self.trust:
+            raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
         if self.repair and self.faces == "non-matching":
             raise InputError(
                 "repair", True, "false with faces = 'non-matching'", "A repaired mesh has faces that match."
             )
         if self.dimension and self.period and len(self.period) not in (1, self.dimension):
-            raise InputError("period", [str(p) for p in self.period], f"one length, or {self.dimension}")
+            given = [str(p) if isinstance(p, Quantity) else [str(entry) for entry in p] for p in self.period]
+            raise InputError("period", given, f"one length, or {self.dimension}, or {self.dimension} period vectors")
         return self
 
     @property
@@ -157,6 +161,7 @@ class FileCell(CellTable):
         own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
         options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         options |= {name: value for name, value in own.items() if value is not None}
+        options |= {"trust": True} if self.trust else {}
         options |= {"repair": self.repair, "faces": self.faces, "cracks": self.cracks}
         return cells.from_file(folder / self.file, comm=comm, **options)
 
