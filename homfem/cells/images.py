@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from mpi4py import MPI
 
@@ -66,4 +68,5 @@ def image_cell(
             length_unit=image.length_unit,
         )
 
-    return UnitCell.from_raw(make, comm=comm, name=name, length=shortest, length_unit=image.length_unit)
+    cell = UnitCell.from_raw(make, comm=comm, name=name, length=shortest, length_unit=image.length_unit)
+    return replace(cell, warnings=image.warnings + cell.warnings)

@@ -155,7 +155,7 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
         if isinstance(error, CheckpointError):  # it names a file, not a key
             raise
         name = re.sub(r"^coefficients\['(.*)'\]", r"phases.\1", error.name)
-        if name.startswith(f"{path}.") or name == path:
+        if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
             raise
         raise renamed(error, join(path, (keys or {}).get(name, name))) from error
 

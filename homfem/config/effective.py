@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, PlainValidator
 
 from homfem.config.table import (
+    Missing,
     Table,
     choice,
     flag,
@@ -20,8 +21,8 @@ from homfem.config.table import (
     sentence,
     text,
 )
-from homfem.parameters import InputError, check_choice, check_integer, check_spd, nearest_name
-from homfem.quantities import DIFFUSIVITY, PERMEABILITY, Kind, Quantity, parse_quantity
+from homfem.parameters import InputError, UnitError, check_choice, check_integer, check_spd, nearest_name
+from homfem.quantities import DIFFUSIVITY, LENGTH, PERMEABILITY, Kind, Quantity, check_unit, parse_quantity
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -136,6 +137,15 @@ def check_phase(at: str, name: str, value: str, phase_names: Sequence[str] | Non
         raise InputError(at, value, f"a phase of this cell: {', '.join(phase_names)}", sentence(near))
 
 
+def require_length(cell: UnitCell, what: str) -> None:
+    """Refuse a cell whose unit of length is not known, such as that of an image without the size of a voxel."""
+    try:
+        check_unit("length_unit", cell.length_unit, LENGTH)
+    except UnitError as error:
+        remedy = f"The file states no size of a voxel with its unit, and {what} has a length in it."
+        raise InputError("cell.voxel", Missing(), "given, such as voxel = '0.5 um'", remedy) from error
+
+
 def require_meshed(method: str, physics: str) -> None:
     """Refuse all methods but the finite elements."""
     if method != MESHED:
@@ -229,6 +239,7 @@ class Diffusion(EffectiveTable):
         if self.symmetry is not None:
             options["symmetry"] = self.symmetry
         if self.membranes:
+            require_length(cell, "the permeability of a membrane")
             per = f"{unit}/({cell.length_unit})"
             options["membranes"] = {name: h.to(per) for name, h in self.membranes.items()}
         return homfem.solve_diffusion(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, model_validator
 
 from homfem.config.cell_table import CellTable, Period
-from homfem.config.table import choice, integer, lengths_of, text
-from homfem.parameters import InputError, check_number
+from homfem.config.table import Table, choice, integer, lengths_of, listed, renamed, text
+from homfem.parameters import InputError, check_integer, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 if TYPE_CHECKING:
@@ -56,20 +56,36 @@ def _voxel(value: Any) -> tuple[Quantity, ...]:
     return (parse_quantity("", value, LENGTH, above=0.0),)
 
 
+def _count(value: Any) -> int:
+    return check_integer("", value, at_least=1)
+
+
 def _axes(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or any(axis not in ("x", "y", "z") for axis in value):
         raise InputError("", value, "a list of axes, such as ['x', 'y']")
     return tuple(value)
 
 
+class RawHeader(Table):
+    """What a file of raw numbers does not say itself; see :func:`homfem.grid.read_image`."""
+
+    type: Annotated[str, text("a type of numbers, such as 'uint8'")]
+    size: Annotated[tuple[int, ...], listed(_count, (2, 3), "a list of 2 or 3 numbers of voxels, along x, y and z")]
+    byte_order: Annotated[str, choice("little", "big")] = "little"
+    offset: Annotated[int, integer(at_least=0)] = 0
+
+
 class ImageCell(CellTable):
     """Pixels or voxels from a file, one period.
 
     ``elements`` are those of the meshed methods: ``"simplex"`` cuts the voxels, ``"voxel"`` takes them as they are.
+    The size of a voxel is that of the file, where it states one; ``voxel`` or ``period`` give it otherwise.
     """
 
     shape: Annotated[str, choice("image")]
-    file: Annotated[str, text("the path of an image: .npy, .tif, .png, .nrrd, .vti, .vtk")]
+    file: Annotated[str, text("the path of an image, such as slice.png, stack.tif, scan.nii.gz")]
+    array: Annotated[str, text("the name of an array in the file")] | None = None
+    raw: RawHeader | None = None
     labels: Annotated[Labels, PlainValidator(_labels)] | None = None
     thresholds: Annotated[tuple[float, ...], PlainValidator(_thresholds)] | None = None
     names: Annotated[tuple[str, ...], PlainValidator(_names)] | None = None
@@ -110,16 +126,21 @@ class ImageCell(CellTable):
         """Return the image of the file."""
         from homfem.grid import read_image
 
-        lengths = self.voxel or self.period or (Quantity(1.0, "m"),)
-        sizes = [entry.value for entry in lengths]
-        options: dict[str, Any] = {"voxel": sizes[0] if len(sizes) == 1 else sizes, "length_unit": lengths[0].unit}
+        options: dict[str, Any] = {"dimension": self.known_dimension, "array": self.array}
+        for name, lengths in (("voxel", self.voxel), ("period", self.period)):
+            if lengths is not None:
+                sizes = [entry.value for entry in lengths]
+                options |= {name: sizes[0] if len(sizes) == 1 else sizes, "length_unit": lengths[0].unit}
+        if self.raw is not None:
+            options["raw"] = self.raw.model_dump()
         if self.labels is not None:
             options["labels"] = dict(self.labels)
         else:
             options |= {"thresholds": list(self.thresholds or ()), "names": self.names}
-        image = read_image(folder / self.file, dimension=self.known_dimension, **options)
-        if self.period is not None:
-            image = replace(image, voxel=tuple(h / n for h, n in zip(image.voxel, image.shape, strict=True)))
+        try:
+            image = read_image(folder / self.file, **options)
+        except InputError as error:
+            raise renamed(error, f"cell.{re.sub('^image', 'file', error.name)}") from error
         axes = ["xyz".index(axis) for axis in self.mirror]
         return image.mirrored(*axes) if axes else image
 

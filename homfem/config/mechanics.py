@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PlainValidator
 
-from homfem.config.effective import BOUNDARIES, MESHED, EffectiveTable, check_phase, refuse_tolerance, require_meshed
+from homfem.config.effective import (
+    BOUNDARIES,
+    MESHED,
+    EffectiveTable,
+    check_phase,
+    refuse_tolerance,
+    require_length,
+    require_meshed,
+)
 from homfem.config.table import choice, flag, integer, number, quantity, renamed, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
@@ -179,6 +187,7 @@ class Stokes(EffectiveTable):
         """Return the solution, its permeability in the squared unit of length of the cell; collective."""
         from homfem.certify import solve_stokes
 
+        require_length(cell, "a permeability")
         self.check(cell.phase_names, cell.dimension)
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
         if self.slip_length is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from homfem.grid.budget import next_cuts, threads_set
+from homfem.grid.budget import BYTES_PER_VOXEL, next_cuts, threads_set
 from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts, open_passages
 from homfem.grid.flux import FluxProblem
@@ -21,6 +21,7 @@ from homfem.grid.image import Image, coefficient_table
 from homfem.grid.iteration import Progress
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
+from homfem.limits import require_memory
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
 from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor, left_out
@@ -170,6 +171,7 @@ def solve_image(
         check_integer("max_dofs", max_dofs, at_least=1)
     table = coefficient_table(image, coefficients)
     conducts = table[:, 0, 0] > 0.0
+    _require_room(image, refine)
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
@@ -247,7 +249,7 @@ def solve_image(
         versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         config=dict(config or {}),
         reached=reached,
-        warnings=lost,
+        warnings=image.warnings + lost,
     )
     return GridSolution(
         tensor=result,
@@ -360,6 +362,12 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
         "at least two voxels across every passage that the flux needs",
         "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
     )
+
+
+def _require_room(image: Image, cuts: int) -> None:
+    voxels = float(image.phases.size) * float(cuts) ** image.dimension
+    what = f"a grid of {voxels:.3g} voxels"
+    require_memory("refine", cuts, voxels * BYTES_PER_VOXEL[image.dimension], what)
 
 
 def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:

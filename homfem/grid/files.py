@@ -1,33 +1,53 @@
-"""Images from files: numpy arrays, TIFF stacks, PNG, NRRD and VTK images.
+"""Images from files: pictures, stacks and volumes.
 
 How the axes of a file become x, y and z:
 
-=========  =============================================================================================
-``.npy``   axes in their order: ``array[i, j, k]`` is x, y, z.
-PNG        columns are x; rows are y, the top row at the largest y, as one sees it.
-TIFF       as PNG for each page; pages are z, the first page at z = 0. One page is an image of two axes.
-NRRD       axes in their order, the fastest first: x, y, z.
-VTK        x, y, z as in the file (``.vti``, or ``.vtk`` with structured points); cell data before point data. One layer
-           is an image of two axes.
-=========  =============================================================================================
+==================  ====================================================================================================
+``.npy``, ``.npz``  axes in their order: ``array[i, j, k]`` is x, y, z. Of several arrays one is named.
+HDF5                (``.h5``, ``.hdf5``) as ``.npy``; ``array`` is the path of a dataset.
+PNG, BMP, JPEG      columns are x; rows are y, the top row at the largest y, as one sees it. A palette's indices are
+                    labels. A JPEG is lossy: a warning.
+TIFF                as PNG for each page; pages are z, the first page at z = 0. One page is an image of two axes.
+NRRD                (``.nrrd``, ``.nhdr``) axes in their order, the fastest first: x, y, z; with directions, those of
+                    space.
+MetaImage           (``.mha``, ``.mhd``) likewise.
+NIfTI               (``.nii``, ``.nii.gz``) likewise.
+VTK                 x, y, z as in the file (``.vti``, or ``.vtk`` with structured points); cell data before point data.
+                    One layer is an image of two axes.
+raw                 numbers without a header, x the fastest; ``raw`` says how many and of which type.
+==================  ====================================================================================================
 
-NRRD and VTK files tell the size of a voxel, which is used unless one is given.
+Where a file states the size of a voxel, it is used; one that is given as well must agree with it. Edges that are all
+one, without a unit, are what programs write where nothing is known, and count as none. A file that ends before its
+numbers do is refused, and one that is too large before it is read.
 """
 
 from __future__ import annotations
 
-import importlib
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from homfem.grid.image import Image, check_array
+from homfem.grid.arrays import read_hdf5, read_npy, read_npz
+from homfem.grid.found import Found, refuse_array
+from homfem.grid.image import Image, check_array, check_voxel
+from homfem.grid.pictures import read_picture
+from homfem.grid.tiff import read_tiff
+from homfem.grid.volumes import read_meta_image, read_nifti, read_nrrd, read_raw
+from homfem.grid.vtk_images import read_vtk
 from homfem.parameters import FileError, InputError
+from homfem.quantities import LENGTH, check_unit, conversion_factor
 
-Found = tuple[npt.NDArray[Any], tuple[float, ...] | None]
+#: Unit of length of an image whose file states no size of a voxel: its edge.
+VOXEL = "voxel"
+#: Unit of length of an image whose file states a size without a unit.
+OF_FILE = "unit of the file"
+#: A size that is given may differ so much from the one in the file: digits that were left out.
+SAME = 1e-3
 
 
 def read_image(
@@ -37,178 +57,155 @@ def read_image(
     thresholds: float | Sequence[float] | None = None,
     names: Sequence[str] | None = None,
     voxel: float | Sequence[float] | None = None,
+    period: float | Sequence[float] | None = None,
     length_unit: str = "",
     dimension: int | None = None,
+    array: str | None = None,
+    raw: Mapping[str, Any] | None = None,
 ) -> Image:
     """Return the image in a file.
 
     Parameters
     ----------
     path
-        A file that ends in .npy, .png, .tif, .tiff, .nrrd, .nhdr, .vti or .vtk.
+        A file with one of the endings above; with ``raw`` any.
     labels
         Name and label(s) of each phase, for an image of labels; see :meth:`Image.from_labels`.
     thresholds, names
         Instead of labels, for grey levels; see :meth:`Image.from_grey`.
     voxel
-        Edges of a voxel along x, y (and z), or one number. By default those in the file, or 1.
+        Edges of a voxel along x, y (and z), or one number. By default those in the file.
+    period
+        In place of ``voxel``, the lengths of the image along the axes, or one number.
     length_unit
-        Unit of length of ``voxel``, or of the file.
+        Unit of length of ``voxel`` or ``period``; without them that of the result. By default that of the file;
+        ``"unit of the file"`` where it states none, and ``"voxel"`` where it states no size.
     dimension
         2 or 3 if the image must have that many axes.
+    array
+        Which array, where a file may have several.
+    raw
+        Of numbers without a header: ``type``, such as ``"uint8"``; ``size``, the numbers of voxels along x, y (and z);
+        ``byte_order``, ``"little"`` (default) or ``"big"``; ``offset``, the bytes before them.
 
     Raises
     ------
     FileError
-        For a missing file, or one that is not an image of its kind.
+        For a missing file, one that is not an image of its kind, is cut short or too large.
     InputError
-        For an image that cannot be used; see :class:`Image`.
+        For an image that cannot be used (see :class:`Image`), and a size that contradicts the file.
     """
     if (labels is None) == (thresholds is None):
         raise InputError("labels", labels, "given, or thresholds and names instead")
     if thresholds is not None and names is None:
         raise InputError("names", names, "given with thresholds: one name more than thresholds")
-    array, own = read_array(path)
-    check_array(str(path), array, dimension)
-    sizes: Any = voxel if voxel is not None else own if own is not None else 1.0
-    options: dict[str, Any] = {"voxel": sizes, "length_unit": length_unit, "dimension": dimension}
+    if voxel is not None and period is not None:
+        raise InputError("voxel", voxel, "absent where the period is given")
+    found = read_array(path, array=array, raw=raw, dimension=dimension)
+    check_array("image", found.array, dimension)
+    sizes, unit = voxel_size(found, voxel, period, length_unit)
+    options: dict[str, Any] = {"voxel": sizes, "length_unit": unit, "dimension": dimension}
     if labels is not None:
-        return Image.from_labels(array, labels, **options)
-    return Image.from_grey(array, thresholds, names, **options)  # type: ignore[arg-type]
+        image = Image.from_labels(found.array, labels, **options)
+    elif found.palette:
+        remedy = "Its numbers are places in a palette of colours: give labels, or save it as grey levels."
+        raise InputError("thresholds", thresholds, "absent for an image with a palette", remedy)
+    else:
+        image = Image.from_grey(found.array, thresholds, names, **options)  # type: ignore[arg-type]
+    return replace(image, warnings=found.warnings)
 
 
-def read_array(path: str | Path) -> Found:
-    """Return the numbers in an image file with the axes x, y (and z), and the edges of a voxel if the file tells."""
+def read_array(
+    path: str | Path, *, array: str | None = None, raw: Mapping[str, Any] | None = None, dimension: int | None = None
+) -> Found:
+    """Return the numbers in an image file with the axes x, y (and z), and what the file tells of a voxel."""
     source = Path(path)
-    reader = _READERS.get(source.suffix.lower())
-    if reader is None:
-        raise FileError("file", str(path), f"an image that ends in one of {', '.join(_READERS)}")
+    ending = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
+    if raw is None and ending not in _READERS:
+        known = ", ".join(_READERS)
+        raise FileError("file", str(path), f"an image that ends in one of {known}", "Other files need the key raw.")
     if not source.is_file():
         raise FileError("file", str(path), "an image file that exists", "Check the path.")
-    return reader(source)
+    if raw is not None:
+        refuse_array(source, array)
+        return read_raw(source, raw)
+    if ending in _OF_SEVERAL:
+        return _OF_SEVERAL[ending](source, array)
+    refuse_array(source, array)
+    if ending in (".tif", ".tiff"):
+        return read_tiff(source, dimension)
+    return _READERS[ending](source)
 
 
-def _numpy(path: Path) -> Found:
-    try:
-        return np.load(path, allow_pickle=False), None
-    except (ValueError, OSError, EOFError) as error:
-        raise _no_image(path, "a numpy array of numbers", error) from error
+def voxel_size(
+    found: Found, voxel: float | Sequence[float] | None, period: float | Sequence[float] | None, length_unit: str
+) -> tuple[tuple[float, ...], str]:
+    """Return the edges of a voxel and their unit: those that are given, or those of the file.
+
+    Raises
+    ------
+    InputError
+        If both are known and differ, or if the file states some of them only.
+    """
+    shape = found.array.shape
+    own, unit = found.voxel, found.unit
+    if unit:
+        unit = check_unit("file", unit, LENGTH)
+    if own is not None and not unit and all(h == 1.0 or math.isnan(h) for h in own):
+        own = None
+    if own is not None and (len(own) != len(shape) or not all(h > 0.0 or math.isnan(h) for h in own)):
+        raise InputError("file", own, f"an image whose header states the {len(shape)} edges of a voxel, > 0")
+    if own is not None and unit and length_unit:
+        own, unit = tuple(h * conversion_factor(unit, length_unit) for h in own), length_unit
+    if voxel is None and period is None:
+        return _of_file(own, unit, length_unit, len(shape))
+    given = check_voxel(voxel if period is None else period, len(shape), "voxel" if period is None else "period")
+    if period is not None:
+        given = tuple(length / n for length, n in zip(given, shape, strict=True))
+    if own is not None:
+        ratios = np.array([h / g for h, g in zip(own, given, strict=True) if not math.isnan(h)])
+        wanted = 1.0 if unit and length_unit else ratios[0]
+        if np.any(np.abs(ratios / wanted - 1.0) > SAME):
+            listed = " x ".join("?" if math.isnan(h) else f"{h:.6g}" for h in own)
+            said = f"{listed} {unit}".strip() + ("" if unit else " (without a unit)")
+            name, value = ("voxel", voxel) if period is None else ("period", period)
+            said_too = f"{list(given)} {length_unit}".strip()
+            remedy = f"{said_too} per voxel contradicts it. Leave {name} out, or correct the file."
+            raise InputError(name, value, f"absent, or what the file states: voxels of {said}", remedy)
+    return given, length_unit
 
 
-def _png(path: Path) -> Found:
-    from PIL import Image as Picture
-    from PIL import UnidentifiedImageError
-
-    try:
-        with Picture.open(path) as picture:
-            picture.load()
-            if picture.mode in ("P", "PA", "LA", "RGB", "RGBA"):
-                array = _grey(path, np.asarray(picture.convert("RGBA")))
-            else:
-                array = np.asarray(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise _no_image(path, "a PNG image", error) from error
-    return _upright(array), None
+def _of_file(
+    own: tuple[float, ...] | None, unit: str, length_unit: str, dimension: int
+) -> tuple[tuple[float, ...], str]:
+    if own is None:
+        return (1.0,) * dimension, length_unit or VOXEL
+    if any(math.isnan(h) for h in own):
+        known = " and ".join("xyz"[k] for k, h in enumerate(own) if not math.isnan(h))
+        raise InputError("voxel", None, f"given: the file states the edge of a voxel along {known} alone")
+    return own, unit or length_unit or OF_FILE
 
 
-def _grey(path: Path, colours: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    red, green, blue = colours[..., 0], colours[..., 1], colours[..., 2]
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise FileError("file", str(path), "an image of grey levels or labels", "This one is coloured.")
-    if colours.shape[-1] == 4 and colours[..., 3].min() < 255:
-        raise FileError("file", str(path), "an image without transparent pixels")
-    return red
-
-
-def _tiff(path: Path) -> Found:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            array, axes = series.asarray(), series.axes
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
-        raise _no_image(path, "a TIFF image or stack", error) from error
-    if "S" in axes:
-        array = np.moveaxis(array, axes.index("S"), -1)
-        array = _grey(path, array) if array.shape[-1] in (3, 4) else array
-    array = array.reshape([n for n in array.shape if n > 1] if array.ndim > 3 else array.shape)
-    if array.ndim == 3 and len(array) == 1:
-        array = array[0]
-    return _upright(array), None
-
-
-def _nrrd(path: Path) -> Found:
-    nrrd = _library(path, "nrrd", "pynrrd")
-    try:
-        array, header = nrrd.read(str(path))
-    except (nrrd.NRRDError, OSError, ValueError, KeyError, EOFError, StopIteration) as error:
-        raise _no_image(path, "an NRRD image", error) from error
-    if "spacings" in header:
-        sizes = np.asarray(header["spacings"], dtype=np.float64)
-    elif "space directions" in header:
-        directions = np.asarray(header["space directions"], dtype=np.float64)
-        sizes = np.linalg.norm(directions, axis=1)
-        box = np.count_nonzero(np.abs(directions) > 1e-9 * sizes.max(), axis=1)
-        if (box > 1).any():
-            raise FileError("file", str(path), "an NRRD image on a rectangular grid along its axes")
-    else:
-        return array, None
-    usable = len(sizes) == array.ndim and np.isfinite(sizes).all() and (sizes > 0.0).all()
-    return array, tuple(float(h) for h in sizes) if usable else None
-
-
-def _vtk(path: Path) -> Found:
-    if path.suffix.lower() == ".vti" and b"<VTKFile" not in path.read_bytes()[:1000]:
-        raise FileError("file", str(path), "a VTK image", "It has no VTK header.")
-    if path.suffix.lower() == ".vtk" and not path.read_bytes()[:40].startswith(b"# vtk DataFile"):
-        raise FileError("file", str(path), "a VTK image", "It has no VTK header.")
-    pyvista = _library(path, "pyvista", "pyvista")
-    data = pyvista.read(path)
-    if not isinstance(data, pyvista.ImageData):
-        raise FileError("file", str(path), "a VTK image", f"This is a {type(data).__name__}.")
-    fields, shape = (data.cell_data, [max(n - 1, 1) for n in data.dimensions]), data.dimensions
-    values, shape = (data.cell_data, fields[1]) if len(data.cell_data) else (data.point_data, list(shape))
-    if len(values) != 1:
-        found = f"It has {', '.join(values.keys()) or 'none'}."
-        raise FileError("file", str(path), "a VTK image with one array of numbers", found)
-    array = np.asarray(values[next(iter(values.keys()))])
-    if array.ndim != 1 or array.size != np.prod(shape):
-        raise FileError("file", str(path), "a VTK image with one number in each voxel")
-    array = array.reshape(shape, order="F")
-    sizes = tuple(float(h) for h in data.spacing)
-    if array.shape[2] == 1:
-        return array[:, :, 0], sizes[:2]
-    return array, sizes
-
-
-def _library(path: Path, module: str, package: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise FileError("file", str(path), f"readable with {package}", f"Install it: pip install {package}") from error
-
-
-def _upright(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rows from the top down and columns to x, y; pages to z."""
-    if array.ndim == 2:
-        return array[::-1].T
-    return array[:, ::-1].transpose(2, 1, 0) if array.ndim == 3 else array
-
-
-def _no_image(path: Path, kind: str, error: Exception) -> FileError:
-    return FileError("file", str(path), kind, f"It cannot be read: {str(error)[:120]}")
-
-
-_READERS: dict[str, Callable[[Path], Found]] = {
-    ".npy": _numpy,
-    ".png": _png,
-    ".tif": _tiff,
-    ".tiff": _tiff,
-    ".nrrd": _nrrd,
-    ".nhdr": _nrrd,
-    ".vti": _vtk,
-    ".vtk": _vtk,
+_OF_SEVERAL: dict[str, Callable[[Path, str | None], Found]] = {
+    ".npz": read_npz,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".vti": read_vtk,
+    ".vtk": read_vtk,
+}
+_READERS: dict[str, Callable[..., Found]] = {
+    ".npy": read_npy,
+    ".png": read_picture,
+    ".bmp": read_picture,
+    ".jpg": read_picture,
+    ".jpeg": read_picture,
+    ".tif": read_tiff,
+    ".tiff": read_tiff,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+    ".mha": read_meta_image,
+    ".mhd": read_meta_image,
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    **_OF_SEVERAL,
 }

@@ -33,6 +33,8 @@ class Image:
         Edges of a voxel along x, y (and z), > 0, in ``length_unit``. One number means a square or a cube.
     length_unit : str
         Unit of length, such as ``"um"``.
+    warnings : tuple of str
+        What the user of a result must know of the image.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Image:
     names: tuple[str, ...]
     voxel: tuple[float, ...] = (1.0,)
     length_unit: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         phases = check_array("phases", self.phases)
@@ -325,17 +328,17 @@ def check_array(name: str, array: Any, dimension: int | None = None) -> npt.NDAr
     return given.astype(np.uint8) if given.dtype == bool else given
 
 
-def check_voxel(value: Any, dimension: int) -> tuple[float, ...]:
-    """Return the edges of a voxel along each axis; one number means all of them."""
+def check_voxel(value: Any, dimension: int, name: str = "voxel") -> tuple[float, ...]:
+    """Return the edges of a voxel, or of the image, along each axis; one number means all of them."""
     allowed = f"one number > 0 or {dimension}, one for each axis"
     try:
         sizes = np.atleast_1d(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError) as error:
-        raise InputError("voxel", value, allowed) from error
+        raise InputError(name, value, allowed) from error
     if sizes.shape == (1,):
         sizes = np.repeat(sizes, dimension)
     if sizes.shape != (dimension,) or not np.all(np.isfinite(sizes)) or np.any(sizes <= 0.0):
-        raise InputError("voxel", value, allowed, f"The image has {dimension} axes.")
+        raise InputError(name, value, allowed, f"The image has {dimension} axes.")
     return tuple(float(h) for h in sizes)
 
 

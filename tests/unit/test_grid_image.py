@@ -170,7 +170,7 @@ def test_rows_of_a_picture_run_down_along_y(tmp_path):
 
     tifffile.imwrite(tmp_path / "a.tif", ROWS)
     for name in ("a.png", "a.tif"):
-        array, voxel = read_array(tmp_path / name)
+        array, voxel = read_array(tmp_path / name)[:2]
         assert voxel is None
         assert array.tolist() == [[3, 0], [4, 1], [5, 2]]
 
@@ -179,7 +179,7 @@ def test_pages_of_a_tiff_stack_are_z(tmp_path):
     import tifffile
 
     tifffile.imwrite(tmp_path / "stack.tiff", np.stack([ROWS, ROWS + 10]), photometric="minisblack")
-    array, _ = read_array(tmp_path / "stack.tiff")
+    array = read_array(tmp_path / "stack.tiff").array
     assert array.shape == (3, 2, 2)
     assert array[:, :, 0].tolist() == [[3, 0], [4, 1], [5, 2]]
     assert array[2, 0, 1] == 15
@@ -192,7 +192,7 @@ def test_numpy_and_nrrd_keep_their_axes(tmp_path):
     np.save(tmp_path / "a.npy", array)
     nrrd.write(str(tmp_path / "a.nrrd"), array, {"spacings": [1.0, 2.0, 0.5]})
     assert np.array_equal(read_array(tmp_path / "a.npy")[0], array)
-    found, voxel = read_array(tmp_path / "a.nrrd")
+    found, voxel = read_array(tmp_path / "a.nrrd")[:2]
     assert np.array_equal(found, array)
     assert voxel == (1.0, 2.0, 0.5)
     nrrd.write(str(tmp_path / "b.nrrd"), array, {"space directions": np.diag([3.0, 2.0, 1.0]), "space dimension": 3})
@@ -209,7 +209,7 @@ def test_vtk_images_have_x_fastest(tmp_path, ending):
     grid = pyvista.ImageData(dimensions=(3, 4, 5), spacing=(0.1, 0.2, 0.3))
     grid.cell_data["phase"] = array.ravel(order="F")
     grid.save(tmp_path / f"a.{ending}")
-    found, voxel = read_array(tmp_path / f"a.{ending}")
+    found, voxel = read_array(tmp_path / f"a.{ending}")[:2]
     assert np.array_equal(found, array)
     assert voxel == pytest.approx((0.1, 0.2, 0.3))
     flat = pyvista.ImageData(dimensions=(2, 3, 1))
@@ -263,7 +263,13 @@ def test_the_voxel_size_of_the_file_counts_unless_one_is_given(tmp_path):
 
     nrrd.write(str(tmp_path / "a.nrrd"), ROWS, {"spacings": [2.0, 3.0]})
     assert read_image(tmp_path / "a.nrrd", thresholds=3, names=["a", "b"]).voxel == (2.0, 3.0)
-    assert read_image(tmp_path / "a.nrrd", thresholds=3, names=["a", "b"], voxel=1.0).voxel == (1.0, 1.0)
+    options = {"thresholds": 3, "names": ["a", "b"]}
+    given = read_image(tmp_path / "a.nrrd", **options, voxel=[1.0, 1.5], length_unit="um")
+    assert (given.voxel, given.length_unit) == ((1.0, 1.5), "um")
+    refused(
+        r"voxel = 1.0.*absent, or what the file states: voxels of 2 x 3.*\[1.0, 1.0\] per voxel contradicts it",
+        lambda: read_image(tmp_path / "a.nrrd", **options, voxel=1.0),
+    )
 
 
 @pytest.mark.parametrize("ending", ["npy", "png", "tif", "nrrd", "vti", "vtk"])
@@ -285,7 +291,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
 
 
 def test_unknown_endings_and_pickles_are_refused(tmp_path):
-    refused("ends in one of .npy", lambda: read_array(tmp_path / "a.jpg"), FileError)
+    refused("ends in one of .npy", lambda: read_array(tmp_path / "a.gif"), FileError)
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     refused("numpy array", lambda: read_array(tmp_path / "a.npy"), FileError)
     np.save(tmp_path / "b.npy", np.array([["a", "b"]]))
