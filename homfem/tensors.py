@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 
+from homfem import brackets
 from homfem.parameters import Array, FileError, InputError, check_spd
 from homfem.stiffness import engineering_constants, symmetry, voigt_to_mandel
 
@@ -32,10 +32,11 @@ class EffectiveTensor:
     Parameters
     ----------
     value : array, shape (n, n)
-        The estimate: the midpoint of the bounds where both exist, unless the method says otherwise. Unit: ``unit``.
+        The estimate, between the bounds: where both exist the midpoint of the two energies, without what the solver
+        and round-off may have left in them, unless the method says otherwise. Unit: ``unit``.
     lower, upper : array of the same shape, or None
         :math:`\xi\cdot L\xi\le\xi\cdot D^*\xi\le\xi\cdot U\xi` for every :math:`\xi` (Loewner order); None where the
-        theory gives no guarantee.
+        theory gives no guarantee. Symmetric and in order.
     unit : str
         Unit of ``value``, such as ``"um^2/s"``; empty if it was never given.
     physics, method, boundary : str
@@ -63,17 +64,21 @@ class EffectiveTensor:
     geometric_error : float
         Estimate of what the straight facets of the mesh may change in the tensor of curved phases, in ``unit``; not in
         the bounds. Zero where the mesh is the shape.
+    roundoff : float
+        By how much the bounds were moved apart, in the worst direction, for what floating-point round-off can have done
+        to them, in ``unit``; it is in the bounds. Zero where it is not accounted for.
     estimated_error : float or None
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
     reached : bool
-        False if a budget ended the computation short of the tolerance that was asked for.
+        False if a budget ended the computation short of the tolerance that was asked for, or if a bound says nothing:
+        ``warnings`` then tell why.
     warnings : tuple of str
         What the user must know of this number beside the number: a phase that was left out, a reading that was chosen.
 
     Raises
     ------
     InputError
-        If the arrays do not fit together.
+        If the arrays do not fit together, a bound is not symmetric, or the bounds are not in order.
 
     Source
     ------
@@ -99,6 +104,7 @@ class EffectiveTensor:
     versions: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     geometric_error: float = 0.0
+    roundoff: float = 0.0
     estimated_error: float | None = None
     reached: bool = True
     warnings: tuple[str, ...] = ()
@@ -115,7 +121,12 @@ class EffectiveTensor:
             array = np.array(bound, dtype=np.float64)
             if array.shape != value.shape or not np.all(np.isfinite(array)):
                 raise InputError(name, bound, f"a finite {value.shape[0]}x{value.shape[0]} matrix or None")
+            brackets.check_symmetric(name, array)
+            brackets.check_symmetric("value", value)
             object.__setattr__(self, name, array)
+        for low, high in (("lower", "upper"), ("lower", "value"), ("value", "upper")):
+            if getattr(self, low) is not None and getattr(self, high) is not None:
+                brackets.check_order(low, getattr(self, low), high, getattr(self, high))
         object.__setattr__(self, "active_phases", tuple(self.active_phases))
         object.__setattr__(self, "warnings", tuple(self.warnings))
 
@@ -178,19 +189,12 @@ class EffectiveTensor:
     def relative_gap(self) -> float | None:
         r"""Largest relative half-gap over all directions, :math:`\max_\xi \frac{\xi\cdot(U-L)\xi}{\xi\cdot(U+L)\xi}`.
 
-        None without both bounds. A direction in which nothing flows counts with the size of the tensor times 1e-12.
-        Infinite when the midpoint is not positive definite: the bounds then say nothing about some direction.
+        None without both bounds; see :func:`homfem.brackets.relative_gap`. One or more, or infinite, when the bounds
+        say nothing about some direction.
         """
         if self.lower is None or self.upper is None:
             return None
-        mean = _symmetric(self.upper + self.lower)
-        scale = float(np.linalg.norm(mean, 2))
-        if scale == 0.0:
-            return 0.0 if np.array_equal(self.upper, self.lower) else math.inf
-        mean = mean + 1e-12 * scale * np.eye(self.dimension)
-        if np.linalg.eigvalsh(mean)[0] <= 0.0:
-            return math.inf
-        return float(np.max(np.abs(scipy.linalg.eigh(_symmetric(self.upper - self.lower), mean, eigvals_only=True))))
+        return brackets.relative_gap(self.lower, self.upper)
 
     @property
     def principal_values(self) -> Array:
@@ -237,8 +241,8 @@ class EffectiveTensor:
             raise InputError("bounds", None, "both present to ask what lies between them")
         array = np.asarray(matrix, dtype=np.float64)
         array = array * np.eye(self.dimension) if array.ndim == 0 else array
-        above = np.linalg.eigvalsh(_symmetric(array - self.lower))[0]
-        below = np.linalg.eigvalsh(_symmetric(self.upper - array))[0]
+        above = np.linalg.eigvalsh(brackets.symmetric(array - self.lower))[0]
+        below = np.linalg.eigvalsh(brackets.symmetric(self.upper - array))[0]
         return bool(above >= -slack and below >= -slack)
 
     def to_dict(self) -> dict[str, Any]:
@@ -292,15 +296,19 @@ class EffectiveTensor:
         name = f"{self.physics}, {', '.join(self.active_phases) or 'whole cell'}"
         what = "permeability" if self.physics == "stokes" else "effective tensor"
         lines = [f"{what} ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
-        for row in self.value:
-            lines.append("  [" + "  ".join(f"{entry: .7g}".rjust(14) for entry in row) + " ]")
+        rows, printed = brackets.rounded(self.value, self.half_gap)
+        lines += [f"  [{row} ]" for row in rows]
         gap = self.relative_gap
         if gap is not None and self.half_gap is not None and self.lower is not None and self.upper is not None:
-            off = float(np.linalg.norm(self.value - 0.5 * (self.lower + self.upper), 2))
-            if off <= 1e-6 * self.half_gap + 1e-14 * float(np.linalg.norm(self.value, 2)):
-                lines.append(f"  guaranteed to ± {self.half_gap:.3g} in every direction (relative {gap:.2e})")
+            around = max(
+                float(np.linalg.norm(self._in_orthonormal_basis(part), 2))
+                for part in (self.upper - printed, printed - self.lower)
+            )
+            if around <= 1.5 * self.half_gap:
+                lines.append(f"  guaranteed to ± {brackets.outwards(around)} in every direction (relative {gap:.2e})")
             else:
-                lines.append(f"  between bounds {2.0 * self.half_gap:.3g} apart, off their middle (relative {gap:.2e})")
+                apart = brackets.outwards(2.0 * self.half_gap)
+                lines.append(f"  between bounds {apart} apart, off their middle (relative {gap:.2e})")
         elif self.upper is not None:
             lines.append("  an upper bound; no lower bound is guaranteed")
         elif self.lower is not None:
@@ -314,7 +322,8 @@ class EffectiveTensor:
                 f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e}"
             )
         if not self.reached:
-            lines.append("  NOTE: the budget ended this short of the tolerance that was asked for")
+            why = "see below" if self.warnings else "the budget ended it"
+            lines.append(f"  NOTE: short of the tolerance that was asked for, or of a bound: {why}")
         lines += [f"  WARNING: {warning}" for warning in self.warnings]
         if self.physics == "elasticity":
             lines.append(f"  {self.anisotropy}" + self._constants())
@@ -343,19 +352,21 @@ class EffectiveTensor:
 
     def _in_orthonormal_basis(self, matrix: Array) -> Array:
         """The symmetric part of a matrix of this tensor's kind; a stiffness as Mandel matrix."""
-        return voigt_to_mandel(_symmetric(matrix)) if self.physics == "elasticity" else _symmetric(matrix)
+        return (
+            voigt_to_mandel(brackets.symmetric(matrix)) if self.physics == "elasticity" else brackets.symmetric(matrix)
+        )
 
     def _constants(self) -> str:
         """Engineering constants of a stiffness, where all exist."""
         values = self.principal_values
         if values[-1] <= 1e-9 * values[0]:
             return "; it transmits no stress in some direction"
-        return f"; {engineering_constants(_symmetric(self.value))}"
+        return f"; {engineering_constants(brackets.symmetric(self.value))}"
 
 
 def principal(matrix: Array) -> tuple[Array, Array]:
     """Return the eigenvalues of the symmetric part of a matrix, descending, and the unit eigenvectors as rows."""
-    values, vectors = np.linalg.eigh(_symmetric(matrix))
+    values, vectors = np.linalg.eigh(brackets.symmetric(matrix))
     return np.asarray(values[::-1]), np.asarray(vectors[:, ::-1].T)
 
 
@@ -374,10 +385,6 @@ def left_out(phases: Iterable[str]) -> tuple[str, ...]:
     names = ", ".join(map(repr, phases))
     reason = "it is connected to no part that reaches from period to period, so that it carries nothing"
     return (f"{names} was given a coefficient but left out: {reason}",) if names else ()
-
-
-def _symmetric(matrix: Array) -> Array:
-    return 0.5 * (matrix + matrix.T)
 
 
 def _plain(entry: Any) -> Any:

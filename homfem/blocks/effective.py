@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from homfem import brackets
 from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.galerkin import solve_bounds
 from homfem.blocks.medium import BlockMedium
@@ -134,21 +136,18 @@ def _galerkin(
         expected = edges * (order + 1 + 2 * functions) + edges // 2
         if result and max_dofs is not None and expected > max_dofs:
             break
-        lower, dual, upper = solve_bounds(medium, degree=order, singular=functions)
+        lower, dual, upper, noise = solve_bounds(medium, degree=order, singular=functions)
         # Nothing flows where the upper bound is zero: the lower one then is zero too, not round-off.
-        below = lower.lower if upper.any() else np.zeros((2, 2))
-        value = 0.5 * (below + upper)
-        result = {
-            "value": value,
-            "lower": below,
-            "upper": upper,
+        below, doubt = (lower.lower, lower.noise) if upper.any() else (np.zeros((2, 2)), np.zeros((2, 2)))
+        none = np.zeros((2, 2))
+        result = brackets.bracket(below, upper, below=none, above=none, noise=(doubt, noise)) | {
             "dofs": lower.unknowns,
             "iterations": result.get("iterations", 0) + lower.iterations + dual,
         }
         if tolerance is None:
             return result
-        gap = EffectiveTensor(value=value, lower=below, upper=upper).relative_gap
-        result["reached"] = gap is not None and gap <= tolerance
+        gap = brackets.relative_gap(result["lower"], result["upper"]) if result["lower"] is not None else math.inf
+        result["reached"] = result["reached"] and gap <= tolerance
         log.info("corner-galerkin: degree %d, relative gap %.1e", order, gap)
         if result["reached"]:
             break

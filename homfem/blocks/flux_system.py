@@ -24,10 +24,12 @@ from homfem.blocks.flux_energies import element_energies
 from homfem.blocks.interface_basis import FluxBasis, make_basis
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.rectangles import single_blocks
+from homfem.brackets import EPS
 from homfem.parameters import Array, ConvergenceError
 
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])  # outward flux over flux along the axis: left, right, bottom, top
 DENSE_LIMIT = 600  # unknowns
+ACCURACY = 1e-14  # of the energies of the functions, relative to their size
 DEPENDENT = 1e-11  # functions of smaller relative energy than this are dropped
 
 
@@ -90,7 +92,7 @@ class FluxSystem:
 
     def _energies(self, scale: Array) -> None:
         medium, energies, kind = self.medium, self.energies, self.kind
-        n = len(self.basis.means)
+        n, self._scale = len(self.basis.means), scale
         # Own energy of every edge, then functions that are orthonormal in it.
         own = np.zeros((self.edges + 1, n, n))
         for side in range(4):
@@ -208,6 +210,30 @@ class FluxSystem:
         work = np.einsum("ea,eb->ab", self.loads, flux[:, 0])
         energy = np.einsum("ena,enb->ab", flux, self.apply(flux))
         return np.asarray((work + work.T - 0.5 * (energy + energy.T)) / self.medium.area)
+
+    def noise(self, flux: Array, constants: Array, bound: Array) -> Array:
+        r"""Return what round-off can have done to :meth:`bound`, shape (2, 2).
+
+        The energies of the functions are known to :data:`ACCURACY`; in orthonormal functions that is an error of
+        :math:`|T|^\mathsf{T}|B||T|` with the change of basis T. What is left of the net flux of a block, times the
+        largest difference of the potentials, is work that is not there.
+        """
+        n = self.functions
+        padded = np.abs(np.concatenate([flux, np.zeros((1, n, 2))]))[self.sides]
+        change = np.abs(np.concatenate([self.change, np.zeros((1, n, n))]))[self.sides]
+        plain = np.einsum("bsij,bsjl->bsil", change, padded, optimize=True)
+        energies = np.abs(self.energies[self.kind]) * self._scale[:, None, None, None, None]
+        doubt = np.einsum("bsil,bstij,btjm->lm", plain, energies, plain, optimize=True)
+        net = np.abs(self.balance @ flux[:, 0]).sum(axis=0)
+        net += EPS * (abs(self.balance) @ np.abs(flux[:, 0])).sum(axis=0)
+        reach = np.zeros(2)
+        for part in np.unique(self.component):
+            reach = np.maximum(reach, np.ptp(constants[self.component == part], axis=0))
+        work = np.outer(net, reach)
+        size = np.sqrt(np.maximum(np.abs(np.diag(bound)), 1e-300))
+        area = self.medium.area
+        error = (ACCURACY * doubt + work + work.T) / area / np.outer(size, size)
+        return np.diag(size**2) * (float(error.sum()) + 2.0 * EPS * len(self.sides))
 
     def fields(self, flux: Array, constants: Array, modes: int) -> BlockFields:
         """Return the fields that belong to the coefficients."""

@@ -15,7 +15,8 @@ continuous by construction. The stationary point of the quadratic form under the
    \qquad D^-=\frac1A(R^\mathsf{T}Q+Q^\mathsf{T}R-Q^\mathsf{T}BQ),
 
 which is the weak form of the paper's continuity conditions. :math:`D^-` is evaluated from the quadratic form, not from
-its stationary value, so an unfinished iteration lowers it and never breaks the bound; only round-off (about 1e-13) can.
+its stationary value, so an unfinished iteration lowers it and never breaks the bound; what round-off can do is given
+beside it (:meth:`homfem.blocks.flux_system.FluxSystem.noise`).
 
 **Upper bound.** In two dimensions Keller's duality turns it around: with the quarter turn R, a lower bound :math:`L'`
 of the dual medium :math:`D'=R^\mathsf{T}D^{-1}R` gives :math:`D^*=R(D'^*)^{-1}R^\mathsf{T}\le R(L')^{-1}R^\mathsf{T}`.
@@ -28,12 +29,10 @@ import logging
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from homfem.blocks.fields import BlockFields
 from homfem.blocks.flux_system import FluxSystem
 from homfem.blocks.medium import BlockMedium
-from homfem.blocks.perfect import TURN, PerfectDual
+from homfem.blocks.perfect import PerfectDual, turned_inverse
 from homfem.parameters import Array, check_integer, check_number
 
 log = logging.getLogger("homfem")
@@ -46,7 +45,9 @@ class GalerkinSolution:
     Parameters
     ----------
     lower : array, shape (2, 2)
-        Guaranteed lower bound of the effective tensor.
+        Lower bound of the effective tensor, but for round-off.
+    noise : array, shape (2, 2)
+        What round-off can have done to it.
     unknowns : int
         Flux unknowns and one potential per conducting block.
     iterations : int
@@ -62,6 +63,7 @@ class GalerkinSolution:
     """
 
     lower: Array
+    noise: Array
     unknowns: int
     iterations: int
     seconds: dict[str, float]
@@ -117,6 +119,7 @@ def solve_galerkin(
     log.info("corner-galerkin: %d unknowns, %d iterations, %.3f s", system.unknowns, iterations, end - start)
     return GalerkinSolution(
         lower=lower,
+        noise=system.noise(flux, constants, lower),
         unknowns=system.unknowns,
         iterations=iterations,
         seconds=seconds,
@@ -128,11 +131,11 @@ def solve_galerkin(
 
 def solve_bounds(
     medium: BlockMedium, *, degree: int = 4, singular: int = 2, tolerance: float = 1e-8
-) -> tuple[GalerkinSolution, int, Array]:
-    """Return the solution (lower bound), the iterations for the dual medium, and the upper bound, shape (2, 2)."""
+) -> tuple[GalerkinSolution, int, Array, Array]:
+    """Return the solution (lower bound), the iterations for the dual medium, the upper bound (2, 2) and its noise."""
     first = solve_galerkin(medium, degree=degree, singular=singular, tolerance=tolerance)
     if not medium.conducting.all():
-        upper, iterations = PerfectDual(medium, degree, singular).upper(tolerance)
-        return first, iterations, upper
+        upper, noise, iterations = PerfectDual(medium, degree, singular).upper(tolerance)
+        return first, iterations, upper, noise
     dual = solve_galerkin(medium.dual(), degree=degree, singular=singular, tolerance=tolerance, like=first)
-    return first, dual.iterations, np.asarray(TURN @ np.linalg.inv(dual.lower) @ TURN.T)
+    return first, dual.iterations, *turned_inverse(dual.lower, dual.noise)

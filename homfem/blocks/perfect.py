@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from homfem.blocks.flux_system import SIGNS, FluxSystem
 from homfem.blocks.medium import BlockMedium
-from homfem.parameters import Array
+from homfem.parameters import Array, ConvergenceError
 
 TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to half of the eight neighbours: rows, columns
@@ -57,16 +57,29 @@ class PerfectDual(FluxSystem):
         some = self.medium.conducting
         return np.stack([some | np.roll(some, 1, axis=1), some | np.roll(some, 1, axis=0)])
 
-    def upper(self, tolerance: float) -> tuple[Array, int]:
-        """Return the upper bound of the effective tensor of the medium, and the iterations."""
+    def upper(self, tolerance: float) -> tuple[Array, Array, int]:
+        """Return the upper bound of the effective tensor, what round-off can have done to it, and the iterations."""
         if self.rank == 2 or self.edges == 0:
-            return np.zeros((2, 2)), 0
-        flux, _, iterations = self.solve(tolerance)
+            return np.zeros((2, 2)), np.zeros((2, 2)), 0
+        flux, constants, iterations = self.solve(tolerance)
         bound = self.bound(flux)
+        noise = self.noise(flux, constants, bound)
         if self.rank == 1:
             turned = TURN @ self.across
-            return np.asarray(np.outer(turned, turned) / float(self.across @ bound @ self.across)), iterations
-        return np.asarray(TURN @ np.linalg.inv(bound) @ TURN.T), iterations
+            conducts = np.outer(turned, turned)
+            across, least = (float(self.across @ matrix @ self.across) for matrix in (bound, bound - noise))
+            return np.asarray(conducts / across), np.asarray(conducts * (1.0 / least - 1.0 / across)), iterations
+        high, raised = turned_inverse(bound, noise)
+        return high, raised, iterations
+
+
+def turned_inverse(bound: Array, noise: Array) -> tuple[Array, Array]:
+    r"""Return :math:`RL^{-1}R^\mathsf{T}` of a lower bound of the dual, and by how much the noise of L may raise it."""
+    high: Array = TURN @ np.linalg.inv(bound) @ TURN.T
+    safe = bound - noise
+    if np.linalg.eigvalsh(safe)[0] <= 0.0:
+        raise ConvergenceError("corner-galerkin: round-off leaves no bound at this contrast; method = 'finite-volume'")
+    return high, TURN @ np.linalg.inv(safe) @ TURN.T - high
 
 
 def _clusters(perfect: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array]:

@@ -57,16 +57,25 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx, periodic
+from homfem import _dolfinx, brackets, periodic
+from homfem.brackets import EPS
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry import geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_cell
+from homfem.local import roundoff
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
-from homfem.local.membranes import Membranes, check_membranes, crossing_weight, find_membranes, membrane_problem
+from homfem.local.membranes import (
+    Membranes,
+    check_membranes,
+    crossing_strength,
+    crossing_weight,
+    find_membranes,
+    membrane_problem,
+)
 from homfem.local.problem import BOUNDARIES
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
@@ -75,6 +84,8 @@ log = logging.getLogger("homfem")
 
 #: No solve is asked for a smaller relative residual than this: round-off is near.
 SHARPEST = 1e-14
+#: What the residual of the solver may take off the lower bound, relative to it.
+ALLOWANCE = 1e-7
 
 
 def homogenize_diffusion(cell: UnitCell, coefficients: Mapping[str, Coefficient], **options: Any) -> EffectiveTensor:
@@ -214,12 +225,13 @@ def solve_diffusion(
     def solve_mesh(part: UnitCell) -> MeshSolution:
         medium = diffusion_coefficient(part, {name: coefficients[name] for name in part.phase_names})
         resisting = find_membranes(part, permeabilities) if permeabilities else None
-        upper, lower, bracket = _solve_mesh(
+        upper, lower, fields = _solve_mesh(
             part, medium, resisting, loads, degree, wanted, backend, rtol, tolerance, boundary
         )
         # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across
         # the period may have less than the least energy: no guarantee.
-        energy = part.affine and (matching or not periodic_faces) and boundary != "mixed"
+        if not part.affine or not (matching or not periodic_faces) or boundary == "mixed":
+            fields |= {"upper": None, "roundoff": 0.0}
 
         def geometric() -> float:
             if cell.order != 1 or not periodic_faces:
@@ -232,7 +244,7 @@ def solve_diffusion(
             return refine_towards(part, upper, lower, max_dofs, dofs, medium, resisting, axes=loads.axes)
 
         return MeshSolution(
-            tensor=EffectiveTensor(value=bracket[0], lower=bracket[1], upper=bracket[2] if energy else None),
+            tensor=EffectiveTensor(**fields),
             upper=upper,
             lower=lower,
             refine=refine,
@@ -279,12 +291,8 @@ def _solve_mesh(
     rtol: float,
     tolerance: float | None,
     boundary: str,
-) -> tuple[Correctors, Correctors | Fluxes | None, tuple[Array, Array | None, Array]]:
-    """Solve both sides on one mesh: correctors, and (value, lower, upper).
-
-    The lower side is solved again, sharper, where what its residual may add makes half of a gap above the tolerance:
-    a finer mesh would not help, as the allowance grows with the number of mesh cells.
-    """
+) -> tuple[Correctors, Correctors | Fluxes | None, dict[str, Any]]:
+    """Solve both sides on one mesh: correctors, and the fields of the tensor."""
     if membranes is None:
         problem = diffusion_problem(
             cell, coefficient, degree=degree, axes=loads.axes, backend=backend, boundary=boundary
@@ -292,40 +300,42 @@ def _solve_mesh(
     else:
         problem = membrane_problem(cell, coefficient, membranes, degree=degree)
     upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
+    axes = [(axis,) for axis in loads.axes]
+    largest = roundoff.largest(_values(cell, coefficient), cell.dimension)
+    jumps = 0.0 if membranes is None else crossing_strength(cell, membranes)
+    noise = roundoff.of_correctors(cell, largest, upper, axes, jumps)
     if boundary != "periodic":
-        return upper, None, (upper.average, None, upper.average)
+        return upper, None, {"value": upper.average, "upper": upper.average + noise, "roundoff": _size(noise)}
     # Nothing flows but in the directions that the parts span: whatever round-off and allowance say of the others.
     span = cell.whole.span(cell.lattice)
     conducts = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
-    above = conducts @ loads.tensor(upper.average) @ conducts
+
+    def whole(matrix: Array) -> Array:
+        return np.asarray(conducts @ loads.tensor(matrix) @ conducts)
+
+    above, noise = whole(upper.average), whole(noise)
     if lower_degree is None:
-        return upper, None, (above, None, above)
-    lower, allowance = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol)
-    while True:
-        computed = loads.tensor(lower.average)
-        bound = conducts @ (computed - allowance * np.eye(cell.dimension)) @ conducts
-        bracket = (0.5 * (bound + above), bound, above)
-        gap = EffectiveTensor(value=bracket[0], lower=bound, upper=above).relative_gap or 0.0
-        energy = conducts @ computed @ conducts
-        least = EffectiveTensor(value=0.5 * (energy + above), lower=energy, upper=above).relative_gap or 0.0
-        if gap <= max(tolerance or 1e-6, 2.0 * least):
-            break
-        if rtol <= SHARPEST:
-            log.warning("%s: the residual of the solver (rtol = %.0e) widens the relative half-gap from %.2e to %.2e",
-                        cell.name, rtol, least, gap)  # fmt: skip
-            break
-        # The allowance goes with the square of the residual; it is to be small beside the smallest eigenvalue's gap.
-        smallest = max(float(np.linalg.eigvalsh(above)[cell.dimension - len(span)]), 0.0)
-        wanted = 0.5 * max(tolerance or 1e-6, least) * smallest
-        rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(wanted / allowance))), SHARPEST)
-        log.info("%s: the residual widens the gap from %.2e to %.2e; rtol = %.0e now", cell.name, least, gap, rtol)
-        try:
-            lower, allowance = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol)
-        except ConvergenceError as error:
-            # What was reached before is a bound.
-            log.warning("%s: %s", cell.name, error)
-            rtol = SHARPEST
-    return upper, lower, bracket
+        return upper, None, {"value": above, "upper": above + noise, "roundoff": _size(noise)}
+    allowance = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
+    lower, excess, doubt = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol, allowance)
+    fields = brackets.bracket(
+        whole(lower.average),
+        above,
+        below=whole(brackets.shared(excess, roundoff.weights(cell, lower.average, axes))),
+        above=np.zeros_like(above),
+        noise=(whole(doubt), noise),
+    )
+    return upper, lower, fields
+
+
+def _size(matrix: Array) -> float:
+    return float(np.linalg.norm(matrix, 2))
+
+
+def _values(cell: UnitCell, coefficient: fem.Function) -> Array:
+    """The coefficient on each owned mesh cell, shape (n, 1) or (n, d * d)."""
+    owned = cell.mesh.topology.index_map(cell.dimension).size_local
+    return np.asarray(coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned])
 
 
 def _solve_lower(
@@ -336,32 +346,68 @@ def _solve_lower(
     lower_degree: int,
     backend: str,
     rtol: float,
-) -> tuple[Correctors | Fluxes, float]:
-    """The lower side and its allowance."""
+    allowance: float,
+) -> tuple[Correctors | Fluxes, Array, Array]:
+    """The lower side, what its residuals may have added to the energy of each load, and what round-off may have done.
+
+    It is solved again, sharper, where the residual may add more than ``allowance`` of the energy: a finer mesh would
+    not help, as that grows with the number of mesh cells.
+    """
     if lower_degree == 1:
-        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, axes=loads.axes, rtol=rtol)
-        return fluxes, fluxes.allowance
+        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, axes=loads.axes, rtol=rtol, allowance=allowance)
+        return fluxes, fluxes.excess, fluxes.noise
     if membranes is None:
         problem = diffusion_problem(cell, coefficient, element="CR", axes=loads.axes, backend=backend)
     else:
         problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
+    axes = [(axis,) for axis in loads.axes]
+    largest = roundoff.largest(_values(cell, coefficient), cell.dimension)
+    jumps = 0.0 if membranes is None else crossing_strength(cell, membranes)
     correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    return correctors, residual_allowance(cell, coefficient, correctors, membranes)
+    while True:
+        excess = residual_excess(cell, coefficient, correctors, membranes)
+        noise = roundoff.of_correctors(cell, largest, correctors, axes, jumps)
+        size = roundoff.weights(cell, correctors.average, axes)
+        added = brackets.share(excess, size)
+        if added <= allowance or rtol <= SHARPEST:
+            break
+        # It goes with the square of the residual.
+        rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(allowance / added))), SHARPEST)
+        log.info("%s: the residual may add %.1e of the energy; rtol = %.0e now", cell.name, added, rtol)
+        try:
+            sharper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+        except ConvergenceError as error:
+            log.warning("%s: %s", cell.name, error)  # what was reached before is a bound
+            break
+        if brackets.share(residual_excess(cell, coefficient, sharper, membranes), size) < added:
+            correctors = sharper
+    return correctors, excess, noise
 
 
 def residual_allowance(
     cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes | None = None
 ) -> float:
     r"""Return :math:`\frac{W}{|Y|}\sum_j\|\rho_j\|_1^2`, which covers the algebraic residual; collective."""
+    return float(residual_excess(cell, coefficient, correctors, membranes).sum())
+
+
+def residual_excess(
+    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes | None = None
+) -> Array:
+    r"""Return :math:`\frac{W}{|Y|}\|\rho_j\|_1^2` of each load, round-off in the residual included; collective."""
     d = cell.dimension
-    owned = cell.mesh.topology.index_map(d).size_local
+    values = _values(cell, coefficient)
+    owned = len(values)
     nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned, : d + 1]][:, :, :d]
     first, second = np.triu_indices(d + 1, 1)
     diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
-    volume = np.abs(np.linalg.det(nodes[:, 1:] - nodes[:, :1])) / (2.0 if d == 2 else 6.0)
-    values = coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned]
+    volume, slope = roundoff.steepness(cell)
     smallest = values[:, 0] if values.shape[1] == 1 else np.linalg.eigvalsh(values.reshape(-1, d, d))[:, 0]
-    weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / (volume * smallest))), op=MPI.SUM)
+    # The loads are integrals of D e . grad, some of which cancel.
+    side = (d + 1) * d * roundoff.largest(values, d) * volume * slope
+    weight, hidden = cell.comm.allreduce(
+        np.array([np.sum((diameter / d) ** 2 / (volume * smallest)), 4.0 * EPS * np.sum(side)]), op=MPI.SUM
+    )
     if membranes is not None:
         weight += crossing_weight(cell, membranes)
-    return float(weight * np.sum(correctors.residual_norms**2) * cell.copies / cell.lattice.volume)
+    return np.asarray(weight * (correctors.residual_norms + hidden) ** 2 * cell.copies / cell.lattice.volume)

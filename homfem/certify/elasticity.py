@@ -25,18 +25,19 @@ from typing import Any
 import numpy as np
 from dolfinx import fem
 
-from homfem import periodic, solve
+from homfem import brackets, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry_elasticity import elastic_geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.symmetry import SYMMETRIES, StrainLoads, symmetric_solid
+from homfem.local import roundoff
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import BOUNDARIES, Correctors
 from homfem.local.stress import Stresses, solve_stresses
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
-from homfem.stiffness import basis, mandel_to_voigt, voigt_to_mandel
+from homfem.stiffness import PAIRS, basis, mandel_to_voigt, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -172,7 +173,12 @@ def solve_elasticity(
                 return 0.0
             return elastic_geometric_error(part, coefficient, upper, strains=loads.strains)
 
-        tensor = _bracket(part, loads, upper, lower, boundary, guaranteed=matching and part.affine)
+        owned = part.mesh.topology.index_map(part.dimension).size_local
+        size = len(PAIRS[part.dimension])
+        stiffest = 2.0 * roundoff.largest(coefficient.x.array.reshape(-1, size**2)[:owned], size)
+        pairs = [PAIRS[part.dimension][k] for k in loads.strains]
+        noise = roundoff.of_correctors(part, stiffest, upper, pairs)
+        tensor = _bracket(part, loads, (upper, noise), lower, boundary, guaranteed=matching and part.affine)
         return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine, geometric_error=geometric)
 
     solution = solve_adaptively(
@@ -235,20 +241,34 @@ def solid_part(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, turning:
 def _bracket(
     cell: UnitCell,
     loads: StrainLoads,
-    upper: Correctors,
+    upper: tuple[Correctors, Array],
     lower: Stresses | None,
     boundary: str,
     *,
     guaranteed: bool,
 ) -> EffectiveTensor:
-    """Value and bounds, projected on the strains that the solid can transmit."""
+    """Value and bounds, projected on the strains that the solid can transmit; ``upper`` with what round-off may do."""
     if boundary != "periodic":
-        return EffectiveTensor(value=upper.average, physics="elasticity")
-    above = _transmitted(cell, loads.tensor(upper.average))
+        return EffectiveTensor(value=upper[0].average, physics="elasticity")
+
+    def whole(matrix: Array) -> Array:
+        return _transmitted(cell, loads.tensor(matrix))
+
+    above, noise = whole(upper[0].average), whole(upper[1])
     if lower is None:
-        return EffectiveTensor(value=above, upper=above if guaranteed else None, physics="elasticity")
-    below = _transmitted(cell, loads.tensor(lower.average - lower.allowance * np.eye(len(lower.average))))
-    return EffectiveTensor(value=0.5 * (below + above), lower=below, upper=above, physics="elasticity")
+        rest: dict[str, Any] = (
+            {"upper": above + noise, "roundoff": float(np.linalg.norm(noise, 2))} if guaranteed else {}
+        )
+        return EffectiveTensor(value=above, physics="elasticity", **rest)
+    size = roundoff.weights(cell, lower.average, [PAIRS[cell.dimension][k] for k in loads.strains])
+    fields = brackets.bracket(
+        whole(lower.average),
+        above,
+        below=whole(brackets.shared(lower.excess, size)),
+        above=np.zeros_like(above),
+        noise=(whole(lower.noise), noise),
+    )
+    return EffectiveTensor(physics="elasticity", **fields)
 
 
 def _transmitted(cell: UnitCell, matrix: Array) -> Array:

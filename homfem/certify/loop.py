@@ -127,8 +127,8 @@ def solve_adaptively(
         )
         log.info("%s: %d mesh cells, %d dofs, %s %s", cell.name, active.number_of_cells, dofs, what,
                  "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        reached = tolerance is None or gap is None or gap <= tolerance
-        if reached or solved.lower is None or tolerance is None or gap is None:
+        enough = tolerance is None or gap is None or gap <= tolerance
+        if enough or solved.lower is None or tolerance is None or gap is None:
             break
         if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
             log.warning("%s: the %s of %.3e does not fall any more, short of %.3e: round-off", cell.name, what, gap,
@@ -142,7 +142,7 @@ def solve_adaptively(
                         what, gap, tolerance)  # fmt: skip
             break
         active = refined
-    tensor = replace(solved.tensor, lower=None, upper=None) if sampled else solved.tensor
+    tensor = replace(solved.tensor, lower=None, upper=None, roundoff=0.0) if sampled else solved.tensor
     tensor = replace(
         tensor,
         **measured(cell),
@@ -151,7 +151,7 @@ def solve_adaptively(
         iterations=iterations,
         geometric_error=solved.geometric_error(),
         seconds=stages | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
-        reached=reached,
+        reached=enough and solved.tensor.reached,
     )
     return CellSolution(tensor=tensor, cell=active, upper=solved.upper, lower=solved.lower, history=tuple(history))
 

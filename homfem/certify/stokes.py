@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,15 +27,16 @@ import scipy.linalg
 import ufl
 from dolfinx import fem
 
-from homfem import solve
+from homfem import brackets, solve
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_carriers
 from homfem.certify.geometry_stokes import wall_error
 from homfem.certify.loop import MeshSolution, add_seconds, solve_adaptively
-from homfem.certify.stokes_bounds import lower_allowance, split, upper_bound
+from homfem.certify.stokes_bounds import broken_energy, lower_allowance, split, upper_allowance, upper_bound
 from homfem.certify.stokes_gap import flow_changes, flow_gaps
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_flow
+from homfem.local import roundoff
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
 from homfem.local.stokes import check_element, stokes_problem
@@ -274,23 +275,47 @@ def _tensor(
 ) -> EffectiveTensor:
     """Value, bounds and estimate of what was solved on the mesh of ``part``."""
     span = part.whole.span(cell.lattice)
-    value, low, high, estimate = loads.tensor(flow.average), None, None, None
+
+    def whole(matrix: Array) -> Array:
+        return _confined(matrix, span, cell.length)
+
+    value, estimate = whole(loads.tensor(flow.average)), None
+    noise = whole(loads.tensor(_noise(solved, flow, flow.average, loads)))
+    left = whole(lower_allowance(solved, flow) * np.eye(cell.dimension))
+    fields: dict[str, Any] = {"value": value}
     if element == "scott-vogelius":
-        value = low = value - lower_allowance(solved, flow) * np.eye(cell.dimension)
+        fields |= {"lower": value - left - noise, "roundoff": float(np.linalg.norm(noise, 2))}
     if element == "crouzeix-raviart":
-        value = high = loads.tensor(upper_bound(solved, flow))
+        fields = _above(solved, flow, loads, whole)
     if bounds and other is not None:
-        high = loads.tensor(upper_bound(part, other))
+        energy = broken_energy(part, other)
+        above = upper_allowance(part, other, energy)
+        fields = brackets.bracket(
+            value,
+            whole(loads.tensor(energy)),
+            below=left,
+            above=whole(loads.tensor(above)),
+            noise=(noise, whole(loads.tensor(_noise(part, other, energy, loads)))),
+            best="lower",
+        )
     elif other is not None:
-        inside = [span @ matrix @ span.T for matrix in (loads.tensor(other.average) - value, value)]
-        estimate = float(np.max(np.abs(scipy.linalg.eigh(*inside, eigvals_only=True))))
-    return EffectiveTensor(
-        value=_confined(value, span, cell.length),
-        lower=None if low is None else _confined(low, span, cell.length),
-        upper=None if high is None else _confined(high, span, cell.length),
-        physics="stokes",
-        estimated_error=estimate,
-    )
+        inside = [span @ matrix @ span.T for matrix in (loads.tensor(other.average), loads.tensor(flow.average))]
+        estimate = float(np.max(np.abs(scipy.linalg.eigh(inside[0] - inside[1], inside[1], eigvals_only=True))))
+    return EffectiveTensor(**fields, physics="stokes", estimated_error=estimate)
+
+
+def _above(cell: UnitCell, flow: Correctors, loads: Loads, whole: Callable[[Array], Array]) -> dict[str, Any]:
+    """The upper bound of Crouzeix and Raviart's element, which is the value but for what round-off may do."""
+    bound, noise = upper_bound(cell, flow), _noise(cell, flow, broken_energy(cell, flow), loads)
+    value, noise = whole(loads.tensor(bound)), whole(loads.tensor(noise))
+    return {"value": value, "upper": value + noise, "roundoff": float(np.linalg.norm(noise, 2))}
+
+
+def _noise(cell: UnitCell, flow: Correctors, energy: Array, loads: Loads) -> Array:
+    """What round-off can have done to the power of a flow."""
+    velocity = replace(flow, functions=tuple(u for u, _ in flow.functions), spaces=flow.spaces[:1], average=energy)
+    owned = cell.mesh.topology.index_map(cell.dimension).size_local
+    return roundoff.of_correctors(cell, np.ones(owned), velocity, [(axis,) for axis in loads.axes])
 
 
 def _fluid_phases(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:

@@ -64,17 +64,25 @@ def lower_allowance(cell: UnitCell, correctors: Correctors) -> float:
     """Return what the solver left may have added to the lower bound, in mesh units squared; collective."""
     velocity = fem.Function(correctors.spaces[0])
     square = solve.integral(ufl.div(velocity) ** 2 * ufl.dx)
-    total = 0.0
-    for (u, _), residual in zip(correctors.functions, correctors.residual_norms, strict=True):
+    liftings = []
+    for u, _ in correctors.functions:
         velocity.x.array[:] = u.x.array
-        lifting = float(np.sqrt(square())) / INF_SUP
-        total += lifting**2 + 2.0 * residual * lifting
+        liftings.append(float(np.sqrt(square())) / INF_SUP)
+    # Of any unit combination of the loads: both are at most their root of squares.
+    lifting, residual = float(np.linalg.norm(liftings)), float(np.linalg.norm(correctors.residual_norms))
+    total = lifting**2 + 2.0 * residual * lifting
     return total * cell.copies / cell.lattice.volume
 
 
 def upper_bound(cell: UnitCell, correctors: Correctors) -> Array:
-    """Return the energy of the deviator of the broken gradient, with what the residual may take off; collective."""
-    d, share_of_part = cell.dimension, cell.copies / cell.lattice.volume
+    """Return :func:`broken_energy` with what the residual may have taken off; collective."""
+    energy = broken_energy(cell, correctors)
+    return energy + upper_allowance(cell, correctors, energy)
+
+
+def broken_energy(cell: UnitCell, correctors: Correctors) -> Array:
+    """Return the energy of the deviator of the broken gradient, shape (loads, loads); collective."""
+    share_of_part = cell.copies / cell.lattice.volume
     loads, together = len(correctors.functions), alike(cell, correctors.problem)
     u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
     value = solve.integral(ufl.inner(ufl.dev(ufl.grad(u)), ufl.grad(v)) * ufl.dx)
@@ -85,6 +93,12 @@ def upper_bound(cell: UnitCell, correctors: Correctors) -> Array:
             if together[i, j]:
                 v.x.array[:] = correctors.functions[j][0].x.array
                 energy[i, j] = energy[j, i] = value() * share_of_part
+    return energy
+
+
+def upper_allowance(cell: UnitCell, correctors: Correctors, energy: Array) -> Array:
+    """Return what the residual may have taken off :func:`broken_energy`, shape (loads, loads); collective."""
+    d, share_of_part = cell.dimension, cell.copies / cell.lattice.volume
     owned = cell.mesh.topology.index_map(d).size_local
     nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned]][:, :, :d]
     first, second = np.triu_indices(d + 1, 1)
@@ -95,4 +109,4 @@ def upper_bound(cell: UnitCell, correctors: Correctors) -> Array:
     # (a + b)^2 <= (1 + e) a^2 + (1 + 1/e) b^2
     share = np.sqrt(jumps / np.trace(energy)) if jumps > 0.0 else 0.0
     extra = (1.0 + 1.0 / share) * jumps if share > 0.0 else 0.0
-    return np.asarray((1.0 + share) * energy + extra * np.eye(loads))
+    return np.asarray(share * energy + extra * np.eye(len(energy)))

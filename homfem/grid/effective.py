@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from homfem import brackets
 from homfem.grid.budget import BYTES_PER_VOXEL, next_cuts, threads_set
 from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts, open_passages
@@ -91,7 +92,8 @@ def solve_image(
 
     :math:`L\le D^*\le U` in the Loewner order for the medium that the voxels are; ``value`` is the midpoint. U is the
     energy of trilinear potentials (:mod:`homfem.grid.potential`), L that of Raviart-Thomas fluxes
-    (:mod:`homfem.grid.flux`), both integrated exactly for the fields as they were computed.
+    (:mod:`homfem.grid.flux`), both integrated exactly for the fields as they were computed. What round-off can do is in
+    both, and in ``tensor.roundoff``.
 
     Parameters
     ----------
@@ -203,8 +205,8 @@ def solve_image(
             )
             log.info("image: %d voxels, relative half-gap %s, %d iterations", grid.phase.size,
                      "none" if gap is None else f"{gap:.3e}", spent)  # fmt: skip
-            reached = tolerance is None or gap is None or gap <= tolerance
-            if reached or tolerance is None or gap is None:
+            enough = tolerance is None or gap is None or gap <= tolerance
+            if enough or tolerance is None or gap is None:
                 break
             finer = next_cuts(image, history, tolerance, max_dofs)
             if finer == cuts:
@@ -248,8 +250,9 @@ def solve_image(
         seconds=seconds,
         versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
         config=dict(config or {}),
-        reached=reached,
-        warnings=image.warnings + lost,
+        roundoff=tensor.roundoff,
+        reached=enough and tensor.reached,
+        warnings=image.warnings + lost + tensor.warnings,
     )
     return GridSolution(
         tensor=result,
@@ -306,21 +309,26 @@ class _Grid:
             options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "report": report, "keep": fields}
             lap, side = time.perf_counter(), "potential"
             problem = PotentialProblem(self.phase, self.coefficients, self.sizes, threads)
-            upper, potentials = problem.solve(loads, **options)
+            upper, high, potentials = problem.solve(loads, **options)
             dofs = problem.dofs
             del problem
             _add(seconds, "potential", time.perf_counter() - lap)
-            lower, fluxes = upper, list[Array]()
+            fluxes, low = list[Array](), None
             if bounds:
                 lap, side = time.perf_counter(), "flux"
                 off_axis = self.coefficients - np.einsum("paa->pa", self.coefficients)[:, None] * np.eye(3)
                 kind = TensorialFluxProblem if off_axis.any() else FluxProblem
                 other = kind(self.phase, self.coefficients, self.sizes, threads)
-                lower, fluxes = other.solve(loads, **options)
+                lower, low, fluxes = other.solve(loads, **options)
                 dofs = max(dofs, other.dofs)
                 _add(seconds, "flux", time.perf_counter() - lap)
-        upper, lower = span.T @ upper @ span, span.T @ lower @ span
-        tensor = EffectiveTensor(value=0.5 * (lower + upper), lower=lower if bounds else None, upper=upper, dofs=dofs)
+        upper, high = span.T @ upper @ span, span.T @ high @ span
+        found: dict[str, Any] = {"value": upper, "upper": upper + high, "roundoff": float(np.linalg.norm(high, 2))}
+        if low is not None:
+            none = np.zeros_like(upper)
+            noise = (span.T @ low @ span, high)
+            found = brackets.bracket(span.T @ lower @ span, upper, below=none, above=none, noise=noise)
+        tensor = EffectiveTensor(**found, dofs=dofs)
         first = self.first
         potentials = [u.reshape(u.shape[first:]) for u in potentials]
         fluxes = [flux[first:].reshape((3 - first, *flux.shape[1 + first :])) for flux in fluxes]

@@ -8,9 +8,12 @@ volume of a voxel: operators are those of the energy per volume times the number
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 _OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 _parallel = numba.njit(parallel=True, **_OPTIONS)
+#: Sums whose order is kept: the constant must leave the numbers of an element before they are squared.
+_in_order = numba.njit(parallel=True, cache=True, error_model="numpy")
 _serial = numba.njit(**_OPTIONS)
 _inline = numba.njit(inline="always", **_OPTIONS)
 prange = numba.prange
@@ -124,6 +127,40 @@ def load_nodes(table, phase, out):
                 c = (m - (voxel & 1)) % n2
                 total += table[phase[a, b, c], voxel]
             out[i, j, m] = total
+
+
+@_in_order
+def energies(table, phase, fields, traces, out):
+    """Energies of pairs of fields on each line of voxels, ``out[line, i, j]`` for j <= i; the caller adds them up.
+
+    ``fields`` (m, n0, n1, n2) are values at nodes, ``traces`` (m, 8) what is added at the corners of every voxel. The
+    mean of each voxel is taken out first: ``table[phase]`` (8, 8) does not feel it, but the digits do.
+    """
+    m, n0, n1, n2 = fields.shape
+    for line in prange(n0 * n1):
+        i, j = line // n1, line % n1
+        i1, j1 = (i + 1) % n0, (j + 1) % n1
+        local, image = np.empty((m, 8)), np.empty(8)
+        for k in range(n2):
+            element, k1 = table[phase[i, j, k]], (k + 1) % n2
+            for f in range(m):
+                u, mean = fields[f], 0.0
+                for corner in range(8):
+                    a = i1 if corner >> 2 else i
+                    b = j1 if corner >> 1 & 1 else j
+                    c = k1 if corner & 1 else k
+                    local[f, corner] = u[a, b, c] + traces[f, corner]
+                    mean += local[f, corner]
+                for corner in range(8):
+                    local[f, corner] -= 0.125 * mean
+            for f in range(m):
+                for a in range(8):
+                    image[a] = 0.0
+                    for b in range(8):
+                        image[a] += element[a, b] * local[f, b]
+                for g in range(f + 1):
+                    for a in range(8):
+                        out[line, f, g] += image[a] * local[g, a]
 
 
 @_serial

@@ -18,10 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem import brackets
+from homfem.brackets import EPS
 from homfem.grid.iteration import FourierInverse, Progress, axis_symbols, inverse_symbol, minimise
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]
+#: Roundings in the gradient of a field at a point.
+STEPS = 32.0
 _CORNERS = np.array([[v >> 2 & 1, v >> 1 & 1, v & 1] for v in range(8)])
 
 
@@ -183,7 +187,7 @@ class PotentialProblem:
 
     def solve(
         self, loads: Array, *, rtol: float, max_iterations: int, report: Callable[[int, Progress], None], keep: bool
-    ) -> tuple[Array, list[Array]]:
+    ) -> tuple[Array, Array, list[Array]]:
         r"""Return the energy tensor :math:`U` of the computed potentials for the given loads, and the potentials.
 
         Parameters
@@ -200,32 +204,44 @@ class PotentialProblem:
         -------
         array, shape (m, m)
             :math:`U_{ij}=\frac1{|Y|}\int(\xi_i+\nabla u_i)\cdot D(\xi_j+\nabla u_j)`, of the fields as they are.
+        array, shape (m, m)
+            What round-off can have done to it.
         list of array, shape (n0, n1, n2)
         """
         mean = np.tensordot(self.fractions, self.coefficients, axes=1)
-        energy = loads @ mean @ loads.T
-        potentials, sides, residuals = [], [], []
+        start = np.diag(loads @ mean @ loads.T)
+        potentials = []
         for j in range(len(loads)):
-            side = self.load(loads[j])
             u, progress = minimise(
                 self.product,
                 self.precondition,
-                side.copy(),
-                energy=float(energy[j, j]),
+                self.load(loads[j]),
+                energy=float(start[j]),
                 count=self.count,
                 rtol=rtol,
                 max_iterations=max_iterations,
                 name=f"potential, load {j + 1}",
             )
-            residual = np.empty_like(side)
-            self.product(u, residual)
-            np.subtract(side, residual, out=residual)
             potentials.append(u)
-            sides.append(side)
-            residuals.append(residual)
             report(j, progress)
-        for i, u in enumerate(potentials):
-            for j in range(len(loads)):
-                energy[i, j] -= self._kernels.dot(potentials[j], sides[i]) / self.count
-                energy[i, j] -= self._kernels.dot(u, residuals[j]) / self.count
-        return 0.5 * (energy + energy.T), [self._on_grid(u) for u in potentials] if keep else []
+        energy, noise = self._energies(potentials, loads)
+        return energy, noise, [self._on_grid(u) for u in potentials] if keep else []
+
+    def _energies(self, potentials: list[Array], loads: Array) -> tuple[Array, Array]:
+        """Energies of the fields, voxel by voxel, and what round-off can have done to them."""
+        number = len(loads)
+        traces = loads @ (_CORNERS * self.sizes).T
+        fields = np.stack([self._on_grid(u) for u in potentials])
+        sums = np.zeros((self.shape[0] * self.shape[1], number, number))
+        self._kernels.energies(self._table, self._phase, fields, traces, sums)
+        energy = sums.sum(axis=0)
+        energy = np.tril(energy) + np.tril(energy, -1).T
+        if len(self._copies):
+            local = np.stack([u[self._corners] for u in potentials]) + traces[:, None]
+            local -= local.mean(axis=2, keepdims=True)
+            energy += np.einsum("ivb,vab,jva->ij", local, self._table[self._voxel_phase], local, optimize=True)
+        energy /= self.count
+        size = np.array([float(np.abs(u).max(initial=0.0)) for u in potentials])
+        stiffest = float(self.fractions @ np.linalg.eigvalsh(self.coefficients)[:, -1])
+        error = stiffest * (STEPS * EPS * (1.0 + size / self.sizes.min())) ** 2
+        return energy, brackets.of_round_off(error, np.diag(energy), STEPS + self.shape[2])

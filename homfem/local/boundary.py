@@ -11,7 +11,7 @@ import ufl
 from dolfinx import fem
 from petsc4py import PETSc
 
-from homfem import _dolfinx
+from homfem import _dolfinx, brackets, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes
 from homfem.local.problem import CellProblem
@@ -64,7 +64,7 @@ def from_fluxes(
                 gram[i, j] += float(np.dot(sides[i][k].array_r, function.x.array[:owned]))
         fields.append(parts)
     gram = system.cell.comm.allreduce(gram) / volume
-    compliance = 0.5 * (compliance + compliance.T)
+    compliance = _least(system, compliance, functions)
     average = gram @ np.linalg.solve(compliance, gram)
     # The unit gradient j is the combination of the unit fluxes with these weights.
     weights = np.linalg.solve(compliance, gram)
@@ -80,6 +80,27 @@ def from_fluxes(
             parts.append(function)
         result.append(problem.pick(parts))
     return 0.5 * (average + average.T), result
+
+
+def _least(system: System, work: Array, functions: Sequence[Any]) -> Array:
+    r""":math:`(T_i(u_j)+T_j(u_i)-a(u_i,u_j))/|Y|` from :math:`T_i(u_j)/|Y|`, less what round-off may have added."""
+    problem = system.problem
+    first, second = ([fem.Function(space.space) for space in system.spaces] for _ in range(2))
+    energy = solve.integral(problem.bilinear(problem.pick(first), problem.pick(second)))
+    result = work + work.T
+    for i in range(problem.loads):
+        _fill(first, functions[i])
+        for j in range(problem.loads):
+            _fill(second, functions[j])
+            result[i, j] -= energy() / system.cell.lattice.volume
+    result = 0.5 * (result + result.T)
+    size = max(space.space.dofmap.index_map.size_global for space in system.spaces)
+    return np.asarray(result - brackets.of_round_off(np.zeros(len(work)), np.diag(work), float(size)))
+
+
+def _fill(targets: Sequence[fem.Function], source: Any) -> None:
+    for target, function in zip(targets, source if isinstance(source, tuple) else (source,), strict=True):
+        target.x.array[:] = function.x.array
 
 
 def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Planes, ...], list[int]]:

@@ -78,6 +78,10 @@ class FacetUnknowns:
         vector.assemble()
         return vector
 
+    def jumps(self, x: PETSc.Vec, rest: PETSc.Vec) -> tuple[Array, Array]:
+        """Jumps of the unknowns and the forces that they exert, which are taken off ``rest``: none here."""
+        return np.zeros(0), np.zeros(0)
+
     def at_vertices(self) -> fem.FunctionSpace:
         """The continuous linear functions of as many components."""
         shape = (self.components,) if self.components > 1 else ()

@@ -33,6 +33,7 @@ class MembraneUnknowns(FacetUnknowns):
         super().__init__(cell)
         d = cell.dimension
         self.membranes = membranes
+        self._difference: PETSc.Mat | None = None
         self._owned = self.space.dofmap.index_map.size_local
         self._single = fem.functionspace(cell.mesh, ("CR", 1))
         larger = self._larger_group()
@@ -80,12 +81,8 @@ class MembraneUnknowns(FacetUnknowns):
 
     def matrix(self, values: Array) -> PETSc.Mat:
         r"""Assemble element matrices, shape (m, k, k), and :math:`\int_\Gamma h(\lambda_+-\lambda_-)(\mu_+-\mu_-)`."""
-        d, facet = self.cell.dimension, self._on_membranes()
-        base = np.stack([self._first_row[facet], self._second_row[facet]], axis=1)
-        rows = (base[:, :, None] + np.arange(d)).reshape(len(facet), -1).astype(PETSc.IntType)
-        mass = (np.eye(d) + 1.0) / (d * (d + 1))
-        strength = self.membranes.permeability_of_facet * facet_areas(self.cell, self.membranes.facets)
-        links = strength[:, None, None] * np.kron([[1.0, -1.0], [-1.0, 1.0]], mass)
+        rows = self._link_rows().reshape(len(self.membranes.facets), -1)
+        links = np.kron([[1.0, -1.0], [-1.0, 1.0]], self._masses())
         matrix = PETSc.Mat().create(self.cell.comm)
         matrix.setSizes((self.sizes, self.sizes))
         matrix.setType("aij")
@@ -94,6 +91,42 @@ class MembraneUnknowns(FacetUnknowns):
         matrix.setValuesRCV(rows, rows, links, addv=PETSc.InsertMode.ADD_VALUES)
         matrix.assemble()
         return matrix
+
+    def _link_rows(self) -> npt.NDArray[np.int32]:
+        """Global numbers of the unknowns on both sides of each membrane facet, shape (n, 2, d)."""
+        facet = self._on_membranes()
+        base = np.stack([self._first_row[facet], self._second_row[facet]], axis=1)
+        return np.asarray((base[:, :, None] + np.arange(self.cell.dimension)).astype(PETSc.IntType))
+
+    def _masses(self) -> Array:
+        r"""The matrix of :math:`\int_Fh\lambda\mu` of each membrane facet, shape (n, d, d)."""
+        d = self.cell.dimension
+        strength = self.membranes.permeability_of_facet * facet_areas(self.cell, self.membranes.facets)
+        return np.asarray(strength[:, None, None] * ((np.eye(d) + 1.0) / (d * (d + 1))))
+
+    def jumps(self, x: PETSc.Vec, rest: PETSc.Vec) -> tuple[Array, Array]:
+        """Jumps across the owned membrane facets and the forces that they exert, which are taken off ``rest``."""
+        if self._difference is None:
+            rows = self._link_rows()
+            count = rows[:, 0].size
+            self._difference = PETSc.Mat().create(self.cell.comm)
+            self._difference.setSizes(((count, None), self.sizes))
+            self._difference.setType("aij")
+            self._difference.setPreallocationNNZ((2, 2))
+            number = _offset(self.cell.comm, count) + np.arange(count, dtype=PETSc.IntType)
+            columns = np.stack([rows[:, 0].ravel(), rows[:, 1].ravel()], axis=1)
+            self._difference.setValuesRCV(
+                number[:, None], columns, np.tile([1.0, -1.0], (count, 1)).reshape(count, 1, 2)
+            )
+            self._difference.assemble()
+        jump = self._difference.createVecLeft()
+        self._difference.mult(x, jump)
+        across = jump.array_r.reshape(-1, self.cell.dimension).copy()
+        force = (self._masses() @ across[:, :, None])[:, :, 0]
+        jump.array[:] = -force.ravel()
+        self._difference.multTransposeAdd(jump, rest, rest)
+        jump.destroy()
+        return across, force
 
     def at_vertices(self) -> fem.FunctionSpace:
         """The linear functions of each group of phases, one component for each group."""

@@ -99,6 +99,12 @@ def crossing_weight(cell: UnitCell, membranes: Membranes) -> float:
     return float(least.sum())
 
 
+def crossing_strength(cell: UnitCell, membranes: Membranes) -> float:
+    r"""Return :math:`\int_\Gamma h`, in mesh units; collective."""
+    own = membranes.permeability_of_facet * facet_areas(cell, membranes.facets)
+    return float(cell.comm.allreduce(own.sum(), op=MPI.SUM))
+
+
 def _pieces(cell: UnitCell, group_of_phase: Indices) -> Indices:
     """The connected piece of each local mesh cell; facets between groups are membranes, all of them; collective."""
     numbers = None

@@ -162,7 +162,8 @@ class Correctors:
     average : array, shape (loads, loads)
         :math:`M_{ij}`, per volume of the whole period.
     residual_norms : array, shape (loads,)
-        :math:`\|b_j - A\chi_j\|_1`, the sum of the absolute algebraic residuals over all unknowns.
+        :math:`\|b_j - A\chi_j\|_1`, the sum of the absolute algebraic residuals over all unknowns, with what round-off
+        can have hidden of them.
     problem
         What was solved.
     spaces

@@ -4,7 +4,7 @@ The only package besides :mod:`homfem.periodic` that names PETSc options. A solv
 raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
-from homfem.solve.blocks import Block, BlockSolver, find_kernel, round_off
+from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
 from homfem.solve.errors import collective
 from homfem.solve.forms import (
     JIT_OPTIONS,
@@ -30,6 +30,7 @@ __all__ = [
     "find_kernel",
     "integral",
     "integrate",
+    "product_noise",
     "reassemble_matrix",
     "reassemble_vector",
     "round_off",

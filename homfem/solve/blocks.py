@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
@@ -195,6 +196,27 @@ def _size(matrix: PETSc.Mat) -> float:
     rows, columns = matrix.getNestSize()
     blocks = [matrix.getNestSubMatrix(i, j) for i in range(rows) for j in range(columns)]
     return float(sum(block.norm(PETSc.NormType.INFINITY) for block in blocks if block))
+
+
+def product_noise(matrix: PETSc.Mat) -> Callable[[PETSc.Vec], float]:
+    r"""Return the function of x that bounds the error of the absolute entries of a computed :math:`Ax`, summed.
+
+    A row of n entries is off by :math:`n\epsilon\sum_j|a_{ij}x_j|` at the most. A is symmetric, so that the sum over
+    the rows needs no more than those of its absolute entries; of a nest, at most its size is known. Collective.
+    """
+    eps, comm = float(np.finfo(np.float64).eps), matrix.comm.tompi4py()
+    if matrix.getType() == "nest":
+        factor = 2.0 * eps * np.sqrt(matrix.getSize()[0]) * _size(matrix)
+        return lambda x: float(factor * x.norm(PETSc.NormType.N1))
+    rows, _, values = matrix.getValuesCSR()
+    entries = np.diff(rows)
+    sums = np.where(entries > 0, np.add.reduceat(np.append(np.abs(values), 0.0), rows[:-1]), 0.0)
+    longest = comm.allreduce(int(entries.max(initial=0)), op=MPI.MAX) + 2
+
+    def noise(x: PETSc.Vec) -> float:
+        return float(eps * longest * comm.allreduce(float(sums @ np.abs(x.array_r)), op=MPI.SUM))
+
+    return noise
 
 
 def round_off(matrix: PETSc.Mat, unknowns: int) -> float:

@@ -99,8 +99,8 @@ def test_laminates_to_round_off():
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(medium=media())
 def test_bounds_are_nested_ordered_and_invariant(medium):
-    coarse, _, above = solve_bounds(medium, degree=1, singular=1)
-    fine, _, closer = solve_bounds(medium, degree=4, singular=2)
+    coarse, _, above, _ = solve_bounds(medium, degree=1, singular=1)
+    fine, _, closer, _ = solve_bounds(medium, degree=4, singular=2)
     assert loewner(fine.lower, coarse.lower) > -1e-12
     assert loewner(above, closer) > -1e-12
     assert loewner(closer, fine.lower) > -1e-11
@@ -118,7 +118,7 @@ def test_bounds_are_nested_ordered_and_invariant(medium):
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(medium=media(zeros=True))
 def test_bounds_with_insulating_blocks(medium):
-    first, _, upper = solve_bounds(medium, degree=6)
+    first, _, upper, _ = solve_bounds(medium, degree=6)
     scale = float(medium.diffusivity.max())
     gap = np.linalg.eigvalsh(upper - first.lower)
     assert gap[0] > -1e-12 * scale
@@ -133,8 +133,8 @@ def test_anisotropic_blocks_stay_inside_the_bracket():
     rng = np.random.default_rng(4)
     axial = 10.0 ** rng.uniform(-1, 1, (2, 3, 2))
     medium = BlockMedium(diffusivity=axial)
-    first, _, upper = solve_bounds(medium, degree=8)
-    better, _, closer = solve_bounds(medium.refined(2), degree=6)
+    first, _, upper, _ = solve_bounds(medium, degree=8)
+    better, _, closer, _ = solve_bounds(medium.refined(2), degree=6)
     assert loewner(upper, first.lower) > 0.0
     assert loewner(better.lower, first.lower) > -1e-12
     assert loewner(upper, closer) > -1e-12

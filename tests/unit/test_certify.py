@@ -64,7 +64,10 @@ def test_the_allowance_is_small_at_the_default_tolerance():
 def test_the_allowance_of_unconverged_fluxes(rtol):
     cell = grid_cell((12, 12), square)
     coefficient = diffusion_coefficient(cell, CONTRAST)
-    sharp, loose = solve_fluxes(cell, coefficient, rtol=1e-13), solve_fluxes(cell, coefficient, rtol=rtol)
+    sharp, loose = (
+        solve_fluxes(cell, coefficient, rtol=1e-13),
+        solve_fluxes(cell, coefficient, rtol=rtol, allowance=np.inf),
+    )
     excess = np.linalg.eigvalsh(loose.average - sharp.average)[-1]
     assert excess > 1e-12
     assert loose.allowance > excess
@@ -364,7 +367,7 @@ def test_a_direction_without_flux_has_no_gap(lower_degree):
     for bound in (loose.lower, loose.upper, loose.value):
         assert np.abs(bound @ across).max() < 1e-15
     assert sharp.relative_gap < loose.relative_gap < 0.1
-    assert np.trace(loose.lower) < np.trace(sharp.lower) < np.trace(sharp.upper)
+    assert np.trace(loose.lower) < np.trace(sharp.lower) + loose.roundoff < np.trace(sharp.upper)
 
 
 def test_islands_beside_a_percolating_part_cost_nothing():

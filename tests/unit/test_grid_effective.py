@@ -68,7 +68,7 @@ def test_what_the_result_says():
 def test_one_side_alone():
     tensor = homogenize_image(IMAGE, BOTH, refine=4, bounds=False)
     assert tensor.lower is None
-    assert np.array_equal(tensor.value, tensor.upper)
+    assert np.abs(tensor.upper - tensor.value).max() <= 1.01 * tensor.roundoff < 1e-11
     assert np.allclose(tensor.upper, homogenize_image(IMAGE, BOTH, refine=4).upper, rtol=1e-12)
     assert solve_image(IMAGE, BOTH, bounds=False).fluxes == ()
 

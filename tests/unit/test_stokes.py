@@ -144,7 +144,7 @@ def test_bounds_enclose(fraction):
         assert tensor.lower[0, 0] * CYLINDERS[fraction] < 1.0 < tensor.upper[0, 0] * CYLINDERS[fraction]
         between = homogenize_stokes(cell, "matrix", degree=3)
         assert tensor.contains(between.value)
-        assert np.array_equal(tensor.value, tensor.lower)
+        assert 0.0 < np.abs(tensor.value - tensor.lower).max() < 1e-9 * tensor.value[0, 0]
         gaps.append(tensor.relative_gap)
     assert gaps[1] < 0.4 * gaps[0]
 

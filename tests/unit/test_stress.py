@@ -11,11 +11,14 @@ import ufl
 from homfem import bounds, periodic, solve
 from homfem.cells.layout import lay_out
 from homfem.cells.symmetry import symmetric_part
-from homfem.local import stress
-from homfem.local.elasticity import elastic_coefficient, elasticity_problem
+from homfem.local.allowance import Spread
+from homfem.local.boundary import odd_planes
+from homfem.local.elasticity import elastic_coefficient, elasticity_problem, strain_parity
 from homfem.local.engine import solve_correctors
+from homfem.local.facets import FacetUnknowns, HeldUnknowns
 from homfem.local.johnson_mercier import reference
 from homfem.local.stress import solve_stresses
+from homfem.local.stress_elements import StressElements
 from homfem.parameters import PercolationError
 from homfem.stiffness import PAIRS, basis
 from made_cells import grid_cell, grid_raw, square
@@ -95,9 +98,9 @@ def test_the_allowance_is_a_bound_of_the_pseudo_inverse(divisions, where):
     cell = grid_cell(divisions, where).restrict(["a"])
     d = cell.dimension
     coefficient = elastic_coefficient(cell, {"a": PHASES["a"]})
-    number = stress.FacetUnknowns(cell, d)
+    number = FacetUnknowns(cell, d)
     along = list(range(len(PAIRS[d])))
-    matrix, _, _, weight = stress._Elements(cell, coefficient, number, stress.Spread(cell), along).assemble()
+    matrix, _, _, weight = StressElements(cell, coefficient, number, Spread(cell), along).assemble()
     dense = matrix.convert("dense").getDenseArray()
     shifts = np.tile(np.eye(d), (len(dense) // d, 1))
     scale = np.abs(dense).max()
@@ -117,12 +120,12 @@ def test_the_allowance_on_the_part_between_mirror_planes(divisions, where, load)
     d = part.dimension
     assert part.copies == 2**d
     coefficient = elastic_coefficient(part, {"a": PHASES["a"]})
-    number = stress.FacetUnknowns(part, d)
+    number = FacetUnknowns(part, d)
     along = list(range(len(PAIRS[d])))
-    full, _, _, weight = stress._Elements(part, coefficient, number, stress.Spread(part), along).assemble()
-    planes = stress.odd_planes(d, stress.strain_parity(d)[load], range(d))
+    full, _, _, weight = StressElements(part, coefficient, number, Spread(part), along).assemble()
+    planes = odd_planes(d, strain_parity(d)[load], range(d))
     vertices = number.at_vertices()
-    held = stress.HeldUnknowns(number, vertices, planes)
+    held = HeldUnknowns(number, vertices, planes)
     matrix, _ = held.matrices(full, number.from_vertices(vertices))
     assert held.constants() == []
     worst = np.linalg.inv(matrix.convert("dense").getDenseArray()).diagonal().max()

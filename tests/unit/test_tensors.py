@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from homfem import brackets
 from homfem.parameters import FileError, InputError
 from homfem.stiffness import isotropic
 from homfem.tensors import EffectiveTensor
@@ -263,10 +264,13 @@ def tensors(draw: st.DrawFn) -> EffectiveTensor:
     n = draw(st.sampled_from([2, 3, 6]))
     square = hnp.arrays(float, (n, n), elements=finite)
     fractions = draw(st.dictionaries(names, st.floats(0.01, 1.0), max_size=3))
+    value = draw(square)
+    symmetric = value @ value.T + np.eye(n)
+    bounds = {"lower": 0.5 * symmetric, "upper": 1.5 * symmetric, "roundoff": draw(st.floats(0.0, 1.0))}
+    bounds = {name: entry for name, entry in bounds.items() if draw(st.booleans())}
     return EffectiveTensor(
-        value=draw(square),
-        lower=draw(st.none() | square),
-        upper=draw(st.none() | square),
+        value=symmetric if bounds else value,
+        **bounds,
         unit=draw(st.text(max_size=8)),
         physics=draw(names),
         method=draw(names),
@@ -299,12 +303,6 @@ def assert_same(one: EffectiveTensor, other: EffectiveTensor) -> None:
 @settings(deadline=None, max_examples=50)
 @given(tensors())
 def test_json_and_pickle_lose_nothing(tensor: EffectiveTensor) -> None:
-    # A class of anisotropy needs nothing; a relative gap needs bounds that are in order, so give it such.
-    if tensor.lower is not None and tensor.upper is not None:
-        spread = np.abs(tensor.upper) @ np.abs(tensor.upper).T + np.eye(tensor.dimension)
-        base = tensor.lower @ tensor.lower.T + np.eye(tensor.dimension)
-        tensor = EffectiveTensor(**{name: getattr(tensor, name) for name in STORED if name not in ("lower", "upper")},
-                                 lower=base, upper=base + spread)  # fmt: skip
     assert_same(EffectiveTensor.from_json(tensor.to_json()), tensor)
     assert_same(pickle.loads(pickle.dumps(tensor)), tensor)
     assert_same(copy.deepcopy(tensor), tensor)
@@ -381,3 +379,120 @@ def test_warnings_are_printed_and_kept_in_json() -> None:
     tensor = bracketed(np.eye(2), 2.0 * np.eye(2), warnings=["phase 'grain' is an island: left out"])
     assert "WARNING: phase 'grain' is an island: left out" in str(tensor)
     assert EffectiveTensor.from_json(tensor.to_json()).warnings == ("phase 'grain' is an island: left out",)
+
+
+# -- order, and what is known when it fails ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"lower": np.diag([1.0, 2.0]), "upper": np.diag([2.0, 1.0])}, r"(?s)lower = .*at most upper"),
+        ({"lower": [[1.0, 0.6], [0.6, 1.0]], "upper": 1.5 * np.eye(2)}, r"(?s)lower = .*at most upper"),
+        ({"lower": 2.0 * np.eye(2), "upper": 3.0 * np.eye(2)}, r"(?s)lower = .*at most value"),
+        ({"upper": np.diag([2.0, 0.9])}, r"(?s)value = .*at most upper"),
+        ({"lower": np.diag([1e-12, 2.0])}, r"(?s)lower = .*at most value"),
+        ({"lower": [[0.5, 0.1], [0.0, 0.5]]}, r"(?s)lower = .*symmetric"),
+        ({"value": [[1.0, 0.1], [0.0, 1.0]], "upper": 3.0 * np.eye(2)}, r"(?s)value = .*symmetric"),
+    ],
+)
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_bounds_that_are_not_in_order_are_refused_from_python_and_from_json(
+    wrong: dict[str, Any], message: str, size: float
+) -> None:
+    given_fields = {name: size * np.asarray(matrix) for name, matrix in ({"value": np.eye(2)} | wrong).items()}
+    with pytest.raises(InputError, match=message):
+        EffectiveTensor(**given_fields)
+    text = json.dumps({name: np.asarray(matrix).tolist() for name, matrix in given_fields.items()})
+    with pytest.raises(InputError, match=message):
+        EffectiveTensor.from_json(text)
+
+
+def test_the_order_is_relative_to_each_direction() -> None:
+    """Beside a direction that conducts 1e12 times better, an order that fails by 1e-6 of the weak one is seen."""
+    good = np.diag([1e12, 2.0])
+    assert EffectiveTensor(value=good, lower=good, upper=good).relative_gap == 0.0
+    with pytest.raises(InputError, match="at most upper"):
+        EffectiveTensor(value=good, lower=good, upper=np.diag([1e12, 2.0 - 2e-6]))
+    gap = EffectiveTensor(value=good, lower=np.diag([1e12, 1.0]), upper=np.diag([1e12, 3.0])).relative_gap
+    assert gap == pytest.approx(0.5, rel=1e-9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_a_value_is_brought_between_the_bounds_and_moved_only_if_it_must(data: st.DataObject) -> None:
+    scale = np.diag(10.0 ** np.array(data.draw(st.lists(st.integers(-5, 5), min_size=3, max_size=3))))
+    lower = scale @ data.draw(spd(3)) @ scale
+    upper = lower + scale @ data.draw(spd(3)) @ scale
+    anything = scale @ (data.draw(matrices(3)) + data.draw(matrices(3)).T) @ scale
+    inside = brackets.clipped(anything, lower, upper)
+    assert brackets.violation(lower, inside) < 1e-12
+    assert brackets.violation(inside, upper) < 1e-12
+    middle = 0.5 * (lower + upper)
+    np.testing.assert_allclose(brackets.clipped(middle, lower, upper), middle, rtol=1e-12)
+    assert brackets.violation(brackets.clipped(anything, lower, lower), lower) < 1e-12
+    assert brackets.violation(lower, brackets.clipped(anything, lower, lower)) < 1e-12
+
+
+@settings(deadline=None, max_examples=50)
+@given(matrices(3), st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3), st.floats(-6.0, 6.0))
+def test_what_loads_share_covers_every_combination_of_them(m: np.ndarray, parts: list[float], power: float) -> None:
+    energies = np.array([1.0, 10.0**power, 3.0])
+    cover = brackets.shared(np.array(parts) ** 2, energies)
+    for xi in m:
+        assert (np.abs(xi) @ parts) ** 2 <= xi @ cover @ xi * (1.0 + 1e-12)
+
+
+def side(low: np.ndarray, high: np.ndarray, below: float, noise: float = 1e-14) -> dict[str, Any]:
+    one = np.eye(len(low))
+    return brackets.bracket(low, high, below=below * one, above=0.0 * one, noise=(noise * one, noise * one))
+
+
+def test_the_value_does_not_carry_the_allowance_of_the_solver() -> None:
+    found = EffectiveTensor(**side(0.9 * np.eye(2), 1.1 * np.eye(2), below=0.5))
+    np.testing.assert_allclose(found.value, np.eye(2), rtol=1e-15)
+    assert found.lower is not None
+    np.testing.assert_allclose(found.lower, 0.4 * np.eye(2), rtol=1e-12)
+    assert found.roundoff == pytest.approx(1e-14)
+    assert found.reached
+    assert not found.warnings
+
+
+def test_a_lower_energy_that_the_solver_left_too_large_does_not_take_the_value_out_of_the_bounds() -> None:
+    found = EffectiveTensor(**side(np.diag([1.5, 0.9]), np.diag([1.1, 1.1]), below=0.6))
+    np.testing.assert_allclose(found.value, np.diag([1.1, 1.0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("low", "below", "reason", "bounded"),
+    [(1.2, 0.05, "above the upper one", False), (0.9, 1e6, "not positive", True), (0.9, 0.9, "not positive", True)],
+)
+def test_a_bracket_that_fails_is_never_reached_and_the_value_is_the_side_that_holds(low, below, reason, bounded):
+    found = EffectiveTensor(**side(np.diag([1.0, low]), np.diag([1.1, 1.1]), below))
+    np.testing.assert_allclose(found.value, 1.1 * np.eye(2), rtol=1e-12)
+    assert not found.reached
+    assert reason in found.warnings[0]
+    assert "NOTE" in str(found)
+    assert reason in str(found)
+    assert (found.lower is not None) == bounded
+    assert not EffectiveTensor.from_json(found.to_json()).reached
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.floats(0.1, 10.0), st.floats(1e-12, 0.3), st.floats(-1.0, 1.0), st.floats(-9.0, 9.0))
+def test_what_is_printed_covers_the_bounds(value: float, gap: float, place: float, power: float) -> None:
+    """The value as it is printed, plus and minus what is printed, holds both bounds."""
+    size = 10.0**power
+    lower, upper = size * value * np.diag([1.0 - gap, 1.0]), size * value * np.diag([1.0 + gap, 1.0])
+    tensor = EffectiveTensor(value=0.5 * (lower + upper) + 0.2 * place * (upper - lower), lower=lower, upper=upper)
+    lines = str(tensor).splitlines()
+    printed = np.array([[float(entry) for entry in line.strip(" []").split()] for line in lines[1:3]])
+    around = float(lines[3].split("±")[1].split()[0])
+    for part in (upper - printed, printed - lower):
+        assert np.abs(np.diag(part)).max() <= around * (1.0 + 1e-9)
+    assert around <= 1.5 * tensor.half_gap + 1e-15 * size * value
+
+
+@pytest.mark.parametrize("number", [1.0, 1.005, 1.0001, 9.994, 9.996, 0.12349, 3.3e-17, 0.0])
+def test_half_gaps_are_rounded_outwards(number: float) -> None:
+    assert number <= float(brackets.outwards(number)) <= 1.011 * number
