@@ -7,7 +7,7 @@ remedy. The classes below differ only in what they are about, so that a caller c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,3 +212,10 @@ class Lattice:
 
     def __hash__(self) -> int:
         return hash(self.vectors.tobytes())
+
+
+def left_out(phases: Iterable[str]) -> tuple[str, ...]:
+    """Return the warning that phases which were given a coefficient take no part, or nothing where there are none."""
+    names = ", ".join(map(repr, phases))
+    reason = "it is connected to no part that reaches from period to period, so that it carries nothing"
+    return (f"{names} was given a coefficient but left out: {reason}",) if names else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -63,15 +63,15 @@ class EffectiveTensor:
         The input that made it.
     geometric_error : float
         Estimate of what the straight facets of the mesh may change in the tensor of curved phases, in ``unit``; not in
-        the bounds. Zero where the mesh is the shape.
+        the bounds, which are those of the mesh. Zero where the mesh is the shape.
     roundoff : float
         By how much the bounds were moved apart, in the worst direction, for what floating-point round-off can have done
         to them, in ``unit``; it is in the bounds. Zero where it is not accounted for.
     estimated_error : float or None
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
     reached : bool
-        False if a budget ended the computation short of the tolerance that was asked for, or if a bound says nothing:
-        ``warnings`` then tell why.
+        False if the computation ended short of the tolerance that was asked for, which counts the half-gap and the
+        geometric error, or if a bound says nothing: ``warnings`` then tell why.
     warnings : tuple of str
         What the user must know of this number beside the number: a phase that was left out, a reading that was chosen.
 
@@ -197,6 +197,12 @@ class EffectiveTensor:
         return brackets.relative_gap(self.lower, self.upper)
 
     @property
+    def relative_geometric_error(self) -> float:
+        """``geometric_error`` over the smallest principal value; a direction in which nothing flows does not count."""
+        values = np.abs(self.principal_values)
+        return self.geometric_error / float(values[values > 1e-9 * values.max(initial=0.0)].min(initial=math.inf))
+
+    @property
     def principal_values(self) -> Array:
         """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``.
 
@@ -298,17 +304,18 @@ class EffectiveTensor:
         lines = [f"{what} ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
         rows, printed = brackets.rounded(self.value, self.half_gap)
         lines += [f"  [{row} ]" for row in rows]
-        gap = self.relative_gap
+        gap, of = self.relative_gap, ", for the straight-sided mesh" if self.geometric_error else ""
         if gap is not None and self.half_gap is not None and self.lower is not None and self.upper is not None:
             around = max(
                 float(np.linalg.norm(self._in_orthonormal_basis(part), 2))
                 for part in (self.upper - printed, printed - self.lower)
             )
             if around <= 1.5 * self.half_gap:
-                lines.append(f"  guaranteed to ± {brackets.outwards(around)} in every direction (relative {gap:.2e})")
+                within = brackets.outwards(around)
+                lines.append(f"  guaranteed to ± {within} in every direction (relative {gap:.2e}{of})")
             else:
                 apart = brackets.outwards(2.0 * self.half_gap)
-                lines.append(f"  between bounds {apart} apart, off their middle (relative {gap:.2e})")
+                lines.append(f"  between bounds {apart} apart, off their middle (relative {gap:.2e}{of})")
         elif self.upper is not None:
             lines.append("  an upper bound; no lower bound is guaranteed")
         elif self.lower is not None:
@@ -319,7 +326,8 @@ class EffectiveTensor:
             lines.append(f"  relative error by an estimate, without guarantee: {self.estimated_error:.1e}")
         if self.geometric_error:
             lines.append(
-                f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e}"
+                f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e} "
+                f"(relative {self.relative_geometric_error:.1e})"
             )
         if not self.reached:
             why = "see below" if self.warnings else "the budget ended it"
@@ -378,13 +386,6 @@ def anisotropy_class(values: Array, equal: float) -> str:
     if abs(values[0] - values[-1]) <= equal:
         return "isotropic"
     return "transversely isotropic" if np.any(np.abs(np.diff(values)) <= equal) else "orthotropic"
-
-
-def left_out(phases: Iterable[str]) -> tuple[str, ...]:
-    """Return the warning that phases which were given a coefficient take no part, or nothing where there are none."""
-    names = ", ".join(map(repr, phases))
-    reason = "it is connected to no part that reaches from period to period, so that it carries nothing"
-    return (f"{names} was given a coefficient but left out: {reason}",) if names else ()
 
 
 def _plain(entry: Any) -> Any:

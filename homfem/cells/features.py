@@ -138,7 +138,7 @@ def named_facets(
     if len(head["facets"]):
         numbers = rawcell.row_numbers(np.vstack([head["facets"], nodes]))
         tagged, own = numbers[: len(head["facets"])], numbers[len(head["facets"]) :]
-        slivers = slivers_of(own, tagged, head["slivers"])
+        slivers = slivers_of(own, tagged, head, first)
         for name, tag in head["facet_names"].items():
             named.setdefault(name, np.flatnonzero(np.isin(own, tagged[head["facet_tags"] == tag])).astype(np.int32))
     kept = {name: facets for name, facets in named.items() if mesh.comm.allreduce(len(facets), op=MPI.SUM)}
@@ -150,11 +150,29 @@ def no_slivers() -> Slivers:
     return np.zeros(0, dtype=np.int32), np.zeros((0, 2))
 
 
-def slivers_of(own: npt.NDArray[np.int64], tagged: npt.NDArray[np.int64], volumes: Array | None) -> Slivers:
-    """Local facets that stand for a curved surface, and the volumes between the two."""
-    if volumes is None:
+def slivers_of(
+    own: npt.NDArray[np.int64], tagged: npt.NDArray[np.int64], head: Mapping[str, Any], phase: npt.NDArray[np.int32]
+) -> Slivers:
+    """Local facets that stand for a curved surface, and the volumes between the two.
+
+    ``own`` and ``tagged`` number the local facets and those of the arrays alike; ``phase`` is that of the first cell at
+    each local facet.
+    """
+    if head["slivers"] is None:
         return no_slivers()
-    order = np.argsort(tagged)
-    place = order[np.clip(np.searchsorted(tagged[order], own), 0, len(tagged) - 1)]
-    found = np.flatnonzero((tagged[place] == own) & (volumes[place].sum(axis=1) > 0.0))
-    return found.astype(np.int32), volumes[place[found]]
+    curved = np.flatnonzero(head["slivers"].sum(axis=1) > 0.0)
+    curved = curved[np.argsort(tagged[curved], kind="stable")]
+    if not len(curved):
+        return no_slivers()
+    place = curved[np.clip(np.searchsorted(tagged[curved], own), 0, len(curved) - 1)]
+    found = np.flatnonzero(tagged[place] == own)
+    place = place[found]
+    # The phase whose growth stands in the first column; -1 where it is not in this part of the cell.
+    ahead = np.full(int(head["facet_tags"].max()) + 1, -1)
+    for name, tag in head["facet_names"].items():
+        one, bar, _ = name.partition("|")
+        ahead[tag] = head["phases"].get(one, -1) if bar else min(head["phases"].values())
+    volumes = head["slivers"][place]
+    turned = ahead[head["facet_tags"][place]] != phase[found]
+    volumes[turned] = volumes[turned][:, ::-1]
+    return found.astype(np.int32), volumes

@@ -78,8 +78,8 @@ class RawCell:
         Unit of the coordinates.
     slivers : array, shape (f, 2), optional
         Volume between each of the ``facets`` and the curved surface that it stands for, in ``length_unit`` to the power
-        d: where the true phase named first in "a|b" is larger than its mesh, and where it is smaller. None (zeros)
-        where the facets are the surface.
+        d: where the true phase named first in "a|b" is larger than its mesh, and where it is smaller. (Of a group with
+        another name the first is the phase of lower tag.) None (zeros) where the facets are the surface.
 
     Raises
     ------

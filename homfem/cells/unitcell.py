@@ -28,9 +28,8 @@ from homfem.cells.joined import join
 from homfem.cells.mirrors import Mirror
 from homfem.cells.percolation import PhaseConnectivity, on_islands
 from homfem.cells.raw import RawCell
-from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number
+from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number, left_out
 from homfem.reference import is_simplex
-from homfem.tensors import left_out
 
 log = logging.getLogger("homfem")
 
@@ -71,7 +70,8 @@ class UnitCell:
     affine
         Whether every mesh cell is an affine image of the reference cell, so that energies are integrated exactly.
     slivers
-        Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
+        Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units:
+        where the true phase of the first cell at the facet is larger than its mesh, and where it is smaller.
     raw
         The arrays; on rank 0 only, None elsewhere.
     partial
@@ -203,8 +203,7 @@ class UnitCell:
             Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell:
             see :func:`homfem.cells.joined.join`.
         cracks
-            Whether parts that touch and are not joined are meant, as cracks that insulate, which the results then say;
-            by default they are refused (:mod:`homfem.cells.cracks`).
+            Whether parts that touch and are not joined, else refused, are meant (:mod:`homfem.cells.cracks`).
 
         Raises
         ------
@@ -296,8 +295,7 @@ class UnitCell:
     def without_islands(self) -> UnitCell:
         """Return the cell without the parts of its mesh that percolate in no direction; collective.
 
-        They carry no flux. A phase that has no other part is gone, which the warnings of the cell say; volume fractions
-        and interface area stay.
+        They carry no flux. A phase with no other part is gone, which the warnings say; volume fractions stay.
         """
         whole = self.raw
         if not self.whole.islands or not self.whole.rank:
@@ -370,8 +368,8 @@ class UnitCell:
     def nodal_values(self, function: fem.Function) -> npt.NDArray[np.float64] | None:
         """Return a periodic function at the nodes of the arrays, on rank 0 (None elsewhere); collective.
 
-        ``values[i]`` belongs to ``raw.points[i]``, of shape (n,) or, of a vector, (n, components); on a face both nodes
-        of a pair carry the same value. For a function that is not continuous the value of one of the cells at the node.
+        ``values[i]`` belongs to ``raw.points[i]``, of shape (n,) or, of a vector, (n, components); where a function is
+        not continuous it is that of one of the cells at the node.
         """
         return features.at_nodes(function, self.periodic_mesh, None if self.raw is None else len(self.raw.points))
 

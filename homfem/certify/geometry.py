@@ -8,9 +8,15 @@ When the surface between two phases moves by V along its normal n, out of phase 
 with the tangential gradient :math:`g^t` and the normal flux q, which are continuous there; where phase 2 insulates, by
 :math:`\frac1{|Y|}\int_\Gamma V D_1\,g_i^t\cdot g_j^t`. At a membrane of permeability h the tangential gradients differ,
 and its own energy :math:`q_iq_j/h` changes with its area: facets on a surface of radius r are longer than the surface
-around the same volume by the part :math:`\delta=\ell^2/24r^2`, which is about :math:`40V^2/\ell^2`. The volumes
-between the facets and the surface (slivers) stand for the integral of V, and the sum is taken over absolute values:
-where facets lie on both sides of the surface, so that the volumes of the phases agree, the true change is much smaller.
+around the same volume by the part :math:`\delta=\ell^2/24r^2`, which is about :math:`40V^2/\ell^2`.
+
+The volumes between the facets and the surface (slivers) stand for the integral of V. Where facets lie on both sides of
+the surface, as those of a mesh with the true volumes do, the sum over all nearly vanishes, and the second order counts.
+A surface that waves about its mean by V over the length :math:`\ell` of a facet changes the tensor by about
+:math:`V^2/\ell` times what stands in the brackets, everywhere with the same sign. The estimate is the norm of the sum
+with signs plus :data:`SECOND` times this, or plus the sum of absolute values where the mesh is so coarse that this is
+less. Against discs in a square array and spheres in a cubic one (fractions .3 and .6, .3; contrasts 0, .1, 10 and 100)
+it is 1.0 to 6 times the error, on meshes with the true volumes and on those with their nodes on the surface.
 
 Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 10.1007/978-3-642-58106-9.
 """
@@ -26,12 +32,17 @@ from mpi4py import MPI
 
 from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
+from homfem.local.boundary import alike
 from homfem.local.engine import Correctors
 from homfem.local.membranes import Membranes, facet_areas, mean_gradients
+from homfem.local.problem import CellProblem
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS
 
 Indices = npt.NDArray[np.int32]
+
+#: Weight of the second order; one and a half times what discs and spheres with the true volumes need.
+SECOND = 3.0
 
 
 def geometric_error(
@@ -57,7 +68,7 @@ def geometric_error(
     axes
         The axes of the loads; by default all.
     """
-    facets, weight, first, second = curved_facets(cell)
+    facets, volumes, first, second = curved_facets(cell)
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
     d = cell.dimension
@@ -83,25 +94,48 @@ def geometric_error(
         tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
         energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
         change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
-    total = absolute_sum(change, weight)
+    size = change_of_tensor(cell, correctors.problem, facets, volumes, change)
     area = facet_areas(cell, facets)
-    excess = 40.0 * (weight / area) ** 2 / area ** (2 / (d - 1)) * area
-    total += np.einsum("f,fi,fj->ij", excess * resistance, through, through)
-    total = cell.comm.allreduce(total, op=MPI.SUM)
-    return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)
+    excess = 40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (d - 1)) * area
+    longer = np.einsum("f,fi,fj->ij", excess * resistance, through, through)
+    longer = cell.comm.allreduce(longer, op=MPI.SUM) * alike(cell, correctors.problem)
+    return size + float(np.linalg.norm(longer, 2) * cell.copies / cell.lattice.volume)
 
 
 def curved_facets(cell: UnitCell) -> tuple[Indices, Array, Indices, Indices]:
     """Return the owned facets that stand for curved surfaces, the volumes between the two, and the cells beside them.
 
-    The second mesh cell is the first again where a facet has but one.
+    The volumes are those of :attr:`homfem.cells.UnitCell.slivers`. The second mesh cell is the first again where a
+    facet has but one.
     """
     facets, volumes = cell.slivers
     owned = facets < cell.mesh.topology.index_map(cell.dimension - 1).size_local
     facets = facets[owned]
     links = cell.mesh.topology.connectivity(cell.dimension - 1, cell.dimension)
     first, second = links.array[links.offsets[facets]], links.array[links.offsets[facets + 1] - 1]
-    return facets, volumes[owned].sum(axis=1), first, second
+    return facets, volumes[owned], first, second
+
+
+def change_of_tensor(cell: UnitCell, problem: CellProblem, facets: Indices, volumes: Array, change: Array) -> float:
+    """Return the estimate of how much a tensor changes, a largest one over all directions; collective.
+
+    Parameters
+    ----------
+    cell, problem
+        The cell, and what was solved on it.
+    facets, volumes
+        From :func:`curved_facets`.
+    change : array, shape (facets, loads, loads)
+        Change of the tensor for each volume that the first cell's side gains, times the volume of the cell.
+    """
+    total, area = volumes.sum(axis=1), facet_areas(cell, facets)
+    thickness = total / area / area ** (1.0 / (cell.dimension - 1))
+    signed = np.einsum("f,fij->ij", volumes[:, 0] - volumes[:, 1], change)
+    sums = np.stack([signed, absolute_sum(change, total), absolute_sum(change, total * thickness)])
+    # Loads that answer a mirror differently have nothing in common on the whole cell.
+    sums = cell.comm.allreduce(sums, op=MPI.SUM) * alike(cell, problem)
+    first, every, second = np.linalg.norm(sums, 2, axis=(1, 2))
+    return float((first + min(every, SECOND * second)) * cell.copies / cell.lattice.volume)
 
 
 def absolute_sum(change: Array, weight: Array) -> Array:

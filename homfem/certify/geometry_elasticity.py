@@ -8,8 +8,7 @@ When the surface between two solids moves by V along its normal n, out of solid 
 the difference of side 1 and side 2, with the traction :math:`t=\sigma n` and the tangential strains, which are
 continuous there. They give the strain of each side,
 :math:`\varepsilon=\bar\varepsilon+\mathrm{sym}(a\otimes n)` with :math:`(n\cdot C\cdot n)\,a=t-C\bar\varepsilon\,n`. A
-void has no energy, and its surface no traction. As in :mod:`homfem.certify.geometry`, the volumes between the facets
-and the surface (slivers) stand for the integral of V, and the sum is taken over absolute values.
+void has no energy, and its surface no traction. The integral is taken as in :mod:`homfem.certify.geometry`.
 
 Source: the shape derivative of the energy, Eshelby 1975, doi 10.1007/BF00126994 (the energy-momentum tensor).
 """
@@ -25,8 +24,7 @@ from mpi4py import MPI
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.geometry import absolute_sum, curved_facets, facet_normals
-from homfem.local.boundary import alike
+from homfem.certify.geometry import change_of_tensor, curved_facets, facet_normals
 from homfem.local.elasticity import voigt_strain
 from homfem.local.problem import Correctors
 from homfem.parameters import Array
@@ -49,7 +47,7 @@ def elastic_geometric_error(
     strains
         The macroscopic strains that are the loads, by their place in :data:`homfem.stiffness.PAIRS`; by default all.
     """
-    facets, weight, first, second = curved_facets(cell)
+    facets, volumes, first, second = curved_facets(cell)
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
     size = len(PAIRS[cell.dimension])
@@ -74,9 +72,7 @@ def elastic_geometric_error(
         work = np.einsum("fix,fjx->fij", through, slope)
         energy -= work + work.transpose(0, 2, 1)
         change += np.where((sign < 0.0) & alone, 0.0, sign)[:, None, None] * energy
-    # Loads that answer a mirror differently have nothing in common on the whole cell.
-    total = cell.comm.allreduce(absolute_sum(change, weight), op=MPI.SUM) * alike(cell, correctors.problem)
-    return float(np.linalg.norm(total, 2) * cell.copies / cell.lattice.volume)
+    return change_of_tensor(cell, correctors.problem, facets, volumes, change)
 
 
 def _mean_strains(cell: UnitCell, correctors: Correctors) -> Array:

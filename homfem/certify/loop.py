@@ -21,6 +21,8 @@ log = logging.getLogger("homfem")
 
 #: Meshes after which a gap that has not fallen is taken to be round-off.
 STALLED = 3
+#: Part of the tolerance that straight facets on curved surfaces may take; beyond, refinement is not tried.
+FACETS = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -89,6 +91,8 @@ def solve_adaptively(
 ) -> CellSolution:
     """Solve on finer meshes until the relative half-gap (or estimated error) is at most ``tolerance``; collective.
 
+    Where straight facets stand for curved surfaces, the half-gap and what they may change must together be.
+
     Parameters
     ----------
     cell
@@ -127,8 +131,12 @@ def solve_adaptively(
         )
         log.info("%s: %d mesh cells, %d dofs, %s %s", cell.name, active.number_of_cells, dofs, what,
                  "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        enough = tolerance is None or gap is None or gap <= tolerance
-        if enough or solved.lower is None or tolerance is None or gap is None:
+        enough, coarse = tolerance is None or gap is None, False
+        if tolerance is not None and gap is not None and gap <= tolerance:
+            # The tolerance counts what straight facets change as well, and that no refinement lessens.
+            shape = replace(solved.tensor, geometric_error=solved.geometric_error()).relative_geometric_error
+            enough, coarse = gap + shape <= tolerance, shape > FACETS * tolerance
+        if enough or coarse or solved.lower is None or tolerance is None or gap is None:
             break
         if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
             log.warning("%s: the %s of %.3e does not fall any more, short of %.3e: round-off", cell.name, what, gap,
@@ -143,10 +151,16 @@ def solve_adaptively(
             break
         active = refined
     tensor = replace(solved.tensor, lower=None, upper=None, roundoff=0.0) if sampled else solved.tensor
+    warnings = active.warnings + tensor.warnings
+    if coarse:
+        warnings += (
+            f"straight facets of the mesh may change the tensor by {shape:.1e} of itself, too much for the tolerance "
+            f"of {tolerance:g}; choose a finer resolution of the cell",
+        )
     tensor = replace(
         tensor,
         **measured(cell),
-        warnings=active.warnings + tensor.warnings,
+        warnings=warnings,
         dofs=dofs,
         iterations=iterations,
         geometric_error=solved.geometric_error(),

@@ -23,9 +23,9 @@ from homfem.grid.iteration import Progress
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
 from homfem.limits import require_memory
-from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number
+from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number, left_out
 from homfem.progress import progress_bar
-from homfem.tensors import EffectiveTensor, left_out
+from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
