@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from homfem.cells.gmsh_surfaces import curved_surfaces
 from homfem.cells.raw import Indices, RawCell, Tags, facets_of
 from homfem.parameters import Array, CellError, Lattice
 from homfem.reference import FACET_KIND
@@ -114,11 +115,25 @@ def read_model(dimension: int) -> ModelArrays:
 
 
 def model_to_raw(dimension: int, lattice: Lattice | None = None, length_unit: str = "m") -> RawCell:
-    """Return the current Gmsh model as a cell; without a lattice the periods are the sides of the bounding box."""
+    """Return the current Gmsh model as a cell; without a lattice the periods are the sides of the bounding box.
+
+    Straight facets on curved surfaces of the model have their slivers; its mesh is of second order then.
+    """
     model = read_model(dimension)
     if lattice is None:
         lattice = Lattice.box(*(model.high - model.low))
     fields = {name: value for name, value in model._asdict().items() if name not in ("low", "high")}
+    if model.order == 1:
+        known = (model.points, model.cells, model.phase_of_cell, model.phases, model.facet_names)
+        found = curved_surfaces(model.kind, *known)
+        if found is not None:
+            none = np.zeros((len(model.facets), 2))
+            fields |= {
+                "facets": np.vstack([model.facets, found.facets]),
+                "facet_tags": np.concatenate([model.facet_tags, found.facet_tags]),
+                "facet_names": found.facet_names,
+                "slivers": np.vstack([none, found.slivers]),
+            }
     return RawCell(**fields, lattice=lattice, length_unit=length_unit)
 
 

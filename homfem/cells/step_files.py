@@ -52,7 +52,9 @@ def mesh_step(
         gmsh.model.mesh.generate(dimension)
         raw = model_to_raw(dimension, Lattice(vectors=periods), "mm")
     given = Lattice(vectors=np.asarray(periods / factor)) if lattice is None else lattice
-    return replace(raw, points=np.asarray(raw.points / factor), lattice=given, length_unit=length_unit)
+    slivers = None if raw.slivers is None else np.asarray(raw.slivers / factor**dimension)
+    points = np.asarray(raw.points / factor)
+    return replace(raw, points=points, lattice=given, length_unit=length_unit, slivers=slivers)
 
 
 def step_model(gmsh: Any, path: Path, vectors: Array | None, dimension: int | None) -> tuple[float, Array]:
