@@ -68,6 +68,8 @@ def box_grid_raw(
         kind=SIMPLEX[d] if elements == "simplex" else BOX[d],
         order=1,
         phase_of_cell=np.repeat(tags[tuple(boxes.T)].astype(np.int32), len(cuts)),
+        element=np.repeat(np.ravel_multi_index(tuple(boxes.T), shape), len(cuts)),
+        element_shape=shape,
         phases=phases,
         facets=np.zeros(0, dtype=np.int64),
         facet_tags=np.zeros(0, dtype=np.int32),

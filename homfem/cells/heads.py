@@ -30,6 +30,8 @@ def head_of(
         "order": raw.order,
         "affine": raw.affine,
         "phase_of_cell": raw.phase_of_cell,
+        "element": raw.element,
+        "element_shape": raw.element_shape,
         "connectivity": connectivity,
         "whole": features.together(raw, *joined.nodes, connectivity=connectivity),
         "facets": np.sort(joined.representative[raw.facet_corners], axis=1),

@@ -20,7 +20,7 @@ import numpy as np
 
 from homfem.cells.level_sets import LevelSet, values
 from homfem.cells.mirrors import NEAR, merged
-from homfem.cells.raw import Indices, RawCell, cell_volumes
+from homfem.cells.raw import Indices, RawCell, cell_volumes, elements_of
 from homfem.parameters import Array, CellError, InputError, Lattice
 
 #: What ``mirrors`` may be beside a list of axes.
@@ -247,6 +247,7 @@ def completed(raw: RawCell, part: Part) -> RawCell:
         points=points,
         cells=number[(raw.cells + shift).reshape(-1, raw.cells.shape[1])],
         phase_of_cell=np.tile(raw.phase_of_cell, copies),
+        element=np.tile(elements_of(raw), copies),
         facets=number[(raw.facets + shift).reshape(-1, raw.facets.shape[1])],
         facet_tags=np.tile(raw.facet_tags, copies),
         slivers=None if raw.slivers is None else np.tile(raw.slivers, (copies, 1)),

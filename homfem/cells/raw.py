@@ -81,6 +81,12 @@ class RawCell:
         d: where the true phase named first in "a|b" is larger than its mesh, and where it is smaller. (Of a group with
         another name the first is the phase of lower tag.) None (zeros) where the facets are the surface.
 
+    element : array of int, shape (m,), optional
+        Number of the element of the mesh, or voxel of the image, as it was made, that each cell is or is a part of; by
+        default the cells are numbered.
+    element_shape : tuple of int, optional
+        Shape of an array with a value for each of them: that of an image, or ``(m,)``.
+
     Raises
     ------
     CellError
@@ -100,6 +106,8 @@ class RawCell:
     lattice: Lattice
     length_unit: str = "m"
     slivers: Array | None = None
+    element: Indices | None = None
+    element_shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         key = _check_kind(self.kind, self.order)
@@ -113,6 +121,10 @@ class RawCell:
         slivers = None if self.slivers is None else np.ascontiguousarray(self.slivers, dtype=np.float64)
         if slivers is not None and (slivers.shape != (len(facets), 2) or not np.all(slivers >= 0.0)):
             raise CellError("slivers", slivers.shape, f"two volumes >= 0 for each of the {len(facets)} facets")
+        element = np.arange(len(cells)) if self.element is None else np.asarray(self.element, dtype=np.int64)
+        element_shape = self.element_shape or (len(cells),)
+        if element.shape != (len(cells),):  # another mesh, made of this one's points
+            element, element_shape = np.arange(len(cells)), (len(cells),)
         phases = _check_names("phases", self.phases, phase_of_cell, "cells")
         facet_names = {str(name): int(tag) for name, tag in self.facet_names.items()}
         unnamed = np.setdiff1d(facet_tags, list(facet_names.values()))
@@ -146,6 +158,8 @@ class RawCell:
             "facet_tags": np.ascontiguousarray(facet_tags),
             "facet_names": facet_names,
             "slivers": slivers,
+            "element": element,
+            "element_shape": element_shape,
             "order": int(self.order),
         }.items():
             object.__setattr__(self, name, value)
@@ -210,7 +224,14 @@ def select(raw: RawCell, chosen: npt.NDArray[np.bool_]) -> RawCell:
         facets=raw.facets[kept],
         facet_tags=raw.facet_tags[kept],
         slivers=None if raw.slivers is None else raw.slivers[kept],
+        element=elements_of(raw)[chosen],
     )
+
+
+def elements_of(raw: RawCell) -> Indices:
+    """Return the number of the original element of each cell."""
+    assert raw.element is not None  # set when the cell was made
+    return raw.element
 
 
 def scaled(raw: RawCell, length: float, length_unit: str | None = None) -> RawCell:

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.raw import Indices, RawCell
+from homfem.cells.raw import Indices, RawCell, elements_of
 from homfem.parameters import CellError, InputError
 
 
@@ -90,6 +90,7 @@ def split_at_barycentres(raw: RawCell) -> RawCell:
         points=np.vstack([raw.points, raw.points[raw.cells].mean(axis=1)]),
         cells=cells.reshape(-1, d + 1),
         phase_of_cell=np.repeat(raw.phase_of_cell, d + 1),
+        element=np.repeat(elements_of(raw), d + 1),
     )
 
 
@@ -102,6 +103,7 @@ def _bisected(raw: RawCell, edges: _Edges) -> RawCell:
         points=points,
         cells=cells,
         phase_of_cell=raw.phase_of_cell[parents],
+        element=elements_of(raw)[parents],
         facets=facets,
         facet_tags=raw.facet_tags[facet_parents],
         slivers=None if raw.slivers is None else raw.slivers[facet_parents] * share[:, None],

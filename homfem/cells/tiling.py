@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from homfem import periodic
-from homfem.cells.raw import Indices, RawCell
+from homfem.cells.raw import Indices, RawCell, elements_of
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import InputError, Lattice, check_integer
 
@@ -82,6 +82,7 @@ def tiled_raw(raw: RawCell, counts: Sequence[int], *, partial: bool = False) -> 
         points=points,
         cells=number[:, raw.cells].reshape(-1, raw.cells.shape[1]),
         phase_of_cell=np.tile(raw.phase_of_cell, len(shifts)),
+        element=np.tile(elements_of(raw), len(shifts)),
         facets=number[:, raw.facets].reshape(-1, raw.facets.shape[1]),
         facet_tags=np.tile(raw.facet_tags, len(shifts)),
         slivers=None if raw.slivers is None else np.tile(raw.slivers, (len(shifts), 1)),

@@ -65,6 +65,10 @@ class UnitCell:
         The same for all phases of the mesh together.
     part_of_cell : array of int, shape (local cells,)
         Number of the connected part of the whole mesh to which each local cell belongs.
+    element_of_cell : array of int, shape (local cells,)
+        Number of the element of the mesh, or voxel of the image, as it was made, of which each local cell is a part.
+    element_shape
+        Shape of an array with a value for each of them: that of the image, or the number of mesh cells.
     order
         Degree of the geometry.
     affine
@@ -102,6 +106,8 @@ class UnitCell:
     connectivity: Mapping[str, PhaseConnectivity]
     whole: PhaseConnectivity
     part_of_cell: npt.NDArray[np.int32]
+    element_of_cell: npt.NDArray[np.int64]
+    element_shape: tuple[int, ...]
     order: int
     affine: bool
     slivers: features.Slivers
@@ -247,7 +253,8 @@ class UnitCell:
                 comm, points, cells, head["phase_of_cell"], head["origin"], kind=head["kind"]
             )
         mesh = periodic_mesh.mesh
-        phase_of_cell = head["phase_of_cell"][_dolfinx.original_cell_index(mesh)]
+        number = _dolfinx.original_cell_index(mesh)
+        phase_of_cell = head["phase_of_cell"][number]
         fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice, affine=head["affine"])
         facets, slivers = features.named_facets(periodic_mesh, phase_of_cell, head)
         seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
@@ -264,7 +271,9 @@ class UnitCell:
             interface_area=(area + head["seam_area"]) / (lattice.volume * length),
             connectivity=head["connectivity"],
             whole=head["whole"],
-            part_of_cell=features.on_cells(head["part_of_cell"], _dolfinx.original_cell_index(mesh)),
+            part_of_cell=features.on_cells(head["part_of_cell"], number),
+            element_of_cell=head["element"][number],
+            element_shape=head["element_shape"],
             order=head["order"],
             affine=head["affine"],
             slivers=slivers,

@@ -119,9 +119,9 @@ def solve_diffusion(
     cell
         The unit cell.
     coefficients
-        Diffusivity of each conducting phase, in ``unit``: a number, a symmetric positive definite matrix, or a
-        function of position (see :func:`homfem.local.diffusion.diffusion_coefficient`). A phase that is not named
-        insulates.
+        Diffusivity of each conducting phase, in ``unit``: a number, a symmetric positive definite matrix, an array with
+        one of these for each element of the mesh as it was made (or each voxel of the image), or a function of position
+        (see :func:`homfem.local.diffusion.diffusion_coefficient`). A phase that is not named insulates.
     tolerance
         Relative half-gap to reach by refinement; without it the cell's mesh is used as it is.
     max_dofs

@@ -24,7 +24,7 @@ import numpy as np
 
 from homfem.cells.symmetry import CellSymmetry, find_symmetry, symmetric_part
 from homfem.cells.unitcell import UnitCell
-from homfem.local.diffusion import Coefficient
+from homfem.local.diffusion import Coefficient, varies
 from homfem.local.elasticity import Stiffness, strain_parity
 from homfem.parameters import Array, check_spd
 from homfem.stiffness import PAIRS, stiffness
@@ -77,7 +77,7 @@ def symmetric_cell(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> t
     pairs = list(combinations(range(d), 2))
     for name in cell.phase_names:
         value = coefficients[name]
-        if callable(value):
+        if varies(cell, name, value):
             reasons = dict.fromkeys(range(d), f"the coefficient of {name!r} is a function of position")
             break
         matrix = check_spd(f"coefficients[{name!r}]", value, d)

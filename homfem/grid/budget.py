@@ -21,6 +21,8 @@ from homfem.parameters import check_integer
 
 #: Bytes per voxel of the grid that a solution takes, by dimension (see above).
 BYTES_PER_VOXEL = {2: 110, 3: 145}
+#: Bytes for each coefficient: element matrices, and what they are made with.
+BYTES_PER_COEFFICIENT = 1400
 
 
 def next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:

@@ -14,12 +14,13 @@ import numpy.typing as npt
 import scipy
 
 from homfem import brackets
-from homfem.grid.budget import BYTES_PER_VOXEL, next_cuts, threads_set
+from homfem.grid.budget import BYTES_PER_COEFFICIENT, BYTES_PER_VOXEL, next_cuts, threads_set
 from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts, open_passages
 from homfem.grid.flux import FluxProblem
-from homfem.grid.image import Image, coefficient_table
+from homfem.grid.image import Image
 from homfem.grid.iteration import Progress
+from homfem.grid.medium import medium_of
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
 from homfem.limits import require_memory
@@ -101,7 +102,8 @@ def solve_image(
         The image, one period.
     coefficients
         Diffusivity of each conducting phase, in ``unit``: a number or a symmetric positive definite matrix, shape
-        (d, d). A phase that is not named insulates.
+        (d, d), or one for each voxel: an array of the shape of the image, or that and (d, d); outside the phase any
+        number may stand. A phase that is not named insulates.
     tolerance
         Relative half-gap to reach by cutting every voxel into more parts; without it the grid is that of ``refine``.
     max_dofs
@@ -171,9 +173,10 @@ def solve_image(
         raise InputError("estimate", estimate, "'midpoint' without two-sided bounds")
     if max_dofs is not None:
         check_integer("max_dofs", max_dofs, at_least=1)
-    table = coefficient_table(image, coefficients)
-    conducts = table[:, 0, 0] > 0.0
-    _require_room(image, refine)
+    rows, table, conducts = medium_of(image, coefficients)
+    if estimate == "calibrated" and len(table) > len(image.names):
+        raise InputError("estimate", estimate, "'midpoint' for coefficients with a value for each voxel")
+    _require_room(image, refine, len(table))
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
@@ -190,7 +193,7 @@ def solve_image(
     with threads_set(threads) as number:
         while True:
             lap = time.perf_counter()
-            grid = _Grid(image, table, inside, cuts)
+            grid = _Grid(image, rows, table, inside, cuts)
             tensor, potentials, fluxes, spent = grid.solve(span, number, seconds, **options)
             iterations += spent
             gap = tensor.relative_gap
@@ -268,12 +271,14 @@ def solve_image(
 class _Grid:
     """An image on a grid of three axes: phases that conduct are numbered from 1, 0 insulates."""
 
-    def __init__(self, image: Image, table: Array, inside: npt.NDArray[np.bool_], cuts: int) -> None:
+    def __init__(
+        self, image: Image, rows: npt.NDArray[Any], table: Array, inside: npt.NDArray[np.bool_], cuts: int
+    ) -> None:
         d = image.dimension
         conducting = np.flatnonzero(table[:, 0, 0] > 0.0)
         number = np.zeros(len(table), dtype=np.min_scalar_type(len(conducting)))
         number[conducting] = np.arange(1, len(conducting) + 1)
-        phase = number[image.phases]
+        phase = number[rows]
         phase[~inside] = 0
         self.first = 3 - d
         self.phase = np.ascontiguousarray(_refined(phase, cuts)).reshape(
@@ -372,10 +377,10 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
     )
 
 
-def _require_room(image: Image, cuts: int) -> None:
+def _require_room(image: Image, cuts: int, rows: int) -> None:
     voxels = float(image.phases.size) * float(cuts) ** image.dimension
-    what = f"a grid of {voxels:.3g} voxels"
-    require_memory("refine", cuts, voxels * BYTES_PER_VOXEL[image.dimension], what)
+    needed = voxels * BYTES_PER_VOXEL[image.dimension] + rows * BYTES_PER_COEFFICIENT
+    require_memory("refine", cuts, needed, f"a grid of {voxels:.3g} voxels")
 
 
 def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:

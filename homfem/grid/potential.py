@@ -13,6 +13,7 @@ for the integral is over the conducting voxels alone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,6 @@ class PotentialProblem:
         self.shape, self.count = phase.shape, phase.size
         self.coefficients, self.sizes = coefficients, sizes
         self.fractions = np.bincount(phase.reshape(-1), minlength=len(coefficients)) / phase.size
-        self._table = element_matrices(coefficients, sizes)
         self._split(phase)
         scalar = coefficients[:, 0, 0]
         self._unit = element_matrices(np.eye(3)[None], sizes)[0, 0].copy()
@@ -114,6 +114,10 @@ class PotentialProblem:
             if mean[a, b] != 0.0:
                 symbol += 2.0 * mean[a, b] * slope[a] * slope[b] * mass[c]
         self._inverse = FourierInverse(inverse=inverse_symbol(symbol), shape=self.shape, threads=threads)
+
+    @cached_property
+    def _table(self) -> Array:
+        return element_matrices(self.coefficients, self.sizes)
 
     @property
     def dofs(self) -> int:

@@ -24,11 +24,13 @@ from dolfinx import fem
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
+from homfem.fields import check_spd_field, field_of
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
 from homfem.local.samples import sample
 from homfem.parameters import Array, InputError, check_choice, check_spd
 
-#: A coefficient of one phase: a number, a matrix, or a function of position (3, n) -> (n,) or (n, d, d).
+#: A coefficient of one phase: a number, a matrix, a function of position (3, n) -> (n,) or (n, d, d), or an array with
+#: a number or a matrix for each element of the mesh.
 Coefficient = float | npt.ArrayLike | Callable[[Array], Array]
 
 
@@ -42,7 +44,9 @@ def diffusion_coefficient(cell: UnitCell, coefficients: Mapping[str, Coefficient
     coefficients
         For each phase a number > 0, a symmetric positive definite (d, d) matrix, or a function of position that is
         evaluated at the midpoint of each mesh cell: ``f(x)`` with ``x`` of shape (d, n) in mesh units, returning
-        shape (n,) or (n, d, d). The bounds then belong to that cell-wise constant field.
+        shape (n,) or (n, d, d). The bounds then belong to that cell-wise constant field. An array has a value for each
+        element of the mesh as it was made, or voxel of the image: shape ``cell.element_shape``, or that and (d, d);
+        what is refined keeps the value of its element, so that the bounds hold.
 
     Returns
     -------
@@ -58,11 +62,11 @@ def diffusion_coefficient(cell: UnitCell, coefficients: Mapping[str, Coefficient
     for name in cell.phase_names:
         if name not in coefficients:
             raise InputError(f"coefficients[{name!r}]", None, "given for every phase of this cell")
+    fields = {name: coefficients[name] for name in cell.phase_names if varies(cell, name, coefficients[name])}
     fixed = {name: check_spd(f"coefficients[{name!r}]", coefficients[name], d)
-             for name in cell.phase_names if not callable(coefficients[name])}  # fmt: skip
-    fields = {name: coefficients[name] for name in cell.phase_names if name not in fixed}
+             for name in cell.phase_names if name not in fields}  # fmt: skip
     scalar = all(np.array_equal(matrix, matrix[0, 0] * np.eye(d)) for matrix in fixed.values())
-    sampled = {name: _sample(cell, name, function) for name, function in fields.items()}
+    sampled = {name: _values(cell, name, value) for name, value in fields.items()}
     scalar = scalar and all(values.ndim == 1 for values in sampled.values())
     placeholder = {name: np.eye(d) for name in sampled}
     tensors = {**fixed, **placeholder}
@@ -74,6 +78,28 @@ def diffusion_coefficient(cell: UnitCell, coefficients: Mapping[str, Coefficient
         full = values[:, None, None] * np.eye(d) if values.ndim == 1 and not scalar else values
         entries[inside] = full[inside].reshape(int(inside.sum()), -1)
     return function
+
+
+def varies(cell: UnitCell, name: str, coefficient: Coefficient) -> bool:
+    """Return whether the coefficient of a phase is a function of position or an array with a value for each element."""
+    if callable(coefficient):
+        return True
+    d = cell.dimension
+    return field_of(f"coefficients[{name!r}]", coefficient, cell.element_shape, (d, d)) is not None
+
+
+def _values(cell: UnitCell, name: str, coefficient: Any) -> Array:
+    """Values of a coefficient that varies on all local cells, checked on those of its phase, on every rank."""
+    if callable(coefficient):
+        return _sample(cell, name, coefficient)
+    d, label = cell.dimension, f"coefficients[{name!r}]"
+    field = np.asarray(coefficient, dtype=np.float64)
+    tail = field.shape[len(cell.element_shape) :]
+    values = np.ones((len(cell.phase_of_cell), *tail))
+    inside = cell.phase_of_cell == cell.phases[name]
+    with solve.collective(cell.comm):
+        values[inside] = check_spd_field(label, field, cell.element_shape, cell.element_of_cell[inside], (d, d))
+    return values
 
 
 def _sample(cell: UnitCell, name: str, function: Any) -> Array:

@@ -1,0 +1,128 @@
+"""Coefficients with a value for each voxel or mesh element: the medium that they are, exactly."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+from homfem.cells import image_cell
+from homfem.certify import homogenize_diffusion
+from homfem.grid import Image, homogenize_image
+from homfem.parameters import InputError
+
+RANDOM = np.random.default_rng(11)
+
+
+def refused(message, make):
+    with pytest.raises(InputError) as caught:
+        make()
+    assert re.search(message, str(caught.value)), str(caught.value)
+
+
+def matrices(number, d):
+    """Positive definite matrices, none of them diagonal."""
+    half = RANDOM.normal(size=(number, d, d))
+    return half @ half.transpose(0, 2, 1) + 0.3 * np.eye(d)
+
+
+def two_ways(shape, values):
+    """An image of one phase with a field, and the same medium with a phase for each value; a third phase insulates."""
+    number = RANDOM.integers(0, len(values), shape)
+    number.reshape(-1)[: len(values)] = np.arange(len(values))
+    walls = np.zeros(shape, dtype=bool)
+    walls[(1,) * len(shape)] = walls[(2,) * len(shape)] = True
+    field = np.where(walls.reshape(*shape, *[1] * (values.ndim - 1)), np.nan, values[number])
+    names = tuple(f"p{k}" for k in range(len(values)))
+    one = Image(phases=walls.astype(int), names=("a", "wall"), voxel=tuple(1.0 + 0.5 * np.arange(len(shape))))
+    many = Image(phases=np.where(walls, len(values), number), names=(*names, "wall"), voxel=one.voxel)
+    return one, field, many, dict(zip(names, values, strict=True))
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_field_is_the_medium_of_as_many_phases(d):
+    shape = (6, 5, 4)[:d]
+    for values in (10.0 ** RANDOM.uniform(-1, 1, 5), matrices(5, d)):
+        one, field, many, coefficients = two_ways(shape, values)
+        by_field = homogenize_image(one, {"a": field}, rtol=1e-9, thin_gaps="solve")
+        by_phases = homogenize_image(many, coefficients, rtol=1e-9, thin_gaps="solve")
+        on_mesh = homogenize_diffusion(image_cell(one), {"a": field})
+        phases_on_mesh = homogenize_diffusion(image_cell(many), coefficients)
+        for mine, other in ((by_field, by_phases), (on_mesh, phases_on_mesh)):
+            scale = np.abs(other.value).max()
+            for side in ("value", "lower", "upper"):
+                assert np.abs(getattr(mine, side) - getattr(other, side)).max() < 1e-6 * scale
+            assert mine.relative_gap > 1e-3
+        assert np.linalg.eigvalsh(by_field.upper - on_mesh.lower)[0] > 0.0
+        assert np.linalg.eigvalsh(on_mesh.upper - by_field.lower)[0] > 0.0
+
+
+def test_a_field_that_varies_along_one_axis_is_a_laminate():
+    """Exactly: the harmonic mean across, the arithmetic mean along; on refined meshes and grids as well."""
+    layers = np.array([1.0, 4.0, 0.2, 30.0])
+    field = np.repeat(layers, 16).reshape(4, 4, 4)
+    image = Image(phases=np.zeros((4, 4, 4), dtype=int), names=("a",), voxel=(1.0, 2.0, 0.5))
+    exact = np.diag([1.0 / np.mean(1.0 / layers), layers.mean(), layers.mean()])
+    found = [
+        homogenize_image(image, {"a": field}, rtol=1e-10),
+        homogenize_image(image, {"a": field}, rtol=1e-10, refine=2),
+        homogenize_diffusion(image_cell(image), {"a": field}),
+        homogenize_diffusion(image_cell(image, elements="voxel"), {"a": field}),
+        homogenize_diffusion(image_cell(image), {"a": field[..., None, None] * np.eye(3)}, symmetry="auto"),
+    ]
+    for tensor in found:
+        assert tensor.value == pytest.approx(exact, rel=1e-6, abs=1e-6)
+
+
+def test_refinement_keeps_the_value_of_the_element():
+    values = 10.0 ** RANDOM.uniform(-1, 1, (4, 4))
+    image = Image(phases=np.zeros((4, 4), dtype=int), names=("a",))
+    coarse, fine = (homogenize_diffusion(image_cell(image), {"a": values}, degree=1, lower_degree=0, **options)
+                    for options in ({}, {"tolerance": 0.1 * 1e-1}))  # fmt: skip
+    reference = homogenize_image(image, {"a": values}, tolerance=5e-3)
+    assert fine.relative_gap < 1e-2 < coarse.relative_gap
+    for tensor in (coarse, fine):
+        assert np.linalg.eigvalsh(tensor.upper - reference.lower)[0] > 0.0
+        assert np.linalg.eigvalsh(reference.upper - tensor.lower)[0] > 0.0
+
+
+def solved(comm):
+    values = 10.0 ** np.random.default_rng(2).uniform(-1, 1, (5, 4, 3))
+    image = Image(phases=np.arange(60).reshape(5, 4, 3) % 7 // 6, names=("a", "b"))
+    cell = image_cell(image, comm=comm)
+    tensor = homogenize_diffusion(cell, {"a": values}, bounds=False)
+    part = cell.restrict(["a"])
+    elements = comm.allgather(part.element_of_cell[: part.mesh.topology.index_map(3).size_local].tolist())
+    return {"value": tensor.value.tolist(), "elements": sorted(itertools.chain(*elements))}
+
+
+def test_ranks_agree(on_ranks):
+    one, two = on_ranks(solved, ranks=(1, 2))
+    assert two["value"] == pytest.approx(np.array(one["value"]), rel=1e-7)
+    assert one["elements"] == two["elements"]
+    assert len(one["elements"]) == 6 * np.count_nonzero(np.arange(60) % 7 // 6 == 0)
+
+
+def test_fields_that_do_not_fit_are_refused():
+    image = Image(phases=np.arange(12).reshape(3, 4) % 2, names=("a", "b"))
+    good = np.ones((3, 4))
+    bad = good.copy()
+    bad[1, 1] = -1.0  # of phase b
+    cell = image_cell(image)
+    skew = good[..., None, None] * np.array([[1.0, 0.5], [0.4, 1.0]])
+    indefinite = good[..., None, None] * np.array([[1.0, 2.0], [2.0, 1.0]])
+    no_matrix = r"\[0, 0\] = .*a symmetric positive definite matrix"
+    for solve, medium, name in ((homogenize_image, image, r"\.b"), (homogenize_diffusion, cell, r"\['b'\]")):
+        for coefficients, message in (
+            ({"a": 1.0, "b": bad}, rf"coefficients{name}\[1, 1\] = -1.0: it must be a finite number > 0"),
+            ({"a": good.T}, r"of shape \(4, 3\)': it must be of shape \(3, 4\) or \(3, 4, 2, 2\)"),
+            ({"a": skew, "b": 1.0}, no_matrix),
+            ({"a": indefinite, "b": 1.0}, no_matrix),
+            ({"a": good * np.nan, "b": 1.0}, r"\[0, 0\] = nan"),
+        ):
+            refused(message, lambda solve=solve, medium=medium, given=coefficients: solve(medium, given))
+    small = Image(phases=np.zeros((2, 2), dtype=int), names=("a",))
+    refused(r"may be either. Cut the voxels", lambda: homogenize_image(small, {"a": np.eye(2)}))
+    refused("estimate", lambda: homogenize_image(image, {"a": good, "b": 1.0}, estimate="calibrated"))
