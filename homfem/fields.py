@@ -19,8 +19,8 @@ def field_of(name: str, value: Any, shape: Sequence[int], tail: tuple[int, ...])
     name
         The parameter's name, for messages.
     value
-        A number or a matrix of shape ``tail`` (None is returned), or an array of shape ``shape`` or
-        ``(*shape, *tail)``.
+        A number or a matrix of shape ``tail`` (None is returned), or a numpy array of shape ``shape`` or
+        ``(*shape, *tail)``; lists are matrices.
     shape
         Numbers of voxels along the axes, or the number of mesh elements.
     tail
@@ -31,22 +31,22 @@ def field_of(name: str, value: Any, shape: Sequence[int], tail: tuple[int, ...])
     InputError
         For an array of another shape, and for one that may be either.
     """
-    if callable(value) or not isinstance(value, (np.ndarray, list, tuple)):
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
         return None
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None  # refused as a single value
+    array = np.asarray(value, dtype=np.float64)
     whole = tuple(shape)
     if array.shape == tail and tail == whole:
         raise InputError(
             name, value, f"a matrix or a field, not an array of shape {tail} that may be either",
-            "Cut the voxels: image.refined(2).",
+            "Give a matrix as lists, or cut the voxels: image.refined(2).",
         )  # fmt: skip
     if array.ndim == 0 or array.shape == tail:
         return None
     if array.shape not in (whole, whole + tail):
-        allowed = f"of shape {whole} or {whole + tail}: a number or a matrix for each voxel or mesh element"
+        size = "x".join(map(str, tail))
+        allowed = (
+            f"a number, a {size} matrix, or one for each voxel or mesh element: of shape {whole} or {whole + tail}"
+        )
         raise InputError(name, f"an array of shape {array.shape}", allowed)
     return array
 

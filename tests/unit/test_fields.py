@@ -117,12 +117,14 @@ def test_fields_that_do_not_fit_are_refused():
     for solve, medium, name in ((homogenize_image, image, r"\.b"), (homogenize_diffusion, cell, r"\['b'\]")):
         for coefficients, message in (
             ({"a": 1.0, "b": bad}, rf"coefficients{name}\[1, 1\] = -1.0: it must be a finite number > 0"),
-            ({"a": good.T}, r"of shape \(4, 3\)': it must be of shape \(3, 4\) or \(3, 4, 2, 2\)"),
+            ({"a": good.T}, r"of shape \(4, 3\)': .*or mesh element: of shape \(3, 4\) or \(3, 4, 2, 2\)"),
             ({"a": skew, "b": 1.0}, no_matrix),
             ({"a": indefinite, "b": 1.0}, no_matrix),
             ({"a": good * np.nan, "b": 1.0}, r"\[0, 0\] = nan"),
         ):
             refused(message, lambda solve=solve, medium=medium, given=coefficients: solve(medium, given))
     small = Image(phases=np.zeros((2, 2), dtype=int), names=("a",))
-    refused(r"may be either. Cut the voxels", lambda: homogenize_image(small, {"a": np.eye(2)}))
+    refused(
+        r"may be either. Give a matrix as lists, or cut the voxels", lambda: homogenize_image(small, {"a": np.eye(2)})
+    )
     refused("estimate", lambda: homogenize_image(image, {"a": good, "b": 1.0}, estimate="calibrated"))
