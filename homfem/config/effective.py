@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field, PlainValidator
 
+from homfem.config.fields import FieldCoefficient, parse_field
 from homfem.config.table import (
     Missing,
     Table,
@@ -17,6 +19,7 @@ from homfem.config.table import (
     flag,
     integer,
     number,
+    refuse_unknown,
     renamed,
     sentence,
     text,
@@ -93,24 +96,53 @@ class EffectiveTable(Table):
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse phases and coefficients that do not fit a cell, as far as it is known."""
 
+    def located(self, folder: Path) -> EffectiveTable:
+        """Return the table with the paths of its files from ``folder``; refuse files that are missing."""
+        phases: Mapping[str, Any] = getattr(self, "phases", {})
+        placed = {
+            name: value.located(f"effective.phases.{name}.field", folder)
+            for name, value in phases.items()
+            if hasattr(value, "located")
+        }
+        return self.model_copy(update={"phases": {**phases, **placed}}) if placed else self
+
     @abstractmethod
     def check_method(self, methods: Sequence[str]) -> None:
         """Refuse a method that the cell does not allow; ``methods`` are those it allows beside the finite elements."""
 
 
+def parse_phase(value: Any, kind: Kind) -> Coefficient | FieldCoefficient:
+    """Return what a phase of ``[effective.phases]`` has: one coefficient, or ``{ field = { file = ... } }``."""
+    if not isinstance(value, dict):
+        return parse_coefficient(value, kind)
+    refuse_unknown("", value, ["field"])
+    try:
+        return parse_field(value.get("field", Missing()), kind)
+    except InputError as error:
+        raise renamed(error, f".field{error.name if error.name[:1] in ('', '.') else f'.{error.name}'}") from error
+
+
 def _phases_of(kind: Kind) -> PlainValidator:
-    def check(value: Any) -> dict[str, Coefficient]:
+    def check(value: Any) -> dict[str, Coefficient | FieldCoefficient]:
         if not isinstance(value, dict) or not value:
             raise InputError("", value, f"a table with one key per phase that conducts, such as er = {kind.example!r}")
         result = {}
         for name, entry in value.items():
             try:
-                result[name] = parse_coefficient(entry, kind)
+                result[name] = parse_phase(entry, kind)
             except InputError as error:
                 raise renamed(error, f"{name}{error.name}") from error
         return result
 
     return PlainValidator(check)
+
+
+def value_of(name: str, phase: Coefficient | FieldCoefficient, unit: str) -> Any:
+    """Return the coefficient of a phase in a unit; what is wrong with a file of it has the path of its key."""
+    try:
+        return phase.to(unit)
+    except InputError as error:
+        raise renamed(error, f"effective.phases.{name}.field.{error.name}") from error
 
 
 MESHED = "finite-element"
@@ -183,7 +215,7 @@ class Diffusion(EffectiveTable):
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
     membranes: Annotated[Mapping[str, Quantity], PlainValidator(_membranes)] | None = None
     symmetry: Annotated[str, choice("none", "auto")] | None = None
-    phases: Annotated[Mapping[str, Coefficient], _phases_of(DIFFUSIVITY)] = Field(
+    phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
 
@@ -209,6 +241,10 @@ class Diffusion(EffectiveTable):
                 names = " and ".join(map(repr, owners))
                 allowed = f"absent with method {self.method!r}"
                 raise InputError(f"effective.{key}", getattr(self, key), allowed, f"It belongs to {names}.")
+        for name, value in self.phases.items():
+            if isinstance(value, FieldCoefficient) and self.method not in (MESHED, "grid"):
+                allowed = f"one value with method {self.method!r}"
+                raise InputError(f"effective.phases.{name}", str(value), allowed)
         refuse_tolerance(self.tolerance, self.boundary)
         if self.meshless and self.boundary != "periodic":
             raise InputError("effective.boundary", self.boundary, f"'periodic' with method {self.method!r}")
@@ -244,7 +280,7 @@ class Diffusion(EffectiveTable):
             options["membranes"] = {name: h.to(per) for name, h in self.membranes.items()}
         return homfem.solve_diffusion(
             cell,
-            {name: self.phases[name].to(unit) for name in names},
+            {name: value_of(name, self.phases[name], unit) for name in names},
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,
             unit=unit,

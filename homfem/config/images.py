@@ -168,13 +168,14 @@ class ImageCell(CellTable):
 
 def homogenize_voxels(image: Image, effective: Diffusion, figure: str | None) -> EffectiveTensor:
     """Return the tensor of an image by finite elements on its voxels, and draw it if a figure is named."""
+    from homfem.config.effective import value_of
     from homfem.grid import solve_image
 
     effective.check(image.names, image.dimension)
     unit = effective.unit
     solution = solve_image(
         image,
-        {name: value.to(unit) for name, value in effective.phases.items()},
+        {name: value_of(name, value, unit) for name, value in effective.phases.items()},
         tolerance=effective.tolerance,
         refine=effective.refine or 1,
         max_dofs=effective.max_dofs,

@@ -62,7 +62,7 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
     for name in needed:
         require_table(name, document.get(name, Missing()))
     cell = parse_cell(document["cell"], base) if "cell" in document else None
-    effective = parse_effective(document["effective"]) if "effective" in document else None
+    effective = parse_effective(document["effective"]).located(base) if "effective" in document else None
     if cell is not None and effective is not None:
         effective.check_method(cell.methods)
         effective.check(cell.known_phases, cell.known_dimension)

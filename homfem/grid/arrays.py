@@ -56,7 +56,7 @@ def read_hdf5(path: Path, wanted: str | None) -> Found:
         datasets: dict[str, Any] = {}
 
         def visit(name: str, entry: Any) -> None:
-            if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "biuf" and len(entry.shape) >= 2:
+            if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "biuf" and len(entry.shape) >= 1:
                 datasets[name] = entry
 
         file.visititems(visit)

@@ -10,6 +10,7 @@ import pytest
 
 from homfem.cells import image_cell
 from homfem.certify import homogenize_diffusion
+from homfem.config import make_config
 from homfem.grid import Image, homogenize_image
 from homfem.parameters import InputError
 
@@ -128,3 +129,80 @@ def test_fields_that_do_not_fit_are_refused():
         r"may be either. Give a matrix as lists, or cut the voxels", lambda: homogenize_image(small, {"a": np.eye(2)})
     )
     refused("estimate", lambda: homogenize_image(image, {"a": good, "b": 1.0}, estimate="calibrated"))
+
+
+def write_fields(folder):
+    """A field of tensors in the ways that files have, and the medium that they mean."""
+    import h5py
+    import nibabel
+    import nrrd
+
+    shape = (5, 4, 3)
+    values = matrices(60, 3).reshape(*shape, 3, 3)
+    pick = np.stack([values[..., i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))], axis=-1)
+    np.save(folder / "image.npy", np.zeros(shape, dtype=np.uint8))
+    np.save(folder / "full.npy", values)
+    np.savez(folder / "six.npz", tensors=pick, other=values[..., 0, 0])
+    with h5py.File(folder / "full.h5", "w") as file:
+        file["dti/D"] = values
+    kinds = ["3D-symmetric-matrix", "domain", "domain", "domain"]
+    nrrd.write(str(folder / "six.nrrd"), np.moveaxis(pick, -1, 0), {"kinds": kinds})
+    lower = pick[..., [0, 1, 3, 2, 4, 5]][:, :, :, None]  # NIfTI: xx, xy, yy, xz, yz, zz
+    image = nibabel.Nifti1Image(lower, np.eye(4))
+    image.header.set_intent(1005)
+    image.to_filename(folder / "six.nii.gz")
+    return values
+
+
+@pytest.mark.filterwarnings("ignore:datetime")
+def test_tensors_of_every_file_are_the_same_medium(tmp_path):
+    from mpi4py import MPI
+
+    values = write_fields(tmp_path)
+    image = Image(phases=np.zeros((5, 4, 3), dtype=int), names=("tissue",))
+    exact = homogenize_image(image, {"tissue": values})
+    on_mesh = homogenize_diffusion(image_cell(image), {"tissue": values}, degree=1)
+    six = ["xx", "xy", "xz", "yy", "yz", "zz"]
+    for field in (
+        {"file": "full.npy"},
+        {"file": "six.npz", "name": "tensors", "components": six},
+        {"file": "full.h5", "name": "dti/D"},
+        {"file": "six.nrrd"},
+        {"file": "six.nii.gz"},
+    ):
+        keys = {"physics": "diffusion", "phases": {"tissue": {"field": field | {"unit": "mm^2/s"}}}}
+        cell = {"shape": "image", "file": "image.npy", "labels": {"tissue": 0}, "voxel": "1 mm"}
+        config = make_config({"cell": cell, "effective": keys | {"method": "grid"}}, folder=tmp_path)
+        tensor = config.cell.homogenize(config.effective, tmp_path)
+        assert tensor.value == pytest.approx(exact.value, rel=1e-5), field
+        assert tensor.unit == "mm^2/s"
+    config = make_config({"cell": cell, "effective": keys | {"degree": 1}}, folder=tmp_path)
+    tensor = config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+    assert tensor.value == pytest.approx(on_mesh.value, rel=1e-6)
+
+
+def test_fields_of_a_config_are_refused_by_their_key(tmp_path):
+    np.save(tmp_path / "image.npy", np.zeros((4, 3), dtype=np.uint8))
+    np.savez(tmp_path / "a.npz", D=np.ones((4, 3)), E=np.ones((3, 4)), six=np.ones((4, 3, 5)))
+    cell = {"shape": "image", "file": "image.npy", "labels": {"t": 0}, "voxel": "1 mm"}
+    good = {"file": "a.npz", "name": "D", "unit": "mm^2/s"}
+
+    def solve(field, **keys):
+        phases = {"t": {"field": field}}
+        effective = {"physics": "diffusion", "method": "grid", "phases": phases} | keys
+        config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
+        return config.cell.homogenize(config.effective, tmp_path)
+
+    assert solve(good).value == pytest.approx(np.eye(2))
+    at = r"^effective\.phases\.t\.field"
+    for change, message in (
+        ({"file": "b.npz"}, rf"{at}\.file = 'b.npz'.*exists"),
+        ({"name": "Q"}, rf"{at}\.name = 'Q'.*'D', 'E', 'six'"),
+        ({"unit": "mm"}, rf"{at}\.unit = 'mm'"),
+        ({"colour": 1}, r"effective\.phases\.t\.field.*colour"),
+        ({"components": ["xx", "xy"]}, rf"{at}\.components"),
+        ({"name": "six", "components": ["xx", "xy", "yy"]}, rf"{at}\.components = \(4, 3, 5\)"),
+        ({"name": "E"}, r"coefficients\.t = .*shape \(3, 4\).*of shape \(4, 3\)"),
+    ):
+        refused(message, lambda change=change: solve(good | change))
+    refused(r"effective\.phases\.t\.field.*a table such as", lambda: solve("a.npz"))

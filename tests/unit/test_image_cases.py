@@ -118,3 +118,16 @@ def test_random_bytes_are_refused_on_every_rank(on_ranks, tmp_path):
     (told,) = on_ranks(refusals, ranks=(2,), folder=str(tmp_path))
     assert list(told) == ENDINGS
     assert all(len(texts) == 2 and len(set(texts)) == 1 for texts in told.values())
+
+
+def test_a_field_that_does_not_fit_names_its_phase(homfem, tmp_path):
+    values = np.ones((6, 6, 6))
+    values[0, 2, 1] = -3.0
+    np.save(tmp_path / "field.npy", values)
+    config = tmp_path / "config.toml"
+    cell = f"[cell]\nshape = 'image'\nfile = '{CASES / 'cube.npy'}'\nlabels = {{ p = 1, s = 0 }}\nvoxel = '1 um'\n"
+    config.write_text(f"{cell}{EFFECTIVE}s = {{ field = {{ file = 'field.npy', unit = 'm^2/s' }} }}\n")
+    for method in ("grid", "finite-element"):
+        status, out, error = homfem("effective", config, "--set", f"effective.method={method}")
+        assert (status, out, error.count("\n")) == (2, "", 1)
+        assert error.startswith("homfem: effective.phases.s[0, 2, 1] = -3.0: it must be a finite number > 0"), error

@@ -1,0 +1,99 @@
+"""Coefficients from a file, with a value for each voxel of an image or each element of a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homfem.config.table import refuse_unknown, renamed
+from homfem.parameters import Array, FileError, InputError
+from homfem.quantities import Kind, check_unit, conversion_factor
+
+KEYS = ("file", "name", "unit", "components")
+_PAIRS = {3: ("xx", "xy", "yy"), 6: ("xx", "xy", "xz", "yy", "yz", "zz")}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCoefficient:
+    """A coefficient with a value for each voxel or mesh element, in a file.
+
+    Parameters
+    ----------
+    file
+        Path of a file that :func:`homfem.grid.read_image` reads; a mesh has one value for each element in its order.
+    name
+        Name of the array in it; None for the only one.
+    unit
+        Unit of the values.
+    components
+        Which component of a symmetric matrix each entry of the last axis is; empty where the file says so, and for
+        numbers and full matrices.
+    """
+
+    file: str
+    name: str | None
+    unit: str
+    components: tuple[str, ...] = ()
+
+    @property
+    def dimension(self) -> int | None:
+        """Not known before the file is read."""
+        return None
+
+    def __str__(self) -> str:
+        return f"field of {self.file!r}"
+
+    def located(self, at: str, folder: Path) -> FieldCoefficient:
+        """Return it with its path from ``folder``; raise :class:`FileError` if there is no such file."""
+        path = folder / self.file
+        if not path.is_file():
+            raise FileError(f"{at}.file", self.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+        return replace(self, file=str(path))
+
+    def to(self, unit: str) -> Array:
+        """Return the values in another unit: of shape (\\*voxels or elements), or with a matrix for each."""
+        from homfem.grid.files import read_array
+
+        try:
+            found = read_array(self.file, array=self.name)
+        except InputError as error:
+            raise renamed(error, {"array": "name"}.get(error.name, error.name)) from error
+        if found.array.dtype.kind not in "biuf":
+            raise FileError("file", self.file, "a field of numbers", f"It holds {found.array.dtype}.")
+        values = np.asarray(found.array, dtype=np.float64) * conversion_factor(self.unit, unit)
+        order = self.components or found.components
+        return matrices(values, order) if order else values
+
+
+def parse_field(value: Any, kind: Kind) -> FieldCoefficient:
+    """Return the field that a table ``{ file = ..., name = ..., unit = ... }`` says."""
+    if not isinstance(value, dict) or "file" not in value or "unit" not in value:
+        example = kind.example.split(maxsplit=1)[1]
+        raise InputError("", value, f'a table such as {{ file = "field.nii", unit = "{example}" }}')
+    refuse_unknown("", value, KEYS)
+    for key in ("file", "name"):
+        if key in value and (not isinstance(value[key], str) or not value[key].strip()):
+            raise InputError(f".{key}", value[key], "a name")
+    components = value.get("components", [])
+    if not isinstance(components, list) or (components and sorted(components) not in map(sorted, _PAIRS.values())):
+        allowed = "a list of xx, xy, yy, or of xx, xy, xz, yy, yz, zz, in the order of the file"
+        raise InputError(".components", components, allowed)
+    unit = check_unit(".unit", value["unit"], kind)
+    return FieldCoefficient(value["file"], value.get("name"), unit, tuple(components))
+
+
+def matrices(values: Array, order: Sequence[str]) -> Array:
+    """Return symmetric matrices (..., d, d) of their components (..., d (d + 1) / 2) in the given order."""
+    if values.shape[-1] != len(order):
+        allowed = f"a field of {len(order)} components for each voxel or element, {', '.join(order)}"
+        raise InputError("components", values.shape, allowed)
+    d = {3: 2, 6: 3}[len(order)]
+    full = np.empty((*values.shape[:-1], d, d))
+    for k, pair in enumerate(order):
+        i, j = ("xyz".index(axis) for axis in pair)
+        full[..., i, j] = full[..., j, i] = values[..., k]
+    return full
