@@ -24,7 +24,7 @@ element :math:`|\varphi_F-\varphi_{F'}|^2\le (h_K/d)^2|\nabla\varphi|^2\le w_K\,
 twice, so :math:`\max|\varphi|^2\le W a(\varphi,\varphi)` with :math:`W=\sum_Kw_K` once :math:`\varphi` vanishes on one
 facet, and :math:`\rho^TA^+\rho\le W\|\rho\|_1^2`. Therefore
 
-.. math:: D^* \;\ge\; M - \frac{W}{|Y|}\sum_j\|\rho_j\|_1^2\; I .
+.. math:: \xi\cdot D^*\xi \;\ge\; \xi\cdot M\xi - \frac{W}{|Y|}\Bigl(\sum_j|\xi_j|\,\|\rho_j\|_1\Bigr)^2 .
 
 **Membranes** (:mod:`homfem.local.membranes`) have a term in each energy: :math:`\int_\Gamma h\,[u]^2` above,
 :math:`\int_\Gamma(\sigma\cdot n)^2/h` below. With Crouzeix-Raviart correctors of each group of phases and the jump
@@ -33,8 +33,10 @@ now also crosses membranes, from one piece that they enclose to the next, each p
 through whichever facet is best: :math:`|\varphi_+-\varphi_-|^2\le w_F\,h|F|\,[\varphi]^2` with
 :math:`w_F=1/(h|F|)`. The least :math:`w_F` of each pair of pieces is added to W.
 
-Nothing is estimated here; floating-point round-off alone is not accounted for. Where the active phases percolate in
-some directions only, :math:`D^*` vanishes in the others, and both bounds are projected on the former.
+The loads share this in proportion to their energies (:mod:`homfem.brackets`), and the residual counts with what
+round-off can hide of it. What round-off can do to the energies is in both bounds (:mod:`homfem.local.roundoff`). Where
+the active phases percolate in some directions only, :math:`D^*` vanishes in the others, and both bounds are projected
+on the former.
 
 **A sharper lower bound** comes from fluxes that are linear on each element (:mod:`homfem.local.flux`), with the same
 guarantee and its own allowance. It is the default beside conforming correctors of degree two or more: the errors of
@@ -55,35 +57,31 @@ from typing import Any
 
 import numpy as np
 from dolfinx import fem
-from mpi4py import MPI
 
-from homfem import _dolfinx, brackets, periodic
-from homfem.brackets import EPS
+from homfem import brackets, periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry import geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
+from homfem.certify.lower import solve_lower, values_of
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_cell
 from homfem.local import roundoff
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
-from homfem.local.flux import Fluxes, solve_fluxes
+from homfem.local.flux import Fluxes
 from homfem.local.membranes import (
     Membranes,
     check_membranes,
     crossing_strength,
-    crossing_weight,
     find_membranes,
     membrane_problem,
 )
 from homfem.local.problem import BOUNDARIES
-from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
+from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
-#: No solve is asked for a smaller relative residual than this: round-off is near.
-SHARPEST = 1e-14
 #: What the residual of the solver may take off the lower bound, relative to it.
 ALLOWANCE = 1e-7
 
@@ -112,7 +110,7 @@ def solve_diffusion(
 ) -> CellSolution:
     r"""Solve the diffusion cell problem and bound its effective tensor from both sides; collective.
 
-    :math:`L \le D^* \le U` in the Loewner order; ``value`` is the midpoint.
+    :math:`L \le D^* \le U` in the Loewner order; ``value`` is the midpoint of the two energies.
 
     Parameters
     ----------
@@ -149,7 +147,8 @@ def solve_diffusion(
         ``"identified"`` or ``"multipoint"``, see :mod:`homfem.periodic`; by default the one that the cell needs.
     rtol
         Relative residual of the linear solves. What it may add to the bounds is subtracted; it grows with its square,
-        with the contrast and with the mesh. Where it would make half of the gap, the lower side is solved sharper.
+        with the contrast and with the mesh. Where it is not small, the lower side is solved sharper. Where it leaves no
+        positive lower bound, ``value`` is the upper energy, ``reached`` False, and a warning tells so.
     config
         The input that led here, kept in the result.
     membranes
@@ -301,7 +300,7 @@ def _solve_mesh(
         problem = membrane_problem(cell, coefficient, membranes, degree=degree)
     upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
     axes = [(axis,) for axis in loads.axes]
-    largest = roundoff.largest(_values(cell, coefficient), cell.dimension)
+    largest = roundoff.largest(values_of(cell, coefficient), cell.dimension)
     jumps = 0.0 if membranes is None else crossing_strength(cell, membranes)
     noise = roundoff.of_correctors(cell, largest, upper, axes, jumps)
     if boundary != "periodic":
@@ -317,7 +316,7 @@ def _solve_mesh(
     if lower_degree is None:
         return upper, None, {"value": above, "upper": above + noise, "roundoff": _size(noise)}
     allowance = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
-    lower, excess, doubt = _solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol, allowance)
+    lower, excess, doubt = solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol, allowance)
     fields = brackets.bracket(
         whole(lower.average),
         above,
@@ -330,84 +329,3 @@ def _solve_mesh(
 
 def _size(matrix: Array) -> float:
     return float(np.linalg.norm(matrix, 2))
-
-
-def _values(cell: UnitCell, coefficient: fem.Function) -> Array:
-    """The coefficient on each owned mesh cell, shape (n, 1) or (n, d * d)."""
-    owned = cell.mesh.topology.index_map(cell.dimension).size_local
-    return np.asarray(coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned])
-
-
-def _solve_lower(
-    cell: UnitCell,
-    coefficient: fem.Function,
-    membranes: Membranes | None,
-    loads: Loads,
-    lower_degree: int,
-    backend: str,
-    rtol: float,
-    allowance: float,
-) -> tuple[Correctors | Fluxes, Array, Array]:
-    """The lower side, what its residuals may have added to the energy of each load, and what round-off may have done.
-
-    It is solved again, sharper, where the residual may add more than ``allowance`` of the energy: a finer mesh would
-    not help, as that grows with the number of mesh cells.
-    """
-    if lower_degree == 1:
-        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, axes=loads.axes, rtol=rtol, allowance=allowance)
-        return fluxes, fluxes.excess, fluxes.noise
-    if membranes is None:
-        problem = diffusion_problem(cell, coefficient, element="CR", axes=loads.axes, backend=backend)
-    else:
-        problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
-    axes = [(axis,) for axis in loads.axes]
-    largest = roundoff.largest(_values(cell, coefficient), cell.dimension)
-    jumps = 0.0 if membranes is None else crossing_strength(cell, membranes)
-    correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-    while True:
-        excess = residual_excess(cell, coefficient, correctors, membranes)
-        noise = roundoff.of_correctors(cell, largest, correctors, axes, jumps)
-        size = roundoff.weights(cell, correctors.average, axes)
-        added = brackets.share(excess, size)
-        if added <= allowance or rtol <= SHARPEST:
-            break
-        # It goes with the square of the residual.
-        rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(allowance / added))), SHARPEST)
-        log.info("%s: the residual may add %.1e of the energy; rtol = %.0e now", cell.name, added, rtol)
-        try:
-            sharper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
-        except ConvergenceError as error:
-            log.warning("%s: %s", cell.name, error)  # what was reached before is a bound
-            break
-        if brackets.share(residual_excess(cell, coefficient, sharper, membranes), size) < added:
-            correctors = sharper
-    return correctors, excess, noise
-
-
-def residual_allowance(
-    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes | None = None
-) -> float:
-    r"""Return :math:`\frac{W}{|Y|}\sum_j\|\rho_j\|_1^2`, which covers the algebraic residual; collective."""
-    return float(residual_excess(cell, coefficient, correctors, membranes).sum())
-
-
-def residual_excess(
-    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes | None = None
-) -> Array:
-    r"""Return :math:`\frac{W}{|Y|}\|\rho_j\|_1^2` of each load, round-off in the residual included; collective."""
-    d = cell.dimension
-    values = _values(cell, coefficient)
-    owned = len(values)
-    nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned, : d + 1]][:, :, :d]
-    first, second = np.triu_indices(d + 1, 1)
-    diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
-    volume, slope = roundoff.steepness(cell)
-    smallest = values[:, 0] if values.shape[1] == 1 else np.linalg.eigvalsh(values.reshape(-1, d, d))[:, 0]
-    # The loads are integrals of D e . grad, some of which cancel.
-    side = (d + 1) * d * roundoff.largest(values, d) * volume * slope
-    weight, hidden = cell.comm.allreduce(
-        np.array([np.sum((diameter / d) ** 2 / (volume * smallest)), 4.0 * EPS * np.sum(side)]), op=MPI.SUM
-    )
-    if membranes is not None:
-        weight += crossing_weight(cell, membranes)
-    return np.asarray(weight * (correctors.residual_norms + hidden) ** 2 * cell.copies / cell.lattice.volume)

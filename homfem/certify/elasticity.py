@@ -7,9 +7,10 @@ r"""Effective stiffness with guaranteed two-sided bounds.
 the solver may have added.
 
 Both are in the Loewner order, which is the same in Voigt and in Mandel notation. They need straight simplices, a
-stiffness that is constant on each of them, faces that match and periodicity; floating-point round-off alone is not
-accounted for. Phases that are left out are voids: where the solid reaches from cell to cell in the directions of a
-subspace S only, :math:`C^*` vanishes but on the symmetric tensors of S, and both bounds are projected on those.
+stiffness that is constant on each of them, faces that match and periodicity. What round-off can do is in both
+(:mod:`homfem.local.roundoff`). Phases that are left out are voids: where the solid reaches from cell to cell in the
+directions of a subspace S only, :math:`C^*` vanishes but on the symmetric tensors of S, and both bounds are projected
+on those.
 
 Source: Prager, Synge 1947, doi 10.1090/qam/25902; Hill 1963, doi 10.1016/0022-5096(63)90036-X.
 """

@@ -20,7 +20,7 @@ What is left is a translation, on which :math:`\rho` does no work:
 
 .. math:: \rho^TA^+\rho \le (1+D\gamma)^2\,T\,\Bigl(\sum_i|\rho_i|\Bigr)^2
 
-with the sum over all nodes. Floating-point round-off alone is not accounted for.
+with the sum over all nodes; what round-off can hide of the residual is in it (:mod:`homfem.local.stress_elements`).
 
 **Between mirror planes** a multiplier is continued to the whole cell by its mirror images, where all of this holds with
 :math:`a` so many times larger as there are copies. Components that are held on the planes are zero there somewhere, so

@@ -136,6 +136,17 @@ def groups(cell: UnitCell, problem: CellProblem, boundary: str) -> dict[tuple[Pl
     return groups
 
 
+def together(cell: UnitCell, problem: CellProblem, boundary: str) -> npt.NDArray[np.bool_]:
+    """For each pair of loads whether the corrector of one may test the other: they fix the same unknowns.
+
+    On the part between mirror planes all pairs that have an energy do.
+    """
+    result = np.zeros((problem.loads, problem.loads), dtype=bool)
+    for members in groups(cell, problem, boundary).values() if boundary == "mixed" else [range(problem.loads)]:
+        result[np.ix_(members, members)] = True
+    return result
+
+
 def alike(cell: UnitCell, problem: CellProblem) -> npt.NDArray[np.bool_]:
     """For each pair of loads whether they answer the mirrors of the cell alike; if not, their coefficient is zero.
 

@@ -16,7 +16,8 @@ and the affine field :math:`F_j` of the unit load :math:`j`:
 ``mixed``
     those components of :math:`\chi_j` vanish on a pair of faces that are odd under the mirror image across it; the
     other components are free. For a cell with mirror symmetry this is the periodic problem. Otherwise
-    :math:`M_{ij}` is the mean flux of load :math:`j` in direction :math:`i`, made symmetric.
+    :math:`M_{ij}` is the mean flux of load :math:`j` in direction :math:`i`, made symmetric; of loads that fix the same
+    components it is their energy, which an error of the solver changes with its square only.
 
 The part of a cell between its mirror planes (:mod:`homfem.cells.symmetry`) is solved as ``mixed`` on those planes and
 as ``periodic`` across the other axes; its mirror images make the corrector of the whole cell. :math:`M_{ij}` is zero
@@ -36,6 +37,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ufl
 from dolfinx import fem
 from petsc4py import PETSc
@@ -156,7 +158,7 @@ def solve_correctors(
     if boundary == "flux":
         average, functions = conditions.from_fluxes(system, sides, compliance, functions)
     else:
-        average = averages(cell, problem, functions, hill=boundary != "mixed")
+        average = averages(cell, problem, functions, hill=conditions.together(cell, problem, boundary))
     clock.lap("average")
     for thing in (*means, *(vector for side in sides for vector in side), *(m for m in full if m is not None)):
         thing.destroy()
@@ -172,12 +174,15 @@ def solve_correctors(
     )
 
 
-def averages(cell: UnitCell, problem: CellProblem, functions: Sequence[Any], *, hill: bool = True) -> Array:
+def averages(
+    cell: UnitCell, problem: CellProblem, functions: Sequence[Any], *, hill: npt.NDArray[np.bool_] | None = None
+) -> Array:
     r"""Return :math:`M_{ij}` for given correctors, symmetric in its formula, per volume of the period; collective.
 
-    Without ``hill`` the second corrector is left out, :math:`m(\chi_j, s_j; 0, s_i)`: the mean flux; the symmetric part
-    of it is returned.
+    For pairs of loads that are not in ``hill`` (by default all are) the second corrector is left out,
+    :math:`m(\chi_j, s_j; 0, s_i)`: the mean flux, of which the symmetric part is returned.
     """
+    hill = np.ones((problem.loads, problem.loads), dtype=bool) if hill is None else hill
     first = functions[0] if isinstance(functions[0], tuple) else (functions[0],)
     spaces = [function.function_space for function in first]
     w, z = [fem.Function(space) for space in spaces], [fem.Function(space) for space in spaces]
@@ -189,14 +194,15 @@ def averages(cell: UnitCell, problem: CellProblem, functions: Sequence[Any], *, 
     for j in range(problem.loads):
         _fill(w, functions[j])
         s.value[:] = unit[j]
-        for i in range(j if hill else 0, problem.loads):
-            if not alike[i, j]:
+        for i in range(problem.loads):
+            if not alike[i, j] or (hill[i, j] and i < j):
                 continue
-            if hill:
-                _fill(z, functions[i])
+            for k, part in enumerate(z):
+                second = functions[i][k] if isinstance(functions[i], tuple) else functions[i]
+                part.x.array[:] = second.x.array if hill[i, j] else 0.0
             t.value[:] = unit[i]
             result[i, j] = value() * cell.copies / cell.lattice.volume
-            if hill:
+            if hill[i, j]:
                 result[j, i] = result[i, j]
     return 0.5 * (result + result.T)
 

@@ -10,6 +10,7 @@ from homfem import homogenize_diffusion
 from homfem.cells.fibres import fibre_array
 from homfem.cells.tiling import tiled
 from homfem.certify.windows import compare_boundary_conditions
+from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.parameters import InputError
@@ -193,3 +194,26 @@ def test_a_mesh_that_is_no_parallelepiped_is_refused():
     cell = hexagonal_myocyte(comm=MPI.COMM_WORLD)
     with pytest.raises(InputError, match="parallelepiped"):
         homogenize_diffusion(cell, dict.fromkeys(cell.phase_names, 1.0), boundary="affine", degree=1)
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-3])
+def test_uniform_fluxes_bound_from_above_at_any_tolerance(rtol):
+    """An error of the solver raises the coefficient, with its square."""
+    cell = grid_cell((8, 8), corner)
+    for problem in (
+        diffusion_problem(cell, diffusion_coefficient(cell, VALUES), boundary="flux"),
+        elasticity_problem(cell, elastic_coefficient(cell, SOLIDS), degree=1, boundary="flux"),
+    ):
+        sharp, loose = (solve_correctors(cell, problem, boundary="flux", rtol=r).average for r in (1e-13, rtol))
+        raised = np.linalg.eigvalsh(loose - sharp)
+        assert raised[0] > -1e-12
+        assert 1e-12 < raised[-1] < 20.0 * rtol**2 * np.linalg.norm(sharp, 2)
+
+
+def test_the_entries_of_mixed_conditions_do_not_feel_the_solver_at_first_order():
+    """Those of loads that fix the same components are energies."""
+    cell = grid_cell((8, 8), corner)
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, VALUES), boundary="mixed")
+    sharp, loose = (np.diag(solve_correctors(cell, problem, boundary="mixed", rtol=r).average) for r in (1e-13, 1e-3))
+    assert np.all(loose > sharp)
+    assert loose == pytest.approx(sharp, rel=2e-5)

@@ -135,6 +135,30 @@ def test_the_midpoint_of_two_second_order_sides_is_close():
     assert abs(tensor.value[0, 0] - exact_square()) < 0.1 * tensor.half_gap
 
 
+@pytest.mark.parametrize("contrast", [1e8, 1e-8])
+@pytest.mark.parametrize("lower_degree", [0, 1])
+def test_the_value_of_a_square_of_any_contrast_does_not_carry_the_solver(contrast, lower_degree):
+    """Obnosov's square: the value is as close as at a contrast of 10, and the bounds hold it in a small gap."""
+    tensor = homogenize_diffusion(grid_cell((16, 16), square), {"a": 1.0, "b": contrast}, lower_degree=lower_degree)
+    exact = np.sqrt((1.0 + 3.0 * contrast) / (contrast + 3.0))
+    assert tensor.reached
+    assert tensor.contains(exact)
+    assert tensor.relative_gap < 1e-2
+    assert abs(tensor.value[0, 0] - exact) < (1e-5 if lower_degree else 1.1e-2)
+
+
+@pytest.mark.parametrize("contrast", [1e-8, 1e8, 1e12])
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_fluxes_of_layers_lose_no_digits_by_cancellation(contrast, unit):
+    """Layers of 1e-8 to 1: the energy was 1.8e-7 above the exact value."""
+    cell = grid_cell((8, 4), lambda s: s[:, 0] > 0.5)
+    solution = solve_diffusion(cell, {"a": unit, "b": contrast * unit})
+    exact = unit * np.array([2.0 / (1.0 + 1.0 / contrast), 0.5 * (1.0 + contrast)])
+    assert np.diag(solution.lower.average) == pytest.approx(exact, rel=1e-12)
+    assert solution.tensor.contains(np.diag(exact), slack=1e-15 * exact[0])
+    assert solution.tensor.reached
+
+
 def test_the_lower_bound_by_the_dual_problem():
     """In 2D the complementary problem is the primal one of the inverse medium: det-like duality of the P1 bound."""
     cell = grid_cell((12, 12), square)

@@ -149,6 +149,25 @@ def test_units_and_set_change_the_result_as_they_should(homfem, er):
     assert values[2][0] == pytest.approx(values[0][0] / 250.0, rel=1e-8, abs=1e-12)
 
 
+def test_a_bound_that_says_nothing_is_status_3_and_the_value_is_the_other(homfem):
+    """Layers of 1e12 and 1: 2 across, in a bracket. At 1e13 with a thin layer the solver leaves no lower bound."""
+    cases = Path(__file__).parents[1] / "cases"
+    status, out, _ = homfem("effective", cases / "lam.toml", "--json", "-")
+    good = json.loads(out)
+    assert status == 0
+    assert good["value"][0][0] == pytest.approx(2.0 / (1.0 + 1e-12), rel=1e-7)
+    assert good["lower"][0][0] == pytest.approx(2.0, rel=1e-4)
+    assert good["upper"][0][0] == pytest.approx(2.0, rel=1e-5)
+    assert good["roundoff"] > 0.0
+    status, out, _ = homfem("effective", cases / "four_layers.toml", "--json", "-")
+    bad = json.loads(out)
+    assert status == 3
+    assert not bad["reached"]
+    assert any("the lower bound is not positive" in warning for warning in bad["warnings"])
+    exact = 1.0 / (0.3 / 1e10 + 0.001 / 1.0 + 0.4 / 1e5 + 0.299 / 1e-3)
+    assert bad["value"][0][0] == pytest.approx(exact, rel=1e-4)
+
+
 def test_short_of_the_tolerance_is_status_3_with_a_warning(homfem, er):
     options = ["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"]
     status, out, err = homfem("effective", er, "--json", "-", *options)
