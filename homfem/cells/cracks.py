@@ -13,28 +13,24 @@ two curved bodies do not.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
+from homfem.cells.facets import COINCIDE, SMOOTH, Facets, bends, walls_of
 from homfem.cells.mesh_report import place
-from homfem.cells.raw import Indices, RawCell, cell_facets, cell_volumes, row_numbers
+from homfem.cells.raw import Indices, RawCell, cell_volumes
 from homfem.parameters import Array, CellError
 from homfem.periodic.overlap import close_pairs
-from homfem.reference import FACET_CORNERS, FACETS, is_simplex
+from homfem.reference import is_simplex
 
 Flags = npt.NDArray[np.bool_]
 
 #: How far beyond a facet a cell is looked for, over the size of the facet.
 _BEYOND = 1e-4
-#: Nodes closer than this, over the shortest period, coincide; so does what :mod:`homfem.periodic.nodes` identifies.
-_COINCIDE = 1e-8
 #: A point whose barycentric coordinates are above minus this lies in a cell.
 _EDGE = 1e-9
-#: Facets of one smooth surface meet at no larger angle (radians).
-_SMOOTH = 0.6
 _REMEDY = (
     "Join the parts: in Gmsh BooleanFragments or Coherence before meshing, or remove duplicate nodes of a mesh whose "
     "nodes coincide; cracks = true takes the facets for cracks that are meant."
@@ -45,17 +41,6 @@ _CUT = {
     "quadrilateral": [[0, 1, 3], [0, 2, 3]],
     "hexahedron": [[0, a, a | b, 7] for a, b in itertools.permutations((1, 2, 4), 2)],
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Walls:
-    """The facets that have a cell on one side only."""
-
-    nodes: Indices
-    cell: Indices
-    centre: Array
-    normal: Array
-    radius: Array
 
 
 def check_cracks(raw: RawCell, representative: Indices, *, faces: bool = True, cracks: bool = False) -> tuple[str, ...]:
@@ -93,7 +78,7 @@ def find_cracks(raw: RawCell, representative: Indices, *, faces: bool = True) ->
 
     Parameters as for :func:`check_cracks`.
     """
-    walls = _walls(raw, representative, faces)
+    walls = walls_of(raw, representative, faces=faces)
     if not len(walls.cell):
         return ""
     if float(cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9):
@@ -108,38 +93,11 @@ def find_cracks(raw: RawCell, representative: Indices, *, faces: bool = True) ->
     return same
 
 
-def _words(raw: RawCell, walls: _Walls, chosen: Flags, what: str) -> str:
+def _words(raw: RawCell, walls: Facets, chosen: Flags, what: str) -> str:
     names = {tag: name for name, tag in raw.phases.items()}
     phases = ", ".join(repr(names[int(tag)]) for tag in np.unique(raw.phase_of_cell[walls.cell[chosen]]))
     first = int(np.flatnonzero(chosen)[0])
     return f"{chosen.sum()} facets of {phases}, one at {place(walls.centre[first])}, belong to one cell {what}"
-
-
-def _walls(raw: RawCell, representative: Indices, faces: bool) -> _Walls:
-    width = FACET_CORNERS[raw.kind]
-    facets = cell_facets(raw.corners, raw.kind).reshape(-1, width)
-    number = row_numbers(np.sort(representative[facets], axis=1))
-    order = np.argsort(number, kind="stable")
-    new = np.concatenate([[True], np.diff(number[order]) != 0, [True]])
-    alone = np.sort(order[new[:-1] & new[1:]])
-    if not faces:
-        fractional = raw.lattice.fractional(raw.points)
-        fractional -= fractional.min(axis=0)
-        ends = [np.abs(fractional - end) < _COINCIDE for end in (0.0, 1.0)]
-        alone = alone[~np.any([end[facets[alone]].all(axis=1).any(axis=1) for end in ends], axis=0)]
-    nodes, cell = facets[alone], alone // len(FACETS[raw.kind])
-    x = raw.points[nodes]
-    centre = x.mean(axis=1)
-    if raw.dimension == 2:
-        normal = (x[:, 1] - x[:, 0])[:, ::-1] * [1.0, -1.0]
-    else:
-        # The diagonals of a quadrilateral, whose corners are numbered row by row.
-        normal = np.cross(x[:, -1] - x[:, 0], x[:, 2] - x[:, 1])
-    inward = raw.points[raw.corners[cell]].mean(axis=1) - centre
-    normal *= -np.sign(np.einsum("fi,fi->f", normal, inward))[:, None]
-    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-300)[:, None]
-    radius = np.linalg.norm(x - centre[:, None], axis=2).max(axis=1, initial=0.0)
-    return _Walls(nodes=nodes, cell=cell, centre=centre, normal=normal, radius=radius)
 
 
 def _in_cells(raw: RawCell, points: Array) -> Flags:
@@ -167,18 +125,10 @@ def _in_cells(raw: RawCell, points: Array) -> Flags:
     return result
 
 
-def _facing(raw: RawCell, walls: _Walls, representative: Indices) -> Flags:
+def _facing(raw: RawCell, walls: Facets, representative: Indices) -> Flags:
     """Facets that face others across a gap as thin as what chords cut off, as do all around them."""
-    d, width = raw.dimension, walls.nodes.shape[1]
-    pairs = list(itertools.combinations(range(width), d - 1)) if width == d else [(0, 1), (0, 2), (1, 3), (2, 3)]
-    ridges = np.sort(representative[walls.nodes][:, pairs], axis=2).reshape(-1, d - 1)
-    number = row_numbers(ridges)
-    order = np.argsort(number, kind="stable")
-    same = np.flatnonzero(np.diff(number[order]) == 0)
-    one, other = order[same] // len(pairs), order[same + 1] // len(pairs)
-    apart = np.linalg.norm(walls.centre[one] - walls.centre[other], axis=1)
-    turn = np.linalg.norm(walls.normal[one] - walls.normal[other], axis=1)
-    smooth = (turn < _SMOOTH) & (apart < 2.0 * (walls.radius[one] + walls.radius[other]))
+    one, other, turn, apart = bends(walls, representative)
+    smooth = turn < SMOOTH
     one, other = one[smooth], other[smooth]
     curvature = np.zeros(len(walls.cell))
     for at in (one, other):
@@ -204,8 +154,8 @@ def _coincident(raw: RawCell, node: Indices, wrap: bool) -> str:
     if wrap:
         # Of the nodes at the low faces there is a copy at the high ones.
         fractional = raw.lattice.fractional(x)
-        x = (fractional - np.floor(fractional + _COINCIDE)) @ raw.lattice.vectors
-    near = scipy.spatial.cKDTree(x).query_pairs(_COINCIDE * raw.lattice.shortest, output_type="ndarray")
+        x = (fractional - np.floor(fractional + COINCIDE)) @ raw.lattice.vectors
+    near = scipy.spatial.cKDTree(x).query_pairs(COINCIDE * raw.lattice.shortest, output_type="ndarray")
     if not len(near):
         return ""
     where = place(raw.points[node[near[0, 0]]])

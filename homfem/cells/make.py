@@ -14,8 +14,9 @@ from mpi4py import MPI
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.cells.boxgrid import block_array_raw
 from homfem.cells.cracks import check_cracks
+from homfem.cells.facets import curved_boundaries
 from homfem.cells.joined import FACES, join
-from homfem.cells.own_meshes import read_raw
+from homfem.cells.own_meshes import GEOMETRIES, read_raw
 from homfem.cells.painted import axis_periods, offset_pipes, painted_cell
 from homfem.cells.raw import RawCell
 from homfem.cells.shapes import check_edges, three_pipe_raw
@@ -190,8 +191,24 @@ def from_file(
                              "coordinates.")  # fmt: skip
         return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
-    return UnitCell.from_raw(
+    cell = UnitCell.from_raw(
         make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces, cracks=cracks
+    )
+    geometry = Path(path).suffix.lower() in GEOMETRIES and not repair
+    return cell if geometry else replace(cell, warnings=cell.warnings + of_the_mesh(cell))
+
+
+def of_the_mesh(cell: UnitCell) -> tuple[str, ...]:
+    """Return a warning where facets look like those of a curved surface of which nothing is known; collective."""
+    angle = 0.0
+    if cell.raw is not None and cell.raw.order == 1 and cell.raw.slivers is None:
+        angle = curved_boundaries(cell.raw)
+    angle = cell.comm.bcast(angle, root=0)
+    if not angle:
+        return ()
+    return (
+        f"facets between phases meet at angles up to {angle:.2g} degrees, as on a curved surface, and the file has no "
+        "surface: the result and its bounds are of the mesh (a .geo or .step file tells what facets change)",
     )
 
 

@@ -20,6 +20,8 @@ from homfem.reference import SIMPLEX
 
 #: Endings of the files that Gmsh reads; meshio is asked about all others.
 GMSH_FILES = (".geo", ".msh", ".msh2", ".msh4", ".step", ".stp")
+#: Those of them that hold the surfaces themselves.
+GEOMETRIES = (".geo", ".step", ".stp")
 
 Label = int | str
 

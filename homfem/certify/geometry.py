@@ -12,11 +12,12 @@ around the same volume by the part :math:`\delta=\ell^2/24r^2`, which is about :
 
 The volumes between the facets and the surface (slivers) stand for the integral of V. Where facets lie on both sides of
 the surface, as those of a mesh with the true volumes do, the sum over all nearly vanishes, and the second order counts.
-A surface that waves about its mean by V over the length :math:`\ell` of a facet changes the tensor by about
-:math:`V^2/\ell` times what stands in the brackets, everywhere with the same sign. The estimate is the norm of the sum
-with signs plus :data:`SECOND` times this, or plus the sum of absolute values where the mesh is so coarse that this is
-less. Against discs in a square array and spheres in a cubic one (fractions .3 and .6, .3; contrasts 0, .1, 10 and 100)
-it is 1.0 to 6 times the error, on meshes with the true volumes and on those with their nodes on the surface.
+A wave of amplitude a and length :math:`\ell` on a surface along which a flux runs acts as a surface that is moved by
+:math:`\pi a^2/\ell` to the side that conducts less, and so does one that a flux crosses; with the reflection of the
+coefficients, at most one, in between. A parabola over a facet has a mean of :math:`|V|` of .64 a. The estimate is the
+norm of the sum with signs plus :data:`SECOND` times :math:`V^2/\ell` times what stands in the brackets, or plus the sum
+of absolute values where the mesh is so coarse that this is less. ``tests/benchmarks/curved_cells.py`` compares it with
+discs, of true volumes and with their nodes on the surface.
 
 Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 10.1007/978-3-642-58106-9.
 """
@@ -41,8 +42,8 @@ from homfem.reference import CORNERS, FACETS
 
 Indices = npt.NDArray[np.int32]
 
-#: Weight of the second order; one and a half times what discs and spheres with the true volumes need.
-SECOND = 3.0
+#: Weight of the second order: :math:`\pi/.64^2`, rounded up.
+SECOND = 8.0
 
 
 def geometric_error(

@@ -5,8 +5,8 @@ When the walls move by V along their normal n, out of the fluid, the permeabilit
 .. math:: \delta K_{ij}=\frac1{|Y|}\int_\Gamma V\,\partial_nu_i\cdot\partial_nu_j .
 
 It is positive semidefinite: wider pores let more through. The integral is taken as in :mod:`homfem.certify.geometry`;
-the second order weighs more, as no slip holds on every wave of a wall: one of amplitude a and length :math:`\ell` acts
-as a wall that is moved by :math:`2\pi a^2/\ell`, and a parabola's mean of :math:`|V|` is .64 a.
+the second order weighs twice as much: a wave of amplitude a and length :math:`\ell` on a wall without slip acts as one
+that is moved by :math:`2\pi a^2/\ell`.
 
 Source: the shape derivative of the dissipation, e.g. Mohammadi, Pironneau 2009, Applied Shape Optimization for Fluids,
 doi 10.1093/acprof:oso/9780199546909.001.0001.
@@ -27,8 +27,8 @@ from homfem.local.boundary import alike
 from homfem.local.membranes import facet_areas
 from homfem.local.problem import Correctors
 
-#: Weight of the second order: :math:`2\pi/.64^2`.
-WAVES = 15.0
+#: Weight of the second order: :math:`2\pi/.64^2`, rounded up.
+WAVES = 16.0
 
 
 def wall_error(cell: UnitCell, correctors: Correctors) -> float:

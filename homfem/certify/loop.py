@@ -109,7 +109,7 @@ def solve_adaptively(
         Wall time by stage until now, and when the work began.
     """
     history: list[Mapping[str, float]] = []
-    iterations = 0
+    iterations, geometric = 0, 0.0
     while True:
         lap = time.perf_counter()
         solved = solve_mesh(active)
@@ -131,11 +131,13 @@ def solve_adaptively(
         )
         log.info("%s: %d mesh cells, %d dofs, %s %s", cell.name, active.number_of_cells, dofs, what,
                  "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        enough, coarse = tolerance is None or gap is None, False
-        if tolerance is not None and gap is not None and gap <= tolerance:
-            # The tolerance counts what straight facets change as well, and that no refinement lessens.
-            shape = replace(solved.tensor, geometric_error=solved.geometric_error()).relative_geometric_error
-            enough, coarse = gap + shape <= tolerance, shape > FACETS * tolerance
+        if len(history) == 1:
+            # On the first mesh, whose facets are as long as what they cut off: refinement halves them in their planes.
+            geometric = solved.geometric_error()
+        # The tolerance counts what straight facets change as well, and that no refinement lessens.
+        shape = replace(solved.tensor, geometric_error=geometric).relative_geometric_error
+        enough = tolerance is None or gap is None or gap + shape <= tolerance
+        coarse = tolerance is not None and gap is not None and gap <= tolerance <= min(shape / FACETS, gap + shape)
         if enough or coarse or solved.lower is None or tolerance is None or gap is None:
             break
         if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
@@ -163,7 +165,7 @@ def solve_adaptively(
         warnings=warnings,
         dofs=dofs,
         iterations=iterations,
-        geometric_error=solved.geometric_error(),
+        geometric_error=geometric,
         seconds=stages | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
         reached=enough and solved.tensor.reached,
     )

@@ -74,6 +74,40 @@ def test_it_covers_the_error_of_a_disc_and_falls_with_the_mesh():
     assert estimates[1] < 0.35 * estimates[0]
 
 
+@pytest.mark.parametrize(("fraction", "contrast", "resolution"), [(0.6, 0.0, 0.05), (0.2, 0.1, 0.1), (0.4, 100.0, 0.1)])
+def test_half_gap_and_geometric_error_cover_the_truth_together(fraction, contrast, resolution):
+    """Meshes of the true volumes: the bracket alone is that of the polygon, and misses the disc."""
+    radius, coefficients = np.sqrt(fraction / np.pi), {"matrix": 1.0} | ({"fibre": contrast} if contrast else {})
+
+    def found(size, tolerance, centre):
+        def level(points):
+            step = points - centre
+            return np.linalg.norm(step - np.rint(step), axis=1) - radius
+
+        raw = implicit_raw(
+            level, ["fibre", "matrix"], lattice=Lattice.box(1.0, 1.0), resolution=size, fractions={"fibre": fraction}
+        )
+        return homogenize_diffusion(UnitCell.from_raw(raw, comm=MPI.COMM_WORLD), coefficients, tolerance=tolerance)
+
+    true = found(0.03, 2e-5, 0.5).value
+    alone = []
+    for centre in np.random.default_rng(0).random((3, 2)):
+        tensor = found(resolution, 1e-3, centre)
+        error = np.linalg.norm(tensor.value - true, 2)
+        assert error < tensor.half_gap + tensor.geometric_error
+        assert tensor.reached
+        assert tensor.relative_gap + tensor.relative_geometric_error <= 1e-3
+        alone.append(error > tensor.half_gap)
+    assert contrast > 1.0 or any(alone)
+
+
+def test_a_tolerance_below_the_geometric_error_is_not_reached():
+    tensor = homogenize_diffusion(disc_cell(MPI.COMM_WORLD, 0.3, resolution=0.1), {"matrix": 1.0}, tolerance=1e-5)
+    assert tensor.relative_gap <= 1e-5 < tensor.relative_geometric_error
+    assert not tensor.reached
+    assert "straight facets" in tensor.warnings[-1]
+
+
 def test_cells_of_plane_faces_have_none():
     from homfem import three_pipe
 

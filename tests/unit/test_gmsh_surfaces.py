@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from mpi4py import MPI
 from homfem import homogenize_diffusion, three_pipe
 from homfem.cells import from_file
 from homfem.cells.gmsh_arrays import model_to_raw
+from homfem.cells.gmsh_model import write_msh
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Lattice
+from made_cells import grid_raw, square
+
+HEXAGONAL = Path(__file__).parents[2] / "meshes" / "hexagonal_fibres.geo"
 
 
 def ball_raw(d: int, size: float, radius: float = 0.3, *, hole: bool = False) -> RawCell:
@@ -93,9 +98,21 @@ def test_round_pipes_have_them_and_square_ones_none():
     assert square.raw.slivers is None
 
 
-def test_files_of_geometry_have_them(tmp_path):
-    cell = from_file(Path(__file__).parents[2] / "meshes" / "hexagonal_fibres.geo", comm=MPI.COMM_SELF)
+def test_files_of_geometry_have_them():
+    cell = from_file(HEXAGONAL, comm=MPI.COMM_SELF)
     assert homogenize_diffusion(cell, dict.fromkeys(cell.phases, 1.0)).geometric_error == pytest.approx(0.0, abs=1e-12)
     first, *rest = cell.phases
     unlike = {first: 1.0} | dict.fromkeys(rest, 5.0)
     assert homogenize_diffusion(cell, unlike).geometric_error > 1e-4
+
+
+def test_a_mesh_without_a_geometry_says_that_its_bounds_are_of_the_mesh(tmp_path):
+    write_msh(replace(ball_raw(2, 0.1), slivers=None), tmp_path / "ball.msh")
+    write_msh(grid_raw((8, 8), square), tmp_path / "square.msh")
+    cell = from_file(tmp_path / "ball.msh", comm=MPI.COMM_SELF)
+    # 19 facets around the disc.
+    (warning,) = homogenize_diffusion(cell, {"ball": 10.0, "matrix": 1.0}).warnings
+    assert "angles up to 19 degrees" in warning
+    assert "of the mesh" in warning
+    assert from_file(tmp_path / "square.msh", comm=MPI.COMM_SELF).warnings == ()
+    assert from_file(HEXAGONAL, comm=MPI.COMM_SELF).warnings == ()
