@@ -26,6 +26,7 @@ from homfem.cells.symmetry import CellSymmetry, find_symmetry, symmetric_part
 from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient, varies
 from homfem.local.elasticity import Stiffness, strain_parity
+from homfem.local.elasticity import varies as stiffness_varies
 from homfem.parameters import Array, check_spd
 from homfem.stiffness import PAIRS, stiffness
 
@@ -160,7 +161,7 @@ def symmetric_solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> tup
     pairs = list(combinations(range(d), 2))
     for name in cell.phase_names:
         value = stiffnesses[name]
-        if callable(value):
+        if stiffness_varies(cell, value):
             reasons = dict.fromkeys(range(d), f"the stiffness of {name!r} is a function of position")
             break
         matrix = stiffness(value, d, f"stiffnesses[{name!r}]")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, PlainValidator
 
-from homfem.config.fields import FieldCoefficient, parse_field
+from homfem.config.fields import FieldCoefficient, parse_field_table
 from homfem.config.table import (
     Missing,
     Table,
@@ -19,7 +19,6 @@ from homfem.config.table import (
     flag,
     integer,
     number,
-    refuse_unknown,
     renamed,
     sentence,
     text,
@@ -100,7 +99,7 @@ class EffectiveTable(Table):
         """Return the table with the paths of its files from ``folder``; refuse files that are missing."""
         phases: Mapping[str, Any] = getattr(self, "phases", {})
         placed = {
-            name: value.located(f"effective.phases.{name}.field", folder)
+            name: value.located(f"effective.phases.{name}", folder)
             for name, value in phases.items()
             if hasattr(value, "located")
         }
@@ -113,13 +112,7 @@ class EffectiveTable(Table):
 
 def parse_phase(value: Any, kind: Kind) -> Coefficient | FieldCoefficient:
     """Return what a phase of ``[effective.phases]`` has: one coefficient, or ``{ field = { file = ... } }``."""
-    if not isinstance(value, dict):
-        return parse_coefficient(value, kind)
-    refuse_unknown("", value, ["field"])
-    try:
-        return parse_field(value.get("field", Missing()), kind)
-    except InputError as error:
-        raise renamed(error, f".field{error.name if error.name[:1] in ('', '.') else f'.{error.name}'}") from error
+    return parse_field_table(value, kind) if isinstance(value, dict) else parse_coefficient(value, kind)
 
 
 def _phases_of(kind: Kind) -> PlainValidator:
@@ -137,12 +130,12 @@ def _phases_of(kind: Kind) -> PlainValidator:
     return PlainValidator(check)
 
 
-def value_of(name: str, phase: Coefficient | FieldCoefficient, unit: str) -> Any:
+def value_of(name: str, phase: Any, unit: str) -> Any:
     """Return the coefficient of a phase in a unit; what is wrong with a file of it has the path of its key."""
     try:
         return phase.to(unit)
     except InputError as error:
-        raise renamed(error, f"effective.phases.{name}.field.{error.name}") from error
+        raise renamed(error, f"effective.phases.{name}.{error.name}") from error
 
 
 MESHED = "finite-element"

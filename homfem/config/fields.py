@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from homfem.config.table import refuse_unknown, renamed
+from homfem.config.table import Missing, refuse_unknown, renamed
 from homfem.parameters import Array, FileError, InputError
 from homfem.quantities import Kind, check_unit, conversion_factor
 
@@ -51,7 +51,7 @@ class FieldCoefficient:
         """Return it with its path from ``folder``; raise :class:`FileError` if there is no such file."""
         path = folder / self.file
         if not path.is_file():
-            raise FileError(f"{at}.file", self.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+            raise FileError(f"{at}.field.file", self.file, "a file that exists", f"It is sought from {str(folder)!r}.")
         return replace(self, file=str(path))
 
     def to(self, unit: str) -> Array:
@@ -61,12 +61,24 @@ class FieldCoefficient:
         try:
             found = read_array(self.file, array=self.name)
         except InputError as error:
-            raise renamed(error, {"array": "name"}.get(error.name, error.name)) from error
+            raise renamed(error, "field." + {"array": "name"}.get(error.name, error.name)) from error
         if found.array.dtype.kind not in "biuf":
-            raise FileError("file", self.file, "a field of numbers", f"It holds {found.array.dtype}.")
+            raise FileError("field.file", self.file, "a field of numbers", f"It holds {found.array.dtype}.")
         values = np.asarray(found.array, dtype=np.float64) * conversion_factor(self.unit, unit)
         order = self.components or found.components
         return matrices(values, order) if order else values
+
+
+def parse_field_table(value: dict[str, Any], kind: Kind) -> FieldCoefficient:
+    """Return the field of a table ``{ field = { file = ..., ... } }``; keys in errors begin with a dot."""
+    for key in value:
+        if key != "field":
+            raise InputError(f".{key}", value[key], "absent: only the key field stands here")
+    try:
+        return parse_field(value.get("field", Missing()), kind)
+    except InputError as error:
+        inner = error.name if error.name[:1] in ("", ".") else f".{error.name}"
+        raise renamed(error, f".field{inner}") from error
 
 
 def parse_field(value: Any, kind: Kind) -> FieldCoefficient:
@@ -90,7 +102,7 @@ def matrices(values: Array, order: Sequence[str]) -> Array:
     """Return symmetric matrices (..., d, d) of their components (..., d (d + 1) / 2) in the given order."""
     if values.shape[-1] != len(order):
         allowed = f"a field of {len(order)} components for each voxel or element, {', '.join(order)}"
-        raise InputError("components", values.shape, allowed)
+        raise InputError("field.components", values.shape, allowed)
     d = {3: 2, 6: 3}[len(order)]
     full = np.empty((*values.shape[:-1], d, d))
     for k, pair in enumerate(order):

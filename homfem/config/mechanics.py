@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PlainValidator
@@ -16,7 +17,9 @@ from homfem.config.effective import (
     refuse_tolerance,
     require_length,
     require_meshed,
+    value_of,
 )
+from homfem.config.fields import FieldCoefficient, parse_field_table
 from homfem.config.table import choice, flag, integer, number, quantity, renamed, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
@@ -30,9 +33,9 @@ _SIZES = {len(pairs): dimension for dimension, pairs in PAIRS.items()}
 
 @dataclass(frozen=True, slots=True)
 class SolidPhase:
-    """A stiffness: constants of an isotropic solid, or a Voigt matrix; moduli in one unit."""
+    """A stiffness: constants of an isotropic solid, some of them fields, or a Voigt matrix; moduli in one unit."""
 
-    value: Mapping[str, float] | tuple[tuple[float, ...], ...]
+    value: Mapping[str, float | FieldCoefficient] | tuple[tuple[float, ...], ...]
     unit: str
 
     @property
@@ -43,29 +46,47 @@ class SolidPhase:
     def __str__(self) -> str:
         return f"{self.value} {self.unit}"
 
-    def to(self, unit: str) -> dict[str, float] | list[list[float]]:
+    def located(self, at: str, folder: Path) -> SolidPhase:
+        """Return it with the paths of its fields from ``folder``."""
+        if not isinstance(self.value, Mapping):
+            return self
+        placed = {
+            key: entry.located(f"{at}.{key}", folder) if isinstance(entry, FieldCoefficient) else entry
+            for key, entry in self.value.items()
+        }
+        return SolidPhase(placed, self.unit)
+
+    def to(self, unit: str) -> dict[str, Any] | list[list[float]]:
         """Return the constants or the matrix in another unit."""
         if isinstance(self.value, Mapping):
-            return {
-                key: entry if key == "poisson" else Quantity(entry, self.unit).to(unit)
-                for key, entry in self.value.items()
-            }
+            return {key: self._constant(key, entry, unit) for key, entry in self.value.items()}
         return [[Quantity(entry, self.unit).to(unit) for entry in row] for row in self.value]
+
+    def _constant(self, key: str, entry: float | FieldCoefficient, unit: str) -> Any:
+        if isinstance(entry, FieldCoefficient):
+            try:
+                return entry.to(unit)
+            except InputError as error:
+                raise renamed(error, f"{key}.{error.name}") from error
+        return entry if key == "poisson" else Quantity(entry, self.unit).to(unit)
 
 
 def parse_solid(value: Any) -> SolidPhase:
     """Return the stiffness that a table of constants or a matrix of strings says."""
     if isinstance(value, Mapping):
-        given: dict[str, float] = {}
+        given: dict[str, float | FieldCoefficient] = {}
         unit = ""
         for key, entry in value.items():
             if key == "poisson":
                 given[key] = check_number(f".{key}", entry, remedy="It is a pure number, without unit.")
+            elif isinstance(entry, Mapping):
+                field = _field(key, dict(entry))
+                unit, given[key] = unit or field.unit, field
             else:
                 parsed = parse_quantity(f".{key}", entry, MODULUS)
                 unit = unit or parsed.unit
                 given[key] = parsed.to(unit)
-        moduli("", **given)
+        moduli("", **{key: 0.25 if isinstance(entry, FieldCoefficient) else entry for key, entry in given.items()})
         return SolidPhase(given, unit)
     size = len(value) if isinstance(value, (list, tuple)) else 0
     if size not in _SIZES or any(not isinstance(row, (list, tuple)) or len(row) != size for row in value):
@@ -75,6 +96,13 @@ def parse_solid(value: Any) -> SolidPhase:
     unit = entries[0][0].unit
     matrix = check_stiffness("", [[entry.to(unit) for entry in row] for row in entries], _SIZES[size])
     return SolidPhase(tuple(tuple(map(float, row)) for row in matrix), unit)
+
+
+def _field(key: str, value: dict[str, Any]) -> FieldCoefficient:
+    try:
+        return parse_field_table(value, MODULUS)
+    except InputError as error:
+        raise renamed(error, f".{key}{error.name}") from error
 
 
 def _solids(value: Any) -> dict[str, SolidPhase]:
@@ -132,7 +160,7 @@ class Elasticity(EffectiveTable):
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
         return solve_elasticity(
             cell,
-            {name: self.phases[name].to(self.unit) for name in names},
+            {name: value_of(name, self.phases[name], self.unit) for name in names},
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,
             boundary=self.boundary,

@@ -31,15 +31,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
+from homfem.fields import check_spd_field
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
 from homfem.local.samples import sample
 from homfem.parameters import Array, InputError
-from homfem.stiffness import PAIRS, check_stiffness, stiffness, voigt_to_mandel
+from homfem.stiffness import PAIRS, check_stiffness, isotropic_field, stiffness, voigt_to_mandel
 
 #: A stiffness of one phase: moduli, a Voigt matrix, or a function of position (d, n) -> (n, m, m).
 Stiffness = Any
@@ -55,7 +57,9 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
     stiffnesses
         For each phase what :func:`homfem.stiffness.stiffness` takes, or a function of position evaluated at the
         midpoint of each mesh cell: ``f(x)`` with ``x`` of shape (d, n) in mesh units returns Voigt matrices of shape
-        (n, m, m), m = 6 or 3; a field of fibre directions, say.
+        (n, m, m), m = 6 or 3; a field of fibre directions, say. Or a numpy array of Voigt matrices, or moduli that are
+        arrays, such as ``{"young": array, "poisson": 0.3}``, with a value for each element of the mesh as it was made,
+        or voxel of the image: shape ``cell.element_shape``, of matrices that and (m, m).
 
     Raises
     ------
@@ -70,14 +74,48 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
     table: dict[str, Any] = {}
     for name in cell.phase_names:
         value = stiffnesses[name]
-        table[name] = np.eye(size) if callable(value) else stiffness(value, d, f"stiffnesses[{name!r}]")
+        table[name] = np.eye(size) if varies(cell, value) else stiffness(value, d, f"stiffnesses[{name!r}]")
     function = cell.cell_function(table)
     entries = function.x.array.reshape(len(cell.phase_of_cell), -1)
     for name in cell.phase_names:
+        inside = cell.phase_of_cell == cell.phases[name]
         if callable(stiffnesses[name]):
-            inside = cell.phase_of_cell == cell.phases[name]
             entries[inside] = _sampled(cell, name, stiffnesses[name])[inside].reshape(-1, size * size)
+        elif varies(cell, stiffnesses[name]):
+            entries[inside] = _of_elements(cell, name, stiffnesses[name], inside).reshape(-1, size * size)
     return function
+
+
+def varies(cell: UnitCell, value: Stiffness) -> bool:
+    """Return whether a stiffness is a function of position, or has a value for each element of the mesh."""
+    size = len(PAIRS[cell.dimension])
+    if isinstance(value, Mapping):
+        return any(np.ndim(entry) > 0 for entry in value.values())
+    return callable(value) or (isinstance(value, np.ndarray) and value.shape != (size, size))
+
+
+def _of_elements(cell: UnitCell, name: str, value: Stiffness, inside: npt.NDArray[np.bool_]) -> Array:
+    """Voigt matrices of the local cells of a phase whose stiffness has a value for each element; collective."""
+    label, size, shape = f"stiffnesses[{name!r}]", len(PAIRS[cell.dimension]), cell.element_shape
+    with solve.collective(cell.comm):
+        numbers = cell.element_of_cell[inside]
+        if isinstance(value, Mapping):
+            own: dict[str, Array] = {}
+            for key, entry in value.items():
+                array = np.asarray(entry, dtype=np.float64)
+                if array.shape not in ((), shape):
+                    allowed = f"a number or one for each voxel or mesh element: of shape {shape}"
+                    raise InputError(f"{label}.{key}", f"an array of shape {array.shape}", allowed)
+                own[key] = np.broadcast_to(array, shape)
+            matrices = isotropic_field(label, own, cell.dimension)
+        else:
+            matrices = value
+            if value.shape != (*shape, size, size):
+                allowed = (
+                    f"a {size}x{size} Voigt matrix for each voxel or mesh element: of shape {(*shape, size, size)}"
+                )
+                raise InputError(label, f"an array of shape {value.shape}", allowed)
+        return check_spd_field(label, matrices, shape, numbers, (size, size))
 
 
 def _sampled(cell: UnitCell, name: str, function: Callable[[Array], Array]) -> Array:

@@ -86,6 +86,25 @@ def from_moduli(bulk: float, shear: float, *, dimension: int = 3) -> Array:
     return result
 
 
+def isotropic_field(name: str, given: Mapping[str, Array], dimension: int) -> Array:
+    """Return Voigt matrices of isotropic solids, shape (\\*n, m, m), of arrays of moduli, each of shape n.
+
+    Which moduli are a pair is checked; where they are those of no stable solid the matrix is not positive definite.
+    """
+    if not any(set(given) == set(pair) for pair in _MODULI):
+        moduli(name, **dict.fromkeys(given, 0.25))
+    if "young" in given:
+        young, ratio = given["young"], given["poisson"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bulk, shear = young / (3.0 * (1.0 - 2.0 * ratio)), young / (2.0 * (1.0 + ratio))
+    else:
+        shear = given["shear"]
+        bulk = given["bulk"] if "bulk" in given else given["lame"] + 2.0 * shear / 3.0
+    along, across = from_moduli(1.0, 0.0, dimension=dimension), from_moduli(0.0, 1.0, dimension=dimension)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(bulk[..., None, None] * along + shear[..., None, None] * across)
+
+
 def orthotropic(
     young: Sequence[float], poisson: Sequence[float], shear: Sequence[float], name: str = "stiffness"
 ) -> Array:

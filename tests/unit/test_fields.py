@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from homfem.cells import image_cell
-from homfem.certify import homogenize_diffusion
+from homfem.certify import homogenize_diffusion, homogenize_elasticity
 from homfem.config import make_config
 from homfem.grid import Image, homogenize_image
 from homfem.parameters import InputError
+from homfem.stiffness import isotropic
 
 RANDOM = np.random.default_rng(11)
 
@@ -206,3 +207,53 @@ def test_fields_of_a_config_are_refused_by_their_key(tmp_path):
     ):
         refused(message, lambda change=change: solve(good | change))
     refused(r"effective\.phases\.t\.field.*a table such as", lambda: solve("a.npz"))
+
+
+def test_moduli_of_each_voxel_are_the_stiffness_of_as_many_phases(tmp_path):
+    from mpi4py import MPI
+
+    number = np.arange(12).reshape(4, 3) % 3
+    moduli = [{"young": 1.0, "poisson": 0.3}, {"young": 7.0, "poisson": 0.1}, {"young": 0.2, "poisson": 0.45}]
+    many = image_cell(Image(phases=number, names=("a", "b", "c")))
+    one = image_cell(Image(phases=np.zeros((4, 3), dtype=int), names=("s",)))
+    fields = {key: np.array([entry[key] for entry in moduli])[number] for key in ("young", "poisson")}
+    voigt = np.array([isotropic(dimension=2, **entry) for entry in moduli])[number]
+    exact = homogenize_elasticity(many, dict(zip("abc", moduli, strict=True)))
+    for given in (fields, voigt, fields | {"poisson": fields["poisson"]}):
+        tensor = homogenize_elasticity(one, {"s": given}, symmetry="auto")
+        for side in ("value", "lower", "upper"):
+            assert getattr(tensor, side) == pytest.approx(getattr(exact, side), rel=1e-6, abs=1e-7)
+    np.save(tmp_path / "image.npy", np.zeros((4, 3), dtype=np.uint8))
+    np.save(tmp_path / "E.npy", fields["young"] * 1e3)
+    cell = {"shape": "image", "file": "image.npy", "labels": {"s": 0}, "voxel": "1 mm"}
+
+    def solve(**field):
+        young = {"field": {"file": "E.npy", "unit": "MPa"} | field}
+        effective = {"physics": "elasticity", "phases": {"s": {"young": young, "poisson": 0.3}}}
+        config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
+        return config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+
+    exact = homogenize_elasticity(
+        many, {name: entry | {"poisson": 0.3} for name, entry in zip("abc", moduli, strict=True)}
+    )
+    tensor = solve()
+    assert tensor.unit == "MPa"
+    assert tensor.value == pytest.approx(1e3 * exact.value, rel=1e-6, abs=1e-4)
+    refused(r"effective\.phases\.s\.young\.field\.file = 'F.npy'.*exists", lambda: solve(file="F.npy"))
+    refused(r"effective\.phases\.s\.young\.field\.unit", lambda: solve(unit="mm"))
+    refused(r"effective\.phases\.s\.young\.field\.name", lambda: solve(name="E"))
+
+
+def test_stiffnesses_of_elements_that_do_not_fit_are_refused():
+    cell = image_cell(Image(phases=np.zeros((4, 3), dtype=int), names=("s",)))
+    ones = np.ones((4, 3))
+    label = r"stiffnesses\['s'\]"
+    for given, message in (
+        ({"young": ones.T, "poisson": 0.3}, rf"{label}\.young = 'an array of shape \(3, 4\)'.*shape \(4, 3\)"),
+        ({"young": -ones, "poisson": 0.3}, rf"{label}\[0, 0\].*positive definite"),
+        ({"young": ones, "poisson": 0.5}, rf"{label}\[0, 0\].*positive definite"),
+        ({"young": ones, "shear": 0.5}, "given by young and poisson"),
+        (np.ones((4, 3, 6, 6)), rf"{label}.*3x3 Voigt matrix for each voxel"),
+        (ones, rf"{label}.*3x3 Voigt matrix for each voxel"),
+    ):
+        refused(message, lambda given=given: homogenize_elasticity(cell, {"s": given}))
