@@ -14,7 +14,10 @@ import numpy.typing as npt
 from homfem.grid.found import Found, reading, refusal, require_room, upright
 
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".jpg": "JPEG", ".jpeg": "JPEG"}
-LOSSY = "the image is a JPEG: its grey levels are not those that were measured, and phases are blurred at their edges"
+LOSSY = (
+    "the image is compressed by JPEG: its grey levels are not those that were measured, and phases are blurred at their "
+    "edges"
+)
 
 
 def read_picture(path: Path) -> Found:
@@ -23,7 +26,7 @@ def read_picture(path: Path) -> Found:
 
     name = _FORMATS[path.suffix.lower()]
     kind = f"a {name} image"
-    with reading(path, kind), _strictly():
+    with reading(path, kind), strictly():
         with Picture.open(path, formats=(name,)) as picture:
             require_room(path, picture.size, 4)
             if getattr(picture, "n_frames", 1) > 1:
@@ -42,7 +45,7 @@ def read_picture(path: Path) -> Found:
 
 
 @contextmanager
-def _strictly() -> Iterator[None]:
+def strictly() -> Iterator[None]:
     """Let Pillow refuse what is cut short, whatever it was told before; how large a picture may be is decided here."""
     from PIL import Image as Picture
     from PIL import ImageFile

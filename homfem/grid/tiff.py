@@ -19,11 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.grid.found import Found, reading, refusal, require_room, upright
-from homfem.grid.pictures import grey
+from homfem.grid.pictures import LOSSY, grey, strictly
 
 KIND = "a TIFF image or stack"
 #: Dots per inch that programs for pictures write where nothing is known.
 PRINT = (72, 75, 96, 100, 120, 144, 150, 180, 200, 240, 300, 350, 360, 400, 600, 720, 1200)
+#: Compressions that tifffile reads by itself (none, deflate, PackBits, LZMA), and those that lose.
+_OWN, _JPEG = (1, 8, 32946, 32773, 34925), (6, 7)
 #: What ImageJ calls units of length.
 _UNITS = {"micron": "um", "microns": "um", "pixel": "", "pixels": ""}
 
@@ -36,12 +38,15 @@ def read_tiff(path: Path, dimension: int | None) -> Found:
         series = _whole_series(path, file)
         shape = (len(file.pages), *file.pages[0].shape) if series is None else series.shape
         require_room(path, shape, np.dtype(file.pages[0].dtype).itemsize)
-        if series is None:
-            # One page in each series, all alike.
-            axes = "I" + file.pages[0].axes
+        # Without a series of all of them: one page in each, all alike.
+        axes = "I" + file.pages[0].axes if series is None else series.axes
+        if int(file.pages[0].compression) not in _OWN:
+            array = _by_pillow(path, file).reshape(shape)
+        elif series is None:
             array = np.stack([np.asarray(page.asarray()) for page in file.pages])
         else:
-            array, axes = np.asarray(series.asarray()), series.axes
+            array = np.asarray(series.asarray())
+        lossy = (LOSSY,) if int(file.pages[0].compression) in _JPEG else ()
         voxel, unit = _voxel(file)
     array, axes = _without_samples(path, array, axes)
     if len(axes) == 3 and axes[0] in "CTSRPLMHAEF" and dimension != 3:
@@ -52,7 +57,21 @@ def read_tiff(path: Path, dimension: int | None) -> Found:
             "give dimension = 3, else save the one that counts.",
         )  # fmt: skip
     edges = None if voxel is None else voxel[: array.ndim]
-    return Found(upright(array), edges, unit if edges else "", tuple(told))
+    return Found(upright(array), edges, unit if edges else "", lossy + tuple(told))
+
+
+def _by_pillow(path: Path, file: Any) -> npt.NDArray[Any]:
+    """All pages, decompressed by Pillow; tifffile alone knows few compressions."""
+    from PIL import Image as Picture
+
+    if any(int(page.photometric) == 0 or str(page.dtype) in ("uint32", "uint64") for page in file.pages):
+        raise refusal(path, KIND, f"Its compression ({file.pages[0].compression.name}) is not known for such numbers.")
+    with strictly(), Picture.open(path, formats=("TIFF",)) as picture:
+        found = []
+        for number in range(len(file.pages)):
+            picture.seek(number)
+            found.append(np.asarray(picture))
+    return np.stack(found)
 
 
 def _whole_series(path: Path, file: Any) -> Any:

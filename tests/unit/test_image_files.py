@@ -373,6 +373,20 @@ def test_all_pages_of_a_tiff_file_count(tmp_path):
     refused("2 or 3 axes.*TZYX", lambda: read_array(path, dimension=3), FileError)
 
 
+def test_compressed_pages_are_read_whole(tmp_path):
+    path = tmp_path / "a.tif"
+    pages = [Picture.fromarray(page) for page in VOLUME.transpose(2, 1, 0)[:, ::-1]]
+    for compression in ("tiff_lzw", "zstd", "packbits", "jpeg"):
+        pages[0].save(path, save_all=True, append_images=pages[1:], compression=compression)
+        found = read_array(path)
+        assert bool(found.warnings) == (compression == "jpeg")
+        assert np.array_equal(found.array, VOLUME) or compression == "jpeg"
+        data = path.read_bytes()
+        for share in (0.2, 0.5, 0.9, 0.97):
+            path.write_bytes(data[: int(share * len(data))])
+            refused(".", lambda: read_array(path), FileError)
+
+
 def test_indices_of_a_palette_are_labels(tmp_path):
     for name in ("a.png", "a.bmp"):
         picture = Picture.fromarray(FLAT, mode="P")
