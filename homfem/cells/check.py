@@ -55,10 +55,10 @@ def check_mesh(
     """
     name = "cell" if isinstance(source, RawCell) else str(source)
     try:
-        mesh = read_loosely(source, dimension, trust=trust)
+        mesh = read_loosely(source, dimension, period, trust=trust)
     except HomfemError as error:
         return MeshReport(source=name, problems=(str(error),))
-    problems, notes = list(mesh.problems), []
+    problems, notes = list(mesh.problems), list(mesh.notes)
     report = MeshReport(
         source=name, problems=(), dimension=mesh.dimension, kind=mesh.kind, order=mesh.order, cells=len(mesh.cells)
     )

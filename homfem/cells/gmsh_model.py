@@ -7,14 +7,14 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from homfem.cells import step_files
-from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, groups_of, model_to_raw
+from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, Label, groups_of, model_to_raw
 from homfem.cells.gmsh_session import Failure, gmsh_session
 from homfem.cells.limited import TIMEOUT, run_limited
 from homfem.cells.raw import RawCell, scaled
@@ -24,6 +24,11 @@ from homfem.parameters import FileError, InputError, Lattice, check_integer, che
 from homfem.reference import FACET_KIND
 
 log = logging.getLogger("homfem")
+
+#: Endings of other programs' meshes that Gmsh reads, and of all meshes that it reads.
+OTHER_MESHES = (".bdf", ".unv")
+MESHED = (".msh", ".msh2", ".msh4", *OTHER_MESHES)
+STEP = (".step", ".stp")
 
 _COMMENT = re.compile(rb"\$Comments\s+homfem (\{.*\})\s+\$EndComments")
 
@@ -38,11 +43,12 @@ def from_gmsh_raw(
     resolution: float | None = None,
     order: int | None = None,
     parameters: Mapping[str, float] | None = None,
+    phases: Mapping[str, Label | Sequence[Label]] | None = None,
     repair: bool = False,
     trust: bool = False,
     timeout: float | None = TIMEOUT,
 ) -> RawCell:
-    """Read a cell from a ``.geo`` or ``.step`` file, which is meshed here, or from a ``.msh`` file.
+    """Read a cell from a ``.geo`` or ``.step`` file, which is meshed here, or a ``.msh``, ``.bdf`` or ``.unv`` file.
 
     Parameters
     ----------
@@ -66,6 +72,8 @@ def from_gmsh_raw(
         ``.geo`` and ``.step`` only: degree of the geometry, 1 or 2. Default: what the file says, else 1.
     parameters
         ``.geo`` only: values for constants that the file declares by ``DefineConstant``.
+    phases
+        Not for ``.step``: see :func:`homfem.cells.gmsh_arrays.groups_of`.
     repair
         Mesh anew where opposite faces do not match, see :func:`homfem.cells.repair.repaired`.
     trust
@@ -89,7 +97,7 @@ def from_gmsh_raw(
     if dimension is not None:
         check_integer("dimension", dimension, at_least=2, at_most=3)
     suffix = path.suffix.lower()
-    meshed = suffix in (".msh", ".msh2", ".msh4")
+    meshed = suffix in MESHED
     if resolution is not None:
         resolution = check_number("resolution", resolution, above=0.0, at_most=1.0)
     if order is not None:
@@ -99,8 +107,8 @@ def from_gmsh_raw(
             raise InputError(name, given, "absent for a mesh that is already made", "Give it with the .geo file.")
     start = time.perf_counter()
     if meshed:
-        raw = _read_msh(path, lattice, dimension, length_unit)
-    elif suffix in (".step", ".stp"):
+        raw = _read_mesh(path, lattice, dimension, length_unit, phases)
+    elif suffix in STEP:
         if parameters is not None:
             raise InputError("parameters", dict(parameters), "absent for a STEP file", "It has no constants.")
         raw = run_limited(
@@ -116,7 +124,16 @@ def from_gmsh_raw(
         if not path.read_bytes().endswith(b"\n"):
             log.warning("%s does not end with a line break: Gmsh passes over its last line", path)
         raw = run_limited(
-            mesh_geo, path, lattice, dimension, length_unit or "m", resolution, order, constants, timeout=timeout
+            mesh_geo,
+            path,
+            lattice,
+            dimension,
+            length_unit or "m",
+            resolution,
+            order,
+            constants,
+            phases,
+            timeout=timeout,
         )
     log.info("%s: %d cells in %.2f s", path.name, len(raw.cells), time.perf_counter() - start)
     raw = raw if length == 1.0 else scaled(raw, length)
@@ -133,6 +150,7 @@ def mesh_geo(
     resolution: float | None,
     order: int | None,
     constants: dict[str, float],
+    phases: Mapping[str, Label | Sequence[Label]] | None = None,
 ) -> RawCell:
     """Mesh a ``.geo`` file in this process; arguments as for :func:`from_gmsh_raw`."""
     own_resolution = resolution is not None and _declares(path, "resolution")
@@ -149,26 +167,35 @@ def mesh_geo(
             box = np.array(gmsh.model.getBoundingBox(-1, -1)).reshape(2, 3)
             shortest = np.sort(box[1] - box[0])[-dimension] if lattice is None else lattice.shortest
             gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
-        groups_of(dimension)  # refuses unnamed groups before the mesh is made
+        groups_of(dimension, phases)  # refuses unnamed groups before the mesh is made
         gmsh.model.mesh.generate(dimension)
-        return model_to_raw(dimension, lattice, length_unit)
+        return model_to_raw(dimension, lattice, length_unit, phases)
 
 
-def _read_msh(path: Path, lattice: Lattice | None, dimension: int | None, length_unit: str | None) -> RawCell:
+def _read_mesh(
+    path: Path,
+    lattice: Lattice | None,
+    dimension: int | None,
+    length_unit: str | None,
+    phases: Mapping[str, Label | Sequence[Label]] | None,
+) -> RawCell:
     note = note_of(path)
     if lattice is None and "lattice" in note:
         lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
     with gmsh_session() as gmsh:
-        merge_msh(gmsh, path)
+        merge_mesh(gmsh, path)
         dimension = dimension or max(int(gmsh.model.getDimension()), 2)
-        groups_of(dimension)
-        return model_to_raw(dimension, lattice, length_unit or note.get("length_unit", "m"))
+        grouped = path.suffix.lower() not in OTHER_MESHES
+        unit = length_unit or note.get("length_unit", "m")
+        return model_to_raw(dimension, lattice, unit, phases, made=False, grouped=grouped)
 
 
-def merge_msh(gmsh: Any, path: Path) -> None:
-    """Read a ``.msh`` file into the running Gmsh, as a mesh and nothing else, or raise :class:`FileError`."""
-    check_mesh_head(path)
-    with _cannot_read(path), as_data(path, ".msh") as name:
+def merge_mesh(gmsh: Any, path: Path) -> None:
+    """Read a mesh that is made into the running Gmsh, as a mesh and nothing else, or raise :class:`FileError`."""
+    suffix = path.suffix.lower()
+    if suffix not in OTHER_MESHES:
+        check_mesh_head(path)
+    with _cannot_read(path), as_data(path, suffix if suffix in OTHER_MESHES else ".msh") as name:
         gmsh.merge(name)
 
 

@@ -41,7 +41,7 @@ def head_of(
         "face_nodes": joined.face_nodes,
         "seam_area": joined.seam_area,
         "origin": joined.origin,
-        "warnings": joined.warnings,
+        "warnings": (*joined.warnings, *raw.notes),
         "part_of_cell": np.zeros(1, dtype=np.int32),
     }
     if len(head["whole"].parts) > 1:

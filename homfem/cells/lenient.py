@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from homfem.cells import own_meshes
-from homfem.cells.files import MESHIO_TYPES
-from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, OF_GMSH_TYPE
-from homfem.cells.gmsh_model import from_gmsh_raw, merge_msh, note_of
+from homfem.cells.elements import SHAPES, Block, uniform
+from homfem.cells.gmsh_arrays import FROM_GMSH, Group, elements_of
+from homfem.cells.gmsh_model import MESHED, OTHER_MESHES, from_gmsh_raw, merge_mesh, note_of
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import Indices, RawCell, Tags
 from homfem.parameters import Array, CellError, FileError, HomfemError, InputError, Lattice, check_number
@@ -24,7 +23,7 @@ from homfem.reference import CORNERS, DIMENSIONS, SIMPLEX
 class LooseMesh:
     """A mesh with nothing promised; the fields are those of :class:`~homfem.cells.raw.RawCell`.
 
-    ``problems`` are what the reader found; ``lattice`` is None where the file does not tell it.
+    ``problems`` and ``notes`` are what the reader found; ``lattice`` is None where the file does not tell it.
     """
 
     points: Array
@@ -35,6 +34,7 @@ class LooseMesh:
     phases: dict[str, int]
     lattice: Lattice | None = None
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def dimension(self) -> int:
@@ -47,13 +47,15 @@ class LooseMesh:
         return self.cells[:, : CORNERS[self.kind]]
 
 
-def read_loosely(source: str | Path | RawCell, dimension: int | None, *, trust: bool = False) -> LooseMesh:
+def read_loosely(
+    source: str | Path | RawCell, dimension: int | None, period: Any = None, *, trust: bool = False
+) -> LooseMesh:
     """Return the mesh of a file or a cell.
 
     Raises
     ------
     HomfemError
-        Only where there is no mesh at all: no file, a file that cannot be read, no triangles or tetrahedra.
+        Only where there is no mesh at all: no file, a file that cannot be read, no cells.
     """
     if isinstance(source, RawCell):
         return _of_raw(source)
@@ -61,11 +63,11 @@ def read_loosely(source: str | Path | RawCell, dimension: int | None, *, trust: 
     if not path.is_file():
         raise FileError("file", str(path), "an existing mesh file", "Check the path.")
     suffix = path.suffix.lower()
-    if suffix in (".msh", ".msh2", ".msh4"):
-        return _of_msh(path, dimension)
+    if suffix in MESHED:
+        return _of_merged(path, dimension, period)
     if suffix in own_meshes.GMSH_FILES:
         return _of_raw(from_gmsh_raw(path, dimension=dimension, trust=trust))
-    return _of_meshio(path, dimension)
+    return _of_meshio(path, dimension, period)
 
 
 def read_period(period: Any, dimension: int) -> Lattice:
@@ -92,92 +94,86 @@ def _of_raw(raw: RawCell) -> LooseMesh:
     )
 
 
-def _of_msh(path: Path, dimension: int | None) -> LooseMesh:
+def _of_merged(path: Path, dimension: int | None, period: Any) -> LooseMesh:
     note = note_of(path)
+    lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64)) if "lattice" in note else None
     with gmsh_session() as gmsh:
-        merge_msh(gmsh, path)
+        merge_mesh(gmsh, path)
         d = dimension or max(int(gmsh.model.getDimension()), 2)
-        loose = _of_model(gmsh, d)
-    if "lattice" in note:
-        loose.lattice = Lattice(vectors=np.array(note["lattice"], dtype=np.float64))
-    return loose
+        grouped = path.suffix.lower() not in OTHER_MESHES
+        return replace(_of_model(gmsh, d, lattice if period is None else period, grouped), lattice=lattice)
 
 
-def _of_model(gmsh: Any, d: int) -> LooseMesh:
+def _of_model(gmsh: Any, d: int, period: Any, grouped: bool) -> LooseMesh:
     problems: list[str] = []
     tags, coordinates, _ = gmsh.model.mesh.getNodes()
     number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
     number[tags] = np.arange(len(tags))
-    types, blocks_of, _ = gmsh.model.mesh.getElements(d)
-    total = sum(len(block) for block in blocks_of)
-    counts = {OF_GMSH_TYPE[t]: len(block) for t, block in zip(types, blocks_of, strict=True) if t in OF_GMSH_TYPE}
-    if not any(counts.values()):
+    parts = [Group("", int(entity), [int(entity)]) for _, entity in gmsh.model.getEntities(d)]
+    blocks, _, entity_of_element = elements_of(d, parts, number)
+    if not blocks:
         raise CellError("cells", 0, f"at least one {SIMPLEX[d]}", f"Is it a {d}D mesh?")
-    kind, order = key = max(counts, key=lambda key: counts[key])
-    if total > counts[key]:
-        problems.append(f"{total - counts[key]} cells are no {kind} of order {order} and were left out")
-    width = len(FROM_GMSH[key])
     phases: dict[str, int] = {}
-    blocks: list[Indices] = []
-    own_tags: list[npt.NDArray] = []
-    for _, entity in gmsh.model.getEntities(d):
-        elements, nodes = gmsh.model.mesh.getElementsByType(GMSH_TYPES[key], entity)
-        if not len(elements):
-            continue
-        groups = [int(group) for group in gmsh.model.getPhysicalGroupsForEntity(d, entity)]
+    phase_of_element: Tags = np.zeros(len(entity_of_element), dtype=np.int32)
+    for entity, count in zip(*np.unique(entity_of_element, return_counts=True), strict=True):
+        groups = [int(group) for group in gmsh.model.getPhysicalGroupsForEntity(d, int(entity))]
         names = [gmsh.model.getPhysicalName(d, group) or f"group {group}" for group in groups]
         for group, name in zip(groups, names, strict=True):
             if name == f"group {group}":
-                problems.append(f"{len(elements)} cells are in physical group {group}, which has no name")
+                problems.append(f"{count} cells are in physical group {group}, which has no name")
         if len(names) != 1:
-            problems.append(f"{len(elements)} cells are in {len(names)} physical groups {names}, not in one")
+            problems.append(f"{count} cells are in {len(names)} physical groups {names}, not in one")
         name = names[0] if names else "no group"
-        tag = phases.setdefault(name, len(phases) + 1)
-        blocks.append(nodes.astype(np.int64).reshape(-1, width))
-        own_tags.append(np.full(len(elements), tag, dtype=np.int32))
-    cells = number[np.vstack(blocks)[:, FROM_GMSH[key]]]
+        phase_of_element[entity_of_element == entity] = phases.setdefault(name, len(phases) + 1)
+    if not grouped and not gmsh.model.getPhysicalGroups(d):
+        phases, problems = {f"phase{entity}": int(entity) for entity in np.unique(entity_of_element)}, []
+        phase_of_element = entity_of_element
     points = coordinates.reshape(-1, 3)
-    if d == 2 and np.ptp(points[cells][..., 2]) > 1e-10 * np.ptp(points[cells][..., :2], axis=(0, 1)).max():
-        problems.append(
-            f"the points are not in one plane z = constant: z differs by {np.ptp(points[cells][..., 2]):.3g}"
-        )
+    return _loose(points, blocks, FROM_GMSH, period, phases, phase_of_element, problems)
+
+
+def _loose(
+    points: Array,
+    blocks: list[Block],
+    curved: Mapping[tuple[str, int], Sequence[int]],
+    period: Any,
+    phases: dict[str, int],
+    phase_of_element: Tags,
+    problems: list[str],
+) -> LooseMesh:
+    """The mesh of elements as they are or, if they are of several kinds, cut into simplices."""
+    d = SHAPES[blocks[0].shape][0]
+    used = np.unique(np.concatenate([block.nodes.ravel() for block in blocks]))
+    if d == 2 and np.ptp(points[used, 2:]) > 1e-10 * np.ptp(points[used, :2], axis=0).max():
+        problems.append(f"the points are not in one plane z = constant: z differs by {np.ptp(points[used, 2]):.3g}")
+    points = np.ascontiguousarray(points[:, :d])
+    sides = np.ptp(points[used], axis=0)
+    box = Lattice.box(*np.where(np.isfinite(sides) & (sides > 0.0), sides, 1.0))
+    lattice = box if period is None else read_period(period, d)
+    cells = uniform(points, blocks, lattice, curved)
     return LooseMesh(
-        points=np.ascontiguousarray(points[:, :d]),
-        cells=cells,
-        kind=kind,
-        order=order,
-        phase_of_cell=np.concatenate(own_tags),
+        points=points,
+        cells=cells.cells,
+        kind=cells.kind,
+        order=cells.order,
+        phase_of_cell=phase_of_element[cells.parent],
         phases=phases,
         problems=problems,
+        notes=list(cells.notes),
     )
 
 
-def _of_meshio(path: Path, dimension: int | None) -> LooseMesh:
+def _of_meshio(path: Path, dimension: int | None, period: Any) -> LooseMesh:
     mesh = own_meshes.read_meshio(path)
-    d = dimension or (3 if any(block.type.startswith("tetra") for block in mesh.cells) else 2)
+    blocks, own = own_meshes.elements(path, mesh, dimension or own_meshes.dimension_of(mesh))
     problems: list[str] = []
-    present = {block.type for block in mesh.cells if len(block.data)}
-    orders = [order for order in (2, 1) if MESHIO_TYPES[SIMPLEX[d], order][0] in present]
-    try:
-        own_meshes.kind_and_order(path, mesh, d)
-    except CellError as error:
-        if not orders:
-            raise
-        problems.append(str(error))
-    name, place = MESHIO_TYPES[SIMPLEX[d], orders[0]]
-    cells = own_meshes.nodes_of(mesh, name, place)
     phases = {"all": 1}
-    tags: Tags = np.ones(len(cells), dtype=np.int32)
+    tags: Tags = np.ones(sum(len(block.nodes) for block in blocks), dtype=np.int32)
     try:
-        phases, tags = own_meshes.named(mesh, name, None, None, "phases")
+        phases, tags = own_meshes.named(mesh, own, None, None, "phases")
     except HomfemError as error:
         problems.append(str(error))
-    return LooseMesh(
-        points=np.ascontiguousarray(np.asarray(mesh.points, dtype=np.float64)[:, :d]),
-        cells=cells,
-        kind=SIMPLEX[d],
-        order=orders[0],
-        phase_of_cell=tags,
-        phases=phases,
-        problems=problems,
-    )
+    points = np.asarray(mesh.points, dtype=np.float64)
+    if points.shape[1] == 2:
+        points = np.column_stack([points, np.zeros(len(points))])
+    return _loose(points, blocks, own_meshes.CURVED, period, phases, tags, problems)

@@ -11,17 +11,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.files import MESHIO_TYPES, facet_type
-from homfem.cells.gmsh_model import from_gmsh_raw
+from homfem.cells.abaqus import read_abaqus
+from homfem.cells.elements import SHAPES, Block, uniform, uniform_facets
+from homfem.cells.files import MESHIO_TYPES
+from homfem.cells.gmsh_model import MESHED, STEP, from_gmsh_raw
 from homfem.cells.limited import TIMEOUT
 from homfem.cells.raw import Indices, RawCell, Tags, facets_of, scaled
+from homfem.cells.sets import Flags, partition
 from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_integer, check_number
-from homfem.reference import SIMPLEX
+from homfem.reference import BOX, SIMPLEX
 
 #: Endings of the files that Gmsh reads; meshio is asked about all others.
-GMSH_FILES = (".geo", ".msh", ".msh2", ".msh4", ".step", ".stp")
+GMSH_FILES = (".geo", *STEP, *MESHED)
 #: Those of them that hold the surfaces themselves.
-GEOMETRIES = (".geo", ".step", ".stp")
+GEOMETRIES = (".geo", *STEP)
+
+#: The label of all cells that no other label has.
+REST = "*"
+#: Place in meshio's second-order simplices of each node in the order of DOLFINx.
+CURVED: Mapping[tuple[str, int], list[int]] = {
+    key: [int(k) for k in np.argsort(place)] for key, (_, place) in MESHIO_TYPES.items() if key[1] == 2
+} | {("interval", 2): [0, 1, 2]}
+_SECOND_ORDER = {
+    "line3", "triangle6", "quad8", "quad9", "tetra10", "hexahedron20", "hexahedron24", "hexahedron27",
+    "wedge12", "wedge15", "wedge18", "pyramid13", "pyramid14",
+}  # fmt: skip
+# Numbered as a tensor product in VTK.
+_LATTICES = {"pixel": ("quad", [0, 1, 3, 2]), "voxel": ("hexahedron", [0, 1, 3, 2, 4, 5, 7, 6])}
 
 Label = int | str
 
@@ -29,8 +45,8 @@ Label = int | str
 def read_raw(path: str | Path, **options: Any) -> RawCell:
     """Read a cell from a file of any kind.
 
-    ``.geo``, ``.msh`` and ``.step`` go to :func:`homfem.cells.gmsh_model.from_gmsh_raw`, all others to
-    :func:`from_meshio_raw`; ``options`` are theirs.
+    ``.geo``, ``.msh``, ``.step``, ``.bdf`` and ``.unv`` go to :func:`homfem.cells.gmsh_model.from_gmsh_raw`, all
+    others to :func:`from_meshio_raw`; ``options`` are theirs.
 
     Raises
     ------
@@ -38,8 +54,9 @@ def read_raw(path: str | Path, **options: Any) -> RawCell:
         An option that the kind of file does not have.
     """
     gmsh = Path(path).suffix.lower() in GMSH_FILES
-    own = ("phases", "phase_data", "facets") if not gmsh else ("resolution", "order", "parameters", "trust")
-    other = ("resolution", "order", "parameters", "trust") if not gmsh else ("phases", "phase_data", "facets")
+    gmsh_only, meshio_only = ["resolution", "order", "parameters", "trust"], ["phase_data", "facets"]
+    own, other = (gmsh_only, meshio_only) if gmsh else (meshio_only, gmsh_only)
+    (other if Path(path).suffix.lower() in STEP else own).append("phases")
     for name in other:
         if options.get(name) is not None:
             remedy = f"This kind of file takes {', '.join(own)}."
@@ -63,7 +80,8 @@ def from_meshio_raw(
 ) -> RawCell:
     """Read a cell from a mesh file in any format of meshio: VTK, VTU, XDMF, Abaqus, Nastran, MEDIT, Exodus, ...
 
-    Cells are the tetrahedra of the file (two dimensions: the triangles), of order 1 or 2; curved ones stay so.
+    Cells are the elements of three dimensions of the file, or of two. What stays and what is cut into simplices says
+    :func:`homfem.cells.elements.uniform`; curved triangles and tetrahedra of order 2 stay so.
 
     Parameters
     ----------
@@ -73,8 +91,10 @@ def from_meshio_raw(
         Period vectors in the unit of the file. Default: the sides of the bounding box.
     phases
         Name of each phase and what it has in the file: a number of the cell data, the name of a cell set, or a list of
-        these. Cells that have none of them are refused. Default: the cell sets under their names if each cell is in
-        one; else ``"phase<number>"`` for each number of the cell data; else one phase, ``"phase1"``.
+        these; ``"*"`` is all other cells. Cells that have none of them are refused. Default: those cell sets that
+        together hold each cell once, under their names (of Abaqus those with a section, if they do); else
+        ``"phase<number>"`` for each number of the cell data; else one phase, ``"phase1"``. Where several choices of
+        sets are possible, or none, the file is refused.
     phase_data
         Name of the cell data that tells the phases. Default: the only one that holds whole numbers.
     facets
@@ -93,7 +113,7 @@ def from_meshio_raw(
     FileError
         The file is missing, or meshio cannot read it.
     CellError
-        No triangles or tetrahedra, cells of other shapes or of two orders, cells without a phase or in two.
+        No cells, cells of other shapes, cells without a phase or in two.
     InputError
         Names of data or sets that the file does not have.
     """
@@ -102,39 +122,41 @@ def from_meshio_raw(
     if dimension is not None:
         check_integer("dimension", dimension, at_least=2, at_most=3)
     mesh = read_meshio(path)
-    present = {block.type for block in mesh.cells}
-    d = dimension or (3 if any(name.startswith("tetra") for name in present) else 2)
-    kind, order = kind_and_order(path, mesh, d)
-    name, place = MESHIO_TYPES[kind, order]
+    d = dimension or dimension_of(mesh)
+    blocks, own = elements(path, mesh, d)
+    used = np.unique(np.concatenate([block.nodes.ravel() for block in blocks]))
     points = np.asarray(mesh.points, dtype=np.float64)
-    if d == 2 and points.shape[1] == 3 and np.ptp(points[:, 2]) > 1e-10 * np.ptp(points[:, :2], axis=0).max():
-        raise CellError("points", float(np.ptp(points[:, 2])), "in one plane z = constant for a 2D cell")
+    if d == 2 and points.shape[1] == 3 and np.ptp(points[used, 2]) > 1e-10 * np.ptp(points[used, :2], axis=0).max():
+        raise CellError("points", float(np.ptp(points[used, 2])), "in one plane z = constant for a 2D cell")
     points = np.ascontiguousarray(points[:, :d])
+    lattice = Lattice.box(*np.ptp(points[used], axis=0)) if lattice is None else lattice
+    cells = uniform(points, blocks, lattice, CURVED)
 
-    cells = nodes_of(mesh, name, place)
-    phase_names, phase_of_cell = named(mesh, name, phases, phase_data, "phases")
-    if np.any(phase_of_cell == 0):
-        count = int(np.count_nonzero(phase_of_cell == 0))
-        allowed = f"names for all cells; {count} of {len(cells)} have none"
-        raise CellError("phases", list(phase_names), allowed, _contents(mesh, name))
-    side, side_place = facet_type(kind, order)
-    sides = nodes_of(mesh, side, side_place)
-    side_names, side_tags = named(mesh, side, facets or {}, phase_data, "facets")
-    kept = facets_of(cells, sides, kind) & (side_tags > 0)
-    sides, side_tags = sides[kept], side_tags[kept]
-    used = points[np.unique(cells)]
+    phase_names, tags = named(mesh, own, phases, phase_data, "phases")
+    if np.any(tags == 0):
+        count = int(np.count_nonzero(tags == 0))
+        allowed = f"names for all cells; {count} of {len(tags)} have none"
+        raise CellError("phases", list(phase_names), allowed, _contents(mesh, own) + ' The label "*" is all others.')
+    side_blocks, own_sides = elements(path, mesh, d - 1, needed=False)
+    sides, origin = uniform_facets(cells, side_blocks, CURVED)
+    side_names, side_tags = named(mesh, own_sides, facets or {}, phase_data if facets else None, "facets")
+    side_tags = side_tags[origin]
+    kept = facets_of(cells.cells, sides, cells.kind) & (side_tags > 0)
     raw = RawCell(
         points=points,
-        cells=cells,
-        kind=kind,
-        order=order,
-        phase_of_cell=phase_of_cell,
+        cells=cells.cells,
+        kind=cells.kind,
+        order=cells.order,
+        phase_of_cell=tags[cells.parent],
         phases=phase_names,
-        facets=sides,
-        facet_tags=side_tags,
+        facets=sides[kept],
+        facet_tags=side_tags[kept],
         facet_names=side_names,
-        lattice=Lattice.box(*np.ptp(used, axis=0)) if lattice is None else lattice,
+        lattice=lattice,
         length_unit=length_unit or "m",
+        element=None if cells.rank is None else cells.parent,
+        element_shape=() if cells.rank is None else (len(tags),),
+        notes=cells.notes,
     )
     raw = raw if length == 1.0 else scaled(raw, length)
     if repair:
@@ -154,39 +176,63 @@ def read_meshio(path: Path) -> Any:
     try:
         # Some readers of meshio print, and some end the interpreter, where they should raise.
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
-            return meshio.read(path)
+            return read_abaqus(path) if path.suffix.lower() == ".inp" else meshio.read(path)
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         text = str(error).strip() or words.getvalue().strip() or type(error).__name__
         raise FileError("file", str(path), "a mesh file that meshio can read", f"meshio says: {text}") from error
 
 
-def kind_and_order(path: Path, mesh: Any, d: int) -> tuple[str, int]:
-    """Return the kind of the cells of dimension d and their order; refuse other shapes and a mixture."""
-    kind = SIMPLEX[d]
-    known = {MESHIO_TYPES[kind, order][0]: order for order in (1, 2)}
-    dimensions = {"triangle": 2, "quad": 2, "tetra": 3, "hexahedron": 3, "wedge": 3, "pyramid": 3}
-    blocks = [block.type for block in mesh.cells if len(block.data)]
-    own = [name for name in dict.fromkeys(blocks) if dimensions.get(name.rstrip("0123456789")) == d]
-    if not own:
-        raise CellError("cells", blocks, f"at least one {kind}", f"{path.name} has none: is it a {d}D mesh?")
-    others = [name for name in own if name not in known]
-    if others or len(own) > 1:
-        remedy = "Mesh with simplices of one order; cut other shapes into simplices."
-        raise CellError("cells", own, f"{' or '.join(known)}, all of one kind", remedy)
-    return kind, known[own[0]]
+def dimension_of(mesh: Any) -> int:
+    """Return 3 if a mesh has cells of three dimensions, else 2."""
+    return 3 if any(_shape(block.type)[0] == 3 for block in mesh.cells if len(block.data)) else 2
 
 
-def nodes_of(mesh: Any, name: str, place: list[int]) -> Indices:
-    """Return the nodes of all cells of one type of meshio, in the order of DOLFINx."""
-    blocks = [np.asarray(block.data, dtype=np.int64) for block in mesh.cells if block.type == name]
-    return np.concatenate([np.zeros((0, len(place)), dtype=np.int64), *blocks])[:, np.argsort(place)]
+def elements(path: Path, mesh: Any, d: int, *, needed: bool = True) -> tuple[list[Block], list[int]]:
+    """Return the elements of dimension d, and their places among the blocks of the mesh.
+
+    Raises
+    ------
+    CellError
+        None where they are ``needed``, or elements of a shape that is not known.
+    """
+    blocks, own = [], []
+    for number, block in enumerate(mesh.cells):
+        dimension, shape, place = _shape(block.type)
+        if dimension == d and len(block.data):
+            nodes = np.asarray(block.data, dtype=np.int64)
+            order = 1 if nodes.shape[1] == SHAPES[shape][1] else 2 if block.type in _SECOND_ORDER else 3
+            blocks.append(Block(shape, order, nodes[:, place] if place else nodes))
+            own.append(number)
+        elif dimension < 0 and len(block.data):
+            allowed = "triangles, quadrilaterals, tetrahedra, hexahedra, wedges and pyramids"
+            raise CellError(
+                "cells", block.type, allowed, f"Cut the others of {path.name} into triangles or tetrahedra."
+            )
+    if needed and not blocks:
+        types = [block.type for block in mesh.cells if len(block.data)]
+        remedy = f"{path.name} has none: is it a {d}D mesh?"
+        raise CellError("cells", types, f"at least one {SIMPLEX[d]} or {BOX[d]}", remedy)
+    return blocks, own
 
 
-def _whole_numbers(mesh: Any, name: str) -> dict[str, Indices]:
-    """Cell data of the cells of one type that are whole numbers, one a cell."""
+def _shape(name: str) -> tuple[int, str, list[int]]:
+    """Dimension of a type of meshio (negative: one that is not known), its shape, and a change of its node order."""
+    if name in _LATTICES:
+        shape, place = _LATTICES[name]
+        return SHAPES[shape][0], shape, place
+    shape = name.rstrip("0123456789")
+    if shape in SHAPES:
+        return SHAPES[shape][0], shape, []
+    return (0 if shape == "vertex" else -1), shape, []
+
+
+def _whole_numbers(mesh: Any, own: list[int]) -> dict[str, Indices]:
+    """Cell data of some blocks of cells that are whole numbers, one a cell."""
     found = {}
     for key, blocks in mesh.cell_data.items():
-        parts = [np.asarray(part) for block, part in zip(mesh.cells, blocks, strict=True) if block.type == name]
+        parts = [np.asarray(blocks[number]) for number in own]
         values: npt.NDArray = np.concatenate(parts) if parts else np.zeros(0)
         values = values[:, 0] if values.shape[1:] == (1,) else values
         numeric = values.ndim == 1 and np.issubdtype(values.dtype, np.number) and np.all(np.isfinite(values))
@@ -195,69 +241,93 @@ def _whole_numbers(mesh: Any, name: str) -> dict[str, Indices]:
     return found
 
 
-def _sets(mesh: Any, name: str) -> dict[str, Any]:
-    """Cell sets that hold cells of one type, as flags."""
+def _sets(mesh: Any, own: list[int]) -> dict[str, Flags]:
+    """Cell sets that hold cells of some blocks, as flags."""
     found = {}
     for key, blocks in mesh.cell_sets.items():
-        flags = []
-        for block, members in zip(mesh.cells, blocks, strict=True):
-            if block.type == name:
-                flag = np.zeros(len(block.data), dtype=bool)
-                if members is not None and len(members):
-                    flag[np.asarray(members, dtype=np.int64)] = True
-                flags.append(flag)
-        flags = [*flags, np.zeros(0, dtype=bool)]
+        flags = [np.zeros(0, dtype=bool)]
+        for number in own:
+            flag = np.zeros(len(mesh.cells[number].data), dtype=bool)
+            members = blocks[number]
+            if members is not None and len(members):
+                flag[np.asarray(members, dtype=np.int64)] = True
+            flags.append(flag)
         if np.concatenate(flags).any():
             found[key] = np.concatenate(flags)
     return found
 
 
-def _contents(mesh: Any, name: str) -> str:
+def _contents(mesh: Any, own: list[int]) -> str:
     data = "; ".join(
-        f"{key}: {', '.join(map(str, np.unique(values)[:12]))}" for key, values in _whole_numbers(mesh, name).items()
+        f"{key}: {', '.join(map(str, np.unique(values)[:12]))}" for key, values in _whole_numbers(mesh, own).items()
     )
-    return f"The file's {name} cells have the cell data {{{data}}} and the cell sets {list(_sets(mesh, name))}."
+    sets = [f"{key} ({np.count_nonzero(flags)})" for key, flags in _sets(mesh, own).items()]
+    return f"The file's cells have the cell data {{{data}}} and the cell sets {', '.join(sets) or 'none'}."
+
+
+def _by_themselves(mesh: Any, own: list[int], phase_data: str | None) -> dict[str, Label]:
+    """Names of the phases of a file, and what each is in it, where nothing else is said."""
+    data, sets = _whole_numbers(mesh, own), _sets(mesh, own)
+    count = sum(len(mesh.cells[number].data) for number in own)
+    if phase_data is not None:
+        return {f"phase{tag}": int(tag) for tag in np.unique(data[phase_data])}
+    chosen = partition(sets, (getattr(mesh, "info", None) or {}).get("sections", ()))
+    several = [key for key, values in data.items() if len(np.unique(values)) > 1]
+    if chosen is not None and (len(chosen) > 1 or not several):
+        return {key: key for key in chosen}
+    if sets and not several:
+        allowed = "given: which of the cell sets are the phases, as they overlap or leave cells out"
+        example = 'phases = { fibre = "SET", matrix = "*" }, where "*" is all others'
+        raise InputError("phases", None, allowed, f"{_contents(mesh, own)} Give {example}.")
+    if data:
+        return {f"phase{tag}": int(tag) for tag in np.unique(_only(data))}
+    return {"phase1": "*"} if count else {}
 
 
 def named(
-    mesh: Any, name: str, wanted: Mapping[str, Label | Sequence[Label]] | None, phase_data: str | None, what: str
+    mesh: Any,
+    own: list[int],
+    wanted: Mapping[str, Label | Sequence[Label]] | None,
+    phase_data: str | None,
+    what: str,
 ) -> tuple[dict[str, int], Tags]:
-    """Names with numbers from 1 on, and the number of each cell; 0 where it has no name."""
-    data, sets = _whole_numbers(mesh, name), _sets(mesh, name)
-    count = sum(len(block.data) for block in mesh.cells if block.type == name)
+    """Names with numbers from 1 on, and the number of each cell of some blocks; 0 where it has no name."""
+    data, sets = _whole_numbers(mesh, own), _sets(mesh, own)
     if phase_data is not None:
         check_choice("phase_data", phase_data, list(data))
         data = {phase_data: data[phase_data]}
     if wanted is None:
-        if sets and phase_data is None and np.all(np.sum(list(sets.values()), axis=0) == 1):
-            wanted = {key: key for key in sets}
-        elif data:
-            wanted = {f"phase{tag}": int(tag) for tag in np.unique(_only(data, name))}
-        else:
-            return {"phase1": 1}, np.ones(count, dtype=np.int32)
-    tags: Tags = np.zeros(count, dtype=np.int32)
-    names: dict[str, int] = {}
-    for number, (key, labels) in enumerate(wanted.items(), start=1):
-        names[str(key)] = number
+        wanted = _by_themselves(mesh, own, phase_data)
+    tags: Tags = np.zeros(sum(len(mesh.cells[number].data) for number in own), dtype=np.int32)
+    names = {str(key): number for number, key in enumerate(wanted, start=1)}
+    rest: list[str] = []
+    for key, labels in wanted.items():
         for label in [labels] if isinstance(labels, (str, int, np.integer)) else list(labels):
+            if label == REST and REST not in sets:
+                rest.append(str(key))
+                continue
             if isinstance(label, str):
                 if label not in sets:
-                    raise InputError(f"{what}.{key}", label, "the name of a cell set", _contents(mesh, name))
-                own = sets[label]
+                    raise InputError(f"{what}.{key}", label, "the name of a cell set", _contents(mesh, own))
+                flags = sets[label]
             else:
-                own = _only(data, name) == label
-                if not own.any():
-                    raise InputError(f"{what}.{key}", label, "a number of the cell data", _contents(mesh, name))
-            both = own & (tags > 0)
+                flags = _only(data) == label
+                if not flags.any():
+                    raise InputError(f"{what}.{key}", label, "a number of the cell data", _contents(mesh, own))
+            both = flags & (tags > 0)
             if both.any():
                 earlier = next(k for k, tag in names.items() if tag == tags[both][0])
                 raise CellError(what, [earlier, str(key)], "of different cells", f"They share {int(both.sum())} cells.")
-            tags[own] = number
+            tags[flags] = names[str(key)]
+    if len(rest) > 1:
+        raise InputError(f"{what}.{rest[1]}", REST, "the label of one phase only")
+    if rest:
+        tags[tags == 0] = names[rest[0]]
     return names, tags
 
 
-def _only(data: dict[str, Indices], name: str) -> Indices:
+def _only(data: dict[str, Indices]) -> Indices:
     if len(data) != 1:
         allowed = "given where not exactly one of the cell data holds whole numbers"
-        raise InputError("phase_data", None, allowed, f"For {name} cells these do: {list(data)}.")
+        raise InputError("phase_data", None, allowed, f"These do: {list(data)}.")
     return next(iter(data.values()))

@@ -86,6 +86,8 @@ class RawCell:
         default the cells are numbered.
     element_shape : tuple of int, optional
         Shape of an array with a value for each of them: that of an image, or ``(m,)``.
+    notes : tuple of str
+        What its user must know, such as what was changed when it was read.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class RawCell:
     slivers: Array | None = None
     element: Indices | None = None
     element_shape: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         key = _check_kind(self.kind, self.order)

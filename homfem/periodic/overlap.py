@@ -108,8 +108,8 @@ def _cut(polygon: Array, start: Array, end: Array) -> Array:
     share = np.where(crosses, side, 0.0) / np.where(crosses, side - beyond, 1.0)
     crossing = polygon + share[..., None] * (after - polygon)
     # Each edge gives its first corner, if that stays, and then the point where it is cut.
-    corners = np.stack([polygon, crossing], axis=2).reshape(len(polygon), -1, 2)
-    kept = np.stack([side >= 0.0, crosses], axis=2).reshape(len(polygon), -1)
+    corners = np.stack([polygon, crossing], axis=2).reshape(len(polygon), 2 * polygon.shape[1], 2)
+    kept = np.stack([side >= 0.0, crosses], axis=2).reshape(len(polygon), 2 * polygon.shape[1])
     width = polygon.shape[1] + 1
     order = np.argsort(~kept, axis=1, kind="stable")[:, :width]
     count = np.minimum(kept.sum(axis=1), width)

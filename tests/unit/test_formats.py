@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
 
+import meshio
+import numpy as np
 import pytest
+from mpi4py import MPI
 
 from homfem import cli
 from homfem.cells.check import check_mesh
+from homfem.cells.elements import SHAPES, Block, uniform
 from homfem.cells.gmsh_model import from_gmsh_raw
+from homfem.cells.gmsh_session import gmsh_session
+from homfem.cells.joined import join
 from homfem.cells.own_meshes import read_raw
+from homfem.cells.raw import cell_volumes
 from homfem.cells.scripts import check_script
+from homfem.cells.sets import partition
+from homfem.cells.unitcell import UnitCell
 from homfem.cli import session
-from homfem.parameters import FileError
+from homfem.parameters import CellError, FileError, InputError, Lattice
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -152,3 +163,346 @@ def test_a_path_cannot_break_out_of_a_script(tmp_path):
     path.write_text(GOOD)
     with pytest.raises(FileError, match="without quotation marks"):
         from_gmsh_raw(path, trust=True)
+
+
+# Files of other programs: layers of 1 and 10, 20/11 across and 11/2 along
+
+
+def solved(homfem, folder: Path, file: Path, phases: str, keys: str = "", *extra) -> np.ndarray:
+    config = folder / "case.toml"
+    text = f'[cell]\nfile = "{file}"\n{keys}\n[effective]\nphysics = "diffusion"\n[effective.phases]\n{phases}\n'
+    config.write_text(text)
+    status, _, err = homfem("effective", config, "--json", folder / "case.json", *extra)
+    assert (status, err) == (0, "")
+    return np.array(json.loads((folder / "case.json").read_text())["value"])
+
+
+LAYERS = np.diag([20.0 / 11.0, 5.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "phases", "keys"),
+    [
+        ("quad.vtk", ("phase1", "phase2"), ""),
+        ("triquad.msh", ("a", "b"), ""),
+        ("triquad.msh", ("x", "y"), 'phases = { x = "a", y = 2 }'),
+        ("triquad.unv", ("a", "b"), ""),
+        ("tri22_nonames.msh", ("a", "b"), "phases = { a = 1, b = [2] }"),
+        ("tri.bdf", ("phase1", "phase2"), ""),
+        ("tri.bdf", ("a", "b"), "phases = { a = 1, b = 2 }"),
+        ("cae2d.inp", ("FIBER", "MATRIX"), ""),
+        ("cae2d_dummy.inp", ("F", "M"), 'phases = { F = "FIBER", M = "MATRIX" }'),
+        ("cae2d.inp", ("F", "M"), 'phases = { F = "FIBER", M = "*" }'),
+    ],
+)
+def test_layers_from_files_of_other_programs(homfem, tmp_path, name, phases, keys):
+    values = "\n".join(f'{phase} = "{value} m^2/s"' for phase, value in zip(phases, (1, 10), strict=True))
+    value = solved(homfem, tmp_path, CASES / name, values, keys)
+    assert np.allclose(np.sort(np.linalg.eigvalsh(value)), [20.0 / 11.0, 5.5], rtol=1e-9)
+    assert np.allclose(np.sort(np.diag(value)), [20.0 / 11.0, 5.5], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        ("tri22_nonames.msh", "", "phases = { NAME = 1, NAME = 2 }"),
+        (
+            "tri22_nonames.msh",
+            "phases = { a = 1 }",
+            "cell.phases = {'a': 1}: it must be a name for each physical group",
+        ),
+        ("tri22_nonames.msh", "phases = { a = 1, b = 3 }", "cell.phases.b = 3: it must be the number or the name"),
+        ("tri22_nonames.msh", "phases = { a = 1, b = [2, 1] }", "cell.phases.b = 1: it must be another group"),
+        ("triquad.msh", 'phases = { a = "c", b = 2 }', "cell.phases.a = 'c': it must be the number or the name"),
+        ("cae2d.inp", 'phases = { a = "FIBRE" }', "FIBER (64), MATRIX (64), ALLEL (128)"),
+        ("cae2d.inp", 'phases = { a = "ALLEL", b = "FIBER" }', "They share 64 cells"),
+        ("cae2d.inp", 'phases = { a = "FIBER" }', "64 of 128 have none"),
+        ("cae2d.inp", 'phases = { a = "*", b = ["*"] }', "cell.phases.b = '*': it must be the label of one phase"),
+    ],
+)
+def test_phases_that_a_file_does_not_have_are_refused(homfem, tmp_path, name, keys, message):
+    (tmp_path / "case.toml").write_text(f'[cell]\nfile = "{CASES / name}"\n{keys}\n')
+    status, _, err = homfem("cell", tmp_path / "case.toml")
+    assert status == 2
+    assert message in " ".join(err.split())
+
+
+def test_the_old_way_of_one_phase_is_refused(homfem):
+    status, _, err = homfem("effective", CASES / "one_phase.toml")
+    assert status == 2
+    assert "FIBER" in err
+    status, out, _ = homfem("effective", CASES / "dummy_nodes.toml", "--json", "-")
+    assert np.allclose(np.diag(json.loads(out)["value"]), np.diag(LAYERS), rtol=1e-9)
+
+
+def test_sets_that_are_the_phases():
+    flags = {
+        "ALL": [1, 1, 1, 1], "F": [1, 1, 0, 0], "M": [0, 0, 1, 1], "PROBE": [0, 1, 1, 0], "F2": [1, 1, 0, 0],
+        "Y1": [1, 0, 0, 0], "Y2": [0, 1, 0, 0],
+    }  # fmt: skip
+    sets = {name: np.array(row, dtype=bool) for name, row in flags.items()}
+
+    def of(*names: str, preferred: tuple[str, ...] = ()) -> list[str] | None:
+        return partition({name: sets[name] for name in names}, preferred)
+
+    assert of("ALL", "F", "M") == ["F", "M"]
+    assert of("F", "M") == ["F", "M"]
+    assert of("PROBE", "M", "F", "ALL") == ["M", "F"]
+    assert of("ALL", "F", "F2", "M") == ["F", "M"]
+    assert of("ALL") == ["ALL"]
+    assert of() is None
+    assert of("ALL", "F") is None  # the rest has no name
+    assert of("F", "Y1", "Y2", "M") is None  # two ways
+    assert of("F", "Y1", "Y2", "M", preferred=("M", "Y2", "Y1")) == ["Y1", "Y2", "M"]
+    assert of("F", "Y1", "M", preferred=("M", "Y1")) == ["F", "M"]
+    many = {f"s{k}": np.arange(300) == k for k in range(300)} | {"half": np.arange(300) < 150}
+    assert partition(many) is None
+    del many["half"]
+    assert partition(many) == list(many)
+
+
+TEXGEN = """*Heading
+File generated by TexGen
+*Node
+1, 0., 0., 0.
+{nodes}
+*Element, Type=C3D8R
+{elements}
+*ElSet, ElSet=AllElements, Generate
+1, 27, 1
+*ElSet, ElSet=Matrix
+{matrix}
+*ElSet, ElSet=Yarn0
+{yarn}
+*Orientation, Name=TexGenOrientations, Input=weave.ori, Definition=coordinates
+1, 2
+*Solid Section, ElSet=Matrix, Material=Mat1, Orientation=TexGenOrientations
+1.0,
+*Solid Section, ElSet=Yarn0, Material=Mat0,
+ Orientation=TexGenOrientations
+1.0,
+*NSet, NSet=ConstraintsDriver0
+100
+*Node
+100, 0.5, 0.5, -3.
+*Equation
+3
+1, 1, 1., 2, 1, -1., 100, 1, 1.
+"""
+
+
+def lattice_of_hexahedra(n: int = 3, seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, hexahedra in the order of VTK and a layer number; inner nodes moved, node numbers shuffled."""
+    random = np.random.default_rng(seed)
+    s = np.stack(np.meshgrid(*[np.arange(n + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    moves = random.uniform(-0.06, 0.06, (n, n, n, 3))[tuple((s % n).T)]
+    points = s / n + np.where(s % n == 0, 0.0, moves)
+    number = np.arange(len(s)).reshape((n + 1,) * 3)
+    corners = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
+    cells = np.stack([number[i : n + i, j : n + j, k : n + k].ravel() for i, j, k in corners], axis=1)
+    shuffled = random.permutation(len(points))
+    layer = np.repeat(np.arange(n), n * n) % 2
+    return points[np.argsort(shuffled)], shuffled[cells], layer
+
+
+def in_wedges(cells: np.ndarray, which: int) -> np.ndarray:
+    parts = [[0, 1, 2, 4, 5, 6], [0, 2, 3, 4, 6, 7]] if which else [[0, 1, 3, 4, 5, 7], [1, 2, 3, 5, 6, 7]]
+    return cells[:, parts].reshape(-1, 6)
+
+
+def in_pyramids(points: np.ndarray, cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    middle = np.arange(len(cells)) + len(points)
+    faces = cells[:, SHAPES["hexahedron"][2]]
+    five = np.concatenate([faces[:, :, ::-1], np.broadcast_to(middle[:, None, None], (len(cells), 6, 1))], axis=2)
+    return np.concatenate([points, points[cells].mean(axis=1)]), five.reshape(-1, 5)
+
+
+def write_blocks(path: Path, points: np.ndarray, blocks: list, tags: list) -> Path:
+    meshio.Mesh(points, blocks, cell_data={"material": [np.asarray(tag) for tag in tags]}).write(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("what", "suffix"),
+    [
+        *itertools.product(["hexahedra", "wedges", "pyramids", "mixture"], [".vtu", ".bdf", ".msh"]),
+        ("hexahedra", ".inp"),  # of Abaqus meshio does not write pyramids
+        ("wedges", ".inp"),
+    ],
+)
+def test_solids_of_every_shape(tmp_path, what, suffix):
+    points, cells, layer = lattice_of_hexahedra()
+    low = np.arange(len(cells)) % 2 == 0
+    if what == "hexahedra":
+        blocks, tags = [("hexahedron", cells)], [layer]
+    elif what == "wedges":
+        blocks, tags = [("wedge", in_wedges(cells, 1))], [np.repeat(layer, 2)]
+    elif what == "pyramids":
+        points, five = in_pyramids(points, cells)
+        blocks, tags = [("pyramid", five)], [np.repeat(layer, 6)]
+    else:  # faces of one kind of element meet those of another, also across the period
+        wedge = np.all(np.stack([low, layer == 0]), axis=0)
+        points, five = in_pyramids(points, cells[layer == 1])
+        blocks = [("hexahedron", cells[~wedge & (layer == 0)]), ("pyramid", five)]
+        tags = [layer[~wedge & (layer == 0)], np.repeat(layer[layer == 1], 6)]
+        blocks.append(("hexahedron", cells[wedge]))
+        tags.append(layer[wedge])
+    path = tmp_path / f"cell{suffix}"
+    if suffix == ".inp":
+        sets = {f"L{k}": [np.flatnonzero(np.asarray(tag) == k) for tag in tags] for k in (0, 1)}
+        meshio.Mesh(points, blocks, cell_sets=sets).write(path)
+        raw = read_raw(path)
+    elif suffix == ".vtu":
+        raw = read_raw(write_blocks(path, points, blocks, tags), phases={"L0": 0, "L1": 1})
+    else:
+        with gmsh_session(Mesh_MshFileVersion=2.2, Mesh_SaveGroupsOfElements=1) as gmsh:
+            gmsh.model.addDiscreteEntity(3, 1)
+            gmsh.model.addDiscreteEntity(3, 2)
+            gmsh.model.mesh.addNodes(3, 1, np.arange(1, len(points) + 1), points.ravel())
+            kinds = {"hexahedron": 5, "wedge": 6, "pyramid": 7}
+            for (name, own), tag in zip(blocks, tags, strict=True):
+                for k in (0, 1):
+                    nodes = own[np.asarray(tag) == k] + 1
+                    gmsh.model.mesh.addElementsByType(k + 1, kinds[name], [], nodes.ravel())
+            for k in (0, 1):
+                gmsh.model.addPhysicalGroup(3, [k + 1], k + 1, f"L{k}" if suffix == ".msh" else "")
+            gmsh.write(str(path))
+        raw = read_raw(path, phases={"L0": 1, "L1": 2})
+    assert raw.kind == ("hexahedron" if what == "hexahedra" else "tetrahedron")
+    assert raw.notes == ()
+    volumes = cell_volumes(raw)
+    assert volumes.sum() == pytest.approx(1.0, abs=1e-6)
+    if raw.simplicial:
+        assert len(raw.cells) == {"wedges": 27 * 6, "pyramids": 27 * 12, "mixture": 18 * 6 + 9 * 12}[what]
+    join(raw)  # faces match, and nothing is open inside
+    report = check_mesh(path)
+    assert report.kind == raw.kind
+    assert report.cells == len(raw.cells)
+    assert all(face.ok for face in report.faces)
+
+
+def test_a_file_of_texgen(tmp_path):
+    points, cells, layer = lattice_of_hexahedra()
+    rows = {
+        "nodes": "\n".join(", ".join(map(str, [k + 2, *x])) for k, x in enumerate(points)),
+        "elements": "\n".join(", ".join(map(str, [k + 1, *(row + 2)])) for k, row in enumerate(cells)),
+        "matrix": ", ".join(str(k + 1) for k in np.flatnonzero(layer == 0)),
+        "yarn": ", ".join(str(k + 1) for k in np.flatnonzero(layer == 1)),
+    }
+    path = tmp_path / "weave.inp"
+    path.write_text(TEXGEN.format(**rows))
+    raw = read_raw(path)
+    assert list(raw.phases) == ["Matrix", "Yarn0"]
+    assert [int(np.count_nonzero(raw.phase_of_cell == tag)) for tag in raw.phases.values()] == [18, 9]
+    assert np.allclose(raw.lattice.vectors, np.eye(3))
+    assert len(raw.points) == 64
+
+
+PART = """*Part, name=CELL
+*Node
+1, 0., 0.
+2, 1., 0.
+3, 1., 1.
+4, 0., 1.
+*Element, type=CPE3, elset=low
+1, 1, 2, 3
+*Element, type=CPE3
+2, 1, 3, 4
+*Elset, elset=HIGH
+2,
+*Elset, elset="BOTH"
+low, high
+*End Part
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PART, None),
+        (PART + "*Part, name=RP\n*Node\n1, 7., 7., 7.\n*End Part\n", None),
+        (PART + "*Assembly, name=A\n*Instance, name=I, part=cell\n2., 3.\n*End Instance\n*End Assembly\n", None),
+        (
+            PART + "*Instance, name=I, part=CELL\n*End Instance\n*Instance, name=J, part=CELL\n*End Instance\n",
+            "there once",
+        ),
+        (PART + "*Instance, name=I, part=CELL\n0., 0.\n0., 0., 0., 0., 0., 1., 30.\n*End Instance\n", "not turned"),
+        (PART + PART.replace("CELL", "OTHER"), "one part with elements"),
+        (PART.replace("2, 1, 3, 4", "2, 1, 3, 9"), "node 9 is not"),
+        (PART.replace("2, 1, 3, 4", "1, 1, 3, 4"), "its own number"),
+        (PART.replace("4, 0., 1.", "3, 0., 1."), "one place"),
+        (PART.replace("2, 1, 3, 4", "2, 1, 3"), "Near line"),
+        (PART.replace("2, 1, 3, 4", "2, 1, 3, x"), "Near line"),
+        (PART.replace("CPE3, elset", "U7, elset"), "U7 is not"),
+        (PART.replace("low, high", "low, hihg"), "hihg of BOTH is not"),
+        (PART.replace("*Elset, elset=HIGH", "*Ngen\n1, 2\n*Elset, elset=HIGH"), "without [*]NGEN"),
+        (PART + "*Include, input=none.inp\n", "none.inp does not"),
+        (PART + "*Include, input=cell.inp\n", "at most 8 deep"),
+        ("*Heading\n", "with elements"),
+    ],
+)
+def test_input_files_of_abaqus(tmp_path, text, message):
+    path = tmp_path / "cell.inp"
+    path.write_text(text)
+    if message is None:
+        raw = read_raw(path)
+        assert list(raw.phases) == ["low", "HIGH"]
+        assert cell_volumes(raw).sum() == pytest.approx(1.0)
+    else:
+        with pytest.raises(InputError, match=message):
+            read_raw(path)
+
+
+# Higher orders, and what cannot be
+
+
+def test_elements_of_second_order(tmp_path):
+    points, cells, layer = lattice_of_hexahedra()
+    edges = [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)]
+    extra = points[cells][:, edges].mean(axis=2).reshape(-1, 3)
+    unique, place = np.unique(np.round(extra, 12), axis=0, return_inverse=True)
+    twenty = np.concatenate([cells, place.reshape(-1, 12) + len(points)], axis=1)
+    every = np.concatenate([points, unique])
+    raw = read_raw(write_blocks(tmp_path / "a.vtu", every, [("hexahedron20", twenty)], [layer]))
+    assert (raw.kind, raw.order, raw.notes) == ("hexahedron", 1, ())
+    assert cell_volumes(raw).sum() == pytest.approx(1.0)
+    bent = every.copy()
+    bent[len(points) + 5] += 0.02
+    raw = read_raw(write_blocks(tmp_path / "b.vtu", bent, [("hexahedron20", twenty)], [layer]))
+    assert len(raw.notes) == 1
+    assert "curved elements were taken as straight" in raw.notes[0]
+    cell = UnitCell.from_raw(raw, comm=MPI.COMM_SELF)
+    assert cell.warnings == raw.notes
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [1.2, 1, 0], [0.5, 1.5, 0], [0, 1, 0]])
+    path = tmp_path / "cell.vtu"
+    meshio.Mesh(points, [("polygon", [[0, 1, 2, 3, 4]])]).write(path)
+    with pytest.raises(CellError, match=r"polygon.*triangles, quadrilaterals"):
+        read_raw(path)
+    meshio.Mesh(points, [("line", [[0, 1]])]).write(path)
+    with pytest.raises(CellError, match="at least one triangle or quadrilateral"):
+        read_raw(path)
+    hexahedron = np.array(
+        [[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [-0.5, -0.5, -0.5], [0, 1, 1]]
+    )
+    blocks = [("hexahedron", [[0, 1, 2, 3, 4, 5, 6, 7]]), ("wedge", [[0, 1, 2, 4, 5, 7]])]
+    meshio.Mesh(hexahedron, blocks).write(path)
+    with pytest.raises(CellError, match="too warped"):
+        read_raw(path)
+
+
+def test_a_cell_of_one_tetrahedron_is_checked():
+    report = check_mesh(CASES / "onetet.vtu")
+    assert not report.ok
+    assert any("do not match" in problem for problem in report.problems)
+
+
+def test_quadrilaterals_are_cut_inside():
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.3, 0.3], [0.0, 1.0], [1.0, 1.0]])
+    blocks = [Block("quad", 1, np.array([[0, 1, 2, 3]])), Block("triangle", 1, np.array([[1, 4, 2], [4, 3, 2]]))]
+    cells = uniform(points, blocks, Lattice.box(1.0, 1.0), {})
+    assert cells.kind == "triangle"
+    assert list(cells.parent) == [0, 0, 1, 2]
+    assert {tuple(sorted(row)) for row in cells.cells[:2].tolist()} == {(0, 1, 2), (0, 2, 3)}

@@ -271,7 +271,7 @@ def test_flat_cells_and_their_facets_of_another_format(tmp_path):
         ({}, {"length": 0.0}, InputError, "length = 0"),
         ({"more": {"other": 1}}, {}, InputError, "phase_data.*'material', 'other'"),
         ({"z": True}, {}, CellError, "in one plane"),
-        ({"quad": True}, {}, CellError, "one kind"),
+        ({"quad": True}, {}, CellError, "1 are too warped"),
     ],
 )
 def test_unusable_meshes_are_refused(tmp_path, change, inputs, error, message):
