@@ -15,8 +15,7 @@ from homfem.grid.found import Found, reading, refusal, require_room, upright
 
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".jpg": "JPEG", ".jpeg": "JPEG"}
 LOSSY = (
-    "the image is compressed by JPEG: its grey levels are not those that were measured, and phases are blurred at their "
-    "edges"
+    "JPEG changed the grey levels of the image: they are not those that were measured, and phases blur at their edges"
 )
 
 
