@@ -39,11 +39,24 @@ def steepness(cell: UnitCell) -> tuple[Array, Array]:
     owned = cell.mesh.topology.index_map(d).size_local
     corners = [0, 1, 2, 3][: d + 1] if cell.simplicial else [0, 1, 2, 4][: d + 1]
     nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned][:, corners]][:, :, :d]
-    edges = nodes[:, 1:] - nodes[:, :1]
-    gradients = np.linalg.inv(edges)
-    gradients = np.concatenate([gradients, gradients.sum(axis=2, keepdims=True)], axis=2)
-    volume = np.abs(np.linalg.det(edges)) / ({2: 2.0, 3: 6.0}[d] if cell.simplicial else 1.0)
-    return volume, np.linalg.norm(gradients, axis=1).max(axis=1, initial=0.0)
+    edges = np.moveaxis(nodes[:, 1:] - nodes[:, :1], 0, -1)  # component by component: no small matrices
+    if d == 2:
+        a, b = edges
+        across = [a, b, a - b]
+        determinant = a[0] * b[1] - a[1] * b[0]
+    else:
+        a, b, c = edges
+        across = [_cross(a, b), _cross(b, c), _cross(c, a)]
+        determinant = sum(across[0][k] * c[k] for k in range(3))
+        across.append(across[0] + across[1] + across[2])
+    # The gradient of a barycentric coordinate is as long as the opposite side, over the determinant.
+    longest = np.sqrt(np.max([(side**2).sum(axis=0) for side in across], axis=0))
+    size = np.abs(determinant)
+    return size / ({2: 2.0, 3: 6.0}[d] if cell.simplicial else 1.0), longest / size
+
+
+def _cross(a: Array, b: Array) -> Array:
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
 
 
 def largest(values: Array, dimension: int) -> Array:
