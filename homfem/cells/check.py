@@ -41,8 +41,8 @@ def check_mesh(
     source
         Any file that :func:`homfem.cells.own_meshes.read_raw` reads, or a cell. ``.geo`` and ``.step`` are meshed.
     period
-        Period in the unit of the file: one length, one for each axis, or a lattice. Default: what the file says, else
-        the sides of the bounding box.
+        Period in the unit of the file: one length, one for each axis, or a lattice, which may be longer than the mesh
+        (a film). Default: what the file says, else the sides of the bounding box.
     dimension
         2 or 3. Default: what the mesh has.
     trust
@@ -91,6 +91,10 @@ def check_mesh(
     problems += _topology(mesh, lattice)
     faces, found = _faces(mesh, lattice)
     problems += found
+    short = _short(mesh, lattice)
+    film = isinstance(period, Lattice)
+    notes += [f"{text}: a film" for text in short if film]
+    problems += [f"{text}; if a film is meant, give the period vectors" for text in short if not film]
     if any(not face.ok for face in faces):
         notes.append(_ways_out(mesh, lattice))
     phases, found = _phases(mesh, lattice, np.abs(volumes), flat, all(face.ok for face in faces))
@@ -142,7 +146,6 @@ def _faces(mesh: LooseMesh, lattice: Lattice) -> tuple[tuple[FaceReport, ...], l
     reports, problems = [], []
     for k in range(mesh.dimension):
         if reach[k] < 1.0 - _TOLERANCE:
-            problems.append(f"period {k + 1}: the cells reach over {reach[k]:.9g} of it only")
             continue
         sides = [np.abs(fractional[:, k] - low[k] - end) <= _TOLERANCE for end in (0.0, 1.0)]
         report = _face(mesh, lattice, k, sides, facets, graph)
@@ -154,6 +157,16 @@ def _faces(mesh: LooseMesh, lattice: Lattice) -> tuple[tuple[FaceReport, ...], l
                 f"{sum(report.unmatched_facets)} facets have no partner" + (f"; at {where}" if where else "")
             )
     return tuple(reports), problems
+
+
+def _short(mesh: LooseMesh, lattice: Lattice) -> list[str]:
+    """The periods that the mesh does not reach over."""
+    reach = np.ptp(lattice.fractional(mesh.points), axis=0)
+    return [
+        f"period {k + 1}: the cells reach over {reach[k]:.9g} of it only"
+        for k in range(mesh.dimension)
+        if reach[k] < 1.0 - _TOLERANCE
+    ]
 
 
 def _face(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import meshio
@@ -451,6 +453,80 @@ def test_input_files_of_abaqus(tmp_path, text, message):
     else:
         with pytest.raises(InputError, match=message):
             read_raw(path)
+
+
+# Any lattice
+
+
+def test_the_hexagonal_composite_of_a_well_known_tour(homfem):
+    """Plane strain, inclusions of 210 GPa in 50 GPa; the tour prints these on a coarse mesh with straight facets.
+
+    J. Bleyer, Numerical tours of computational mechanics with FEniCS: periodic homogenization of linear elastic
+    materials. Its inclusions are polygons inside the circles, and so the composite is softer, by some 5e-4.
+    """
+    status, out, err = homfem("effective", CASES / "hexagonal.toml", "--json", "-")
+    assert (status, err) == (0, "")
+    value = np.array(json.loads(out)["value"])
+    printed = np.array([[65.551, 17.441, 0.0], [17.441, 65.551, 0.0], [0.0, 0.0, 24.062]])
+    assert np.allclose(value, printed, rtol=1e-3, atol=1e-3)
+    assert value[0, 0] - value[0, 1] == pytest.approx(2.0 * value[2, 2], rel=1e-4)  # isotropic
+    # The same lattice for the checker, and one that is not that of the mesh.
+    file, wrong = CASES / "hexagonal.geo", '[["1 mm", "0 mm"], ["0.4 mm", "0.8660254037844386 mm"]]'
+    assert homfem("cell", "--check", file, "--period", "[[1, 0], [0.5, 0.8660254037844386]]")[0] == 0
+    assert homfem("cell", "--check", file, "--period", "[[1, 0], [0.4, 0.8660254037844386]]")[0] == 1
+    assert homfem("cell", "--check", file)[0] == 1
+    assert homfem("cell", CASES / "hexagonal.toml", "--set", f"cell.period={wrong}")[0] == 2
+
+
+def test_a_film_does_not_touch_the_next(homfem, tmp_path):
+    """Half of the period is filled: half of 20/11 along, nothing across."""
+    values = 'FIBER = "1 m^2/s"\nMATRIX = "10 m^2/s"'
+    for period in ('[["1 m", "0 m"], ["0 m", "2 m"]]', '[["1 m", "0 cm"], ["25 cm", "200 cm"]]'):
+        value = solved(homfem, tmp_path, CASES / "cae2d.inp", values, f"period = {period}")
+        assert np.allclose(value, np.diag([10.0 / 11.0, 0.0]), atol=1e-9)
+    status, out, _ = homfem("cell", "--check", CASES / "cae2d.inp", "--period", "[[1, 0], [0, 2]]")
+    assert status == 0
+    assert "the cells reach over 0.5 of it only: a film" in out
+    assert homfem("cell", "--check", CASES / "cae2d.inp", "--period", "[1, 2]")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("period", "message"),
+    [
+        ('[["1 m", "0 m"], ["0.5 m"]]', "cell.period[1] = ['0.5 m']: it must be a list of 2 period vectors"),
+        ('[["1 m", "0 m"], "1 m"]', "cell.period[1] = '1 m': it must be a list of 2 period vectors"),
+        ('[["1 m", "0 m"]]', "2 or 3 period vectors"),
+        ('[["1 m", "0 m"], ["0.5 m", 1]]', "cell.period[1][1] = 1"),
+        ('[["1 m", "0 m"], ["0.5 s", "1 m"]]', "cell.period[1][0] = '0.5 s'"),
+        ('[["1 m", "0 m"], ["2 m", "0 m"]]', "linearly independent"),
+        ('[["0.5 m", "0 m"], ["0 m", "1 m"]]', "the volume of one period"),
+        ('["1 m", "2 m"]', "or the period vectors"),
+    ],
+)
+def test_periods_that_cannot_be_are_refused(homfem, tmp_path, period, message):
+    (tmp_path / "case.toml").write_text(f'[cell]\nfile = "{CASES / "cae2d.inp"}"\nperiod = {period}\n')
+    status, _, err = homfem("cell", tmp_path / "case.toml")
+    assert status == 2
+    assert message in " ".join(err.split())
+
+
+def test_period_and_trust_go_with_the_checker(homfem):
+    for extra in (["--period", "1"], ["--trust"]):
+        status, _, err = homfem("cell", CASES / "hexagonal.toml", *extra)
+        assert status == 2
+        assert "go with --check" in err
+    for text in ("[1, x]", "[[1, 0], [2, 0]]", "[[1, 0], [1]]", '"1 m"'):
+        status, _, err = homfem("cell", "--check", CASES / "cae2d.inp", "--period", text)
+        assert (status, "--period = " in err) == (2, True)
+
+
+def test_refusals_on_two_ranks_are_those_of_one(tmp_path):
+    command = [sys.executable, "-m", "homfem", "effective", str(CASES / "evil.toml")]
+    one = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100)
+    two = subprocess.run(["mpirun", "-n", "2", *command], capture_output=True, text=True, cwd=tmp_path, timeout=100)
+    assert (one.returncode, two.returncode) == (2, 2)
+    assert two.stderr.count(one.stderr.strip()) == two.stderr.count("homfem: cell.file") == 1
+    assert not list(tmp_path.iterdir())
 
 
 # Higher orders, and what cannot be
