@@ -19,6 +19,13 @@ norm of the sum with signs plus :data:`SECOND` times :math:`V^2/\ell` times what
 of absolute values where the mesh is so coarse that this is less. ``tests/benchmarks/curved_cells.py`` compares it with
 discs, of true volumes and with their nodes on the surface.
 
+**Bounds on curved cells** of second order would leave the fourth order of the mesh size alone to an estimate. Both
+sides exist there: conforming correctors in the coordinates of the reference cell, and fluxes under Piola's map, which
+keeps normal components and divergence. With the Jacobian J their energies have the integrands
+:math:`|\mathrm{adj}(J)^T\hat\nabla u|^2/\det J` and :math:`|J\hat\sigma|^2/\det J`, for unit coefficients: a polynomial
+over another, so that no quadrature is exact. What it takes is a polynomial above :math:`1/\det J` on each cell, from
+the Bernstein coefficients of the determinant, to integrate instead; and refinement that puts new nodes on the surfaces.
+
 Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 10.1007/978-3-642-58106-9.
 """
 

@@ -218,6 +218,21 @@ def test_gap_thinner_than_the_mesh_is_refused(dimension, gap):
         ball(dimension, radius=0.5 - 0.5 * gap, resolution=0.15)
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_gap_between_nodes_off_the_surface_is_refused(dimension):
+    """A thin void inside of a ball that no node is near: only the values along the edges tell of it."""
+    box = SQUARE if dimension == 2 else CUBE
+    whole, centre = balls(box, [[0.5] * dimension], 0.45), np.array([0.463, 0.5, 0.5])[:dimension]
+
+    def slit(points):
+        step = np.abs(points - np.floor(points) - centre)
+        step[:, 0] += 0.12
+        return np.maximum(whole(points), 0.123 - step.max(axis=1))
+
+    with pytest.raises(CellError, match="a gap in 'in' thinner than the mesh"):
+        implicit_raw(slit, ["in", "out"], lattice=box, resolution=0.1)
+
+
 def test_gap_that_the_mesh_shows_is_kept():
     raw = ball(2, radius=0.47, resolution=0.15, refinement=2)
     assert fraction(raw, "in") == pytest.approx(math.pi * 0.47**2, rel=1e-5)
