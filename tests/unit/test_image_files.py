@@ -133,11 +133,13 @@ def check_cuts(path, name):
 
 
 def test_what_pillow_was_told_elsewhere_does_not_count(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    Picture.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)).save(path)
-    path.write_bytes(path.read_bytes()[:1500])
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    refused("PNG", lambda: read_array(path), FileError)
+    picture = Picture.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8))
+    for ending in ("png", "bmp", "jpg"):
+        path = tmp_path / f"a.{ending}"
+        picture.save(path)
+        path.write_bytes(path.read_bytes()[:2500])
+        refused("(PNG|BMP|JPEG) image", lambda path=path: read_array(path), FileError)
     assert ImageFile.LOAD_TRUNCATED_IMAGES is True
 
 
