@@ -69,6 +69,18 @@ def test_laminates_are_exact_on_both_sides(axis):
     exact_within_round_off(tensor, exact, 1e-12)
 
 
+@pytest.mark.parametrize("contrast", [1e7, 1e10, 1e12])
+def test_the_energies_of_layers_lose_no_digits_by_cancellation(contrast):
+    """Across the layers 2 is left of half the contrast: the bounds were inverted by 5e-10 at 1e7, by 7e-7 at 1e10."""
+    image = two_phase(np.broadcast_to(np.repeat([0, 1], 4)[:, None], (8, 4)))
+    tensor = homogenize_image(image, {"a": 1.0, "b": contrast}, rtol=1e-12)
+    exact = np.diag([2.0 / (1.0 + 1.0 / contrast), 0.5 * (1.0 + contrast)])
+    assert tensor.reached
+    assert tensor.contains(exact, slack=1e-15 * contrast)
+    assert np.diag(tensor.value) == pytest.approx(np.diag(exact), rel=1e-10)
+    assert tensor.relative_gap < 1e-5
+
+
 @pytest.mark.parametrize("d", [2, 3])
 def test_laminates_of_anisotropic_layers_are_exact_on_both_sides(d):
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((d, d)))[0]
