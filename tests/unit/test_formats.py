@@ -455,6 +455,19 @@ def test_input_files_of_abaqus(tmp_path, text, message):
             read_raw(path)
 
 
+def test_named_facets_of_elements_that_are_cut(tmp_path):
+    points, cells, layer = lattice_of_hexahedra()
+    wedges, sides = in_wedges(cells, 1), cells[:, [0, 1, 5, 4]]
+    blocks = [("wedge", wedges), ("quad", sides), ("triangle", wedges[:, :3])]
+    tags = [np.repeat(layer, 2), np.full(len(sides), 7), np.full(len(wedges), 8)]
+    raw = read_raw(write_blocks(tmp_path / "cell.vtu", points, blocks, tags), facets={"side": 7, "base": 8})
+    counts = {name: int(np.count_nonzero(raw.facet_tags == tag)) for name, tag in raw.facet_names.items()}
+    assert counts == {"side": 2 * len(sides), "base": len(wedges)}
+    assert raw.element_shape == (len(wedges),)
+    assert np.array_equal(np.bincount(raw.element), np.full(len(wedges), 3))
+    assert np.array_equal(raw.phase_of_cell - 1, np.repeat(layer, 2)[raw.element])
+
+
 # Any lattice
 
 

@@ -423,6 +423,7 @@ def test_names_of_facets_that_are_kept_survive(caplog):
         facets=np.vstack([membrane, wall]),
         facet_tags=np.repeat([1, 2], [len(membrane), len(wall)]),
         facet_names={"membrane": 1, "wall": 2},
+        slivers=None,
     )
     new = repaired(named, timeout=None)
     assert dict(new.facet_names) == {"membrane": 1}
