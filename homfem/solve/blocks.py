@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
+from homfem.solve.linear import LinearSolver
 from homfem.solve.options import (
     PRECONDITIONERS,
+    cheap,
     interpolate,
     new_prefix,
     null_space,
@@ -21,6 +25,8 @@ from homfem.solve.options import (
     set_near_kernel,
     stopped,
 )
+
+log = logging.getLogger("homfem")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -52,7 +58,8 @@ class BlockSolver:
         For each field what preconditions it.
     rtol
         The solve ends when :math:`\|b-Ax\|_2\le\mathrm{rtol}\,\|b\|_2`. MINRES watches the preconditioned
-        residual: where that was too lenient, it goes on with a smaller one.
+        residual: where that was too lenient, it goes on with a smaller one. Where it fails a direct solver
+        goes on, if the matrix is not too large for one.
     max_iterations
         Raise :class:`ConvergenceError` beyond this many.
     kernel
@@ -80,7 +87,8 @@ class BlockSolver:
         start = time.perf_counter()
         self.matrix, self.name, self.iterations, self.solves = matrix, name, 0, 0
         self._rtol, self._max_iterations = rtol, max_iterations
-        self._null = null_space(matrix, kernel, False)
+        self._null, self._kernel = null_space(matrix, kernel, False), tuple(kernel)
+        self._direct: LinearSolver | None = None
         count = len(blocks)
         self._preconditioner = PETSc.Mat().createNest(
             [[blocks[i].matrix if i == j else None for j in range(count)] for i in range(count)], comm=matrix.comm
@@ -114,6 +122,22 @@ class BlockSolver:
 
     def solve(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
         """Solve for one right-hand side from a zero start; collective. As :meth:`LinearSolver.solve`."""
+        if self._direct is None:
+            try:
+                return self._iterate(b, x)
+            except ConvergenceError as error:
+                if not cheap(self.matrix):
+                    raise
+                log.info("%s A direct solver goes on.", error)
+            self._whole = self.matrix.convert("aij", PETSc.Mat())
+            options: dict[str, Any] = {"rtol": self._rtol, "kernel": self._kernel, "name": self.name}
+            self._direct = LinearSolver(self._whole, preconditioner="direct", **options)
+        used = self._direct.solve(b, x)
+        self.iterations += used
+        self.solves += 1
+        return used
+
+    def _iterate(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
         if self._null is not None:
             self._null.remove(b)
         wanted = self._rtol * b.norm()
@@ -134,7 +158,7 @@ class BlockSolver:
             if reason <= 0 or used >= self._max_iterations or tolerance < 1e-16:
                 raise ConvergenceError(
                     f"{stopped(self.name, 'minres', used, reason, residual)} where {wanted:.3e} was asked for. "
-                    "Raise max_iterations, or choose preconditioner='direct' for a small problem."
+                    "Mesh with less stretched elements."
                 )
             tolerance *= 0.3 * wanted / residual
         rest.destroy()
@@ -146,6 +170,9 @@ class BlockSolver:
 
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrices stay the caller's."""
+        if self._direct is not None:
+            self._direct.destroy()
+            self._whole.destroy()
         self.ksp.destroy()
         self._preconditioner.destroy()
         if self._null is not None:

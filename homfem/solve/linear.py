@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
 from homfem.solve.options import (
     PRECONDITIONERS,
     SMOOTHERS,
+    cheap,
     interpolate,
     new_prefix,
     null_space,
@@ -24,6 +27,13 @@ from homfem.solve.options import (
 
 log = logging.getLogger("homfem")
 
+#: Iterations about the factors of a direct solver.
+REFINEMENTS = 20
+#: Largest relative residual that rounding excuses.
+LARGEST = 1e-6
+#: PETSc's reason where a matrix is indefinite: no other solver makes that right.
+INDEFINITE = -10
+
 
 class LinearSolver:
     r"""A linear system that is set up once and solved for many right-hand sides, :math:`A x = b`.
@@ -33,12 +43,13 @@ class LinearSolver:
     matrix
         An assembled PETSc matrix, symmetric and positive (semi-)definite for ``method="cg"``.
     method
-        ``"cg"`` (conjugate gradients); ignored by ``preconditioner="direct"``.
+        ``"cg"`` (conjugate gradients); ``"gmres"`` for a matrix that is not symmetric.
     preconditioner
         ``"multigrid"`` (smoothed aggregation), ``"ssor"``, ``"jacobi"``, ``"none"`` or ``"direct"`` (MUMPS).
     rtol, atol
         The solve ends when :math:`\|b-Ax\|_2\le\max(\mathrm{rtol}\,\|b\|_2,\mathrm{atol})`: the true residual, not
-        the preconditioned one.
+        the preconditioned one, computed after every solve, of a direct solver too; or when rounding lets it fall no
+        further, :math:`\|b-Ax\|_2\le\min(\epsilon(\|A\|_\infty\|x\|_2+\|b\|_2), 10^{-6}\|b\|_2)`.
     max_iterations
         Raise :class:`ConvergenceError` beyond this many.
     constant_kernel
@@ -46,6 +57,8 @@ class LinearSolver:
     kernel, near_kernel
         Vectors that span the kernel (orthonormal), and the near-kernel that coarse grids must represent, orthonormal
         too: vectors of the coarsest space where there are prolongations.
+    left_kernel
+        Orthonormal vectors that span the kernel of the transpose, where that is another one.
     prolongations
         Matrices from a coarser to the next finer space, coarsest first: p-multigrid with Galerkin products, and
         aggregation below the coarsest. Empty: aggregation alone.
@@ -53,7 +66,7 @@ class LinearSolver:
         Of the p-multigrid: ``"ssor"``, which stays good on stretched meshes, or ``"incomplete-cholesky"``, which is
         up to twice as fast on the fluxes of :mod:`homfem.local.flux` and several times slower on stretched Lagrange
         elements; or ``"incomplete-cholesky-throughout"``, on the aggregated levels as well, which copes with unknowns
-        that stiff terms tie in pairs.
+        that stiff terms tie in pairs. Several: in the order in which they are tried.
     name
         For messages.
 
@@ -76,51 +89,85 @@ class LinearSolver:
         kernel: Sequence[PETSc.Vec] = (),
         near_kernel: Sequence[PETSc.Vec] = (),
         prolongations: Sequence[PETSc.Mat] = (),
-        smoother: str = "ssor",
+        left_kernel: Sequence[PETSc.Vec] = (),
+        smoother: str | Sequence[str] = "ssor",
         name: str = "linear system",
     ) -> None:
-        check_choice("method", method, ("cg",))
+        check_choice("method", method, ("cg", "gmres"))
         check_choice("preconditioner", preconditioner, tuple(PRECONDITIONERS))
-        check_choice("smoother", smoother, tuple(SMOOTHERS))
+        smoothers = (smoother,) if isinstance(smoother, str) else tuple(smoother)
+        for one in smoothers:
+            check_choice("smoother", one, tuple(SMOOTHERS))
         check_number("rtol", rtol, at_least=0.0, below=1.0)
         check_number("atol", atol, at_least=0.0)
         check_integer("max_iterations", max_iterations, at_least=1)
+        self.matrix, self.name, self.iterations, self.solves, self.setup_seconds = matrix, name, 0, 0, 0.0
+        self._method, self._rtol, self._atol, self._max_iterations = method, rtol, atol, max_iterations
+        self._near_kernel, self._prolongations = near_kernel, prolongations
+        self._size = matrix.norm(PETSc.NormType.INFINITY)
+        self._null = null_space(matrix, kernel, constant_kernel, left_kernel)
+        self._left = self._null if not left_kernel else PETSc.NullSpace().create(vectors=list(left_kernel))
+        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
+        # PETSc compares pivots with absolute numbers: where those could matter the solver sees a matrix of size one.
+        self._scale = 1.0 if 1e-6 < self._size < 1e6 or not self._size else 2.0 ** -round(math.log2(self._size))
+        self._scaled = matrix
+        if self._scale != 1.0:
+            self._scaled = matrix.copy()
+            self._scaled.scale(self._scale)
+            self._scaled.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
+            null_space(self._scaled, kernel, constant_kernel, left_kernel)
+        if preconditioner == "multigrid":
+            self._attempts = [(preconditioner, one) for one in smoothers]
+        else:
+            self._attempts = [(preconditioner, smoothers[0])]
+        if preconditioner != "direct" and cheap(matrix):
+            self._attempts.append(("direct", smoothers[0]))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Set up the first of the solvers that are left."""
         start = time.perf_counter()
-        self.matrix, self.name, self.iterations, self.solves = matrix, name, 0, 0
-        self._null = null_space(matrix, kernel, constant_kernel)
+        preconditioner, smoother = self._attempts[0]
+        matrix, prolongations = self._scaled, self._prolongations
         prolonged = bool(prolongations) and preconditioner == "multigrid"
-        if near_kernel and not prolonged:
-            set_near_kernel(matrix, near_kernel)
+        if self._near_kernel and not prolonged:
+            set_near_kernel(matrix, self._near_kernel)
         elif self._null is not None:
             matrix.setNearNullSpace(self._null)
         self.ksp = PETSc.KSP().create(matrix.comm)
         self.ksp.setOperators(matrix)
-        direct = preconditioner == "direct"
         options = options_of(preconditioner, bool(prolongations), smoother, matrix)
-        options["ksp_type"] = "preonly" if direct else method
+        options["ksp_type"] = self._method
+        if preconditioner == "direct":
+            # Iterations about the factors: one as a rule, more where rounding has left something.
+            options |= {"ksp_type": "gmres", "ksp_pc_side": "right"}
+            if self._method != "cg":
+                options["pc_type"] = "lu"
         prefix = new_prefix()
         self.ksp.setOptionsPrefix(prefix)
-        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-        if not direct:
-            self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
-        self.ksp.setTolerances(rtol=rtol, atol=max(atol, 1e-300), max_it=max_iterations, divtol=1e30)
-        options |= interpolate(self.ksp.getPC(), preconditioner, prolongations, near_kernel)
+        self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        if self._method != "cg":
+            options["ksp_pc_side"] = "right"
+        options |= interpolate(self.ksp.getPC(), preconditioner, prolongations, self._near_kernel)
         with options_set(prefix, options):
             self.ksp.setFromOptions()
             self.ksp.setUp()
-        self.setup_seconds = time.perf_counter() - start
+        self.setup_seconds += time.perf_counter() - start
 
     def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False, rtol: float | None = None) -> int:
         """Solve for one right-hand side; collective.
 
+        A solver that fails hands over to the next one, for good: the next smoother, and in the end a direct solver
+        where the matrix is not too large for it.
+
         Parameters
         ----------
         b
-            Right-hand side; its component in the kernel is removed in place.
+            Right-hand side; its component in the (left) kernel is removed in place.
         x
             Solution; the start value as well if ``guess`` is true.
         guess
-            Start from ``x`` instead of zero; a direct solver has no use for it.
+            Start from ``x`` instead of zero.
         rtol
             Another relative residual than the solver's own, from now on.
 
@@ -134,24 +181,68 @@ class LinearSolver:
         ConvergenceError
             On every rank, if the tolerance was not reached.
         """
-        if self._null is not None:
-            self._null.remove(b)
-        if rtol is not None:
-            self.ksp.setTolerances(rtol=rtol)
-        self.ksp.setInitialGuessNonzero(guess and self.ksp.getType() != PETSc.KSP.Type.PREONLY)
-        self.ksp.solve(b, x)
-        reason, count = self.ksp.getConvergedReason(), self.ksp.getIterationNumber()
-        if reason <= 0:
-            raise ConvergenceError(
-                f"{stopped(self.name, self.ksp.getType(), count, reason, self.ksp.getResidualNorm())}. "
-                "Check that every active phase is connected and every coefficient positive; "
-                "then raise max_iterations or choose another preconditioner."
-            )
-        if self._null is not None:
-            self._null.remove(x)
-        self.iterations += count
+        if self._left is not None:
+            self._left.remove(b)
+        self._rtol = self._rtol if rtol is None else rtol
+        used = 0
+        while True:
+            count, failure = self._try(b, x, guess)
+            used += count
+            if not failure:
+                break
+            if len(self._attempts) == 1 or self.ksp.getConvergedReason() == INDEFINITE:
+                raise ConvergenceError(failure)
+            log.info("%s Another solver goes on.", failure)
+            self._attempts = self._attempts[1:]
+            self.ksp.destroy()
+            self._prepare()
+            guess = False
+        self.iterations += used
         self.solves += 1
-        return int(count)
+        return used
+
+    def _try(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool) -> tuple[int, str]:
+        """Solve with the solver at hand until the true residual is small; the iterations, and why it failed."""
+        scaled, rest = b, b.duplicate()
+        if self._scale != 1.0:
+            scaled = b.copy()
+            scaled.scale(self._scale)
+        if not guess:
+            x.set(0.0)
+        direct = self._attempts[0][0] == "direct"
+        limit = min(self._max_iterations, REFINEMENTS) if direct else self._max_iterations
+        size = b.norm()
+        wanted = max(self._rtol * size, self._atol)
+        used, before = 0, math.inf
+        while True:
+            atol = max(0.5 * wanted if used else wanted, 1e-300) * self._scale
+            self.ksp.setTolerances(rtol=0.0, atol=atol, max_it=limit - used, divtol=1e30)
+            self.ksp.setInitialGuessNonzero(guess or used > 0)
+            self.ksp.solve(scaled, x)
+            reason = self.ksp.getConvergedReason()
+            used += self.ksp.getIterationNumber()
+            if self._null is not None:
+                self._null.remove(x)
+            self.matrix.mult(x, rest)
+            rest.aypx(-1.0, b)
+            residual = rest.norm()
+            # What rounding leaves in the product alone is no fault of the solver; a huge solution is one.
+            floor = min(np.finfo(np.float64).eps * (self._size * x.norm() + size), LARGEST * size)
+            failure = ""
+            if residual <= max(wanted, floor):
+                break
+            failure = (
+                f"{stopped(self.name, self.ksp.getType(), used, reason, residual)} where {wanted:.3e} was asked for. "
+                "Check that every active phase is connected and every coefficient positive; "
+                "then mesh with less stretched elements."
+            )
+            if not reason > 0 or used >= limit or not residual < 0.5 * before:
+                break
+            before = residual
+        rest.destroy()
+        if scaled is not b:
+            scaled.destroy()
+        return used, failure
 
     def solve_all(
         self,
@@ -173,8 +264,10 @@ class LinearSolver:
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrix stays the caller's."""
         self.ksp.destroy()
-        if self._null is not None:
-            self._null.destroy()
+        for null in {id(one): one for one in (self._null, self._left) if one is not None}.values():
+            null.destroy()
+        if self._scaled is not self.matrix:
+            self._scaled.destroy()
 
 
 def solve_with(
@@ -209,16 +302,12 @@ def solve_with(
     ConvergenceError
         If none did.
     """
-    for smoother in smoothers:
-        for x in solutions:
-            x.set(0.0)
-        solver = LinearSolver(matrix, smoother=smoother, **options)
-        try:
-            solver.solve_all(sides, solutions, noise=noise)
-            break
-        except ConvergenceError as error:
-            solver.destroy()
-            if smoother == smoothers[-1]:
-                raise
-            log.info("%s", error)
+    for x in solutions:
+        x.set(0.0)
+    solver = LinearSolver(matrix, smoother=smoothers, **options)
+    try:
+        solver.solve_all(sides, solutions, noise=noise)
+    except ConvergenceError:
+        solver.destroy()
+        raise
     return solver

@@ -11,6 +11,12 @@ from petsc4py import PETSc
 
 _serial = itertools.count()
 
+#: Steps of the estimates of a smoother's largest eigenvalue. The noise that they start from is small where the matrix
+#: is large: at a contrast of 1e6 ten steps see too little of it, and the preconditioner is indefinite then.
+ESTIMATES = 20
+#: Entries of the largest matrix that a direct solver takes over where the others have failed.
+DIRECT = 3_000_000
+
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.
     "pc_type": "gamg",
@@ -18,7 +24,9 @@ MULTIGRID = {
     "pc_gamg_agg_nsmooths": 1,
     "pc_gamg_threshold": 0.02,
     "pc_gamg_coarse_eq_limit": 500,
+    "pc_gamg_esteig_ksp_max_it": ESTIMATES,
     "mg_levels_ksp_type": "chebyshev",
+    "mg_levels_ksp_chebyshev_esteig_steps": ESTIMATES,
     "mg_levels_ksp_max_it": 2,
     "mg_levels_pc_type": "jacobi",
     "mg_coarse_pc_type": "redundant",
@@ -88,13 +96,18 @@ def new_prefix() -> str:
     return f"homfem_{next(_serial)}_"
 
 
-def null_space(matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec], constant: bool) -> PETSc.NullSpace | None:
-    """Give a matrix its kernel; None without one."""
+def null_space(
+    matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec], constant: bool, left: Sequence[PETSc.Vec] = ()
+) -> PETSc.NullSpace | None:
+    """Give a matrix its kernel, and that of its transpose if it is another one; None without one."""
     if not (constant or kernel):
         return None
     null = PETSc.NullSpace().create(constant=constant, vectors=list(kernel), comm=matrix.comm)
     matrix.setNullSpace(null)
-    matrix.setTransposeNullSpace(null)
+    other = PETSc.NullSpace().create(vectors=list(left), comm=matrix.comm) if left else null
+    matrix.setTransposeNullSpace(other)
+    if left:
+        other.destroy()  # the matrix holds it
     return null
 
 
@@ -119,6 +132,7 @@ def options_of(
     return {
         "pc_type": "mg",
         "mg_levels_ksp_type": "chebyshev",
+        "mg_levels_ksp_chebyshev_esteig_steps": ESTIMATES,
         "mg_levels_ksp_max_it": steps,
         **SMOOTHERS[smoother],
         "mg_coarse_ksp_type": "preonly",
@@ -156,3 +170,17 @@ def set_near_kernel(matrix: PETSc.Mat, near_kernel: Sequence[PETSc.Vec]) -> None
     near = PETSc.NullSpace().create(vectors=list(near_kernel), comm=matrix.comm)
     matrix.setNearNullSpace(near)
     near.destroy()  # the matrix holds it
+
+
+def cheap(matrix: PETSc.Mat) -> bool:
+    """Whether a direct solver serves a matrix at little cost; collective."""
+    if matrix.getType() == "nest":
+        rows, columns = matrix.getNestSize()
+        blocks = [matrix.getNestSubMatrix(i, j) for i in range(rows) for j in range(columns)]
+        return sum(entries(block) for block in blocks if block) <= DIRECT
+    return entries(matrix) <= DIRECT
+
+
+def entries(matrix: PETSc.Mat) -> int:
+    """Return the number of entries that a matrix stores, over all ranks; collective."""
+    return int(matrix.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"])

@@ -9,9 +9,10 @@ import ufl
 
 from homfem import three_pipe
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
+from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Field
-from made_cells import grid_cell
+from made_cells import grid_cell, square
 
 # Plane strain, isotropic layers with normal x: Lame's constants of both, fraction of the first.
 LAME = {"a": (1.0, 2.0), "b": (6.0, 0.5)}
@@ -80,3 +81,42 @@ def test_iterations_stay_few_on_a_stretched_mesh():
     cell = three_pipe(0.1, resolution=0.333, grading=0.05, phases=("cytosol",))
     problem = diffusion_problem(cell, diffusion_coefficient(cell, {"cytosol": 1.0}), degree=2)
     assert 2 * solve_correctors(cell, problem, rtol=1e-9).iterations < 3 * 160
+
+
+def case_stiff_inclusions(comm):
+    """How many of the loads of stiff squares went on to a direct solver."""
+    from homfem.solve import linear
+
+    failures = []
+    original = linear.LinearSolver._prepare
+
+    def watched(self):
+        original(self)
+        if self._attempts[0][0] == "direct":
+            failures.append(self.name)
+
+    linear.LinearSolver._prepare = watched
+    for n, degree, contrast in [(8, 1, 1e4), (10, 1, 1e3), (12, 1, 1e6), (4, 2, 1e4), (16, 2, 1e2)]:
+        cell = grid_cell((n, n), square, comm=comm)
+        moduli = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": contrast, "poisson": 0.49}}
+        problem = elasticity_problem(cell, elastic_coefficient(cell, moduli), degree=degree)
+        solve_correctors(cell, problem, rtol=1e-9)
+    return {"failures": len(failures)}
+
+
+@pytest.mark.mpi
+def test_stiff_inclusions_leave_the_preconditioner_definite(on_ranks):
+    """The smoothers' largest eigenvalues live in the stiff phase, where the noise that looks for them is small."""
+    assert [answer["failures"] for answer in on_ranks(case_stiff_inclusions)] == [0, 0, 0]
+
+
+def test_nearly_incompressible_phases_are_solved_at_last():
+    """Conjugate gradients give up; the stiffness in compression is that of one homogeneous phase, exactly."""
+    cell = grid_cell((8, 8), square)
+    moduli = {name: {"young": 1.0, "poisson": 0.4999999} for name in "ab"}
+    moduli["b"] = {"young": 10.0, "poisson": 0.4999999}
+    bulk = {name: entry["young"] / (3 * (1 - 2 * entry["poisson"])) for name, entry in moduli.items()}
+    problem = elasticity_problem(cell, elastic_coefficient(cell, moduli), degree=3)
+    average = solve_correctors(cell, problem).average
+    # All that is compressed is the soft phase's volume and the stiff one's, at one pressure.
+    assert average[0, 1] == pytest.approx(1.0 / (0.75 / bulk["a"] + 0.25 / bulk["b"]), rel=1e-5)
