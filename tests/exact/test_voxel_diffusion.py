@@ -38,7 +38,7 @@ def test_laminates_are_exact(shape, voxel, degree, backend):
     expected[axis] = 1.0 / (0.5 / 2.0 + 0.5 / other[axis])
     assert np.allclose(tensor.upper, np.diag(expected), rtol=0.0, atol=1e-11)
     assert tensor.lower is None
-    assert np.array_equal(tensor.value, tensor.upper)
+    assert 0.0 < np.abs(tensor.upper - tensor.value).max() <= 1.01 * tensor.roundoff < 1e-10
 
 
 @pytest.mark.parametrize(("shape", "voxel"), [((9, 7), (0.5, 0.25)), ((5, 6, 4), (0.5, 0.25, 1.0))])
@@ -109,7 +109,7 @@ def test_the_energy_is_integrated_exactly(shape, degree):
     gradient = ufl.as_vector([1.0] + [0.0] * (len(shape) - 1)) + ufl.grad(solution.upper.functions[0])
     density = diffusion_coefficient(cell, {"a": 1.0, "b": 9.0}) * ufl.inner(gradient, gradient)
     energy = solve.integrate(density * ufl.dx(metadata={"quadrature_degree": 2 * degree + 10}))
-    assert solution.tensor.upper[0, 0] == pytest.approx(energy / cell.lattice.volume, rel=1e-13)
+    assert solution.tensor.value[0, 0] == pytest.approx(energy / cell.lattice.volume, rel=1e-13)
 
 
 def test_a_coefficient_of_position_is_sampled_at_the_middle_of_each_voxel():
