@@ -61,7 +61,7 @@ def piezo_problem(cell: UnitCell, phases: dict[str, dict[str, Any]], degree: int
         bilinear=bilinear,
         affine=lambda x, s: (strained(x, s, 2), s[3] * x[0] + s[4] * x[1]),
         domain=cell.mesh,
-        definite=False,
+        kind="saddle",
     )
 
 

@@ -52,6 +52,9 @@ from homfem.parameters import Array, InputError, check_choice
 
 log = logging.getLogger("homfem")
 
+#: Skew part of a form, relative, that is taken for round-off.
+SYMMETRIC = 1e-10
+
 
 def solve_correctors(
     cell: UnitCell,
@@ -95,6 +98,10 @@ def solve_correctors(
     """
     backend = periodic.check_backend(cell.periodic_mesh, backend)
     check_choice("boundary", boundary, BOUNDARIES)
+    if problem.kind == "general" and (boundary not in ("periodic", "affine") or cell.mirrors):
+        raise InputError(
+            "boundary", boundary, f"'periodic' or 'affine' on a whole cell for {problem.name}: not symmetric"
+        )
     clock = _Clock()
     system = System(cell, problem, backend, boundary)
     parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
@@ -119,9 +126,15 @@ def solve_correctors(
         matrix = reduced.matrix(blocks)
         # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
         operator = (
-            matrix.convert("aij") if len(blocks) > 1 and (problem.definite or preconditioner == "direct") else matrix
+            matrix.convert("aij")
+            if len(blocks) > 1 and (problem.kind != "saddle" or preconditioner == "direct")
+            else matrix
         )
+        if problem.kind != "general":
+            _check_symmetry(problem, operator)
         kernel = solve.find_kernel(operator, reduced.candidates(parts, rotations=boundary != "periodic"))
+        if problem.kind == "general":
+            _check_kernel(problem, operator, kernel)
         # A load that does nothing (layers along the gradient) leaves round-off of a(F, v), which no solver can reduce.
         noise = solve.round_off(operator, reduced.dofs) if problem.linear is None and boundary != "flux" else 0.0
         solver = _solver(reduced, operator, metric, full, kernel, preconditioner, rtol, max_iterations, noise)
@@ -180,8 +193,10 @@ def averages(
     r"""Return :math:`M_{ij}` for given correctors, symmetric in its formula, per volume of the period; collective.
 
     For pairs of loads that are not in ``hill`` (by default all are) the second corrector is left out,
-    :math:`m(\chi_j, s_j; 0, s_i)`: the mean flux, of which the symmetric part is returned.
+    :math:`m(\chi_j, s_j; 0, s_i)`: the mean flux, of which the symmetric part is returned. Of a problem that is not
+    symmetric all entries are computed and returned as they are.
     """
+    symmetric = problem.kind != "general"
     hill = np.ones((problem.loads, problem.loads), dtype=bool) if hill is None else hill
     first = functions[0] if isinstance(functions[0], tuple) else (functions[0],)
     spaces = [function.function_space for function in first]
@@ -195,16 +210,16 @@ def averages(
         _fill(w, functions[j])
         s.value[:] = unit[j]
         for i in range(problem.loads):
-            if not alike[i, j] or (hill[i, j] and i < j):
+            if not alike[i, j] or (symmetric and hill[i, j] and i < j):
                 continue
             for k, part in enumerate(z):
                 second = functions[i][k] if isinstance(functions[i], tuple) else functions[i]
                 part.x.array[:] = second.x.array if hill[i, j] else 0.0
             t.value[:] = unit[i]
             result[i, j] = value() * cell.copies / cell.lattice.volume
-            if hill[i, j]:
+            if symmetric and hill[i, j]:
                 result[j, i] = result[i, j]
-    return 0.5 * (result + result.T)
+    return 0.5 * (result + result.T) if symmetric else result
 
 
 def _fill(targets: Sequence[fem.Function], source: Any) -> None:
@@ -232,7 +247,8 @@ def _solver(
     }
     prolongations = reduced.prolongations(full)
     near = reduced.near_kernels(prolongations)
-    if problem.definite or preconditioner == "direct":
+    if problem.kind != "saddle" or preconditioner == "direct":
+        general = problem.kind == "general"
         chain = [p for p in prolongations if p is not None]
         if len(chain) > 1:
             count = len(chain)
@@ -240,7 +256,8 @@ def _solver(
             chain = [nest.convert("aij")]
         return solve.LinearSolver(
             operator,
-            preconditioner=preconditioner,
+            method="gmres" if general else "cg",
+            preconditioner="direct" if general else preconditioner,
             near_kernel=near[0] if len(near) == 1 else (),
             prolongations=chain,
             smoother=problem.smoother,
@@ -263,6 +280,40 @@ def _solver(
             )
         )
     return solve.BlockSolver(operator, blocks, **options)
+
+
+def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:
+    r"""Compare :math:`x\cdot Ay` with :math:`y\cdot Ax` for random vectors scaled to the diagonal; collective."""
+    diagonal = matrix.getDiagonal()
+    size = np.abs(diagonal.array_r)
+    weight = 1.0 / np.sqrt(np.where(size > 0.0, size, 1.0))
+    diagonal.destroy()
+    random = np.random.default_rng((12, matrix.comm.rank))
+    x, y, image = (matrix.createVecRight() for _ in range(3))
+    x.array[:], y.array[:] = weight * random.standard_normal((2, len(weight)))
+    matrix.mult(y, image)
+    forward = x.dot(image)
+    image.array[:] *= weight
+    limit = SYMMETRIC * image.norm()
+    matrix.mult(x, image)
+    different = abs(forward - y.dot(image))
+    for vector in (x, y, image):
+        vector.destroy()
+    if different > limit:
+        allowed = f"symmetric for kind = {problem.kind!r}"
+        raise InputError("bilinear", problem.name, allowed, "Say kind='general' of a form that is not.")
+
+
+def _check_kernel(problem: CellProblem, matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec]) -> None:
+    """Raise for a kernel that is not that of the transpose; collective."""
+    noise = 1e-9 * matrix.norm(PETSc.NormType.INFINITY)
+    image = matrix.createVecRight()
+    for vector in kernel:
+        matrix.multTranspose(vector, image)
+        if image.norm() > noise:
+            allowed = f"of a form that takes tests {problem.name} does not feel to zero, as it does constants"
+            raise InputError("bilinear", problem.name, allowed, "A convection must have no divergence.")
+    image.destroy()
 
 
 def _positive(matrix: PETSc.Mat) -> PETSc.Mat:

@@ -16,6 +16,7 @@ from homfem import periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, check_choice
 
+KINDS = ("definite", "saddle", "general")
 BOUNDARIES = ("periodic", "affine", "flux", "mixed")
 
 
@@ -60,7 +61,7 @@ class Field:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CellProblem:
-    r"""A linear, symmetric cell problem as UFL formulas.
+    r"""A linear cell problem as UFL formulas.
 
     With the bilinear form and the affine fields :math:`F_s(x)` of unit macroscopic gradients, the corrector and the
     effective coefficient are
@@ -82,7 +83,8 @@ class CellProblem:
     loads
         Number of unit loads (d for diffusion, 3 or 6 for elasticity).
     bilinear
-        ``bilinear(u, v)``: the UFL form :math:`a(u, v)`, measures included; symmetric.
+        ``bilinear(u, v)``: the UFL form :math:`a(u, v)`, measures included; symmetric unless ``kind`` says otherwise,
+        which is checked.
     domain
         The mesh of the forms, see :func:`domain_of`.
     affine
@@ -92,9 +94,12 @@ class CellProblem:
         ``linear(v, s)``: the UFL form :math:`\ell(v; s)`; by default :math:`-a(F_s, v)`.
     average
         ``average(w, s, z, t)``: the UFL form :math:`m(w, s; z, t)`; by default :math:`a(w + F_s, z + F_t)`.
-    definite
-        Whether :math:`a` is positive (semi-)definite: conjugate gradients. If not, MINRES with a preconditioner for
-        each field: its own diagonal block, or that of ``metric``.
+    kind
+        ``"definite"``: :math:`a` is symmetric and positive (semi-)definite: conjugate gradients. ``"saddle"``:
+        symmetric: MINRES with a preconditioner for each field, its own diagonal block or that of ``metric``.
+        ``"general"``: not symmetric: factors, for ``boundary="periodic"`` and ``"affine"``; :math:`M` is not
+        symmetric then, row i the flux, column j the gradient. Where constants are in the kernel of :math:`a`, they must
+        be in that of its transpose, as with a convection without divergence.
     metric
         ``metric(u, v)``: a UFL form whose diagonal blocks are positive definite, such as a mass matrix of the
         pressure.
@@ -116,13 +121,14 @@ class CellProblem:
     affine: Callable[[Any, Any], Any] | None = None
     linear: Callable[[Any, Any], ufl.Form] | None = None
     average: Callable[[Any, Any, Any, Any], ufl.Form] | None = None
-    definite: bool = True
+    kind: str = "definite"
     metric: Callable[[Any, Any], ufl.Form] | None = None
     smoother: str = "ssor"
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
 
     def __post_init__(self) -> None:
+        check_choice("kind", self.kind, KINDS)
         if not self.fields:
             raise InputError("fields", self.fields, "at least one Field")
         if self.affine is None and (self.linear is None or self.average is None):

@@ -155,7 +155,7 @@ def stokes_problem(
         bilinear=bilinear,
         linear=linear,
         average=average,
-        definite=False,
+        kind="saddle",
         metric=metric,
         # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
         parity=(1 - 2 * np.eye(d, dtype=int))[along],

@@ -90,7 +90,7 @@ class System:
         result: list[PETSc.Mat | None] = []
         self.coarse: list[fem.FunctionSpace | None] = []
         for space, element, field in zip(self.spaces, elements, self.problem.fields, strict=True):
-            if field.preconditioner != "multigrid" and not self.problem.definite:
+            if field.preconditioner != "multigrid" and self.problem.kind == "saddle":
                 result.append(None)
                 self.coarse.append(None)
                 continue

@@ -12,6 +12,7 @@ from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Field
+from homfem.parameters import InputError
 from made_cells import grid_cell, square
 
 # Plane strain, isotropic layers with normal x: Lame's constants of both, fraction of the first.
@@ -120,3 +121,71 @@ def test_nearly_incompressible_phases_are_solved_at_last():
     average = solve_correctors(cell, problem).average
     # All that is compressed is the soft phase's volume and the stiff one's, at one pressure.
     assert average[0, 1] == pytest.approx(1.0 / (0.75 / bulk["a"] + 0.25 / bulk["b"]), rel=1e-5)
+
+
+def hall(cell, kind):
+    """Diffusion in layers with normal x whose coefficients have a skew part, as in a magnetic field."""
+    coefficient = cell.cell_function(
+        {"a": np.array([[1.0, 3.0], [-3.0, 1.0]]), "b": np.array([[10.0, -2.0], [2.0, 5.0]])}
+    )
+    return CellProblem(
+        name="conduction in a magnetic field",
+        fields=(Field(element=basix.ufl.element("Lagrange", cell.kind, 1)),),
+        loads=2,
+        bilinear=lambda u, v: ufl.inner(ufl.dot(coefficient, ufl.grad(u)), ufl.grad(v)) * ufl.dx,
+        affine=lambda x, s: ufl.dot(s, x),
+        domain=cell.mesh,
+        kind=kind,
+    )
+
+
+def shear(cell):
+    """Dispersion in the flow (P sin 2 pi y, W)."""
+    y = ufl.SpatialCoordinate(cell.mesh)[1]
+    flow = ufl.as_vector([10.0 * ufl.sin(2 * ufl.pi * y), 5.0])
+    mean = ufl.as_vector([0.0, 5.0])
+
+    def total(w, s):
+        return s + ufl.grad(w)
+
+    return CellProblem(
+        name="dispersion",
+        fields=(Field(element=basix.ufl.element("Lagrange", cell.kind, 3)),),
+        loads=2,
+        bilinear=lambda u, v: (ufl.inner(ufl.grad(u), ufl.grad(v)) + ufl.inner(flow, ufl.grad(u)) * v) * ufl.dx,
+        linear=lambda v, s: (-ufl.inner(s, ufl.grad(v)) - ufl.inner(flow - mean, s) * v) * ufl.dx,
+        average=lambda w, s, z, t: ufl.inner(total(w, s), total(z, t)) * ufl.dx,
+        domain=cell.mesh,
+        kind="general",
+    )
+
+
+def case_not_symmetric(comm):
+    refused = []
+    cell = grid_cell((4, 4), lambda s: s[:, 0] >= FRACTION, comm=comm)
+    for options in ({}, {"preconditioner": "direct"}, {"boundary": "flux"}):
+        try:
+            solve_correctors(cell, hall(cell, "general" if "boundary" in options else "definite"), **options)
+        except InputError as error:
+            refused.append(str(error))
+    layers = solve_correctors(cell, hall(cell, "general")).average
+    flow = grid_cell((3, 12), comm=comm)
+    return {"layers": layers.tolist(), "flow": solve_correctors(flow, shear(flow)).average.tolist(), "refused": refused}
+
+
+@pytest.mark.mpi
+def test_a_form_that_is_not_symmetric_is_solved_as_such_or_refused(on_ranks):
+    """Layers: the flux across and the gradient along are constant. Shear: 1 + P^2 / (2 (4 pi^2 + W^2))."""
+    a, b = np.array([[1.0, 3.0], [-3.0, 1.0]]), np.array([[10.0, -2.0], [2.0, 5.0]])
+
+    def mean(f):
+        return FRACTION * f(a) + (1 - FRACTION) * f(b)
+
+    across = 1 / mean(lambda m: 1 / m[0, 0])
+    right, left = mean(lambda m: m[0, 1] / m[0, 0]), mean(lambda m: m[1, 0] / m[0, 0])
+    along = mean(lambda m: m[1, 1] - m[1, 0] * m[0, 1] / m[0, 0]) + left * right * across
+    exact = np.array([[across, right * across], [left * across, along]])
+    for answer in on_ranks(case_not_symmetric):
+        assert np.abs(np.array(answer["layers"]) - exact).max() < 1e-9
+        assert np.array(answer["flow"]) == pytest.approx(np.diag([1 + 100 / (2 * (4 * np.pi**2 + 25)), 1.0]), abs=2e-4)
+        assert ["kind='general'" in text or "boundary" in text for text in answer["refused"]] == [True] * 3
