@@ -61,7 +61,7 @@ class BlockSolver:
         residual: where that was too lenient, it goes on with a smaller one. Where it fails a direct solver
         goes on, if the matrix is not too large for one.
     max_iterations
-        Raise :class:`ConvergenceError` beyond this many.
+        Of each solver that is tried; a direct one has its own.
     kernel
         Orthonormal vectors that span the kernel of ``matrix``.
     name

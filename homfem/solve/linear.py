@@ -51,7 +51,7 @@ class LinearSolver:
         the preconditioned one, computed after every solve, of a direct solver too; or when rounding lets it fall no
         further, :math:`\|b-Ax\|_2\le\min(\epsilon(\|A\|_\infty\|x\|_2+\|b\|_2), 10^{-6}\|b\|_2)`.
     max_iterations
-        Raise :class:`ConvergenceError` beyond this many.
+        Of each solver that is tried; a direct one has its own.
     constant_kernel
         The constants are in the kernel of ``matrix``: they are removed from every right-hand side and solution.
     kernel, near_kernel

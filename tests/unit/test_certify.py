@@ -450,7 +450,9 @@ def test_an_island_is_refused():
         homogenize_diffusion(grid_cell((8, 8), square), {"b": 1.0})
 
 
-def test_a_solver_that_does_not_converge_raises():
+def test_a_solver_that_does_not_converge_raises(monkeypatch):
+    """Beyond the size that a direct solver takes over."""
+    monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
     cell = grid_cell((16, 16), square)
     problem = diffusion_problem(cell, diffusion_coefficient(cell, CONTRAST))
     with pytest.raises(ConvergenceError, match="diffusion corrector"):
