@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import basix.ufl
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Field
-from homfem.parameters import InputError
+from homfem.local.stokes import stokes_problem
+from homfem.parameters import ConvergenceError, InputError
 from made_cells import grid_cell, square
 
 # Plane strain, isotropic layers with normal x: Lame's constants of both, fraction of the first.
@@ -189,3 +192,27 @@ def test_a_form_that_is_not_symmetric_is_solved_as_such_or_refused(on_ranks):
         assert np.abs(np.array(answer["layers"]) - exact).max() < 1e-9
         assert np.array(answer["flow"]) == pytest.approx(np.diag([1 + 100 / (2 * (4 * np.pi**2 + 25)), 1.0]), abs=2e-4)
         assert ["kind='general'" in text or "boundary" in text for text in answer["refused"]] == [True] * 3
+
+
+def test_a_convection_with_divergence_is_refused():
+    """Constants are in the kernel of the form, and not in that of its transpose."""
+    cell = grid_cell((6, 6))
+    x = ufl.SpatialCoordinate(cell.mesh)
+    flow = ufl.as_vector([ufl.sin(2 * ufl.pi * x[0]), 0.0])
+
+    def bilinear(u, v):
+        return (ufl.inner(ufl.grad(u), ufl.grad(v)) + ufl.inner(flow, ufl.grad(u)) * v) * ufl.dx
+
+    problem = replace(shear(cell), bilinear=bilinear)
+    with pytest.raises(InputError, match="divergence"):
+        solve_correctors(cell, problem)
+
+
+def test_flows_go_on_with_a_direct_solver(monkeypatch):
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    problem = stokes_problem(cell)
+    whole = solve_correctors(cell, problem).average
+    assert solve_correctors(cell, problem, max_iterations=2).average == pytest.approx(whole, abs=1e-10)
+    monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
+    with pytest.raises(ConvergenceError, match="minres stopped after 2"):
+        solve_correctors(cell, problem, max_iterations=2)
