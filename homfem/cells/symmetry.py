@@ -6,8 +6,9 @@ images to a periodic one on the whole, and so is a flux: bounds found on the par
 
 The symmetry is checked on the mesh (:mod:`homfem.cells.mirrors`), never believed. What qualifies: a straight mesh in a
 box along the axes, no mesh cell of which lies on both sides of a mirror plane, and whose phases on one side are the
-mirror images of those on the other as sets; its mesh cells need not be. Cells that level sets give have such a mesh
-with ``mirrors="auto"`` (:mod:`homfem.cells.parts`). Meshes from Gmsh as a rule lack the planes.
+mirror images of those on the other as sets; its mesh cells need not be. A mesh with cracks, which no set of points
+tells, does not. Cells that level sets give have such a mesh with ``mirrors="auto"`` (:mod:`homfem.cells.parts`). Meshes
+from Gmsh as a rule lack the planes.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ def find_symmetry(
     d, excluded = cell.dimension, dict(reasons or {})
     if cell.mirrors:
         excluded = dict.fromkeys(range(d), "the cell is a symmetric part already")
+    elif cell.cracks:
+        excluded = dict.fromkeys(range(d), "the mesh may have cracks, which are no part of the phases")
     elif cell.faces != "matching":
         excluded = dict.fromkeys(range(d), "opposite faces do not match")
     found = None

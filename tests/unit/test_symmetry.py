@@ -169,6 +169,108 @@ def test_coefficients_rule_mirrors_out():
     assert part.tensor.value[0, 2] == part.tensor.value[1, 2] == 0.0
 
 
+def bars(s):
+    """Bars at the rim in some columns, in the middle in others: all of one volume and one centre, no two halves alike."""
+    rim = np.abs(s[:, 1] - 0.5) > 0.25
+    return np.where(np.array([0, 0, 0, 1, 0, 1, 1, 0])[(8 * s[:, 0]).astype(int)], rim, ~rim).astype(int)
+
+
+def orthotropic(**changed):
+    """A cubic stiffness in which some entries are changed, such as xx=30 for that of xx, xx."""
+    matrix = np.diag([9.0, 9.0, 9.0, 4.0, 4.0, 4.0])
+    matrix[:3, :3] += 2.0 * (1.0 - np.eye(3))
+    order = ["xx", "yy", "zz", "yz", "xz", "xy"]
+    for entry, value in changed.items():
+        i, j = order.index(entry[:2]), order.index(entry[-2:])
+        matrix[i, j] = matrix[j, i] = value
+    return matrix
+
+
+def cracked(place):
+    """A crack across x in the middle of the height: its nodes are there twice, but for its ends."""
+    raw = grid_raw((8, 8))
+    on = np.flatnonzero((np.abs(raw.points - [place, 0.5]) < [0.01, 0.24]).all(axis=1))
+    number = np.arange(len(raw.points))
+    number[on] = len(number) + np.arange(len(on))
+    right = raw.points[raw.cells].mean(axis=1)[:, 0] > place
+    cells = np.where(right[:, None], number[raw.cells], raw.cells)
+    raw = type(raw)(
+        **{name: getattr(raw, name) for name in raw.__slots__}
+        | {"cells": cells, "points": np.vstack([raw.points, raw.points[on]])}
+    )
+    return UnitCell.from_raw(raw, comm=MPI.COMM_SELF, cracks=True)
+
+
+def _same_bracket(solve_cell):
+    """Solve with and without symmetries: two brackets of one tensor have something in common, in every direction."""
+    whole, part = (solve_cell(symmetry=how) for how in ("none", "auto"))
+    assert np.linalg.eigvalsh(part.upper - whole.lower)[0] > -1e-9
+    assert np.linalg.eigvalsh(whole.upper - part.lower)[0] > -1e-9
+    return whole
+
+
+@pytest.mark.parametrize("more", [(30.0, 1.0), (1.0, 30.0), (30.0, 1.0, 1.0), (1.0, 30.0, 1.0), (1.0, 1.0, 30.0)])
+@pytest.mark.parametrize("where", ["a", "b"])
+def test_axes_whose_coefficients_differ_are_not_exchanged(more, where):
+    """The mesh is that of a cube; along one axis one phase conducts thirty times better."""
+    cell = grid_cell((4,) * len(more), centred)
+    values = {"a": 1.0, "b": 2.0} | {where: np.diag(more)}
+    tensor = _same_bracket(lambda **options: homogenize_diffusion(cell, values, **options))
+    along = np.diag(tensor.lower).max()
+    assert along > 1.2 * np.sort(np.diag(tensor.upper))[-2]
+
+
+@pytest.mark.parametrize("entry", ["xx", "yy", "zz", "yz", "xz", "xy", "xx_yy", "xx_zz", "yy_zz"])
+def test_axes_whose_stiffnesses_differ_are_not_exchanged(entry):
+    """Of a cubic stiffness one entry is another one."""
+    cell = mirrored_cell((4, 4, 4), centred)
+    value = -1.5 if "_" in entry else 40.0
+    solids = {"a": orthotropic(**{entry: value}), "b": SOLIDS["a"]}
+    whole = _same_bracket(lambda **o: homogenize_elasticity(cell, solids, degree=1, **o))
+    images = [[1, 0, 2, 4, 3, 5], [2, 1, 0, 5, 4, 3], [0, 2, 1, 3, 5, 4]]
+    apart = [np.linalg.eigvalsh(whole.lower - whole.upper[np.ix_(order, order)])[-1] for order in images]
+    assert max(apart) > 0.1  # an exchange that should not be is seen
+
+
+@pytest.mark.parametrize("fluid", ["a", "b"])
+def test_pores_that_differ_along_the_axes_are_not_exchanged(fluid):
+    def cross(s):
+        """Two channels that cross, one of them twice as wide."""
+        return ((np.abs(s[:, 0] - 0.5) < 0.25) | (np.abs(s[:, 1] - 0.5) < 0.125)).astype(int)
+
+    paint = cross if fluid == "b" else lambda s: (np.abs(s - 0.5) < [0.375, 0.125]).all(axis=1).astype(int)
+    cell = grid_cell((8, 8), paint)
+    tensor = _same_bracket(lambda **options: homogenize_stokes(cell, fluid, bounds=True, **options))
+    assert max(tensor.lower[0, 0] / tensor.upper[1, 1], tensor.lower[1, 1] / tensor.upper[0, 0]) > 1.2
+
+
+def test_halves_that_are_no_mirror_images_are_not_taken_for_it():
+    """Volumes and centres are those of mirror images, the phases are not."""
+    cell = grid_cell((8, 8), bars)
+    assert [mirror.axis for mirror in find_symmetry(cell).mirrors] == [1]
+    tensor = _same_bracket(lambda **options: homogenize_diffusion(cell, {"a": 1.0, "b": 100.0}, **options))
+    assert tensor.upper[0, 0] < 40.0  # straight bars have 50.5
+    _same_bracket(
+        lambda **options: homogenize_elasticity(cell, SOLIDS | {"b": {"young": 100.0, "poisson": 0.3}}, **options)
+    )
+    flow = _same_bracket(
+        lambda **options: homogenize_stokes(
+            grid_cell((8, 8), lambda s: bars(s) * (s[:, 1] < 0.75)), "a", bounds=True, **options
+        )
+    )
+    assert flow.upper[0, 0] > 0.0
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
+def test_cracks_have_a_say(place):
+    """The phases of the cell are their mirror images, its crack is not; on the plane itself it would vanish."""
+    cell = cracked(place)
+    tensor = _same_bracket(lambda **options: homogenize_diffusion(cell, {"a": 1.0}, **options))
+    assert tensor.upper[0, 0] < 0.9
+    _same_bracket(lambda **options: homogenize_elasticity(cell, {"a": SOLIDS["a"]}, **options))
+    assert set(find_symmetry(cell).reasons.values()) == {"the mesh may have cracks, which are no part of the phases"}
+
+
 def test_functions_of_position_are_solved_whole(caplog):
     caplog.set_level(logging.INFO, logger="homfem")
     cell = grid_cell((4, 4), square)
