@@ -107,6 +107,7 @@ def upper_allowance(cell: UnitCell, correctors: Correctors, energy: Array) -> Ar
     weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / measure)), op=MPI.SUM)
     jumps = weight * float(np.sum(correctors.residual_norms**2)) * share_of_part
     # (a + b)^2 <= (1 + e) a^2 + (1 + 1/e) b^2
-    share = np.sqrt(jumps / np.trace(energy)) if jumps > 0.0 else 0.0
-    extra = (1.0 + 1.0 / share) * jumps if share > 0.0 else 0.0
+    size = float(np.trace(energy))
+    share = np.sqrt(jumps / size) if size > 0.0 else 0.0
+    extra = (1.0 + 1.0 / share) * jumps if share > 0.0 else jumps
     return np.asarray(share * energy + extra * np.eye(len(energy)))

@@ -170,7 +170,7 @@ def test_coefficients_rule_mirrors_out():
 
 
 def bars(s):
-    """Bars at the rim in some columns, in the middle in others: all of one volume and one centre, no two halves alike."""
+    """Bars at the rim in some columns, in the middle in others, of one volume and one centre; no halves are alike."""
     rim = np.abs(s[:, 1] - 0.5) > 0.25
     return np.where(np.array([0, 0, 0, 1, 0, 1, 1, 0])[(8 * s[:, 0]).astype(int)], rim, ~rim).astype(int)
 
