@@ -16,10 +16,13 @@ from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.galerkin import solve_bounds
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.semi_analytical import solve_semi_analytical
-from homfem.parameters import check_choice, check_number
+from homfem.limits import require_memory
+from homfem.parameters import InputError, check_choice, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
+#: Bytes for each unknown of the corner-Galerkin method, measured, rounded up.
+BYTES = 5000.0
 METHODS = ("corner-galerkin", "semi-analytical", "finite-volume")
 #: Polynomial degree and number of singular functions per end, in the order in which a tolerance tries them.
 LADDER = ((0, 1), (2, 1), (2, 2), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2))
@@ -134,8 +137,12 @@ def _galerkin(
     edges = 2 * medium.diffusivity.shape[0] * medium.diffusivity.shape[1]
     for order, functions in steps:
         expected = edges * (order + 1 + 2 * functions) + edges // 2
-        if result and max_dofs is not None and expected > max_dofs:
-            break
+        if max_dofs is not None and expected > max_dofs:
+            if result:
+                break
+            remedy = "Allow more, or choose a lower degree."
+            raise InputError("max_dofs", max_dofs, f">= {expected}, the unknowns of the first system", remedy)
+        require_memory("degree", order, BYTES * expected, f"a system of {expected} unknowns")
         lower, dual, upper, noise = solve_bounds(medium, degree=order, singular=functions)
         # Nothing flows where the upper bound is zero: the lower one then is zero too, not round-off.
         below, doubt = (lower.lower, lower.noise) if upper.any() else (np.zeros((2, 2)), np.zeros((2, 2)))

@@ -28,10 +28,13 @@ import scipy.sparse.linalg as spla
 from scipy.sparse.csgraph import connected_components
 
 from homfem.blocks.medium import BlockMedium
+from homfem.limits import require_memory
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer
 
 log = logging.getLogger("homfem")
 DIRECT_LIMIT = 100_000
+#: Bytes for each node, measured, rounded up.
+BYTES = {"direct": 2000.0, "fft": 250.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,6 +94,11 @@ def solve_finite_volume(
     check_integer("intervals", across, at_least=1)
     check_integer("intervals", up, at_least=1)
     check_choice("solver", solver, ("auto", "direct", "fft"))
+    nodes = float(across) * float(up) * medium.diffusivity.shape[0] * medium.diffusivity.shape[1]
+    sides = (np.asarray(medium.widths), np.asarray(medium.heights))
+    even = all(np.ptp(side) <= 1e-12 * side[0] for side in sides)
+    each = BYTES["fft" if even and nodes > DIRECT_LIMIT and solver != "direct" else "direct"]
+    require_memory("intervals", intervals, each * nodes, f"a grid of {nodes:.3g} nodes", "Choose a smaller one.")
     grid = medium.refined(up, across)
     widths, heights = np.asarray(grid.widths), np.asarray(grid.heights)
     equal = np.ptp(widths) <= 1e-12 * widths[0] and np.ptp(heights) <= 1e-12 * heights[0]

@@ -42,10 +42,13 @@ from homfem.blocks.elements import average_weights, cosine_moments, potential_ma
 from homfem.blocks.fields import BlockFields, FieldGroup
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.rectangles import Integers, Partition, merged_blocks, single_blocks
+from homfem.limits import require_memory
 from homfem.parameters import Array, InputError, check_integer
 
 log = logging.getLogger("homfem")
 MAX_MODES = 100
+#: Bytes for each entry of the block's matrices, factors included: measured, rounded up.
+BYTES = 150.0
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])  # outward flux over flux along the axis: left, right, bottom, top
 
 
@@ -123,6 +126,9 @@ def solve_semi_analytical(
     start = time.perf_counter()
     across, up = abscissas if isinstance(abscissas, tuple) else (abscissas, abscissas)
     chosen = check_modes(across, up, modes)
+    entries = medium.diffusivity.shape[0] * medium.diffusivity.shape[1] * (2.0 * (float(across) + float(up))) ** 2
+    what = f"a matrix of {entries:.2g} entries"
+    require_memory("abscissas", abscissas, BYTES * entries, what, "Choose a smaller one.")
     partition = merged_blocks(medium) if merge else single_blocks(medium)
     unknowns = _Unknowns(partition, across, up)
     groups = _groups(partition, across, up, None if merge else chosen)

@@ -15,6 +15,7 @@ import math
 
 import numpy as np
 
+from homfem.cells.budget import require_cells
 from homfem.cells.parts import Part
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, Lattice, check_number
@@ -37,7 +38,11 @@ def background_raw(lattice: Lattice, resolution: float, length_unit: str = "m", 
     """
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
     part = Part(lattice=lattice) if part is None else part
-    sides = part.sides * np.linalg.norm(lattice.vectors, axis=1) / lattice.shortest
+    whole = np.linalg.norm(lattice.vectors, axis=1) / lattice.shortest
+    sides = part.sides * whole
+    with np.errstate(over="ignore"):
+        several = (4.0 if lattice.dimension == 2 else 12.0) * float(np.prod(whole / resolution))
+    require_cells("resolution", resolution, SIMPLEX[lattice.dimension], several)
     counts = tuple(math.ceil(side / resolution - 1e-9) for side in sides)
     make = _joined_to_centres if lattice.dimension == 2 else _body_centred
     places, cells = make(counts)

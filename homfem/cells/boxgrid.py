@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from homfem.cells.budget import require_cells
 from homfem.cells.raw import Indices, RawCell
 from homfem.parameters import Array, CellError, Lattice, check_choice, check_number
 from homfem.reference import BOX, SIMPLEX
@@ -77,6 +79,14 @@ def box_grid_raw(
         lattice=Lattice.box(*(float(axis[-1] - axis[0]) for axis in axes)),
         length_unit=length_unit,
     )
+
+
+def require_boxes(name: str, value: Any, count: float, dimension: int, elements: str = "simplex") -> None:
+    """Refuse a parameter with which a grid of ``count`` boxes would not fit into the memory."""
+    if elements == "simplex":
+        require_cells(name, value, SIMPLEX[dimension], len(CUTS[dimension]) * count)
+    else:
+        require_cells(name, value, BOX[dimension], count)
 
 
 def grid_points(axes: Sequence[Array]) -> Array:
@@ -143,6 +153,8 @@ def block_array_raw(
     grading = check_number("grading", grading, above=0.0, at_most=1.0)
     growth = check_number("growth", growth, above=0.0)
     bulk = resolution * min(float(np.sum(part)) for part in lengths)
+    counts = [_steps_along(np.asarray(part), bulk, grading, growth) for part in lengths]
+    require_boxes("resolution", resolution, math.prod(counts), len(lengths), elements)
     axes, upward, tags = [], [], labels
     for a, part in enumerate(lengths):
         nodes, up, layer = _block_axis(np.asarray(part), bulk, grading, growth)
@@ -156,8 +168,7 @@ def _block_axis(
     part: Array, resolution: float, grading: float, growth: float
 ) -> tuple[Array, npt.NDArray[np.bool_], Indices]:
     """Return the nodes along an axis, and for each layer of the grid whether it is in an upper half, and its block."""
-    bulks = np.minimum(resolution, 0.5 * part)
-    smallest = grading * np.minimum(bulks, np.roll(bulks, 1))  # at the lower end of each block
+    bulks, smallest = _spacings(part, resolution, grading)
     starts = np.concatenate([[0.0], np.cumsum(part)])
     nodes: list[Array] = [np.zeros(1)]
     counts: list[int] = []
@@ -171,33 +182,73 @@ def _block_axis(
     return np.concatenate(nodes), np.repeat(flag, counts), np.repeat(np.arange(2 * len(part)) // 2, counts)
 
 
+def _spacings(part: Array, resolution: float, grading: float) -> tuple[Array, Array]:
+    """Bulk spacing in each block of an axis, and the spacing at its lower end."""
+    bulks = np.minimum(resolution, 0.5 * part)
+    return bulks, grading * np.minimum(bulks, np.roll(bulks, 1))
+
+
+def _steps_along(part: Array, resolution: float, grading: float, growth: float) -> float:
+    """Number of layers of the grid that :func:`_block_axis` gives."""
+    bulks, smallest = _spacings(part, resolution, grading)
+    ends = np.stack([smallest, np.roll(smallest, -1)])
+    pieces = itertools.product(range(len(part)), (0, 1))
+    return float(sum(steps(0.5 * part[k], bulks[k], ends[side, k], growth) for k, side in pieces))
+
+
 def graded_axis(edges: Sequence[float], resolution: float, grading: float, growth: float) -> Array:
     """Return the nodes of [0, 1], symmetric about 1/2, with nodes at (1 - e)/2 and (1 + e)/2 for each edge e."""
-    planes = sorted({0.5 * (1.0 - edge) for edge in edges})
-    pieces = list(itertools.pairwise([0.0, *planes, 0.5]))
-    # A piece that ends at the wall or at the centre is continued there by its mirror image.
-    gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
-    bulks = [min(resolution, 0.5 * gap) for gap in gaps]
-    smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
     half: list[Array] = [np.zeros(1)]
-    for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True):
-        reach = 0.5 * gap
+    for low, high, lower, upper in _graded_pieces(edges, resolution, grading, growth):
         if low > 0.0:
-            half.append(low + one_sided(reach, bulk, smallest[low], growth))
+            half.append(low + one_sided(*lower))
         if high < 0.5:
-            half.append(high - one_sided(reach, bulk, smallest[high], growth)[::-1])
+            half.append(high - one_sided(*upper)[::-1])
             half.append(np.array([high]))
     nodes = np.concatenate(half)
     nodes = np.concatenate([nodes[np.concatenate([[True], np.diff(nodes) > 1e-12])][:-1], [0.5]])
     return np.concatenate([nodes, 1.0 - nodes[-2::-1]])
 
 
+def graded_steps(edges: Sequence[float], resolution: float, grading: float, growth: float) -> float:
+    """Return the number of steps between the nodes that :func:`graded_axis` gives, or a few more."""
+    count = 0.0
+    for low, high, lower, upper in _graded_pieces(edges, resolution, grading, growth):
+        count += (steps(*lower) if low > 0.0 else 0.0) + (steps(*upper) if high < 0.5 else 0.0)
+    return 2.0 * count
+
+
+def _graded_pieces(edges: Sequence[float], resolution: float, grading: float, growth: float) -> list[Any]:
+    """The pieces of [0, 1/2] between planes: both ends, and for each what :func:`one_sided` takes."""
+    planes = sorted({0.5 * (1.0 - edge) for edge in edges})
+    pieces = list(itertools.pairwise([0.0, *planes, 0.5]))
+    # A piece that ends at the wall or at the centre is continued there by its mirror image.
+    gaps = [high - low if low > 0.0 and high < 0.5 else 2.0 * (high - low) for low, high in pieces]
+    bulks = [min(resolution, 0.5 * gap) for gap in gaps]
+    smallest = dict(zip(planes, (grading * min(pair) for pair in itertools.pairwise(bulks)), strict=True))
+    return [
+        (low, high, *((0.5 * gap, bulk, smallest.get(end, bulk), growth) for end in (low, high)))
+        for (low, high), gap, bulk in zip(pieces, gaps, bulks, strict=True)
+    ]
+
+
+def steps(length: float, bulk: float, smallest: float, growth: float) -> float:
+    """Return the number of distances that :func:`one_sided` gives; infinite where it cannot be told."""
+    graded, even = _integral(length, bulk, smallest, growth)
+    return max(1.0, float(np.ceil(graded + even - 1e-9)))
+
+
+def _integral(length: float, bulk: float, smallest: float, growth: float) -> tuple[float, float]:
+    """The integral of 1/h over the part where h grows and over the rest."""
+    length, bulk, smallest = float(length), float(bulk), float(smallest)
+    reach = min((bulk - smallest) / growth, length)
+    return math.log1p(growth * reach / smallest) / growth, (length - reach) / bulk
+
+
 def one_sided(length: float, bulk: float, smallest: float, growth: float) -> Array:
     """Return distances from 0 (left out) to ``length``, growing apart: equal steps of the integral of 1/h."""
-    reach = min((bulk - smallest) / growth, length)
-    graded = math.log1p(growth * reach / smallest) / growth
-    count = max(1, math.ceil(graded + (length - reach) / bulk - 1e-9))
-    level = np.linspace(0.0, graded + (length - reach) / bulk, count + 1)
+    graded, even = _integral(length, bulk, smallest, growth)
+    level = np.linspace(0.0, graded + even, int(steps(length, bulk, smallest, growth)) + 1)
     inside = smallest * np.expm1(growth * np.minimum(level, graded)) / growth
     nodes = (inside + bulk * np.maximum(level - graded, 0.0))[1:]
     nodes[-1] = length

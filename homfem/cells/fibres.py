@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from mpi4py import MPI
 
+from homfem.cells.budget import require_cells, require_filled
 from homfem.cells.curved import extruded, of_second_order
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.level_sets import LevelSet
@@ -227,10 +228,14 @@ def _array(
     phases = [names[0], names[2]] if coating is None else list(names)
     halvings = halvings_for(resolution, min(finest)) if refinement is None else refinement
     height = float(periods[along]) / length
+    require_filled("resolution", resolution, periods[others] / length, resolution)
     least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
     if mirrors == "auto":
         least += least % 2
     count = least if layers is None else check_integer("layers", layers, at_least=3)
+    name, value = ("resolution", resolution) if layers is None else ("layers", layers)
+    if dimension == 3:
+        require_cells(name, value, "tetrahedron", 12.0 * count * box.volume / resolution**2)
 
     def plane(size: float) -> RawCell:
         return implicit_raw(
@@ -260,6 +265,7 @@ def _array(
             flat = plane(resolution)
         if dimension == 2:
             return flat
+        require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
         raw = extruded(flat, height, count, along)
         if order == 1:
             return raw

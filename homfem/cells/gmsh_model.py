@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from homfem.cells import step_files
+from homfem.cells.budget import require_filled
 from homfem.cells.gmsh_arrays import FROM_GMSH, GMSH_TYPES, Label, groups_of, model_to_raw
 from homfem.cells.gmsh_session import Failure, gmsh_session
 from homfem.cells.limited import TIMEOUT, run_limited
@@ -166,6 +167,8 @@ def mesh_geo(
         if resolution is not None and not own_resolution:
             box = np.array(gmsh.model.getBoundingBox(-1, -1)).reshape(2, 3)
             shortest = np.sort(box[1] - box[0])[-dimension] if lattice is None else lattice.shortest
+            sides = (box[1] - box[0])[:dimension]
+            require_filled("resolution", resolution, sides, resolution * float(shortest))
             gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
         groups_of(dimension, phases)  # refuses unnamed groups before the mesh is made
         gmsh.model.mesh.generate(dimension)

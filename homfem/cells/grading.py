@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from homfem.cells.budget import require_cells
 from homfem.cells.level_sets import STEP, LevelSet, gradients, values
 from homfem.cells.raw import RawCell
 from homfem.cells.refine import bisect_longest
@@ -14,9 +16,13 @@ from homfem.periodic.nodes import identify_nodes
 
 #: size(points of shape (n, d)) -> wanted length of the longest edge there, shape (n,).
 MeshSize = Callable[[Array], Array]
+#: Mesh cells that take the place of one that a surface passes, each of the wanted size, measured.
+LAYERS = {2: 3.0, 3: 5.0}
 
 
-def graded(raw: RawCell, functions: Sequence[LevelSet], size: MeshSize, max_cells: int = 20_000_000) -> RawCell:
+def graded(
+    raw: RawCell, functions: Sequence[LevelSet], size: MeshSize, copies: int = 1, refinement: int = 0
+) -> RawCell:
     """Return the grid with the cells near surfaces bisected until their longest edges are as wanted.
 
     Parameters
@@ -27,8 +33,16 @@ def graded(raw: RawCell, functions: Sequence[LevelSet], size: MeshSize, max_cell
         Level-set functions.
     size
         Wanted length of the longest edge at points near the surfaces, > 0; the grid is made no coarser.
-    max_cells
-        More cells than this are refused.
+
+    copies
+        How many such grids the mesh will have, which counts for the memory.
+    refinement
+        How many halvings were asked for, for messages; by default those that the sizes need.
+
+    Raises
+    ------
+    MemoryLimitError
+        Where the finer grid would not fit into the memory.
     """
     while True:
         corners = raw.points[raw.corners]
@@ -42,10 +56,16 @@ def graded(raw: RawCell, functions: Sequence[LevelSet], size: MeshSize, max_cell
         marked[candidate] = longest[candidate] > wanted * (1.0 + 1e-6)
         if not marked.any():
             return raw
-        if len(longest) > max_cells:
-            raise InputError("refinement", len(longest), f"such that there are no more than {max_cells} cells")
+        _require(raw, longest[candidate] / wanted, copies, refinement)
         representative, _ = identify_nodes(raw.points, raw.lattice)
         raw = bisect_longest(raw, representative, marked)
+
+
+def _require(raw: RawCell, ratio: Array, copies: int, refinement: int) -> None:
+    """Refuse sizes whose grid would not fit: near a surface the cells fill a layer of a few cells' thickness."""
+    finer = LAYERS[raw.dimension] * float(np.sum(np.maximum(ratio, 1.0) ** (raw.dimension - 1) - 1.0))
+    asked = refinement or math.ceil(math.log2(max(1.0, float(ratio.max()))))
+    require_cells("refinement", asked, raw.kind, copies * (len(raw.cells) + finer))
 
 
 def _near(raw: RawCell, functions: Sequence[LevelSet], longest: Array) -> np.ndarray:

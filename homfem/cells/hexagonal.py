@@ -17,7 +17,8 @@ import scipy.sparse.csgraph
 import scipy.spatial
 from mpi4py import MPI
 
-from homfem.cells.boxgrid import one_sided
+from homfem.cells.boxgrid import one_sided, steps
+from homfem.cells.budget import require_cells
 from homfem.cells.raw import Indices, RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, Lattice, check_number
@@ -102,6 +103,9 @@ def hexagonal_myocyte(
     unit = min(long + apart, wide + apart)
 
     def make() -> RawCell:
+        rows, layers = _rows_and_layers(wide / unit, apart / unit, resolution)
+        along = 12.0 + steps((long + apart) / unit, resolution, resolution, 1.0)
+        require_cells("resolution", resolution, "tetrahedron", 36.0 * (rows**2 + 2.0 * rows * layers) * along)
         section = _section(wide / unit, apart / unit, end, resolution)
         return _extruded(section, long / unit, apart / unit, side, 0.5 if staggered else 0.0, resolution, length_unit)
 
@@ -134,8 +138,7 @@ class _Section:
 
 def _section(wide: float, apart: float, end: float, size: float) -> _Section:
     """Two hexagons of the array, in sectors of triangles not much larger than ``size``."""
-    rows = max(3, math.ceil(wide / math.sqrt(3.0) / size), math.ceil(0.5 * wide / size))
-    layers = max(1, math.ceil(0.5 * apart / size))
+    rows, layers = (int(number) for number in _rows_and_layers(wide, apart, size))
     heights, places = _sector_points(wide, apart, end, rows, layers)
     pitch = wide + apart
 
@@ -158,6 +161,12 @@ def _section(wide: float, apart: float, end: float, size: float) -> _Section:
         row=np.repeat([0, 1], 6 * len(part)),
         pitch=pitch,
     )
+
+
+def _rows_and_layers(wide: float, apart: float, size: float) -> tuple[float, float]:
+    """Rows of triangles from the centre of a hexagon to its side, and beyond it."""
+    rows = np.ceil(max(3.0, wide / math.sqrt(3.0) / size, 0.5 * wide / size))
+    return float(rows), float(np.ceil(max(1.0, 0.5 * apart / size)))
 
 
 def _sector_points(wide: float, apart: float, end: float, rows: int, layers: int) -> tuple[Array, Array]:

@@ -7,15 +7,11 @@ from dataclasses import replace
 import numpy as np
 from mpi4py import MPI
 
-from homfem.cells.boxgrid import CUTS, ELEMENTS, box_grid_raw
+from homfem.cells.boxgrid import ELEMENTS, box_grid_raw, require_boxes
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
 from homfem.grid.image import Image
-from homfem.limits import require_memory
 from homfem.parameters import Array, PeriodicityError, check_choice
-
-#: What a mesh takes for each of its cells, before anything is solved on it.
-BYTES_PER_CELL = 1000
 
 
 def image_cell(
@@ -60,11 +56,7 @@ def image_cell(
         raise PeriodicityError(
             "image", image.shape, f"at least 3 voxels along {small[0]} for a mesh", "Cut the voxels: image.refined(3)."
         )
-    cells = image.phases.size * (len(CUTS[image.dimension]) if elements == "simplex" else 1)
-    require_memory(
-        "image", image.shape, cells * BYTES_PER_CELL, f"a mesh of {cells:.3g} cells",
-        "For diffusion method 'grid' takes a fraction of it; else take larger voxels: block_averaged.",
-    )  # fmt: skip
+    require_boxes("image", image.shape, image.phases.size, image.dimension, elements)
     shortest = min(image.period)
 
     def make() -> RawCell:

@@ -126,7 +126,11 @@ def implicit_raw(
         if size is None and not refinement:
             return raw
         wanted = resolution * lattice.shortest * 0.5**refinement
-        return graded(raw, given, lambda x: np.minimum(wanted, size(x)) if size else np.full(len(x), wanted))
+
+        def wish(x: Array) -> Array:
+            return np.minimum(wanted, size(x)) if size else np.full(len(x), wanted)
+
+        return graded(raw, given, wish, part.copies, refinement)
 
     def make(part: Part) -> RawCell:
         mesh = start(grid(part), len(given), part)

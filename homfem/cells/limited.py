@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from homfem.limits import VARIABLE, memory_limit, readable
 from homfem.parameters import CellError, check_number
 
 log = logging.getLogger("homfem")
@@ -51,6 +53,8 @@ def run_limited(
     function: Callable[..., Result], *arguments: Any, timeout: float | None = TIMEOUT, **named: Any
 ) -> Result:
     """Return ``function(*arguments, **named)``, computed in a new process that is ended after ``timeout`` seconds.
+
+    The new process has the memory that :func:`homfem.limits.memory_limit` allows.
 
     Parameters
     ----------
@@ -106,15 +110,21 @@ def run_limited(
         if not answer.is_file():
             text = (Path(folder) / "output").read_text(errors="replace").strip().splitlines()
             ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-            raise CellError(
-                "mesher", ended, "a mesher that comes to its end", f"Its last words: {text[-1] if text else 'none'}"
-            )
+            raise _ended(ended, text[-1] if text else "none")
         result, failure, lines = pickle.loads(answer.read_bytes())
     for level, line in lines:
         log.log(level, "%s", line)
+    if isinstance(failure, MemoryError):
+        raise _ended("out of memory", str(failure))
     if failure is not None:
         raise failure
     return result
+
+
+def _ended(value: str, words: str) -> CellError:
+    allowed = f"a mesher that comes to its end with {readable(memory_limit())} of memory"
+    remedy = f"Its last words: {words}. Choose a coarser resolution, or allow more by {VARIABLE}."
+    return CellError("mesher", value, allowed, remedy)
 
 
 def serve(folder: str) -> None:
@@ -124,6 +134,8 @@ def serve(folder: str) -> None:
     log.addHandler(records)
     log.setLevel(level)
     result, failure = None, None
+    limit, hardest = int(memory_limit()), resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hardest < 0 else min(limit, hardest), hardest))
     try:
         result = getattr(__import__(module, fromlist=[name]), name)(*arguments, **named)
     except Exception as error:  # noqa: BLE001  (handed on to the process that waits)

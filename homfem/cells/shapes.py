@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.boxgrid import CUTS, corners_of_boxes, graded_axis, grid_points
+from homfem.cells.boxgrid import CUTS, corners_of_boxes, graded_axis, graded_steps, grid_points, require_boxes
+from homfem.cells.budget import require_cells
 from homfem.cells.gmsh_arrays import model_to_raw
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.limited import run_limited
@@ -133,7 +134,10 @@ def structured_three_pipe(
     names = _check_phases(phases)
     start = time.perf_counter()
 
-    axes = [graded_axis([p, q], resolution, grading, growth) for p, q in ((b, c), (c, a), (a, b))]
+    sections = [[b, c], [c, a], [a, b]]
+    boxes_in_all = math.prod(graded_steps(section, resolution, grading, growth) for section in sections)
+    require_boxes("resolution", resolution, boxes_in_all, 3)
+    axes = [graded_axis(section, resolution, grading, growth) for section in sections]
     shape = tuple(len(axis) - 1 for axis in axes)
     near = [np.abs(0.5 * (axis[1:] + axis[:-1]) - 0.5) * 2.0 for axis in axes]
     x, y, z = np.meshgrid(*near, indexing="ij", sparse=True)
@@ -245,6 +249,10 @@ def gmsh_three_pipe(
     names = _check_phases(phases)
     narrowest = min(min(edge, 1.0 - edge) for edge in values)
     near = min(resolution, narrowest / (2.0 if section == "square" else 4.0))
+    # Square pipes have edges along them; round ones curves where they cross.
+    length = sum(4.0 * (1.0 - edge) if section == "square" else 6.0 * edge for edge in values)
+    about = _about(values, length, near, grading * near, resolution, growth)
+    require_cells("resolution", resolution, "tetrahedron", about)
     start = time.perf_counter()
     sizes = {f"Mesh_MeshSize{name}": 0.0 for name in ("ExtendFromBoundary", "FromPoints", "FromCurvature")}
     with gmsh_session(**sizes, Mesh_ElementOrder=order, Mesh_MeshSizeMax=resolution) as gmsh:
@@ -254,6 +262,19 @@ def gmsh_three_pipe(
         raw = model_to_raw(3, Lattice.box(1.0, 1.0, 1.0))
     log.info("Gmsh three-pipe: %d tetrahedra in %.2f s", len(raw.cells), time.perf_counter() - start)
     return raw
+
+
+def _about(
+    edges: tuple[float, float, float], length: float, near: float, fine: float, bulk: float, growth: float
+) -> float:
+    """About how many tetrahedra Gmsh makes: six in a cube of the mesh size, whose inverse third power is integrated.
+
+    Around curves of size h at a distance s the size is h + q s, around surfaces likewise on both sides.
+    """
+    area = sum(4.0 * edge * (1.0 - edge) for edge in edges)
+    surface = area * (near**-2 - bulk**-2) / growth
+    curve = math.pi * length * (1.0 / fine - 1.0 / bulk) / growth**2
+    return 6.0 * (bulk**-3 + surface + curve)
 
 
 def _make_pipes(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.spatial
 
+from homfem.cells.budget import require_filled
 from homfem.cells.gmsh_arrays import model_to_raw
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import RawCell
@@ -45,7 +46,9 @@ def mesh_step(
     factor = conversion_factor(check_unit("length_unit", length_unit, LENGTH), "mm")
     with gmsh_session(Mesh_ElementOrder=order, Geometry_OCCImportLabels=1) as gmsh:
         shortest, periods = step_model(gmsh, path, None if lattice is None else lattice.vectors * factor, dimension)
-        gmsh.option.setNumber("Mesh.MeshSizeMax", (resolution or 0.1) * shortest)
+        size = (resolution or 0.1) * shortest
+        require_filled("resolution", resolution, np.linalg.norm(periods, axis=1), size)
+        gmsh.option.setNumber("Mesh.MeshSizeMax", size)
         if order == 2:
             gmsh.option.setNumber("Mesh.HighOrderOptimize", 2)
         dimension = len(periods)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from homfem import periodic
+from homfem.cells.budget import require_cells
 from homfem.cells.raw import Indices, RawCell, elements_of
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import InputError, Lattice, check_integer
@@ -37,6 +38,8 @@ def tiled(cell: UnitCell, counts: int | Sequence[int]) -> UnitCell:
     cell.require_whole()
     if max(numbers) == 1:
         return cell
+    count = float(np.prod([float(number) for number in numbers]))
+    require_cells("counts", counts, cell.kind, cell.number_of_cells * count)
     raw = cell.raw
     part = UnitCell.from_raw(
         lambda: tiled_raw(raw, numbers, partial=cell.partial)[0] if raw is not None else None,

@@ -84,7 +84,12 @@ class Box(SizedDomain):
         """Return the mesh, coordinates in um; collective."""
         from dolfinx import mesh
 
-        counts = [max(1, math.ceil(side / self.resolution.to("um") - 1e-9)) for side in self.sides]
+        from homfem.cells.boxgrid import require_boxes
+
+        step = self.resolution.to("um")
+        boxes = math.prod(max(1.0, side / step) for side in self.sides)
+        require_boxes("resolution", str(self.resolution), boxes, len(self.sides))
+        counts = [max(1, math.ceil(side / step - 1e-9)) for side in self.sides]
         corners = [np.zeros(len(counts)), np.array(self.sides)]
         return (mesh.create_rectangle if len(counts) == 2 else mesh.create_box)(comm, corners, counts)
 
@@ -97,7 +102,10 @@ class CellBody(SizedDomain):
     def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
         """Return the mesh, coordinates in um; collective."""
         from homfem.bodies import mesh_from_arrays
+        from homfem.cells.budget import require_filled
 
+        share = math.pi / (4.0 if len(self.size) == 2 else 6.0)
+        require_filled("resolution", str(self.resolution), self.sides, self.resolution.to("um"), share)
         return mesh_from_arrays(comm, self._mesh)
 
     def _mesh(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, model_validator
 
 from homfem.config.cell_table import CellTable, Period
-from homfem.config.table import Table, choice, integer, lengths_of, listed, renamed, text
+from homfem.config.table import Table, choice, integer, keys_from, lengths_of, listed, renamed, text
 from homfem.parameters import InputError, check_integer, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
@@ -166,22 +166,28 @@ class ImageCell(CellTable):
         return homogenize_voxels(self.read(folder), effective, figure)
 
 
-def homogenize_voxels(image: Image, effective: Diffusion, figure: str | None) -> EffectiveTensor:
-    """Return the tensor of an image by finite elements on its voxels, and draw it if a figure is named."""
+def homogenize_voxels(
+    image: Image, effective: Diffusion, figure: str | None, *, key: str = "cell.file"
+) -> EffectiveTensor:
+    """Return the tensor of an image by finite elements on its voxels, and draw it if a figure is named.
+
+    ``key`` is that of the image in the config, for messages.
+    """
     from homfem.config.effective import value_of
     from homfem.grid import solve_image
 
     effective.check(image.names, image.dimension)
     unit = effective.unit
-    solution = solve_image(
-        image,
-        {name: value_of(name, value, unit) for name, value in effective.phases.items()},
-        tolerance=effective.tolerance,
-        refine=effective.refine or 1,
-        max_dofs=effective.max_dofs,
-        unit=unit,
-        fields=figure is not None,
-    )
+    with keys_from({"image": key}):
+        solution = solve_image(
+            image,
+            {name: value_of(name, value, unit) for name, value in effective.phases.items()},
+            tolerance=effective.tolerance,
+            refine=effective.refine or 1,
+            max_dofs=effective.max_dofs,
+            unit=unit,
+            fields=figure is not None,
+        )
     if figure is not None:
         from homfem.output.media import draw_image
 

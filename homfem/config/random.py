@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from homfem.config.cell_table import CellTable, Fraction, Period
 from homfem.config.shapes import FractionOrList
-from homfem.config.table import choice, flag, integer, number
+from homfem.config.table import choice, flag, integer, keys_from, number
 from homfem.parameters import InputError
 from homfem.quantities import Quantity
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 class RandomShape(CellTable):
     """A random medium in a square or cube of one period; lengths are fractions of the period."""
+
+    #: Keys by the names of the arguments that they become, where these differ.
+    keys: ClassVar[Mapping[str, str]] = {}
 
     shape: str
     seed: Annotated[int, integer(at_least=0)] = Field(
@@ -56,6 +61,10 @@ class RandomShape(CellTable):
     def medium(self) -> ParticleMedium | GaussianMedium:
         """Return the medium in a box of unit sides."""
 
+    def _keys(self) -> AbstractContextManager[None]:
+        """Errors with the keys of the table."""
+        return keys_from({"shape": "cell.voxels", **self.keys}, "cell")
+
     def _length(self) -> Quantity:
         if len(self.period) != 1:
             raise InputError("period", [str(p) for p in self.period], "one length: the cell is a square or a cube")
@@ -65,23 +74,25 @@ class RandomShape(CellTable):
         """Return the meshed cell; collective."""
         from homfem import cells
 
-        length = self._length()
         given: dict[str, Any] = {} if self.resolution is None else {"resolution": self.resolution}
-        return cells.medium_cell(
-            self.medium(),
-            refinement=self.refinement,
-            length=length.value,
-            length_unit=length.unit,
-            comm=comm,
-            **given,
-        )
+        with self._keys():
+            length = self._length()
+            return cells.medium_cell(
+                self.medium(),
+                refinement=self.refinement,
+                length=length.value,
+                length_unit=length.unit,
+                comm=comm,
+                **given,
+            )
 
     def image(self) -> Image:
         """Return the voxels of the medium."""
         from homfem.grid import Image
 
-        length = self._length()
-        labels = self.medium().labels(self.voxels)
+        with self._keys():
+            length = self._length()
+            labels = self.medium().labels(self.voxels)
         size = length.value / self.voxels
         return Image.from_labels(labels, {"inclusion": 1, "matrix": 0}, voxel=size, length_unit=length.unit)
 
@@ -89,11 +100,13 @@ class RandomShape(CellTable):
         """Return the tensor of the voxels, and draw them."""
         from homfem.config.images import homogenize_voxels
 
-        return homogenize_voxels(self.image(), effective, figure)
+        return homogenize_voxels(self.image(), effective, figure, key="cell.voxels")
 
 
 class RandomParticles(RandomShape):
     """Discs or spheres, ellipses or ellipsoids, fibres; at random places."""
+
+    keys: ClassVar[Mapping[str, str]] = {"particle": "cell.radius"}
 
     shape: Annotated[str, choice("random-particles")]
     particle: Annotated[str, choice("sphere", "ellipsoid", "fibre")] = "sphere"
@@ -128,6 +141,8 @@ class RandomParticles(RandomShape):
 
 class GaussianField(RandomShape):
     """A Gaussian random field cut at a level."""
+
+    keys: ClassVar[Mapping[str, str]] = {"lengths": "cell.correlation_length"}
 
     shape: Annotated[str, choice("gaussian-field")]
     fraction: Fraction = Field(description="the volume fraction of the inclusions")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
@@ -130,6 +131,26 @@ def same_unit(items: Iterable[Quantity]) -> tuple[Quantity, ...]:
 def renamed(error: InputError, name: str) -> InputError:
     """Return the same error under another name of its parameter."""
     return type(error)(name, error.value, error.allowed, error.remedy)
+
+
+@contextmanager
+def keys_from(keys: Mapping[str, str], path: str = "") -> Iterator[None]:
+    """Give the errors of a library call the keys of the config that its arguments come from.
+
+    Parameters
+    ----------
+    keys
+        Key by the name of the argument.
+    path
+        The table of arguments that are not named there; without it their errors stay as they are.
+    """
+    try:
+        yield
+    except InputError as error:
+        known = keys.get(error.name) or (join(path, error.name) if path else "")
+        if not known or error.name.startswith(f"{path}."):
+            raise
+        raise renamed(error, known) from error
 
 
 def join(*keys: str) -> str:

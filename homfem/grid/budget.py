@@ -16,13 +16,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from homfem.grid.image import Image
-from homfem.limits import memory_limit
-from homfem.parameters import check_integer
+from homfem.limits import memory_limit, require_memory
+from homfem.parameters import InputError, check_integer
 
 #: Bytes per voxel of the grid that a solution takes, by dimension (see above).
 BYTES_PER_VOXEL = {2: 110, 3: 145}
 #: Bytes for each coefficient: element matrices, and what they are made with.
 BYTES_PER_COEFFICIENT = 1400
+
+
+def require_grid(image: Image, refine: int, max_dofs: int | None, coefficients: int) -> None:
+    """Refuse a first grid that does not fit into the memory, coefficients included, or has over ``max_dofs`` voxels."""
+    voxels = float(image.phases.size) * float(refine) ** image.dimension
+    name, value = ("refine", refine) if refine > 1 else ("image", image.shape)
+    needed = BYTES_PER_VOXEL[image.dimension] * voxels + BYTES_PER_COEFFICIENT * coefficients
+    require_memory(name, value, needed, f"a grid of {voxels:.3g} voxels")
+    if max_dofs is not None and voxels > max_dofs:
+        remedy = "Allow more, or take a part of the image or a smaller refine."
+        raise InputError("max_dofs", max_dofs, f">= {voxels:.0f}, the number of voxels of the first grid", remedy)
 
 
 def next_cuts(image: Image, history: list[Mapping[str, float]], tolerance: float, max_dofs: int | None) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy
 
 from homfem import brackets
-from homfem.grid.budget import BYTES_PER_COEFFICIENT, BYTES_PER_VOXEL, next_cuts, threads_set
+from homfem.grid.budget import next_cuts, require_grid, threads_set
 from homfem.grid.calibration import measured_weight
 from homfem.grid.connectivity import find_parts, open_passages
 from homfem.grid.flux import FluxProblem
@@ -23,7 +23,6 @@ from homfem.grid.iteration import Progress
 from homfem.grid.medium import medium_of
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
-from homfem.limits import require_memory
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number, left_out
 from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor
@@ -108,7 +107,8 @@ def solve_image(
         Relative half-gap to reach by cutting every voxel into more parts; without it the grid is that of ``refine``.
     max_dofs
         No grid is made with more voxels; what was reached is returned with ``tensor.reached`` false and a warning in
-        the log. Nor is one that would fill more than 70 % of the machine's memory.
+        the log; a first grid with more is refused. So are grids that would not fit into the memory
+        (:mod:`homfem.limits`).
     refine
         Number of parts into which every voxel is cut along each axis.
     rtol
@@ -176,7 +176,7 @@ def solve_image(
     rows, table, conducts = medium_of(image, coefficients)
     if estimate == "calibrated" and len(table) > len(image.names):
         raise InputError("estimate", estimate, "'midpoint' for coefficients with a value for each voxel")
-    _require_room(image, refine, len(table))
+    require_grid(image, refine, max_dofs, len(table))
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     inside, span = _percolating(image, conducts, drop_islands)
@@ -375,12 +375,6 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
         "at least two voxels across every passage that the flux needs",
         "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
     )
-
-
-def _require_room(image: Image, cuts: int, rows: int) -> None:
-    voxels = float(image.phases.size) * float(cuts) ** image.dimension
-    needed = voxels * BYTES_PER_VOXEL[image.dimension] + rows * BYTES_PER_COEFFICIENT
-    require_memory("refine", cuts, needed, f"a grid of {voxels:.3g} voxels")
 
 
 def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem.limits import require_memory
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number, check_spd
 
 Labels = npt.NDArray[np.unsignedinteger]
@@ -215,6 +216,8 @@ class Image:
     def refined(self, cuts: int) -> Image:
         """Return the same image with every voxel cut into ``cuts`` equal parts along each axis."""
         check_integer("cuts", cuts, at_least=1)
+        voxels = float(self.phases.size) * float(cuts) ** self.dimension
+        require_memory("cuts", cuts, 2.0 * self.phases.itemsize * voxels, f"an image of {voxels:.3g} voxels")
         phases = self.phases
         for axis in range(self.dimension):
             phases = np.repeat(phases, cuts, axis=axis)

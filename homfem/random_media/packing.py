@@ -13,7 +13,7 @@ import scipy.spatial
 from homfem.orientation.distributions import Uniform
 from homfem.orientation.draws import Orientation, frames, sample_directions
 from homfem.parameters import Array, InputError, check_integer, check_number
-from homfem.random_media.particles import Indices, ParticleMedium, check_period, images
+from homfem.random_media.particles import Indices, ParticleMedium, check_period, images, require_particles
 from homfem.random_media.shapes import Flags, Particle
 
 Scale = Callable[[np.random.Generator, int], npt.ArrayLike]
@@ -170,6 +170,7 @@ def boolean_model(
     density = check_number("density", density, above=0.0)
     if 2.0 * particle.reach > box.min():
         raise InputError("period", sides, f"at least {2 * particle.reach:g}, the length of a particle")
+    require_particles(particle, density * float(box.prod()))
     count = int(generator.poisson(density * box.prod()))
     centres = generator.random((count, d)) * box
     turned = frames(sample_directions(orientation, count, d, generator), generator)
@@ -201,11 +202,13 @@ def _scales(
     if fraction is not None:
         check_number("fraction", fraction, above=0.0, below=1.0)
     if number is not None:
-        scales = _draw(scale, check_integer("number", number, at_least=1), generator)
+        require_particles(particle, float(check_integer("number", number, at_least=1)))
+        scales = _draw(scale, number, generator)
         if fraction is not None:
             scales *= (fraction * box.prod() / (volume * np.sum(scales**d))) ** (1.0 / d)
     else:
         wanted = float(fraction or 0.0) * box.prod() / volume
+        require_particles(particle, wanted)
         if scale is None:
             scales = np.ones(round(wanted))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
+from homfem.limits import require_memory
 from homfem.parameters import Array, InputError, check_integer, check_number
 from homfem.random_media.shapes import Particle
 
@@ -19,6 +21,8 @@ Indices = npt.NDArray[np.int64]
 
 #: Points per block when the level set is evaluated: bounds the memory.
 _BLOCK = 100_000
+#: Bytes for each particle while it is placed, and for each voxel of a grid: measured, rounded up.
+PARTICLE, VOXEL = 2500.0, 50.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -174,7 +178,15 @@ def check_shape(shape: Any, dimension: int) -> tuple[int, ...]:
     counts = [shape] * dimension if np.isscalar(shape) else list(shape)
     if len(counts) != dimension:
         raise InputError("shape", shape, f"one number of voxels, or {dimension}, one for each axis")
-    return tuple(check_integer("shape", count, at_least=1) for count in counts)
+    result = tuple(check_integer("shape", count, at_least=1) for count in counts)
+    voxels = math.prod(map(float, result))
+    require_memory("shape", shape, VOXEL * voxels, f"an image of {voxels:.3g} voxels")
+    return result
+
+
+def require_particles(particle: Particle, count: float) -> None:
+    """Refuse particles that are so small that all of them would not fit into the memory."""
+    require_memory("particle", particle, PARTICLE * count, f"a medium of {count:.3g} particles", "Choose larger ones.")
 
 
 def check_period(period: Any, dimension: int | None = None) -> tuple[float, ...]:

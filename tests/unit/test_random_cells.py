@@ -82,7 +82,7 @@ def test_media_that_cannot_be_are_refused(keys, name):
     table = {key: value for key, value in (DISCS | keys).items() if value is not None}
     with pytest.raises(InputError) as caught:
         make_config({"cell": table}).cell.image()
-    assert caught.value.name == name
+    assert caught.value.name == f"cell.{name}"
 
 
 def test_a_mesh_too_coarse_for_the_gaps_is_refused():
