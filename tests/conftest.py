@@ -39,7 +39,15 @@ def on_ranks() -> Callable[..., list[dict]]:
     return _on_ranks
 
 
+_modules = 0
+
+
 @pytest.fixture(autouse=True)
 def _collect() -> Any:
     yield
     gc.collect()
+    # Most of the objects there are come from imports: no need to look at them after each test.
+    global _modules
+    if len(sys.modules) > _modules:
+        _modules = len(sys.modules)
+        gc.freeze()
