@@ -59,6 +59,20 @@ def test_biot(dimension):
     assert found.storage(np.inf) == pytest.approx(1.0 / found.modulus)
 
 
+@pytest.mark.parametrize("fluid", [0.02, 0.3, 2.0])
+def test_gassmann(fluid):
+    """Undrained: K/(Ks - K) = Kd/(Ks - Kd) + Kf/(phi (Ks - Kf)), Gassmann 1951; K = Kd + b^2 M here."""
+    shape, paint = CELLS[3]
+    cell = grid_cell(shape, paint, names=("solid", "pore"))
+    found = homogenize_poroelasticity(cell, {"solid": PHASES["a"]}, degree=1, rtol=1e-12)
+    solid = 1.0 / (3.0 * (1.0 - 2.0 * 0.3))
+    drained = found.stiffness.value[:3, :3].sum() / 9.0
+    undrained = drained + found.biot[:3].mean() ** 2 / found.storage(fluid)
+    ratio = drained / (solid - drained) + fluid / (found.porosity * (solid - fluid))
+    assert undrained == pytest.approx(solid * ratio / (1.0 + ratio), rel=1e-8)
+    assert abs(undrained - drained) > 0.01 * drained
+
+
 def test_active_layers():
     """Along the layers nothing relaxes; across them the traction is shared as the layers' moduli want it."""
     cell = grid_cell((4, 4), layers, names=("a", "b"))

@@ -104,10 +104,15 @@ def linear(cell, coefficient, membranes=None):
     return matrices, elements.weight + crossing
 
 
+def solve_nothing(patch):
+    """A solver that does nothing, until the patch is undone."""
+    patch.setattr(solve.LinearSolver, "solve", lambda self, b, x, guess=False, rtol=None: 0)
+
+
 @pytest.fixture
 def idle(monkeypatch):
     """A solver that does nothing."""
-    monkeypatch.setattr(solve.LinearSolver, "solve", lambda self, b, x, guess=False, rtol=None: 0)
+    solve_nothing(monkeypatch)
 
 
 CELLS = [
@@ -402,7 +407,12 @@ def test_closed_paths_hold_the_rotation(d):
 
 def case_idle(comm):
     """All allowances of an idle solver, with the mesh over several ranks."""
-    solve.LinearSolver.solve = lambda self, b, x, guess=False, rtol=None: 0
+    with pytest.MonkeyPatch.context() as patch:
+        solve_nothing(patch)
+        return allowances(comm)
+
+
+def allowances(comm):
     cell = grid_cell((12, 3), lambda s: (6 * s[:, 0]).astype(int) % 2, comm=comm)
     medium = diffusion_coefficient(cell, {"a": 1.0, "b": 5.0})
     result = {}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from homfem.blocks import METHODS, BlockMedium, aggregated, homogenize_blocks, paper_case
+from homfem.blocks.layout import label_interface
 from homfem.parameters import InputError
 from homfem.tensors import EffectiveTensor
 
@@ -24,6 +25,26 @@ def test_every_method_fills_the_result(method):
     again = EffectiveTensor.from_json(tensor.to_json())
     assert np.array_equal(again.value, tensor.value)
     assert again.config["method"] == method
+
+
+def test_the_interface_is_per_area_of_the_cell_whatever_its_periods():
+    """The same in cells as wide and as high as you like: by hand; the same cell twice; another unit of length."""
+    layout, phases = ["LLV", "LDL"], {"L": 1.0, "D": 0.1}
+    medium = BlockMedium.from_layout(layout, phases, widths=[1.5, 0.9, 0.6], heights=[0.5, 0.25])
+    # Vertical edges: two in each row, .5 and .25 high; below and above "VD" two each, .9 and .6 wide; the cell 3 x .75.
+    expected = (2 * 0.5 + 2 * 0.25 + 2 * (0.9 + 0.6)) / (3.0 * 0.75)
+    assert homogenize_blocks(medium, degree=1).interface_area == pytest.approx(expected, rel=1e-14)
+    twice = BlockMedium.from_layout(
+        [row * 2 for row in layout], phases, widths=[1.5, 0.9, 0.6] * 2, heights=[0.5, 0.25]
+    )
+    assert homogenize_blocks(twice, degree=1).interface_area == pytest.approx(expected, rel=1e-14)
+    larger = BlockMedium.from_layout(layout, phases, widths=[15.0, 9.0, 6.0], heights=[5.0, 2.5])
+    assert homogenize_blocks(larger, degree=1).interface_area == pytest.approx(0.1 * expected, rel=1e-14)
+    labels = np.array([[0, 0, 2], [0, 1, 0]])
+    assert label_interface(labels, [[0.5, 0.25], [1.5, 0.9, 0.6]]) == pytest.approx(expected, rel=1e-14)
+    # In space the columns are as high as you like, and a layer on top adds its own area.
+    high = label_interface(np.stack([labels, np.full((2, 3), 3)]), [[3.0, 1.0], [0.5, 0.25], [1.5, 0.9, 0.6]])
+    assert high == pytest.approx(0.75 * expected + 2.0 / 4.0, rel=1e-14)
 
 
 def test_the_guarantees_of_the_methods():

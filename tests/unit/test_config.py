@@ -255,7 +255,8 @@ BAD_MACRO = [
     [pytest.param(ER, *case, id=case[0][:60]) for case in BAD_CELLS + BAD_EFFECTIVE]
     + [pytest.param(WAVE, *case, id=case[0][:60]) for case in BAD_MACRO],
 )
-def test_refusals_name_path_value_and_what_is_allowed(document, assignment, fragments):
+def test_refusals_name_path_value_and_what_is_allowed(document, assignment, fragments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the example of the README leaves files behind where it runs
     make_config(document)
     with pytest.raises(InputError) as caught:
         make_config(set_values(document, [assignment]))

@@ -267,6 +267,26 @@ def test_closures_are_exact_where_they_should_be():
     assert np.allclose(orthotropic_closure(straight), exact, atol=0.02)
 
 
+def test_closures_in_the_plane_by_hand():
+    """Second moment diag(.8, .2), so that f = 1 - 4 det A = .36; then both ends, and a frame that is turned."""
+    a = np.diag([0.8, 0.2])
+    wanted = {"1111": 0.64 * 0.675 + 0.36 * 0.64, "2222": 0.64 * 0.075 + 0.36 * 0.04,
+              "1122": 0.64 * 0.125 + 0.36 * 0.16, "1212": 0.64 * 0.125, "1112": 0.0}  # fmt: skip
+    found = hybrid_closure(a)
+    for entry, value in wanted.items():
+        assert found[tuple(int(k) - 1 for k in entry)] == pytest.approx(value, abs=1e-15), entry
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    turned = np.einsum("ia,jb,kc,ld,abcd->ijkl", turn, turn, turn, turn, found)
+    assert np.allclose(hybrid_closure(turn @ a @ turn.T), turned, atol=1e-14)
+    assert np.allclose(hybrid_closure(np.eye(2) / 2), Uniform(2).fourth_moment(), atol=1e-15)
+    fibre = turn[:, 0]
+    exact = np.einsum("i,j,k,l->ijkl", fibre, fibre, fibre, fibre)
+    for closure in (hybrid_closure, quadratic_closure):
+        assert np.allclose(closure(np.outer(fibre, fibre)), exact, atol=1e-14)
+    for closure in (linear_closure, hybrid_closure, quadratic_closure):
+        assert np.allclose(np.einsum("ijkk->ij", closure(a)), a, atol=1e-15)
+
+
 @pytest.mark.parametrize(
     "closure", [linear_closure, hybrid_closure, quadratic_closure, orthotropic_closure, bingham_closure]
 )

@@ -11,6 +11,7 @@ from homfem.output.cuts import boundary, clip, outline, section, vertex_normals
 from homfem.output.fields import FieldSeries
 from homfem.output.waves import FieldRecord, draw_series, nice_length
 from homfem.parameters import FileError, InputError
+from read_files import read_vtx
 
 
 def _cube(cells: int = 3):
@@ -190,9 +191,18 @@ def test_xdmf_has_every_time_and_the_values(on_ranks, tmp_path):
 
 
 @pytest.mark.mpi
-def test_vtx_is_written(on_ranks, tmp_path):
-    on_ranks(case_series, ranks=(1, 2), path=str(tmp_path / "wave.bp"))
-    assert any((tmp_path / "wave.bp").iterdir())
+def test_vtx_has_every_time_and_the_values(on_ranks, tmp_path):
+    """Read back with ADIOS2 itself: each step, each field, at the places where it is."""
+    path = tmp_path / "wave.bp"
+    for ranks in (2, 1):
+        on_ranks(case_series, ranks=(ranks,), path=str(path))
+        steps = [read_vtx(path, "geometry", "cytosol", "er", "step", step=k) for k in range(3)]
+        for (points, cytosol, er, time), expected in zip(steps, (0.0, 0.5, 1.5), strict=True):
+            x, y = np.rint(4 * points[:, 0]), np.rint(8 * points[:, 1])
+            assert len(np.unique(points.round(9), axis=0)) == 25
+            assert set(time.ravel()) == {expected}
+            assert np.array_equal(cytosol.ravel(), x + expected)
+            assert np.array_equal(er.ravel(), x + y)
 
 
 def test_bad_field_files_are_refused(tmp_path):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import ufl
@@ -17,6 +14,7 @@ from homfem.local.problem import CellProblem, Field, element_of
 from homfem.local.stokes import stokes_problem
 from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays, whole_function
 from made_cells import grid_cell, square
+from read_files import read_vtx
 
 SOLIDS = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 10.0, "poisson": 0.2}}
 
@@ -93,31 +91,9 @@ def test_the_jump_is_the_flux_over_the_permeability(on_ranks):
             assert found["sides"] == pytest.approx([0.0, 0.0, 0.25], abs=1e-9)
 
 
-def read(path, *names):
-    """Arrays of a VTX file that one rank wrote, by the bindings of ADIOS2 themselves: the package may be incomplete."""
-    package = importlib.util.find_spec("adios2")
-    folders = package.submodule_search_locations if package is not None else []
-    files = [file for folder in folders for file in Path(folder).glob("bindings/adios2_bindings_mpi*.so")]
-    assert files, "no bindings of ADIOS2 for MPI"
-    spec = importlib.util.spec_from_file_location("adios2_bindings_mpi", files[0])
-    bindings = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(bindings)
-    adios = bindings.ADIOS(MPI.COMM_SELF)  # it must outlive what it opens
-    io = adios.DeclareIO("file")
-    engine = io.Open(str(path), bindings.Mode.ReadRandomAccess)
-    result = []
-    for name in names:
-        variable = io.InquireVariable(name)
-        variable.SetBlockSelection(0)
-        result.append(np.empty(variable.Count()))
-        engine.Get(variable, result[-1], bindings.Mode.Sync)
-    engine.Close()
-    return result
-
-
 def test_the_file_is_discontinuous(tmp_path):
     write_solution(stacked(), str(tmp_path / "u.bp"))
-    points, values = read(tmp_path / "u.bp", "geometry", "corrector_1")
+    points, values = read_vtx(tmp_path / "u.bp", "geometry", "corrector_1")
     middle = values[np.abs(points[:, 0] - 0.5) < 1e-9]
     assert np.ptp(middle) == pytest.approx(0.25, abs=1e-9)
     assert np.minimum(middle - middle.min(), middle.max() - middle) == pytest.approx(np.zeros_like(middle), abs=1e-9)
