@@ -180,7 +180,8 @@ def read_meshio(path: Path) -> Any:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        text = str(error).strip() or words.getvalue().strip() or type(error).__name__
+        said = "" if isinstance(error, SystemExit) else str(error).strip()
+        text = said or " ".join(words.getvalue().split()) or type(error).__name__
         raise FileError("file", str(path), "a mesh file that meshio can read", f"meshio says: {text}") from error
 
 

@@ -47,7 +47,7 @@ from homfem.parameters import Array
 #: Assumed of the inf-sup constant where the residual of the lower bound is accounted for.
 INF_SUP = 1e-3
 #: What is said of it beside the bounds.
-ASSUMED = f"what the solver's residual may add to the lower bound is proved for an inf-sup constant of at least {INF_SUP}"
+ASSUMED = f"that the lower bound allows enough for the solver's residual rests on an inf-sup constant above {INF_SUP}"
 
 
 def split(cell: UnitCell) -> UnitCell:

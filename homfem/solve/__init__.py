@@ -16,10 +16,11 @@ from homfem.solve.forms import (
     reassemble_matrix,
     reassemble_vector,
 )
-from homfem.solve.linear import LinearSolver, solve_with
+from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 
 __all__ = [
     "JIT_OPTIONS",
+    "LARGEST",
     "Block",
     "BlockSolver",
     "LinearSolver",

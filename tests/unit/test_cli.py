@@ -168,6 +168,24 @@ def test_a_bound_that_says_nothing_is_status_3_and_the_value_is_the_other(homfem
     assert bad["value"][0][0] == pytest.approx(exact, rel=1e-4)
 
 
+def test_phases_that_are_nearly_incompressible_have_a_value(homfem):
+    """A Poisson number of .4999998: the stresses are beyond what rounding allows, and the value is the upper bound."""
+    status, out, _ = homfem("effective", Path(__file__).parents[1] / "cases" / "incompressible.toml", "--json", "-")
+    assert status == 3
+    result = json.loads(out)
+    assert any("the lower bound is not positive" in warning for warning in result["warnings"])
+    assert 1.0 / (0.4 / 1.0 + 0.6 / 0.1) < result["value"][2][2] < 0.4 * 1.0 + 0.6 * 0.1
+    assert result["value"][0][1] == pytest.approx(1e6, rel=1e-5)
+
+
+def test_a_mesh_of_junk_is_no_domain(homfem):
+    status, _, err = homfem("run", Path(__file__).parents[1] / "cases" / "dom_junk.toml")
+    assert status == 2
+    assert err.startswith("homfem: macro.domain.file = ")
+    assert "read file" in err
+    assert err.count("\n") == 1
+
+
 def test_short_of_the_tolerance_is_status_3_with_a_warning(homfem, er):
     options = ["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"]
     status, out, err = homfem("effective", er, "--json", "-", *options)
