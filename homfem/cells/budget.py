@@ -14,6 +14,10 @@ BYTES = {"triangle": 1000.0, "tetrahedron": 1500.0, "quadrilateral": 1200.0, "he
 _SEVERAL = {
     "triangle": "triangles", "tetrahedron": "tetrahedra", "quadrilateral": "quadrilaterals", "hexahedron": "hexahedra",
 }  # fmt: skip
+_REMEDIES = {
+    "resolution": "Choose a larger one.",
+    "image": "For diffusion method 'grid' takes a fraction of it; else take larger voxels: block_averaged.",
+}
 
 
 def require_cells(name: str, value: Any, kind: str, count: float) -> None:
@@ -32,7 +36,7 @@ def require_cells(name: str, value: Any, kind: str, count: float) -> None:
     ------
     MemoryLimitError
     """
-    remedy = "Choose a larger one." if name == "resolution" else "Choose a smaller one."
+    remedy = _REMEDIES.get(name, "Choose a smaller one.")
     require_memory(name, value, BYTES[kind] * count, f"a mesh of about {count:.2g} {_SEVERAL[kind]}", remedy)
 
 

@@ -498,7 +498,7 @@ def test_numbers_that_swell_are_not_held(tmp_path):
 def test_a_mesh_too_large_is_refused(monkeypatch):
     image = read_image(CASES / "cube.npy", labels={"p": 1, "s": 0}, voxel=1.0)
     monkeypatch.setenv(VARIABLE, "1 MB")
-    refused(r"image = \(6, 6, 6\).*fits into 1 MB.*a mesh of 1.3e[+]03 cells.*method 'grid'",
+    refused(r"image = \(6, 6, 6\).*fits into 1 MB.*a mesh of about 1.3e[+]03 tetrahedra.*method 'grid'",
             lambda: image_cell(image), MemoryLimitError)  # fmt: skip
     assert image_cell(image, elements="voxel").number_of_cells == 216
 
