@@ -19,6 +19,7 @@ import numpy.typing as npt
 from homfem import brackets
 from homfem.parameters import Array, FileError, InputError, check_spd
 from homfem.stiffness import engineering_constants, symmetry, voigt_to_mandel
+from homfem.textfiles import write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -264,13 +265,10 @@ class EffectiveTensor:
         return result
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Return the tensor as JSON text, and write it to ``path`` (through a new file that is renamed) if given."""
+        """Return the tensor as JSON text, and write it to ``path`` (whole or not at all) if given."""
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
         if path is not None:
-            target = Path(path)
-            partial = target.with_name(target.name + ".part")
-            partial.write_text(text)
-            partial.replace(target)
+            write_text(path, text)
         return text
 
     @classmethod

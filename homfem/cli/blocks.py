@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from homfem.cli import session
+from homfem.cli.targets import check_target, keep_apart, with_derived
 from homfem.parameters import check_choice
 from homfem.progress import progress_bar, set_up_logging
+from homfem.textfiles import write_text
 
 FIGURE_3 = "figure 3"
 
@@ -17,8 +18,9 @@ def run_tables(which: Sequence[str], *, quick: bool, repeats: int, json: str | N
     """Make, show and write the tables that are named (all by default); return the exit status. Rank 0 alone works."""
     from homfem.blocks.tables import MAKERS, regenerate_tables
 
-    session.check_target("--json", json)
-    session.check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    check_target("--json", json)
+    check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    keep_apart([*with_derived("--json", json), *with_derived("--figure", figure)], [])
     names = [check_choice("TABLE", name, tuple(MAKERS)) for name in which] or list(MAKERS)
     if figure is not None and FIGURE_3 not in names:
         names.append(FIGURE_3)
@@ -41,5 +43,5 @@ def run_tables(which: Sequence[str], *, quick: bool, repeats: int, json: str | N
     if json == "-":
         session.show(text)
     elif json is not None:
-        Path(json).write_text(text + "\n")
+        write_text(json, text + "\n")
     return session.DONE

@@ -16,6 +16,8 @@ from typing import Any
 
 import homfem
 from homfem.cli import session
+from homfem.cli.targets import check_target
+from homfem.textfiles import write_text
 
 _MODULES = {
     "numpy": "numpy",
@@ -44,11 +46,11 @@ _PETSC_PACKAGES = ("hypre", "mumps", "superlu_dist", "scalapack", "parmetis", "p
 
 def run_doctor(*, json: str | None) -> int:
     """Show what is here and what works; return 0 if homfem can compute, else 1."""
-    session.check_target("--json", json)
+    check_target("--json", json)
     report = examine()
     text = jsonlib.dumps(report, indent=2)
     if json is not None and json != "-" and not session.launched_rank():
-        Path(json).write_text(text + "\n")
+        write_text(json, text + "\n")
     session.show(text if json == "-" else _readable(report))
     return session.DONE if report["works"] else session.FAILED
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homfem.cli import session
+from homfem.cli.targets import check_target, keep_apart, with_derived
 from homfem.config import Config, load_config, present
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import progress_bar, set_up_logging
+from homfem.textfiles import write_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -21,12 +23,17 @@ if TYPE_CHECKING:
 
 
 def start(
-    path: str, assignments: Sequence[str], needed: Sequence[str], verbose: bool, json: str | None = None
+    path: str, assignments: Sequence[str], needed: Sequence[str], verbose: bool, **outputs: str | None
 ) -> tuple[Config, MPI.Comm]:
-    """Return the checked config and the communicator of all ranks; the log goes where it should."""
+    """Return the checked config and the communicator of all ranks; the log goes where it should.
+
+    ``outputs`` are the files of the options that write, by the names of the options; none may be one that is read.
+    """
     set_up_logging(rank=session.launched_rank() or 0, verbose=verbose)
-    session.check_target("--json", json)
     config = load_config(path, assignments=assignments, needed=needed)
+    run = config.macro.written(config.folder) if config.macro is not None and "macro" in needed else []
+    named = [pair for option, file in outputs.items() for pair in with_derived(f"--{option}", file)]
+    keep_apart([*(("macro.output.folder", file) for file in run), *named], [("CONFIG", Path(path)), *config.files])
     return config, session.world()
 
 
@@ -40,9 +47,10 @@ def run_effective(
     path: str, assignments: Sequence[str], *, json: str | None, figure: str | None, fields: str | None, verbose: bool
 ) -> int:
     """Compute, show and write the effective tensor of a config; return the exit status. Collective."""
-    session.check_target("--figure", figure, (".png",))
-    session.check_target("--fields", fields, (".bp",))
-    config, comm = start(path, assignments, ("cell", "effective"), verbose, json)
+    check_target("--json", json)
+    check_target("--figure", figure, (".png",))
+    check_target("--fields", fields, (".bp",))
+    config, comm = start(path, assignments, ("cell", "effective"), verbose, json=json, figure=figure, fields=fields)
     meshless = present("effective", config.effective).meshless
     if meshless and fields is not None:
         raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")
@@ -98,9 +106,9 @@ def write_tensor(tensor: EffectiveTensor, json: str | None, comm: MPI.Comm) -> N
 
 def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure: str | None, verbose: bool) -> int:
     """Mesh, describe and save the cell of a config; return the exit status. Collective."""
-    session.check_target("--figure", figure, (".png",))
-    session.check_target("--save", save, (".msh", ".xdmf"))
-    config, comm = start(path, assignments, ("cell",), verbose)
+    check_target("--figure", figure, (".png",))
+    check_target("--save", save, (".msh", ".xdmf"))
+    config, comm = start(path, assignments, ("cell",), verbose, save=save, figure=figure)
     with progress_bar("cell", rank=comm.rank):
         cell = build_cell(config, comm)
         text = cell.describe()
@@ -118,9 +126,10 @@ def run_check(path: str, *, json: str | None, period: str | None = None, trust: 
     """Check a mesh and say what was found; return the exit status: 0 for a good periodic cell, else 1."""
     from homfem.cells.check import check_mesh
 
-    session.check_target("--json", json)
+    check_target("--json", json)
     if not Path(path).is_file():
         raise FileError("--check", path, "a file that exists")
+    keep_apart(with_derived("--json", json), [("--check", Path(path))])
     given = None if period is None else _period_of(period)
     set_up_logging(rank=session.launched_rank() or 0, verbose=False)
     if session.launched_rank():
@@ -130,7 +139,7 @@ def run_check(path: str, *, json: str | None, period: str | None = None, trust: 
     text = jsonlib.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
     session.show(text.rstrip() if json == "-" else str(report))
     if json not in (None, "-"):
-        Path(str(json)).write_text(text)
+        write_text(str(json), text)
     return session.DONE if report.ok else session.FAILED
 
 

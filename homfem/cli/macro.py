@@ -12,6 +12,7 @@ import numpy as np
 
 from homfem.cli import session
 from homfem.cli.effective import build_cell, start
+from homfem.cli.targets import check_target
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
@@ -19,6 +20,7 @@ from homfem.parameters import Array, FileError, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
+from homfem.textfiles import write_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -32,8 +34,9 @@ def run_macro(
     path: str, assignments: Sequence[str], *, resume: bool, json: str | None, figure: str | None, verbose: bool
 ) -> int:
     """Run the macroscale model of a config; return the exit status. Collective."""
-    session.check_target("--figure", figure, (".png", ".pdf", ".svg"))
-    config, comm = start(path, assignments, ("macro",), verbose, json)
+    check_target("--json", json)
+    check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    config, comm = start(path, assignments, ("macro",), verbose, json=json, figure=figure)
     table = present("macro", config.macro)
     with session.results_only(json == "-"):
         report, status = RUNNERS[type(table)](config, table, comm, resume=resume, figure=figure)
@@ -43,7 +46,7 @@ def run_macro(
     session.show("\n".join(f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG))
     if json is not None:
         text = jsonlib.dumps(report, indent=2, allow_nan=False) + "\n"
-        session.on_root(comm, lambda: Path(json).write_text(text))
+        session.on_root(comm, lambda: write_text(json, text))
     return status
 
 

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -158,21 +157,6 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
         if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
             raise
         raise renamed(error, join(path, (keys or {}).get(name, name))) from error
-
-
-def check_target(option: str, path: str | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse a file that could not be written at the end, before the work begins."""
-    if path is None or path == "-":
-        return
-    from homfem.parameters import FileError
-
-    target = Path(path)
-    if suffixes and target.suffix.lower() not in suffixes:
-        raise FileError(option, path, "a name that ends in " + " or ".join(suffixes))
-    if not target.parent.is_dir():
-        raise FileError(option, path, "in a folder that exists", "Make the folder first.")
-    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise FileError(option, path, "a file that can be written")
 
 
 @contextmanager

@@ -196,3 +196,9 @@ class CalciumTable(MacroTable):
             source = getattr(self.tensors, name)
             if isinstance(source, ComputedTensor):
                 source.check(f"macro.tensors.{name}", cell, effective)
+
+    def written(self, folder: Path) -> list[Path]:
+        """Return what the run writes into its folder, and what an earlier one wrote there."""
+        place = folder / self.output.folder
+        fixed = ("fields.xdmf", "fields.h5", "fields.bp", "checkpoint", "checkpoint.previous", "checkpoint.part")
+        return [*(place / name for name in fixed), *place.glob("fields-from-step-*")]

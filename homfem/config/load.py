@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,11 @@ class Config:
     cell: CellTable | None = None
     effective: EffectiveTable | None = None
     macro: MacroTable | None = None
+
+    @property
+    def files(self) -> list[tuple[str, Path]]:
+        """Every file that the config names, after the path of its key."""
+        return list(_files("", "", self.document, self.folder))
 
 
 def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed: Iterable[str] = ()) -> Config:
@@ -91,6 +96,14 @@ def _check_integers(path: str, entry: Any) -> None:
             _check_integers(f"{path}[{index}]", value)
     elif isinstance(entry, int) and abs(entry) >= 2**63:
         raise InputError(path, entry, "a whole number of 64 bits, or a number with a decimal point")
+
+
+def _files(path: str, key: str, entry: Any, folder: Path) -> Iterator[tuple[str, Path]]:
+    if isinstance(entry, Mapping):
+        for name, value in entry.items():
+            yield from _files(join(path, str(name)), str(name), value, folder)
+    elif isinstance(entry, str) and (key == "file" or entry.endswith(".json")):
+        yield path, folder / entry
 
 
 def load_config(path: str | Path, *, assignments: Iterable[str] = (), needed: Iterable[str] = ()) -> Config:

@@ -33,6 +33,10 @@ class MacroTable(Table):
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
         """Refuse what does not fit the other tables of the config."""
 
+    def written(self, folder: Path) -> list[Path]:
+        """Return the files that the run writes, beside those of the command's options."""
+        return []
+
 
 class FileTensor(Table):
     """An effective tensor that ``homfem effective --json`` wrote."""

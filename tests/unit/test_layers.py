@@ -19,7 +19,7 @@ PACKAGE = ROOT / "homfem"
 
 # From the bottom up. A module may import from the rows below its own; those of one row are siblings.
 ROWS = (
-    ("parameters", "progress"),
+    ("parameters", "progress", "textfiles"),
     ("reference", "quantities", "stiffness", "fields", "limits", "brackets"),
     ("tensors",),  # shows the engineering constants of a stiffness
     ("bounds", "orientation", "blocks", "grid", "kinetics"),

@@ -1,0 +1,147 @@
+"""Faults around what the commands read and write: refused before the work, or one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from homfem import cli
+from homfem.cli import session
+from homfem.textfiles import write_text
+
+CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
+EFFECTIVE = '[effective]\nphysics = "diffusion"\n[effective.phases]\ner = "250 um^2/s"\n'
+WAVE = """
+[macro]
+model = "calcium"
+[macro.domain]
+shape = "box"
+size = ["40 um", "20 um"]
+resolution = "4 um"
+[macro.tensors]
+cytosol = { value = "16 um^2/s", volume_fraction = 0.8 }
+er = { value = "2 um^2/s", volume_fraction = 0.2 }
+interface_area = "2 1/um"
+[macro.kinetics]
+ip3 = "0.3 uM"
+[macro.time]
+end = "0.4 s"
+step = "20 ms"
+[macro.output]
+folder = "wave"
+every = "0.1 s"
+checkpoint_every = "0.2 s"
+"""
+IMAGE = '[cell]\nshape = "image"\nfile = "in.png"\nlabels = { pore = 0, solid = 1 }\nvoxel = "1 um"\n'
+IMAGE += EFFECTIVE.replace("er =", "pore =")
+FIELD = EFFECTIVE.replace('"250 um^2/s"', '{ field = { file = "in.png", unit = "um^2/s" } }')
+TENSOR = WAVE.replace('er = { value = "2 um^2/s", volume_fraction = 0.2 }', 'er = "in.json"')
+DOMAIN = WAVE.partition("[macro.domain]")[0] + '[macro.domain]\nfile = "wave/fields.xdmf"\nunit = "um"\n[macro.tensors]'
+DOMAIN += WAVE.partition("[macro.tensors]")[2]
+SCRIPT = '[cell]\nfile = "in.geo"\ntrust = true\n'
+
+
+@pytest.fixture
+def homfem(capsys, monkeypatch, tmp_path):
+    """Run a command in this process, in a folder of its own; give status, standard output, standard error."""
+    for name in session._LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "option", "onto"),
+    [
+        (CELL + EFFECTIVE, ["effective", "c.toml", "--json", "c.toml"], "--json", "CONFIG"),
+        (CELL + EFFECTIVE, ["effective", "c.toml", "--json", "./sub/../c.toml"], "--json", "CONFIG"),
+        (CELL + EFFECTIVE, ["effective", "c.toml", "--json", "symbolic"], "--json", "CONFIG"),
+        (CELL + EFFECTIVE, ["effective", "c.toml", "--json", "hard"], "--json", "CONFIG"),
+        (CELL + EFFECTIVE, ["effective", "symbolic", "--json", "hard"], "--json", "CONFIG"),
+        (CELL + EFFECTIVE, ["effective", "c.toml", "--figure", "a.png", "--json", "a.png"], "--figure", "--json"),
+        (
+            IMAGE,
+            ["effective", "c.toml", "--figure", "in.png"],
+            "--figure",
+            "cell.file",
+        ),
+        (CELL + FIELD, ["effective", "c.toml", "--json", "in.png"], "--json", "effective.phases.er.field.file"),
+        ('[cell]\nfile = "in.msh"\n', ["cell", "c.toml", "--save", "in.msh"], "--save", "cell.file"),
+        ('[cell]\nfile = "in.msh.json"\n', ["cell", "c.toml", "--save", "in.msh"], "--save", "cell.file"),
+        (SCRIPT, ["cell", "c.toml", "--save", "part.msh"], "--save", "cell.file"),
+        (TENSOR, ["run", "c.toml", "--json", "in.json"], "--json", "macro.tensors.er"),
+        (DOMAIN, ["run", "c.toml", "--json", "x.json"], "macro.output.folder", "macro.domain.file"),
+        (DOMAIN, ["run", "c.toml", "--set", "macro.output.folder=x", "--json", "wave/fields.h5"], "--json", "file"),
+        (WAVE, ["run", "c.toml", "--json", "wave/checkpoint"], "--json", "macro.output.folder"),
+        ("", ["cell", "--check", "in.msh", "--json", "in.msh"], "--json", "--check"),
+        ("", ["blocks", "tables", "1", "--json", "a.png", "--figure", "a.png"], "--figure", "--json"),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
+)
+def test_no_output_onto_what_is_read(homfem, text, arguments, option, onto):
+    Path("c.toml").write_text(text)
+    Path("sub").mkdir()
+    Path("wave").mkdir()
+    os.link("c.toml", "hard")
+    Path("symbolic").symlink_to("c.toml")
+    for name in ("in.png", "in.msh", "in.msh.json", "in.json", "wave/fields.xdmf", "wave/fields.h5", "part.msh"):
+        Path(name).write_text("read")
+    Path("in.geo").write_text('Merge "part.msh";')
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    status, out, err = homfem(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"homfem: {option} = "), err
+    assert f"another file than {onto}" in err or (onto == "file" and "than macro.domain.file" in err)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "fragment"),
+    [
+        ("--json", "/proc/none.json", "a file that can be written"),
+        ("--json", "file/none.json", "in a folder that exists"),
+        ("--fields", "file.bp", "no file, but a folder"),
+        ("--fields", "full.bp", "a new name, or that of a .bp folder"),
+        ("--fields", "a.BP", "ends in .bp"),
+        ("--figure", "folder.png", "a file that can be written"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_refused_before_the_work(homfem, option, path, fragment):
+    Path("c.toml").write_text(CELL + EFFECTIVE)
+    for name in ("file", "file.bp"):
+        Path(name).write_text("kept")
+    for name in ("full.bp", "folder.png"):
+        Path(name).mkdir()
+    Path("full.bp/kept").write_text("kept")
+    status, out, err = homfem("effective", "c.toml", option, path)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"homfem: {option} = ")
+    assert fragment in err
+    assert err.count("\n") == 1
+
+
+def test_text_is_written_whole_through_links_and_onto_devices(tmp_path):
+    target, link, other = tmp_path / "a.json", tmp_path / "link.json", tmp_path / "hard.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    os.link(target, other)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (target.read_text(), other.read_text()) == ("new", "old")
+    assert target.stat().st_mode & 0o777 == 0o640
+    write_text("/dev/null", "gone")
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_text("/dev/full", "too much")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "hard.json", "link.json"]
