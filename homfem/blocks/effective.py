@@ -16,6 +16,7 @@ from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.galerkin import solve_bounds
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.semi_analytical import solve_semi_analytical
+from homfem.kinds import CONDUCTION
 from homfem.limits import require_memory
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.tensors import EffectiveTensor
@@ -42,6 +43,7 @@ def homogenize_blocks(
     max_dofs: int | None = None,
     collapse: bool = True,
     unit: str = "",
+    physics: str = "diffusion",
     length_unit: str = "",
     volume_fractions: Mapping[str, float] | None = None,
     active_phases: tuple[str, ...] | None = None,
@@ -67,8 +69,9 @@ def homogenize_blocks(
     collapse
         Corner-Galerkin: join equal neighbouring rows and columns first where that at least halves the number of
         blocks; the tensor is the same.
-    unit, length_unit, volume_fractions, active_phases
-        Go into the result. By default the fractions are those of the conducting blocks and of the voids.
+    unit, physics, length_unit, volume_fractions, active_phases
+        Go into the result; ``physics`` is ``"diffusion"`` or ``"conductivity"``, whose equations are the same. By
+        default the fractions are those of the conducting blocks and of the voids.
 
     Returns
     -------
@@ -86,6 +89,7 @@ def homogenize_blocks(
     from homfem import __version__
 
     check_choice("method", method, METHODS)
+    check_choice("physics", physics, CONDUCTION)
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     options: dict[str, Any] = {"method": method}
@@ -114,6 +118,7 @@ def homogenize_blocks(
     fractions = medium.volume_fractions() if volume_fractions is None else dict(volume_fractions)
     return EffectiveTensor(
         unit=unit,
+        physics=physics,
         method=method,
         volume_fractions=fractions,
         active_phases=("conducting",) if active_phases is None else active_phases,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from homfem.bounds import conductivity, elasticity
 from homfem.bounds.averages import voigt_reuss_conductivity, voigt_reuss_stiffness
 from homfem.bounds.phases import Fractions, PerPhase, TensorBounds, aligned
+from homfem.kinds import CONDUCTION
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.stiffness import CLASSES, dimension_of, distance, project, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
@@ -110,8 +111,8 @@ def table(
     fractions
         Volume fractions; by default those of the tensor.
     physics
-        ``"diffusion"`` or ``"elasticity"``; by default that of the tensor, else elasticity for a 6x6 matrix or where a
-        phase is given by moduli.
+        ``"diffusion"``, ``"conductivity"`` or ``"elasticity"``; by default that of the tensor, else elasticity for a
+        6x6 matrix or where a phase is given by moduli.
     tolerance
         Relative distance from isotropy that still counts as isotropic, and slack of the comparison; half the distance
         of the tensor's own bounds, and its geometric error, are added to the slack.
@@ -144,10 +145,9 @@ def table(
     matrix = 0.5 * (matrix + matrix.T)
     entries = list(phases.values()) if isinstance(phases, Mapping) else list(phases)
     by_moduli = matrix.shape == (6, 6) or any(isinstance(entry, Mapping) for entry in entries)
-    physics = check_choice(
-        "physics", physics or ("elasticity" if by_moduli else "diffusion"), ("diffusion", "elasticity")
-    )
-    make = _conductivity_rows if physics == "diffusion" else _stiffness_rows
+    known = (*CONDUCTION, "elasticity")
+    physics = check_choice("physics", physics or ("elasticity" if by_moduli else "diffusion"), known)
+    make = _conductivity_rows if physics in CONDUCTION else _stiffness_rows
     return BoundsTable(rows=tuple(make(matrix, phases, fractions, tolerance, doubt)), physics=physics, unit=unit)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,11 @@ from homfem.certify.loop import CellSolution
 from homfem.parameters import InputError, check_choice, check_integer
 from homfem.tensors import EffectiveTensor
 
-_SOLVERS: dict[str, Callable[..., CellSolution]] = {"diffusion": solve_diffusion, "elasticity": solve_elasticity}
+_SOLVERS: dict[str, Callable[..., CellSolution]] = {
+    "diffusion": solve_diffusion,
+    "conductivity": partial(solve_diffusion, physics="conductivity"),
+    "elasticity": solve_elasticity,
+}
 _ORDER = ("flux", "periodic", "affine")
 
 
@@ -86,7 +91,7 @@ def compare_boundary_conditions(
     coefficients
         As for :func:`homfem.certify.solve_diffusion`, or stiffnesses for ``physics="elasticity"``.
     physics
-        ``"diffusion"`` or ``"elasticity"``.
+        ``"diffusion"``, ``"conductivity"`` or ``"elasticity"``.
     windows
         Sizes of the windows, in periods along every axis.
     degree

@@ -127,7 +127,7 @@ class Blocks(CellTable):
         return cells.blocks(self.layout, comm=comm, **given, **sizes(self._periods, self.resolution))
 
     def medium(self, effective: Diffusion, unit: str) -> BlockMedium:
-        """Return the medium with the diffusivities in ``unit``; a letter without one insulates."""
+        """Return the medium with the coefficients in ``unit``; a letter without one insulates."""
         from homfem.blocks.medium import BlockMedium
 
         values: dict[str, Any] = {}
@@ -157,6 +157,7 @@ class Blocks(CellTable):
             medium,
             method=effective.method,
             unit=unit,
+            physics=effective.physics,
             length_unit=self._periods[0].unit,
             volume_fractions=label_fractions(labels, letters, self._parts()),
             active_phases=tuple(name for name in letters if name in effective.phases),

@@ -1,4 +1,4 @@
-"""The table ``[effective]``: what every physics has, and diffusion."""
+"""The table ``[effective]``: what every physics has, diffusion, and electric conduction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,17 @@ from homfem.config.table import (
     text,
 )
 from homfem.parameters import InputError, UnitError, check_choice, check_integer, check_spd, nearest_name
-from homfem.quantities import DIFFUSIVITY, LENGTH, PERMEABILITY, Kind, Quantity, check_unit, parse_quantity
+from homfem.quantities import (
+    CONDUCTANCE,
+    CONDUCTIVITY,
+    DIFFUSIVITY,
+    LENGTH,
+    PERMEABILITY,
+    Kind,
+    Quantity,
+    check_unit,
+    parse_quantity,
+)
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -184,12 +194,15 @@ def refuse_tolerance(tolerance: float | None, boundary: str) -> None:
         raise InputError("effective.tolerance", tolerance, f"absent with boundary {boundary!r}", remedy)
 
 
-def _membranes(value: Any) -> dict[str, Quantity]:
-    if not isinstance(value, dict) or not value:
-        allowed = f"a table of interfaces and their permeabilities, such as 'fibre|matrix' = {PERMEABILITY.example!r}"
-        raise InputError("", value, allowed)
-    remedy = "Without a membrane phases are in perfect contact; a phase that is not named insulates."
-    return {name: parse_quantity(name, h, PERMEABILITY, above=0.0, remedy=remedy) for name, h in value.items()}
+def _membranes_of(kind: Kind) -> PlainValidator:
+    def check(value: Any) -> dict[str, Quantity]:
+        if not isinstance(value, dict) or not value:
+            allowed = f"a table of interfaces with {kind.name} each, such as 'fibre|matrix' = {kind.example!r}"
+            raise InputError("", value, allowed)
+        remedy = "Without a membrane phases are in perfect contact; a phase that is not named insulates."
+        return {name: parse_quantity(name, h, kind, above=0.0, remedy=remedy) for name, h in value.items()}
+
+    return PlainValidator(check)
 
 
 class Diffusion(EffectiveTable):
@@ -206,7 +219,7 @@ class Diffusion(EffectiveTable):
     intervals: Annotated[int, integer(at_least=1)] | None = None
     refine: Annotated[int, integer(at_least=1)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
-    membranes: Annotated[Mapping[str, Quantity], PlainValidator(_membranes)] | None = None
+    membranes: Annotated[Mapping[str, Quantity], _membranes_of(PERMEABILITY)] | None = None
     symmetry: Annotated[str, choice("none", "auto")] | None = None
     phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], _phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
@@ -258,7 +271,7 @@ class Diffusion(EffectiveTable):
                 raise InputError(at, str(coefficient), f"a number or a {dimension}x{dimension} matrix, as the cell")
 
     def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> CellSolution:
-        """Return the solution, its effective diffusivity in the unit of the first phase; collective."""
+        """Return the solution, its effective tensor in :attr:`unit`; collective."""
         import homfem
 
         self.check(cell.phase_names, cell.dimension)
@@ -268,7 +281,7 @@ class Diffusion(EffectiveTable):
         if self.symmetry is not None:
             options["symmetry"] = self.symmetry
         if self.membranes:
-            require_length(cell, "the permeability of a membrane")
+            require_length(cell, "what a membrane lets through")
             per = f"{unit}/({cell.length_unit})"
             options["membranes"] = {name: h.to(per) for name, h in self.membranes.items()}
         return homfem.solve_diffusion(
@@ -277,7 +290,23 @@ class Diffusion(EffectiveTable):
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,
             unit=unit,
+            physics=self.physics,
             boundary=self.boundary,
             config=dict(config),
             **options,
         )
+
+
+class Conductivity(Diffusion):
+    """Electric conduction: the equations of diffusion in the units of electricity."""
+
+    physics: Annotated[str, choice("conductivity")] = "conductivity"
+    membranes: Annotated[Mapping[str, Quantity], _membranes_of(CONDUCTANCE)] | None = None
+    phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], _phases_of(CONDUCTIVITY)] = Field(
+        description="a table [effective.phases] with the conductivity of each phase that conducts"
+    )
+
+    @property
+    def unit(self) -> str:
+        """Unit of the result, whatever the phases are given in."""
+        return CONDUCTIVITY.unit

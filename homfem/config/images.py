@@ -186,6 +186,7 @@ def homogenize_voxels(
             refine=effective.refine or 1,
             max_dofs=effective.max_dofs,
             unit=unit,
+            physics=effective.physics,
             fields=figure is not None,
         )
     if figure is not None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from homfem.config.effective import Diffusion, EffectiveTable
+from homfem.config.effective import Conductivity, Diffusion, EffectiveTable
 from homfem.config.mechanics import Elasticity, Stokes
 from homfem.config.table import Missing, choose, parse_table, refuse_unknown, require_table
 from homfem.parameters import InputError
 
-PHYSICS: Mapping[str, type[EffectiveTable]] = {"diffusion": Diffusion, "elasticity": Elasticity, "stokes": Stokes}
+PHYSICS: Mapping[str, type[EffectiveTable]] = {
+    "diffusion": Diffusion,
+    "conductivity": Conductivity,
+    "elasticity": Elasticity,
+    "stokes": Stokes,
+}
 """Every physics by its name in a config."""
 
 

@@ -23,6 +23,7 @@ from homfem.grid.iteration import Progress
 from homfem.grid.medium import medium_of
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
+from homfem.kinds import CONDUCTION
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number, left_out
 from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor
@@ -84,6 +85,7 @@ def solve_image(
     estimate: str = "midpoint",
     thin_gaps: str = "refuse",
     unit: str = "",
+    physics: str = "diffusion",
     threads: int | None = None,
     fields: bool = True,
     config: Mapping[str, Any] | None = None,
@@ -129,6 +131,8 @@ def solve_image(
         its voxels: one element across decides the tensor. ``"solve"`` it nevertheless; the bounds hold, far apart.
     unit
         Unit of the coefficients, for the result.
+    physics
+        ``"diffusion"`` or ``"conductivity"``: the name in the result. The equations are the same.
     threads
         Number of threads. By default all cores of this process, or one under MPI.
     fields
@@ -160,6 +164,7 @@ def solve_image(
     >>> homogenize_image(image, {"a": 1.0, "b": 3.0}).value.round(9).tolist()
     [[1.5, 0.0], [0.0, 2.0]]
     """
+    check_choice("physics", physics, CONDUCTION)
     check_integer("refine", refine, at_least=1)
     check_integer("max_iterations", max_iterations, at_least=1)
     check_number("rtol", rtol, above=0.0, at_most=1e-2)
@@ -243,6 +248,7 @@ def solve_image(
         lower=tensor.lower,
         upper=tensor.upper,
         unit=unit,
+        physics=physics,
         method="grid",
         volume_fractions=image.volume_fractions,
         active_phases=tuple(name for name, flag in zip(image.names, conducts, strict=True) if flag),
