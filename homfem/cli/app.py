@@ -131,7 +131,9 @@ def cell(
 @app.command()
 def run(
     config: ConfigFile,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint; where there is none, warn and start anew.")
+    ] = False,
     json: JsonFile = None,
     figure: Annotated[
         str | None,

@@ -12,7 +12,6 @@ coordinates are compared, so that another mesh is refused. A mesh that was refin
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import zipfile
@@ -26,11 +25,12 @@ import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem._dolfinx import geometry_dofmap
-from homfem.parameters import Array, CheckpointError, InputError
-from homfem.solve import collective
+from homfem.parameters import Array, CheckpointError
+from homfem.solve import collective, input_vertices
 
-_FORMAT = "homfem checkpoint 1"
+_FORMAT = "homfem checkpoint 2"
+_EXACT = 1e-11  # numbers that the input gives: its units are converted
+_ABOUT = 1e-10  # numbers that sums over the ranks or solvers make
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,12 @@ class CheckpointFile:
         return path.with_name(path.name + ".previous")
 
     def exists(self, comm: MPI.Comm) -> bool:
-        """Tell whether there is a file at the path; the same answer on every rank (collective)."""
-        return bool(comm.bcast(Path(self.path).is_file() if comm.rank == 0 else None))
+        """Tell whether there is a checkpoint, or one before it; the same answer on every rank (collective)."""
+        files = (Path(self.path), self.previous)
+        return bool(comm.bcast(any(file.is_file() for file in files) if comm.rank == 0 else None))
+
+    def __str__(self) -> str:
+        return str(self.path)
 
     def write(
         self,
@@ -80,7 +84,8 @@ class CheckpointFile:
         state
             Where the run is: numbers, strings, lists and mappings that JSON takes.
         problem
-            What tells the problem from others, likewise; :meth:`read` compares it.
+            What tells the problem from others, likewise; :meth:`read` compares it. Numbers that may differ with the
+            number of ranks stand in a mapping ``{"about": numbers}``.
 
         Raises
         ------
@@ -90,7 +95,7 @@ class CheckpointFile:
             If the file cannot be written. Any file at the path is then as it was.
         """
         comm = space.mesh.comm
-        keys, points = _vertices(space)
+        keys, points = input_vertices(space)
         owned = keys.size
         table = np.column_stack([points, *(np.asarray(array)[:owned] for array in values.values())])
         parts = comm.gather((keys, table))
@@ -150,7 +155,8 @@ class CheckpointFile:
         space
             A scalar P1 space on the mesh that the checkpoint was written from.
         problem
-            If given, the checkpoint must be of this problem (numbers agree to 1e-6).
+            If given, the checkpoint must be of this problem: the same names, and numbers that agree to 1e-11, those
+            in ``{"about": numbers}`` to 1e-10, relative to the largest of a list.
 
         Returns
         -------
@@ -165,7 +171,7 @@ class CheckpointFile:
             If the file is missing, truncated, no checkpoint, of another mesh or of another problem.
         """
         comm = space.mesh.comm
-        keys, points = _vertices(space)
+        keys, points = input_vertices(space)
         requests = comm.gather((keys, points))
         answers: list[tuple[Array, list[str], dict[str, Any]]] | None = None
         with collective(comm):
@@ -196,11 +202,11 @@ class CheckpointFile:
 
     def _load(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         path = Path(self.path)
-        if not path.is_file():
-            raise CheckpointError("checkpoint", str(path), "a file that exists", "Check the path, or start anew.")
         remedy = "Start anew."
         if self.previous.is_file():
             remedy = f"The checkpoint before it is {str(self.previous)!r}: copy it to this path, or start anew."
+        if not path.is_file():
+            raise CheckpointError("checkpoint", str(path), "a file that exists", f"Check the path. {remedy}")
         try:
             if not zipfile.is_zipfile(path):
                 raise zipfile.BadZipFile("no archive")
@@ -215,44 +221,55 @@ class CheckpointFile:
                 remedy,
             ) from error
         if not isinstance(header, dict) or header.get("format") != _FORMAT:
+            remedy = "Go on with the version of homfem that made it, or start anew in another folder."
             raise CheckpointError("checkpoint", str(path), f"of the format {_FORMAT!r}", remedy)
         return arrays, header
 
     def _compare(self, stored: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> None:
         if wanted is None:
             return
-        plain = json.loads(json.dumps(dict(wanted)))
-        names = [name for name in sorted(set(stored) | set(plain)) if not _same(stored.get(name), plain.get(name))]
-        if names:
+        found = _differences(stored, json.loads(json.dumps(dict(wanted))))
+        if found:
             raise CheckpointError(
                 "checkpoint",
                 str(self.path),
-                "of this problem; these differ: " + ", ".join(names),
-                f"It has {names[0]} = {stored.get(names[0])!r}, the problem {plain.get(names[0])!r}.",
+                "of this problem; these differ: " + ", ".join(name for name, _, _ in found),
+                "; ".join(f"{name}: {there} in the checkpoint, {here} here" for name, there, here in found)
+                + ". Resume with the input that made it, or start anew in another folder.",
             )
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Compare JSON data, numbers to 1e-6 (another number of ranks sums in another order)."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
-        return math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-12)
-    return bool(a == b)
+def _differences(stored: Any, wanted: Any, name: str = "", tolerance: float = _EXACT) -> list[tuple[str, str, str]]:
+    """Return the names of the entries of JSON data that differ, each with both values as text."""
+    if isinstance(stored, Mapping) and isinstance(wanted, Mapping):
+        if stored.keys() == wanted.keys() == {"about"}:
+            return _differences(stored["about"], wanted["about"], name, _ABOUT)
+        found = []
+        for key in sorted({*stored, *wanted}):
+            path = f"{name}.{key}" if name else key
+            if key in stored and key in wanted:
+                found += _differences(stored[key], wanted[key], path, tolerance)
+            else:
+                there, here = (_text(side[key]) if key in side else "nothing" for side in (stored, wanted))
+                found.append((path, there, here))
+        return found
+    return [] if _same(stored, wanted, tolerance) else [(name, _text(stored), _text(wanted))]
 
 
-def _vertices(space: fem.FunctionSpace) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return the input index and the coordinates of the vertex of each owned dof."""
-    mesh = space.mesh
-    element, dofmap = space.ufl_element(), space.dofmap
-    cells = np.asarray(dofmap.list)
-    if element.family_name != "P" or element.degree != 1 or element.discontinuous or dofmap.bs != 1:
-        raise InputError("space", str(element), "scalar continuous Lagrange of degree 1")
-    nodes = geometry_dofmap(mesh)[: cells.shape[0], : cells.shape[1]]  # a cell's vertices come first
-    node_of_dof = np.empty(cells.max(initial=-1) + 1, dtype=np.int64)
-    node_of_dof[cells] = nodes
-    owned = node_of_dof[: dofmap.index_map.size_local]
-    points = np.asarray(mesh.geometry.x, dtype=np.float64)[owned]
-    return np.asarray(mesh.geometry.input_global_indices, dtype=np.int64)[owned], points
+def _same(a: Any, b: Any, tolerance: float) -> bool:
+    """Compare JSON data; numbers, also nested lists of them, relative to the largest."""
+    x, y = np.asarray(a), np.asarray(b)
+    if x.dtype.kind not in "iuf" or y.dtype.kind not in "iuf":
+        return bool(a == b)
+    if x.shape != y.shape:
+        return False
+    largest = max(np.abs(x).max(initial=0.0), np.abs(y).max(initial=0.0))
+    return bool(np.abs(x - y).max(initial=0.0) <= tolerance * largest)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping) and value.keys() == {"about"}:
+        return _text(value["about"])
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return f"{value:.12g}" if isinstance(value, float) else "none" if value is None else str(value)

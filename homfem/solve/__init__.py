@@ -17,6 +17,7 @@ from homfem.solve.forms import (
     reassemble_vector,
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
+from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
     "JIT_OPTIONS",
@@ -29,8 +30,10 @@ __all__ = [
     "collective",
     "compile_form",
     "find_kernel",
+    "input_vertices",
     "integral",
     "integrate",
+    "nodal_fingerprint",
     "product_noise",
     "reassemble_matrix",
     "reassemble_vector",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -150,12 +151,71 @@ def test_another_problem_is_refused_by_name(written):
         _read(written, problem={"name": "p", "k": [1.1]})
     with pytest.raises(CheckpointError, match="differ: extra, name"):
         _read(written, problem={"name": "q", "k": [1.0], "extra": 1})
+    with pytest.raises(
+        CheckpointError, match=r"extra: nothing in .*, none here; k: \[1\] in .*, \[1, 2\] here; name: p in"
+    ):
+        _read(written, problem={"name": "q", "k": [1.0, 2.0], "extra": None})
 
 
-def test_previous_checkpoint_is_kept_and_nothing_else(written):
+@pytest.mark.parametrize(
+    ("stored", "wanted", "same"),
+    [
+        (1e-13, 2e-13, False),  # small numbers are compared as closely as others
+        (0.0, 1e-300, False),
+        (1.0, 1.0 + 5e-11, False),
+        ({"about": 1.0}, {"about": 1.0 + 5e-11}, True),
+        ({"about": 1.0}, {"about": 1.0 + 5e-10}, False),
+        ({"about": 1.0}, 1.0, False),
+        ({"about": [[19.0, 1e-16], [-3e-17, 19.0]]}, {"about": [[19.0, -2e-16], [0.0, 19.0]]}, True),
+        ([1.0, 1e-9], [1.0, 2e-9], False),
+        ([[1.0, 2.0]], [1.0, 2.0], False),
+        ([], [], True),
+        (None, 0.0, False),
+        (True, "True", False),
+        ({"a": {"b": None}}, {"a": {}}, False),
+        ({"a": ["x", 1.0]}, {"a": ["x", 1.0]}, True),
+    ],
+)
+def test_numbers_are_compared_to_round_off(tmp_path, stored, wanted, same):
+    space = fem.functionspace(mesh.create_unit_interval(MPI.COMM_SELF, 2), ("Lagrange", 1))
+    file = CheckpointFile(tmp_path / "a")
+    file.write(space, {}, state={}, problem={"k": stored})
+    if same:
+        file.read(space, {"k": wanted})
+        return
+    with pytest.raises(CheckpointError, match=r"differ: k"):
+        file.read(space, {"k": wanted})
+
+
+def test_a_checkpoint_that_was_taken_away_is_not_started_over(written):
+    case_write(MPI.COMM_SELF, str(written))
+    written.unlink()
+    file = CheckpointFile(written)
+    assert file.exists(MPI.COMM_SELF)
+    with pytest.raises(CheckpointError, match=r"exists.*a\.ckpt\.previous': copy it"):
+        _read(written)
+
+
+def test_previous_checkpoint_is_kept_and_nothing_else(written, monkeypatch):
     space = fem.functionspace(_box(MPI.COMM_SELF), ("Lagrange", 1))
     file = CheckpointFile(written)
+    # A second file of the run is at the path, or still the first, before and after whatever touches files.
+    calls = []
+
+    def watched(name, function):
+        def run(*arguments, **options):
+            times = [file.read(space)[1]["time"]]
+            answer = function(*arguments, **options)
+            calls.append((name, *times, file.read(space)[1]["time"]))
+            return answer
+
+        return run
+
+    for place, name in ((os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"), (os, "fsync"), (np, "savez")):
+        monkeypatch.setattr(place, name, watched(name, getattr(place, name)))
     file.write(space, {"c": _field(space).x.array}, state={"time": 2.0}, problem={})
+    assert [call for call in calls if call[1] != call[2]] == [("replace", 0.1, 2.0)]
+    assert [call[0] for call in calls] == ["savez", "fsync", "link", "replace", "replace", "fsync"]
     assert file.read(space)[1] == {"time": 2.0}
     assert CheckpointFile(file.previous).read(space)[1]["time"] == 0.1
     assert sorted(path.name for path in written.parent.iterdir()) == ["a.ckpt", "a.ckpt.previous"]

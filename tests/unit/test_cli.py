@@ -347,9 +347,26 @@ def test_run_goes_on_from_its_checkpoint(homfem, wave):
     result = json.loads(out)
     assert result["total"] == whole["total"]
     assert result["maximum"] == whole["maximum"]
-    status, _, err = homfem("run", wave, *folder, "--resume", "--set", "macro.kinetics.ip3=0.4 uM")
-    assert status == 2
-    assert "checkpoint = " in err
+    for change, named in (
+        ("macro.kinetics.ip3=0.4 uM", "IP3 (uM)"),
+        ("macro.time.step=10 ms", "time step (s): 0.02 in the checkpoint, 0.01 here"),
+        ("macro.time.splitting=godunov", "splitting: strang: reaction 0.5, diffusion 1.0, reaction 0.5 in the "),
+        ("macro.stimulus.rise=0.7 uM", "cytosol at the start (uM)"),
+        ("macro.output.threshold=0.4 uM", "threshold (uM): none in the checkpoint, 0.4 here"),
+        ("macro.tensors.er.value=3 um^2/s", "er (um^2/s)"),
+    ):
+        status, _, err = homfem("run", wave, *folder, "--resume", "--set", change)
+        assert status == 2
+        assert "checkpoint = " in err
+        assert named in err
+
+
+def test_resume_where_nothing_is_says_that_it_starts_anew(homfem, wave, tmp_path):
+    status, out, err = homfem("run", wave, "--resume", "--set", "macro.time.end=0.2 s")
+    assert status == 0
+    assert "steps: 10" in out
+    path = str(tmp_path / "wave" / "checkpoint")
+    assert err == f"homfem: warning: calcium bidomain: no checkpoint {path!r} to resume from; starting at t = 0 s\n"
 
 
 def test_interrupted_run_is_status_1(homfem, wave, monkeypatch):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from homfem.macro.calcium import CalciumProblem, front_speed, run_calcium
 from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import CheckpointError, ConvergenceError, InputError, UnitError
 from homfem.tensors import EffectiveTensor
-from homfem.timestepping import TimeGrid
+from homfem.timestepping import Splitting, TimeGrid
 
 GAMMA_C, GAMMA_E, AREA = 1 / 1.185, 0.185 / 1.185, 2.0
 MEMBRANE = membrane_from_rates(TRIGGER_WAVE, cytosol_fraction=GAMMA_C, er_fraction=GAMMA_E, interface_area=AREA)
@@ -218,8 +220,9 @@ def case_restart(comm, path, resume=False, kill=-1, interrupt=-1, rtol=1e-10, en
         if snapshot.step == interrupt and comm.rank == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
+    bound = lambda x: 0.3 + 0.001 * x[0]  # noqa: E731 - IP3 and density that differ from node to node
     result = run_calcium(
-        wave(ball(comm), radius=15.0),
+        wave(ball(comm), radius=15.0, ip3=bound, density=lambda x: 1.0 + 0.01 * x[1]),
         TimeGrid(end=end, step=0.02),
         rtol=rtol,
         threshold=0.4,
@@ -294,12 +297,100 @@ def test_checkpoint_of_another_problem_is_refused(tmp_path):
     domain, file = square(), CheckpointFile(tmp_path / "a")
     grid = TimeGrid(end=0.2, step=0.02)
     run_calcium(wave(domain), grid, checkpoint=file)
-    with pytest.raises(CheckpointError, match="integrals of IP3"):
+    with pytest.raises(CheckpointError, match=r"IP3 \(uM\).*\[0\.3, .* in the checkpoint, \[0\.35, .* another folder"):
         run_calcium(wave(domain, ip3=0.35), grid, checkpoint=file, resume=True)
     with pytest.raises(CheckpointError, match="cytosol"):
         run_calcium(wave(domain, **tensors(2, cytosol=21.0)), grid, checkpoint=file, resume=True)
     with pytest.raises(InputError, match="time"):
         run_calcium(wave(domain), TimeGrid(end=0.9, step=0.03), checkpoint=file, resume=True)
+    with pytest.raises(InputError, match=r"time = 0\.2"):
+        run_calcium(wave(domain), TimeGrid(end=0.1, step=0.02), checkpoint=file, resume=True)
+    with pytest.raises(
+        CheckpointError, match=r"subcycles: 1 in the checkpoint, 2 here; threshold \(uM\): none .* 0\.4 h"
+    ):
+        run_calcium(wave(domain), grid, checkpoint=file, resume=True, subcycles=2, threshold=0.4)
+
+
+def _moved(x):
+    """IP3 or density with a mean of one that differs at one node."""
+    return 1.0 + 0.5 * ((x[0] > 59) & (x[1] > 39)) - 0.5 * ((x[0] < 1) & (x[1] > 39))
+
+
+GIVEN = {"ip3": 0.3, "density": lambda x: 1e-13 * _moved(x), "threshold": 0.3, "rtol": 1e-8}
+LATE = Splitting(name="strang", order=2, stages=(("diffusion", 0.5), ("reaction", 1.0), ("diffusion", 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"step": 0.01}, "time step"),
+        ({"start": -0.02}, "start"),
+        ({"subcycles": 2}, "subcycles"),
+        ({"splitting": "godunov"}, "splitting"),
+        ({"splitting": LATE}, "splitting"),
+        ({"rtol": 1e-9}, "rtol"),
+        ({"threshold": None}, "threshold"),
+        ({"threshold": 0.3 + 1e-9}, "threshold"),
+        ({"radius": 25.0}, "cytosol at the start"),
+        ({"initial_er": REST.er * (1 + 1e-8)}, "ER at the start"),
+        ({"initial_states": {"h": 0.8}}, "h at the start"),
+        ({"ip3": lambda x: 0.3 * _moved(x)}, "IP3"),
+        ({"density": 1e-13}, "density"),
+        ({"density": lambda x: 1e-13 * _moved(np.array([60, 40, 0])[:, None] - x)}, "density"),
+        (tensors(2, er=10.1), "er (um^2/s)"),
+        (tensors(2, unit="mm^2/s"), "cytosol (um^2/s), er (um^2/s)"),
+        ({"interface_area": 2.1}, "membrane area"),
+        ({"kinetics": li_rinzel(replace(MEMBRANE, d5=0.0824))}, "parameter d5"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_resume_with_anything_else_is_refused(change, named, saved):
+    with pytest.raises(CheckpointError) as error:
+        _small_run(saved, **change, resume=True)
+    assert f"differ: {named}" in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A checkpoint of the square, with a density whose numbers are small."""
+    file = CheckpointFile(tmp_path_factory.mktemp("saved") / "a")
+    _small_run(file)
+    return file
+
+
+def _small_run(file, start=0.0, step=0.02, radius=20.0, **change):
+    options = {name: change.pop(name) for name in ("splitting", "subcycles", "resume") if name in change}
+    given = GIVEN | change
+    options |= {name: given.pop(name) for name in ("threshold", "rtol")}
+    problem = wave(square(), radius=radius, **given)
+    return run_calcium(problem, TimeGrid(start=start, end=0.08, step=step), checkpoint=file, **options)
+
+
+def test_resume_with_the_same_numbers_in_other_units_goes_on(saved):
+    """A run that was finished: nothing is left to do."""
+    again = _small_run(saved, **tensors(2, cytosol=20e-6, er=10e-6, unit="mm^2/s"), resume=True)
+    assert again.finished
+    assert len(again.times) == 5
+
+
+def test_resume_without_a_checkpoint_says_that_it_starts_anew(tmp_path, caplog):
+    """A job that starts and restarts with the same command may do so; a wrong folder does not pass unseen."""
+    file = CheckpointFile(tmp_path / "none")
+    with caplog.at_level(logging.WARNING, "homfem"):
+        _small_run(file, resume=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"calcium bidomain: no checkpoint {str(tmp_path / 'none')!r} to resume from; starting at t = 0 s"
+    ]
+    _small_run(file, resume=True)
+    assert len(caplog.records) == 1
+
+
+def test_a_node_above_the_threshold_from_the_start_of_a_step_is_no_arrival():
+    from homfem.macro.calcium.run import _record
+
+    arrival = np.full(3, np.inf)
+    _record(arrival, np.array([0.1, 0.5, 0.1]), np.array([0.5, 0.6, 0.2]), 0.4, 2.0, 2.4)
+    assert arrival == pytest.approx([2.3, np.inf, np.inf])
 
 
 def test_snapshots_come_at_the_start_the_end_and_between():

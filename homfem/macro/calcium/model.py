@@ -15,7 +15,7 @@ from mpi4py import MPI
 
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
 from homfem.parameters import Array, InputError, check_integer, check_number
-from homfem.solve import LinearSolver, assemble_matrix, collective
+from homfem.solve import LinearSolver, assemble_matrix, collective, nodal_fingerprint
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
 
 _BLOCK = 4096  # nodes per block of the reaction: its temporaries stay in the processor's cache
@@ -68,7 +68,7 @@ class CalciumModel:
         preconditioner: str = "jacobi",
     ) -> None:
         started = clock.perf_counter()
-        check_number("step", step, above=0.0)
+        step = check_number("step", step, above=0.0)
         self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
         mesh = problem.mesh
         self.comm = mesh.comm
@@ -96,7 +96,7 @@ class CalciumModel:
             largest = self.comm.allreduce(float(function.x.array.max(initial=0.0)), op=MPI.MAX)
             options = {
                 "preconditioner": preconditioner,
-                "rtol": rtol,
+                "rtol": check_number("rtol", rtol),
                 "atol": 1e-15 * (largest or 1.0) * self._weights.norm(),
                 "name": f"calcium diffusion, {name}",
             }
@@ -111,6 +111,7 @@ class CalciumModel:
                     guess=preconditioner != "direct",
                 )
         self._step, self._subcycles = step, check_integer("subcycles", subcycles, at_least=1)
+        self._identity = self._given(rtol)  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0, "output": 0.0}
 
     def _set_initial(self) -> None:
@@ -233,16 +234,38 @@ class CalciumModel:
                 mine[:] = values[name]
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells this problem from others, as plain numbers: a checkpoint of another one is refused."""
+        """Return what tells this problem, its start and its steps from others: a checkpoint of another is refused.
+
+        Plain data for :class:`homfem.output.checkpoint.CheckpointFile`, equal on any number of ranks.
+        """
+        return dict(self._identity)
+
+    def _given(self, rtol: float) -> dict[str, Any]:
         problem = self.problem
-        sizes = np.array([self.weights @ self._ip3, self.weights @ self._into_cytosol, self.weights.sum()])
-        self.comm.Allreduce(MPI.IN_PLACE, sizes, op=MPI.SUM)
+        stages = ", ".join(f"{name} {fraction!r}" for name, fraction in self.splitting.stages)
+        tensors = {"cytosol": problem.cytosol, "er": problem.er}
+        fields = {
+            "IP3 (uM)": self._ip3,
+            "density": self._into_cytosol * (problem.cytosol_fraction / problem.area),
+            "cytosol at the start (uM)": self._c,
+            "ER at the start (uM)": self._e,
+            "volumes of the nodes (um^d)": self.weights,
+        }
+        fields |= {f"{name} at the start": self._x[row] for row, name in enumerate(self.state_functions)}
+        # Tensors that are computed, and all that follows from them, depend on the number of ranks by round-off.
+        about: dict[str, Any] = {
+            f"{name} (um^2/s)": diffusivity(name, tensor, problem.mesh).tolist() for name, tensor in tensors.items()
+        }
+        about["volume fractions"] = [problem.cytosol_fraction, problem.er_fraction]
+        about["membrane area (1/um)"] = problem.area
+        about |= {f"parameter {name}": number for name, number in problem.kinetics.parameters.items()}
+        for name, values in fields.items():
+            about[f"{name}, as least, largest, means"] = nodal_fingerprint(self.space, values)
         return {
             "model": "calcium bidomain",
-            "cytosol": problem.cytosol.value.tolist(),
-            "er": problem.er.value.tolist(),
-            "fractions": [problem.cytosol_fraction, problem.er_fraction],
             "kinetics": problem.kinetics.name,
-            "parameters": dict(problem.kinetics.parameters),
-            "integrals of IP3, exchange, one": sizes.tolist(),
-        }
+            "time step (s)": self._step,
+            "splitting": f"{self.splitting.name}: {stages}",
+            "subcycles": self._subcycles,
+            "rtol": check_number("rtol", rtol),
+        } | {name: {"about": value} for name, value in about.items()}

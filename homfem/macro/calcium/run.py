@@ -14,7 +14,7 @@ from mpi4py import MPI
 
 from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem
-from homfem.parameters import Array, ConvergenceError, InputError, check_integer
+from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import collective
 from homfem.timestepping import Splitting, TimeGrid, interruptible
 
@@ -122,10 +122,11 @@ def run_calcium(
     checkpoint, checkpoint_every
         Where the run is saved, every so many steps and at the end.
     resume
-        Go on from ``checkpoint`` if it exists; the result then holds the whole history. The saved time must be on the
-        grid, whose end may have moved. On the same number of ranks the fields are those of an uninterrupted run to the
-        last bit, on another they differ by round-off (and by the tolerance of the linear solver, with a preconditioner
-        that depends on the ranks).
+        Go on from ``checkpoint`` if it exists (a warning says if not); the result then holds the whole history. The
+        problem, its start, ``step``, ``splitting``, ``subcycles``, ``rtol`` and ``threshold`` must be those of the run
+        that was saved; the saved time must be on the grid, whose end may have moved. On the same number of ranks the
+        fields are those of an uninterrupted run to the last bit, on another they differ by round-off (and by the
+        tolerance of the linear solver, with a preconditioner that depends on the ranks).
 
     Raises
     ------
@@ -137,23 +138,17 @@ def run_calcium(
     started = clock.perf_counter()
     check_integer("observe_every", observe_every, at_least=1)
     check_integer("checkpoint_every", checkpoint_every, at_least=1)
+    threshold = None if threshold is None else check_number("threshold", threshold)
     model = CalciumModel(
         problem, step=grid.step, splitting=splitting, subcycles=subcycles, rtol=rtol, preconditioner=preconditioner
     )
     comm, seconds = model.comm, model.seconds
     say = log.info if comm.rank == 0 else log.debug
     say("calcium bidomain: %d nodes, %d steps of %g s, %d rank(s)", model.dofs, grid.steps, grid.step, comm.size)
+    # Activation times are those of one threshold, over the whole history.
+    identity = model.identity() | {"start (s)": grid.start, "threshold (uM)": threshold}
+    arrival, history, first = _begin(model, grid, threshold, identity, checkpoint if resume else None)
     concentration = model.cytosol.x.array[: model.owned]
-    arrival = np.where(concentration >= (np.inf if threshold is None else threshold), grid.start, np.inf)
-    identity = model.identity() if checkpoint is not None else {}
-    history, first = [[grid.start, *model.observe()[:3], 0.0]], 0
-    if checkpoint is not None and resume and checkpoint.exists(comm):
-        values, saved = checkpoint.read(model.space, identity)
-        model.restore(values)
-        arrival, history = values.get("activation", arrival), saved["history"]
-        with collective(comm):
-            first = grid.index(saved["time"])
-        say("calcium bidomain: resumed at t = %g s (step %d)", saved["time"], first)
 
     def save(time: float) -> None:
         if checkpoint is not None:
@@ -274,7 +269,30 @@ def front_speed(activation: fem.Function, *, origin: Array, inner: float, outer:
     return float(spread / slope)
 
 
+def _begin(
+    model: CalciumModel,
+    grid: TimeGrid,
+    threshold: float | None,
+    identity: Mapping[str, Any],
+    source: Checkpointer | None,
+) -> tuple[Array, list[list[float]], int]:
+    """Return activation times, history and the number of steps done, at the start or from a checkpoint; collective."""
+    say, warn = (log.info, log.warning) if model.comm.rank == 0 else (log.debug, log.debug)
+    if source is not None and source.exists(model.comm):
+        values, saved = source.read(model.space, identity)
+        with collective(model.comm):
+            first = grid.index(saved["time"])
+        model.restore(values)
+        say("calcium bidomain: resumed at t = %g s (step %d)", saved["time"], first)
+        return values["activation"], saved["history"], first
+    if source is not None:
+        warn("calcium bidomain: no checkpoint %r to resume from; starting at t = %g s", str(source), grid.start)
+    concentration = model.cytosol.x.array[: model.owned]
+    arrival = np.where(concentration >= (np.inf if threshold is None else threshold), grid.start, np.inf)
+    return arrival, [[grid.start, *model.observe()[:3], 0.0]], 0
+
+
 def _record(arrival: Array, before: Array, after: Array, threshold: float, start: float, end: float) -> None:
     """Set the arrival time, linear in time within the step, where c passed the threshold for the first time."""
-    new = np.flatnonzero((after >= threshold) & np.isinf(arrival))
+    new = np.flatnonzero((before < threshold) & (after >= threshold) & np.isinf(arrival))
     arrival[new] = start + (end - start) * (threshold - before[new]) / (after[new] - before[new])
