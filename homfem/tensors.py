@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem import brackets
-from homfem.parameters import Array, FileError, InputError, check_spd
-from homfem.stiffness import engineering_constants, symmetry, voigt_to_mandel
+from homfem.parameters import Array, FileError, InputError, check_choice, check_spd
+from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
 from homfem.textfiles import write_text
 
 
@@ -40,6 +40,8 @@ class EffectiveTensor:
         theory gives no guarantee. Symmetric and in order.
     unit : str
         Unit of ``value``, such as ``"um^2/s"``; empty if it was never given.
+    plane : str or None
+        Of a stiffness in 2D: ``"strain"`` or ``"stress"``, what vanishes out of the plane.
     physics, method, boundary : str
         The cell problem, the way it was solved, and the boundary condition of the cell.
     volume_fractions : mapping
@@ -91,6 +93,7 @@ class EffectiveTensor:
     upper: Array | None = None
     unit: str = ""
     physics: str = "diffusion"
+    plane: str | None = None
     method: str = "finite-element"
     boundary: str = "periodic"
     volume_fractions: Mapping[str, float] = field(default_factory=dict)
@@ -115,6 +118,8 @@ class EffectiveTensor:
         if value.ndim != 2 or value.shape[0] != value.shape[1] or not np.all(np.isfinite(value)):
             raise InputError("value", self.value, "a finite square matrix")
         object.__setattr__(self, "value", value)
+        if self.plane is not None:
+            check_choice("plane", self.plane, PLANES)
         for name in ("lower", "upper"):
             bound = getattr(self, name)
             if bound is None:
@@ -297,7 +302,8 @@ class EffectiveTensor:
         return cls.from_dict(data)
 
     def __str__(self) -> str:
-        name = f"{self.physics}, {', '.join(self.active_phases) or 'whole cell'}"
+        kind = self.physics + (" in plane stress" if self.plane == "stress" else "")
+        name = f"{kind}, {', '.join(self.active_phases) or 'whole cell'}"
         what = "permeability" if self.physics == "stokes" else "effective tensor"
         lines = [f"{what} ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
         rows, printed = brackets.rounded(self.value, self.half_gap)
@@ -367,7 +373,7 @@ class EffectiveTensor:
         values = self.principal_values
         if values[-1] <= 1e-9 * values[0]:
             return "; it transmits no stress in some direction"
-        return f"; {engineering_constants(brackets.symmetric(self.value))}"
+        return f"; {engineering_constants(brackets.symmetric(self.value), plane=self.plane)}"
 
 
 def principal(matrix: Array) -> tuple[Array, Array]:

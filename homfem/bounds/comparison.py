@@ -14,7 +14,7 @@ from homfem.bounds.averages import voigt_reuss_conductivity, voigt_reuss_stiffne
 from homfem.bounds.phases import Fractions, PerPhase, TensorBounds, aligned
 from homfem.kinds import CONDUCTION
 from homfem.parameters import Array, InputError, check_choice, check_number
-from homfem.stiffness import CLASSES, dimension_of, distance, project, voigt_to_mandel
+from homfem.stiffness import CLASSES, dimension_of, distance, project, stiffness, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
 
 
@@ -136,6 +136,8 @@ def table(
         unit, doubt = value.unit, (value.half_gap or 0.0) + value.geometric_error
         fractions = value.volume_fractions if fractions is None else fractions
         physics = physics or value.physics
+        if value.plane == "stress":
+            phases = _reduced(phases)
         value = value.value
     if fractions is None:
         raise InputError("fractions", None, "given: a plain matrix does not know them")
@@ -149,6 +151,17 @@ def table(
     physics = check_choice("physics", physics or ("elasticity" if by_moduli else "diffusion"), known)
     make = _conductivity_rows if physics in CONDUCTION else _stiffness_rows
     return BoundsTable(rows=tuple(make(matrix, phases, fractions, tolerance, doubt)), physics=physics, unit=unit)
+
+
+def _reduced(phases: PerPhase) -> PerPhase:
+    """Stiffnesses in plane stress; a void stays one."""
+
+    def of(value: Any, name: str) -> Any:
+        return value if np.ndim(value) == 0 and not isinstance(value, Mapping) else stiffness(value, 2, name, "stress")
+
+    if isinstance(phases, Mapping):
+        return {name: of(value, f"stiffness[{name}]") for name, value in phases.items()}
+    return [of(value, f"stiffness[{name}]") for name, value in enumerate(phases)]
 
 
 def _between(name: str, sides: Any, value: float, slack: float, note: str) -> Row:

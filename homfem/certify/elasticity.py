@@ -47,7 +47,7 @@ from homfem.parameters import (
     check_integer,
     check_number,
 )
-from homfem.stiffness import PAIRS, basis, mandel_to_voigt, voigt_to_mandel
+from homfem.stiffness import PAIRS, basis, check_plane, mandel_to_voigt, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -69,6 +69,7 @@ def solve_elasticity(
     max_dofs: int | None = None,
     degree: int = 2,
     bounds: bool = True,
+    plane: str | None = None,
     unit: str = "",
     boundary: str = "periodic",
     symmetry: str = "none",
@@ -78,7 +79,7 @@ def solve_elasticity(
 ) -> CellSolution:
     r"""Solve the elastic cell problem and bound its effective stiffness from both sides; collective.
 
-    :math:`L \le C^* \le U` in the Loewner order, as Voigt matrices (engineering shear; plane strain in 2D); ``value``
+    :math:`L \le C^* \le U` in the Loewner order, as Voigt matrices (engineering shear); ``value``
     is the midpoint.
 
     Parameters
@@ -98,6 +99,9 @@ def solve_elasticity(
         Degree of the conforming correctors, 1 to 4. The lower bound is of the order of degree 2.
     bounds
         Without bounds the value is that of the conforming correctors alone and ``lower`` is None.
+    plane
+        Of a cell in 2D: ``"strain"`` (default), or ``"stress"`` for a thin sheet with the reduced stiffness of each
+        phase (:func:`homfem.stiffness.plane_stress`); value and bounds are those of that problem.
     unit
         Unit of the stiffnesses, for the result.
     boundary
@@ -135,6 +139,7 @@ def solve_elasticity(
     A function of position is sampled at the midpoint of each mesh cell; the bounds then are those of the sampled
     medium, and the result has none.
     """
+    plane = check_plane(plane, cell.dimension)
     check_choice("boundary", boundary, BOUNDARIES)
     check_choice("symmetry", symmetry, SYMMETRIES)
     check_integer("degree", degree, at_least=1, at_most=4)
@@ -159,11 +164,11 @@ def solve_elasticity(
     loads, found = StrainLoads.of(tuple(range(cell.dimension))), None
     if symmetry == "auto":
         lap = time.perf_counter()
-        active, loads, found = symmetric_solid(active, stiffnesses)
+        active, loads, found = symmetric_solid(active, stiffnesses, plane)
         add_seconds(stages, {"symmetry": time.perf_counter() - lap})
 
     def solve_mesh(part: UnitCell) -> MeshSolution:
-        coefficient = elastic_coefficient(part, {name: stiffnesses[name] for name in part.phase_names})
+        coefficient = elastic_coefficient(part, {name: stiffnesses[name] for name in part.phase_names}, plane)
         problem = elasticity_problem(
             part, coefficient, degree=degree, strains=loads.strains, backend=backend, boundary=boundary
         )
@@ -204,6 +209,7 @@ def solve_elasticity(
     tensor = replace(
         solution.tensor,
         unit=unit,
+        plane=plane,
         boundary=boundary,
         active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
         config=dict(config or {}),

@@ -145,7 +145,9 @@ class StrainLoads:
         return result
 
 
-def symmetric_solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> tuple[UnitCell, StrainLoads, CellSymmetry]:
+def symmetric_solid(
+    cell: UnitCell, stiffnesses: Mapping[str, Stiffness], plane: str | None = None
+) -> tuple[UnitCell, StrainLoads, CellSymmetry]:
     """Return the part of a cell that has to be solved, and for which strains; collective.
 
     Parameters
@@ -154,6 +156,8 @@ def symmetric_solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> tup
         Restricted to its solid phases.
     stiffnesses
         Of each of its phases. A function of position is taken to have no symmetry.
+    plane
+        See :func:`homfem.local.elasticity.elastic_coefficient`.
     """
     d = cell.dimension
     parity = strain_parity(d)
@@ -164,7 +168,7 @@ def symmetric_solid(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> tup
         if stiffness_varies(cell, value):
             reasons = dict.fromkeys(range(d), f"the stiffness of {name!r} is a function of position")
             break
-        matrix = stiffness(value, d, f"stiffnesses[{name!r}]")
+        matrix = stiffness(value, d, f"stiffnesses[{name!r}]", plane)
         small = _ROUND_OFF * np.abs(matrix).max()
         for axis in range(d):
             if np.abs(matrix[parity[:, [axis]] != parity[:, axis]]).max(initial=0.0) > small:

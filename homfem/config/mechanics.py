@@ -23,7 +23,7 @@ from homfem.config.fields import FieldCoefficient, parse_field_table
 from homfem.config.table import choice, flag, integer, number, quantity, renamed, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
-from homfem.stiffness import PAIRS, check_stiffness, moduli
+from homfem.stiffness import PAIRS, PLANES, check_stiffness, moduli
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -128,6 +128,7 @@ class Elasticity(EffectiveTable):
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
     symmetry: Annotated[str, choice("none", "auto")] = "none"
+    plane: Annotated[str, choice(*PLANES)] | None = None
     phases: Annotated[Mapping[str, SolidPhase], PlainValidator(_solids)] = Field(
         description="a table [effective.phases] with the stiffness of each solid phase"
     )
@@ -147,9 +148,10 @@ class Elasticity(EffectiveTable):
         for name, solid in self.phases.items():
             at = f"effective.phases.{name}"
             check_phase(at, name, str(solid), phase_names)
-            if dimension is not None and solid.dimension not in (None, dimension):
-                size = len(PAIRS[dimension])
-                raise InputError(at, str(solid), f"moduli or a {size}x{size} Voigt matrix, as the cell")
+            if dimension is not None and solid.dimension not in (None, dimension, 3):
+                raise InputError(at, str(solid), "moduli or a 6x6 Voigt matrix, as the cell")
+        if self.plane is not None and dimension == 3:
+            raise InputError("effective.plane", self.plane, "absent in three dimensions")
 
     def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
         """Return the solution, its stiffness in the unit of the first phase; collective."""
@@ -165,6 +167,7 @@ class Elasticity(EffectiveTable):
             max_dofs=self.max_dofs,
             boundary=self.boundary,
             symmetry=self.symmetry,
+            plane=self.plane,
             unit=self.unit,
             config=dict(config),
             **options,

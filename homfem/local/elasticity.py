@@ -2,7 +2,7 @@ r"""The elastic cell problem, with eigenstresses and the pressure of a fluid in 
 
 With the strain :math:`\varepsilon(u) = \mathrm{sym}\nabla u` in Voigt notation (engineering shear) and the stiffness
 :math:`C`, constant on each mesh cell, the loads are the unit macroscopic strains :math:`E_i` (6 in 3D; 3 in 2D, plane
-strain):
+strain or plane stress, which differ in :math:`C` alone):
 
 .. math:: \int \varepsilon(v)\cdot C\,(E_j+\varepsilon(\chi_j)) = 0 ,\qquad
           C^*_{ij} = \frac1{|Y|}\int (E_i+\varepsilon(\chi_i))\cdot C\,(E_j+\varepsilon(\chi_j)) .
@@ -41,13 +41,13 @@ from homfem.fields import check_spd_field
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
 from homfem.local.samples import sample
 from homfem.parameters import Array, InputError
-from homfem.stiffness import PAIRS, check_stiffness, isotropic_field, stiffness, voigt_to_mandel
+from homfem.stiffness import PAIRS, check_plane, check_stiffness, isotropic_field, stiffness, voigt_to_mandel
 
 #: A stiffness of one phase: moduli, a Voigt matrix, or a function of position (d, n) -> (n, m, m).
 Stiffness = Any
 
 
-def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) -> fem.Function:
+def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness], plane: str | None = None) -> fem.Function:
     """Return the stiffness of the cell's phases as Voigt matrices, constant on each mesh cell.
 
     Parameters
@@ -60,6 +60,9 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
         (n, m, m), m = 6 or 3; a field of fibre directions, say. Or a numpy array of Voigt matrices, or moduli that are
         arrays, such as ``{"young": array, "poisson": 0.3}``, with a value for each element of the mesh as it was made,
         or voxel of the image: shape ``cell.element_shape``, of matrices that and (m, m).
+    plane
+        What vanishes out of the plane of a cell in 2D: ``"strain"`` (default), or ``"stress"``, of thin sheets: moduli
+        and 6x6 matrices are reduced to it. A 3x3 matrix is that of the plane itself in either case.
 
     Raises
     ------
@@ -67,6 +70,7 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
         For a phase without stiffness and for one that is not positive definite, on every rank.
     """
     d = cell.dimension
+    plane = check_plane(plane, d)
     size = len(PAIRS[d])
     for name in cell.phase_names:
         if name not in stiffnesses:
@@ -74,7 +78,7 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
     table: dict[str, Any] = {}
     for name in cell.phase_names:
         value = stiffnesses[name]
-        table[name] = np.eye(size) if varies(cell, value) else stiffness(value, d, f"stiffnesses[{name!r}]")
+        table[name] = np.eye(size) if varies(cell, value) else stiffness(value, d, f"stiffnesses[{name!r}]", plane)
     function = cell.cell_function(table)
     entries = function.x.array.reshape(len(cell.phase_of_cell), -1)
     for name in cell.phase_names:
@@ -82,7 +86,7 @@ def elastic_coefficient(cell: UnitCell, stiffnesses: Mapping[str, Stiffness]) ->
         if callable(stiffnesses[name]):
             entries[inside] = _sampled(cell, name, stiffnesses[name])[inside].reshape(-1, size * size)
         elif varies(cell, stiffnesses[name]):
-            entries[inside] = _of_elements(cell, name, stiffnesses[name], inside).reshape(-1, size * size)
+            entries[inside] = _of_elements(cell, name, stiffnesses[name], inside, plane).reshape(-1, size * size)
     return function
 
 
@@ -91,10 +95,12 @@ def varies(cell: UnitCell, value: Stiffness) -> bool:
     size = len(PAIRS[cell.dimension])
     if isinstance(value, Mapping):
         return any(np.ndim(entry) > 0 for entry in value.values())
-    return callable(value) or (isinstance(value, np.ndarray) and value.shape != (size, size))
+    return callable(value) or (isinstance(value, np.ndarray) and value.shape not in ((size, size), (6, 6)))
 
 
-def _of_elements(cell: UnitCell, name: str, value: Stiffness, inside: npt.NDArray[np.bool_]) -> Array:
+def _of_elements(
+    cell: UnitCell, name: str, value: Stiffness, inside: npt.NDArray[np.bool_], plane: str | None
+) -> Array:
     """Voigt matrices of the local cells of a phase whose stiffness has a value for each element; collective."""
     label, size, shape = f"stiffnesses[{name!r}]", len(PAIRS[cell.dimension]), cell.element_shape
     with solve.collective(cell.comm):
@@ -107,7 +113,7 @@ def _of_elements(cell: UnitCell, name: str, value: Stiffness, inside: npt.NDArra
                     allowed = f"a number or one for each voxel or mesh element: of shape {shape}"
                     raise InputError(f"{label}.{key}", f"an array of shape {array.shape}", allowed)
                 own[key] = np.broadcast_to(array, shape)
-            matrices = isotropic_field(label, own, cell.dimension)
+            matrices = isotropic_field(label, own, cell.dimension, plane)
         else:
             matrices = value
             if value.shape != (*shape, size, size):

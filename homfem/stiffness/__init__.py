@@ -2,9 +2,10 @@ r"""Stiffness of linear elastic solids: notation, checks, moduli, rotation, symm
 
 A stiffness is kept as its **Voigt matrix** :math:`\sigma_I = C_{IJ}\,\varepsilon_J` with engineering shear
 (:math:`\varepsilon_4 = 2\varepsilon_{yz}`), in the index order xx, yy, zz, yz, xz, xy; in 2D it is the stiffness in
-*plane strain*, order xx, yy, xy. The **Mandel matrix** multiplies the shear rows and columns by :math:`\sqrt2`; it is
-the matrix of the linear map in an orthonormal basis, so that its eigenvalues, inverse and Frobenius norm mean
-something. The Loewner order is the same in both. Moduli are numbers in one consistent unit of stress.
+*plane strain*, or where that is asked for in *plane stress*, order xx, yy, xy. The **Mandel matrix** multiplies the
+shear rows and columns by :math:`\sqrt2`; it is the matrix of the linear map in an orthonormal basis, so that its
+eigenvalues, inverse and Frobenius norm mean something. The Loewner order is the same in both. Moduli are numbers in one
+consistent unit of stress.
 
 >>> steel = isotropic(young=210.0, poisson=0.3)
 >>> print(symmetry(steel), engineering_constants(steel).young)
@@ -26,11 +27,14 @@ from homfem.stiffness.anisotropy import (
 from homfem.stiffness.notation import (
     INDEX_NAMES,
     PAIRS,
+    PLANES,
     basis,
+    check_plane,
     dimension_of,
     mandel_rotation,
     mandel_to_voigt,
     plane_strain,
+    plane_stress,
     rotate,
     tensor_to_voigt,
     voigt_to_mandel,
@@ -52,10 +56,12 @@ __all__ = [
     "CLASSES",
     "INDEX_NAMES",
     "PAIRS",
+    "PLANES",
     "EngineeringConstants",
     "Symmetry",
     "basis",
     "check_dimension",
+    "check_plane",
     "check_stiffness",
     "dimension_of",
     "distance",
@@ -69,6 +75,7 @@ __all__ = [
     "moduli",
     "orthotropic",
     "plane_strain",
+    "plane_stress",
     "project",
     "rotate",
     "stiffness",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.parameters import Array, InputError, check_choice
-from homfem.stiffness.notation import INDEX_NAMES, dimension_of, mandel_to_voigt, rotate, voigt_to_mandel
+from homfem.stiffness.notation import INDEX_NAMES, check_plane, dimension_of, mandel_to_voigt, rotate, voigt_to_mandel
 from homfem.stiffness.solids import check_stiffness
 
 _AXES = "xyz"
@@ -34,8 +34,9 @@ _WITH_AXIS = ("transversely isotropic", "tetragonal", "monoclinic")
 class EngineeringConstants:
     r"""Constants read off a compliance :math:`S = C^{-1}`: :math:`E_i = 1/S_{ii}`, :math:`\nu_{ij} = -S_{ji}/S_{ii}`.
 
-    In 2D they are those of plane strain: stress along i with :math:`\varepsilon_{zz} = 0`. An isotropic solid then
-    shows :math:`E/(1-\nu^2)` and :math:`\nu/(1-\nu)`, not its E and ν; the shear modulus is the solid's own.
+    In plane strain they are those of stress along i with :math:`\varepsilon_{zz} = 0`. An isotropic solid then
+    shows :math:`E/(1-\nu^2)` and :math:`\nu/(1-\nu)`, not its E and ν; the shear modulus is the solid's own. In plane
+    stress they are the solid's own.
 
     Parameters
     ----------
@@ -45,28 +46,35 @@ class EngineeringConstants:
         Entry (i, j): contraction along j over extension along i, under stress along i alone. Diagonal NaN.
     shear : array, shape (3,) or (1,)
         Shear moduli in the planes yz, xz, xy (3D) or xy, unit of stress.
+    plane
+        ``"strain"`` or ``"stress"`` in 2D, else None.
     """
 
     young: Array
     poisson: Array
     shear: Array
+    plane: str | None = None
 
     def __str__(self) -> str:
         d = len(self.young)
         parts = [f"E_{_AXES[i]} {self.young[i]:.6g}" for i in range(d)]
         parts += [f"G_{n} {g:.6g}" for n, g in zip(INDEX_NAMES[d][d:], self.shear, strict=True)]
         parts += [f"nu_{_AXES[i]}{_AXES[j]} {self.poisson[i, j]:.6g}" for i in range(d) for j in range(d) if i != j]
-        return ", ".join(parts) + (" (plane strain)" if d == 2 else "")
+        return ", ".join(parts) + (f" (plane {self.plane})" if self.plane else "")
 
 
-def engineering_constants(stiffness: npt.ArrayLike) -> EngineeringConstants:
-    """Return the engineering constants of a positive definite Voigt matrix about the coordinate axes."""
+def engineering_constants(stiffness: npt.ArrayLike, *, plane: str | None = None) -> EngineeringConstants:
+    """Return the engineering constants of a positive definite Voigt matrix about the coordinate axes.
+
+    ``plane`` says of a 3x3 matrix whether it is one of plane ``"strain"`` (default) or plane ``"stress"``.
+    """
     d = dimension_of(stiffness)
+    plane = check_plane(plane, d)
     s = np.linalg.inv(check_stiffness("stiffness", stiffness, d))
     diagonal = np.diag(s)
     poisson = -s[:d, :d].T / diagonal[:d, None]
     np.fill_diagonal(poisson, np.nan)
-    return EngineeringConstants(young=1.0 / diagonal[:d], poisson=poisson, shear=1.0 / diagonal[d:])
+    return EngineeringConstants(young=1.0 / diagonal[:d], poisson=poisson, shear=1.0 / diagonal[d:], plane=plane)
 
 
 def _parts(mandel: Array) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Voigt, Mandel and full components of a stiffness; its rotation; plane strain.
+"""Voigt, Mandel and full components of a stiffness; its rotation; plane strain and plane stress.
 
 Source: Helnwein 2001, Comput. Methods Appl. Mech. Eng. 190, 2753.
 """
@@ -10,12 +10,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from homfem.parameters import Array, InputError
+from homfem.parameters import Array, InputError, check_choice
 
 #: Index pairs of the rows of a Voigt or Mandel matrix, by dimension.
 PAIRS = {2: ((0, 0), (1, 1), (0, 1)), 3: ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))}
 #: Names of the rows.
 INDEX_NAMES = {2: ("xx", "yy", "xy"), 3: ("xx", "yy", "zz", "yz", "xz", "xy")}
+#: What is zero out of the plane of a solid in 2D: its strain, or its stress.
+PLANES = ("strain", "stress")
 
 
 def dimension_of(matrix: npt.ArrayLike) -> int:
@@ -106,3 +108,31 @@ def plane_strain(stiffness: npt.ArrayLike, name: str = "stiffness") -> Array:
         raise InputError(name, stiffness, "free of coupling between in-plane strain and out-of-plane shear",
                          "Compute in 3D, or turn the axes so that z = const is a plane of symmetry.")  # fmt: skip
     return np.asarray(c[np.ix_(inside, inside)])
+
+
+def plane_stress(stiffness: npt.ArrayLike, name: str = "stiffness") -> Array:
+    r"""Return the reduced 3x3 stiffness of a 6x6 one whose stresses zz, yz and xz vanish: that of a thin sheet.
+
+    .. math:: Q = C_{ii} - C_{io}\,C_{oo}^{-1}\,C_{oi}
+
+    with i = xx, yy, xy and o = zz, yz, xz. Every positive definite stiffness has one, whatever its symmetry; that of an
+    isotropic solid has :math:`Q_{11}=E/(1-\nu^2)`, :math:`Q_{12}=\nu Q_{11}`, :math:`Q_{33}=E/2(1+\nu)`.
+
+    Source: Jones 1999, Mechanics of Composite Materials, section 2.4.
+    """
+    c = np.asarray(stiffness, dtype=np.float64)
+    if c.shape != (6, 6):
+        raise InputError(name, stiffness, "a 6x6 Voigt matrix")
+    inside, out = [0, 1, 5], [2, 3, 4]
+    coupling = c[np.ix_(out, inside)]
+    reduced = c[np.ix_(inside, inside)] - coupling.T @ np.linalg.solve(c[np.ix_(out, out)], coupling)
+    return np.asarray(0.5 * (reduced + reduced.T))
+
+
+def check_plane(plane: str | None, dimension: int) -> str | None:
+    """Return what vanishes out of the plane: ``"strain"`` (default) or ``"stress"`` in 2D, None in 3D."""
+    if dimension == 3:
+        if plane is not None:
+            raise InputError("plane", plane, "left out in three dimensions")
+        return None
+    return check_choice("plane", "strain" if plane is None else plane, PLANES)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.parameters import Array, InputError, check_choice, check_number, nearest_name
-from homfem.stiffness.notation import INDEX_NAMES, PAIRS, plane_strain, voigt_to_mandel
+from homfem.stiffness.notation import INDEX_NAMES, PAIRS, check_plane, plane_strain, plane_stress, voigt_to_mandel
 
 _MODULI = (("young", "poisson"), ("bulk", "shear"), ("lame", "shear"))
 
@@ -54,7 +54,7 @@ def moduli(name: str = "stiffness", /, **given: float) -> tuple[float, float]:
 def check_dimension(dimension: int) -> int:
     """Return ``dimension`` if it is 2 or 3, else raise :class:`InputError`."""
     if dimension not in PAIRS:
-        raise InputError("dimension", dimension, "2 (plane strain) or 3")
+        raise InputError("dimension", dimension, "2 (plane strain or plane stress) or 3")
     return dimension
 
 
@@ -86,11 +86,22 @@ def from_moduli(bulk: float, shear: float, *, dimension: int = 3) -> Array:
     return result
 
 
-def isotropic_field(name: str, given: Mapping[str, Array], dimension: int) -> Array:
+def _bulk_of_sheet(bulk: Any, shear: Any) -> Any:
+    r"""Return the bulk modulus (or moduli) whose plane strain is plane stress of the given one.
+
+    Lamé's constant becomes :math:`2\lambda\mu/(\lambda+2\mu)`; the shear modulus stays.
+    """
+    lame = bulk - 2.0 * shear / 3.0
+    return 2.0 * lame * shear / (lame + 2.0 * shear) + 2.0 * shear / 3.0
+
+
+def isotropic_field(name: str, given: Mapping[str, Array], dimension: int, plane: str | None = None) -> Array:
     """Return Voigt matrices of isotropic solids, shape (\\*n, m, m), of arrays of moduli, each of shape n.
 
     Which moduli are a pair is checked; where they are those of no stable solid the matrix is not positive definite.
+    ``plane`` as in :func:`stiffness`.
     """
+    plane = check_plane(plane, dimension)
     if not any(set(given) == set(pair) for pair in _MODULI):
         moduli(name, **dict.fromkeys(given, 0.25))
     if "young" in given:
@@ -100,9 +111,15 @@ def isotropic_field(name: str, given: Mapping[str, Array], dimension: int) -> Ar
     else:
         shear = given["shear"]
         bulk = given["bulk"] if "bulk" in given else given["lame"] + 2.0 * shear / 3.0
+    stable = (bulk > 0.0) & (shear > 0.0)
+    if plane == "stress":
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bulk = _bulk_of_sheet(bulk, shear)
     along, across = from_moduli(1.0, 0.0, dimension=dimension), from_moduli(0.0, 1.0, dimension=dimension)
     with np.errstate(invalid="ignore"):
-        return np.asarray(bulk[..., None, None] * along + shear[..., None, None] * across)
+        matrices = bulk[..., None, None] * along + shear[..., None, None] * across
+    # In the plane the matrix of an unstable solid may be positive definite.
+    return np.where(stable[..., None, None], matrices, matrices if dimension == 3 else -np.abs(matrices))
 
 
 def orthotropic(
@@ -227,29 +244,33 @@ def check_stiffness(name: str, value: npt.ArrayLike, dimension: int) -> Array:
     return matrix
 
 
-def stiffness(value: Any, dimension: int, name: str = "stiffness") -> Array:
+def stiffness(value: Any, dimension: int, name: str = "stiffness", plane: str | None = None) -> Array:
     """Return the Voigt matrix of a stiffness as a user writes it.
 
     Parameters
     ----------
     value
         A mapping such as ``{"young": 10.0, "poisson": 0.3}`` (see :func:`moduli`), or a Voigt matrix of shape (6, 6),
-        or (3, 3) for plane strain. In 2D a 6x6 matrix is taken too, and reduced by :func:`plane_strain`.
+        or (3, 3): that of the plane itself. In 2D a 6x6 matrix is taken too, and reduced by :func:`plane_strain` or
+        :func:`plane_stress`.
     dimension
-        2 (plane strain) or 3.
+        2 or 3.
     name
         For messages.
+    plane
+        What vanishes out of the plane in 2D: ``"strain"`` (default) or ``"stress"``.
 
     Raises
     ------
     InputError
         If it is no stable stiffness; the message names the constant at fault.
     """
-    check_dimension(dimension)
+    plane = check_plane(plane, check_dimension(dimension))
     if isinstance(value, Mapping):
-        return from_moduli(*moduli(name, **value), dimension=dimension)
+        bulk, shear = moduli(name, **value)
+        return from_moduli(_bulk_of_sheet(bulk, shear) if plane == "stress" else bulk, shear, dimension=dimension)
     if dimension == 2 and np.shape(value) == (6, 6):
-        return plane_strain(check_stiffness(name, value, 3), name)
+        return (plane_stress if plane == "stress" else plane_strain)(check_stiffness(name, value, 3), name)
     if np.ndim(value) == 0:
         allowed = 'a mapping such as {"young": 10.0, "poisson": 0.3} or a Voigt matrix'
         raise InputError(name, value, allowed, "One number does not make a stiffness.")
