@@ -14,7 +14,7 @@ from homfem.cli import session
 from homfem.cli.effective import build_cell, start
 from homfem.cli.targets import check_target
 from homfem.config import Config, present
-from homfem.config.calcium import CalciumTable
+from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
 from homfem.parameters import Array, FileError, InputError
 from homfem.progress import progress_bar
@@ -23,6 +23,7 @@ from homfem.tensors import EffectiveTensor
 from homfem.textfiles import write_text
 
 if TYPE_CHECKING:
+    from dolfinx.mesh import Mesh
     from mpi4py import MPI
 
     from homfem.macro.calcium import CalciumProblem, CalciumResult, Snapshot
@@ -86,6 +87,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
     with session.keys_under("macro.domain"):
         mesh = table.domain.build(comm, config.folder)
     dimension = mesh.topology.dim
+    centre = np.zeros(dimension) if table.stimulus is None else _stimulated(mesh, table.stimulus)
     tensors = make_tensors(config, table, comm, dimension)
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
     ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
@@ -99,13 +101,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
         total = fractions["cytosol_fraction"] * rates.c0
         rest = resting_state(membrane, total=total, ip3=ip3, **fractions)
         cytosol, er = rest.cytosol, rest.er
-    centre = np.zeros(dimension)
-    raised: float | Callable[[Array], Array] = cytosol
-    if table.stimulus is not None:
-        centre = np.array([entry.to("um") for entry in table.stimulus.centre])
-        if len(centre) != dimension:
-            raise InputError("macro.stimulus.centre", len(centre), f"{dimension} lengths, as the domain")
-        raised = _ball(cytosol, table.stimulus.rise.to("uM"), centre, table.stimulus.radius.to("um"))
+    raised = cytosol if table.stimulus is None else _ball(cytosol, table.stimulus, centre)
     with session.keys_under("macro", _KEYS):
         problem = CalciumProblem(
             mesh=mesh,
@@ -146,13 +142,38 @@ def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) 
     return float(areas[0])
 
 
-def _ball(value: float, rise: float, centre: Array, radius: float) -> Callable[[Array], Array]:
+def _ball(value: float, stimulus: StimulusTable, centre: Array) -> Callable[[Array], Array]:
+    rise, radius = stimulus.rise.to("uM"), stimulus.radius.to("um")
+
     def field(x: Array) -> Array:
         distance = np.linalg.norm(x[: len(centre)] - centre[:, None], axis=0)
         # A node on the sphere belongs to the ball, whatever the round-off of its coordinates.
         return np.where(distance <= radius * (1.0 + 1e-9), value + rise, value)
 
     return field
+
+
+def _stimulated(mesh: Mesh, stimulus: StimulusTable) -> Array:
+    """Return the centre of a stimulus that some node of the mesh feels; the same error on every rank. Collective."""
+    from dolfinx import fem
+    from mpi4py import MPI
+
+    centre, dimension = np.array([entry.to("um") for entry in stimulus.centre]), mesh.topology.dim
+    if len(centre) != dimension:
+        raise InputError("macro.stimulus.centre", len(centre), f"{dimension} lengths, as the domain")
+    points = fem.functionspace(mesh, ("Lagrange", 1)).tabulate_dof_coordinates()
+    distance = np.linalg.norm(points[:, :dimension] - centre, axis=1)
+    if mesh.comm.allreduce(bool(_ball(0.0, stimulus, centre)(points.T).any()), op=MPI.LOR):
+        return centre
+    cells = np.arange(mesh.topology.index_map(dimension).size_local, dtype=np.int32)
+    size = mesh.comm.allreduce(float(mesh.h(dimension, cells).max(initial=0.0)), op=MPI.MAX)
+    nearest = mesh.comm.allreduce(float(distance.min(initial=np.inf)), op=MPI.MIN)
+    raise InputError(
+        "macro.stimulus.radius",
+        str(stimulus.radius),
+        f"so large that the ball holds a node of the mesh: the nearest one is {nearest:.4g} um from its centre",
+        f"Move the centre into the domain, or take a larger radius or finer elements (now up to {size:.3g} um wide).",
+    )
 
 
 class _Recorder:

@@ -515,6 +515,24 @@ def test_an_error_on_one_rank_at_the_end_is_the_status_of_all(tmp_path):
     assert {"0 2", "1 2"} <= set(answer.stderr.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("centre", "radius", "nearest", "enough"),
+    [
+        ("['-9 um', '-12 um']", "14 um", "15 um", "15.01 um"),
+        ("['2 um', '2 um']", "0.001 mm", "2.828 um", "2.83 um"),
+    ],
+)
+def test_a_stimulus_that_no_node_feels_is_refused(homfem, wave, centre, radius, nearest, enough):
+    """Outside the domain, and between the nodes, which are 4 um apart."""
+    options = ["--set", "macro.time.end=0.1 s", "--set", f"macro.stimulus.centre={centre}"]
+    status, out, err = homfem("run", wave, *options, "--set", f"macro.stimulus.radius={radius}")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"homfem: macro.stimulus.radius = {radius!r}: it must be ")
+    assert f"the nearest one is {nearest} from its centre" in err
+    assert "up to 5.66 um wide" in err
+    assert homfem("run", wave, *options, "--set", f"macro.stimulus.radius={enough}")[0] == 0
+
+
 @pytest.mark.mpi
 def test_run_is_the_same_on_two_ranks(homfem, wave):
     one = json.loads(homfem("run", wave, "--json", "-")[1])
