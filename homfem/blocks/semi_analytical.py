@@ -43,7 +43,7 @@ from homfem.blocks.fields import BlockFields, FieldGroup
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.rectangles import Integers, Partition, merged_blocks, single_blocks
 from homfem.limits import require_memory
-from homfem.parameters import Array, InputError, check_integer
+from homfem.parameters import Array, ConvergenceError, InputError, check_integer
 
 log = logging.getLogger("homfem")
 MAX_MODES = 100
@@ -122,6 +122,8 @@ def solve_semi_analytical(
     ------
     InputError
         Abscissas below 2, modes outside eq. 62.
+    ConvergenceError
+        A contrast at which the system is singular in floating-point numbers.
     """
     start = time.perf_counter()
     across, up = abscissas if isinstance(abscissas, tuple) else (abscissas, abscissas)
@@ -135,12 +137,15 @@ def solve_semi_analytical(
     matrix, right = _assemble(partition, unknowns, groups)
     assembled = time.perf_counter()
     order = _elimination_order(partition, unknowns)
-    factors = spla.splu(
-        matrix[order][:, order].tocsc(),
-        permc_spec="NATURAL",
-        diag_pivot_thresh=0.1,
-        options={"SymmetricMode": True},
-    )
+    try:
+        factors = spla.splu(
+            matrix[order][:, order].tocsc(),
+            permc_spec="NATURAL",
+            diag_pivot_thresh=0.1,
+            options={"SymmetricMode": True},
+        )
+    except RuntimeError as error:
+        raise ConvergenceError(f"semi-analytical: the system has no factors at this contrast ({error})") from error
     solution = np.empty_like(right)
     solution[order] = factors.solve(right[order])
     residual = float(np.linalg.norm(matrix @ solution - right, axis=0).max())

@@ -152,7 +152,7 @@ MESHED = "finite-element"
 BOUNDARIES = ("periodic", "affine", "flux", "mixed")
 #: The keys that only some methods have.
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "tolerance": (MESHED, "corner-galerkin", "grid"),
+    "tolerance": (MESHED, "corner-galerkin", "semi-analytical", "finite-volume", "grid"),
     "max_dofs": (MESHED, "corner-galerkin", "grid"),
     "degree": (MESHED, "corner-galerkin"),
     "abscissas": ("semi-analytical",),

@@ -9,6 +9,7 @@ import pytest
 
 from homfem.blocks import BlockMedium, homogenize_blocks
 from homfem.blocks.boxes import BoxMedium, box_volumes, homogenize_boxes
+from homfem.limits import MemoryLimitError
 from homfem.parameters import CellError, InputError
 
 
@@ -22,6 +23,23 @@ def test_laminates_to_round_off(axis):
     expected = np.full(3, (values * shares).sum())
     expected[axis] = 1.0 / (shares / values).sum()
     assert np.allclose(homogenize_boxes(medium, degree=2).value, np.diag(expected), atol=1e-12)
+    volumes = box_volumes(medium, intervals=2, tolerance=1e-13)
+    assert np.allclose(volumes.value, np.diag(expected), atol=1e-11)
+    assert volumes.estimated_error < 1e-9
+    assert volumes.warnings == ()
+
+
+@pytest.mark.parametrize("contrast", [4.0, 1e4])
+@pytest.mark.parametrize("solve", [homogenize_boxes, box_volumes])
+def test_the_error_of_each_method_is_within_what_the_other_says(solve, contrast):
+    """Columns of a checkerboard: the geometric mean across, and the arithmetic one along."""
+    plane = np.array([[1.0, contrast], [contrast, 1.0]])
+    tensor = solve(BoxMedium(diffusivity=np.repeat(plane[..., None], 2, axis=2)))
+    exact = np.diag([contrast**0.5, contrast**0.5, 0.5 * (1.0 + contrast)])
+    across = tensor.estimated_error * exact[0, 0]
+    assert abs(tensor.value[0, 0] - exact[0, 0]) <= across or contrast > 10.0
+    assert tensor.estimated_error > (1.0 if contrast > 10.0 else 0.0)
+    assert bool(tensor.warnings) == (contrast > 10.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -100,5 +118,13 @@ def test_bad_options_are_refused():
             homogenize_boxes(medium, **options)
     with pytest.raises(InputError):
         box_volumes(medium, intervals=0)
-    with pytest.raises(CellError, match="equal"):
-        box_volumes(BoxMedium(diffusivity=[[[1.0, 2.0]]], lengths=(None, None, [0.3, 0.7])))
+
+
+def test_what_the_other_method_cannot_do_is_said(monkeypatch):
+    monkeypatch.setenv("HOMFEM_MEMORY", "1 MB")
+    medium = BoxMedium(diffusivity=np.ones((2, 2, 2)))
+    tensor = homogenize_boxes(medium, degree=0)
+    assert tensor.estimated_error is None
+    assert "nothing is known of the error" in tensor.warnings[0]
+    with pytest.raises(MemoryLimitError, match="intervals"):
+        box_volumes(medium)

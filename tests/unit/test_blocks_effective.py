@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from homfem.blocks import METHODS, BlockMedium, aggregated, homogenize_blocks, paper_case
+from homfem.blocks.effective import layered_bounds
 from homfem.blocks.layout import label_interface
-from homfem.parameters import InputError
+from homfem.parameters import ConvergenceError, InputError
 from homfem.tensors import EffectiveTensor
 
 
@@ -58,6 +59,68 @@ def test_the_guarantees_of_the_methods():
     assert np.array_equal(volumes.upper, volumes.value)
     assert galerkin.contains(galerkin.value)
     assert np.linalg.eigvalsh(volumes.upper - galerkin.upper)[0] > 0.0
+
+
+@pytest.mark.parametrize("method", ["semi-analytical", "finite-volume"])
+@pytest.mark.parametrize("contrast", [4.0, 100.0, 1e6])
+def test_the_error_of_methods_without_bounds_is_known(method, contrast):
+    """The checkerboard has the geometric mean; the semi-analytical method gives 4.9 and finite volumes 20.8 for 10."""
+    medium = BlockMedium(diffusivity=[[1.0, contrast], [contrast, 1.0]], widths=[0.5, 0.5])
+    tensor = homogenize_blocks(medium, method=method)
+    error = np.abs(np.linalg.eigvalsh(tensor.value) / contrast**0.5 - 1.0).max()
+    assert error <= tensor.estimated_error <= 1.01 * error
+    assert tensor.reached
+    assert "outside guaranteed bounds" in tensor.warnings[0]
+    assert f"{tensor.estimated_error:.1e}" in str(tensor)
+    for factor in (0.99, 1.01):
+        judged = homogenize_blocks(medium, method=method, tolerance=factor * tensor.estimated_error)
+        assert judged.reached == (factor > 1.0)
+        assert judged.config["tolerance"] == factor * tensor.estimated_error
+
+
+@pytest.mark.parametrize("method", ["semi-analytical", "finite-volume"])
+def test_a_value_at_the_end_of_the_bounds_has_no_warning(method):
+    tensor = homogenize_blocks(BlockMedium(diffusivity=[[1.0, 10.0, 3.0]]), method=method, tolerance=1e-8)
+    assert tensor.reached
+    assert tensor.estimated_error < 1e-10
+    assert tensor.warnings == ()
+
+
+def test_flux_through_a_corner_that_insulates_is_an_error():
+    corner = BlockMedium(diffusivity=[[1.0, 0.0], [0.0, 1.0]])
+    assert homogenize_blocks(corner, method="finite-volume").estimated_error > 1e6
+    assert homogenize_blocks(corner, method="semi-analytical").estimated_error == 0.0
+
+
+def test_bounds_without_a_system_judge_where_round_off_leaves_no_others():
+    """At a contrast of 1e14 the bounds of Galerkin's method are gone; the value of 1e7 is still far from both ends."""
+    medium = BlockMedium(diffusivity=[[1.0, 1e14], [1e14, 1.0]])
+    with pytest.raises(ConvergenceError):
+        homogenize_blocks(medium)
+    low, high = layered_bounds(medium)
+    assert np.diag(low) == pytest.approx(2.0)
+    assert np.diag(high) == pytest.approx(0.5e14)
+    for method in ("semi-analytical", "finite-volume"):
+        tensor = homogenize_blocks(medium, method=method)
+        assert tensor.estimated_error > 0.5
+        assert "open" in tensor.warnings[0]
+    with pytest.raises(ConvergenceError, match="no bounds"):
+        homogenize_blocks(BlockMedium(diffusivity=[[1.0, 1e30], [1e30, 1.0]]))
+    high = BlockMedium(diffusivity=[[1.0, 1e18, 1.0], [1e18, 1.0, 1e18], [1e18, 0.0, 1.0]])
+    with pytest.raises(ConvergenceError, match="no factors"):
+        homogenize_blocks(high, method="semi-analytical")
+
+
+def test_bounds_without_a_system_hold_and_are_those_of_laminates():
+    """Stripes, where both are exact, with a row that insulates; any medium, where they hold others."""
+    low, high = layered_bounds(BlockMedium(diffusivity=[[1.0, 1.0], [4.0, 4.0], [0.0, 0.0]], heights=[0.25, 0.25, 0.5]))
+    assert np.array_equal(low, np.diag([1.25, 0.0]))
+    assert np.array_equal(high, np.diag([1.25, 0.0]))
+    medium = BlockMedium(diffusivity=np.array([[[1, 9.0], [1.0, 3.0]], [[2.0, 0.1], [0.0, 0.0]]]), widths=[0.3, 0.4])
+    low, high = layered_bounds(medium)
+    closer = homogenize_blocks(medium, degree=6)
+    assert np.linalg.eigvalsh(closer.lower - low)[0] > 0.0
+    assert np.linalg.eigvalsh(high - closer.upper)[0] > 0.0
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-5, 1e-9])

@@ -580,6 +580,13 @@ def test_every_method_gives_the_tensor_of_blocks(homfem, tmp_path, method):
     assert (result["upper"] is None) == (method == "semi-analytical")
     assert (result["lower"] is None) == (method in ("semi-analytical", "finite-volume"))
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    without = method in ("semi-analytical", "finite-volume")
+    assert (result["estimated_error"] is not None) == bool(result["warnings"]) == without
+    if without:
+        tight = ("--set", f"effective.method={method}", "--set", "effective.tolerance=1e-6", "--json", "-")
+        status, output, _ = homfem("effective", str(tmp_path / "b.toml"), *tight)
+        assert status == 3
+        assert json.loads(output)["estimated_error"] == result["estimated_error"] > 1e-6
 
 
 def test_methods_without_a_mesh_write_no_fields(homfem, tmp_path):

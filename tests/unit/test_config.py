@@ -428,7 +428,7 @@ def test_diagonal_coefficients_of_blocks_stay_anisotropic():
         (["effective.method=grid"], "effective.method"),
         (["effective.method=semi-analytical", "effective.abscissas=1"], "effective.abscissas"),
         (["effective.abscissas=8"], "effective.abscissas"),
-        (["effective.method=finite-volume", "effective.tolerance=0.1"], "effective.tolerance"),
+        (["effective.method=finite-volume", "effective.max_dofs=100"], "effective.max_dofs"),
         (["effective.method=semi-analytical", "effective.merge=1"], "effective.merge"),
         (["effective.degree=5"], "effective.degree"),
     ],
