@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
@@ -166,26 +167,44 @@ def subcycled(operator: Operator, number: int) -> Operator:
     return run
 
 
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let SIGINT and SIGTERM ask for an end instead of ending the process: the callable says whether one came.
+class Request(IntEnum):
+    """What signals ask of a run, the stronger the larger."""
 
-    A second SIGINT interrupts at once. Outside the main thread signals keep their meaning.
+    NOTHING = 0
+    SAVE = 1
+    STOP = 2
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], Request]]:
+    """Let signals ask for an end instead of ending the process; the callable says what was asked since its last call.
+
+    SIGINT, SIGTERM and SIGUSR1 ask for an end, and stay so; a second SIGINT interrupts at once. SIGCONT asks for a
+    checkpoint: Open MPI sends it a quarter of a second before the SIGTERM that it follows with SIGKILL. SIGUSR1 is
+    what ``mpirun`` hands on and then waits. Outside the main thread signals keep their meaning.
     """
-    asked = False
+    asked = Request.NOTHING
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal asked
-        if asked and number == signal.SIGINT:
+        if asked == Request.STOP and number == signal.SIGINT:
             raise KeyboardInterrupt
-        asked = True
+        asked = max(asked, Request.SAVE if number == signal.SIGCONT else Request.STOP)
+
+    def take() -> Request:
+        nonlocal asked
+        found = asked
+        if found == Request.SAVE:
+            asked = Request.NOTHING
+        return found
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: Request.NOTHING
         return
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield lambda: asked
+        yield take
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,17 +39,37 @@ def run_on_all_ranks(body: Callable[[], int]) -> int:
     30 s ends all of them.
     """
     rank = launched_rank()
+    # PETSc's own handlers would abort where a pipe is closed or a run is to end.
+    os.environ["PETSC_OPTIONS"] = f"{os.environ.get('PETSC_OPTIONS', '')} -no_signal_handler".strip()
     agreement = _Agreement() if rank is not None else None
     if rank:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     guard = _Guard()
-    with guard:
+    with _ending_signals(), guard:
         guard.status = body()
     if agreement is not None and agreement.comm.size > 1:
         return agreement.settle(guard.status, guard.message)
     if guard.message:
         say(guard.message)
     return guard.status
+
+
+@contextmanager
+def _ending_signals() -> Iterator[None]:
+    """Let SIGTERM, and SIGUSR1 which mpirun hands on, interrupt as SIGINT does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def say(message: str) -> None:

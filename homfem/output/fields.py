@@ -17,6 +17,8 @@ from homfem.solve import collective
 class FieldSeries:
     """Writes functions at several times; use it in a ``with`` block. Collective.
 
+    After each time the file is whole: however the run ends, what was written can be read.
+
     Parameters
     ----------
     path : Path or str
@@ -55,9 +57,14 @@ class FieldSeries:
                 raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
             if self.comm.rank == 0 and not self.path.parent.is_dir():
                 raise FileError("path", str(path), "in a folder that exists", "Make the folder first.")
-        self._writer: Any = self._open_xdmf(first) if self.path.suffix == ".xdmf" else self._open_vtx()
+        self._open = True
+        self._vtx: Any = None
+        if self.path.suffix == ".xdmf":
+            self._begin_xdmf(first)
+        else:
+            self._vtx = self._open_vtx()
 
-    def _open_xdmf(self, space: fem.FunctionSpace) -> Any:
+    def _begin_xdmf(self, space: fem.FunctionSpace) -> None:
         from dolfinx.io import XDMFFile
 
         element, mesh = space.ufl_element(), space.mesh
@@ -69,9 +76,8 @@ class FieldSeries:
             raise InputError(
                 "functions", str(element), "of the degree of the mesh or 0 for XDMF", "Use NAME.bp instead."
             )
-        writer = XDMFFile(self.comm, str(self.path), "w")
-        writer.write_mesh(mesh)
-        return writer
+        with XDMFFile(self.comm, str(self.path), "w") as file:
+            file.write_mesh(mesh)
 
     def _open_vtx(self) -> Any:
         try:
@@ -82,21 +88,26 @@ class FieldSeries:
 
     def write(self, time: float) -> None:
         """Write the functions as they are now, for the given time."""
-        if self._writer is None:
+        if not self._open:
             raise InputError("series", "closed", "open; write inside the with block")
         if not np.isfinite(time):
             raise InputError("time", time, "a finite number")
-        if self.path.suffix == ".bp":
-            self._writer.write(time)
+        if self._vtx is not None:
+            self._vtx.write(time)
             return
-        for function in self.functions:
-            self._writer.write_function(function, time)
+        from dolfinx.io import XDMFFile
+
+        # HDF5 files that are open when a process ends cannot be read.
+        with XDMFFile(self.comm, str(self.path), "a") as file:
+            for function in self.functions:
+                file.write_function(function, time)
 
     def close(self) -> None:
         """Finish the file; a second call does nothing."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._open = False
+        if self._vtx is not None:
+            self._vtx.close()
+            self._vtx = None
 
     def __enter__(self) -> FieldSeries:
         return self

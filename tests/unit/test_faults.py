@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +149,32 @@ def test_text_is_written_whole_through_links_and_onto_devices(tmp_path):
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
         write_text("/dev/full", "too much")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "hard.json", "link.json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_signal_before_the_march_is_an_interrupt(homfem, monkeypatch, number):
+    Path("c.toml").write_text(WAVE)
+    monkeypatch.setattr("homfem.cli.macro.make_problem", lambda *_: os.kill(os.getpid(), number))
+    assert homfem("run", "c.toml") == (1, "", "homfem: interrupted\n")
+
+
+@pytest.mark.mpi
+def test_two_ranks_end_after_the_step_under_way(homfem):
+    """SIGUSR1, which mpirun hands on: status and message of a run on one rank, and a checkpoint to go on from."""
+    endless = WAVE.replace('end = "0.4 s"', 'end = "100 s"').replace('checkpoint_every = "0.2 s"\n', "")
+    Path("c.toml").write_text(endless)
+    command = ["mpirun", "-n", "2", sys.executable, "-m", "homfem", "run", "c.toml"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60.0
+    while not Path("wave/fields.h5").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    run.send_signal(signal.SIGUSR1)
+    out, err = run.communicate(timeout=60)
+    assert run.returncode == 1, err
+    assert "finished: False" in out
+    assert err.count("homfem: interrupted; homfem run --resume goes on from the checkpoint\n") == 1
+    reached = float(out.partition("end: ")[2].split()[0])
+    assert 0.0 < reached < 100.0
+    status, out, err = homfem("run", "c.toml", "--resume", "--set", f"macro.time.end={reached + 0.02} s")
+    assert status == 0, err
+    assert f"steps: {round(reached / 0.02) + 1}\n" in out

@@ -262,6 +262,34 @@ def test_restart_after_a_kill_gives_the_same_fields(on_ranks, tmp_path, before, 
             assert difference.max() <= 1e-12 * np.abs(np.array(mine)[finite]).max()
 
 
+@pytest.mark.parametrize(
+    ("number", "saved", "done"),
+    [(signal.SIGTERM, 3, False), (signal.SIGUSR1, 3, False), (signal.SIGCONT, 3, True)],
+    ids=["SIGTERM", "SIGUSR1", "SIGCONT"],
+)
+def test_signals_save_after_the_step_under_way(number, saved, done):
+    """What asks for an end ends the run; SIGCONT, which mpirun sends first, is one more checkpoint."""
+    times = []
+
+    class Kept:
+        def exists(self, comm):
+            return False
+
+        def write(self, space, values, *, state, problem):
+            times.append(state["time"])
+
+    def watch(snapshot):
+        if snapshot.step == 2:
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    problem = wave(mesh.create_unit_square(MPI.COMM_SELF, 2, 2))
+    result = run_calcium(problem, TimeGrid(end=0.1, step=0.02), observe=watch, checkpoint=Kept(), checkpoint_every=100)
+    assert result.finished == done
+    assert times == pytest.approx([0.02 * saved] + [0.1] * done)
+    assert signal.getsignal(number) == before
+
+
 def test_interrupted_run_is_saved_and_goes_on_to_the_last_bit(tmp_path):
     whole = case_restart(MPI.COMM_SELF, tmp_path / "a.ckpt", rtol=1e-6)
     part = case_restart(MPI.COMM_SELF, tmp_path / "b.ckpt", rtol=1e-6, interrupt=13)

@@ -190,6 +190,29 @@ def test_xdmf_has_every_time_and_the_values(on_ranks, tmp_path):
     assert (x + 2.5).tobytes() not in stored
 
 
+def test_xdmf_can_be_read_after_every_time(tmp_path):
+    """What lies on the disk, as a run that is killed leaves it."""
+    import shutil
+
+    import meshio
+
+    domain = mesh.create_unit_square(MPI.COMM_SELF, 2, 2)
+    c = _function(domain)
+    with FieldSeries(tmp_path / "c.xdmf", [c]) as series:
+        for time in (0.0, 1.0):
+            c.x.array[:] += time
+            series.write(time)
+            left = tmp_path / f"left at {time}"
+            left.mkdir()
+            for name in ("c.xdmf", "c.h5"):
+                shutil.copy(tmp_path / name, left)
+            with meshio.xdmf.TimeSeriesReader(left / "c.xdmf") as read:
+                points, _ = read.read_points_cells()
+                written, fields, _ = read.read_data(read.num_steps - 1)
+            assert (read.num_steps, written) == (1 + time, time)
+            assert fields["f"].ravel() == pytest.approx(points[:, 0] + 2 * points[:, 1] + time)
+
+
 @pytest.mark.mpi
 def test_vtx_has_every_time_and_the_values(on_ranks, tmp_path):
     """Read back with ADIOS2 itself: each step, each field, at the places where it is."""

@@ -197,18 +197,18 @@ class CalciumModel:
         advance(self.splitting, operators, time, self._step)
         return self.iterations - before
 
-    def observe(self, flag: bool = False) -> tuple[float, float, float, bool]:
-        """Return the total calcium (uM um^d), the largest and smallest c (uM), and whether any rank's flag is set.
+    def observe(self, asked: int = 0) -> tuple[float, float, float, int]:
+        """Return the total calcium (uM um^d), the largest and smallest c (uM), and the most that any rank is asked.
 
         Global, collective.
         """
         c, problem = self._c, self.problem
         mine = self.weights @ (problem.cytosol_fraction * c + problem.er_fraction * self._e)
-        sums = np.array([mine, float(flag)])
-        extrema = np.array([c.max(initial=-np.inf), -c.min(initial=np.inf)])
-        self.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
+        total = np.array([mine])
+        extrema = np.array([c.max(initial=-np.inf), -c.min(initial=np.inf), float(asked)])
+        self.comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
         self.comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
-        return float(sums[0]), float(extrema[0]), float(-extrema[1]), bool(sums[1] > 0.0)
+        return float(total[0]), float(extrema[0]), float(-extrema[1]), int(extrema[2])
 
     def snapshot(self, step: int, time: float) -> Snapshot:
         """Return the fields with their ghosts brought up to date; collective."""

@@ -16,7 +16,7 @@ from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import collective
-from homfem.timestepping import Splitting, TimeGrid, interruptible
+from homfem.timestepping import Request, Splitting, TimeGrid, interruptible
 
 log = logging.getLogger("homfem")
 
@@ -106,8 +106,8 @@ def run_calcium(
 ) -> CalciumResult:
     """March the calcium bidomain equations over a time grid; collective.
 
-    SIGINT or SIGTERM ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
-    interrupts at once.
+    SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
+    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
 
     Parameters
     ----------
@@ -163,14 +163,14 @@ def run_calcium(
             observe(model.snapshot(step, grid.time(step)))
             seconds["output"] += clock.perf_counter() - begun
 
-    step, stop, negative = first, False, False
-    show(first)
+    step, asked, negative = first, int(Request.NOTHING), False
     with interruptible() as interrupted:
-        while step < grid.steps and not stop:
+        show(first)
+        while step < grid.steps and asked != Request.STOP:
             before = concentration.copy() if threshold is not None else None
             count = model.advance(grid.time(step))
             step += 1
-            total, largest, smallest, stop = model.observe(interrupted())
+            total, largest, smallest, asked = model.observe(interrupted())
             history.append([grid.time(step), total, largest, smallest, float(count)])
             if not np.isfinite(total):
                 raise ConvergenceError(
@@ -188,10 +188,12 @@ def run_calcium(
                     )
             if before is not None and threshold is not None:
                 _record(arrival, before, concentration, threshold, grid.time(step - 1), grid.time(step))
+            if step % checkpoint_every == 0 or step == grid.steps or asked:
+                save(grid.time(step))  # before the output: what sent the signal may not wait
+            if asked == Request.SAVE and checkpoint is not None and comm.rank == 0:
+                log.warning("calcium bidomain: saved at t = %g s, for a signal", grid.time(step))
             if step % observe_every == 0 or step == grid.steps:
                 show(step)
-            if step % checkpoint_every == 0 or step == grid.steps or stop:
-                save(grid.time(step))
             if step % max(1, grid.steps // 10) == 0:
                 say(
                     "calcium bidomain: t = %g s, c in [%.4g, %.4g] uM, %d iterations",
