@@ -4,39 +4,58 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for made_cells
-RUNNER = Path(__file__).parent / "run_case.py"
+from mpi_ranks import CaseError, Ranks
+from run_case import contained
 
 
-def _on_ranks(case: Callable[..., dict[str, Any]], *, ranks: tuple[int, ...] = (1, 2, 3), **inputs: Any) -> list[dict]:
-    """Run ``case(comm, **inputs)`` under mpirun on each number of ranks; return what rank 0 returned, in order."""
-    results = []
-    for number in ranks:
-        with tempfile.TemporaryDirectory() as folder:
-            answer = Path(folder) / "answer.json"
-            command = ["mpirun", "-n", str(number), sys.executable, str(RUNNER), case.__code__.co_filename]
-            command += [case.__name__, json.dumps(inputs), str(answer)]
-            run = subprocess.run(command, capture_output=True, text=True, timeout=400)
-            if run.returncode != 0:
-                tail = (run.stdout + run.stderr)[-4000:]
-                pytest.fail(f"{case.__name__} on {number} rank(s) ended with status {run.returncode}:\n{tail}")
-            results.append(json.loads(answer.read_text()))
-    return results
+def _here(case: Callable[..., dict[str, Any]], inputs: str) -> dict:
+    """Run a case in this process, which is a rank of its own."""
+    from mpi4py import MPI
+
+    try:
+        with contained():
+            return json.loads(json.dumps(case(MPI.COMM_WORLD, **json.loads(inputs))))
+    except Exception as error:
+        error.add_note(f"{case.__name__} on 1 rank")
+        raise
+
+
+@pytest.fixture(scope="session")
+def _ranks() -> Iterator[dict[int, Ranks]]:
+    started = {number: Ranks(number) for number in (2, 3)}
+    yield started
+    for ranks in started.values():
+        ranks.end()
 
 
 @pytest.fixture
-def on_ranks() -> Callable[..., list[dict]]:
-    """Give ``on_ranks(case, ranks=(1, 2, 3), **inputs)``: a top-level function of the test's module, under mpirun."""
-    return _on_ranks
+def on_ranks(_ranks: dict[int, Ranks]) -> Callable[..., list[dict]]:
+    """Give ``on_ranks(case, ranks=(1, 2, 3), **inputs)``: a top-level function of the test's module on several ranks.
+
+    It runs ``case(comm, **inputs)`` on each number of ranks, and returns what rank 0 returned, in order. One rank is
+    this process; two and three are processes under mpirun, kept from one case to the next.
+    """
+
+    def run(case: Callable[..., dict[str, Any]], *, ranks: tuple[int, ...] = (1, 2, 3), **inputs: Any) -> list[dict]:
+        text = json.dumps(inputs)
+        results = []
+        for number in ranks:
+            try:
+                there = (case.__code__.co_filename, case.__name__, json.loads(text))
+                results.append(_here(case, text) if number == 1 else _ranks[number].run(*there))
+            except CaseError as error:
+                pytest.fail(str(error))
+        return results
+
+    return run
 
 
 _modules = 0

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +18,7 @@ from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import CheckpointError, ConvergenceError, InputError, UnitError
 from homfem.tensors import EffectiveTensor
 from homfem.timestepping import Splitting, TimeGrid
+from mpi_ranks import CaseError, Ranks
 
 GAMMA_C, GAMMA_E, AREA = 1 / 1.185, 0.185 / 1.185, 2.0
 MEMBRANE = membrane_from_rates(TRIGGER_WAVE, cytosol_fraction=GAMMA_C, er_fraction=GAMMA_E, interface_area=AREA)
@@ -235,19 +232,13 @@ def case_restart(comm, path, resume=False, kill=-1, interrupt=-1, rtol=1e-10, en
     return {"fields": fields, "total": result.total.tolist(), "times": result.times.tolist(), "done": result.finished}
 
 
-def _killed(path: Path, ranks: int, kill: int) -> int:
-    runner = Path(__file__).parents[1] / "run_case.py"
-    inputs = json.dumps({"path": str(path), "kill": kill})
-    command = ["mpirun", "-n", str(ranks), sys.executable, str(runner), __file__, "case_restart", inputs]
-    return subprocess.run([*command, str(path) + ".json"], capture_output=True, timeout=300).returncode
-
-
 @pytest.mark.mpi
 @pytest.mark.parametrize(("before", "after"), [(1, (1, 2)), (2, (1, 3))])
 def test_restart_after_a_kill_gives_the_same_fields(on_ranks, tmp_path, before, after):
     path = tmp_path / "wave.ckpt"
     whole = on_ranks(case_restart, ranks=(1,), path=str(tmp_path / "whole.ckpt"))[0]
-    assert _killed(path, before, kill=23) != 0
+    with pytest.raises(CaseError, match="the process has ended"):
+        Ranks(before).run(__file__, "case_restart", {"path": str(path), "kill": 23})
     saved = path.read_bytes()
     for ranks in after:
         path.write_bytes(saved)
