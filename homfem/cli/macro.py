@@ -12,11 +12,12 @@ import numpy as np
 
 from homfem.cli import session
 from homfem.cli.effective import build_cell, start
+from homfem.cli.folders import run_folder
 from homfem.cli.targets import check_target
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
-from homfem.parameters import Array, FileError, InputError
+from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
@@ -211,12 +212,12 @@ def run_calcium_table(
     from homfem.output.waves import draw_series
 
     folder = config.folder / table.output.folder
-    session.on_root(comm, lambda: _make_folder(folder))
-    with progress_bar("effective tensors", rank=comm.rank):
-        problem, _ = make_problem(config, table, comm)
     grid = table.time.grid()
     threshold = table.output.threshold
     with ExitStack() as stack:
+        stack.enter_context(run_folder(folder, comm))
+        with progress_bar("effective tensors", rank=comm.rank):
+            problem, _ = make_problem(config, table, comm)
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
         recorder = _Recorder(folder, table.output.format, stack, move, figure is not None)
         with session.keys_under("macro", _KEYS):
@@ -240,14 +241,6 @@ def run_calcium_table(
         return _report(config, problem, result), session.DONE
     session.on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))
     return _report(config, problem, result), session.FAILED
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        allowed = "a folder that exists or can be made"
-        raise FileError("macro.output.folder", str(folder), allowed, f"{error.strerror}.") from error
 
 
 def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> dict[str, Any]:

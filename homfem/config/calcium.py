@@ -200,5 +200,13 @@ class CalciumTable(MacroTable):
     def written(self, folder: Path) -> list[Path]:
         """Return what the run writes into its folder, and what an earlier one wrote there."""
         place = folder / self.output.folder
-        fixed = ("fields.xdmf", "fields.h5", "fields.bp", "checkpoint", "checkpoint.previous", "checkpoint.part")
+        fixed = (
+            "fields.xdmf",
+            "fields.h5",
+            "fields.bp",
+            "checkpoint",
+            "checkpoint.previous",
+            "checkpoint.part",
+            ".lock",
+        )
         return [*(place / name for name in fixed), *place.glob("fields-from-step-*")]

@@ -158,6 +158,26 @@ def test_a_signal_before_the_march_is_an_interrupt(homfem, monkeypatch, number):
     assert homfem("run", "c.toml") == (1, "", "homfem: interrupted\n")
 
 
+def test_the_second_of_two_runs_into_a_folder_is_refused(homfem):
+    """A lock is held by a living process alone."""
+    Path("c.toml").write_text(WAVE)
+    holding = (
+        "import os, sys\nfrom pathlib import Path\nfrom mpi4py import MPI\nfrom homfem.cli.folders import run_folder\n"
+        "with run_folder(Path('wave'), MPI.COMM_SELF):\n    print(os.getpid(), flush=True)\n    sys.stdin.read()\n"
+    )
+    first = subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = int(first.stdout.readline())
+    status, out, err = homfem("run", "c.toml")
+    assert (status, out) == (2, "")
+    assert err.startswith("homfem: macro.output.folder = 'wave': it must be a folder into which no other run writes")
+    assert f"process {process} on " in err
+    assert err.count("\n") == 1
+    first.kill()
+    first.wait()
+    for _ in range(2):
+        assert homfem("run", "c.toml")[0] == 0
+
+
 @pytest.mark.mpi
 def test_two_ranks_end_after_the_step_under_way(homfem):
     """SIGUSR1, which mpirun hands on: status and message of a run on one rank, and a checkpoint to go on from."""

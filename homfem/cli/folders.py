@@ -1,0 +1,62 @@
+"""The folder of a run: made if it is not there, and kept from other runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from homfem.cli.session import on_root
+from homfem.parameters import FileError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+_KEY = "macro.output.folder"
+
+
+@contextmanager
+def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
+    """Make a folder and keep other runs out of it while the block lasts; collective.
+
+    Rank 0 holds the lock of the file ``.lock`` in it, which ends with the process, however that ends.
+
+    Raises
+    ------
+    FileError
+        If the folder cannot be made or written in, or another run writes there.
+    """
+    held: list[int] = []
+
+    def take() -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.append(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666))
+        except OSError as error:
+            allowed = "a folder that exists or can be made, and written in"
+            raise FileError(_KEY, str(folder), allowed, f"{error.strerror}.") from error
+        _lock(held[0], folder)
+
+    try:
+        on_root(comm, take)
+        yield
+    finally:
+        for file in held:
+            os.close(file)
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(file, 200, 0).decode("utf-8", "replace").strip() or "another process"
+        remedy = f"It is {holder}: wait for its end, or take another folder."
+        raise FileError(_KEY, str(folder), "a folder into which no other run writes", remedy) from error
+    except OSError:  # a file system without locks
+        return
+    os.ftruncate(file, 0)
+    os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
