@@ -129,7 +129,7 @@ def test_order_in_time_linear(splitting, order, cap):
     assert max(errors[1]) < cap
 
 
-def _semidiscrete(points, diffusivities, membrane, start, time):
+def _semidiscrete(points, diffusivities, ip3, density, start, time):
     """The same equations on a line by numpy and scipy: consistent P1, exchange at the nodes, stiff solver."""
     n, h = points.size, np.diff(points)
     mass, stiffness = np.zeros((n, n)), np.zeros((n, n))
@@ -138,13 +138,13 @@ def _semidiscrete(points, diffusivities, membrane, start, time):
         mass[block] += h[k] / 6 * np.array([[2, 1], [1, 2]])
         stiffness[block] += 1 / h[k] * np.array([[1, -1], [-1, 1]])
     spread = -scipy.linalg.solve(mass, stiffness)
-    r, p = TRIGGER_WAVE, 0.3
+    r, p, relative = TRIGGER_WAVE, ip3(points[None]), density(points[None])
     c1 = GAMMA_E / GAMMA_C
 
     def right(_t, y):
         c, e, h = y.reshape(3, n)
         m = p / (p + r.d1) * c / (c + r.d5)
-        j = (r.v1 * (m * h) ** 3 + r.v2) * c1 * (e - c) - r.v3 * c**2 / (r.k3**2 + c**2)
+        j = relative * ((r.v1 * (m * h) ** 3 + r.v2) * c1 * (e - c) - r.v3 * c**2 / (r.k3**2 + c**2))
         q2 = r.d2 * (p + r.d1) / (p + r.d3)
         dc, de = diffusivities[0] * spread @ c + j, diffusivities[1] * spread @ e - j / c1
         return np.concatenate([dc, de, r.a2 * (q2 - (q2 + c) * h)])
@@ -155,25 +155,33 @@ def _semidiscrete(points, diffusivities, membrane, start, time):
 
 
 @pytest.mark.parametrize(
-    ("splitting", "subcycles", "order", "cap"),
-    [("godunov", 1, 1, 4e-2), ("strang", 1, 2, 1.2e-4), ("strang", 3, 2, 9e-5)],
+    ("splitting", "subcycles", "order", "cap", "varying"),
+    [
+        ("godunov", 1, 1, 4e-2, 0.0),
+        ("strang", 1, 2, 1.2e-4, 0.0),
+        ("strang", 3, 2, 9e-5, 0.0),
+        ("strang", 1, 2, 2e-4, 1.0),
+    ],
 )
-def test_order_in_time_of_a_wave(splitting, subcycles, order, cap):
-    """A travelling wave of the full kinetics against the method of lines with scipy's BDF."""
+def test_order_in_time_of_a_wave(splitting, subcycles, order, cap, varying):
+    """A travelling wave of the full kinetics against the method of lines with scipy's BDF; IP3 and density may vary."""
     membrane = membrane_from_rates(TRIGGER_WAVE, cytosol_fraction=GAMMA_C, er_fraction=GAMMA_E, interface_area=AREA)
     rest = resting_state(membrane, total=3 * GAMMA_C, cytosol_fraction=GAMMA_C, er_fraction=GAMMA_E, ip3=0.3)
     line = mesh.create_interval(MPI.COMM_SELF, 40, [0.0, 80.0])
     bump = lambda x: rest.cytosol + 0.9 * np.exp(-((x[0] / 12.0) ** 2))  # noqa: E731
+    ip3 = lambda x: 0.3 + 0.05 * varying * np.sin(x[0] / 9.0)  # noqa: E731
+    density = lambda x: 1.0 + 0.2 * varying * np.cos(x[0] / 7.0)  # noqa: E731
     problem = CalciumProblem(
         mesh=line,
         cytosol=_tensor("cytosol", GAMMA_C, [20.0 * GAMMA_C]),
         er=_tensor("er", GAMMA_E, [10.0 * GAMMA_E]),
         kinetics=li_rinzel(membrane),
-        ip3=0.3,
+        ip3=ip3,
         initial_cytosol=bump,
         initial_er=rest.er,
         initial_states={"h": rest.inactivation},
         interface_area=AREA,
+        density=density,
     )
     end = 2.0
     errors = []
@@ -185,10 +193,44 @@ def test_order_in_time_of_a_wave(splitting, subcycles, order, cap):
         sort = np.argsort(x)
         if not errors:
             start = [bump(x[None, sort]), np.full(x.size, rest.er), np.full(x.size, rest.inactivation)]
-            reference = _semidiscrete(x[sort], (20.0, 10.0), membrane, start, end)
+            reference = _semidiscrete(x[sort], (20.0, 10.0), ip3, density, start, end)
             assert np.ptp(reference[0]) > 0.5
         found = [f.x.array[sort] for f in (result.cytosol, result.er, result.states["h"])]
         errors.append([np.abs(a - b).max() / np.abs(b).max() for a, b in zip(found, reference, strict=True)])
     rates = np.log2(np.array(errors[0]) / np.array(errors[1]))
     assert rates == pytest.approx([order] * 3, abs=0.2)
     assert max(errors[1]) < cap
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.7])
+def test_activation_times_of_a_front_at_its_exact_speed(threshold):
+    r"""Nagumo's :math:`c_t = Dc_{xx} + kc(1-c)(c-a)` has the front :math:`c = 1/(1+e^{(x-vt-x_0)/w})`,
+    :math:`w = \sqrt{2D/k}`, :math:`v = (1-2a)\sqrt{kD/2}` (Murray, Mathematical Biology I, 13.5).
+    """
+    d, k, a, first = 20.0, 10.0, 0.2, 15.0
+    width, speed = math.sqrt(2 * d / k), (1 - 2 * a) * math.sqrt(k * d / 2)
+    kinetics = MembraneKinetics(
+        name="nagumo",
+        states=(),
+        flux=lambda c, e, x, p: GAMMA_C / AREA * k * c * (1 - c) * (c - a),
+        relaxation=lambda c, e, x, p: (x, x),
+        steady=lambda c, e, p: np.empty((0, c.size)),
+    )
+    problem = CalciumProblem(
+        mesh=mesh.create_interval(MPI.COMM_SELF, 300, [0.0, 60.0]),
+        cytosol=_tensor("cytosol", GAMMA_C, [d * GAMMA_C]),
+        er=_tensor("er", GAMMA_E, [0.1]),
+        kinetics=kinetics,
+        ip3=0.0,
+        initial_cytosol=lambda x: 1.0 / (1.0 + np.exp((x[0] - first) / width)),
+        initial_er=50.0,
+        interface_area=AREA,
+    )
+    grid = TimeGrid(start=-1.0, end=4.0, step=0.02)
+    found = run_calcium(problem, grid, threshold=threshold).activation
+    x = found.function_space.tabulate_dof_coordinates()[:, 0]
+    exact = grid.start + np.maximum(0.0, (x - first - width * math.log(1 / threshold - 1)) / speed)
+    reached = exact < grid.end - 0.1
+    assert np.count_nonzero(reached) > 200
+    assert np.isinf(found.x.array[exact > grid.end + 0.1]).all()
+    assert found.x.array[reached] == pytest.approx(exact[reached], abs=grid.step / 10)

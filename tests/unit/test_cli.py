@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -513,6 +514,28 @@ def test_an_error_on_one_rank_at_the_end_is_the_status_of_all(tmp_path):
     assert answer.returncode == 2
     assert answer.stderr.count("homfem: cell.edge = 2") == 1
     assert {"0 2", "1 2"} <= set(answer.stderr.splitlines())
+
+
+@pytest.mark.parametrize("given", ["interface_area", "files"])
+def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
+    """2 per um, as 2000 per mm: the membrane whose rates are per volume scales with it."""
+    from mpi4py import MPI
+
+    from homfem.cli.macro import make_problem
+    from homfem.config import load_config
+    from homfem.kinetics import TRIGGER_WAVE
+
+    change = ["macro.tensors.interface_area=2000 1/mm"]
+    if given == "files":
+        for name, fraction in (("cytosol", 0.8), ("er", 0.2)):
+            tensor = EffectiveTensor.measured(name, 20.0 * fraction, volume_fraction=fraction, dimension=2)
+            replace(tensor, interface_area=2000.0, length_unit="mm").to_json(tmp_path / f"{name}.json")
+        change = ["macro.tensors={cytosol='cytosol.json', er='er.json'}"]
+    config = load_config(wave, assignments=change)
+    problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)
+    assert problem.area == pytest.approx(2.0, rel=1e-12)
+    found = problem.kinetics.parameters["channel_permeability"]
+    assert found == pytest.approx(TRIGGER_WAVE.v1 * 0.2 / 2.0, rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,32 @@ def test_macro_is_read():
     assert (tensor.unit, tensor.active_fraction) == ("um^2/s", 0.2)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("v1", "450 1/min", 7.5),
+        ("v2", "0.00013 1/ms", 0.13),
+        ("v3", "1.7 nM/ms", 1.7),
+        ("k3", "0.15 mmol/m^3", 0.15),
+        ("a2", "0.4 1/(nM*min)", 400 / 60),
+        ("d1", "170 nM", 0.17),
+        ("d2", "0.0019 mM", 1.9),
+        ("d3", "0.83 mmol/m^3", 0.83),
+        ("d5", "90 pmol/cm^3", 0.09),
+        ("c0", "2.5e-6 M", 2.5),
+    ],
+)
+def test_kinetic_parameters_are_converted_and_the_others_stay(name, text, value):
+    from dataclasses import asdict
+
+    from homfem.kinetics import DE_YOUNG_KEIZER
+
+    kinetics = {"ip3": "0.3 uM", "parameters": "de-young-keizer", name: text}
+    found = asdict(make_config(WAVE | {"macro": WAVE["macro"] | {"kinetics": kinetics}}).macro.kinetics.rates())
+    assert found.pop(name) == pytest.approx(value, rel=1e-12)
+    assert found == {key: number for key, number in asdict(DE_YOUNG_KEIZER).items() if key != name}
+
+
 def test_tensors_come_from_the_cell_where_there_is_one():
     document = ER | set_values(WAVE, ["macro.tensors={}"])
     with pytest.raises(InputError, match=r"macro\.tensors\.cytosol = 'cytosol'.*\[effective.phases\]: er"):

@@ -153,6 +153,24 @@ def test_units_of_the_tensors_are_converted():
     assert metres == pytest.approx(plain, rel=1e-9)
 
 
+def test_membrane_area_of_the_tensors_is_converted():
+    """2 per um, as 2000 per mm and as 2e6 per m; areas that contradict each other are refused."""
+    domain, grid = square(), TimeGrid(end=0.2, step=0.02)
+    plain = run_calcium(wave(domain), grid).er.x.array
+    er, cytosol = (tensors(2)[name] for name in ("er", "cytosol"))
+    shared = {
+        "er": replace(er, interface_area=2000.0, length_unit="mm"),
+        "cytosol": replace(cytosol, interface_area=2e6, length_unit="m"),
+        "interface_area": None,
+    }
+    problem = wave(domain, **shared)
+    assert problem.area == pytest.approx(2.0, rel=1e-12)
+    assert run_calcium(problem, grid).er.x.array == pytest.approx(plain, rel=1e-10)
+    shared["er"] = replace(er, interface_area=2.0, length_unit="mm")
+    with pytest.raises(InputError, match="one positive area that both tensors share"):
+        wave(domain, **shared)
+
+
 def test_fields_may_be_numbers_callables_or_functions():
     domain = mesh.create_rectangle(MPI.COMM_SELF, [[0, 0], [60, 40]], [6, 4])
     function = fem.Function(fem.functionspace(domain, ("Lagrange", 1)))
@@ -181,7 +199,14 @@ def case_wave(comm, splitting, preconditioner="jacobi"):
         preconditioner=preconditioner,
     )
     fields = [gathered(f) for f in (result.cytosol, result.er, result.states["h"])]
-    return {"fields": fields, "total": result.total.tolist(), "max": result.maximum.tolist(), "drift": result.drift}
+    return {
+        "fields": fields,
+        "total": result.total.tolist(),
+        "max": result.maximum.tolist(),
+        "drift": result.drift,
+        "activation": np.nan_to_num(gathered(result.activation), posinf=-1.0).tolist(),
+        "speed": comm.allgather(front_speed(result.activation, origin=np.zeros(3), inner=16.0, outer=28.0)),
+    }
 
 
 @pytest.mark.mpi
@@ -190,12 +215,15 @@ def test_same_fields_on_1_2_3_ranks(on_ranks, splitting):
     one, *others = on_ranks(case_wave, splitting=splitting)
     assert one["drift"] < 1e-13
     assert np.ptp(one["fields"][0]) > 0.5
+    assert 5.0 < one["speed"][0] < 20.0
     for other in others:
         assert other["drift"] < 1e-12
         for mine, theirs in zip(one["fields"], other["fields"], strict=True):
             assert np.abs(np.subtract(mine, theirs)).max() < 1e-8 * np.abs(mine).max()
         assert other["total"] == pytest.approx(one["total"], rel=1e-12)
         assert other["max"] == pytest.approx(one["max"], rel=1e-8)
+        assert other["activation"] == pytest.approx(one["activation"], abs=1e-8)
+        assert other["speed"] == pytest.approx(one["speed"] * len(other["speed"]), rel=1e-8)
 
 
 @pytest.mark.parametrize("preconditioner", ["ssor", "multigrid", "direct"])
@@ -282,12 +310,14 @@ def test_signals_save_after_the_step_under_way(number, saved, done):
 
 
 def test_interrupted_run_is_saved_and_goes_on_to_the_last_bit(tmp_path):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     whole = case_restart(MPI.COMM_SELF, tmp_path / "a.ckpt", rtol=1e-6)
     part = case_restart(MPI.COMM_SELF, tmp_path / "b.ckpt", rtol=1e-6, interrupt=13)
     assert not part["done"]
     assert 0.26 <= part["times"][-1] <= 0.28
     rest = case_restart(MPI.COMM_SELF, tmp_path / "b.ckpt", rtol=1e-6, resume=True)
     assert rest == whole
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.mpi

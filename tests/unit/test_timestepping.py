@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import math
+import signal
+import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ from homfem.timestepping import (
     TimeGrid,
     advance,
     get_splitting,
+    interruptible,
     subcycled,
 )
 
@@ -186,3 +190,50 @@ def test_diffusion_scheme_is_l_stable(scheme):
 
 def test_examples_in_the_docstrings():
     assert doctest.testmod(timestepping).failed == 0
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@pytest.fixture
+def handlers():
+    """Handlers of this test's own, one for each signal, that do nothing."""
+    own = [lambda number, frame: None for _ in SIGNALS]
+    before = [signal.signal(number, handler) for number, handler in zip(SIGNALS, own, strict=True)]
+    yield own
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+def test_a_signal_asks_and_a_second_sigint_interrupts(first, handlers):
+    with interruptible() as asked:
+        assert not asked()
+        signal.raise_signal(first)
+        assert asked()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("inside"), KeyboardInterrupt()])
+def test_signals_mean_what_they_meant_after_the_run(error, handlers):
+    with suppress(ValueError, KeyboardInterrupt), interruptible():
+        assert [signal.getsignal(number) for number in SIGNALS] != handlers
+        if error is not None:
+            raise error
+    assert [signal.getsignal(number) for number in SIGNALS] == handlers
+
+
+def test_other_threads_leave_the_signals_alone(handlers):
+    answers = []
+
+    def work():
+        with interruptible() as asked:
+            answers.append(asked())
+            answers.append([signal.getsignal(number) for number in SIGNALS])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [False, handlers]

@@ -12,6 +12,7 @@ from dolfinx import mesh as dmesh
 
 from homfem.kinetics.calcium import MembraneKinetics
 from homfem.parameters import Array, InputError, UnitError, check_number, check_spd
+from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
 
 FieldInput: TypeAlias = float | Callable[[Array], Array] | fem.Function
@@ -120,11 +121,7 @@ def diffusivity(name: str, tensor: EffectiveTensor, mesh: dmesh.Mesh) -> Array:
 
 
 def _factor(name: str, unit: str, wanted: str) -> float:
-    if unit == wanted:
-        return 1.0
-    import pint
-
     try:
-        return float(pint.UnitRegistry().Quantity(1.0, unit).to(wanted).magnitude)
-    except (pint.errors.DimensionalityError, pint.errors.UndefinedUnitError) as error:
-        raise UnitError(name, unit, f"a tensor in a unit that converts to {wanted}") from error
+        return conversion_factor(unit, wanted)
+    except UnitError as error:
+        raise UnitError(name, unit, f"a tensor in a unit that converts to {wanted}", error.remedy) from error
