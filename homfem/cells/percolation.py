@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from homfem.cells.raw import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
 from homfem.parameters import Array, CellError, Lattice
+from homfem.reference import FACETS
 
 #: Pairs of cells and the offset of the first's facet minus that of the second's, shapes (p,), (p,), (p, d).
 Links = tuple[Indices, Indices, Indices]
@@ -216,9 +217,17 @@ def _parts(
 
 
 def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
-    """Pairs of cells that share a facet on the torus, and the offset of the first's facet minus that of the second's.
+    """Pairs of cells that share a facet, and the offset of the first's minus that of the second's."""
+    one, two, jump = shared_facets(raw, representative, offset)
+    per_cell = len(FACETS[raw.kind])
+    return one // per_cell, two // per_cell, jump
 
-    A facet is told by its nodes on the covering space up to a lattice shift, so that the coarsest meshes are right.
+
+def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
+    """Return pairs of facets that are one on the torus, and the offset of the first minus that of the second.
+
+    Facet k of cell i has the number ``i * facets of a cell + k``. It is told by its nodes on the covering space up to a
+    lattice shift, so that the coarsest meshes are right.
     """
     of_cells = cell_facets(raw.corners, raw.kind)
     per_cell = of_cells.shape[1]
@@ -241,7 +250,7 @@ def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indi
         raise CellError("cells", where, "such that a facet belongs to at most two cells; this one overlaps with others")
     one, two = order[:-1][equal], order[1:][equal]
     jump = offset[facets[one, 0]] - offset[facets[two, 0]]
-    return one // per_cell, two // per_cell, jump
+    return one, two, jump
 
 
 def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indices]:

@@ -141,7 +141,7 @@ def test_bounds_enclose(fraction):
     for resolution in (0.1, 0.05):
         cell = fibre_array(fraction=fraction, resolution=resolution)
         tensor = homogenize_stokes(cell, "matrix", bounds=True)
-        assert any("inf-sup" in warning for warning in tensor.warnings)
+        assert not tensor.warnings
         assert tensor.lower[0, 0] * CYLINDERS[fraction] < 1.0 < tensor.upper[0, 0] * CYLINDERS[fraction]
         between = homogenize_stokes(cell, "matrix", degree=3)
         assert tensor.contains(between.value)
