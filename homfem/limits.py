@@ -27,6 +27,10 @@ class MemoryLimitError(InputError):
     """What is asked for takes more memory than it may."""
 
 
+class BudgetError(InputError):
+    """What is asked for takes more unknowns than it may."""
+
+
 def memory_limit() -> float:
     """Return how many bytes a computation may take.
 

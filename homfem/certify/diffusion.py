@@ -125,8 +125,8 @@ def solve_diffusion(
     tolerance
         Relative half-gap to reach by refinement; without it the cell's mesh is used as it is.
     max_dofs
-        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
-        ``tensor.reached`` false and a warning in the log.
+        No larger linear system is solved: a first mesh that needs one is refused; refinement ends before, and what was
+        reached is returned with ``tensor.reached`` false and a warning in the log.
     degree
         Degree of the conforming correctors, 1 to 4.
     lower_degree
@@ -168,6 +168,8 @@ def solve_diffusion(
     ------
     InputError
         For an unknown phase, a coefficient that is not positive definite, an option out of range.
+    BudgetError, MemoryLimitError
+        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the named phases reach from cell to cell in no direction.
     ConvergenceError
@@ -304,6 +306,11 @@ def _solve_mesh(
         )
     else:
         problem = membrane_problem(cell, coefficient, membranes, degree=degree)
+    below = None
+    if lower_degree is not None and boundary == "periodic":
+        # As a rule the larger system: what is too large is refused before anything is solved.
+        allowance = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
+        below = solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol, allowance)
     upper = solve_correctors(cell, problem, backend=backend, boundary=boundary, rtol=rtol)
     axes = [(axis,) for axis in loads.axes]
     largest = roundoff.largest(values_of(cell, coefficient), cell.dimension)
@@ -319,10 +326,9 @@ def _solve_mesh(
         return np.asarray(conducts @ loads.tensor(matrix) @ conducts)
 
     above, noise = whole(upper.average), whole(noise)
-    if lower_degree is None:
+    if below is None:
         return upper, None, {"value": above, "upper": above + noise, "roundoff": _size(noise)}
-    allowance = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
-    lower, excess, doubt = solve_lower(cell, coefficient, membranes, loads, lower_degree, backend, rtol, allowance)
+    lower, excess, doubt = below
     fields = brackets.bracket(
         whole(lower.average),
         above,

@@ -93,8 +93,8 @@ def solve_elasticity(
     tolerance
         Relative half-gap to reach by refinement; without it the cell's mesh is used as it is.
     max_dofs
-        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
-        ``tensor.reached`` false and a warning in the log.
+        No larger linear system is solved: a first mesh that needs one is refused; refinement ends before, and what was
+        reached is returned with ``tensor.reached`` false and a warning in the log.
     degree
         Degree of the conforming correctors, 1 to 4. The lower bound is of the order of degree 2.
     bounds
@@ -129,6 +129,8 @@ def solve_elasticity(
     ------
     InputError
         For an unknown phase, a stiffness that is not positive definite, an option out of range.
+    BudgetError, MemoryLimitError
+        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the solid reaches from cell to cell in no direction, or a part of it can turn about its axis.
     ConvergenceError
@@ -172,11 +174,11 @@ def solve_elasticity(
         problem = elasticity_problem(
             part, coefficient, degree=degree, strains=loads.strains, backend=backend, boundary=boundary
         )
-        upper = solve_correctors(part, problem, backend=backend, boundary=boundary, rtol=rtol)
         lower = None
-        if two_sided:
+        if two_sided:  # the larger system: what is too large is refused before anything is solved
             least = min(ALLOWANCE, 0.1 * tolerance) if tolerance is not None else ALLOWANCE
             lower = _stresses(part, coefficient, loads, rtol, least)
+        upper = solve_correctors(part, problem, backend=backend, boundary=boundary, rtol=rtol)
 
         def refine(dofs: int) -> UnitCell | None:
             if lower is None:

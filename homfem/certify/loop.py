@@ -12,6 +12,8 @@ import numpy as np
 
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
+from homfem.limits import BudgetError, MemoryLimitError
+from homfem.local.budget import unknowns_limited
 from homfem.local.engine import Correctors
 from homfem.local.flux import Fluxes
 from homfem.local.stress import Stresses
@@ -109,10 +111,20 @@ def solve_adaptively(
         Wall time by stage until now, and when the work began.
     """
     history: list[Mapping[str, float]] = []
-    iterations, geometric = 0, 0.0
+    warnings: tuple[str, ...] = ()
+    iterations, geometric, finer = 0, 0.0, active
     while True:
         lap = time.perf_counter()
-        solved = solve_mesh(active)
+        try:
+            with unknowns_limited(max_dofs):
+                solved = solve_mesh(finer)
+        except (BudgetError, MemoryLimitError) as error:
+            if not history:
+                raise
+            warnings = (f"no finer mesh was solved: {error}",)
+            log.warning("%s: %s", cell.name, warnings[0])
+            break
+        active = finer
         parts = [part for part in (solved.upper, solved.lower) if part is not None]
         iterations += sum(part.iterations for part in parts)
         add_seconds(stages, *(part.seconds for part in parts))
@@ -151,9 +163,9 @@ def solve_adaptively(
             log.warning("%s: max_dofs = %s ends the refinement at a %s of %.3e, short of %.3e", cell.name, max_dofs,
                         what, gap, tolerance)  # fmt: skip
             break
-        active = refined
+        finer = refined
     tensor = replace(solved.tensor, lower=None, upper=None, roundoff=0.0) if sampled else solved.tensor
-    warnings = active.warnings + tensor.warnings
+    warnings = active.warnings + tensor.warnings + warnings
     if coarse:
         warnings += (
             f"straight facets of the mesh may change the tensor by {shape:.1e} of itself, too much for the tolerance "

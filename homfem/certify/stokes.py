@@ -120,8 +120,8 @@ def solve_stokes(
         relative error, with no guarantee, ``tensor.estimated_error``: the largest relative distance, over all
         directions, of the value from that of one degree less. The value itself is closer.
     max_dofs
-        No mesh is made whose larger linear system has more unknowns; what was reached is returned with
-        ``tensor.reached`` false and a warning in the log.
+        No larger linear system is solved: a first mesh that needs one is refused; refinement ends before, and what was
+        reached is returned with ``tensor.reached`` false and a warning in the log.
     element
         ``"taylor-hood"`` (default), ``"equal-order"``, ``"crouzeix-raviart"`` or ``"scott-vogelius"`` (the default with
         ``bounds``), see :mod:`homfem.local.stokes`.
@@ -158,6 +158,8 @@ def solve_stokes(
     ------
     InputError
         For an unknown phase, a fluid without walls, an option out of range.
+    BudgetError, MemoryLimitError
+        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the fluid reaches from cell to cell in no direction.
     ConvergenceError
@@ -212,29 +214,32 @@ def solve_stokes(
 
     def solve_mesh(part: UnitCell) -> MeshSolution:
         nonlocal solved
-        solved, other = part, None
+        mesh, other = part, None
+        if element == "scott-vogelius":
+            lap = time.perf_counter()
+            mesh = split(part)
+            add_seconds(stages, {"split": time.perf_counter() - lap})
+        # The larger system first: what is too large is refused before anything is solved.
+        flow = _solve(mesh, element, degree, slip, preconditioner, loads.axes, options)
         if bounds:
             other = _solve(part, "crouzeix-raviart", 1, None, preconditioner, loads.axes, options)
         if estimated:
             other = _solve(part, element, degree - 1, slip, preconditioner, loads.axes, options)
-        if element == "scott-vogelius":
-            lap = time.perf_counter()
-            solved = split(part)
-            add_seconds(stages, {"split": time.perf_counter() - lap})
-        flow = _solve(solved, element, degree, slip, preconditioner, loads.axes, options)
+
+        solved = mesh
 
         def refine(dofs: int) -> UnitCell | None:
             if other is None:
                 return None
-            where = flow_gaps(part, other, solved, flow) if bounds else flow_changes(part, flow, other)
+            where = flow_gaps(part, other, mesh, flow) if bounds else flow_changes(part, flow, other)
             return refine_carriers(part, where, max_dofs, dofs)
 
         return MeshSolution(
-            tensor=_tensor(cell, loads, part, solved, element, flow, other, bounds),
+            tensor=_tensor(cell, loads, part, mesh, element, flow, other, bounds),
             upper=flow,
             lower=other,
             refine=refine,
-            geometric_error=lambda: 0.0 if cell.order > 1 else cell.length**2 * wall_error(solved, flow),
+            geometric_error=lambda: 0.0 if cell.order > 1 else cell.length**2 * wall_error(mesh, flow),
         )
 
     found = solve_adaptively(

@@ -45,6 +45,7 @@ from petsc4py import PETSc
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local import boundary as conditions
+from homfem.local.budget import require_system
 from homfem.local.fixed import parts_in_space
 from homfem.local.problem import BOUNDARIES, CellProblem, Correctors
 from homfem.local.system import Reduced, System
@@ -93,6 +94,8 @@ def solve_correctors(
     ------
     InputError
         If the problem is made for another mesh, or the boundary condition is not for it.
+    BudgetError, MemoryLimitError
+        If the system is larger than it may be (:mod:`homfem.local.budget`).
     ConvergenceError
         If a load was not solved to ``rtol``.
     """
@@ -105,6 +108,13 @@ def solve_correctors(
     clock = _Clock()
     system = System(cell, problem, backend, boundary)
     parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
+    groups = conditions.groups(cell, problem, boundary)
+    unknowns = {planes: Reduced(system, planes) for planes in groups}
+    require_system(
+        cell, f"system of the {problem.name}", max(reduced.dofs for reduced in unknowns.values()),
+        max(field.components for field in problem.fields),
+        direct=preconditioner == "direct" or problem.kind == "general",
+    )  # fmt: skip
     clock.lap("constraint")
     load = fem.Constant(problem.domain, np.zeros(problem.loads))
     blocks = system.matrices(problem.bilinear)
@@ -121,8 +131,8 @@ def solve_correctors(
     functions: list[Any] = [None] * problem.loads
     residuals, dofs, iterations = np.zeros(problem.loads), 0, 0
     compliance = np.zeros((problem.loads, problem.loads))
-    for planes, members in conditions.groups(cell, problem, boundary).items():
-        reduced = Reduced(system, planes)
+    for planes, members in groups.items():
+        reduced = unknowns[planes]
         matrix = reduced.matrix(blocks)
         # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
         operator = (

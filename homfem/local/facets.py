@@ -151,6 +151,11 @@ class HeldUnknowns:
             #: Owned unknowns that stay, of the facets and of the vertices, ascending.
             self.kept = [_unheld(space, faces, planes) for space in self._spaces]
 
+    @property
+    def dofs(self) -> int:
+        """Their number, over all ranks; collective."""
+        return self.number.dofs if self._free else int(self.number.cell.comm.allreduce(len(self.kept[0])))
+
     def matrices(self, matrix: PETSc.Mat, prolongation: PETSc.Mat) -> tuple[PETSc.Mat, PETSc.Mat]:
         """Both without what is held; themselves where nothing is."""
         if self._free:

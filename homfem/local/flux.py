@@ -68,6 +68,7 @@ from homfem import brackets, solve
 from homfem.brackets import EPS
 from homfem.cells.unitcell import UnitCell
 from homfem.local import roundoff
+from homfem.local.budget import require_system
 from homfem.local.facets import FacetUnknowns, HeldUnknowns
 from homfem.local.fixed import Planes
 from homfem.local.flux_elements import FluxElements
@@ -158,6 +159,9 @@ def solve_fluxes(
     d = cell.dimension
     axes = list(range(d)) if axes is None else list(axes)
     number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
+    vertices, groups = number.at_vertices(), _groups(cell, axes)
+    unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
+    require_system(cell, "system of the fluxes", max(held.dofs for held in unknowns.values()))
     elements = FluxElements(cell, coefficient, number.order)
     full = number.matrix(elements.stiffness)
     trace = elements.trace[:, :, axes]
@@ -169,14 +173,12 @@ def solve_fluxes(
     noise = solve.round_off(full, number.dofs)
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux"}
     options["atol"] = 0.0 if membranes is None else noise
-    vertices = number.at_vertices()
     prolongation = number.from_vertices(vertices)
     seconds = {"assembly": time.perf_counter() - start}
     state = _State(elements, number, trace, weight, [(axis,) for axis in axes])
     iterations, dofs = 0, 0
-    for planes, members in _groups(cell, axes).items():
-        lap = time.perf_counter()
-        held = HeldUnknowns(number, vertices, planes)
+    for planes, members in groups.items():
+        lap, held = time.perf_counter(), unknowns[planes]
         matrix, coarse = held.matrices(full, prolongation)
         kernel = held.constants()
         sides = [held.without(number.vector(-elements.stiffness @ trace[:, :, j, None])) for j in members]

@@ -43,6 +43,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local import roundoff
 from homfem.local.allowance import Spread
 from homfem.local.boundary import odd_planes
+from homfem.local.budget import require_system
 from homfem.local.elasticity import rigid_motions, strain_parity
 from homfem.local.facets import FacetUnknowns, HeldUnknowns
 from homfem.local.fixed import Planes
@@ -140,10 +141,12 @@ def solve_stresses(
     for j in range(len(along)):
         groups.setdefault(odd_planes(d, parity[j], mirrored), []).append(j)
     number = FacetUnknowns(cell, d)
+    vertices = number.at_vertices()
+    unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
+    require_system(cell, "system of the stresses", max(held.dofs for held in unknowns.values()), d)
     elements = StressElements(cell, coefficient, number, Spread(cell), along)
     full, sides, constant, weight = elements.assemble()
     share = cell.copies / cell.lattice.volume
-    vertices = number.at_vertices()
     prolongation = number.from_vertices(vertices)
     motions = _rigid_motions(vertices, d)
     seconds = {"assembly": time.perf_counter() - start, "preconditioner": 0.0, "solve": 0.0}
@@ -151,8 +154,7 @@ def solve_stresses(
     solved: list[tuple[HeldUnknowns, list[int], float]] = []
     iterations, dofs = 0, 0
     for planes, members in groups.items():
-        lap = time.perf_counter()
-        held = HeldUnknowns(number, vertices, planes)
+        lap, held = time.perf_counter(), unknowns[planes]
         matrix, coarse = held.matrices(full, prolongation)
         near = orthonormal([held.at_vertices(values) for values in motions])
         kernel = held.constants()
