@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem import brackets
+from homfem.coefficients import NamedCoefficient, named_coefficients, plain
+from homfem.kinds import ELASTIC
 from homfem.parameters import Array, FileError, InputError, check_choice, check_spd
 from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
 from homfem.textfiles import write_text
@@ -70,6 +72,8 @@ class EffectiveTensor:
     roundoff : float
         By how much the bounds were moved apart, in the worst direction, for what floating-point round-off can have done
         to them, in ``unit``; it is in the bounds. Zero where it is not accounted for.
+    coefficients : mapping
+        Further effective coefficients by name, such as the thermal expansion of a solid, each with bounds and unit.
     estimated_error : float or None
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
     reached : bool
@@ -109,6 +113,7 @@ class EffectiveTensor:
     config: Mapping[str, Any] = field(default_factory=dict)
     geometric_error: float = 0.0
     roundoff: float = 0.0
+    coefficients: Mapping[str, NamedCoefficient] = field(default_factory=dict)
     estimated_error: float | None = None
     reached: bool = True
     warnings: tuple[str, ...] = ()
@@ -133,6 +138,7 @@ class EffectiveTensor:
         for low, high in (("lower", "upper"), ("lower", "value"), ("value", "upper")):
             if getattr(self, low) is not None and getattr(self, high) is not None:
                 brackets.check_order(low, getattr(self, low), high, getattr(self, high))
+        object.__setattr__(self, "coefficients", named_coefficients(self.coefficients))
         object.__setattr__(self, "active_phases", tuple(self.active_phases))
         object.__setattr__(self, "warnings", tuple(self.warnings))
 
@@ -239,7 +245,7 @@ class EffectiveTensor:
         largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
         axes, within the width of the bracket.
         """
-        if self.physics == "elasticity":
+        if self.physics in ELASTIC:
             return str(symmetry(self.value, tolerance=max(2.0 * (self.relative_gap or 0.0), 1e-6)))
         if self.dimension > 3:
             raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
@@ -259,13 +265,13 @@ class EffectiveTensor:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings: the JSON fields of the command line's result."""
-        result = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        result = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         gap = self.relative_gap
         result["relative_gap"] = gap if gap is not None and math.isfinite(gap) else None
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()
-        if self.dimension <= 3 or self.physics == "elasticity":
+        if self.dimension <= 3 or self.physics in ELASTIC:
             result["anisotropy"] = self.anisotropy
         return result
 
@@ -337,16 +343,17 @@ class EffectiveTensor:
             why = "see below" if self.warnings else "the budget ended it"
             lines.append(f"  NOTE: short of the tolerance that was asked for, or of a bound: {why}")
         lines += [f"  WARNING: {warning}" for warning in self.warnings]
-        if self.physics == "elasticity":
+        if self.physics in ELASTIC:
             lines.append(f"  {self.anisotropy}" + self._constants())
         elif self.dimension <= 3:
             lines.append(
                 f"  {self.anisotropy}; principal values " + ", ".join(f"{v:.6g}" for v in self.principal_values)
             )
+        lines += [f"  {name}: {coefficient}" for name, coefficient in self.coefficients.items()]
         if self.active_phases:
             share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in self.volume_fractions.items())
             lines.append(f"  volume fractions: {share}")
-        if self.active_phases and self.physics != "elasticity":
+        if self.active_phases and self.physics not in ELASTIC:
             lines.append(
                 "  per volume of the active phases: "
                 + ", ".join(f"{v:.6g}" for v in self.principal_values / self.active_fraction)
@@ -364,9 +371,7 @@ class EffectiveTensor:
 
     def _in_orthonormal_basis(self, matrix: Array) -> Array:
         """The symmetric part of a matrix of this tensor's kind; a stiffness as Mandel matrix."""
-        return (
-            voigt_to_mandel(brackets.symmetric(matrix)) if self.physics == "elasticity" else brackets.symmetric(matrix)
-        )
+        return voigt_to_mandel(brackets.symmetric(matrix)) if self.physics in ELASTIC else brackets.symmetric(matrix)
 
     def _constants(self) -> str:
         """Engineering constants of a stiffness, where all exist."""
@@ -390,15 +395,3 @@ def anisotropy_class(values: Array, equal: float) -> str:
     if abs(values[0] - values[-1]) <= equal:
         return "isotropic"
     return "transversely isotropic" if np.any(np.abs(np.diff(values)) <= equal) else "orthotropic"
-
-
-def _plain(entry: Any) -> Any:
-    if isinstance(entry, np.ndarray):
-        return entry.tolist()
-    if isinstance(entry, np.generic):
-        return entry.item()
-    if isinstance(entry, Mapping):
-        return {str(key): _plain(inner) for key, inner in entry.items()}
-    if isinstance(entry, (tuple, list)):
-        return [_plain(inner) for inner in entry]
-    return entry

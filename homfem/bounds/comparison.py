@@ -12,7 +12,7 @@ import numpy.typing as npt
 from homfem.bounds import conductivity, elasticity
 from homfem.bounds.averages import voigt_reuss_conductivity, voigt_reuss_stiffness
 from homfem.bounds.phases import Fractions, PerPhase, TensorBounds, aligned
-from homfem.kinds import CONDUCTION
+from homfem.kinds import CONDUCTION, ELASTIC
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.stiffness import CLASSES, dimension_of, distance, project, stiffness, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
@@ -136,6 +136,7 @@ def table(
         unit, doubt = value.unit, (value.half_gap or 0.0) + value.geometric_error
         fractions = value.volume_fractions if fractions is None else fractions
         physics = physics or value.physics
+        physics = "elasticity" if physics in ELASTIC else physics
         if value.plane == "stress":
             phases = _reduced(phases)
         value = value.value

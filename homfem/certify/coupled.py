@@ -1,7 +1,9 @@
 r"""Thermoelasticity, poroelasticity and active stress: an elastic cell with one more load.
 
 The stiffness is the energy of the conforming corrector, an upper bound of the true one on straight meshes
-(:mod:`homfem.local.elasticity`); the other coefficients have no guarantee.
+(:mod:`homfem.local.elasticity`), with which the relations of Levin and of Biot hold exactly on any mesh; with
+``bounds`` or a ``tolerance`` there is the lower bound of :mod:`homfem.certify.elasticity` as well. The other
+coefficients have no guarantee.
 
 Source: Levin 1967 and Rosen, Hashin 1970, doi 10.1016/0020-7225(70)90066-2 (thermal expansion); Dormieux, Kondo, Ulm
 2006, Microporomechanics, chapter 5 (pressure).
@@ -10,96 +12,26 @@ Source: Levin 1967 and Rosen, Hashin 1970, doi 10.1016/0020-7225(70)90066-2 (the
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from dolfinx import fem
 
+from homfem import brackets, periodic
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.elasticity import solid_part
-from homfem.certify.loop import measured
+from homfem.certify.coupled_results import ActiveStress, CoupledOptions, PoroElastic, ThermoElastic
+from homfem.certify.elasticity import noise_of_energy, solid_part, solve_elasticity, transmitted
+from homfem.certify.geometry_elasticity import elastic_geometric_error
+from homfem.certify.loop import add_seconds, measured
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
-from homfem.parameters import Array, InputError, check_choice
-from homfem.stiffness import PAIRS
+from homfem.parameters import Array, InputError, PercolationError, check_choice, check_number
+from homfem.stiffness import PAIRS, check_plane
 from homfem.tensors import EffectiveTensor
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ThermoElastic:
-    r"""Effective thermoelastic solid: :math:`\Sigma = C^*(E - \alpha^*\theta)`.
-
-    Parameters
-    ----------
-    stiffness
-        :math:`C^*` in Voigt notation.
-    expansion : array, shape (m,)
-        :math:`\alpha^*` as a Voigt strain (engineering shear), per unit of temperature.
-    stress : array, shape (m,)
-        :math:`C^*\alpha^*`, the stress that a unit of temperature takes away at zero strain.
-    correctors
-        Of the unit strains and, last, of the temperature.
-    """
-
-    stiffness: EffectiveTensor
-    expansion: Array
-    stress: Array
-    correctors: Correctors
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class PoroElastic:
-    r"""Effective poroelastic solid, drained: :math:`\Sigma = C^*E - b\,p`, :math:`\varphi-\varphi_0 = b\cdot E + p/N`.
-
-    Parameters
-    ----------
-    stiffness
-        :math:`C^*`, drained, in Voigt notation.
-    biot : array, shape (m,)
-        Biot's tensor :math:`b` as a Voigt stress; :math:`b\,I` for an isotropic medium.
-    modulus : float
-        Biot's modulus :math:`N` of the pore volume, in the unit of the stiffness.
-    porosity : float
-        :math:`\varphi_0`, the volume of the voids over that of the period.
-    correctors
-        Of the unit strains and, last, of the pressure.
-    """
-
-    stiffness: EffectiveTensor
-    biot: Array
-    modulus: float
-    porosity: float
-    correctors: Correctors
-
-    def storage(self, fluid_bulk: float) -> float:
-        r"""Return :math:`1/M = 1/N + \varphi_0/K_f` for a fluid of bulk modulus ``fluid_bulk``."""
-        return 1.0 / self.modulus + self.porosity / fluid_bulk
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ActiveStress:
-    r"""Macroscopic active stress: :math:`\Sigma = C^*E + s\,T`.
-
-    Parameters
-    ----------
-    stiffness
-        :math:`C^*` in Voigt notation.
-    stress : array, shape (m,)
-        :math:`T` per unit of activation, as a Voigt stress: what a clamped sample shows.
-    average : array, shape (m,)
-        The volume average of the active stress alone, without the elastic relaxation of the cell.
-    correctors
-        Of the unit strains and, last, of the activation.
-    """
-
-    stiffness: EffectiveTensor
-    stress: Array
-    average: Array
-    correctors: Correctors
 
 
 def homogenize_thermoelasticity(
@@ -107,10 +39,8 @@ def homogenize_thermoelasticity(
     stiffnesses: Mapping[str, Stiffness],
     expansions: Mapping[str, float | npt.ArrayLike],
     *,
-    degree: int = 2,
-    unit: str = "",
-    rtol: float = 1e-9,
-    backend: str = "identified",
+    temperature_unit: str = "",
+    **options: Any,
 ) -> ThermoElastic:
     r"""Return the effective stiffness and thermal expansion of a cell; collective.
 
@@ -121,36 +51,50 @@ def homogenize_thermoelasticity(
     stiffnesses
         For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
     expansions
-        For each solid phase its thermal strain per unit of temperature: a number (isotropic) or a Voigt strain. In 2D,
-        plane strain, it is the strain in the plane while none is let out of it: :math:`(1+\nu)\alpha` for an isotropic
-        solid of linear expansion :math:`\alpha`.
-    degree, rtol, backend
-        See :func:`homfem.local.elasticity.elasticity_problem` and :func:`homfem.local.engine.solve_correctors`.
-    unit
-        Unit of the stiffnesses, for the result.
+        For each solid phase its thermal strain per unit of temperature: a number (isotropic) or a Voigt strain. In
+        plane strain it is the strain in the plane while none is let out of it: :math:`(1+\nu)\alpha` for an isotropic
+        solid of linear expansion :math:`\alpha`, and a number there is said in the warnings.
+    temperature_unit
+        Unit of temperature, for the result.
+    options
+        As :class:`CoupledOptions` has them.
+
+    Raises
+    ------
+    InputError
+        For a solid phase without expansion, and as :func:`homfem.certify.solve_elasticity`.
+    PercolationError
+        If the solid transmits no stress in some direction: what it expands there is not determined.
     """
-    active = solid_part(cell, stiffnesses)
-    coefficient = elastic_coefficient(active, stiffnesses)
-    strains = {}
-    for name in active.phase_names:
-        if name not in expansions:
-            raise InputError(f"expansions[{name!r}]", None, "given for every solid phase")
-        strains[name] = _voigt_strain(f"expansions[{name!r}]", expansions[name], cell.dimension)
-    thermal = _stress_of(active, coefficient, strains)
-    correctors, tensor = _solve(cell, active, coefficient, degree, rtol, backend, unit, eigenstresses=[thermal])
+    chosen = CoupledOptions(**options)
+    expanding = {
+        name: _voigt_strain(f"expansions[{name!r}]", expansions.get(name), cell.dimension) for name in stiffnesses
+    }
+
+    def further(active: UnitCell, coefficient: fem.Function) -> dict[str, Any]:
+        if len(active.whole.span(active.lattice)) < cell.dimension:
+            remedy = "What it expands in a direction without is not determined."
+            raise PercolationError("stiffnesses", active.phase_names, "connected in every direction", remedy)
+        strains = {name: expanding[name] for name in active.phase_names}
+        return {"eigenstresses": [_stress_of(active, coefficient, strains)]}
+
+    active, correctors, tensor = _solve(cell, stiffnesses, chosen, further)
     stress = -correctors.average[:-1, -1]
-    expansion = np.asarray(np.linalg.solve(tensor.value, stress), dtype=np.float64)
-    return ThermoElastic(stiffness=tensor, expansion=expansion, stress=stress, correctors=correctors)
+    if tensor.plane == "strain" and any(np.ndim(expansions[name]) == 0 for name in stiffnesses):
+        note = "expansions are strains in the plane while none is let out of it: (1 + nu) times that of a free solid"
+        tensor = replace(tensor, warnings=(*tensor.warnings, note))
+    return ThermoElastic(
+        stiffness=tensor,
+        expansion=np.asarray(np.linalg.solve(correctors.average[:-1, :-1], stress), dtype=np.float64),
+        stress=stress,
+        cell=active,
+        correctors=correctors,
+        temperature_unit=temperature_unit,
+    )
 
 
 def homogenize_poroelasticity(
-    cell: UnitCell,
-    stiffnesses: Mapping[str, Stiffness],
-    *,
-    degree: int = 2,
-    unit: str = "",
-    rtol: float = 1e-9,
-    backend: str = "identified",
+    cell: UnitCell, stiffnesses: Mapping[str, Stiffness], *, fluid_bulk: float | None = None, **options: Any
 ) -> PoroElastic:
     """Return the drained stiffness, Biot's tensor and Biot's modulus of a cell with voids; collective.
 
@@ -160,26 +104,30 @@ def homogenize_poroelasticity(
         The unit cell; phases without stiffness are voids, filled with a fluid of one pressure.
     stiffnesses
         For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
-    degree, rtol, backend, unit
-        As in :func:`homogenize_thermoelasticity`.
+    fluid_bulk
+        Bulk modulus of the fluid, in ``unit``: the result then tells what the pores store.
+    options
+        As :class:`CoupledOptions` has them. In plane stress the pressure acts in the plane alone.
 
     Raises
     ------
     InputError
-        If the cell has no voids.
+        If the cell has no voids, and as :func:`homfem.certify.solve_elasticity`.
     """
-    active = solid_part(cell, stiffnesses)
-    porosity = 1.0 - sum(active.volume_fractions[name] for name in active.phase_names)
-    if porosity <= 1e-12:
+    chosen = CoupledOptions(**options)
+    if fluid_bulk is not None:
+        check_number("fluid_bulk", fluid_bulk, above=0.0)
+    if set(stiffnesses) >= set(cell.phase_names):
         raise InputError("stiffnesses", sorted(stiffnesses), "given for some phases only", "Voids are left out.")
-    coefficient = elastic_coefficient(active, stiffnesses)
-    correctors, tensor = _solve(cell, active, coefficient, degree, rtol, backend, unit, pressure=True)
+    active, correctors, tensor = _solve(cell, stiffnesses, chosen, lambda active, coefficient: {"pressure": True})
     return PoroElastic(
         stiffness=tensor,
         biot=-correctors.average[:-1, -1],
         modulus=float(-1.0 / correctors.average[-1, -1]),
-        porosity=float(porosity),
+        porosity=float(1.0 - sum(active.volume_fractions[name] for name in active.phase_names)),
+        cell=active,
         correctors=correctors,
+        fluid_bulk=fluid_bulk,
     )
 
 
@@ -189,12 +137,10 @@ def homogenize_active_stress(
     active_phase: str,
     direction: npt.ArrayLike,
     *,
-    degree: int = 2,
-    unit: str = "",
-    rtol: float = 1e-9,
-    backend: str = "identified",
+    tension: float | None = None,
+    **options: Any,
 ) -> ActiveStress:
-    r"""Return the macroscopic stress of a unit active stress :math:`f\otimes f` in one phase; collective.
+    r"""Return the macroscopic stress of an active stress :math:`f\otimes f` in one phase; collective.
 
     Parameters
     ----------
@@ -206,65 +152,107 @@ def homogenize_active_stress(
         The phase that contracts, such as the myofibrils.
     direction : array, shape (d,)
         The fibre direction :math:`f`; its length does not matter.
-    degree, rtol, backend, unit
-        As in :func:`homogenize_thermoelasticity`.
+    tension
+        Active stress of the phase along :math:`f`, in ``unit``; by default the result is per unit of it.
+    options
+        As :class:`CoupledOptions` has them.
     """
-    active = solid_part(cell, stiffnesses)
-    check_choice("active_phase", active_phase, active.phase_names)
+    chosen = CoupledOptions(**options)
+    check_choice("active_phase", active_phase, [name for name in cell.phase_names if name in stiffnesses])
     d = cell.dimension
     fibre = np.asarray(direction, dtype=np.float64)
     if fibre.shape != (d,) or not np.all(np.isfinite(fibre)) or np.linalg.norm(fibre) == 0.0:
         raise InputError("direction", direction, f"a vector of {d} numbers, not zero")
     fibre = fibre / np.linalg.norm(fibre)
-    unit_stress = np.array([fibre[i] * fibre[j] for i, j in PAIRS[d]])
-    zero = np.zeros_like(unit_stress)
-    stress = active.cell_function({name: unit_stress if name == active_phase else zero for name in active.phase_names})
-    coefficient = elastic_coefficient(active, stiffnesses)
-    correctors, tensor = _solve(cell, active, coefficient, degree, rtol, backend, unit, eigenstresses=[stress])
+    own = np.array([fibre[i] * fibre[j] for i, j in PAIRS[d]])
+    pull = 1.0 if tension is None else check_number("tension", tension)
+
+    def further(active: UnitCell, coefficient: fem.Function) -> dict[str, Any]:
+        check_choice("active_phase", active_phase, active.phase_names)
+        stresses = {name: own if name == active_phase else np.zeros_like(own) for name in active.phase_names}
+        return {"eigenstresses": [active.cell_function(stresses)]}
+
+    active, correctors, tensor = _solve(cell, stiffnesses, chosen, further)
     return ActiveStress(
         stiffness=tensor,
-        stress=correctors.average[:-1, -1],
-        average=active.volume_fractions[active_phase] * unit_stress,
+        stress=pull * correctors.average[:-1, -1],
+        average=pull * active.volume_fractions[active_phase] * own,
+        cell=active,
         correctors=correctors,
+        tension=tension,
     )
 
 
 def _solve(
     cell: UnitCell,
-    active: UnitCell,
-    coefficient: fem.Function,
-    degree: int,
-    rtol: float,
-    backend: str,
-    unit: str,
-    *,
-    eigenstresses: Sequence[fem.Function] = (),
-    pressure: bool = False,
-) -> tuple[Correctors, EffectiveTensor]:
+    stiffnesses: Mapping[str, Stiffness],
+    options: CoupledOptions,
+    further: Callable[[UnitCell, fem.Function], dict[str, Any]],
+) -> tuple[UnitCell, Correctors, EffectiveTensor]:
+    """Solve for the strains and the further load; the value is the energy of the correctors, within the bounds."""
     start = time.perf_counter()
+    plane = check_plane(options.plane, cell.dimension)
+    backend = periodic.check_backend(cell.periodic_mesh, options.backend)
+    bracket = None
+    if options.bounds or options.tolerance is not None:
+        kept = {key.name: getattr(options, key.name) for key in fields(options) if key.name != "bounds"}
+        solved = solve_elasticity(cell, stiffnesses, **kept | {"backend": backend})
+        active, bracket = solved.cell, solved.tensor
+    else:
+        active = solid_part(cell, stiffnesses)
+    coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names}, plane)
     problem = elasticity_problem(
-        active, coefficient, degree=degree, eigenstresses=eigenstresses, pressure=pressure, backend=backend
+        active, coefficient, degree=options.degree, backend=backend, **further(active, coefficient)
     )
-    correctors = solve_correctors(active, problem, backend=backend, rtol=rtol)
-    strains = len(PAIRS[cell.dimension])
-    value = correctors.average[:strains, :strains]
-    seconds: dict[str, Any] = dict(cell.seconds) | dict(correctors.seconds)
-    tensor = EffectiveTensor(
-        value=value,
-        upper=value if cell.order == 1 else None,
-        unit=unit,
-        physics="elasticity",
-        active_phases=active.phase_names,
-        **measured(cell),
-        warnings=active.warnings,
-        dofs=correctors.dofs,
-        iterations=correctors.iterations,
-        seconds=seconds | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
-    )
-    return correctors, tensor
+    correctors = solve_correctors(active, problem, backend=backend, rtol=options.rtol)
+    if bracket is None:
+        sampled = any(callable(value) for value in stiffnesses.values())
+        bracket = replace(
+            _upper(active, coefficient, correctors, guaranteed=not sampled),
+            plane=plane,
+            unit=options.unit,
+            active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
+            config=dict(options.config),
+            warnings=active.warnings,
+            seconds=cell.seconds,
+            **measured(cell),
+        )
+    seconds = dict(bracket.seconds)
+    add_seconds(seconds, correctors.seconds)
+    seconds["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
+    value = transmitted(active, _of_strains(active, correctors).average)
+    if bracket.lower is not None and bracket.upper is not None:
+        value = brackets.clipped(value, bracket.lower, bracket.upper)
+    dofs, iterations = max(bracket.dofs, correctors.dofs), bracket.iterations + correctors.iterations
+    tensor = replace(bracket, value=value, dofs=dofs, iterations=iterations, seconds=seconds)
+    return active, correctors, tensor
 
 
-def _voigt_strain(name: str, value: float | npt.ArrayLike, d: int) -> Array:
+def _of_strains(cell: UnitCell, correctors: Correctors) -> Correctors:
+    """The correctors of the unit strains alone."""
+    size = len(PAIRS[cell.dimension])
+    return replace(
+        correctors,
+        functions=correctors.functions[:size],
+        average=correctors.average[:size, :size],
+        residual_norms=correctors.residual_norms[:size],
+    )
+
+
+def _upper(cell: UnitCell, coefficient: fem.Function, correctors: Correctors, *, guaranteed: bool) -> EffectiveTensor:
+    """The stiffness with its upper bound, where there is one; collective."""
+    strains = _of_strains(cell, correctors)
+    value = transmitted(cell, strains.average)
+    rest: dict[str, Any] = {}
+    if cell.order == 1:
+        rest["geometric_error"] = elastic_geometric_error(cell, coefficient, strains)
+    if guaranteed and cell.affine and cell.periodic_mesh.matching:
+        noise = transmitted(cell, noise_of_energy(cell, coefficient, strains, range(len(value))))
+        rest |= {"upper": value + noise, "roundoff": float(np.linalg.norm(noise, 2))}
+    return EffectiveTensor(value=value, physics="elasticity", **rest)
+
+
+def _voigt_strain(name: str, value: Any, d: int) -> Array:
     size = len(PAIRS[d])
     array = np.asarray(value, dtype=np.float64)
     if array.ndim == 0:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -190,11 +190,7 @@ def solve_elasticity(
                 return 0.0
             return elastic_geometric_error(part, coefficient, upper, strains=loads.strains)
 
-        owned = part.mesh.topology.index_map(part.dimension).size_local
-        size = len(PAIRS[part.dimension])
-        stiffest = 2.0 * roundoff.largest(coefficient.x.array.reshape(-1, size**2)[:owned], size)
-        pairs = [PAIRS[part.dimension][k] for k in loads.strains]
-        noise = roundoff.of_correctors(part, stiffest, upper, pairs)
+        noise = noise_of_energy(part, coefficient, upper, loads.strains)
         tensor = _bracket(part, loads, (upper, noise), lower, boundary, guaranteed=matching and part.affine)
         return MeshSolution(tensor=tensor, upper=upper, lower=lower, refine=refine, geometric_error=geometric)
 
@@ -282,7 +278,7 @@ def _bracket(
         return EffectiveTensor(value=upper[0].average, physics="elasticity")
 
     def whole(matrix: Array) -> Array:
-        return _transmitted(cell, loads.tensor(matrix))
+        return transmitted(cell, loads.tensor(matrix))
 
     above, noise = whole(upper[0].average), whole(upper[1])
     if lower is None:
@@ -301,8 +297,16 @@ def _bracket(
     return EffectiveTensor(physics="elasticity", **fields)
 
 
-def _transmitted(cell: UnitCell, matrix: Array) -> Array:
-    """A Voigt matrix on the symmetric tensors of the directions in which the solid percolates."""
+def noise_of_energy(cell: UnitCell, coefficient: fem.Function, upper: Correctors, strains: Sequence[int]) -> Array:
+    """Return what round-off can have done to the energies of strains, given by their places; collective."""
+    owned = cell.mesh.topology.index_map(cell.dimension).size_local
+    size = len(PAIRS[cell.dimension])
+    stiffest = 2.0 * roundoff.largest(coefficient.x.array.reshape(-1, size**2)[:owned], size)
+    return roundoff.of_correctors(cell, stiffest, upper, [PAIRS[cell.dimension][k] for k in strains])
+
+
+def transmitted(cell: UnitCell, matrix: Array) -> Array:
+    """Return a Voigt matrix on the symmetric tensors of the directions in which the solid percolates."""
     span = cell.whole.span(cell.lattice)
     if len(span) == cell.dimension:
         return matrix

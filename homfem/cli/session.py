@@ -175,7 +175,9 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
     except InputError as error:
         if isinstance(error, CheckpointError):  # it names a file, not a key
             raise
-        name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", error.name)
+        name = re.sub(r"^expansions\['(.*?)'\]", r"phases.\1.expansion", error.name)
+        name = re.sub(r"^(?:coefficients|stiffnesses)$", "phases", name)
+        name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", name)
         if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
             raise
         raise renamed(error, join(path, (keys or {}).get(name, name))) from error

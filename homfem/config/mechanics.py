@@ -140,7 +140,7 @@ class Elasticity(EffectiveTable):
 
     def check_method(self, methods: Sequence[str]) -> None:
         """Refuse all methods but the finite elements."""
-        require_meshed(self.method, "elasticity")
+        require_meshed(self.method, self.physics)
         refuse_tolerance(self.tolerance, self.boundary)
 
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from homfem.config.coupled import ActiveStress, Poroelasticity, Thermoelasticity
 from homfem.config.effective import Conductivity, Diffusion, EffectiveTable
 from homfem.config.mechanics import Elasticity, Stokes
 from homfem.config.table import Missing, choose, parse_table, refuse_unknown, require_table
@@ -14,6 +15,9 @@ PHYSICS: Mapping[str, type[EffectiveTable]] = {
     "diffusion": Diffusion,
     "conductivity": Conductivity,
     "elasticity": Elasticity,
+    "thermoelasticity": Thermoelasticity,
+    "poroelasticity": Poroelasticity,
+    "active-stress": ActiveStress,
     "stokes": Stokes,
 }
 """Every physics by its name in a config."""

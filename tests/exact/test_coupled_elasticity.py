@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from homfem.certify import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
-from homfem.parameters import InputError
+from homfem.certify import (
+    homogenize_active_stress,
+    homogenize_elasticity,
+    homogenize_poroelasticity,
+    homogenize_thermoelasticity,
+)
+from homfem.parameters import InputError, PercolationError
 from homfem.stiffness import isotropic, stiffness
 from made_cells import grid_cell
 
@@ -42,6 +47,7 @@ def test_anisotropic_expansion_of_one_solid_is_its_own():
     strain = [0.1, -0.4, 0.3]
     found = homogenize_thermoelasticity(cell, PHASES, {"a": strain, "b": strain})
     assert found.expansion == pytest.approx(strain, abs=1e-9)
+    assert {entry.unit for entry in found.tensor.coefficients.values()} == {""}
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -95,6 +101,47 @@ def test_active_stress_of_all_phases_does_not_relax():
     assert found.stress == pytest.approx([0.5, 0.5, 0.5], abs=1e-12)
 
 
+@pytest.mark.parametrize("options", [{"bounds": True}, {"tolerance": 0.15}], ids=str)
+def test_relations_hold_between_bounds(options):
+    """The value stays the energy of the correctors, and that of the mesh a tolerance has refined."""
+    cell = grid_cell((6, 6), square_inclusion, names=("solid", "pore"))
+    found = homogenize_poroelasticity(cell, {"solid": PHASES["a"]}, degree=1, rtol=1e-12, unit="GPa", **options)
+    both = homogenize_elasticity(cell, {"solid": PHASES["a"]}, degree=1, **options)
+    assert found.stiffness.relative_gap == pytest.approx(both.relative_gap, rel=1e-6)
+    assert found.stiffness.relative_gap <= options.get("tolerance", 1.0)
+    assert (found.cell.number_of_cells > cell.number_of_cells) == ("tolerance" in options)
+    assert found.porosity == pytest.approx(cell.volume_fractions["pore"], rel=1e-12)
+    ones = np.array([1.0, 1.0, 0.0])
+    squeezed = np.linalg.solve(isotropic(**PHASES["a"], dimension=2), ones)
+    assert found.biot == pytest.approx(ones - found.stiffness.value @ squeezed, abs=1e-9)
+    assert found.stiffness.contains(found.stiffness.value, slack=1e-12)
+    assert found.tensor.coefficients["modulus"].unit == "GPa"
+    assert found.tensor.lower == pytest.approx(found.stiffness.lower)
+
+
+def test_an_upper_bound_is_claimed_only_where_there_is_one():
+    cell = grid_cell((4, 4), layers, names=("a", "b"))
+    plain = homogenize_thermoelasticity(cell, PHASES, {"a": [1, 1, 0], "b": [1, 1, 0]}, degree=1).stiffness
+    assert plain.upper is not None
+    assert np.linalg.eigvalsh(plain.upper - homogenize_elasticity(cell, PHASES, degree=1).lower)[0] > 0.0
+    solid = isotropic(**PHASES["a"], dimension=2)
+    sampled = PHASES | {"a": lambda x: np.broadcast_to(solid, (x.shape[1], 3, 3))}
+    found = homogenize_thermoelasticity(cell, sampled, {"a": [1, 1, 0], "b": [1, 1, 0]}, degree=1).stiffness
+    assert found.upper is None
+    assert found.value == pytest.approx(plain.value, abs=1e-9)
+
+
+def test_a_sheet_between_voids_has_no_expansion_of_its_own():
+    """It transmits no stress across: what it expands there is not determined. Its Biot tensor is."""
+    cell = grid_cell((4, 4), layers, names=("void", "solid"))
+    with pytest.raises(PercolationError, match="connected in every direction"):
+        homogenize_thermoelasticity(cell, {"solid": PHASES["a"]}, {"solid": 1.0})
+    found = homogenize_poroelasticity(cell, {"solid": PHASES["a"]}, degree=1)
+    # The fluid carries all of the traction across: b_xx = 1, and Poisson's part of it along.
+    assert found.stiffness.value[0, 0] == 0.0
+    assert found.biot == pytest.approx([1.0, 0.25 + 0.75 * 0.3 / 0.7, 0.0], abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -104,6 +151,11 @@ def test_active_stress_of_all_phases_does_not_relax():
         (lambda c: homogenize_poroelasticity(c, PHASES), "given for some phases only"),
         (lambda c: homogenize_active_stress(c, PHASES, "c", [1.0, 0.0]), "active_phase"),
         (lambda c: homogenize_active_stress(c, PHASES, "a", [0.0, 0.0]), "direction"),
+        (lambda c: homogenize_active_stress(c, PHASES, "a", [1.0, 0.0], tension=np.nan), "tension"),
+        (lambda c: homogenize_active_stress(c, PHASES, "a", [1.0, 0.0], degree=5), "degree"),
+        (lambda c: homogenize_active_stress(c, PHASES, "a", [1.0, 0.0], rtol=1.0), "rtol"),
+        (lambda c: homogenize_active_stress(c, PHASES, "a", [1.0, 0.0], plane="plate"), "plane"),
+        (lambda c: homogenize_poroelasticity(c, {"a": PHASES["a"]}, fluid_bulk=0.0), "fluid_bulk"),
         (lambda c: homogenize_poroelasticity(c, {"a": {"young": -1.0, "poisson": 0.3}}), "young"),
         (lambda c: homogenize_poroelasticity(c, {"a": {"young": 1.0, "poisson": 0.5}}), "incompressible"),
     ],

@@ -1,0 +1,84 @@
+"""Effective coefficients beside a tensor, each with its name, such as a thermal expansion. No dolfinx here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from homfem.parameters import Array, InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NamedCoefficient:
+    """A number, vector or matrix that a cell problem gives beside its tensor.
+
+    Parameters
+    ----------
+    value : array, any shape
+        The coefficient; shape () for a number. In Voigt notation where the tensor is.
+    lower, upper : array of the same shape, or None
+        Bounds, where the theory gives some.
+    unit : str
+        Unit of ``value``; empty for a pure number, and where none was given.
+
+    Raises
+    ------
+    InputError
+        If an entry is not finite, or a bound has another shape.
+    """
+
+    value: Array
+    lower: Array | None = None
+    upper: Array | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("value", "lower", "upper"):
+            given = getattr(self, name)
+            if given is None and name != "value":
+                continue
+            array = np.array(given, dtype=np.float64)
+            if not np.all(np.isfinite(array)) or array.shape != np.shape(self.value):
+                raise InputError(name, given, f"finite, of shape {np.shape(self.value)}")
+            object.__setattr__(self, name, array)
+
+    def __str__(self) -> str:
+        text = f"{_text(self.value)} {self.unit}".rstrip()
+        sides = [f"{name} {_text(side)}" for name, side in (("at least", self.lower), ("at most", self.upper))
+                 if side is not None]  # fmt: skip
+        return f"{text} ({', '.join(sides)})" if sides else text
+
+
+def _text(array: Array) -> str:
+    return np.array2string(array, separator=", ", max_line_width=200, formatter={"float_kind": lambda x: f"{x:.7g}"})
+
+
+def named_coefficients(given: Mapping[str, NamedCoefficient | Mapping[str, Any]]) -> dict[str, NamedCoefficient]:
+    """Return the coefficients by their names, also of what :func:`plain` made of them."""
+    result = {}
+    for name, entry in given.items():
+        try:
+            result[str(name)] = NamedCoefficient(**entry) if isinstance(entry, Mapping) else entry
+        except (TypeError, ValueError) as error:
+            allowed = "a coefficient with value, lower, upper and unit"
+            raise InputError(f"coefficients.{name}", entry, allowed) from error
+    return result
+
+
+def plain(entry: Any) -> Any:
+    """Return what JSON takes: arrays as lists, numbers of numpy as plain ones, coefficients as tables."""
+    if isinstance(entry, NamedCoefficient):
+        return {field.name: plain(getattr(entry, field.name)) for field in dataclasses.fields(entry)}
+    if isinstance(entry, np.ndarray):
+        return entry.tolist()
+    if isinstance(entry, np.generic):
+        return entry.item()
+    if isinstance(entry, Mapping):
+        return {str(key): plain(inner) for key, inner in entry.items()}
+    if isinstance(entry, (tuple, list)):
+        return [plain(inner) for inner in entry]
+    return entry
