@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from homfem.certify.geometry_elasticity import elastic_geometric_error
 from homfem.certify.loop import add_seconds, measured
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
-from homfem.local.problem import Correctors
+from homfem.local.problem import CellProblem, Correctors
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_number
 from homfem.stiffness import PAIRS, check_plane
 from homfem.tensors import EffectiveTensor
@@ -201,14 +202,13 @@ def _solve(
     else:
         active = solid_part(cell, stiffnesses)
     coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names}, plane)
-    problem = elasticity_problem(
-        active, coefficient, degree=options.degree, backend=backend, **further(active, coefficient)
-    )
+    posed = partial(elasticity_problem, active, coefficient, degree=options.degree, backend=backend)
+    problem = posed(**further(active, coefficient))
     correctors = solve_correctors(active, problem, backend=backend, rtol=options.rtol)
     if bracket is None:
         sampled = any(callable(value) for value in stiffnesses.values())
         bracket = replace(
-            _upper(active, coefficient, correctors, guaranteed=not sampled),
+            _upper(active, coefficient, correctors, posed(), guaranteed=not sampled),
             plane=plane,
             unit=options.unit,
             active_phases=tuple(name for name in cell.phase_names if name in stiffnesses),
@@ -220,7 +220,7 @@ def _solve(
     seconds = dict(bracket.seconds)
     add_seconds(seconds, correctors.seconds)
     seconds["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
-    value = transmitted(active, _of_strains(active, correctors).average)
+    value = transmitted(active, correctors.average[:-1, :-1])
     if bracket.lower is not None and bracket.upper is not None:
         value = brackets.clipped(value, bracket.lower, bracket.upper)
     dofs, iterations = max(bracket.dofs, correctors.dofs), bracket.iterations + correctors.iterations
@@ -228,26 +228,24 @@ def _solve(
     return active, correctors, tensor
 
 
-def _of_strains(cell: UnitCell, correctors: Correctors) -> Correctors:
-    """The correctors of the unit strains alone."""
-    size = len(PAIRS[cell.dimension])
-    return replace(
+def _upper(
+    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, elastic: CellProblem, *, guaranteed: bool
+) -> EffectiveTensor:
+    """The stiffness with its upper bound, where there is one; ``elastic`` is the problem of the strains. Collective."""
+    size = elastic.loads
+    strains = replace(
         correctors,
+        problem=elastic,
         functions=correctors.functions[:size],
         average=correctors.average[:size, :size],
         residual_norms=correctors.residual_norms[:size],
     )
-
-
-def _upper(cell: UnitCell, coefficient: fem.Function, correctors: Correctors, *, guaranteed: bool) -> EffectiveTensor:
-    """The stiffness with its upper bound, where there is one; collective."""
-    strains = _of_strains(cell, correctors)
     value = transmitted(cell, strains.average)
     rest: dict[str, Any] = {}
     if cell.order == 1:
         rest["geometric_error"] = elastic_geometric_error(cell, coefficient, strains)
     if guaranteed and cell.affine and cell.periodic_mesh.matching:
-        noise = transmitted(cell, noise_of_energy(cell, coefficient, strains, range(len(value))))
+        noise = transmitted(cell, noise_of_energy(cell, coefficient, strains, range(size)))
         rest |= {"upper": value + noise, "roundoff": float(np.linalg.norm(noise, 2))}
     return EffectiveTensor(value=value, physics="elasticity", **rest)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from homfem.cells import fibre_array
 from homfem.certify import (
     homogenize_active_stress,
     homogenize_elasticity,
@@ -129,6 +130,17 @@ def test_an_upper_bound_is_claimed_only_where_there_is_one():
     found = homogenize_thermoelasticity(cell, sampled, {"a": [1, 1, 0], "b": [1, 1, 0]}, degree=1).stiffness
     assert found.upper is None
     assert found.value == pytest.approx(plain.value, abs=1e-9)
+
+
+def test_curved_phases_say_what_straight_facets_may_change():
+    """As elasticity says it of the same cell, with bounds or without."""
+    cell = fibre_array(fraction=0.3, resolution=0.2)
+    solids = {"fibre": PHASES["b"], "matrix": PHASES["a"]}
+    exact = homogenize_elasticity(cell, solids, degree=1)
+    for options in ({}, {"bounds": True}):
+        found = homogenize_active_stress(cell, solids, "fibre", [1.0, 0.0], degree=1, **options).stiffness
+        assert found.geometric_error == pytest.approx(exact.geometric_error, rel=1e-6) != 0.0
+        assert found.upper == pytest.approx(exact.upper, abs=1e-7)
 
 
 def test_a_sheet_between_voids_has_no_expansion_of_its_own():
