@@ -20,25 +20,32 @@ import time
 from pathlib import Path
 
 import numpy as np
+from mpi4py import MPI
 
 from homfem.blocks import homogenize_blocks, inclusions_image, pixelated
 from homfem.blocks.medium import BlockMedium
 from homfem.output.media import draw_block_medium, draw_flux_lines, picture_fields
 from homfem.tensors import EffectiveTensor
 
+COMM = MPI.COMM_WORLD
 ENTRIES = (("xx", 0, 0), ("yy", 1, 1), ("xy", 0, 1))
+
+
+def say(text: str) -> None:
+    if COMM.rank == 0:
+        print(text, flush=True)
 
 
 def solve(image: np.ndarray, resolutions: list[int]) -> dict[int, tuple[BlockMedium, EffectiveTensor]]:
     found = {}
-    print(f"{'r':>4}  {'D_xx':>10} {'D_yy':>10} {'D_xy':>10}  {'half-gap':>9} {'unknowns':>9} {'seconds':>8}")
+    say(f"{'r':>4}  {'D_xx':>10} {'D_yy':>10} {'D_xy':>10}  {'half-gap':>9} {'unknowns':>9} {'seconds':>8}")
     for r in resolutions:
         start = time.perf_counter()
         medium = pixelated(image, r)
         tensor = homogenize_blocks(medium, degree=2)
         entries = " ".join(f"{tensor.value[i, j]:10.6f}" for _, i, j in ENTRIES)
         gap, seconds = tensor.relative_gap, time.perf_counter() - start
-        print(f"{r:4d}  {entries}  {gap:9.1e} {tensor.dofs:9d} {seconds:8.2f}", flush=True)
+        say(f"{r:4d}  {entries}  {gap:9.1e} {tensor.dofs:9d} {seconds:8.2f}")
         found[r] = medium, tensor
     return found
 
@@ -49,7 +56,7 @@ def solve_image(image: np.ndarray) -> EffectiveTensor:
     tensor = homogenize_blocks(BlockMedium(diffusivity=image), degree=0, singular=1, collapse=False)
     entries = " ".join(f"{tensor.value[i, j]:10.6f}" for _, i, j in ENTRIES)
     seconds = time.perf_counter() - start
-    print(f"{'all':>4}  {entries}  {tensor.relative_gap:9.1e} {tensor.dofs:9d} {seconds:8.2f}", flush=True)
+    say(f"{'all':>4}  {entries}  {tensor.relative_gap:9.1e} {tensor.dofs:9d} {seconds:8.2f}")
     return tensor
 
 
@@ -96,13 +103,14 @@ def main() -> None:
     found = solve(image, resolutions)
     whole = solve_image(image)
     errors = [float(np.abs(tensor.value - whole.value).max()) for _, tensor in found.values()]
-    print("largest error of an entry: " + ", ".join(f"{e:.4f} (r = {r})" for r, e in zip(found, errors, strict=True)))
+    say("largest error of an entry: " + ", ".join(f"{e:.4f} (r = {r})" for r, e in zip(found, errors, strict=True)))
     # The pixelation, not the solver, makes the error: every bracket is far narrower.
     assert all(tensor.half_gap < 0.01 * error for (_, tensor), error in zip(found.values(), errors, strict=True))
     assert errors[-1] < 0.5 * errors[0]
-    draw(image, whole, found, arguments.out / "pixelations.png")
-    medium, tensor = found[min(32, resolutions[-1])]
-    draw_block_medium(medium, arguments.out / "flux_lines.png", tensor=tensor)
+    if COMM.rank == 0:
+        draw(image, whole, found, arguments.out / "pixelations.png")
+        medium, tensor = found[min(32, resolutions[-1])]
+        draw_block_medium(medium, arguments.out / "flux_lines.png", tensor=tensor)
 
 
 if __name__ == "__main__":

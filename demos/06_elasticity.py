@@ -95,7 +95,6 @@ def draw(solution: CellSolution, path: Path) -> None:
         panel.set_aspect("equal")
         panel.set_axis_off()
     figure.savefig(path, dpi=150)
-    print(f"figure: {path}")
 
 
 def main() -> None:
@@ -108,6 +107,7 @@ def main() -> None:
     if COMM.size == 1:
         chosen.out.mkdir(parents=True, exist_ok=True)
         draw(solution, chosen.out / "elasticity.png")
+        print(f"figure: {chosen.out / 'elasticity.png'}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import ufl
+from mpi4py import MPI
 
 from homfem.cells import UnitCell, fibre_array, laminate
 from homfem.local.elasticity import rigid_motions, strained, voigt_strain
@@ -39,6 +40,12 @@ POLYMER = {
     "d": [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
     "k": [[0.037, 0.0], [0.0, 0.037]],
 }
+COMM = MPI.COMM_WORLD
+
+
+def say(text: str) -> None:
+    if COMM.rank == 0:
+        print(text, flush=True)
 
 
 def piezo_problem(cell: UnitCell, phases: dict[str, dict[str, Any]], degree: int = 2) -> CellProblem:
@@ -111,14 +118,14 @@ def main() -> None:
     layers = laminate([0.3, 0.7], axis="x", dimension=2, resolution=0.25)
     found = solve_correctors(layers, piezo_problem(layers, {"layer1": PZT, "layer2": POLYMER}), rtol=1e-12).average
     exact = exact_laminate([0.3, 0.7], [PZT, POLYMER])
-    print(f"layers: largest error {np.abs(found - exact).max():.1e} of entries up to {np.abs(exact).max():.1f}")
+    say(f"layers: largest error {np.abs(found - exact).max():.1e} of entries up to {np.abs(exact).max():.1f}")
     assert np.abs(found - exact).max() < 1e-7
     cell = fibre_array("square", fraction=0.5, dimension=2, resolution=0.1 if arguments.coarse else 0.03)
     solved = solve_correctors(cell, piezo_problem(cell, {"fibre": PZT, "matrix": POLYMER}))
     moduli, coupling, permittivity = solved.average[:3, :3], solved.average[3:, :3], -solved.average[3:, 3:]
     with np.printoptions(precision=4, suppress=True):
-        print(f"fibres: {solved.dofs} dofs, {solved.iterations} iterations for 5 loads")
-        print(f"stiffness (GPa)\n{moduli}\ncoupling (C/m^2)\n{coupling}\npermittivity (nF/m)\n{permittivity}")
+        say(f"fibres: {solved.dofs} dofs, {solved.iterations} iterations for 5 loads")
+        say(f"stiffness (GPa)\n{moduli}\ncoupling (C/m^2)\n{coupling}\npermittivity (nF/m)\n{permittivity}")
     # The energy is positive in the strain and negative in the gradient of the potential, as in each phase.
     assert np.linalg.eigvalsh(moduli)[0] > 0.0
     assert np.linalg.eigvalsh(permittivity)[0] > 0.0

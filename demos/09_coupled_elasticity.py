@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from mpi4py import MPI
 
 from homfem import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
 from homfem.cells import fibre_array, sphere_array
@@ -24,6 +25,12 @@ from homfem.stiffness import isotropic
 GLASS, EPOXY = {"young": 72.0, "poisson": 0.2}, {"young": 3.0, "poisson": 0.35}
 BONE = {"young": 20.0, "poisson": 0.3}
 FIBRIL, SARCOPLASM = {"young": 30.0, "poisson": 0.45}, {"young": 3.0, "poisson": 0.45}
+COMM = MPI.COMM_WORLD
+
+
+def say(text: str) -> None:
+    if COMM.rank == 0:
+        print(text, flush=True)
 
 
 def thermal(resolution: float) -> None:
@@ -36,7 +43,7 @@ def thermal(resolution: float) -> None:
     ones = np.array([1.0, 1.0, 0.0])
     share = np.linalg.solve(glass - epoxy, np.linalg.inv(found.stiffness.value) - epoxy)
     exact = own["matrix"] * ones + (own["fibre"] - own["matrix"]) * ones @ share
-    print(f"expansion {found.expansion.round(4)} millionths per kelvin; from the stiffness {exact.round(4)}")
+    say(f"expansion {found.expansion.round(4)} millionths per kelvin; from the stiffness {exact.round(4)}")
     assert np.abs(found.expansion - exact).max() < 1e-6
 
 
@@ -49,7 +56,7 @@ def pressure(fractions: list[float], resolution: float) -> list[float]:
         bulk = found.stiffness.value[:3, :3].sum() / 9.0
         solid = isotropic(**BONE)[:3, :3].sum() / 9.0
         relation = 1.0 - bulk / solid
-        print(f"porosity {fraction}: b = {found.biot[0]:.6f}, 1 - K*/K_s = {relation:.6f}, N = {found.modulus:.2f} GPa")
+        say(f"porosity {fraction}: b = {found.biot[0]:.6f}, 1 - K*/K_s = {relation:.6f}, N = {found.modulus:.2f} GPa")
         assert abs(found.biot[:3].mean() - relation) < 1e-8
         assert found.biot[0] > fraction
         values.append(float(found.biot[0]))
@@ -66,7 +73,7 @@ def contraction(fractions: list[float], resolution: float) -> tuple[list[float],
         )
         along.append(float(found.stress[2]))
         across.append(float(found.stress[0]))
-        print(f"fibrils {fraction}: active stress {found.stress[2]:.6f} along, {found.stress[0]:.1e} across")
+        say(f"fibrils {fraction}: active stress {found.stress[2]:.6f} along, {found.stress[0]:.1e} across")
         # The fibres pull along themselves: no traction on their sides, nothing to relax.
         assert abs(found.stress[2] - cell.volume_fractions["fibre"]) < 1e-8
         assert abs(found.stress[0]) < 1e-8
@@ -117,7 +124,8 @@ def main() -> None:
     biot = pressure(pores, 0.25 if coarse else 0.12)
     contraction([0.5] if coarse else [0.3, 0.5, 0.7], 0.2 if coarse else 0.12)
     cross = relaxed([0.2, 0.6] if coarse else [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 0.15 if coarse else 0.06)
-    draw(pores, biot, cross, arguments.out / "coupled.png")
+    if COMM.rank == 0:
+        draw(pores, biot, cross, arguments.out / "coupled.png")
 
 
 if __name__ == "__main__":

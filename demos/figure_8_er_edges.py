@@ -78,7 +78,6 @@ def draw(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], path: Path)
     panels[0].set(ylabel=f"effective diffusion coefficient (µm²/s), D = {DIFFUSIVITY:g}", ylim=(0, 1.04 * DIFFUSIVITY))
     panels[0].legend(loc="lower center")
     figure.savefig(path, dpi=150)
-    print(f"figure: {path}")
 
 
 def main() -> None:
@@ -97,6 +96,7 @@ def main() -> None:
     check(edges, found, tolerance)
     if COMM.rank == 0:
         draw(edges, found, chosen.out / "figure_8.png")
+        print(f"figure: {chosen.out / 'figure_8.png'}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,23 @@ def test_every_demo_is_run_here():
     assert set(FIGURES) == {path.name for path in DEMOS.glob("*.py")}
 
 
+@pytest.mark.parametrize("demo", FIGURES)
+def test_every_demo_prints_on_one_rank(demo):
+    """Each call of print stands under a condition on the rank, or on the number of ranks, in its own function."""
+
+    def loose(node, guarded=False):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print" and not guarded:
+            yield node.lineno
+        if isinstance(node, ast.If):
+            guarded = guarded or ast.unparse(node.test).endswith((".rank == 0", ".size == 1"))
+        for child in ast.iter_child_nodes(node):
+            yield from loose(child, guarded and not isinstance(child, ast.FunctionDef))
+
+    text = (DEMOS / demo).read_text()
+    assert "print(" in text
+    assert list(loose(ast.parse(text))) == []
+
+
 RUNS = [
     ("01_calcium_bidomain.py", 1),
     ("01_calcium_bidomain.py", 2),
@@ -51,6 +69,8 @@ def test_demo(demo, ranks, tmp_path):
     command = [*start, sys.executable, str(DEMOS / demo), "--coarse", "--out", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    first = run.stdout.strip().splitlines()[0]
+    assert run.stdout.count(first) == 1
     for name in FIGURES[demo]:
         picture = (tmp_path / name).read_bytes()
         assert picture.startswith(b"\x89PNG")
