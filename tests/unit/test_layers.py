@@ -248,12 +248,18 @@ def test_what_is_allowed_passes(module: str, source: str) -> None:
     assert check_source(module, source) == []
 
 
+# How long it takes is told in units of other work of the interpreter, done in the same process: a busy machine is as
+# slow with both. The unit is .1 s of a free one.
 IMPORT_AND_REPORT = """
 import json, sys, time
 start = time.process_time()
 {action}
+spent = time.process_time() - start
 heavy = sorted({{name.split(".")[0] for name in sys.modules}} & set({heavy!r}))
-print("\\n" + json.dumps({{"heavy": heavy, "seconds": time.process_time() - start}}))
+start = time.process_time()
+for _ in range({unit}):
+    compile("a = [b for b in range(3)]\\n" * 100, "unit", "exec")
+print("\\n" + json.dumps({{"heavy": heavy, "units": spent / (time.process_time() - start)}}))
 """
 HELP = """
 sys.argv = ["homfem", "--help"]
@@ -270,14 +276,14 @@ except SystemExit as end:
 )
 def test_light_entries_load_no_heavy_library(action: str) -> None:
     heavy = sorted(FINITE_ELEMENTS | {"matplotlib", "pyvista", "vtk", "meshio", "mpi4py"})
-    program = IMPORT_AND_REPORT.format(action=action, heavy=heavy)
+    program = IMPORT_AND_REPORT.format(action=action, heavy=heavy, unit=170)
     reports = []
     for _ in range(2):  # the first run may have to compile the modules
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=120)
         assert run.returncode == 0, run.stderr
         reports.append(json.loads(run.stdout.splitlines()[-1]))
     assert reports[-1]["heavy"] == []
-    assert min(report["seconds"] for report in reports) < (1.5 if action == HELP else 0.8)
+    assert min(report["units"] for report in reports) < (15.0 if action == HELP else 8.0)
 
 
 def test_the_package_offers_what_computes_a_cell() -> None:
