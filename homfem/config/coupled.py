@@ -136,13 +136,6 @@ class Poroelasticity(CoupledElasticity):
     physics: Annotated[str, choice("poroelasticity")] = "poroelasticity"
     fluid_bulk: Annotated[Quantity, quantity(MODULUS, above=0.0)] | None = None
 
-    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
-        """Refuse a cell without voids, and what elasticity refuses."""
-        super().check(phase_names, dimension)
-        if phase_names is not None and set(self.phases) >= set(phase_names):
-            remedy = "The phase that is left out is the void."
-            raise InputError("effective.phases", ", ".join(self.phases), "some phases of the cell, not all", remedy)
-
     def homogenize(self, cell: UnitCell, stiffnesses: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         """Return the solution; collective."""
         from homfem.certify import homogenize_poroelasticity

@@ -204,6 +204,11 @@ def test_pores(result, assignments):
         assert found["relative_gap"] <= 0.1
 
 
+def test_a_cell_without_voids_is_refused(result):
+    message = result(PORES, "effective.phases.V={young='1 GPa', poisson=0.1}", status=2, options=())
+    assert "effective.phases = ['S', 'V']: it must be given for some phases only" in message
+
+
 def test_a_budget_and_a_degree(result):
     found = result(PORES, "effective.tolerance=1e-3", "effective.max_dofs=2000", status=3)
     assert found["reached"] is False
@@ -290,7 +295,6 @@ REFUSED = [
     (HEAT, "effective.method=grid", ["effective.method = 'grid'", "thermoelasticity"]),
     (HEAT, "effective.bounds=1", ["effective.bounds = 1", "true"]),
     (HEAT, "effective.tension='1 kPa'", ["effective.tension"]),
-    (PORES, "effective.phases.V={young='1 GPa', poisson=0.1}", ["effective.phases", "not all"]),
     (PORES, "effective.fluid_bulk='-1 GPa'", ["effective.fluid_bulk", "> 0"]),
     (PORES, "effective.fluid_bulk=1", ["effective.fluid_bulk = 1", "no unit"]),
     (PORES, "effective.plane=plate", ["effective.plane = 'plate'", "'stress'"]),
