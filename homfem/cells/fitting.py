@@ -196,8 +196,9 @@ def phase_volumes(mesh: CutMesh, chosen: Indices | Flags, phase: Indices) -> Arr
 def meet_volumes(
     mesh: CutMesh, faces: Interface, where: Normals, targets: Mapping[int, float], names: Sequence[str], phase: Indices
 ) -> None:
-    """Move the surfaces of each phase k of ``targets`` along their normals, uniformly, until it has that volume.
+    """Move the surfaces of each phase k of ``targets`` along their normals until it has that volume.
 
+    By one distance, but less where the facets are smaller than in the mean, in proportion: a narrow gap stays open.
     ``names`` are those of the phases, ``phase`` gives the phase of each region (and of the surface of that number).
 
     Raises
@@ -216,13 +217,14 @@ def meet_volumes(
     nodes = mesh.representative[faces.nodes]
     d = mesh.points.shape[1]
     total = np.zeros(count)
+    scale = _relative_sizes(mesh, faces)[where.node]
     for _ in range(12):
         gap = wanted - np.add(far, phase_volumes(mesh, near, phase))[number]
         if np.abs(gap).max() <= 2e-15 * cell_volume * max(1.0, math.sqrt(near.sum()) / 10):
             return
         normal, area = normals_and_areas(mesh.points, faces.nodes, faces.apex)
         direction = np.zeros((len(mesh.points), d))
-        direction[where.node] = where.direction
+        direction[where.node] = scale[:, None] * where.direction
         rate = area / d * np.einsum("fx,fkx->f", normal, direction[nodes])
         growth = np.zeros((count, count))  # of a phase (row) with the surfaces of another (column)
         np.add.at(growth, (phase[faces.low], phase[faces.low]), rate)
@@ -241,4 +243,13 @@ def meet_volumes(
             )
         by_phase = np.zeros(count)
         by_phase[number] = step
-        shift(mesh, where, by_phase[phase[where.surface]])
+        shift(mesh, where, scale * by_phase[phase[where.surface]])
+
+
+def _relative_sizes(mesh: CutMesh, faces: Interface) -> Array:
+    """Mean size of the facets at each node (representatives) over that of all facets, 1 at most; 1 without facets."""
+    nodes = mesh.representative[faces.nodes]
+    size = normals_and_areas(mesh.points, faces.nodes, faces.apex)[1] ** (1.0 / (nodes.shape[1] - 1))
+    number = np.bincount(nodes.ravel(), minlength=len(mesh.points))
+    total = np.bincount(nodes.ravel(), np.repeat(size, nodes.shape[1]), len(mesh.points))
+    return np.where(number > 0, np.minimum(1.0, total / np.maximum(number, 1) / size.mean()), 1.0)

@@ -68,8 +68,9 @@ def implicit_raw(
     size
         Wanted length of the longest edges at points near the surfaces, ``size(points) -> (n,)``, where it is to vary.
     fractions
-        Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, uniformly,
-        by a distance of fourth order in the mesh size, until the mesh has them to 1e-12.
+        Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, by a
+        distance of fourth order in the mesh size and in proportion to it where it is finer, until the mesh has them to
+        1e-12.
     corners
         In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
         nodes: of polygons, which the mesh then has exactly.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from mpi4py import MPI
 
+from homfem.cells.grading import MeshSize
 from homfem.cells.implicit import implicit_raw
 from homfem.cells.raw import RawCell, scaled
 from homfem.cells.unitcell import UnitCell
@@ -13,6 +15,10 @@ from homfem.parameters import InputError, Lattice
 from homfem.random_media import GaussianMedium, ParticleMedium
 
 PHASES = ("inclusion", "matrix")
+
+#: Mesh size near a surface over what it must resolve there (:meth:`ParticleMedium.feature_size`), and the least mesh
+#: size as a fraction of the shortest period: particles that all but touch are refused.
+SIZE, LEAST = 0.7, 1e-6
 
 
 def medium_cell(
@@ -36,7 +42,8 @@ def medium_cell(
         Names of the inclusions and of the rest.
     resolution, refinement
         Mesh size as a fraction of the shortest period, and how many times it is halved at the surfaces: see
-        :func:`homfem.cells.implicit.implicit_raw`.
+        :func:`homfem.cells.implicit.implicit_raw`. Where particles do not overlap, the mesh is finer by itself in the
+        gaps between them and where their surfaces are more curved than it.
     length
         Length of one unit of the medium, in ``length_unit``.
     length_unit, comm
@@ -45,7 +52,8 @@ def medium_cell(
     Raises
     ------
     CellError
-        Where the mesh is too coarse for the medium: a gap or a particle thinner than it.
+        Where the mesh is too coarse for the medium: particles that overlap meet at sharp edges, a Gaussian field has
+        necks and gaps of any width.
 
     Notes
     -----
@@ -57,6 +65,10 @@ def medium_cell(
         raise InputError("phases", phases, "two different names: of the inclusions and of the rest")
     fraction = medium.volume_fraction if isinstance(medium, ParticleMedium) else None
     shortest = min(medium.period)
+    size: MeshSize | None = None
+    if isinstance(medium, ParticleMedium) and fraction is not None:
+        feature = medium.feature_size()
+        size = lambda points: np.maximum(SIZE * feature(points), LEAST * shortest)  # noqa: E731
 
     def make() -> RawCell:
         raw = implicit_raw(
@@ -65,6 +77,7 @@ def medium_cell(
             lattice=Lattice.box(*medium.period),
             resolution=resolution,
             refinement=refinement,
+            size=size,
             fractions=None if fraction is None else {names[0]: fraction},
             length_unit=length_unit,
         )

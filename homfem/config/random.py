@@ -13,7 +13,7 @@ from pydantic import Field
 from homfem.config.cell_table import CellTable, Fraction, Period
 from homfem.config.shapes import FractionOrList
 from homfem.config.table import choice, flag, integer, keys_from, number
-from homfem.parameters import InputError
+from homfem.parameters import CellError, InputError
 from homfem.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from homfem.grid import Image
     from homfem.random_media import GaussianMedium, ParticleMedium
     from homfem.tensors import EffectiveTensor
+
+
+#: Least gap between particles in space, over their smallest diameter, where none is given.
+GAP = 0.01
 
 
 class RandomShape(CellTable):
@@ -53,6 +57,13 @@ class RandomShape(CellTable):
         return self.dimension
 
     @property
+    def remedy(self) -> str:
+        """What to do about a medium that cannot be meshed."""
+        return (
+            "Choose a smaller resolution or more refinement, or method = 'grid' (diffusion), whose voxels need no mesh."
+        )
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """On the grid of ``voxels`` along each side."""
         return ("grid",)
@@ -77,14 +88,21 @@ class RandomShape(CellTable):
         given: dict[str, Any] = {} if self.resolution is None else {"resolution": self.resolution}
         with self._keys():
             length = self._length()
-            return cells.medium_cell(
-                self.medium(),
-                refinement=self.refinement,
-                length=length.value,
-                length_unit=length.unit,
-                comm=comm,
-                **given,
-            )
+            medium = self.medium()
+            try:
+                return cells.medium_cell(
+                    medium,
+                    refinement=self.refinement,
+                    length=length.value,
+                    length_unit=length.unit,
+                    comm=comm,
+                    **given,
+                )
+            except CellError as error:
+                if error.name != "functions":
+                    raise
+                allowed = f"resolved by its mesh, not with {error.value}"
+                raise CellError("cell.shape", self.shape, allowed, self.remedy) from error
 
     def image(self) -> Image:
         """Return the voxels of the medium."""
@@ -114,7 +132,11 @@ class RandomParticles(RandomShape):
     radius: Fraction | None = None
     semi_axes: FractionOrList | None = None
     length: Fraction | None = None
-    gap: Annotated[float, number(at_least=0.0, below=1.0)] = 0.0
+    gap: Annotated[float, number(at_least=0.0, below=1.0)] | None = Field(
+        default=None,
+        description="the least distance between particles; else 0, in space 1 % of their smallest diameter: "
+        "the mesh of a gap in space has cells in inverse proportion to its width",
+    )
     overlap: Annotated[bool, flag()] = False
 
     def medium(self) -> ParticleMedium:
@@ -134,9 +156,21 @@ class RandomParticles(RandomShape):
         sides = (1.0,) * self.dimension
         if self.overlap:
             return media.boolean_model(kind, period=sides, fraction=self.fraction, seed=self.seed)
-        return media.random_sequential_addition(
-            kind, period=sides, fraction=self.fraction, seed=self.seed, gap=self.gap
-        )
+        gap = self.gap
+        if gap is None:
+            gap = 0.0 if self.dimension == 2 else GAP * self._smallest_diameter()
+        return media.random_sequential_addition(kind, period=sides, fraction=self.fraction, seed=self.seed, gap=gap)
+
+    def _smallest_diameter(self) -> float:
+        axes = self.semi_axes if isinstance(self.semi_axes, tuple) else (self.semi_axes or self.radius or 0.0,)
+        return 2.0 * min(axes)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a medium that cannot be meshed."""
+        if not self.overlap:
+            return f"Choose a gap between the particles. {super().remedy}"
+        return f"Particles that overlap meet at sharp edges, which a mesh hardly resolves. {super().remedy}"
 
 
 class GaussianField(RandomShape):

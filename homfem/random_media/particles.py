@@ -120,40 +120,82 @@ class ParticleMedium:
         second order (ellipsoids); at most half the shortest period. It is the smallest value of all particles and
         their images: inside overlapping particles it is not the distance to the outer surface.
         """
+        nearest, _, _ = self._nearest(1)
+
+        def value(points: npt.ArrayLike) -> Array:
+            return np.asarray(nearest(points)[0][:, 0])
+
+        return value
+
+    def feature_size(self) -> Callable[[npt.ArrayLike], Array]:
+        """Return a function of points, shape (n, d), near a surface: what a mesh must resolve there, shape (n,).
+
+        The width of the gap, which is the sum of the distances from the two nearest particles, or the radius of
+        curvature of the nearest one where that is smaller. For spheres both are exact on the line between the centres.
+        """
+        nearest, centre, owner = self._nearest(2)
+
+        def value(points: npt.ArrayLike) -> Array:
+            x = np.atleast_2d(np.asarray(points, dtype=np.float64))
+            low, whose = nearest(x)
+            size = np.maximum(low[:, 0], 0.0) + low[:, 1]
+            known = np.flatnonzero(whose[:, 0] >= 0)
+            image = whose[known, 0]
+            step, who = np.mod(x[known], self.period) - centre[image], owner[image]
+            radius = self.particle.curvature_radius(step, self.frames[who], self.scales[who])
+            size[known] = np.minimum(size[known], radius)
+            return size
+
+        return value
+
+    def _nearest(self, count: int) -> tuple[Callable[[npt.ArrayLike], tuple[Array, Indices]], Array, Indices]:
+        """Return a function of points, and the centres of all particles and images with their numbers.
+
+        The function returns the smallest values, shape (n, count), and of which images they are (-1: of none, there
+        the value is half the shortest period).
+        """
         box = np.array(self.period)
         largest = 0.5 * float(box.min())
         reach = self.particle.reach * float(self.scales.max(initial=0.0))
         places, owner = images(self.centres, box, reach + largest)
         tree = scipy.spatial.cKDTree(places) if len(places) else None
 
-        def value(points: npt.ArrayLike) -> Array:
+        def value(points: npt.ArrayLike) -> tuple[Array, Indices]:
             x = np.atleast_2d(np.asarray(points, dtype=np.float64))
-            result = np.full(len(x), largest)
+            low, whose = np.full((len(x), count), largest), np.full((len(x), count), -1)
             if tree is not None:
                 for start in range(0, len(x), _BLOCK):
-                    part = np.mod(x[start : start + _BLOCK], box)
-                    result[start : start + _BLOCK] = self._lowest(part, tree, places, owner, reach, largest)
-            return result
+                    part = slice(start, start + _BLOCK)
+                    self._lower(np.mod(x[part], box), tree, owner, reach, low[part], whose[part])
+            return low, whose
 
-        return value
+        return value, places, owner
 
-    def _lowest(
-        self, x: Array, tree: Any, places: Array, owner: Indices, reach: float, largest: float
-    ) -> Array:  # fmt: skip
-        """Smallest value at points: ever more of the nearest centres, until no further one can give less."""
-        lowest = np.full(len(x), largest)
+    def _lower(self, x: Array, tree: Any, owner: Indices, reach: float, low: Array, whose: Indices) -> None:
+        """Lower the values at points: ever more of the nearest centres, until no further one can give less."""
+        count = low.shape[1]
         open_ = np.arange(len(x))
-        seen, wanted = 0, 1
-        while len(open_) and seen < len(places):
-            wanted = min(wanted, len(places))
+        seen, wanted = 0, count
+        while len(open_) and seen < len(owner):
+            wanted = min(wanted, len(owner))
             far, near = tree.query(x[open_], k=np.arange(seen + 1, wanted + 1))
             index = near.ravel()
-            step = np.repeat(x[open_], near.shape[1], axis=0) - places[index]
+            step = np.repeat(x[open_], near.shape[1], axis=0) - tree.data[index]
             values = self._distance(step, owner[index]).reshape(near.shape)
-            lowest[open_] = np.minimum(lowest[open_], values.min(axis=1))
-            open_ = open_[far[:, -1] < reach + lowest[open_]]
+            if count == 1:
+                first = values.argmin(axis=1)[:, None]
+                values, near = np.take_along_axis(values, first, axis=1), np.take_along_axis(near, first, axis=1)
+                lower = values < low[open_]
+                low[open_] = np.where(lower, values, low[open_])
+                whose[open_] = np.where(lower, near, whose[open_])
+            else:
+                values, near = np.hstack([low[open_], values]), np.hstack([whose[open_], near])
+                order = np.argsort(values, axis=1, kind="stable")[:, :count]
+                low[open_] = np.take_along_axis(values, order, axis=1)
+                whose[open_] = np.take_along_axis(near, order, axis=1)
+            # Of equal spheres the nearest has the smallest value: what rounding leaves is no reason to go on.
+            open_ = open_[far[:, -1] < (1.0 - 1e-14) * (reach + low[open_, -1])]
             seen, wanted = wanted, 2 * wanted + 2
-        return lowest
 
     def _distance(self, step: Array, owner: Indices) -> Array:
         return self.particle.distance(step, self.frames[owner], self.scales[owner])

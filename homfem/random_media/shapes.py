@@ -38,6 +38,9 @@ class Particle(Protocol):
     def distance(self, x: Array, frames: Array, scales: Array) -> Array:
         """Return the signed distances from points x, relative to the centres, to the surfaces; shape (n,)."""
 
+    def curvature_radius(self, x: Array, frames: Array, scales: Array) -> Array:
+        """Return a lower bound of the radii of curvature of the surfaces near points x on them; shape (n,)."""
+
     def apart(
         self, step: Array, frames: Array, scales: Array, other_frames: Array, other_scales: Array, gap: float
     ) -> Flags:
@@ -78,6 +81,10 @@ class Sphere:
     def distance(self, x: Array, frames: Array, scales: Array) -> Array:
         """Return :math:`|x|-r`, exact."""
         return np.linalg.norm(x, axis=1) - self.radius * scales
+
+    def curvature_radius(self, x: Array, frames: Array, scales: Array) -> Array:
+        """Return the radii."""
+        return self.radius * scales
 
     def apart(
         self, step: Array, frames: Array, scales: Array, other_frames: Array, other_scales: Array, gap: float
@@ -135,6 +142,18 @@ class Ellipsoid:
         # Towards the centre the quotient tends to minus one of the semi-axes.
         inner = np.divide(k0, k1, out=shortest.copy(), where=k1 > 0.0)
         return np.maximum(inner * (k0 - 1.0), np.linalg.norm(x, axis=1) - axes.max(axis=1))
+
+    def curvature_radius(self, x: Array, frames: Array, scales: Array) -> Array:
+        r"""Return :math:`a_{min}^2/p`, p being the distance of the tangent plane from the centre.
+
+        The principal curvatures are those of :math:`p\sum y_i^2/a_i^2` in that plane: :math:`p/a_{min}^2` at most.
+        """
+        axes = np.array(self.semi_axes) * scales[:, None]
+        y = np.einsum("nij,nj->ni", frames, x)
+        k0, k1 = np.linalg.norm(y / axes, axis=1), np.linalg.norm(y / axes**2, axis=1)
+        shortest = axes.min(axis=1)
+        plane = np.divide(k0, k1, out=shortest.copy(), where=k1 > 0.0)
+        return np.asarray(shortest**2 / plane)
 
     def apart(
         self, step: Array, frames: Array, scales: Array, other_frames: Array, other_scales: Array, gap: float
@@ -203,6 +222,10 @@ class Fibre:
         half = 0.5 * self.length * scales
         along = np.clip(np.einsum("ni,ni->n", x, frames[:, 0]), -half, half)
         return np.linalg.norm(x - along[:, None] * frames[:, 0], axis=1) - self.radius * scales
+
+    def curvature_radius(self, x: Array, frames: Array, scales: Array) -> Array:
+        """Return the radii."""
+        return self.radius * scales
 
     def apart(
         self, step: Array, frames: Array, scales: Array, other_frames: Array, other_scales: Array, gap: float

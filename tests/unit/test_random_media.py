@@ -201,6 +201,24 @@ def test_level_set_of_an_ellipsoid_is_a_distance_near_the_surface():
     assert value(medium.centres)[0] < -0.09
 
 
+def test_feature_size_is_the_gap_or_the_radius_of_curvature():
+    ellipse = Ellipsoid((0.12, 0.06))
+    along = Directions(vectors=[1.0, 0.0])
+    medium = random_sequential_addition(ellipse, period=(1, 1), number=1, seed=1, orientation=along)
+    turned, side = medium.frames[0][0], medium.frames[0][1]
+    tip, flank = medium.centres[0] + 0.12 * turned, medium.centres[0] + 0.06 * side
+    assert medium.feature_size()([tip, flank]) == pytest.approx([0.06**2 / 0.12, 0.06**2 / 0.06])
+    discs = random_sequential_addition(Sphere(0.1), period=(1, 1), fraction=0.4, seed=15)
+    turns = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)
+    centres = (discs.centres[:, None] + turns).reshape(-1, 2)
+    away = np.linalg.norm(centres[:, None] - discs.centres, axis=2).T
+    away[away < 1e-9] = np.inf
+    first, second = np.unravel_index(away.argmin(), away.shape)
+    middle = 0.5 * (discs.centres[first] + centres[second])
+    assert discs.feature_size()(middle)[0] == pytest.approx(away.min() - 0.2, rel=1e-9)
+    assert discs.feature_size()(discs.centres).max() <= 0.1
+
+
 def test_a_fibre_longer_than_the_period_is_taken_where_it_passes_itself_by():
     oblique = Directions(vectors=[2.0, 1.0])
     medium = random_sequential_addition(Fibre(0.03, 1.2), period=(1, 1), number=1, seed=1, orientation=oblique)
