@@ -177,7 +177,6 @@ class CheckpointFile:
         with collective(comm):
             if requests is not None:
                 arrays, header = self._load()
-                self._compare(header["problem"], problem)
                 answers = []
                 number = sum(wanted.size for wanted, _ in requests)
                 remedy = "Restart on the mesh that it was written from, made from the same arrays."
@@ -197,6 +196,7 @@ class CheckpointFile:
                             "checkpoint", str(self.path), "of this mesh: its nodes are others", remedy
                         )
                     answers.append((arrays["values"][:, place], header["names"], header["state"]))
+                self._compare(header["problem"], problem)
         values, names, state = comm.scatter(answers)
         return {name: values[row].copy() for row, name in enumerate(names)}, state
 

@@ -140,6 +140,8 @@ def test_missing_file_is_refused(tmp_path):
 def test_another_mesh_is_refused(written):
     with pytest.raises(CheckpointError, match="64 nodes"):
         _read(written, cells=2)
+    with pytest.raises(CheckpointError, match="64 nodes"):  # all else that differs follows from it
+        _read(written, cells=2, problem={})
     with pytest.raises(CheckpointError, match="its nodes are others"):
         _read(written, formula=lambda x: x * 1.001)
     with pytest.raises(CheckpointError, match="its nodes are others"):

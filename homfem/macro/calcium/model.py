@@ -260,7 +260,7 @@ class CalciumModel:
         about["membrane area (1/um)"] = problem.area
         about |= {f"parameter {name}": number for name, number in problem.kinetics.parameters.items()}
         for name, values in fields.items():
-            about[f"{name}, as least, largest, means"] = nodal_fingerprint(self.space, values)
+            about[f"{name} min/max/means"] = nodal_fingerprint(self.space, values)
         return {
             "model": "calcium bidomain",
             "kinetics": problem.kinetics.name,
