@@ -103,15 +103,19 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
         rest = resting_state(membrane, total=total, ip3=ip3, **fractions)
         cytosol, er = rest.cytosol, rest.er
     raised = cytosol if table.stimulus is None else _ball(cytosol, table.stimulus, centre)
+    kinetics = li_rinzel(membrane)
+    states = kinetics.steady(np.array([cytosol]), np.array([er]), ip3)[:, 0]
     with session.keys_under("macro", _KEYS):
         problem = CalciumProblem(
             mesh=mesh,
             cytosol=tensors["cytosol"],
             er=tensors["er"],
-            kinetics=li_rinzel(membrane),
+            kinetics=kinetics,
             ip3=ip3,
             initial_cytosol=raised,
             initial_er=er,
+            # A stimulus comes too quickly for the receptors to follow: they start as before it.
+            initial_states=dict(zip(kinetics.states, states.tolist(), strict=True)),
             interface_area=area,
             density=table.kinetics.density,
         )

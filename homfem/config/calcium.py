@@ -128,7 +128,7 @@ class InitialTable(Table):
 
 
 class StimulusTable(Table):
-    """``[macro.stimulus]``: calcium added to the cytosol at the start, in a ball."""
+    """``[macro.stimulus]``: calcium added to the cytosol at the start, in a ball; the receptors start as before it."""
 
     rise: PositiveConcentration = Field(description="the added concentration, such as '0.8 uM'")
     centre: Annotated[tuple[Quantity, ...], PlainValidator(_centre)] = Field(

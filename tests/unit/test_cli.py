@@ -544,6 +544,27 @@ def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
     assert found == pytest.approx(TRIGGER_WAVE.v1 * 0.2 / 2.0, rel=1e-12)
 
 
+def test_receptors_start_as_they_were_before_the_stimulus(wave):
+    """A puff is too quick for them: the start is the rest of the kinetics with calcium added, and no state changed."""
+    from mpi4py import MPI
+
+    from homfem.cli.macro import make_problem
+    from homfem.config import load_config
+    from homfem.macro.calcium import CalciumModel
+
+    config = load_config(wave)
+    problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)
+    c, e, h = (CalciumModel(problem, step=0.01).state()[name] for name in ("cytosol", "er", "state h"))
+    resting = c == c.min()
+    assert c.max() == pytest.approx(c.min() + 0.8, rel=1e-12)
+    assert 0 < resting.sum() < len(c)
+    rate, target = problem.kinetics.relaxation(c[resting], e[resting], h[None, resting], problem.ip3)
+    np.testing.assert_allclose(h[resting], target[0], rtol=1e-9)  # the unstimulated receptors are at rest
+    np.testing.assert_allclose(h, h[resting][0], rtol=1e-12)  # and so are those inside the ball
+    assert np.all(np.abs(problem.kinetics.flux(c[resting], e[resting], h[None, resting], problem.ip3)) < 1e-6)
+    assert rate.min() > 0.0
+
+
 @pytest.mark.parametrize(
     ("centre", "radius", "nearest", "enough"),
     [
