@@ -194,13 +194,7 @@ def _solve(
     start = time.perf_counter()
     plane = check_plane(options.plane, cell.dimension)
     backend = periodic.check_backend(cell.periodic_mesh, options.backend)
-    bracket = None
-    if options.bounds or options.tolerance is not None:
-        kept = {key.name: getattr(options, key.name) for key in fields(options) if key.name != "bounds"}
-        solved = solve_elasticity(cell, stiffnesses, **kept | {"backend": backend})
-        active, bracket = solved.cell, solved.tensor
-    else:
-        active = solid_part(cell, stiffnesses)
+    active, bracket = _between_bounds(cell, stiffnesses, replace(options, backend=backend))
     coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names}, plane)
     posed = partial(elasticity_problem, active, coefficient, degree=options.degree, backend=backend)
     problem = posed(**further(active, coefficient))
@@ -220,12 +214,24 @@ def _solve(
     seconds = dict(bracket.seconds)
     add_seconds(seconds, correctors.seconds)
     seconds["total"] = sum(cell.seconds.values()) + time.perf_counter() - start
-    value = transmitted(active, correctors.average[:-1, :-1])
+    value = bracket.value  # without a lower bound the energy of the correctors, as it should be
     if bracket.lower is not None and bracket.upper is not None:
-        value = brackets.clipped(value, bracket.lower, bracket.upper)
+        energy = transmitted(active, correctors.average[:-1, :-1])
+        value = brackets.clipped(energy, bracket.lower, bracket.upper)
     dofs, iterations = max(bracket.dofs, correctors.dofs), bracket.iterations + correctors.iterations
     tensor = replace(bracket, value=value, dofs=dofs, iterations=iterations, seconds=seconds)
     return active, correctors, tensor
+
+
+def _between_bounds(
+    cell: UnitCell, stiffnesses: Mapping[str, Stiffness], options: CoupledOptions
+) -> tuple[UnitCell, EffectiveTensor | None]:
+    """The solid, refined towards a tolerance, and its stiffness where bounds are asked for; collective."""
+    if not options.bounds and options.tolerance is None:
+        return solid_part(cell, stiffnesses), None
+    kept = {key.name: getattr(options, key.name) for key in fields(options) if key.name != "bounds"}
+    solved = solve_elasticity(cell, stiffnesses, **kept)
+    return solved.cell, solved.tensor
 
 
 def _upper(

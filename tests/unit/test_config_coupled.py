@@ -278,6 +278,17 @@ def test_results_are_printed_kept_and_drawn(result, tmp_path):
     assert "Voigt-Reuss" in str(bounds.table(tensor, {"S": {"young": 20.0, "poisson": 0.3}}))
 
 
+def test_moduli_from_a_file_beside_the_config(result, tmp_path):
+    np.save(tmp_path / "inclusion.npy", np.pad(np.ones((2, 2)), 1))
+    np.save(tmp_path / "young.npy", np.full((4, 4), 70.0))
+    cell = {"shape": "image", "file": "inclusion.npy", "labels": {"layer1": 0, "layer2": 1}, "voxel": "1 um"}
+    constant = result(HEAT | {"cell": cell}, "effective.bounds=false")
+    field = "{ field = { file = 'young.npy', unit = 'kN/mm^2' } }"
+    varying = result(HEAT | {"cell": cell}, "effective.bounds=false", f"effective.phases.layer2.young={field}")
+    for name, unit in (("expansion", "1/K"), ("stress", "GPa/K")):
+        assert numbers(varying, name, unit) == pytest.approx(numbers(constant, name, unit), rel=1e-6, abs=1e-12)
+
+
 REFUSED = [
     (HEAT, "effective.phases.layer1.expansion=1e-5", ["effective.phases.layer1.expansion = 1e-05", "no unit"]),
     (HEAT, "effective.phases.layer1.expansion='1e-5 K'", ["effective.phases.layer1.expansion", "1 / [temperature]"]),
