@@ -6,7 +6,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 _LOG = logging.getLogger("homfem")
@@ -17,7 +17,8 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         word = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        print(f"homfem: {word}{record.getMessage()}", file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):  # what is computed does not depend on who listens
+            print(f"homfem: {word}{record.getMessage()}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def set_up_logging(*, rank: int = 0, verbose: bool = False) -> None:

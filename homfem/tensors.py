@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from homfem import brackets
 from homfem.coefficients import NamedCoefficient, named_coefficients, plain
+from homfem.disk import write_text
 from homfem.kinds import ELASTIC
 from homfem.parameters import Array, FileError, InputError, check_choice, check_spd
 from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
-from homfem.textfiles import write_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
 from homfem.cells.raw import FACET_NODES, RawCell
+from homfem.disk import require_room, write_text
 from homfem.parameters import FileError, Lattice
 
 __all__ = [
@@ -103,6 +104,7 @@ def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
 
 def write_cell(raw: RawCell, path: Path, about: Mapping[str, Any]) -> None:
     """Write a cell as its suffix says, and a JSON file beside it: what the format cannot hold, and ``about``."""
+    require_room(path, 3 * (raw.points.nbytes + raw.cells.nbytes + raw.facets.nbytes))
     (write_msh if path.suffix == ".msh" else write_xdmf)(raw, path)
     entries = {
         "lattice": raw.lattice.vectors.tolist(),
@@ -112,7 +114,7 @@ def write_cell(raw: RawCell, path: Path, about: Mapping[str, Any]) -> None:
         "facet_names": dict(raw.facet_names),
         "slivers": write_slivers(raw, path),
     }
-    beside(path).write_text(json.dumps(entries | dict(about), indent=2) + "\n")
+    write_text(beside(path), json.dumps(entries | dict(about), indent=2) + "\n")
 
 
 def read_msh(path: Path, about: Mapping[str, Any]) -> RawCell:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from homfem.cli import session
 from homfem.cli.targets import check_target, keep_apart, with_derived
+from homfem.disk import write_text, writing
 from homfem.parameters import check_choice
 from homfem.progress import progress_bar, set_up_logging
-from homfem.textfiles import write_text
 
 FIGURE_3 = "figure 3"
 
@@ -38,7 +38,8 @@ def run_tables(which: Sequence[str], *, quick: bool, repeats: int, json: str | N
         if figure is not None:
             from homfem.output.media import draw_figure_3
 
-            draw_figure_3(results[FIGURE_3], figure)
+            with writing(figure):
+                draw_figure_3(results[FIGURE_3], figure)
     text = jsonlib.dumps({name: table.to_dict() for name, table in results.items()}, indent=2, allow_nan=False)
     if json == "-":
         session.show(text)

@@ -17,7 +17,7 @@ from typing import Any
 import homfem
 from homfem.cli import session
 from homfem.cli.targets import check_target
-from homfem.textfiles import write_text
+from homfem.disk import write_text
 
 _MODULES = {
     "numpy": "numpy",

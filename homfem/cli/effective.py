@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from homfem.cli import session
 from homfem.cli.targets import check_target, keep_apart, with_derived
 from homfem.config import Config, load_config, present
+from homfem.disk import write_text, writing
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import progress_bar, set_up_logging
-from homfem.textfiles import write_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -71,7 +72,8 @@ def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: st
     if figure is not None:
         from homfem.cli.figures import draw_solution
 
-        draw_solution(solution, figure)
+        with writing(figure):
+            draw_solution(solution, figure)
     if fields is not None:
         from homfem.cli.figures import write_solution
 
@@ -85,7 +87,7 @@ def solve_without_mesh(config: Config, comm: MPI.Comm, figure: str | None) -> Ef
 
     def work() -> None:
         table: Any = present("effective", config.effective)
-        with session.keys_under("effective"):
+        with session.keys_under("effective"), nullcontext() if figure is None else writing(figure):
             tensor = present("cell", config.cell).homogenize(table, config.folder, figure=figure)
         found.append(replace(tensor, ranks=1, config=dict(config.document)))
 
@@ -96,12 +98,9 @@ def solve_without_mesh(config: Config, comm: MPI.Comm, figure: str | None) -> Ef
 
 def write_tensor(tensor: EffectiveTensor, json: str | None, comm: MPI.Comm) -> None:
     """Show a tensor, or write it to a JSON file as well; ``-`` for JSON on standard output instead. Collective."""
-    if json == "-":
-        session.show(tensor.to_json().rstrip())
-        return
-    session.show(str(tensor))
-    if json is not None:
+    if json not in (None, "-"):
         session.on_root(comm, lambda: tensor.to_json(json))
+    session.show(tensor.to_json().rstrip() if json == "-" else str(tensor))
 
 
 def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure: str | None, verbose: bool) -> int:
@@ -113,11 +112,13 @@ def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure:
         cell = build_cell(config, comm)
         text = cell.describe()
         if save is not None:
-            cell.save(save)
+            with writing(save):
+                cell.save(save)
         if figure is not None:
             from homfem.cli.figures import draw_unit_cell
 
-            draw_unit_cell(cell, figure)
+            with writing(figure):
+                draw_unit_cell(cell, figure)
     session.show(text)
     return session.DONE
 
@@ -137,9 +138,9 @@ def run_check(path: str, *, json: str | None, period: str | None = None, trust: 
     with session.results_only(json == "-"):
         report = check_mesh(path, given, trust=trust)
     text = jsonlib.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
-    session.show(text.rstrip() if json == "-" else str(report))
     if json not in (None, "-"):
         write_text(str(json), text)
+    session.show(text.rstrip() if json == "-" else str(report))
     return session.DONE if report.ok else session.FAILED
 
 

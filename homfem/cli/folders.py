@@ -6,7 +6,7 @@ import fcntl
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,5 +58,6 @@ def _lock(file: int, folder: Path) -> None:
         raise FileError(_KEY, str(folder), "a folder into which no other run writes", remedy) from error
     except OSError:  # a file system without locks
         return
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk: others then do not see whose lock it is
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)

@@ -17,11 +17,11 @@ from homfem.cli.targets import check_target
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
+from homfem.disk import write_text, writing
 from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
-from homfem.textfiles import write_text
 
 if TYPE_CHECKING:
     from dolfinx.mesh import Mesh
@@ -42,13 +42,11 @@ def run_macro(
     table = present("macro", config.macro)
     with session.results_only(json == "-"):
         report, status = RUNNERS[type(table)](config, table, comm, resume=resume, figure=figure)
-    if json == "-":
-        session.show(jsonlib.dumps(report, indent=2, allow_nan=False))
-        return status
-    session.show("\n".join(f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG))
-    if json is not None:
-        text = jsonlib.dumps(report, indent=2, allow_nan=False) + "\n"
-        session.on_root(comm, lambda: write_text(json, text))
+    text = jsonlib.dumps(report, indent=2, allow_nan=False)
+    if json not in (None, "-"):
+        session.on_root(comm, lambda: write_text(str(json), text + "\n"))
+    shown = (f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG)
+    session.show(text if json == "-" else "\n".join(shown))
     return status
 
 
@@ -240,7 +238,8 @@ def run_calcium_table(
     if figure is not None:
         recorded = recorder.record.times
         times = [float(t) for t in np.linspace(recorded[0], recorded[-1], 6)]
-        draw_series(recorder.record, figure, label="calcium in the cytosol (uM)", times=times, style="body")
+        with writing(figure):
+            draw_series(recorder.record, figure, label="calcium in the cytosol (uM)", times=times, style="body")
     if result.finished:
         return _report(config, problem, result), session.DONE
     session.on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))

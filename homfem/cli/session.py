@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -10,9 +11,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -21,6 +22,7 @@ DONE, FAILED, BAD_INPUT, SHORT = 0, 1, 2, 3
 """Exit statuses: done; anything else; bad input; done, but short of the tolerance."""
 
 _PATIENCE = 30.0  # seconds that a rank with an error waits for the others
+_STREAM_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO)  # where no file is named
 _LAUNCHERS = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
 
 
@@ -32,12 +34,27 @@ def launched_rank() -> int | None:
     return None
 
 
+class OutputError(Exception):
+    """Standard output does not take the result."""
+
+
 def run_on_all_ranks(body: Callable[[], int]) -> int:
     """Run the body of a command and return its exit status, the same on every rank.
 
     An error of homfem is one message on standard error, from rank 0. An error that the other ranks do not share within
     30 s ends all of them.
     """
+    if 1 in _open_streams():
+        say("standard output is closed; send it to a file or to /dev/null")
+        return FAILED
+    try:
+        return _run(body)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _let_go(stream)
+
+
+def _run(body: Callable[[], int]) -> int:
     rank = launched_rank()
     # PETSc's own handlers would abort where a pipe is closed or a run is to end.
     os.environ["PETSC_OPTIONS"] = f"{os.environ.get('PETSC_OPTIONS', '')} -no_signal_handler".strip()
@@ -72,14 +89,48 @@ def _ending_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _open_streams() -> list[int]:
+    """Let no other file take the place of a closed standard stream; return which were closed."""
+    closed = []
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            closed.append(number)
+    if 2 in closed:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for the life of the process
+    return closed
+
+
 def say(message: str) -> None:
-    """Write a message to standard error."""
-    print(f"homfem: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    """Write a message to standard error, if that takes it."""
+    with suppress(OSError):
+        print(f"homfem: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def show(text: str) -> None:
-    """Write a result to standard output (rank 0 alone has one)."""
-    print(text, flush=True)  # noqa: T201
+    """Write a result to standard output (rank 0 alone has one).
+
+    Raises
+    ------
+    OutputError
+        If nobody takes it: a closed pipe, a full disk.
+    """
+    try:
+        print(text, flush=True)  # noqa: T201
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror}") from error
+
+
+def _let_go(stream: TextIO) -> None:
+    """Drop what a stream cannot get rid of: Python would try once more at its end, and change the status."""
+    try:
+        stream.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 class _Guard:
@@ -108,7 +159,7 @@ class _Guard:
             return BAD_INPUT, str(error)
         if isinstance(error, click.ClickException):
             return BAD_INPUT, f"{error.format_message()} See homfem --help."
-        if isinstance(error, HomfemError):
+        if isinstance(error, (HomfemError, OutputError)):
             return FAILED, str(error)
         if isinstance(error, (KeyboardInterrupt, click.Abort)):
             return FAILED, "interrupted"
@@ -116,6 +167,8 @@ class _Guard:
             return (error.code if isinstance(error.code, int) else FAILED if error.code else DONE), ""
         if isinstance(error, OSError) and error.filename is not None:
             return FAILED, f"{error.filename}: {error.strerror}"
+        if isinstance(error, OSError) and error.errno in _STREAM_ERRORS:
+            return FAILED, f"standard output: {error.strerror}"
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] != "homfem":
             return FAILED, f"the module {error.name!r} is not here. Run it through docker/run, or see the README."
         return FAILED, "".join(traceback.format_exception(error)).rstrip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from dolfinx import fem
 
+from homfem.disk import require_room
 from homfem.parameters import FileError, InputError
 from homfem.solve import collective
 
@@ -32,7 +34,10 @@ class FieldSeries:
     InputError
         If the functions are of several spaces or share a name, or the format does not take their element.
     FileError
-        If the suffix is another, the folder does not exist, or dolfinx was built without ADIOS2.
+        If the suffix is another, the folder does not exist, something else has the name, or dolfinx was built without
+        ADIOS2.
+    OSError
+        If there is no room for the file; before the writers, which end the process, find out.
 
     Example
     -------
@@ -55,14 +60,33 @@ class FieldSeries:
         with collective(self.comm):
             if self.path.suffix not in (".xdmf", ".bp"):
                 raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
-            if self.comm.rank == 0 and not self.path.parent.is_dir():
-                raise FileError("path", str(path), "in a folder that exists", "Make the folder first.")
+            if self.comm.rank == 0:
+                self._check_place()
+        mesh, per_cell = first.mesh, first.mesh.geometry.dofmap.shape[1]
+        self._values = 8 * len(self.functions) * first.dofmap.index_map.size_global * first.dofmap.bs
+        self._require_room(8 * per_cell * mesh.topology.index_map(mesh.topology.dim).size_global + 3 * self._values)
         self._open = True
         self._vtx: Any = None
         if self.path.suffix == ".xdmf":
             self._begin_xdmf(first)
         else:
             self._vtx = self._open_vtx()
+
+    def _check_place(self) -> None:
+        """Refuse a path that the writers cannot take: they would end the process."""
+        if not self.path.parent.is_dir():
+            raise FileError("path", str(self.path), "in a folder that exists", "Make the folder first.")
+        folders = self.path.suffix == ".bp"
+        for path in (self.path,) if folders else (self.path, self.path.with_suffix(".h5")):
+            if path.exists() and path.is_dir() != folders:
+                raise FileError("path", str(path), "the name of a folder or a new name" if folders else "no folder")
+        if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):
+            raise FileError("path", str(self.path), "in a folder that can be written in")
+
+    def _require_room(self, size: int) -> None:
+        with collective(self.comm):
+            if self.comm.rank == 0:
+                require_room(self.path, size)
 
     def _begin_xdmf(self, space: fem.FunctionSpace) -> None:
         from dolfinx.io import XDMFFile
@@ -92,6 +116,7 @@ class FieldSeries:
             raise InputError("series", "closed", "open; write inside the with block")
         if not np.isfinite(time):
             raise InputError("time", time, "a finite number")
+        self._require_room(2 * self._values)
         if self._vtx is not None:
             self._vtx.write(time)
             return

@@ -13,7 +13,7 @@ import pytest
 
 from homfem import cli
 from homfem.cli import session
-from homfem.textfiles import write_text
+from homfem.disk import write_text
 
 CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
 EFFECTIVE = '[effective]\nphysics = "diffusion"\n[effective.phases]\ner = "250 um^2/s"\n'
@@ -176,6 +176,72 @@ def test_the_second_of_two_runs_into_a_folder_is_refused(homfem):
     first.wait()
     for _ in range(2):
         assert homfem("run", "c.toml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "stream", "message"),
+    [
+        ("homfem --version | true", "", "standard output: Broken pipe"),
+        ("homfem --version > /dev/full", "", "standard output: No space left on device"),
+        ("homfem --help > /dev/full", "", "standard output: No space left on device"),
+        ("homfem --version >&-", "", "standard output is closed; send it to a file or to /dev/null"),
+        ("homfem effective c.toml --json c.json | true", "c.json", "standard output: Broken pipe"),
+        ("homfem effective none.toml 2> /dev/full", "", None),
+        ("homfem effective none.toml 2>&-", "", None),
+    ],
+)
+def test_streams_that_take_nothing_are_status_1_and_one_line(tmp_path, command, stream, message):
+    """A result that was asked for in a file is there all the same; a full standard error changes nothing."""
+    (tmp_path / "c.toml").write_text(CELL + EFFECTIVE)
+    script = command.replace("homfem", f"{sys.executable} -m homfem") + "; exit ${PIPESTATUS[0]}"
+    answer = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert answer.returncode == (2 if message is None else 1)
+    assert answer.stderr == ("" if message is None else f"homfem: {message}\n")
+    assert answer.stdout == ""
+    assert not stream or (tmp_path / stream).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (["run", "wave.toml"], "wave/fields.xdmf"),
+        (["run", "wave.toml", "--set", "macro.output.format=bp"], "wave/fields.bp"),
+        (["cell", "c.toml", "--save", "c.xdmf"], "c.xdmf"),
+    ],
+)
+def test_files_are_not_begun_without_room_for_them(homfem, monkeypatch, arguments, path):
+    """HDF5 and ADIOS2 end the process, some with a dump, when there is none."""
+    Path("wave.toml").write_text(WAVE)
+    Path("c.toml").write_text(CELL)
+    small = os.statvfs_result((4096, 4096, 1000, 300, 250, 10, 10, 10, 0, 255))  # 1.0 MB free
+    monkeypatch.setattr("homfem.disk.os.statvfs", lambda path: small)
+    assert homfem(*arguments) == (1, "", f"homfem: {path}: No space left on device\n")
+    assert not Path(path).exists()
+
+
+def test_a_figure_that_breaks_off_is_taken_away(homfem, monkeypatch):
+    def draw(cell, path):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("homfem.cli.figures.draw_unit_cell", draw)
+    Path("c.toml").write_text(CELL)
+    assert homfem("cell", "c.toml", "--figure", "c.png") == (1, "", "homfem: c.png: No space left on device\n")
+    assert not Path("c.png").exists()
+
+
+@pytest.mark.parametrize(("name", "form"), [("fields.bp", "bp"), ("fields.xdmf", "xdmf"), ("fields.h5", "xdmf")])
+def test_something_else_in_the_place_of_a_field_file_is_refused(homfem, name, form):
+    Path("c.toml").write_text(WAVE)
+    Path("wave").mkdir()
+    if form == "bp":
+        (Path("wave") / name).write_text("kept")
+    else:
+        (Path("wave") / name).mkdir()
+    status, out, err = homfem("run", "c.toml", "--set", f"macro.output.format={form}")
+    assert (status, out) == (2, "")
+    assert f"'wave/{name}': it must be " in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.mpi
