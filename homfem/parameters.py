@@ -41,8 +41,13 @@ class InputError(HomfemError, ValueError):
         super().__init__(name, value, allowed, remedy)
 
     def __str__(self) -> str:
-        text = f"{self.name} = {_short(self.value)}: it must be {self.allowed}"
+        text = f"{self.name} = {self.shown}: it must be {self.allowed}"
         return f"{text}. {self.remedy}" if self.remedy else text
+
+    @property
+    def shown(self) -> str:
+        """The value as the message shows it: in one line, not too long."""
+        return _short(self.value)
 
 
 class UnitError(InputError):
@@ -74,7 +79,10 @@ class ConvergenceError(HomfemError, RuntimeError):
 
 
 def _short(value: Any) -> str:
-    text = np.array2string(value, threshold=12) if isinstance(value, np.ndarray) else repr(value)
+    try:
+        text = np.array2string(value, threshold=12) if isinstance(value, np.ndarray) else repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = "(too long to show)"
     text = " ".join(text.split())
     return text if len(text) <= 200 else text[:197] + "..."
 

@@ -298,13 +298,20 @@ class EffectiveTensor:
             path = Path(source)
             if not path.is_file():
                 raise FileError("file", str(path), "a JSON file that exists", "Check the path.")
-            text = path.read_text()
+            try:
+                text = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError as error:
+                raise FileError("file", str(path), "text in UTF-8", f"Byte {error.start} is not.") from error
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise FileError(
                 "file", str(source)[:80], "valid JSON", f"It breaks off at character {error.pos}."
             ) from error
+        except (ValueError, RecursionError) as error:  # thousands of digits or brackets
+            raise FileError("file", str(source)[:80], "the JSON of an effective tensor", f"{error}.") from error
+        if not isinstance(data, dict):
+            raise FileError("file", str(source)[:80], "the JSON of an effective tensor")
         return cls.from_dict(data)
 
     def __str__(self) -> str:

@@ -85,19 +85,21 @@ def mode_range(across: int, up: int) -> tuple[int, int]:
 def check_modes(across: int, up: int, modes: int | None) -> int:
     """Return N_eig, by default the paper's choice; raise :class:`InputError` outside their eq. 62."""
     for name, value in (("N_x", across), ("N_y", up)):
-        check_integer(
-            f"abscissas {name}", value, at_least=2, remedy="The method needs two abscissas on each interface."
-        )
+        try:
+            check_integer("abscissas", value, at_least=2)
+        except InputError as error:
+            remedy = "The method needs two abscissas on each interface."
+            raise InputError("abscissas", value, f"for {name} {error.allowed}", remedy) from error
     low, high = mode_range(across, up)
     if low > high:
         allowed = f"such that max(N_x, N_y) - 1 = {low} <= 2 min(N_x, N_y) - 3 = {high}"
         raise InputError("abscissas", (across, up), allowed, "Take the two numbers nearer to each other.")
     if modes is None:
         return max(low, min(high, MAX_MODES))
-    check_integer("modes (N_eig)", modes, at_least=0)
+    check_integer("modes", modes, at_least=0)
     if not low <= modes <= high:
-        allowed = f"max(N_x, N_y) - 1 = {low} <= N_eig <= 2 min(N_x, N_y) - 3 = {high}"
-        raise InputError("modes (N_eig)", modes, allowed)
+        allowed = f"N_eig with max(N_x, N_y) - 1 = {low} <= N_eig <= 2 min(N_x, N_y) - 3 = {high}"
+        raise InputError("modes", modes, allowed)
     return modes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -226,7 +227,13 @@ def _array(
         corners[1] = section.corners(centres, size, thickness)
         finest.append(thickness)
     phases = [names[0], names[2]] if coating is None else list(names)
-    halvings = halvings_for(resolution, min(finest)) if refinement is None else refinement
+    if refinement is None:
+        name, value = ("radius", radius) if fraction is None else ("fraction", fraction)
+        if coating is not None and finest[-1] <= min(finest):
+            name, value = "coating", coating
+        halvings = halvings_for(name, value, resolution, min(finest))
+    else:
+        halvings = refinement
     height = float(periods[along]) / length
     require_filled("resolution", resolution, periods[others] / length, resolution)
     least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
@@ -324,11 +331,14 @@ def _size(
     return value
 
 
-def halvings_for(resolution: float, thinnest: float) -> int:
-    """Return how often a mesh size is to be halved so that two or more cells fit across the thinnest part."""
+def halvings_for(name: str, value: Any, resolution: float, thinnest: float) -> int:
+    """Return how often a mesh size is to be halved so that two or more cells fit across the thinnest part.
+
+    ``name`` and ``value`` are those of the parameter that makes it so thin, for the message.
+    """
     halvings = max(0, math.ceil(math.log2(1.2 * resolution / thinnest)))
     if halvings > 9:
         allowed = f"such that no gap or layer is thinner than {resolution / 512:.2g} of the period at this resolution"
-        remedy = "Give refinement yourself, or leave a wider gap."
-        raise InputError("fraction, radius, coating", thinnest, allowed, remedy)
+        remedy = f"One is {thinnest:.2g}. Give refinement yourself, or leave a wider gap."
+        raise InputError(name, value, allowed, remedy)
     return halvings

@@ -96,7 +96,8 @@ def hexagonal_myocyte(
     """
     long = check_number("length", length, above=0.0, remedy="It is the size of a cell.")
     wide = check_number("width", width, above=0.0, remedy="It is the size of a cell.")
-    apart = check_number("gap", gap, above=0.0, below=min(long, wide), remedy="The gap is narrower than a cell.")
+    small = min(long, wide)
+    apart = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
     end = check_number("end_patch", end_patch, above=0.0, below=1.0)
     side = check_number("side_patch", side_patch, above=0.0, below=1.0)
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)

@@ -112,7 +112,8 @@ def myocyte(
         check_number(name, value, above=0.0, remedy="It is the size of a cell.")
         for name, value in (("length", length), ("width", width), ("height", height))
     ]
-    g = check_number("gap", gap, above=0.0, below=min(sizes), remedy="The gap is narrower than a cell.")
+    small = min(sizes)
+    g = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
     e = check_number("end_patch", end_patch, above=0.0, below=1.0)
     s = check_number("side_patch", side_patch, above=0.0, below=1.0)
     (long, w, h), period = sizes, (length + g, 2.0 * (width + g), height + g)

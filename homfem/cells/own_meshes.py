@@ -16,6 +16,7 @@ from homfem.cells.elements import SHAPES, Block, uniform, uniform_facets
 from homfem.cells.files import MESHIO_TYPES
 from homfem.cells.gmsh_model import MESHED, STEP, from_gmsh_raw
 from homfem.cells.limited import TIMEOUT
+from homfem.cells.patience import reading_limit
 from homfem.cells.raw import Indices, RawCell, Tags, facets_of, scaled
 from homfem.cells.sets import Flags, partition
 from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_integer, check_number
@@ -175,7 +176,7 @@ def read_meshio(path: Path) -> Any:
     words = io.StringIO()
     try:
         # Some readers of meshio print, and some end the interpreter, where they should raise.
-        with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
+        with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words), reading_limit(path):
             return read_abaqus(path) if path.suffix.lower() == ".inp" else meshio.read(path)
     except InputError:
         raise

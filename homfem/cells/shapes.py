@@ -166,12 +166,12 @@ def structured_three_pipe(
 
 
 def check_edges(edges: float | Sequence[float]) -> tuple[float, float, float]:
-    """Return the three edges; each must be in (0, 1)."""
+    """Return the three edges; each must be in (0, 1), and not so near the ends that planes fall together."""
     values = list(edges) if isinstance(edges, (Sequence, np.ndarray)) and not isinstance(edges, str) else [edges] * 3
     if len(values) != 3:
         raise InputError("edges", edges, "one number, or three: the edges of the pipes along x, y and z")
     remedy = "An edge is a fraction of the period."
-    a, b, c = (check_number("edges", value, above=0.0, below=1.0, remedy=remedy) for value in values)
+    a, b, c = (check_number("edges", value, at_least=1e-9, at_most=1.0 - 1e-9, remedy=remedy) for value in values)
     return a, b, c
 
 

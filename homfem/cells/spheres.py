@@ -109,10 +109,11 @@ def sphere_array(
     thinnest = 0.5 * size
     if gap < 0.0:  # necks where spheres overlap, and gaps between the second neighbours
         thinnest = min(thinnest, 0.8 * math.sqrt(size**2 - 0.25 * apart**2), second - 2.0 * size)
-    halvings = halvings_for(resolution, thinnest) if refinement is None else refinement
+    thin = ("radius", radius) if fraction is None else ("fraction", fraction)
+    halvings = halvings_for(*thin, resolution, thinnest) if refinement is None else refinement
     mesh_size: Callable[[Array], Array] | None = None
     if refinement is None and gap > 0.0:
-        halvings_for(resolution, gap)
+        halvings_for(*thin, resolution, gap)
         between = second_nearest(box, centres, size)
         mesh_size = lambda points: np.maximum(0.7 * between(points), 0.7 * gap)  # noqa: E731
     exact = volume_fraction(lattice, size)
@@ -173,7 +174,9 @@ def _radius(lattice: str, fraction: float | None, radius: float | None, overlap:
         most = volume_fraction(lattice, largest)
         if value >= most:
             raise InputError("fraction", fraction, f"< {most:.6g}, {what}", remedy)
-        size = scipy.optimize.brentq(lambda r: volume_fraction(lattice, r) - value, 0.0, largest, xtol=1e-16)
+        size = math.cbrt(value / len(PACKINGS[lattice][0]) * 0.75 / math.pi)
+        if size > touch:
+            size = scipy.optimize.brentq(lambda r: volume_fraction(lattice, r) - value, touch, largest, xtol=1e-16)
     if overlap and abs(size - touch) < 0.02 * touch:
         raise InputError("radius", size, f"2 % or more off {touch:.6g}, where the spheres touch in points")
     return float(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -128,7 +129,7 @@ def run_check(path: str, *, json: str | None, period: str | None = None, trust: 
     from homfem.cells.check import check_mesh
 
     check_target("--json", json)
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileError("--check", path, "a file that exists")
     keep_apart(with_derived("--json", json), [("--check", Path(path))])
     given = None if period is None else _period_of(period)
@@ -152,6 +153,10 @@ def _period_of(text: str) -> Any:
     try:
         value = jsonlib.loads(text)
         array = np.array(value, dtype=np.float64)
-        return Lattice(vectors=array) if array.ndim > 1 else array.tolist()
-    except (ValueError, TypeError) as error:
+        if array.ndim > 1:
+            return Lattice(vectors=array)
+        if array.size not in (1, 2, 3) or not np.all((array > 0.0) & np.isfinite(array)):
+            raise ValueError
+        return array.tolist()
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError("--period", text, allowed) from error

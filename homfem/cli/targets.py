@@ -27,6 +27,13 @@ def check_target(option: str, path: str | None, suffixes: tuple[str, ...] = ()) 
     if path is None or path == "-":
         return
     target = Path(path)
+    try:
+        os.stat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:  # a name that no file can have
+        said = error.strerror if isinstance(error, OSError) else error
+        raise FileError(option, path, "a file that can be written", f"{said}.") from error
     drawn = option == "--figure"  # the others are named by their suffix as it stands
     if suffixes and (target.suffix.lower() if drawn else target.suffix) not in suffixes:
         raise FileError(option, path, "a name that ends in " + " or ".join(suffixes))

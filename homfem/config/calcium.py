@@ -20,10 +20,11 @@ from homfem.config.table import (
     number,
     parse_table,
     quantity,
+    require_file,
     table,
     text,
 )
-from homfem.parameters import FileError, InputError
+from homfem.parameters import InputError
 from homfem.quantities import (
     BINDING_RATE,
     CONCENTRATION,
@@ -54,6 +55,10 @@ def _centre(value: Any) -> tuple[Quantity, ...]:
 
 
 Source = Annotated[TensorSource, PlainValidator(parse_source)]
+
+
+#: More time steps than these are a slip: of a microsecond each they would take days.
+MOST_STEPS = 10**9
 
 
 class TensorsTable(Table):
@@ -101,11 +106,12 @@ class TimeTable(Table):
     end: PositiveTime = Field(description="the end time, such as '8 s'")
     step: PositiveTime = Field(description="the time step, such as '20 ms'")
     splitting: Annotated[str, choice(*SPLITTINGS)] = "strang"
-    subcycles: Annotated[int, integer(at_least=1)] = 1
+    subcycles: Annotated[int, integer(at_least=1, at_most=1000)] = 1
 
     @model_validator(mode="after")
     def _whole(self) -> TimeTable:
-        self.grid()
+        if self.grid().steps > MOST_STEPS:
+            raise InputError("step", str(self.step), f"one that fits at most {MOST_STEPS:g} times into {self.end}")
         return self
 
     def grid(self) -> TimeGrid:
@@ -163,9 +169,8 @@ class CalciumTable(MacroTable):
     def parse(cls, value: Any, folder: Path, path: str) -> CalciumTable:
         """Return the validated table; files are sought from ``folder``."""
         result = parse_table(cls, value, path)
-        if isinstance(result.domain, FileDomain) and not (folder / result.domain.file).is_file():
-            file = result.domain.file
-            raise FileError(f"{path}.domain.file", file, "a file that exists", f"It is sought from {str(folder)!r}.")
+        if isinstance(result.domain, FileDomain):
+            require_file(f"{path}.domain.file", result.domain.file, folder)
         for name in ("cytosol", "er"):
             check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
         return result

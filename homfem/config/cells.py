@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,14 +34,17 @@ from homfem.config.table import (
     choose,
     flag,
     integer,
+    keys_from,
     listed,
     number,
     parse_table,
     refuse_unknown,
+    renamed,
+    require_file,
     require_table,
     text,
 )
-from homfem.parameters import FileError, InputError, check_number
+from homfem.parameters import InputError, check_number
 from homfem.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -115,7 +120,8 @@ class ThreePipe(CellTable):
         options = {"section": self.section} | sizes(self.period, self.resolution)
         if self.offsets is not None:
             options["offsets"] = list(self.offsets)
-        return cells.three_pipe(edges, comm=comm, **options)
+        with keys_from({} if self.edge is None else {"edges": "cell.edge"}):
+            return cells.three_pipe(edges, comm=comm, **options)
 
 
 class FileCell(CellTable):
@@ -159,11 +165,27 @@ class FileCell(CellTable):
         from homfem import cells
 
         own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
-        options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
+        with keys_from({"lattice": "cell.period"}):
+            options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         options |= {name: value for name, value in own.items() if value is not None}
         options |= {"trust": True} if self.trust else {}
         options |= {"repair": self.repair, "faces": self.faces, "cracks": self.cracks}
-        return cells.from_file(folder / self.file, comm=comm, **options)
+        with self._keys():
+            return cells.from_file(folder / self.file, comm=comm, **options)
+
+    @contextmanager
+    def _keys(self) -> Iterator[None]:
+        """Name the file in errors about what it holds."""
+        try:
+            yield
+        except InputError as error:
+            key = re.split(r"[^\w]", error.name)[0]
+            if key == "lattice" and self.period is not None:
+                raise renamed(error, "cell.period") from error
+            if key in type(self).model_fields:
+                raise
+            words = f"a usable cell, but its {error.name} = {error.shown} must be {error.allowed}"
+            raise type(error)("cell.file", self.file, words, error.remedy) from error
 
 
 SHAPES: Mapping[str, type[CellTable]] = {
@@ -206,13 +228,12 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
             names = ", ".join(map(repr, SHAPES))
             raise InputError(f"{path}.shape", Missing(), f"one of {names}; or give {path}.file, a mesh or a geometry")
         cell = parse_table(FileCell, table, path)
-        if not (folder / cell.file).is_file():
-            raise FileError(f"{path}.file", cell.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+        require_file(f"{path}.file", cell.file, folder)
         return cell
     name = choose(f"{path}.shape", table["shape"], list(SHAPES))
     if "file" in table and "file" not in SHAPES[name].model_fields:
         raise InputError(f"{path}.file", table["file"], "absent where a shape is given")
     shape = parse_table(SHAPES[name], table, path)
-    if isinstance(shape, ImageCell) and not (folder / shape.file).is_file():
-        raise FileError(f"{path}.file", shape.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+    if isinstance(shape, ImageCell):
+        require_file(f"{path}.file", shape.file, folder)
     return shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -11,6 +12,11 @@ from typing import Any
 from homfem.parameters import FileError, InputError
 
 Document = dict[str, Any]
+
+#: Tables and lists in tables and lists: more of them than any config has, and far fewer than Python can follow.
+DEEPEST = 40
+_MANY_KEYS = re.compile(rf"(?<![\w-])(?:[\w-]++\s*+\.\s*+){{{DEEPEST}}}")
+_SHALLOW = f"TOML whose tables and lists stand at most {DEEPEST} deep in each other"
 
 
 def read_document(path: str | Path) -> Document:
@@ -22,7 +28,7 @@ def read_document(path: str | Path) -> Document:
         If the file is missing, cannot be read, or is not TOML; the message names the line.
     """
     source = Path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):  # unlike Path.is_file false for names that no file can have
         raise FileError("CONFIG", str(path), "a TOML file that exists", "Check the path.")
     try:
         text = source.read_bytes().decode("utf-8")
@@ -30,14 +36,25 @@ def read_document(path: str | Path) -> Document:
         raise FileError("CONFIG", str(path), "text in UTF-8", f"Byte {error.start} is not.") from error
     except OSError as error:
         raise FileError("CONFIG", str(path), "a file that can be read", f"{error.strerror}.") from error
+    if _MANY_KEYS.search(text):  # their time and memory in the reader grow with the square
+        raise FileError("CONFIG", str(path), _SHALLOW)
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
+        if _is_deep(document):
+            raise FileError("CONFIG", str(path), _SHALLOW)
+        return document
+    except FileError:
+        raise
     except tomllib.TOMLDecodeError as error:
         lines = text.splitlines() or [""]
         found = re.search(r"line (\d+)", str(error))
         number = int(found[1]) if found else len(lines)
         line = lines[min(number, len(lines)) - 1].strip()
         raise FileError(f"{source}, line {number}", line, "valid TOML", f"{error}.") from error
+    except ValueError as error:  # Python reads no number of more than some thousand digits
+        raise FileError("CONFIG", str(path), "TOML with numbers of a sane length", f"{error}.") from error
+    except RecursionError as error:
+        raise FileError("CONFIG", str(path), _SHALLOW) from error
 
 
 def set_values(document: Document, assignments: Iterable[str]) -> Document:
@@ -68,7 +85,9 @@ def set_values(document: Document, assignments: Iterable[str]) -> Document:
             if not isinstance(table, dict):
                 known = ".".join(keys[: depth + 1])
                 raise InputError("--set", text, f"the path of a key; {known} is a value, not a table")
-        table[keys[-1]] = _value(value.strip())
+        table[keys[-1]] = _value(value.strip(), text)
+        if _is_deep(result):
+            raise InputError("--set", text, _SHALLOW)
     return result
 
 
@@ -86,12 +105,23 @@ def _keys(path: str, text: str) -> list[str]:
     return keys
 
 
-def _value(text: str) -> Any:
+def _value(text: str, whole: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    except (ValueError, RecursionError) as error:  # thousands of digits or brackets
+        raise InputError("--set", whole, "path.to.key=value with a value of a sane length") from error
     return parsed["value"] if len(parsed) == 1 else text
+
+
+def _is_deep(document: Document) -> bool:
+    """Whether tables and lists stand more than :data:`DEEPEST` deep in each other; without recursion."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        children = (child for entry in level for child in (entry.values() if isinstance(entry, dict) else entry))
+        level = [child for child in children if isinstance(child, (dict, list))]
+    return bool(level)
 
 
 def _copied(entry: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from homfem.config.table import Missing, refuse_unknown, renamed
+from homfem.config.table import Missing, refuse_unknown, renamed, require_file
 from homfem.parameters import Array, FileError, InputError
 from homfem.quantities import Kind, check_unit, conversion_factor
 
@@ -49,10 +49,7 @@ class FieldCoefficient:
 
     def located(self, at: str, folder: Path) -> FieldCoefficient:
         """Return it with its path from ``folder``; raise :class:`FileError` if there is no such file."""
-        path = folder / self.file
-        if not path.is_file():
-            raise FileError(f"{at}.field.file", self.file, "a file that exists", f"It is sought from {str(folder)!r}.")
-        return replace(self, file=str(path))
+        return replace(self, file=str(require_file(f"{at}.field.file", self.file, folder)))
 
     def to(self, unit: str) -> Array:
         """Return the values in another unit: of shape (\\*voxels or elements), or with a matrix for each."""

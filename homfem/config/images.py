@@ -140,6 +140,9 @@ class ImageCell(CellTable):
         try:
             image = read_image(folder / self.file, **options)
         except InputError as error:
+            if error.name == "image":
+                remedy = f"It holds {error.shown.strip(chr(39))}. {error.remedy}".strip()
+                raise type(error)("cell.file", self.file, error.allowed, remedy) from error
             raise renamed(error, f"cell.{re.sub('^image', 'file', error.name)}") from error
         axes = ["xyz".index(axis) for axis in self.mirror]
         return image.mirrored(*axes) if axes else image

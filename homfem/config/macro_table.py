@@ -11,8 +11,8 @@ from pydantic import PlainValidator
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
-from homfem.config.table import Missing, Table, join, number, parse_table, refuse_unknown, sentence, text
-from homfem.parameters import FileError, InputError, nearest_name
+from homfem.config.table import Missing, Table, join, number, parse_table, refuse_unknown, require_file, sentence, text
+from homfem.parameters import InputError, nearest_name
 from homfem.quantities import DIFFUSIVITY
 
 if TYPE_CHECKING:
@@ -112,5 +112,5 @@ def parse_source(value: Any, path: str = "") -> TensorSource:
 
 def check_source(path: str, source: TensorSource, folder: Path) -> None:
     """Refuse a tensor's file that is missing."""
-    if isinstance(source, FileTensor) and not (folder / source.file).is_file():
-        raise FileError(join(path, "file"), source.file, "a file that exists", f"It is sought from {str(folder)!r}.")
+    if isinstance(source, FileTensor):
+        require_file(join(path, "file"), source.file, folder)

@@ -20,7 +20,7 @@ from homfem.config.effective import (
     value_of,
 )
 from homfem.config.fields import FieldCoefficient, parse_field_table
-from homfem.config.table import choice, flag, integer, number, quantity, renamed, text
+from homfem.config.table import choice, flag, integer, keys_from, number, quantity, renamed, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
 from homfem.stiffness import PAIRS, PLANES, check_stiffness, moduli
@@ -223,13 +223,14 @@ class Stokes(EffectiveTable):
         options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
         if self.slip_length is not None:
             options["slip_length"] = self.slip_length.to(cell.length_unit)
-        return solve_stokes(
-            cell,
-            fluid=self.fluid,
-            tolerance=self.tolerance,
-            max_dofs=self.max_dofs,
-            bounds=self.tolerance is not None if self.bounds is None else self.bounds,
-            symmetry=self.symmetry,
-            config=dict(config),
-            **options,
-        )
+        with keys_from({"phases": "effective.fluid"}):
+            return solve_stokes(
+                cell,
+                fluid=self.fluid,
+                tolerance=self.tolerance,
+                max_dofs=self.max_dofs,
+                bounds=self.tolerance is not None if self.bounds is None else self.bounds,
+                symmetry=self.symmetry,
+                config=dict(config),
+                **options,
+            )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
-from homfem.parameters import InputError, check_choice, check_integer, check_number, nearest_name
+from homfem.parameters import FileError, InputError, check_choice, check_integer, check_number, nearest_name
 from homfem.quantities import Kind, Quantity, check_unit, parse_quantity
 
 
@@ -70,6 +72,8 @@ def text(allowed: str) -> PlainValidator:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             raise InputError("", value, allowed)
+        if any(ord(letter) < 32 for letter in value):
+            raise InputError("", value, f"{allowed}, without control characters")
         return value
 
     return PlainValidator(check)
@@ -165,6 +169,13 @@ def require_table(path: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(path, value, "a table of keys")
     return value
+
+
+def require_file(name: str, file: str, folder: Path) -> Path:
+    """Return the path of a file that the config names, sought from ``folder``; raise :class:`FileError` without it."""
+    if not os.path.isfile(folder / file):  # unlike Path.is_file false for names that no file can have
+        raise FileError(name, file, "a file that exists", f"It is sought from {str(folder)!r}.")
+    return folder / file
 
 
 def refuse_unknown(path: str, table: Mapping[str, Any], known: Sequence[str]) -> None:

@@ -212,6 +212,11 @@ class LinearSolver:
         direct = self._attempts[0][0] == "direct"
         limit = min(self._max_iterations, REFINEMENTS) if direct else self._max_iterations
         size = b.norm()
+        if not math.isfinite(size):
+            raise ConvergenceError(
+                f"{self.name}: the right-hand side is not finite. Take a smaller step, or numbers "
+                "that are nearer to each other."
+            )
         wanted = max(self._rtol * size, self._atol)
         used, before = 0, math.inf
         while True:

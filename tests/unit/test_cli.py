@@ -218,7 +218,7 @@ def test_short_of_the_tolerance_is_status_3_with_a_warning(homfem, er):
         (["cell", "er.toml", "--save", "er.stl"], ["--save = 'er.stl'", ".msh or .xdmf"]),
         (["run", "er.toml"], ["macro = (missing)", "[macro]"]),
         (["effective", "wave.toml"], ["cell = (missing)", "[cell]"]),
-        (["cell", "flat.toml"], ["cell.physical groups = 0", "Physical Surface"]),
+        (["cell", "flat.toml"], ["cell.file = 'flat.geo'", "its physical groups = 0 must be", "Physical Surface"]),
         (["effective"], ["Missing argument", "CONFIG.toml"]),
         (["effectiv"], ["No such command 'effectiv'"]),
         (["effective", "er.toml", "--jsn", "x"], ["No such option: --jsn"]),
