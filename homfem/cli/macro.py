@@ -113,7 +113,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
             initial_cytosol=raised,
             initial_er=er,
             # A stimulus comes too quickly for the receptors to follow: they start as before it.
-            initial_states=dict(zip(kinetics.states, states.tolist(), strict=True)),
+            initial_states={name: float(states[row]) for row, name in enumerate(kinetics.states)},
             interface_area=area,
             density=table.kinetics.density,
         )
