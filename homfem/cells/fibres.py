@@ -37,7 +37,7 @@ def fibre_array(
     angle: float = 0.0,
     dimension: int = 2,
     axis: str = "z",
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     resolution: float = 0.1,
     refinement: int | None = None,
@@ -87,7 +87,8 @@ def fibre_array(
         ``"x"``, ``"y"`` or ``"z"``, in three dimensions; the section's axes are the other two, in their order.
     period, length_unit
         Period and its unit: one length (that of the first axis of the section, and that along the fibres), or one for
-        each axis; for ``"hexagonal"`` the second of the section is :math:`\sqrt3` times the first.
+        each axis; for ``"hexagonal"`` the second of the section is :math:`\sqrt3` times the first. In the plane also
+        two period vectors, with one fibre in the cell (``"square"``); the shortest vectors of their lattice are meshed.
     resolution
         Bulk mesh size as a fraction of the shorter period of the section, in (0, 1/3].
     refinement
@@ -142,7 +143,7 @@ def tube(
     *,
     axis: str = "z",
     dimension: int = 3,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     resolution: float = 0.1,
     refinement: int | None = None,
@@ -194,7 +195,7 @@ def _array(
     coating: float | None,
     dimension: int,
     axis: str,
-    period: float | Sequence[float],
+    period: float | Sequence[float] | Lattice,
     length_unit: str,
     resolution: float,
     refinement: int | None,
@@ -209,10 +210,15 @@ def _array(
     check_choice("axis", axis, AXES)
     resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
     along = AXES.index(axis) if dimension == 3 else 2
-    periods = _periods(lattice, period, dimension, along)
     others = [a for a in range(3) if a != along]
-    length = float(periods[others].min())
-    box = Lattice.box(*(periods[others] / length))
+    periods: Array = np.ones(3)
+    if isinstance(period, Lattice):
+        vectors = _oblique(lattice, period, dimension)
+    else:
+        periods = _periods(lattice, period, dimension, along)
+        vectors = np.diag(periods[others])
+    length = float(np.linalg.norm(vectors, axis=1).min())
+    box = Lattice(vectors=np.asarray(vectors / length, dtype=np.float64))
     centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
     thickness = 0.0 if coating is None else check_number("coating", coating, above=0.0, below=0.5)
     apart = difference_vectors(box, centres)
@@ -235,7 +241,7 @@ def _array(
     else:
         halvings = refinement
     height = float(periods[along]) / length
-    require_filled("resolution", resolution, periods[others] / length, resolution)
+    require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
     least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
     if mirrors == "auto":
         least += least % 2
@@ -285,6 +291,24 @@ def _array(
 
 def _swept(phi: LevelSet, others: list[int]) -> LevelSet:
     return lambda points: phi(points[:, others])
+
+
+def _oblique(lattice: str, period: Lattice, dimension: int) -> Array:
+    """The two shortest vectors of a lattice in the plane, by Lagrange and Gauss: its cell is the least skewed one."""
+    if dimension != 2 or period.dimension != 2:
+        allowed = "lengths in space: only in the plane fibres take period vectors"
+        raise InputError("period", period.vectors.tolist(), allowed)
+    if lattice != "square":
+        raise InputError("lattice", lattice, "'square' with period vectors: they say the lattice")
+    short: Array = period.vectors[0]
+    long: Array = period.vectors[1]
+    while True:
+        if short @ short > long @ long:
+            short, long = long, short
+        turns = float(np.rint(short @ long / (short @ short)))
+        if turns == 0.0:
+            return np.stack([short, long])
+        long = np.asarray(long - turns * short)
 
 
 def _periods(lattice: str, period: float | Sequence[float], dimension: int, along: int) -> Array:

@@ -1,14 +1,16 @@
 r"""Cells painted with boxes: laminates, slits, obstacles, sheets with tubes, networks of square pipes, myocytes.
 
 Every interface lies in a coordinate plane; the grid meets all of them, so that fractions and areas are exact. Lengths
-are fractions of the period along their axis, and boxes that leave the cell come in again on the other side.
+are fractions of the period along their axis, and boxes that leave the cell come in again on the other side. With period
+vectors in place of lengths the axes are those vectors: boxes are parallelepipeds along them, layers are parallel to all
+vectors but one.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from mpi4py import MPI
 from homfem.cells.boxgrid import block_array_raw
 from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, CellError, InputError, check_choice, check_integer, check_number
+from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
 
 AXES = ("x", "y", "z")
 
@@ -48,7 +50,7 @@ def painted_cell(
     resolution: float = 0.1,
     grading: float = 1.0,
     growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -69,7 +71,7 @@ def painted_cell(
     grading, growth
         Mesh size at the planes of the boxes over that in the bulk, in (0, 1], and its slope, > 0.
     period, length_unit
-        Period, or one for each axis, and its unit.
+        Period, or one for each axis, or the period vectors, and its unit.
     comm
         Communicator.
 
@@ -81,14 +83,15 @@ def painted_cell(
     if not boxes:
         raise CellError("boxes", boxes, "at least one box")
     d = len(boxes[0].low)
-    periods = axis_periods(period, d)
+    lattice = period_vectors(period, d)
+    periods = np.linalg.norm(lattice.vectors, axis=1)
     labels, names, lengths = paint(boxes, background)
     tags = {phase: tag for tag, phase in enumerate(names, start=1)}
     for phase in phases or ():
         check_choice("phases", phase, names)
 
     def make() -> RawCell:
-        return block_array_raw(
+        raw = block_array_raw(
             labels + 1,
             tags,
             [part * factor for part, factor in zip(lengths, periods / periods.min(), strict=True)],
@@ -97,6 +100,9 @@ def painted_cell(
             growth=growth,
             length_unit=length_unit,
         )
+        along = lattice.vectors / periods[:, None]
+        oblique = Lattice(vectors=lattice.vectors / periods.min())
+        return raw if raw.lattice == oblique else replace(raw, points=raw.points @ along, lattice=oblique)
 
     cell = UnitCell.from_raw(make, comm=comm, name=name, length=float(periods.min()), length_unit=length_unit)
     return cell if phases is None else cell.restrict(list(phases))
@@ -137,7 +143,7 @@ def laminate(
     axis: str = "x",
     dimension: int = 2,
     resolution: float = 0.2,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -151,7 +157,7 @@ def laminate(
     fractions
         Thickness of each layer as a fraction of the period, > 0, with the sum 1; from the origin on.
     axis
-        The normal: ``"x"``, ``"y"`` or ``"z"``.
+        The normal: ``"x"``, ``"y"`` or ``"z"``. With period vectors the one of them that crosses the layers.
     dimension
         2 or 3.
     resolution, period, length_unit, comm
@@ -184,7 +190,7 @@ def slit(
     resolution: float = 0.1,
     grading: float = 1.0,
     growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -199,7 +205,7 @@ def slit(
         Width of the slit as a fraction of the period, in (0, 1), or a list: several slits, each in the middle of an
         equal share of the period, narrower than that.
     axis
-        The normal of the walls.
+        The normal of the walls; with period vectors the one of them that crosses the walls.
     dimension
         2 or 3.
     resolution, grading, growth, period, length_unit, comm
@@ -229,7 +235,7 @@ def obstacles(
     resolution: float = 0.1,
     grading: float = 1.0,
     growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -274,7 +280,7 @@ def sheets(
     resolution: float = 0.1,
     grading: float = 1.0,
     growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
+    period: float | Sequence[float] | Lattice = 1.0,
     length_unit: str = "um",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> UnitCell:
@@ -367,6 +373,15 @@ def _slab(phase: str, normal: int, dimension: int, low: float, high: float) -> B
     lows, highs = [0.0] * dimension, [1.0] * dimension
     lows[normal], highs[normal] = low, high
     return Box(phase, tuple(lows), tuple(highs))
+
+
+def period_vectors(period: float | Sequence[float] | Lattice, dimension: int) -> Lattice:
+    """Return the period vectors: as they are given, or one period along each axis, each > 0."""
+    if not isinstance(period, Lattice):
+        return Lattice.box(*axis_periods(period, dimension))
+    if period.dimension != dimension:
+        raise InputError("period", period.vectors.tolist(), f"{dimension} period vectors")
+    return period
 
 
 def axis_periods(period: float | Sequence[float], dimension: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import PlainValidator
@@ -56,6 +56,9 @@ Fraction = Annotated[float, PlainValidator(fraction)]
 class CellTable(Table):
     """What every cell has."""
 
+    #: Numbers of dimensions in which the period may be given as period vectors.
+    vector_dimensions: ClassVar[tuple[int, ...]] = ()
+
     @abstractmethod
     def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
         """Return the meshed cell; files are sought from ``folder``. Collective."""
@@ -85,6 +88,11 @@ class CellTable(Table):
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by one of :attr:`methods`, and draw it if a figure is named. On one rank."""
         raise InputError("method", effective.method, "'finite-element' for this cell")
+
+
+def written(period: tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...]) -> list[str | list[str]]:
+    """Return periods, or period vectors, as a message shows them."""
+    return [str(p) if isinstance(p, Quantity) else [str(entry) for entry in p] for p in period]
 
 
 def sizes(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, model_validator
 
 from homfem.config.blocks import Blocks
-from homfem.config.cell_table import CellTable, Fraction, LatticePeriod, Period, fraction, sizes
+from homfem.config.cell_table import CellTable, Fraction, LatticePeriod, Period, fraction, sizes, written
 from homfem.config.images import ImageCell
 from homfem.config.random import GaussianField, RandomParticles
 from homfem.config.shapes import (
@@ -151,8 +151,9 @@ class FileCell(CellTable):
                 "repair", True, "false with faces = 'non-matching'", "A repaired mesh has faces that match."
             )
         if self.dimension and self.period and len(self.period) not in (1, self.dimension):
-            given = [str(p) if isinstance(p, Quantity) else [str(entry) for entry in p] for p in self.period]
-            raise InputError("period", given, f"one length, or {self.dimension}, or {self.dimension} period vectors")
+            raise InputError(
+                "period", written(self.period), f"one length, or {self.dimension}, or {self.dimension} period vectors"
+            )
         return self
 
     @property
@@ -233,7 +234,21 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
     name = choose(f"{path}.shape", table["shape"], list(SHAPES))
     if "file" in table and "file" not in SHAPES[name].model_fields:
         raise InputError(f"{path}.file", table["file"], "absent where a shape is given")
+    _refuse_vectors(f"{path}.period", table.get("period"), name)
     shape = parse_table(SHAPES[name], table, path)
     if isinstance(shape, ImageCell):
         require_file(f"{path}.file", shape.file, folder)
     return shape
+
+
+def _refuse_vectors(path: str, period: Any, name: str) -> None:
+    """Refuse period vectors for a shape that has periods along the axes only."""
+    if (
+        SHAPES[name].vector_dimensions
+        or not isinstance(period, list)
+        or not any(isinstance(row, list) for row in period)
+    ):
+        return
+    others = ", ".join(repr(known) for known, model in SHAPES.items() if model.vector_dimensions)
+    remedy = f"Period vectors are for {others} and for meshes from files."
+    raise InputError(path, period, f"one length, or one per axis where the shape allows that, for {name!r}", remedy)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, PlainValidator, model_validator
 
-from homfem.config.cell_table import CellTable, Fraction, Period, sizes
+from homfem.config.cell_table import CellTable, Fraction, LatticePeriod, sizes, written
 from homfem.config.table import choice, flag, integer, number, quantity
 from homfem.parameters import InputError, check_number
 from homfem.quantities import LENGTH, Quantity
@@ -49,7 +49,7 @@ class Shape(CellTable):
     axes_in_2d: ClassVar[tuple[str, ...]] = ("x", "y")
 
     shape: str
-    period: Period = OneMetre
+    period: LatticePeriod = OneMetre
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
 
@@ -59,9 +59,12 @@ class Shape(CellTable):
         if d not in self.dimensions:
             allowed = " or ".join(map(str, self.dimensions))
             raise InputError("dimension", d, f"{allowed} for this shape")
-        if len(self.period) not in (1, d) or (self.single_period and len(self.period) > 1):
+        oblique = not isinstance(self.period[0], Quantity)
+        wrong = d not in self.vector_dimensions if oblique else self.single_period and len(self.period) > 1
+        if len(self.period) not in (1, d) or wrong:
             allowed = "one length" if self.single_period else f"one length, or {d}, one per axis"
-            raise InputError("period", [str(p) for p in self.period], allowed)
+            allowed += "".join(f"; {n} period vectors with dimension = {n}" for n in self.vector_dimensions)
+            raise InputError("period", written(self.period), allowed)
         axis = getattr(self, "axis", None)
         if axis is not None and axis not in self.axes_in_2d and d == 2:
             known = " or ".join(map(repr, self.axes_in_2d)) or "absent"
@@ -101,6 +104,7 @@ class Shape(CellTable):
 class Laminate(Shape):
     """Layers with a common normal."""
 
+    vector_dimensions = (2, 3)
     maker = "laminate"
 
     fractions: Fractions = Field(description="the thickness of each layer as a fraction of the period")
@@ -115,6 +119,7 @@ class Laminate(Shape):
 class Slit(Shape):
     """Pores between parallel walls."""
 
+    vector_dimensions = (2, 3)
     maker, phases = "slit", ("pore", "solid")
 
     aperture: FractionOrList = Field(description="the width of the slit as a fraction of the period, or several")
@@ -124,6 +129,7 @@ class Slit(Shape):
 class Obstacles(Shape):
     """Rectangles or boxes in a pore space."""
 
+    vector_dimensions = (2, 3)
     maker, phases = "obstacles", ("obstacle", "pore")
 
     edge: FractionOrList = Field(description="the edge of the obstacles as a fraction of the period, or one per axis")
@@ -133,6 +139,7 @@ class Obstacles(Shape):
 class Sheets(Shape):
     """Parallel sheets joined by tubes: rough endoplasmic reticulum."""
 
+    vector_dimensions = (3,)
     maker, phases, dimensions = "sheets", ("er", "cytosol"), (3,)
 
     thickness: Fraction | None = None
@@ -176,6 +183,7 @@ class CurvedShape(CutShape):
 class FibreArray(CurvedShape):
     """Parallel fibres in a square or hexagonal array, with a coating if one is given."""
 
+    vector_dimensions = (2,)
     maker, axes_in_2d = "fibre_array", ()
 
     lattice: Annotated[str, choice("square", "hexagonal")] = "square"
@@ -202,6 +210,7 @@ class FibreArray(CurvedShape):
 class Tube(CurvedShape):
     """A straight round pore."""
 
+    vector_dimensions = (2,)
     maker, phases, dimensions, axes_in_2d = "tube", ("pore", "solid"), (3, 2), ()
 
     fraction: None = None
