@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from homfem.brackets import relative_gap
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.limits import BudgetError, MemoryLimitError
@@ -93,7 +94,8 @@ def solve_adaptively(
 ) -> CellSolution:
     """Solve on finer meshes until the relative half-gap (or estimated error) is at most ``tolerance``; collective.
 
-    Where straight facets stand for curved surfaces, the half-gap and what they may change must together be.
+    Where straight facets stand for curved surfaces, the half-gap and what they may change must together be. An
+    estimated error is no less than what the last refinement changed, and must be so on two meshes in a row.
 
     Parameters
     ----------
@@ -112,12 +114,13 @@ def solve_adaptively(
     """
     history: list[Mapping[str, float]] = []
     warnings: tuple[str, ...] = ()
-    iterations, geometric, finer = 0, 0.0, active
+    iterations, geometric, within, finer = 0, 0.0, False, active
+    before: EffectiveTensor | None = None
     while True:
         lap = time.perf_counter()
         try:
             with unknowns_limited(max_dofs):
-                solved = solve_mesh(finer)
+                solved = _compared(solve_mesh(finer), before)
         except (BudgetError, MemoryLimitError) as error:
             if not history:
                 raise
@@ -148,7 +151,9 @@ def solve_adaptively(
             geometric = solved.geometric_error()
         # The tolerance counts what straight facets change as well, and that no refinement lessens.
         shape = replace(solved.tensor, geometric_error=geometric).relative_geometric_error
-        enough = tolerance is None or gap is None or gap + shape <= tolerance
+        confirmed = within or solved.tensor.estimated_error is None
+        within = tolerance is None or gap is None or gap + shape <= tolerance
+        enough = within and confirmed
         coarse = tolerance is not None and gap is not None and gap <= tolerance <= min(shape / FACETS, gap + shape)
         if enough or coarse or solved.lower is None or tolerance is None or gap is None:
             break
@@ -160,10 +165,12 @@ def solve_adaptively(
         refined = solved.refine(dofs)
         add_seconds(stages, {"refine": time.perf_counter() - lap})
         if refined is None:
-            log.warning("%s: max_dofs = %s ends the refinement at a %s of %.3e, short of %.3e", cell.name, max_dofs,
-                        what, gap, tolerance)  # fmt: skip
+            short = f"short of {tolerance:.3e}" if not within else "which no coarser mesh confirms"
+            log.warning(
+                "%s: max_dofs = %s ends the refinement at a %s of %.3e, %s", cell.name, max_dofs, what, gap, short
+            )
             break
-        finer = refined
+        finer, before = refined, solved.tensor
     tensor = replace(solved.tensor, lower=None, upper=None, roundoff=0.0) if sampled else solved.tensor
     warnings = active.warnings + tensor.warnings + warnings
     if coarse:
@@ -182,6 +189,15 @@ def solve_adaptively(
         reached=enough and solved.tensor.reached,
     )
     return CellSolution(tensor=tensor, cell=active, upper=solved.upper, lower=solved.lower, history=tuple(history))
+
+
+def _compared(solved: MeshSolution, before: EffectiveTensor | None) -> MeshSolution:
+    """An estimate that is no less than the change from the coarser mesh."""
+    error = solved.tensor.estimated_error
+    if error is None or before is None:
+        return solved
+    change = 2.0 * relative_gap(before.value, solved.tensor.value)
+    return replace(solved, tensor=replace(solved.tensor, estimated_error=max(error, change)))
 
 
 def measured(cell: UnitCell) -> dict[str, Any]:

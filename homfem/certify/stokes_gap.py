@@ -1,4 +1,4 @@
-r"""Where the gap between the bounds of a permeability is, and where a higher degree changes the flow.
+r"""Where the gap between the bounds of a permeability is, and where and how much a higher degree changes the flow.
 
 With the flux :math:`\sigma` of the upper bound and the velocity v of the lower one (:mod:`homfem.certify.stokes`),
 :math:`\int v\cdot\xi=\int\nabla v:\mathrm{dev}\,\sigma` as v has no divergence, and the gap is a sum over elements
@@ -19,6 +19,7 @@ from homfem import solve
 from homfem.cells.raw import cell_volumes
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import on_root
+from homfem.local.boundary import alike
 from homfem.local.problem import Correctors
 from homfem.parameters import Array
 
@@ -53,6 +54,24 @@ def flow_changes(cell: UnitCell, one: Correctors, other: Correctors) -> Array:
     On rank 0, nothing elsewhere; collective. Of two pairs of velocities and pressures on one mesh.
     """
     return np.asarray(on_root(cell, _energies(one, other)) * cell.copies / cell.lattice.volume)
+
+
+def change_energy(cell: UnitCell, one: Correctors, other: Correctors) -> Array:
+    r"""Return :math:`\frac1{|Y|}\int\nabla(u_i-\tilde u_i):\nabla(u_j-\tilde u_j)`, shape (loads, loads); collective.
+
+    Of two pairs of velocities and pressures on one mesh; with slip the viscous form of the first.
+    """
+    mesh, problem = one.problem.domain, one.problem
+    u, v = (fem.Function(one.spaces[0]) for _ in range(2))
+    lesser, lesser_too = (fem.Function(other.spaces[0]) for _ in range(2))
+    none = fem.Constant(mesh, 0.0)
+    value = solve.integral(problem.bilinear((u - lesser, none), (v - lesser_too, none)))
+    together, energy = alike(cell, problem), np.zeros((problem.loads,) * 2)
+    for i, j in zip(*np.nonzero(np.triu(together)), strict=True):
+        for k, full, less in ((i, u, lesser), (j, v, lesser_too)):
+            full.x.array[:], less.x.array[:] = one.functions[k][0].x.array, other.functions[k][0].x.array
+        energy[i, j] = energy[j, i] = value()
+    return np.asarray(energy * cell.copies / cell.lattice.volume)
 
 
 def _gradients(correctors: Correctors) -> Array:

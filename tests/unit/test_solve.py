@@ -8,6 +8,7 @@ import ufl
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
+from petsc4py import PETSc
 
 from homfem import solve
 from homfem.parameters import ConvergenceError, HomfemError, InputError
@@ -116,6 +117,39 @@ def test_refusals(options):
     matrix, _ = laplace(MPI.COMM_WORLD, 4, 1.0)
     with pytest.raises(InputError, match=next(iter(options))):
         solve.LinearSolver(matrix, **options)
+
+
+def saddle(n, scales):
+    """Velocity and pressure with natural conditions, and preconditioners that are exact but for their sizes."""
+    mesh = dmesh.create_unit_square(MPI.COMM_WORLD, n, n)
+    spaces = fem.functionspace(mesh, ("Lagrange", 2, (2,))), fem.functionspace(mesh, ("Lagrange", 1))
+    ALIVE.append(spaces)
+    (u, p), (v, q) = (tuple(kind(space) for space in spaces) for kind in (ufl.TrialFunction, ufl.TestFunction))
+    x = ufl.SpatialCoordinate(mesh)
+    energy, mass = (ufl.inner(ufl.grad(u), ufl.grad(v)) + ufl.inner(u, v)) * ufl.dx, p * q * ufl.dx
+    forms = [[energy, -p * ufl.div(v) * ufl.dx], [-q * ufl.div(u) * ufl.dx, None]]
+    blocks = [[None if form is None else solve.assemble_matrix(form) for form in row] for row in forms]
+    matrix = PETSc.Mat().createNest(blocks)
+    preconditioners = []
+    for form, scale in zip((energy, mass), scales, strict=True):
+        preconditioners.append(solve.assemble_matrix(form))
+        preconditioners[-1].scale(scale)
+    b = matrix.createVecRight()
+    rows = matrix.getNestISs()[0]
+    for part, form in zip(rows, (ufl.exp(x[0]) * v[1] * ufl.dx, 1e-3 * ufl.sin(x[1]) * q * ufl.dx), strict=True):
+        b.setValues(part.getIndices(), solve.assemble_vector(form).array_r)
+    b.assemble()
+    return matrix, [solve.Block(matrix=one, preconditioner="direct") for one in preconditioners], b
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_minres_ends_at_the_true_residual(scale, monkeypatch):
+    """It watches another one, in which a field may weigh next to nothing; no direct solver is at hand."""
+    monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
+    matrix, blocks, b = saddle(4, (1.0, scale))
+    solver, x = solve.BlockSolver(matrix, blocks, rtol=1e-8), matrix.createVecRight()
+    assert solver.solve(b, x) == solver.iterations
+    assert (b - matrix * x).norm() <= 1.01e-8 * b.norm()
 
 
 def test_functionals_follow_their_coefficients():
