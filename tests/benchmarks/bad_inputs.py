@@ -117,6 +117,7 @@ def status_of(arguments: Sequence[str]) -> int:
 def run_forked(bad: BadInput, folder: Path, limit: float) -> Outcome:
     """Run a command in a fork of this process, which has loaded the package but neither MPI nor dolfinx."""
     prepare(bad, folder)
+    sys.stdout.flush()
     start = time.monotonic()
     child = os.fork()
     if child == 0:

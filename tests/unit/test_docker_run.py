@@ -45,10 +45,11 @@ class Machine:
     """A made-up machine: a PATH of its own, a copy of the project's recipe, a log of the programs called."""
 
     folder: Path
+    name: str = "a project"
 
     def __post_init__(self) -> None:
-        self.bin, self.log, project = self.folder / "bin", self.folder / "log", self.folder / "a project"
-        self.bin.mkdir()
+        self.bin, self.log, project = self.folder / "bin", self.folder / "log", self.folder / self.name
+        self.bin.mkdir(parents=True)
         self.log.touch()
         (project / "docker").mkdir(parents=True)
         for name in ("docker/run", "docker/Dockerfile", "pyproject.toml"):
@@ -145,7 +146,7 @@ def test_an_engine_that_answers_builds_once_and_runs(machine: Machine, engine: s
     assert "<SUITE=trixie>" in build
     assert "<docker/Dockerfile>" in build
     assert run.endswith("<pytest> <-k> <two words>")
-    assert f"<{machine.project}:/homfem>" in run
+    assert f"<--mount> <type=bind,source={machine.project},target=/homfem>" in run
     assert machine.run("pytest").returncode == 0
     assert sum(" <build>" in line for line in machine.calls) == 1
 
@@ -180,6 +181,67 @@ def test_the_exit_status_of_the_command_is_passed_on(machine: Machine, engine: s
     machine.program("mmdebstrap", "exit 0\n")
     (machine.folder / "built").touch()
     assert machine.run("--engine", engine, "pytest", STATUS=str(status)).returncode == status
+
+
+# buildah runs the command in the container, where the folder of the cache is mounted, and speaks up where it fails.
+BUILDAH_RUNS = """
+cache=
+while [ "$1" != -- ]; do
+  case $1 in type=bind,source=*,target=/cache,rw=true) cache=${1#type=bind,source=}; cache=${cache%%,target=*} ;; esac
+  shift
+done
+shell=$4; ended=$cache/${5#/cache/}; shift 5
+bash -c "$shell" "$ended" "$@" || { status=$?; echo "subprocess exited with status $status" >&2; exit "$status"; }
+"""
+
+
+@pytest.mark.parametrize("status", [0, 2, 77])
+def test_buildah_does_not_speak_where_the_command_fails(machine: Machine, status: int) -> None:
+    machine.user(0)
+    machine.program("buildah", ENGINE.replace('exit "${STATUS:-0}"', BUILDAH_RUNS))
+    machine.program("mmdebstrap", "exit 0\n")
+    machine.program("setpriv", 'while [ "$1" != -- ]; do shift; done; shift; "$@"\n')
+    (machine.folder / "built").touch()
+    result = machine.run("--engine", "buildah", "bash", "-c", f"echo two words; exit {status}")
+    assert (result.returncode, result.stdout) == (status, "two words\n")
+    assert "subprocess" not in result.stderr
+    assert machine.call("setpriv").startswith("setpriv <--pdeathsig> <KILL> <--> <bash>")  # it dies with its shell
+    assert not list((machine.folder / "home").rglob(".status-*"))
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])
+def test_a_path_with_a_colon_is_mounted_whole(tmp_path: Path, engine: str) -> None:
+    machine = Machine(tmp_path, "a:b c")
+    machine.user(0)
+    machine.program(engine, ENGINE)
+    machine.program("mmdebstrap", "exit 0\n")
+    (machine.folder / "built").touch()
+    cache = tmp_path / "ca:che"
+    assert machine.run("--engine", engine, "pytest", HOMFEM_CACHE=str(cache)).returncode == 0
+    run = next(line for line in machine.calls if line.startswith(f"{engine} <run>") and "<pytest>" in line)
+    write = ",rw=true" if engine == "buildah" else ""
+    assert f"<--mount> <type=bind,source={machine.project},target=/homfem{write}>" in run
+    assert f"<--mount> <type=bind,source={cache}/trixie,target=/cache{write}>" in run
+
+
+def test_a_path_with_a_comma_is_refused_for_a_container(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "a,b")
+    machine.program("docker", ENGINE)
+    result = machine.run("pytest")
+    assert result.returncode == 125
+    assert "comma" in result.stderr
+    other = Machine(tmp_path / "other")
+    other.program("docker", ENGINE)
+    result = other.run("pytest", HOMFEM_CACHE=str(tmp_path / "c,d"))
+    assert result.returncode == 125
+    assert "HOMFEM_CACHE" in result.stderr
+
+
+def test_a_native_python_finds_the_package_below_a_path_with_a_colon(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "a:b")
+    machine.program("python3", GOOD_PYTHON, record=False)
+    machine.program("pytest", 'printf "%s|%s" "$PWD" "$PYTHONPATH"\n', record=False)
+    assert machine.run("pytest", PYTHONPATH="/x").stdout == f"{machine.project}|.:/x"
 
 
 def test_a_failed_build_runs_nothing(machine: Machine) -> None:
@@ -259,7 +321,9 @@ esac
     installed = next(line for line in machine.calls if "<install>" in line)
     assert all(f"<{name}>" in installed for name in ("buildah", "crun", "mmdebstrap"))
     assert machine.call("mmdebstrap").endswith("<http://mirror.example/debian>")
-    assert machine.call("buildah <run>").endswith("<container-1> <--> <pytest> <-q>")
+    run = machine.call("buildah <run>")
+    assert "<container-1> <--> <sh>" in run
+    assert run.endswith(" <pytest> <-q>")
     assert machine.calls[-1] == "buildah <rm> <container-1>"
 
 
