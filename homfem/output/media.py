@@ -55,8 +55,9 @@ def draw_block_medium(
     width, height = medium.lengths
     tall = float(np.clip(5.5 * height / width, 1.5, 11.0))
     figure, axes = plt.subplots(1, 2, figsize=(12.5, tall + 1.0), layout="constrained")
+    streams, nodes = stream_functions(medium, solved)
     for load, axis in enumerate(axes):
-        draw_flux_lines(axis, medium, solved, load, lines)
+        _draw_lines(axis, medium, streams[load], nodes, load, lines)
         axis.set(title=f"mean gradient along {'xy'[load]}", xlabel=f"x ({length_unit})" if length_unit else "x")
     axes[0].set_ylabel(f"y ({length_unit})" if length_unit else "y")
     if tensor is not None:
@@ -90,13 +91,19 @@ def draw_flux_lines(axis: Any, medium: BlockMedium, fields: BlockFields, load: i
     lines
         Flux lines that enter through a side of the cell.
     """
+    streams, nodes = stream_functions(medium, fields)
+    _draw_lines(axis, medium, streams[load], nodes, load, lines)
+
+
+def _draw_lines(
+    axis: Any, medium: BlockMedium, stream: Array, nodes: tuple[Array, Array], load: int, lines: int
+) -> None:
     x, y = (np.concatenate([[0.0], np.cumsum(part)]) for part in (medium.widths, medium.heights))
     value = np.where(medium.conducting, np.sqrt(medium.axial.prod(axis=2)), np.nan)
     logarithm = np.log10(value)
     low, high = np.nanmin(logarithm), np.nanmax(logarithm)
     axis.pcolormesh(x, y, logarithm, cmap="Greys_r", vmin=low - 1.2 * max(high - low, 0.5), vmax=high + 0.02)
     axis.set_facecolor("#f6d5c3")
-    stream, nodes = stream_function(medium, fields, load)
     through = abs(float(stream[-2, 0] - stream[0, 0] if load == 0 else stream[0, -2] - stream[0, 0]))
     if through > 1e-9 * np.nanmax(value) * max(medium.lengths):
         levels = np.arange(np.floor(stream.min() / through * lines), stream.max() / through * lines + 1) + 0.5
@@ -104,17 +111,17 @@ def draw_flux_lines(axis: Any, medium: BlockMedium, fields: BlockFields, load: i
     axis.set(aspect="equal", xlim=(0.0, x[-1]), ylim=(0.0, y[-1]))
 
 
-def stream_function(
-    medium: BlockMedium, fields: BlockFields, load: int, points: int = POINTS
+def stream_functions(
+    medium: BlockMedium, fields: BlockFields, points: int = POINTS
 ) -> tuple[Array, tuple[Array, Array]]:
-    r"""Return the stream function :math:`\Psi` (:math:`J_x=\partial_y\Psi,\ J_y=-\partial_x\Psi`) on a grid.
+    r"""Stream function :math:`\Psi` (:math:`J_x=\partial_y\Psi,\ J_y=-\partial_x\Psi`) of both loads on a grid.
 
     Least squares: :math:`\Delta_h\Psi=\partial_yJ_x-\partial_xJ_y` with the flux at the middles of the grid's edges.
     The flux near singular corners, where a grid cannot integrate it, then spoils the lines there alone.
 
     Returns
     -------
-    stream : array, shape (rows + 1, columns + 1)
+    streams : array, shape (2 loads, rows + 1, columns + 1)
     nodes : tuple
         x and y of the grid lines, one period and a little off the sides of the cell.
     """
@@ -125,21 +132,21 @@ def stream_function(
 
     def sample(along_x: Array, along_y: Array, component: int) -> Array:
         grid = np.meshgrid(along_x, along_y)
-        values = fields.flux(np.column_stack([part.ravel() for part in grid]))[:, component, load]
-        return np.asarray(values.reshape(grid[0].shape))
+        values = fields.flux(np.column_stack([part.ravel() for part in grid]))[:, component]
+        return np.asarray(values.T.reshape(2, *grid[0].shape))
 
     n_x, n_y = counts
     right = sample(x[:n_x], y[:n_y] + 0.5 * steps[1], 0) * steps[1]  # rise of Psi along each vertical edge
     upward = -sample(x[:n_x] + 0.5 * steps[0], y[:n_y], 1) * steps[0]  # and along each horizontal one
-    mean_y, mean_x = right.mean(), upward.mean()
-    source = np.roll(right, 1, 0) - right + np.roll(upward, 1, 1) - upward
+    mean_y, mean_x = (part.mean(axis=(1, 2))[:, None, None] for part in (right, upward))
+    source = np.roll(right, 1, 1) - right + np.roll(upward, 1, 2) - upward
     wave = [2.0 - 2.0 * np.cos(2.0 * np.pi * np.arange(n) / n) for n in (n_y, n_x)]
     symbol = wave[0][:, None] + wave[1][None, :]
     symbol[0, 0] = 1.0
     periodic = np.fft.ifft2(np.fft.fft2(source) / symbol).real
     rows, columns = np.arange(n_y + 2), np.arange(n_x + 2)
-    stream = periodic[np.ix_(rows % n_y, columns % n_x)] + mean_y * rows[:, None] + mean_x * columns[None, :]
-    return stream, (x, y)
+    streams = periodic[:, rows[:, None] % n_y, columns % n_x] + mean_y * rows[:, None] + mean_x * columns
+    return streams, (x, y)
 
 
 def draw_figure_3(table: PaperTable, path: str | Path) -> None:
