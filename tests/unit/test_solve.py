@@ -95,6 +95,14 @@ def test_a_matrix_without_solution_raises():
         solve.LinearSolver(matrix, preconditioner="direct", name="test system").solve(b, matrix.createVecRight())
 
 
+@pytest.mark.parametrize("preconditioner", ["multigrid", "direct"])
+def test_a_load_that_is_not_finite_raises(preconditioner):
+    matrix, b = laplace(MPI.COMM_WORLD, 4, 1.0)
+    b.scale(np.inf)
+    with pytest.raises(ConvergenceError, match="test system: the right-hand side is not finite"):
+        solve.LinearSolver(matrix, preconditioner=preconditioner, name="test system").solve(b, matrix.createVecRight())
+
+
 def test_stopping_short_raises(monkeypatch):
     monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
     matrix, b = laplace(MPI.COMM_WORLD, 24, 1.0)
