@@ -25,6 +25,7 @@ class FieldCoefficient:
     ----------
     file
         Path of a file that :func:`homfem.grid.read_image` reads; a mesh has one value for each element in its order.
+        Or of a mesh with cell data (:func:`homfem.cells.element_data.read_element_data`), such as the cell's own file.
     name
         Name of the array in it; None for the only one.
     unit
@@ -53,17 +54,35 @@ class FieldCoefficient:
 
     def to(self, unit: str) -> Array:
         """Return the values in another unit: of shape (\\*voxels or elements), or with a matrix for each."""
-        from homfem.grid.files import read_array
-
         try:
-            found = read_array(self.file, array=self.name)
+            values, known = self._read()
         except InputError as error:
             raise renamed(error, "field." + {"array": "name"}.get(error.name, error.name)) from error
-        if found.array.dtype.kind not in "biuf":
-            raise FileError("field.file", self.file, "a field of numbers", f"It holds {found.array.dtype}.")
-        values = np.asarray(found.array, dtype=np.float64) * conversion_factor(self.unit, unit)
-        order = self.components or found.components
+        if values.dtype.kind not in "biuf":
+            raise FileError("field.file", self.file, "a field of numbers", f"It holds {values.dtype}.")
+        values = np.asarray(values, dtype=np.float64) * conversion_factor(self.unit, unit)
+        order = self.components or known
         return matrices(values, order) if order else values
+
+    def _read(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Numbers of the file, and which component each of the last axis is where the file says so."""
+        if _is_mesh(Path(self.file)):
+            from homfem.cells.element_data import read_element_data
+
+            return read_element_data(self.file, self.name)
+        from homfem.grid.files import read_array
+
+        found = read_array(self.file, array=self.name)
+        return found.array, found.components
+
+
+def _is_mesh(path: Path) -> bool:
+    """Whether a file is a mesh that may have data for its elements; a ``.vtk`` may be an image as well."""
+    ending = path.suffix.lower()
+    if ending != ".vtk":
+        return ending in (".vtu", ".xdmf")
+    with path.open("rb") as stream:
+        return b"UNSTRUCTURED_GRID" in stream.read(1024).upper()
 
 
 def parse_field_table(value: dict[str, Any], kind: Kind) -> FieldCoefficient:

@@ -13,6 +13,7 @@ import meshio
 import numpy as np
 import psutil
 import pytest
+from mpi4py import MPI
 
 from homfem.cells.files import MESHIO_TYPES
 from homfem.cells.filling import fill_volume
@@ -23,6 +24,7 @@ from homfem.cells.limited import run_limited
 from homfem.cells.own_meshes import from_meshio_raw, read_raw
 from homfem.cells.raw import RawCell, cell_facets, cell_volumes
 from homfem.cells.repair import RepairError, remeshed, repaired
+from homfem.config import make_config
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError, UnitError
 from homfem.periodic import check_faces, identify_nodes
 from made_cells import grid_raw, square
@@ -498,3 +500,79 @@ def test_a_volume_whose_surface_is_open_is_refused():
     points, cells = fill_volume(square_, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]))
     edges = points[cells[:, 1:]] - points[cells[:, :1]]
     assert np.abs(np.linalg.det(edges)).sum() / 6 == pytest.approx(1 / 6)
+
+
+def shuffled_strip(path, rng):
+    """A unit square of quadrilaterals and triangles in several blocks, in no order; the middles of its elements."""
+    x, y = np.meshgrid(np.linspace(0.0, 1.0, 9), np.linspace(0.0, 1.0, 5), indexing="ij")
+    node = np.arange(45).reshape(9, 5)
+    quads = np.stack([node[:-1, :-1], node[1:, :-1], node[1:, 1:], node[:-1, 1:]], axis=-1).reshape(-1, 4)
+    quads = rng.permutation(quads)
+    halves = rng.permutation(quads[20:][:, [[0, 1, 2], [0, 2, 3]]].reshape(-1, 3))
+    cells = [("triangle", halves[:7]), ("quad", quads[:9]), ("triangle", halves[7:]), ("quad", quads[9:20])]
+    points = np.stack([x.ravel(), y.ravel()], axis=1)
+    middles = [points[nodes].mean(axis=1) for _, nodes in cells]
+    return np.column_stack([points, np.zeros(45)]), cells, middles
+
+
+def tensors_of_file(comm, folder, names):
+    """The tensors of one mesh file whose own cell data are the coefficient."""
+    results = {}
+    for name, file in names.items():
+        field = {"field": {"file": file, "name": name, "unit": "m^2/s"}}
+        if file.endswith(".xdmf"):
+            field["field"]["components"] = ["xx", "xy", "yy"]
+        cell = {"file": "mesh.vtu", "phases": {"tissue": "*"}}
+        effective = {"physics": "diffusion", "phases": {"tissue": field}}
+        config = make_config({"cell": cell, "effective": effective}, folder=Path(folder))
+        tensor = config.effective.solve(config.cell.build(comm, Path(folder)), config={}).tensor
+        results[name] = [tensor.value.tolist(), tensor.lower.tolist(), tensor.upper.tolist()]
+    return results
+
+
+def test_coefficients_of_elements_are_those_of_the_file(tmp_path, on_ranks):
+    # Layers across x whose tensors have turned axes; elements of two shapes in four blocks in no order.
+    points, cells, middles = shuffled_strip(tmp_path, np.random.default_rng(4))
+    angles, long, across = np.random.default_rng(5).uniform([[0.0], [2.0], [0.2]], [[3.0], [5.0], [1.0]], (3, 8))
+    c, s = np.cos(angles), np.sin(angles)
+    xx, xy, yy = long * c**2 + across * s**2, (long - across) * c * s, long * s**2 + across * c**2
+    layer = [np.floor(8 * x[:, 0]).astype(int) for x in middles]
+    zero = [0.0 * k for k in layer]
+    full = [np.stack([xx[k], xy[k], o, xy[k], yy[k], o, o, o, 1 + o], axis=1) for k, o in zip(layer, zero, strict=True)]
+    data = {"turned": full, "number": [1.0 * k for k in layer]}
+    meshio.Mesh(points, cells, cell_data=data).write(tmp_path / "mesh.vtu")
+    meshio.Mesh(points[:, :2], cells, cell_data={"again": [f[:, [0, 1, 4]] for f in full]}).write(
+        tmp_path / "data.xdmf"
+    )
+    files = {"turned": "mesh.vtu", "again": "data.xdmf"}
+    # The flux along x and the slope along y are the same in all layers.
+    k11 = 1.0 / np.mean(1.0 / xx)
+    k12 = k11 * np.mean(xy / xx)
+    exact = np.array([[k11, k12], [k12, np.mean(yy - xy**2 / xx) + k12**2 / k11]])
+    for found in on_ranks(tensors_of_file, folder=str(tmp_path), names=files):
+        for name, sides in found.items():
+            for side in sides:
+                assert np.array(side) == pytest.approx(exact, abs=1e-8), name
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "message"),
+    [
+        ({"a": 1.0, "b": 1.0}, {}, "name = None|name one by"),
+        ({"a": 1.0}, {"name": "q"}, r"field\.name = 'q'.*'a'"),
+        ({"a": np.ones(9)}, {"name": "a"}, "without xz and yz"),
+        ({"a": -1.0}, {"name": "a"}, "finite number > 0"),
+        ({}, {}, "It has none"),
+    ],
+)
+def test_fields_of_meshes_that_cannot_be_are_refused(tmp_path, data, field, message):
+    points, cells, middles = shuffled_strip(tmp_path, np.random.default_rng(4))
+    filled = {name: [np.tile(value, (len(m), 1)) for m in middles] for name, value in data.items()}
+    meshio.Mesh(points, cells, cell_data=filled).write(tmp_path / "mesh.vtu")
+    field = {"field": {"file": "mesh.vtu", "unit": "m^2/s"} | field}
+    effective = {"physics": "diffusion", "phases": {"tissue": field}}
+    config = make_config(
+        {"cell": {"file": "mesh.vtu", "phases": {"tissue": "*"}}, "effective": effective}, folder=tmp_path
+    )
+    with pytest.raises(InputError, match=message):
+        config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={})
