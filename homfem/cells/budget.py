@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,11 @@ _SEVERAL = {
 }  # fmt: skip
 _REMEDIES = {
     "resolution": "Choose a larger one.",
+    "file": "Let the script make a coarser mesh.",
     "image": "For diffusion method 'grid' takes a fraction of it; else take larger voxels: block_averaged.",
 }
+
+_after: ContextVar[float] = ContextVar("after", default=0.0)
 
 
 def require_cells(name: str, value: Any, kind: str, count: float) -> None:
@@ -37,7 +43,20 @@ def require_cells(name: str, value: Any, kind: str, count: float) -> None:
     MemoryLimitError
     """
     remedy = _REMEDIES.get(name, "Choose a smaller one.")
-    require_memory(name, value, BYTES[kind] * count, f"a mesh of about {count:.2g} {_SEVERAL[kind]}", remedy)
+    each, what = BYTES[kind], f"a mesh of about {count:.2g} {_SEVERAL[kind]}"
+    if _after.get() > each:
+        each, what = _after.get(), f"{what} and the systems on it"
+    require_memory(name, value, each * count, what, remedy)
+
+
+@contextmanager
+def followed_by(each: float) -> Iterator[None]:
+    """Refuse meshes in the block on which what is computed afterwards would not fit, with bytes for each mesh cell."""
+    token = _after.set(each)
+    try:
+        yield
+    finally:
+        _after.reset(token)
 
 
 def require_filled(name: str, value: Any, sides: npt.ArrayLike, size: float, share: float = 1.0) -> None:

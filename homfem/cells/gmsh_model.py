@@ -21,6 +21,7 @@ from homfem.cells.limited import TIMEOUT, run_limited
 from homfem.cells.raw import RawCell, scaled
 from homfem.cells.repair import repaired
 from homfem.cells.scripts import as_data, check_mesh_head, check_script
+from homfem.cells.staged import generate
 from homfem.parameters import FileError, InputError, Lattice, check_integer, check_number
 from homfem.reference import FACET_KIND
 
@@ -171,7 +172,8 @@ def mesh_geo(
             require_filled("resolution", resolution, sides, resolution * float(shortest))
             gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
         groups_of(dimension, phases)  # refuses unnamed groups before the mesh is made
-        gmsh.model.mesh.generate(dimension)
+        name, value = ("file", str(path)) if resolution is None else ("resolution", resolution)
+        generate(gmsh, dimension, name, value)
         return model_to_raw(dimension, lattice, length_unit, phases)
 
 

@@ -13,6 +13,7 @@ from homfem.cells.budget import require_filled
 from homfem.cells.gmsh_arrays import model_to_raw
 from homfem.cells.gmsh_session import gmsh_session
 from homfem.cells.raw import RawCell
+from homfem.cells.staged import generate
 from homfem.parameters import Array, CellError, FileError, Lattice, PeriodicityError
 from homfem.quantities import LENGTH, check_unit, conversion_factor
 
@@ -52,7 +53,7 @@ def mesh_step(
         if order == 2:
             gmsh.option.setNumber("Mesh.HighOrderOptimize", 2)
         dimension = len(periods)
-        gmsh.model.mesh.generate(dimension)
+        generate(gmsh, dimension, "resolution", resolution)
         raw = model_to_raw(dimension, Lattice(vectors=periods), "mm")
     given = Lattice(vectors=np.asarray(periods / factor)) if lattice is None else lattice
     slivers = None if raw.slivers is None else np.asarray(raw.slivers / factor**dimension)

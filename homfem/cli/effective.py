@@ -67,7 +67,10 @@ def run_effective(
 
 def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: str | None) -> EffectiveTensor:
     """Mesh the cell, solve its problem, draw and write what is asked for; collective."""
-    cell = build_cell(config, comm)
+    from homfem.cells.budget import followed_by
+
+    with followed_by(systems_on(config)):
+        cell = build_cell(config, comm)
     with session.keys_under("effective"):
         solution = present("effective", config.effective).solve(cell, config=config.document)
     if figure is not None:
@@ -80,6 +83,27 @@ def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: st
 
         write_solution(solution, fields)
     return solution.tensor
+
+
+def systems_on(config: Config) -> float:
+    """Return the bytes for each mesh cell that both bounds take at the least; zero where that depends on the mesh."""
+    from homfem.local.budget import bytes_on_cell
+
+    cell, table = present("cell", config.cell), present("effective", config.effective)
+    d, phases = cell.known_dimension, cell.known_phases
+    usual = {
+        "boundary": ("periodic",),
+        "symmetry": (None, "none"),
+        "degree": (None, 2, 3, 4),
+        "elements": (None, "simplex"),
+        "order": (None, 1),
+    }
+    whole = phases is not None and set(phases) <= set(table.phase_names)
+    plain = all(getattr(part, key, values[0]) in values for key, values in usual.items() for part in (cell, table))
+    vector = {"diffusion": False, "conductivity": False, "elasticity": True}.get(table.physics)
+    if d is None or vector is None or not (whole and plain):
+        return 0.0
+    return bytes_on_cell(d, d if vector else 1)
 
 
 def solve_without_mesh(config: Config, comm: MPI.Comm, figure: str | None) -> EffectiveTensor:

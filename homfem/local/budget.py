@@ -78,6 +78,11 @@ def bytes_of(dofs: int, dimension: int, components: int = 1, *, direct: bool = F
     return each * dofs
 
 
+def bytes_on_cell(dimension: int, components: int = 1) -> float:
+    """Return how many bytes for each simplex the lower bound takes at the least: multipliers linear on each facet."""
+    return BYTES[dimension] * 0.5 * (dimension + 1) * dimension * components
+
+
 def _machines(comm: MPI.Comm) -> int:
     """Number of machines that the ranks run on."""
     own = comm.Split_type(MPI.COMM_TYPE_SHARED)

@@ -11,6 +11,8 @@ import pytest
 
 from homfem import cli
 from homfem.cli import session
+from homfem.cli.effective import systems_on
+from homfem.config import load_config
 from homfem.limits import VARIABLE
 
 DIFFUSION = '[effective]\nphysics = "diffusion"\n'
@@ -43,6 +45,8 @@ SLIPS = [
     ("cell.radius", "random-particles", RANDOM + "radius = 1e-12\noverlap = true\n", ""),
     ("cell.radius", "random-particles", RANDOM + "radius = 1e-4\ndimension = 3\n", 'method = "grid"\n'),
     ("cell.resolution", "random-particles", DISCS + "resolution = 1e-6\n", ""),
+    ("cell.refinement", "random-particles", DISCS + "resolution = 5e-3\nrefinement = 6\n", ""),
+    ("cell.resolution", "blocks", LAYOUT + "resolution = 8e-4\n", ""),
     ("cell.voxels", "gaussian-field", FIELD + "voxels = 1000000\n", 'method = "grid"\n'),
     ("cell.correlation_length", "gaussian-field", RANDOM + "correlation_length = 1e-6\n", ""),
 ]
@@ -77,6 +81,22 @@ def test_slips_end_with_status_two_and_their_key(
     assert captured.err.startswith(f"homfem: {key} = ")
     assert captured.err.count("\n") == 1
     assert not captured.out
+
+
+@pytest.mark.parametrize(
+    ("change", "each"),
+    [
+        ("", 4500.0),  # three unknowns of fluxes for each triangle
+        ("effective.phases={ L = '1 m^2/s' }", 0.0),  # on how many triangles is not known
+        ("effective.symmetry=auto", 0.0),
+        ("effective.boundary=affine", 0.0),
+        ("effective.degree=1", 0.0),
+    ],
+)
+def test_what_the_bounds_take_is_known_for_whole_cells(tmp_path: Path, change: str, each: float) -> None:
+    text = f'[cell]\nshape = "blocks"\n{LAYOUT}{DIFFUSION}[effective.phases]\n{PHASES["blocks"]}'
+    (tmp_path / "a.toml").write_text(text)
+    assert systems_on(load_config(tmp_path / "a.toml", assignments=[change] if change else [])) == each
 
 
 def test_a_refinement_that_is_too_fine_is_refused(
