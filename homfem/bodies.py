@@ -35,11 +35,50 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) 
             shapes = (arrays[0].shape, arrays[1].shape)
             if arrays[0].ndim != 2 or not 1 <= shapes[0][1] <= 3 or shapes[1][1:] != (shapes[0][1] + 1,):
                 raise InputError("mesh", shapes, "points of shape (n, d) and simplices of shape (m, d + 1)")
+            check_simplices(*arrays)
     d = comm.bcast(None if arrays is None else arrays[0].shape[1], root=0)
     points, cells = (np.zeros((0, d)), np.zeros((0, d + 1), dtype=np.int64)) if arrays is None else arrays
     element = basix.ufl.element("Lagrange", {1: "interval", 2: "triangle", 3: "tetrahedron"}[d], 1, shape=(d,))
     cells = np.ascontiguousarray(cells, dtype=np.int64)
     return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element)
+
+
+def check_simplices(points: Array, cells: Indices) -> None:
+    """Refuse simplices of which no mesh can be made: DOLFINx takes them, and computes with them or crashes.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Coordinates.
+    cells : array of int, shape (m, d + 1)
+        Corner nodes.
+
+    Raises
+    ------
+    InputError
+        If there are no cells, a node is none of the points, a coordinate is not finite, a simplex is flat (its measure
+        is below 1e-12 of its longest edge to the power d), or more than two share a facet.
+    """
+    count, d = len(cells), points.shape[1]
+    if not count:
+        raise InputError("mesh", 0, "a mesh with cells")
+    if cells.min() < 0 or cells.max() >= len(points):
+        allowed = f"a mesh whose cells have nodes 0 to {len(points) - 1}"
+        raise InputError("mesh", [int(cells.min()), int(cells.max())], allowed)
+    corners = points[cells]
+    finite = np.isfinite(corners).all(axis=(1, 2))
+    if not finite.all():
+        raise InputError("mesh", int(np.argmin(finite)), "a mesh of finite coordinates; those of this cell are not")
+    edges = corners[:, 1:] - corners[:, :1]
+    longest = np.linalg.norm(edges, axis=2).max(axis=1)
+    with np.errstate(all="ignore"):
+        flat = ~(np.abs(np.linalg.det(edges / longest[:, None, None])) > 1e-12) | ~np.isfinite(longest)
+    if flat.any():
+        raise InputError("mesh", int(np.argmax(flat)), "a mesh of cells with a volume; this one is flat")
+    facets = np.concatenate([np.sort(np.delete(cells, k, axis=1), axis=1) for k in range(d + 1)])
+    shared = np.unique(facets, axis=0, return_counts=True)[1]
+    if shared.max() > 2:
+        raise InputError("mesh", int(shared.max()), "a mesh in which a facet belongs to one cell or two")
 
 
 def gmsh_arrays(dimension: int) -> tuple[Array, Indices]:

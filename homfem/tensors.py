@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from homfem import brackets
 from homfem.coefficients import NamedCoefficient, named_coefficients, plain
+from homfem.descriptions import checked_description, read_description
 from homfem.disk import write_text
 from homfem.kinds import ELASTIC
-from homfem.parameters import Array, FileError, InputError, check_choice, check_spd
+from homfem.parameters import Array, InputError, check_choice, check_spd
 from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
 
 
@@ -285,34 +286,12 @@ class EffectiveTensor:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> EffectiveTensor:
         """Return the tensor that :meth:`to_dict` wrote; derived fields are computed anew."""
-        known = {f.name for f in fields(cls)}
-        if "value" not in data:
-            raise InputError("value", sorted(data), "present in the description of an effective tensor")
-        return cls(**{name: entry for name, entry in data.items() if name in known})
+        return cls(**checked_description(data, {f.name for f in fields(cls)}))
 
     @classmethod
     def from_json(cls, source: str | Path) -> EffectiveTensor:
         """Return the tensor from a JSON file (a path) or JSON text (a string that begins with a brace)."""
-        text = source if isinstance(source, str) and source.lstrip().startswith("{") else None
-        if text is None:
-            path = Path(source)
-            if not path.is_file():
-                raise FileError("file", str(path), "a JSON file that exists", "Check the path.")
-            try:
-                text = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError as error:
-                raise FileError("file", str(path), "text in UTF-8", f"Byte {error.start} is not.") from error
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise FileError(
-                "file", str(source)[:80], "valid JSON", f"It breaks off at character {error.pos}."
-            ) from error
-        except (ValueError, RecursionError) as error:  # thousands of digits or brackets
-            raise FileError("file", str(source)[:80], "the JSON of an effective tensor", f"{error}.") from error
-        if not isinstance(data, dict):
-            raise FileError("file", str(source)[:80], "the JSON of an effective tensor")
-        return cls.from_dict(data)
+        return cls.from_dict(read_description(source))
 
     def __str__(self) -> str:
         kind = self.physics + (" in plane stress" if self.plane == "stress" else "")

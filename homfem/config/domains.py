@@ -131,7 +131,13 @@ class FileDomain(DomainTable):
         """Return the mesh, coordinates in um; collective."""
         from homfem.bodies import mesh_from_arrays
 
-        return mesh_from_arrays(comm, lambda: self._read(folder / self.file))
+        try:
+            return mesh_from_arrays(comm, lambda: self._read(folder / self.file))
+        except InputError as error:
+            if error.name != "mesh":
+                raise
+            allowed = f"{error.allowed} ({error.value})"
+            raise FileError("file", self.file, allowed, error.remedy) from error
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         from homfem.cells.own_meshes import read_meshio
@@ -141,9 +147,15 @@ class FileDomain(DomainTable):
         found = [kind for kind in _SIMPLICES if kind in mesh.cells_dict]
         if not found:
             raise FileError("file", str(path), allowed, f"It has {', '.join(mesh.cells_dict) or 'no cells'}.")
-        corners = np.asarray(mesh.cells_dict[found[0]], dtype=np.int64)
+        try:
+            corners = np.asarray(mesh.cells_dict[found[0]], dtype=np.int64)
+            coordinates = np.asarray(mesh.points, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise FileError("file", str(path), allowed, f"Its numbers are none: {error}.") from error
+        if corners.size and (corners.min() < 0 or corners.max() >= len(coordinates)):
+            raise FileError("file", str(path), f"{allowed}; its cells have nodes that it does not hold")
         used, cells = np.unique(corners, return_inverse=True)
-        points = np.asarray(mesh.points, dtype=np.float64)[used] * conversion_factor(self.unit, "um")
+        points = coordinates[used] * conversion_factor(self.unit, "um")
         d = corners.shape[1] - 1
         if d == 2 and points.shape[1] == 3 and np.ptp(points[:, 2]) > 1e-10 * np.ptp(points):
             raise FileError("file", str(path), "a flat mesh if it is one of triangles")

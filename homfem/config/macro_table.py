@@ -12,7 +12,7 @@ from pydantic import PlainValidator
 from homfem.config.cells import CellTable
 from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
 from homfem.config.table import Missing, Table, join, number, parse_table, refuse_unknown, require_file, sentence, text
-from homfem.parameters import InputError, nearest_name
+from homfem.parameters import FileError, InputError, nearest_name
 from homfem.quantities import DIFFUSIVITY
 
 if TYPE_CHECKING:
@@ -44,10 +44,21 @@ class FileTensor(Table):
     file: Annotated[str, text("the path of a JSON file")]
 
     def load(self, folder: Path) -> EffectiveTensor:
-        """Return the tensor."""
+        """Return the tensor.
+
+        Raises
+        ------
+        FileError
+            If the file is none of an effective tensor: under the key ``file``, with what is wrong in it.
+        """
         from homfem.tensors import EffectiveTensor
 
-        return EffectiveTensor.from_json(folder / self.file)
+        try:
+            return EffectiveTensor.from_json(folder / self.file)
+        except FileError as error:
+            raise FileError("file", self.file, error.allowed, error.remedy) from error
+        except InputError as error:
+            raise FileError("file", self.file, "the JSON of an effective tensor", f"In it {error}.") from error
 
 
 class MeasuredTensor(Table):

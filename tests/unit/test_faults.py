@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from homfem import cli
 from homfem.cli import session
 from homfem.disk import write_text
+from homfem.parameters import InputError
 
 CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
 EFFECTIVE = '[effective]\nphysics = "diffusion"\n[effective.phases]\ner = "250 um^2/s"\n'
@@ -242,6 +245,110 @@ def test_something_else_in_the_place_of_a_field_file_is_refused(homfem, name, fo
     assert (status, out) == (2, "")
     assert f"'wave/{name}': it must be " in err
     assert err.count("\n") == 1
+
+
+GOOD = {"value": [[2.0, 0.0], [0.0, 2.0]], "unit": "um^2/s", "volume_fractions": {"er": 0.2, "cytosol": 0.8}}
+GOOD |= {"active_phases": ["er"], "interface_area": 2.0, "length_unit": "um"}
+
+
+def changed(**entries):
+    return json.dumps(GOOD | entries).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (b"\xff\xfe{", "valid JSON in UTF-8. Byte 0 is not"),
+        (b'{"value": ' + b"[" * 100000, "nested too deeply"),
+        (b'{"value": [[' + b"9" * 5000 + b"]]}", "valid JSON. Exceeds the limit"),
+        (b'{"value": [[' + b"9" * 400 + b"]]}", "In it value = "),
+        (b"[[2, 0], [0, 2]]", "a JSON object. It is of type list"),
+        (b"2", "a JSON object. It is of type int"),
+        (b"", "valid JSON. It breaks off at character 0"),
+        (changed()[:-20], "valid JSON. It breaks off at character"),
+        (b'{"value": [[NaN, 0], [0, 2]]}', "JSON has no number NaN"),
+        (b'{"value": [[2, 0], [0, Infinity]]}', "JSON has no number Infinity"),
+        (b'{"valeu": 1}', "In it value = ['valeu']: it must be present"),
+        (changed(value=[[2, 0], [0]]), "In it value = [[2, 0], [0]]: it must be a square matrix"),
+        (changed(value=[["2", 0], [0, 2]]), "In it value = [['2', 0], [0, 2]]"),
+        (changed(value=[[True, 0], [0, 2]]), "In it value = [[True, 0], [0, 2]]"),
+        (changed(value={"a": 1}), "In it value = {'a': 1}"),
+        (changed(value=2.0), "In it value = 2.0"),
+        (changed(lower=[[1.0]]), "In it lower = [[1.0]]"),
+        (changed(lower=[[3.0, 0.0], [0.0, 3.0]], upper=[[1.0, 0.0], [0.0, 1.0]]), "In it lower = "),
+        (changed(volume_fractions=[0.2]), "In it volume_fractions = [0.2]: it must be a table"),
+        (changed(volume_fractions={"er": "0.2"}), "In it volume_fractions.er = '0.2'"),
+        (changed(volume_fractions={"er": -0.2}), "In it volume_fractions.er = -0.2"),
+        (changed(volume_fractions={"er": 1.2}), "In it volume_fractions.er = 1.2"),
+        (changed(volume_fractions={"er": 0.0}), "> 0 for the active phases"),
+        (changed(volume_fractions={}), "'er' has none"),
+        (changed(active_phases="er"), "In it active_phases = 'er': it must be a list of strings"),
+        (changed(unit=3), "In it unit = 3: it must be a string"),
+        (changed(interface_area="2 1/um"), "In it interface_area = '2 1/um'"),
+        (changed(reached="no"), "In it reached = 'no': it must be true or false"),
+        (changed(coefficients=[1]), "In it coefficients = [1]: it must be a table"),
+        (changed(dofs=-1), "In it dofs = -1"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_tensors_that_are_none_are_refused_by_key_and_file(homfem, content, fragment):
+    Path("c.toml").write_text(TENSOR)
+    Path("in.json").write_bytes(changed())
+    assert homfem("run", "c.toml")[0] == 0
+    Path("in.json").write_bytes(content)
+    status, out, err = homfem("run", "c.toml")
+    assert (status, out) == (2, "")
+    assert err.startswith("homfem: macro.tensors.er.file = 'in.json': it must be "), err
+    assert fragment in err
+    assert err.count("\n") == 1
+    assert len(err) < 600
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fragment"),
+    [
+        ("3 1 1 0", "3 1 nan 0", "finite coordinates; those of this cell are not (0)"),
+        ("4 0 1 0", "4 0 1e400 0", "finite coordinates; those of this cell are not (1)"),
+        ("4 0 1 0", "4 0.5 0.5 0", "a mesh of cells with a volume; this one is flat (1)"),
+        ("1 3 4", "1 3 9", "meshio"),
+        ("3 1 1 0", "3 1 1", "meshio"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:string or file")  # of numpy, for meshio
+def test_meshes_of_a_domain_that_are_none_are_refused_by_key_and_file(homfem, old, new, fragment):
+    """A square of two triangles, and with one fault."""
+    text = "$MeshFormat\n2.2 0 8\n$EndMeshFormat\n$Nodes\n4\n1 0 0 0\n2 1 0 0\n3 1 1 0\n4 0 1 0\n$EndNodes\n"
+    text += "$Elements\n2\n1 2 2 0 1 1 2 3\n2 2 2 0 1 1 3 4\n$EndElements\n"
+    Path("c.toml").write_text(DOMAIN.replace("wave/fields.xdmf", "in.msh"))
+    for content, expected in ((text, 0), (text.replace(old, new), 2)):
+        Path("in.msh").write_text(content)
+        status, out, err = homfem("run", "c.toml")
+        assert status == expected, err
+    assert out == ""
+    assert err.startswith("homfem: macro.domain.file = 'in.msh': it must be "), err
+    assert fragment in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([[0, 1, 2], [0, 1, 3], [0, 1, 4]], "mesh = 3: it must be a mesh in which a facet belongs to one cell or two"),
+        ([[0, 1, 5]], "whose cells have nodes 0 to 4"),
+        ([[0, 1, -1]], "whose cells have nodes 0 to 4"),
+        ([[0, 1, 1]], "this one is flat"),
+        (np.zeros((0, 3), dtype=int), "a mesh with cells"),
+    ],
+)
+def test_simplices_that_are_no_mesh_are_refused(cells, message):
+    from mpi4py import MPI
+
+    from homfem.bodies import mesh_from_arrays
+
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0], [1.0, 1.0]])
+    assert mesh_from_arrays(MPI.COMM_SELF, lambda: (points, np.array([[0, 1, 2], [0, 1, 3]]))).topology.dim == 2
+    with pytest.raises(InputError, match=message):
+        mesh_from_arrays(MPI.COMM_SELF, lambda: (points, np.array(cells)))
 
 
 @pytest.mark.mpi
