@@ -41,7 +41,8 @@ def permeability(**options):
     ],
 )
 def test_the_budget_holds_for_the_first_mesh_to_the_unknown(solve_it, options):
-    dofs = solve_it(max_dofs=1400, **options).dofs  # no second mesh has as few
+    room = {"max_dofs": 700} if "tolerance" in options else {}  # for the first of the two meshes that must agree
+    dofs = solve_it(**room, **options).dofs
     assert solve_it(max_dofs=dofs, **options).dofs == dofs
     with pytest.raises(BudgetError, match=f"max_dofs = {dofs - 1}: it must be >= {dofs}: .*cell.resolution"):
         solve_it(max_dofs=dofs - 1, **options)

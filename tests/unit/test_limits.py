@@ -14,8 +14,12 @@ from homfem.parameters import InputError
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("64 GB", 64e9), ("500MB", 5e8), ("1.5 GiB", 1.5 * 2**30), ("1e3 B", 1e3), (" 2 TB ", 2e12)]
-)
+    ("text", "size"),
+    [
+        ("64 GB", 64e9), ("500MB", 5e8), ("9 kB", 9e3), ("1e3 B", 1e3), (" 2 TB ", 2e12),
+        ("3 MiB", 3 * 2**20), ("1.5 GiB", 1.5 * 2**30), ("2TiB", 2 * 2**40),
+    ],
+)  # fmt: skip
 def test_the_environment_sets_the_limit(monkeypatch: pytest.MonkeyPatch, text: str, size: float) -> None:
     monkeypatch.setenv(limits.VARIABLE, text)
     assert memory_limit() == pytest.approx(size, rel=1e-15)
@@ -62,5 +66,5 @@ def test_what_is_too_large_is_refused_with_its_size_and_the_way_to_allow_it(
 
 
 def test_sizes_are_readable() -> None:
-    sizes = (12.0, 1500.0, 2.5e6, 16.24e9, 3e12, 6e21)
-    assert [readable(size) for size in sizes] == ["12 B", "1.5 kB", "2.5 MB", "16.2 GB", "3 TB", "6e+09 TB"]
+    sizes = (12.0, 1500.0, 2.5e6, 16.24e9, 3e12, 5e15, 6e21)
+    assert [readable(size) for size in sizes] == ["12 B", "1.5 kB", "2.5 MB", "16.2 GB", "3 TB", "5000 TB", "6e+09 TB"]

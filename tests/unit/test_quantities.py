@@ -38,6 +38,12 @@ from homfem.quantities import (
         ("2 /um", INVERSE_LENGTH, "1/m", 2e6),
         ("0.2 /(uM s)", BINDING_RATE, "1/(uM*s)", 0.2),
         ("0.2 1/uM/s", BINDING_RATE, "1/(nM*s)", 2e-4),
+        ("0.2 (1/uM)(1/s)", BINDING_RATE, "1/(uM*s)", 0.2),
+        ("0.2 1/(uM·s)", BINDING_RATE, "1/(uM*s)", 0.2),
+        ("0.2 1/(uM×s)", BINDING_RATE, "1/(uM*s)", 0.2),
+        ("5 m³/mol/s", BINDING_RATE, "m^3/mol/s", 5.0),
+        ("3 \N{GREEK SMALL LETTER MU}m", LENGTH, "nm", 3e3),
+        ("3 \N{MICRO SIGN}m", LENGTH, "nm", 3e3),
     ],
 )
 def test_quantities_are_read_and_converted(text, kind, unit, value):
@@ -64,6 +70,7 @@ def test_bare_numbers_are_refused(value):
         ("1 degC", "dimension"),
         ("1 %", "no unit"),
         ("1 umm", "'umm' is no unit"),
+        ("1 0*um", "no unit"),
         ("1 um(", "no unit"),
         ("1 m/", "no unit"),
         ("1 2 um", "no unit"),
