@@ -19,14 +19,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import ufl
 from dolfinx import fem
 
-from homfem import brackets, periodic
+from homfem import brackets, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.coupled_results import ActiveStress, CoupledOptions, PoroElastic, ThermoElastic
 from homfem.certify.elasticity import noise_of_energy, solid_part, solve_elasticity, transmitted
 from homfem.certify.geometry_elasticity import elastic_geometric_error
 from homfem.certify.loop import add_seconds, measured
+from homfem.local.budget import unknowns_limited
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Correctors
@@ -102,7 +104,8 @@ def homogenize_poroelasticity(
     Parameters
     ----------
     cell
-        The unit cell; phases without stiffness are voids, filled with a fluid of one pressure.
+        The unit cell; phases without stiffness are voids, filled with a fluid of one pressure. So are islands of solid
+        that touch nothing, which the warnings say.
     stiffnesses
         For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
     fluid_bulk
@@ -121,11 +124,18 @@ def homogenize_poroelasticity(
     if 1.0 - sum(cell.volume_fractions.get(name, 0.0) for name in stiffnesses) <= 1e-12:
         raise InputError("stiffnesses", sorted(stiffnesses), "given for some phases only", "Voids are left out.")
     active, correctors, tensor = _solve(cell, stiffnesses, chosen, lambda active, coefficient: {"pressure": True})
+    porosity = float(1.0 - sum(cell.volume_fractions[name] for name in stiffnesses))
+    solid = solve.integrate(fem.Constant(active.mesh, 1.0) * ufl.dx) / cell.lattice.volume
+    islands = 1.0 - porosity - solid
+    if islands > 1e-12:
+        porosity += islands
+        note = f"solid that touches no other, {islands:.3g} of the volume, is taken for a part of the fluid"
+        tensor = replace(tensor, warnings=(*tensor.warnings, note))
     return PoroElastic(
         stiffness=tensor,
         biot=-correctors.average[:-1, -1],
         modulus=float(-1.0 / correctors.average[-1, -1]),
-        porosity=float(1.0 - sum(active.volume_fractions[name] for name in active.phase_names)),
+        porosity=porosity,
         cell=active,
         correctors=correctors,
         fluid_bulk=fluid_bulk,
@@ -198,7 +208,8 @@ def _solve(
     coefficient = elastic_coefficient(active, {name: stiffnesses[name] for name in active.phase_names}, plane)
     posed = partial(elasticity_problem, active, coefficient, degree=options.degree, backend=backend)
     problem = posed(**further(active, coefficient))
-    correctors = solve_correctors(active, problem, backend=backend, rtol=options.rtol)
+    with unknowns_limited(options.max_dofs):
+        correctors = solve_correctors(active, problem, backend=backend, rtol=options.rtol)
     if bracket is None:
         sampled = any(callable(value) for value in stiffnesses.values())
         bracket = replace(

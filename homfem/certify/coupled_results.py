@@ -24,7 +24,7 @@ class CoupledOptions:
     tolerance
         Relative half-gap of the stiffness to reach by refinement; None: the mesh is used as it is.
     max_dofs
-        As in :func:`homfem.certify.solve_elasticity`; with a tolerance only.
+        As in :func:`homfem.certify.solve_elasticity`.
     bounds
         Whether the stiffness has a lower bound too, which takes most of the time; with a tolerance it has.
     degree
@@ -52,6 +52,8 @@ class CoupledOptions:
     def __post_init__(self) -> None:
         check_integer("degree", self.degree, at_least=1, at_most=4)
         check_number("rtol", self.rtol, above=0.0, at_most=1e-4)
+        if self.max_dofs is not None:
+            check_integer("max_dofs", self.max_dofs, at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -106,7 +108,7 @@ class PoroElastic:
     modulus : float
         Biot's modulus :math:`N` of the pore volume, in the unit of the stiffness.
     porosity : float
-        :math:`\varphi_0`, the volume of the voids over that of the period.
+        :math:`\varphi_0`, the volume of the voids over that of the period; solid that touches no other counts as void.
     cell
         The cell that was solved: its solid, refined where a tolerance was asked for.
     correctors
@@ -133,7 +135,8 @@ class PoroElastic:
             "porosity": (self.porosity, ""),
         }
         if self.fluid_bulk is not None:
-            given["storage"] = (self.storage(self.fluid_bulk), f"1/{unit}" if unit else "")
+            below = f"({unit})" if "/" in unit else unit
+            given["storage"] = (self.storage(self.fluid_bulk), f"1/{below}" if unit else "")
         return _further(self.stiffness, "poroelasticity", **given)
 
     def storage(self, fluid_bulk: float) -> float:

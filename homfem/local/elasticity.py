@@ -250,7 +250,6 @@ def elasticity_problem(
     }
     if not stresses and not pressure:
         return CellProblem(**problem, loads=len(along), parity=strain_parity(d)[along])
-    porosity = 1.0 - sum(cell.volume_fractions[name] for name in cell.phase_names)
     normal = ufl.FacetNormal(domain)
     at_pressure = size + len(stresses)
 
@@ -266,7 +265,7 @@ def elasticity_problem(
 
     def squeezed(s: Any, t: Any) -> ufl.Form:
         """The work of the pressure on the macroscopic change of the voids."""
-        share = porosity * cell.lattice.volume / solid
+        share = (cell.lattice.volume - solid) / solid  # islands, which are no part of the mesh, float in the fluid
         return share * s[at_pressure] * sum(t[k] for k in range(d)) * ufl.dx(domain)
 
     def linear(v: Any, s: Any) -> ufl.Form:

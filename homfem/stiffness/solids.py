@@ -268,7 +268,13 @@ def stiffness(value: Any, dimension: int, name: str = "stiffness", plane: str | 
     plane = check_plane(plane, check_dimension(dimension))
     if isinstance(value, Mapping):
         bulk, shear = moduli(name, **value)
-        return from_moduli(_bulk_of_sheet(bulk, shear) if plane == "stress" else bulk, shear, dimension=dimension)
+        matrix = from_moduli(_bulk_of_sheet(bulk, shear) if plane == "stress" else bulk, shear, dimension=dimension)
+        # Moduli too far apart leave no shear, or no bulk modulus, in the last digits of the matrix.
+        if not np.linalg.eigvalsh(voigt_to_mandel(matrix))[0] > 1e-14 * np.abs(matrix).max():
+            allowed = "those of a stiffness that is positive definite in floating-point numbers"
+            remedy = f"Bulk modulus {bulk:g} and shear modulus {shear:g} are too far apart: bring them closer together."
+            raise InputError(name, dict(value), allowed, remedy)
+        return matrix
     if dimension == 2 and np.shape(value) == (6, 6):
         return (plane_stress if plane == "stress" else plane_strain)(check_stiffness(name, value, 3), name)
     if np.ndim(value) == 0:

@@ -12,7 +12,9 @@ from homfem.certify import (
     homogenize_poroelasticity,
     homogenize_thermoelasticity,
 )
+from homfem.limits import BudgetError
 from homfem.parameters import InputError, PercolationError
+from homfem.quantities import Quantity
 from homfem.stiffness import isotropic, stiffness
 from made_cells import grid_cell
 
@@ -64,6 +66,47 @@ def test_biot(dimension):
     assert 1.0 / found.modulus == pytest.approx((found.biot - found.porosity * ones) @ squeezed, abs=1e-9)
     assert found.biot[0] > found.porosity
     assert found.storage(np.inf) == pytest.approx(1.0 / found.modulus)
+
+
+def test_solid_that_floats_in_the_pores_is_fluid():
+    """It has the pressure of the fluid all over: the stress of the body is that without it."""
+
+    def rings(inner):
+        return grid_cell(
+            (10, 10),
+            lambda s: np.digitize(np.abs(s - 0.5).max(axis=1), [0.2, 0.3]) == (2 if inner else 1),
+            names=("solid", "pore") if not inner else ("pore", "solid"),
+        )
+
+    floating, empty = (
+        homogenize_poroelasticity(rings(inner), {"solid": PHASES["a"]}, degree=1, rtol=1e-12, bounds=True)
+        for inner in (False, True)
+    )
+    assert floating.biot == pytest.approx(empty.biot, abs=1e-9)
+    assert floating.modulus == pytest.approx(empty.modulus, rel=1e-9)
+    assert floating.porosity == pytest.approx(empty.porosity) == pytest.approx(0.36)
+    assert "0.16 of the volume, is taken for a part of the fluid" in "".join(floating.tensor.warnings)
+    assert not empty.tensor.warnings
+    ones = np.array([1.0, 1.0, 0.0])
+    squeezed = np.linalg.solve(isotropic(**PHASES["a"], dimension=2), ones)
+    assert floating.biot == pytest.approx(ones - floating.stiffness.value @ squeezed, abs=1e-9)
+
+
+def test_max_dofs_holds_without_bounds():
+    cell = grid_cell((4, 4), layers, names=("a", "b"))
+    with pytest.raises(BudgetError, match="max_dofs = 20"):
+        homogenize_active_stress(cell, PHASES, "a", [1.0, 0.0], max_dofs=20)
+    with pytest.raises(InputError, match="max_dofs = 0"):
+        homogenize_active_stress(cell, PHASES, "a", [1.0, 0.0], max_dofs=0)
+
+
+def test_storage_has_a_unit_that_is_one():
+    """Also where that of the stiffness is a quotient."""
+    cell = grid_cell((4, 4), layers, names=("pore", "solid"))
+    for unit, factor in (("N/mm^2", 1e-6), ("GPa", 1e-9)):
+        found = homogenize_poroelasticity(cell, {"solid": PHASES["a"]}, fluid_bulk=0.5, unit=unit).tensor
+        storage = found.coefficients["storage"]
+        assert Quantity(float(storage.value), storage.unit).to("1/Pa") == pytest.approx(factor * float(storage.value))
 
 
 @pytest.mark.parametrize("fluid", [0.02, 0.3, 2.0])
