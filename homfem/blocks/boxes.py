@@ -48,6 +48,8 @@ from homfem.tensors import EffectiveTensor
 log = logging.getLogger("homfem")
 #: Bytes for each node of the finite volumes: measured, rounded up.
 BYTES = 300.0
+#: Bytes for each entry of the boxes' matrices, times the number of boxes to the power 2/3, for the factors.
+FACTORS = 13.0
 #: A relative error that is worth a warning.
 LARGE = 0.1
 
@@ -166,6 +168,10 @@ def homogenize_boxes(medium: BoxMedium, *, degree: int = 3, modes: int = 48, uni
 def _galerkin(medium: BoxMedium, degree: int, modes: int) -> tuple[Array, int]:
     """Return the tensor of the Galerkin method and its number of unknowns."""
     counts, n = np.array(medium.shape), (degree + 1) ** 2
+    boxes = float(counts.prod())
+    entries = boxes * (6.0 * n) ** 2
+    needed, what = FACTORS * boxes ** (2.0 / 3.0) * entries, f"a matrix of {entries:.2g} entries with its factors"
+    require_memory("degree", degree, needed, what, "Choose a smaller one, or fewer boxes.")
     number = np.arange(int(counts.prod())).reshape(counts)
     sizes = np.stack(np.meshgrid(*medium.lengths, indexing="ij"), axis=-1).reshape(-1, 3)
     axial = medium.diffusivity.reshape(-1, 3)

@@ -30,6 +30,7 @@ Source: N. G. March, E. J. Carr, I. W. Turner, sections 3 and 5.5-5.6.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from dataclasses import dataclass
 
@@ -47,8 +48,8 @@ from homfem.parameters import Array, ConvergenceError, InputError, check_integer
 
 log = logging.getLogger("homfem")
 MAX_MODES = 100
-#: Bytes for each entry of the block's matrices, factors included: measured, rounded up.
-BYTES = 150.0
+#: Bytes for each entry of the blocks' matrices, times log2 of their number, for the factors: measured, rounded up.
+BYTES = 45.0
 SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])  # outward flux over flux along the axis: left, right, bottom, top
 
 
@@ -130,9 +131,11 @@ def solve_semi_analytical(
     start = time.perf_counter()
     across, up = abscissas if isinstance(abscissas, tuple) else (abscissas, abscissas)
     chosen = check_modes(across, up, modes)
-    entries = medium.diffusivity.shape[0] * medium.diffusivity.shape[1] * (2.0 * (float(across) + float(up))) ** 2
+    blocks = medium.shape[0] * medium.shape[1]
+    entries = blocks * (2.0 * (float(across) + float(up))) ** 2
     what = f"a matrix of {entries:.2g} entries"
-    require_memory("abscissas", abscissas, BYTES * entries, what, "Choose a smaller one.")
+    needed = BYTES * math.log2(blocks + 1.0) * entries
+    require_memory("abscissas", abscissas, needed, what, "Choose a smaller one.")
     partition = merged_blocks(medium) if merge else single_blocks(medium)
     unknowns = _Unknowns(partition, across, up)
     groups = _groups(partition, across, up, None if merge else chosen)

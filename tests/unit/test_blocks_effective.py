@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from homfem.blocks import METHODS, BlockMedium, aggregated, homogenize_blocks, paper_case
+from homfem.blocks.boxes import BoxMedium, homogenize_boxes
 from homfem.blocks.effective import layered_bounds
+from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.layout import label_interface
+from homfem.blocks.semi_analytical import solve_semi_analytical
 from homfem.parameters import ConvergenceError, InputError
 from homfem.tensors import EffectiveTensor
 
@@ -121,6 +124,45 @@ def test_bounds_without_a_system_hold_and_are_those_of_laminates():
     closer = homogenize_blocks(medium, degree=6)
     assert np.linalg.eigvalsh(closer.lower - low)[0] > 0.0
     assert np.linalg.eigvalsh(high - closer.upper)[0] > 0.0
+
+
+def blocks(number: int) -> BlockMedium:
+    """Of widths that are not equal, where finite volumes have no other solver than the direct one."""
+    return BlockMedium(diffusivity=aggregated(number, seed=1).diffusivity, widths=np.linspace(1.0, 2.0, number))
+
+
+def boxes(number: int) -> BoxMedium:
+    return BoxMedium(diffusivity=np.ones((number, number, number)))
+
+
+@pytest.mark.parametrize(
+    ("solve", "measured"),
+    [
+        (lambda: solve_semi_analytical(blocks(8), abscissas=32), 82e6),
+        (lambda: solve_semi_analytical(blocks(16), abscissas=16), 144e6),
+        (lambda: solve_semi_analytical(blocks(24), abscissas=16), 557e6),
+        (lambda: solve_semi_analytical(blocks(32), abscissas=8), 268e6),
+        (lambda: solve_finite_volume(blocks(32), intervals=8), 110e6),
+        (lambda: solve_finite_volume(blocks(32), intervals=24), 1166e6),
+        (lambda: homogenize_boxes(boxes(6), degree=2), 182e6),
+        (lambda: homogenize_boxes(boxes(8), degree=2), 817e6),
+        (lambda: homogenize_boxes(boxes(10), degree=1), 691e6),
+    ],
+)
+def test_factors_are_estimated_a_little_above_what_was_measured(monkeypatch, solve, measured):
+    """Bytes of one process above those at its start; nothing is solved here."""
+
+    class Estimated(Exception):
+        pass
+
+    def stop(name, value, needed, *rest):
+        raise Estimated(needed)
+
+    for module in ("semi_analytical", "finite_volume", "boxes"):
+        monkeypatch.setattr(f"homfem.blocks.{module}.require_memory", stop)
+    with pytest.raises(Estimated) as caught:
+        solve()
+    assert 1.0 < caught.value.args[0] / measured < 3.6
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-5, 1e-9])
