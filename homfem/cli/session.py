@@ -184,19 +184,23 @@ class _Agreement:
         self.comm = MPI.COMM_WORLD.Dup()
 
     def settle(self, status: int, message: str) -> int:
-        """Return the largest status of all ranks; rank 0 writes the first message of all. Collective."""
-        sys.stdout.flush()
+        """Return the largest status of all ranks; rank 0 writes its message at once, else the first. Collective."""
+        _let_go(sys.stdout)
+        told = self.comm.rank == 0 and bool(message)
+        if told:
+            say(message)
         request = self.comm.Ibarrier()
         deadline = time.monotonic() + (_PATIENCE if status not in (DONE, SHORT) else float("inf"))
         while not request.Test():
             if time.monotonic() > deadline:
-                say(f"rank {self.comm.rank} alone failed: {message}")
+                if not told:
+                    say(f"rank {self.comm.rank} alone failed: {message}")
                 self.world.Abort(status)
             time.sleep(0.01)
         everything: list[tuple[int, str]] = self.comm.allgather((status, message))
         worst = max(status for status, _ in everything)
         first = next((text for each, text in everything if each == worst and text), "")
-        if first and self.comm.rank == 0:
+        if first and self.comm.rank == 0 and not told:
             say(first)
         self.comm.Barrier()
         return worst
