@@ -194,11 +194,11 @@ def test_a_mesh_of_junk_is_no_domain(homfem):
 
 
 def test_short_of_the_tolerance_is_status_3_with_a_warning(homfem, er):
-    options = ["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"]
+    options = ["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=10000"]
     status, out, err = homfem("effective", er, "--json", "-", *options)
     assert status == 3
     assert "homfem: warning: " in err
-    assert "5000" in err
+    assert "10000" in err
     result = json.loads(out)
     assert not result["reached"]
     assert result["relative_gap"] > 1e-5
@@ -468,7 +468,7 @@ def test_doctor_names_what_is_missing(homfem, monkeypatch):
     ("options", "status", "message"),
     [
         ([], 0, ""),
-        (["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=5000"], 3, "warning: "),
+        (["--set", "effective.tolerance=1e-5", "--set", "effective.max_dofs=10000"], 3, "warning: "),
         (["--set", "cell.edg=1"], 2, "homfem: cell.edg = 1: "),
     ],
     ids=["done", "short", "key"],
