@@ -15,6 +15,7 @@ import scipy.spatial
 
 from homfem.cells import overlap, quality
 from homfem.cells.cracks import find_cracks
+from homfem.cells.crossings import find_overlaps
 from homfem.cells.lenient import LooseMesh, read_loosely, read_period
 from homfem.cells.mesh_report import FaceReport, MeshReport, PhaseCheck, Quality, place, tuples
 from homfem.cells.percolation import percolation
@@ -247,7 +248,8 @@ def _phases(
         across = None if matching else overlap.links_across(raw, overlap.origin_of(raw))
         found = percolation(raw, representative, offset, across)
         check_resolution(raw.points, raw.cells, representative, lattice)
-        cracks = "" if flat.any() else find_cracks(raw, representative, faces=matching)
+        given = (raw, representative)
+        cracks = "" if flat.any() else find_cracks(*given, faces=matching) or find_overlaps(*given, faces=matching)
     except HomfemError as error:
         # Degenerate cells and overlaps are told in plainer words elsewhere.
         known = flat.any() or volumes.sum() > lattice.volume * (1.0 + 1e-9)

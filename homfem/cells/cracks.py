@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
+from homfem.cells.crossings import find_overlaps
 from homfem.cells.facets import COINCIDE, SMOOTH, Facets, bends, walls_of
 from homfem.cells.mesh_report import place
 from homfem.cells.raw import Indices, RawCell, cell_volumes
@@ -58,11 +59,14 @@ def check_cracks(raw: RawCell, representative: Indices, *, faces: bool = True, c
     Raises
     ------
     CellError
-        Naming a place, and the remedy.
+        Naming a place, and the remedy. For cells that lie over each other (:mod:`homfem.cells.crossings`) in any case.
     """
     found = find_cracks(raw, representative, faces=faces)
     if found and not cracks:
         raise CellError("mesh", found, "one whose parts are joined wherever they touch", _REMEDY)
+    over = find_overlaps(raw, representative, faces=faces)
+    if over:
+        raise CellError("mesh", over, "one whose cells do not overlap", "Mesh it anew.")
     return (f"the mesh has cracks, which insulate: {found}",) if found else ()
 
 

@@ -155,6 +155,40 @@ def test_cells_that_overlap():
         made(replace(twice, cells=extra, phase_of_cell=np.append(twice.phase_of_cell, twice.phase_of_cell[0])))
 
 
+def bar(low: list[float], high: list[float], divisions: tuple[int, ...], name: str) -> RawCell:
+    raw = grid_raw(divisions, names=(name,))
+    return replace(raw, points=np.array(low) + raw.points * (np.array(high) - np.array(low)))
+
+
+@pytest.mark.parametrize("move", [[0.02, 0.16], [-0.02, -0.16]])
+def test_a_folded_mesh_with_voids(move):
+    """A node is moved over its neighbours: cells turn over, and all of them are less than the period."""
+    sound = restrict(grid_raw((8, 8), square), ["a"])
+    made(sound)
+    node = np.flatnonzero(np.linalg.norm(sound.points - [0.125, 0.5], axis=1) < 1e-9)
+    points = sound.points.copy()
+    points[node] += move
+    folded = replace(sound, points=points)
+    with pytest.raises(CellError, match="same side"):
+        made(folded)
+    with pytest.raises(CellError, match="same side"):
+        made(folded, cracks=True)
+    assert not check_mesh(folded).ok
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.6])
+@pytest.mark.parametrize("d", [2, 3])
+def test_bars_that_cross_where_no_facet_has_its_middle(d, shift):
+    """No node and no middle of a wall lies in a cell of the other bar; with the shift they cross one period away."""
+    rest = [0.4, 0.6][: 2 * (d - 2)]
+    one = bar([0.0, 0.45, *rest[:1]], [1.0, 0.55, *rest[1:]], (3, 3, 3)[:d], "a")
+    other = bar([0.3 + shift, 0.05, *[0.45] * (d - 2)], [0.36 + shift, 0.95, *[0.52] * (d - 2)], (3, 2, 3)[:d], "b")
+    crossed = put_together(one, replace(other, points=other.points + np.eye(d)[0] * (shift > 0.0)))
+    with pytest.raises(CellError, match=r"edges of walls pass through"):
+        made(crossed)
+    made(put_together(one, bar([0.3, 0.6, *[0.45] * (d - 2)], [0.36, 0.95, *[0.52] * (d - 2)], (3, 2, 3)[:d], "b")))
+
+
 def ring(inner: float, outer: float, count: int, layers: int, turn: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Points and triangles between two polygons of as many corners."""
     radius = np.linspace(inner, outer, layers + 1)
