@@ -18,6 +18,7 @@ from homfem.cells.limited import run_limited
 from homfem.cells.shapes import gmsh_three_pipe
 from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
+from homfem.config.domains import parse_domain
 from homfem.grid import Image
 from homfem.limits import VARIABLE, MemoryLimitError
 from homfem.parameters import CellError
@@ -78,6 +79,18 @@ def test_gmsh_fills_a_box_as_estimated(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(budget, "require_memory", lambda name, value, needed, *rest: seen.append(needed))
     cell = cells.from_file(tmp_path / "a.geo", resolution=0.1, timeout=None)
     assert 0.5 < seen[-1] / budget.BYTES["triangle"] / cell.number_of_cells < 2.0
+
+
+@pytest.mark.parametrize("shape", ["box", "cell-body"])
+@pytest.mark.parametrize("size", [["0.03 mm", "20 um"], ["0.03 mm", "20 um", "16 um"]])
+def test_domains_are_filled_as_estimated(monkeypatch: pytest.MonkeyPatch, shape: str, size: list[str]) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(budget, "require_memory", lambda name, value, needed, *rest: seen.append(needed))
+    mesh = parse_domain({"shape": shape, "size": size, "resolution": "0.0025 mm"}).build(MPI.COMM_SELF, Path())
+    d = len(size)
+    count = mesh.topology.index_map(d).size_local
+    assert 0.5 < seen[-1] / budget.BYTES["triangle" if d == 2 else "tetrahedron"] / count < 2.0
+    assert np.ptp(mesh.geometry.x, axis=0)[:d] == pytest.approx([30.0, 20.0, 16.0][:d], rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,8 @@ def test_macro_is_read():
     assert table.domain.sides == pytest.approx([60.0, 40.0], rel=1e-14)
     assert table.time.grid().steps == 50
     assert (table.steps("every"), table.steps("checkpoint_every")) == (5, 50)
+    minutes = make_config(set_values(WAVE, ['macro.time={end="0.05 min", step="20 ms"}'])).macro.time.grid()
+    assert (minutes.end, minutes.step) == pytest.approx((3.0, 0.02), rel=1e-14)
     tensor = table.tensors.er.make("er", 2)
     assert tensor.value == pytest.approx(np.diag([2.0, 1.0]), rel=1e-13)
     assert (tensor.unit, tensor.active_fraction) == ("um^2/s", 0.2)
