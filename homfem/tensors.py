@@ -77,6 +77,7 @@ class EffectiveTensor:
         Further effective coefficients by name, such as the thermal expansion of a solid, each with bounds and unit.
     estimated_error : float or None
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
+        Of methods for block media: what bounds by another method leave to it (:mod:`homfem.blocks`).
     reached : bool
         False if the computation ended short of the tolerance that was asked for, which counts the half-gap and the
         geometric error, or if a bound says nothing: ``warnings`` then tell why.
