@@ -233,6 +233,20 @@ def test_gap_between_nodes_off_the_surface_is_refused(dimension):
         implicit_raw(slit, ["in", "out"], lattice=box, resolution=0.1)
 
 
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize(("side", "what"), [(1.0, "a gap in 'in'"), (-1.0, "a part of 'in'")])
+def test_layer_between_the_nodes_of_a_mesh_with_both_phases_is_refused(dimension, side, what):
+    """One band that the mesh shows and one between two rows of nodes, whose signs do not tell of it."""
+
+    def bands(points):
+        away = np.abs(np.mod(points[:, :1] - [0.281, 0.75] + 0.5, 1.0) - 0.5)
+        return side * ([0.004, 0.15] - away).max(axis=1)
+
+    box = SQUARE if dimension == 2 else CUBE
+    with pytest.raises(CellError, match=f"{what} thinner than the mesh"):
+        implicit_raw(bands, ["in", "out"], lattice=box, resolution=0.125)
+
+
 def test_gap_that_the_mesh_shows_is_kept():
     raw = ball(2, radius=0.47, resolution=0.15, refinement=2)
     assert fraction(raw, "in") == pytest.approx(math.pi * 0.47**2, rel=1e-5)
