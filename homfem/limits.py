@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from homfem.parameters import InputError
+from homfem.parameters import InputError, VariableError
 
 #: The environment variable with the limit, such as ``64 GB``.
 VARIABLE = "HOMFEM_MEMORY"
@@ -20,6 +20,7 @@ VARIABLE = "HOMFEM_MEMORY"
 SHARE = 0.7
 
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40}
+_LARGEST = 2.0**62  # bytes; the limit of a process is a signed number of 64 bits
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -36,15 +37,15 @@ def memory_limit() -> float:
 
     Raises
     ------
-    InputError
+    VariableError
         If :data:`VARIABLE` is set to something else than a size.
     """
     given = os.environ.get(VARIABLE, "").strip()
     if given:
         found = re.fullmatch(r"(\d+\.?\d*|\.\d+)(?:[eE]([+-]?\d{1,3}))?\s*([kMGT]?i?B)", given)
         if found is None or found[3] not in _UNITS or float(found[1]) == 0.0:
-            raise InputError(VARIABLE, given, "a size of memory, such as '64 GB'")
-        return float(found[1]) * 10.0 ** int(found[2] or 0) * _UNITS[found[3]]
+            raise VariableError(VARIABLE, given, "a size of memory, such as '64 GB'")
+        return min(float(f"{found[1]}e{found[2] or 0}") * _UNITS[found[3]], _LARGEST)
     machine = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return SHARE * min([machine, *_of_container()])
 

@@ -66,6 +66,10 @@ class PercolationError(CellError):
     """A phase that should carry a flux through the cell does not reach from cell to cell."""
 
 
+class VariableError(InputError):
+    """An environment variable has a value that is not allowed; its name is that of no key or argument."""
+
+
 class FileError(InputError):
     """A file is missing, truncated or of another kind than is needed."""
 

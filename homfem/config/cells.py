@@ -44,7 +44,7 @@ from homfem.config.table import (
     require_table,
     text,
 )
-from homfem.parameters import InputError, check_number
+from homfem.parameters import InputError, VariableError, check_number
 from homfem.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class FileCell(CellTable):
             key = re.split(r"[^\w]", error.name)[0]
             if key == "lattice" and self.period is not None:
                 raise renamed(error, "cell.period") from error
-            if key in type(self).model_fields:
+            if key in type(self).model_fields or isinstance(error, VariableError):
                 raise
             words = f"a usable cell, but its {error.name} = {error.shown} must be {error.allowed}"
             raise type(error)("cell.file", self.file, words, error.remedy) from error

@@ -11,7 +11,15 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
-from homfem.parameters import FileError, InputError, check_choice, check_integer, check_number, nearest_name
+from homfem.parameters import (
+    FileError,
+    InputError,
+    VariableError,
+    check_choice,
+    check_integer,
+    check_number,
+    nearest_name,
+)
 from homfem.quantities import Kind, Quantity, check_unit, parse_quantity
 
 
@@ -133,8 +141,9 @@ def same_unit(items: Iterable[Quantity]) -> tuple[Quantity, ...]:
 
 
 def renamed(error: InputError, name: str) -> InputError:
-    """Return the same error under another name of its parameter."""
-    return type(error)(name, error.value, error.allowed, error.remedy)
+    """Return the same error under another name of its parameter; an environment variable keeps its own."""
+    kept = error.name if isinstance(error, VariableError) else name
+    return type(error)(kept, error.value, error.allowed, error.remedy)
 
 
 @contextmanager

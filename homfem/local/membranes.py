@@ -161,7 +161,7 @@ def check_membranes(
     for given, value in permeabilities.items():
         turned = "|".join(reversed(given.split("|")))
         name = turned if given not in known and turned in known else given
-        check_choice("membrane", name, known)
+        check_choice("membranes", name, known)
         if name in result:
             raise InputError("membranes", given, "named once: the order of the two phases does not matter")
         idle = [phase for phase in name.split("|") if phase in inactive]

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -185,8 +186,27 @@ def test_phases_that_are_nearly_incompressible_have_a_value(homfem):
     assert result["value"][0][1] == pytest.approx(1e6, rel=1e-5)
 
 
-def test_a_mesh_of_junk_is_no_domain(homfem):
-    status, _, err = homfem("run", Path(__file__).parents[1] / "cases" / "dom_junk.toml")
+@pytest.mark.parametrize(
+    "cell",
+    [
+        'shape = "three-pipe"\nedge = 0.2',
+        'file = "hexagonal.geo"',
+        'shape = "image"\nfile = "a.npy"\nlabels = { er = 0, cytosol = 1 }',
+    ],
+)
+def test_a_variable_of_the_environment_keeps_its_name(homfem, tmp_path, monkeypatch, cell):
+    monkeypatch.setenv("HOMFEM_MEMORY", "much")
+    np.save(tmp_path / "a.npy", np.eye(4, dtype=np.uint8))
+    shutil.copy(Path(__file__).parents[1] / "cases" / "hexagonal.geo", tmp_path)
+    (tmp_path / "a.toml").write_text(f"[cell]\n{cell}\n{EFFECTIVE}")
+    status, _, err = homfem("effective", tmp_path / "a.toml")
+    assert (status, err) == (2, "homfem: HOMFEM_MEMORY = 'much': it must be a size of memory, such as '64 GB'\n")
+
+
+def test_a_mesh_of_junk_is_no_domain(homfem, tmp_path):
+    for name in ("dom_junk.toml", "junk.msh"):  # the folder of the run is made beside them
+        shutil.copy(Path(__file__).parents[1] / "cases" / name, tmp_path)
+    status, _, err = homfem("run", tmp_path / "dom_junk.toml")
     assert status == 2
     assert err.startswith("homfem: macro.domain.file = ")
     assert "read file" in err

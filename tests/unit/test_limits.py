@@ -17,7 +17,7 @@ from homfem.parameters import InputError
     ("text", "size"),
     [
         ("64 GB", 64e9), ("500MB", 5e8), ("9 kB", 9e3), ("1e3 B", 1e3), (" 2 TB ", 2e12),
-        ("3 MiB", 3 * 2**20), ("1.5 GiB", 1.5 * 2**30), ("2TiB", 2 * 2**40),
+        ("3 MiB", 3 * 2**20), ("1.5 GiB", 1.5 * 2**30), ("2TiB", 2 * 2**40), ("1e400 GB", 2.0**62),
     ],
 )  # fmt: skip
 def test_the_environment_sets_the_limit(monkeypatch: pytest.MonkeyPatch, text: str, size: float) -> None:

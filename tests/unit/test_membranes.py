@@ -39,7 +39,7 @@ def layers(s):
     ],
 )
 def test_names_and_permeabilities_are_checked(membranes, words):
-    with pytest.raises(InputError, match="membrane") as caught:
+    with pytest.raises(InputError, match=r"^membranes") as caught:
         homogenize_diffusion(grid_cell((4, 4), square), BOTH, membranes=membranes)
     assert words in str(caught.value)
 
