@@ -122,9 +122,13 @@ def cell(
     if (check is None) == (config is None):
         raise typer.BadParameter("either CONFIG.toml or --check FILE is needed.")
     if check is not None:
+        if save is not None or figure is not None or assignments:
+            raise typer.BadParameter("--save, --figure and --set go with CONFIG.toml, not with --check.")
         return run_check(check, json=json, period=period, trust=trust)
     if period is not None or trust:
         raise typer.BadParameter("--period and --trust go with --check; a config has keys for them.")
+    if json is not None:
+        raise typer.BadParameter("--json goes with --check; a cell is saved by --save.")
     return run_cell(str(config), assignments or [], save=save, figure=figure, verbose=verbose)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from dolfinx import fem
 
+from homfem._dolfinx import geometry_dofmap
 from homfem.disk import require_room
 from homfem.parameters import FileError, InputError
 from homfem.solve import collective
@@ -62,7 +63,7 @@ class FieldSeries:
                 raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
             if self.comm.rank == 0:
                 self._check_place()
-        mesh, per_cell = first.mesh, first.mesh.geometry.dofmap.shape[1]
+        mesh, per_cell = first.mesh, geometry_dofmap(first.mesh).shape[1]
         self._values = 8 * len(self.functions) * first.dofmap.index_map.size_global * first.dofmap.bs
         self._require_room(8 * per_cell * mesh.topology.index_map(mesh.topology.dim).size_global + 3 * self._values)
         self._open = True

@@ -182,6 +182,23 @@ def test_the_second_of_two_runs_into_a_folder_is_refused(homfem):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["c.toml", "--json", "c.json"], "--json goes with --check"),
+        (["--check", "in.msh", "--save", "c.msh"], "go with CONFIG.toml"),
+        (["--check", "in.msh", "--figure", "c.png"], "go with CONFIG.toml"),
+        (["--check", "in.msh", "--set", "cell.edge=1"], "go with CONFIG.toml"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(homfem, arguments, message):
+    Path("c.toml").write_text(CELL)
+    Path("in.msh").write_text("")
+    status, out, err = homfem("cell", *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
     ("command", "stream", "message"),
     [
         ("homfem --version | true", "", "standard output: Broken pipe"),
