@@ -160,3 +160,7 @@ def test_lower_bound_holds_for_a_wrong_flow(mirrors):
     assert np.all(np.linalg.eigvalsh(above - exact) > 0.0)
     allowance = stokes_bounds.lower_allowance(cell, split, wrong, (0, 1))
     assert np.all(np.linalg.eigvalsh(exact - above + allowance * np.eye(2)) > 0.0)
+    # A period of the area 1 has four times what its quarter has.
+    left = stokes_lift.lift(cell, split, wrong, (0, 1))
+    energy, largest, rest = (np.linalg.norm(values) for values in (left.energy, left.largest, norms))
+    assert allowance == pytest.approx((4.0 if mirrors else 1.0) * (energy**2 + 2.0 * rest * largest), rel=1e-12)
