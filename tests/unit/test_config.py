@@ -420,9 +420,11 @@ def test_blocks_become_a_medium_in_the_units_of_the_config():
     assert medium.diffusivity == pytest.approx(np.array([[1.0, 1.0, 0.1], [1.0, 0.1, 0.1]]))
     assert config.cell.known_phases == ("D", "L")
     assert config.cell.methods == ("corner-galerkin", "semi-analytical", "finite-volume")
-    lengths = ['cell.widths=["1 um","600 nm","400 nm"]', 'cell.heights=["0.25 um","0.75 um"]']
+    lengths = ['cell.widths=["1 um","600 nm","400 nm"]', 'cell.heights=["250 nm","750 nm"]']
     other = make_config(set_values(BLOCKS, [*lengths, "effective.method=corner-galerkin"]))
-    assert other.cell.medium(other.effective, "um^2/s").widths == pytest.approx(medium.widths)
+    same = other.cell.medium(other.effective, "um^2/s")
+    assert same.widths == pytest.approx(medium.widths)
+    assert same.heights == pytest.approx(medium.heights)
 
 
 def test_diagonal_coefficients_of_blocks_stay_anisotropic():

@@ -67,11 +67,24 @@ def test_moduli_in_one_unit(tmp_path):
     assert table.phases["fibre"].to("MPa") == pytest.approx({"young": 1e4, "poisson": 0.3})
     assert table.phases["matrix"].to("GPa") == pytest.approx({"bulk": 1 / 1.2, "shear": 1 / 2.6})
     assert table.phase_names == ("fibre", "matrix")
+    mixed = FIBRES.replace("384.6153846153846 MPa", "0.3846153846153846 GPa")
+    assert load_config(write(tmp_path, mixed)).effective.phases["matrix"].to("GPa") == pytest.approx(
+        {"bulk": 1 / 1.2, "shear": 1 / 2.6}
+    )
+
+
+def test_a_slip_length_in_another_unit_than_the_cell(tmp_path, status):
+    """Navier's slip between flat walls, h apart: k = h^2 (1 + 6 b / h) / 12 times the share of the channel."""
+    text = CHANNEL + 'slip_length = "100 nm"\n'
+    assert status("effective", write(tmp_path, text), "--json", str(tmp_path / "out.json")) == 0
+    value = json.loads((tmp_path / "out.json").read_text())["value"]
+    assert np.max(value) == pytest.approx(0.5 * (1.0 + 0.6) / 12.0, rel=1e-6)
 
 
 def test_a_matrix_of_moduli(tmp_path):
     matrix = isotropic(young=2.0, poisson=0.2, dimension=2)
     rows = [[f"{entry!r} GPa" for entry in row] for row in matrix.tolist()]
+    rows[1] = [f"{1e3 * entry!r} MPa" for entry in matrix[1].tolist()]
     text = FIBRES.split("fibre = {")[0] + f"fibre = {json.dumps(rows)}\n"
     table = load_config(write(tmp_path, text)).effective
     assert np.array(table.phases["fibre"].to("Pa")) == pytest.approx(1e9 * matrix)
