@@ -15,6 +15,9 @@ from typing import Any
 
 from homfem.parameters import InputError, UnitError
 
+#: Between these a number of a quantity can be converted to any unit, and is not cut off at either end.
+SMALLEST, LARGEST = 1e-200, 1e200
+
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?)(?![A-Za-z]))", re.I)
 _UNIT = re.compile(r"[A-Za-z0-9_ /*^()+.\-]{1,80}")
 _PLAIN = str.maketrans({"µ": "u", "μ": "u", "²": "^2", "³": "^3", "·": "*", "×": "*"})
@@ -111,7 +114,7 @@ def parse_quantity(
     UnitError
         For a bare number, an unknown unit, or a unit of another dimension.
     InputError
-        For a number that is not finite or out of range.
+        For a number that is not finite, out of range, or larger or smaller than what can be computed with.
 
     Example
     -------
@@ -133,6 +136,9 @@ def parse_quantity(
     if not (math.isfinite(value) and value > above and value >= at_least):
         limit = f" and > {above:g}" if above > -math.inf else f" and >= {at_least:g}" if at_least > -math.inf else ""
         raise InputError(name, text, f"{kind.name} that is finite{limit}", remedy)
+    if value != 0.0 and not SMALLEST <= abs(value) <= LARGEST:
+        remedy = "Floating-point numbers cannot hold what follows from it: choose another unit."
+        raise InputError(name, text, f"{kind.name} with a number between {SMALLEST:g} and {LARGEST:g}", remedy)
     return Quantity(value, unit)
 
 

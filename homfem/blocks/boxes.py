@@ -50,6 +50,8 @@ log = logging.getLogger("homfem")
 BYTES = 300.0
 #: Bytes for each entry of the boxes' matrices, times the number of boxes to the power 2/3, for the factors.
 FACTORS = 13.0
+#: Conjugate gradients of the finite volumes for one load.
+MOST_ITERATIONS = 3000
 #: A relative error that is worth a warning.
 LARGE = 0.1
 
@@ -359,17 +361,18 @@ def _potential(conduct: list[Array], applied: list[Any], symbol: Array, toleranc
     residual = -_gathered([part * drop for part, drop in zip(conduct, applied, strict=True)])
     field, limit = np.zeros(residual.shape), tolerance * max(float(np.linalg.norm(residual)), 1e-300)
     direction, previous, count = np.zeros_like(field), 0.0, 0
-    while np.linalg.norm(residual) > limit:
+    while not np.linalg.norm(residual) <= limit < np.inf:
         transform = scipy.fft.rfftn(residual)
         transform[0, 0, 0] = 0.0
         scaled = scipy.fft.irfftn(transform / symbol, s=residual.shape)
         product = float(np.vdot(residual, scaled))
         direction = scaled + (product / previous if previous else 0.0) * direction
         image = _gathered([conduct[a] * drop for a, drop in enumerate(_drops(direction))])
-        length = product / float(np.vdot(direction, image))
+        curvature = float(np.vdot(direction, image))
+        if count == MOST_ITERATIONS or not min(curvature, product) > 0.0:  # or nothing but round-off is left
+            raise ConvergenceError(f"box finite volumes: no convergence in {count} iterations")
+        length = product / curvature
         field += length * direction
         residual = residual - length * image
         previous, count = product, count + 1
-        if count > 3000:
-            raise ConvergenceError("box finite volumes: no convergence in 3000 iterations")
     return field, count

@@ -36,6 +36,8 @@ log = logging.getLogger("homfem")
 DIRECT_LIMIT = 100_000
 #: Bytes for each node, measured, rounded up; those of the factors times log2 of their number.
 BYTES = {"direct": 110.0, "fft": 250.0}
+#: Conjugate gradients for one load.
+MOST_ITERATIONS = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -199,14 +201,14 @@ def _solve_fft(conduct_x: Array, conduct_y: Array, loads: Array, tolerance: floa
         residual: Array = np.array(right)
         scaled = precondition(residual)
         direction, product = scaled.copy(), float(np.vdot(residual, scaled))
-        limit = 2000
-        for count in range(limit + 1):
-            if np.linalg.norm(residual) <= tolerance * size:
-                break
-            if count == limit:
-                raise ConvergenceError(f"finite volumes: no convergence in {limit} iterations")
+        count = 0
+        while not np.linalg.norm(residual) <= tolerance * size < np.inf:
             image = operate(direction)
-            step = product / float(np.vdot(direction, image))
+            curvature = float(np.vdot(direction, image))
+            if count == MOST_ITERATIONS or not min(curvature, product) > 0.0:  # or nothing but round-off is left
+                raise ConvergenceError(f"finite volumes: no convergence in {count} iterations")
+            count += 1
+            step = product / curvature
             field += step * direction
             residual -= step * image
             scaled = precondition(residual)

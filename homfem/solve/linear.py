@@ -151,9 +151,16 @@ class LinearSolver:
         if self._method != "cg":
             options["ksp_pc_side"] = "right"
         options |= interpolate(self.ksp.getPC(), preconditioner, prolongations, self._near_kernel)
-        with options_set(prefix, options):
-            self.ksp.setFromOptions()
-            self.ksp.setUp()
+        try:
+            with options_set(prefix, options):
+                self.ksp.setFromOptions()
+                self.ksp.setUp()
+        except PETSc.Error as error:  # entries too far apart, or a zero where none may be
+            if len(self._attempts) == 1:
+                raise ConvergenceError(_broken(self.name, error)) from error
+            self._attempts = self._attempts[1:]
+            self.ksp.destroy()
+            self._prepare()
         self.setup_seconds += time.perf_counter() - start
 
     def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False, rtol: float | None = None) -> int:
@@ -231,7 +238,11 @@ class LinearSolver:
                 self._left.remove(rest)
             if self._scale != 1.0:
                 rest.scale(self._scale)
-            self.ksp.solve(rest, more)
+            try:
+                self.ksp.solve(rest, more)
+            except PETSc.Error as error:
+                failure = _broken(self.name, error)
+                break
             reason = self.ksp.getConvergedReason()
             used += self.ksp.getIterationNumber()
             x.axpy(1.0, more)
@@ -328,3 +339,9 @@ def solve_with(
         solver.destroy()
         raise
     return solver
+
+
+def _broken(name: str, error: PETSc.Error) -> str:
+    """Return what to say where PETSc does not set a solver up or run it: entries far apart, a zero on the diagonal."""
+    words = " ".join(str(error).split())[-120:]
+    return f"{name}: PETSc breaks off (...{words}). Coefficients may be too far apart, too large or too small."

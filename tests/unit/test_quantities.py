@@ -88,6 +88,15 @@ def test_other_units_are_refused(text, reason):
         parse_quantity("x", text, LENGTH)
 
 
+@pytest.mark.parametrize("text", ["1.1e200 um", "-1e201 um", "0.9e-200 um", "5e-324 um", "1.7e308 um"])
+def test_numbers_at_the_ends_of_floating_point_are_refused(text):
+    with pytest.raises(InputError, match=r"x = .*a length with a number between 1e-200 and 1e\+200"):
+        parse_quantity("x", text, LENGTH)
+    assert parse_quantity("x", "1e200 um", LENGTH).value == 1e200
+    assert parse_quantity("x", "1e-200 um", LENGTH).value == 1e-200
+    assert parse_quantity("x", "0 um", LENGTH).value == 0.0
+
+
 @pytest.mark.parametrize("text", ["0 um", "-1 um", "nan um", "inf um", "-inf um", "1e999 um"])
 def test_numbers_out_of_range_are_refused(text):
     with pytest.raises(InputError, match=r"x = .*a length that is finite and > 0\. Mind the sign"):

@@ -5,22 +5,45 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from mpi4py import MPI
 
 from homfem import cells
+from homfem.blocks import BlockMedium
+from homfem.blocks.boxes import BoxMedium
+from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.cells import own_meshes, patience, spheres
 from homfem.cells.shapes import check_edges
 from homfem.cli import effective as commands
+from homfem.cli.app import app
 from homfem.cli.targets import check_target
-from homfem.config import make_config
+from homfem.coefficients import NamedCoefficient, named_coefficients
+from homfem.config import make_config, present
+from homfem.config.cell_table import CellTable
 from homfem.config.document import DEEPEST, read_document, set_values
 from homfem.parameters import FileError, InputError
-from homfem.tensors import EffectiveTensor
-from made_bad_inputs import IMAGE, MESH, PIPES, SPHERES, WAVE, changed, naming, npy
+from homfem.stiffness import check_stiffness
+from homfem.stiffness.notation import check_plane
+from made_bad_inputs import (
+    BESIDE,
+    BLOCKS,
+    DELETED,
+    FIBRES,
+    IMAGE,
+    MESH,
+    PARTICLES,
+    PIPES,
+    SPHERES,
+    WAVE,
+    changed,
+    naming,
+    npy,
+)
 
 LONG = "x" * 5000
 
@@ -120,22 +143,6 @@ def test_spheres_have_the_radius_of_their_fraction_apart_and_overlapping():
         assert spheres._radius("simple-cubic", fraction, None, radius > 0.5) == pytest.approx(radius, rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\xff\xfe", "text in UTF-8. Byte 0 is not"),
-        (b"9" * 5000, "the JSON of an effective tensor. Exceeds"),
-        (b"[" * 200_000, "the JSON of an effective tensor"),
-        (b"[1, 2]", "the JSON of an effective tensor"),
-    ],
-    ids=["bytes", "digits", "brackets", "list"],
-)
-def test_tensors_that_are_none(tmp_path, content, message):
-    (tmp_path / "a.json").write_bytes(content)
-    with refuse(message, FileError):
-        EffectiveTensor.from_json(tmp_path / "a.json")
-
-
 def test_a_reader_that_does_not_end_is_ended(tmp_path, monkeypatch):
     # meshio waits for ever for the first line of a TetGen file that has none.
     monkeypatch.setattr(patience, "LEAST", 0.1)
@@ -216,3 +223,112 @@ def test_a_fluid_that_is_an_island_is_refused_under_its_key():
     config = make_config(changed(SPHERES, ("effective", "fluid"), "sphere"))
     with refuse(r"^effective\.fluid = .*connected"):
         config.effective.solve(config.cell.build(MPI.COMM_SELF, Path()), config={})
+
+
+# Checks that nothing else trips: the config, the path of the key, its value, the message.
+ROWS: list[tuple[Any, str, Any, str]] = [
+    (WAVE, "macro.stimulus.centre", ["0 um"], r"^macro\.stimulus\.centre = .*2 or 3 lengths"),
+    (WAVE, "macro.model", DELETED, r"^macro\.model = \(missing\): .*'calcium'"),
+    (WAVE, "macro.tensors.er", 3, r"^macro\.tensors\.er = 3: .*one of the keys file, value, phase"),
+    (WAVE, "macro.domain.size", [], r"^macro\.domain\.size = \[\]: .*2 or 3 lengths"),
+    (MESH, "cell.period", [["1 m"]] * 4, r"^cell\.period = .*2 or 3 period vectors"),
+    (MESH, "cell.period", [["1 m", "0 m"], ["1 m"]], r"^cell\.period\[1\] = \['1 m'\]: .*2 period vectors"),
+    (MESH, "cell.trust", True, r"^cell\.trust = True: .*false for a \.vtk file"),
+    (MESH, "cell.cracks", 1, r"^cell\.cracks = 1: .*true or false"),
+    (IMAGE, "effective.boundary", "flux", r"^effective\.boundary = 'flux': .*'periodic' with method 'grid'"),
+    (
+        BLOCKS, "effective.phases.a", {"field": {"file": "quad.vtk", "unit": "m^2/s"}},
+        r"^effective\.phases\.a = .*one value with method 'semi-analytical'",
+    ),
+    (
+        IMAGE, "effective.phases.a", {"field": {"file": "a.npy", "unit": "m^2/s"}, "also": 1},
+        r"^effective\.phases\.a\.also = 1: .*only the key field",
+    ),
+    (
+        IMAGE, "effective.phases.a", {"field": {"file": "a.npy", "unit": "m^2/s", "name": 3}},
+        r"^effective\.phases\.a\.field\.name = 3: .*a name",
+    ),
+    (PARTICLES, "cell.semi_axes", [0.1, 0.2], r"^cell\.semi_axes = .*absent for particle = 'sphere'"),
+    (PARTICLES, "cell.period", ["1 m", "2 m"], r"^cell\.period = .*one length: the cell is a square"),
+    (PARTICLES, "cell.period", [["1 m", "0 m"], ["0 m", "1 m"]], r"^cell\.period = .*one length"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the files that the configs name."""
+    place = tmp_path_factory.mktemp("files")
+    for name, content in BESIDE.items():
+        (place / name).write_bytes(content)
+    return place
+
+
+@pytest.mark.parametrize(("document", "path", "value", "message"), ROWS, ids=range(len(ROWS)))
+def test_further_values_of_keys(folder, document, path, value, message):
+    with refuse(message):
+        config = make_config(changed(document, tuple(path.split(".")), value), folder=folder)
+        config.cell.homogenize(config.effective, folder)
+
+
+def test_greys_without_limits_or_names(folder):
+    grey = changed(IMAGE, ("cell", "labels"), DELETED)
+    for key, value, message in (("thresholds", [], "numbers that grow"), ("names", [], "one more than thresholds")):
+        document = changed(changed(grey, ("cell", "thresholds"), 0.5), ("cell", key), value)
+        with refuse(rf"^cell\.{key} = \[\]: .*{message}"):
+            make_config(document, folder=folder)
+
+
+@pytest.mark.parametrize(("key", "value"), [("method", "grid"), ("physics", "elasticity")])
+def test_tensors_of_a_model_come_from_diffusion_on_meshes(folder, key, value):
+    base = FIBRES if key == "physics" else IMAGE
+    document = {**base, **changed(WAVE, ("macro", "tensors", "er"), {"phase": "a"})}
+    with refuse(rf"^effective\.{key} = '{value}': .*'(diffusion|finite-element)' for \[macro\]"):
+        make_config(document, folder=folder)
+
+
+def test_tables_that_are_needed_later():
+    with refuse(r"^cell = \(missing\): it must be given, as a table \[cell\]"):
+        present("cell", None)
+    with refuse(r"^--set = .*one assignment"):
+        set_values({}, ["[a]\n[b]\nc=1"])
+    with refuse(r"^method = 'grid': it must be 'finite-element' for this cell"):
+        CellTable.homogenize(None, SimpleNamespace(method="grid"), Path())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("arguments", [["cell"], ["cell", "c.toml", "--check", "a.msh"], ["cell", "c.toml", "--trust"]])
+def test_options_that_do_not_go_together(arguments):
+    with pytest.raises(typer.BadParameter, match=r"either CONFIG\.toml or --check|go with --check"):
+        app(arguments, standalone_mode=False)
+
+
+def test_domains_that_are_no_simplices_or_not_flat(folder):
+    domain = make_config(naming("domain", "quad.vtk"), folder=folder).macro.domain
+    with refuse(r"^file = .*straight triangles or tetrahedra.*It has quad"):
+        domain._read(folder / "quad.vtk")
+    (folder / "bent.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 1\nf 1 2 3\nf 2 4 3\n")
+    with refuse(r"^file = .*flat mesh if it is one of triangles"):
+        domain._read(folder / "bent.obj")
+
+
+def test_arguments_of_media_and_stiffnesses():
+    ones = np.ones((2, 2, 2))
+    for make, message in (
+        (lambda: BoxMedium(diffusivity=ones[0]), r"^diffusivity = .*\(n1, n2, n3\)"),
+        (lambda: BoxMedium(diffusivity=np.arange(8.0).reshape(2, 2, 2)), r"^diffusivity = .*> 0 in every box"),
+        (lambda: BoxMedium(diffusivity=ones, lengths=([1.0, 1.0],)), r"^lengths = .*three lists of lengths"),
+        (lambda: BoxMedium(diffusivity=ones).graded((0.5, 0.6)), r"^shares = .*whose sum is 1"),
+        (lambda: BlockMedium.from_layout([["ab"], ["ba"]], {"a": 1.0}), r"^layout = .*two dimensions"),
+        (lambda: BlockMedium.from_layout(["ab"], {"a": 1.0}).dual(), r"^diffusivity = 0.0: .*> 0 in every block"),
+        (
+            lambda: solve_finite_volume(
+                BlockMedium.from_layout(["ab"], {"a": 1.0, "b": 2.0}, widths=[1.0, 2.0]), intervals=2, solver="fft"
+            ),
+            r"^solver = 'fft': .*not equally spaced",
+        ),
+        (lambda: check_plane("stress", 3), r"^plane = 'stress': .*left out in three dimensions"),
+        (lambda: check_stiffness("c", [[1.0], [2.0, 3.0]], 2), r"^c = .*symmetric positive definite 3x3"),
+        (lambda: NamedCoefficient(value=1.0, lower=[1.0, 2.0]), r"^lower = .*finite, of shape \(\)"),
+        (lambda: named_coefficients({"biot": {"rubbish": 1}}), r"^coefficients\.biot = .*value, lower, upper"),
+    ):
+        with refuse(message):
+            make()

@@ -95,6 +95,20 @@ def test_a_matrix_without_solution_raises():
         solve.LinearSolver(matrix, preconditioner="direct", name="test system").solve(b, matrix.createVecRight())
 
 
+def test_a_solver_that_breaks_off_hands_over_or_raises(monkeypatch):
+    matrix, b = laplace(MPI.COMM_WORLD, 8, 1.0)
+    x, rest = matrix.createVecRight(), matrix.createVecRight()
+    rest.set(0.0)
+    matrix.setDiagonal(rest)  # which PETSc's relaxation divides by
+    solver = solve.LinearSolver(matrix, preconditioner="ssor", name="test system")
+    solver.solve(b, x)
+    matrix.mult(x, rest)
+    assert (rest - b).norm() < 1e-6 * b.norm()
+    monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
+    with pytest.raises(ConvergenceError, match=r"test system: PETSc breaks off .*[Zz]ero.*too far apart"):
+        solve.LinearSolver(matrix, preconditioner="ssor", name="test system").solve(b, x)
+
+
 @pytest.mark.parametrize("preconditioner", ["multigrid", "direct"])
 def test_a_load_that_is_not_finite_raises(preconditioner):
     matrix, b = laplace(MPI.COMM_WORLD, 4, 1.0)
