@@ -101,7 +101,8 @@ def cell(
             "--period",
             metavar="PERIOD",
             show_default=False,
-            help="With --check: one length, [a, b, c], or vectors [[a, b], [c, d]], in the unit of the file.",
+            # The backslashes keep Rich from taking the brackets for its markup.
+            help=r"With --check: one length, \[a, b, c], or vectors \[\[a, b], \[c, d]], in the unit of the file.",
         ),
     ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="With --check: run a .geo script whatever it does.")] = False,

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import PlainValidator
 
 from homfem.config.table import Table, lengths_of, same_unit
-from homfem.parameters import InputError, Lattice, check_number
+from homfem.parameters import CellError, InputError, Lattice, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ def _vectors(value: Any) -> tuple[Quantity, ...] | tuple[tuple[Quantity, ...], .
             raise InputError(f"[{k}]", row, allowed)
         rows += [parse_quantity(f"[{k}][{j}]", entry, LENGTH) for j, entry in enumerate(row)]
     flat = same_unit(rows)
+    try:
+        Lattice(vectors=np.array([entry.value for entry in flat]).reshape(len(value), -1))
+    except CellError as error:
+        raise InputError("", value, "linearly independent period vectors") from error
     return tuple(flat[k : k + len(value)] for k in range(0, len(flat), len(value)))
 
 

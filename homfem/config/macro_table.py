@@ -58,7 +58,8 @@ class FileTensor(Table):
         except FileError as error:
             raise FileError("file", self.file, error.allowed, error.remedy) from error
         except InputError as error:
-            raise FileError("file", self.file, "the JSON of an effective tensor", f"In it {error}.") from error
+            remedy = f"In it {str(error).removesuffix('.')}."
+            raise FileError("file", self.file, "the JSON of an effective tensor", remedy) from error
 
 
 class MeasuredTensor(Table):

@@ -98,6 +98,8 @@ def test_help_and_version(homfem):
     assert status == 0
     for name in ("effective", "cell", "run", "doctor"):
         assert name in out
+    shown = " ".join(homfem("cell", "--help")[1].replace("\u2502", " ").split())
+    assert "one length, [a, b, c], or vectors [[a, b], [c, d]]" in shown
     import homfem as package
 
     assert homfem("--version") == (0, f"homfem {package.__version__}\n", "")

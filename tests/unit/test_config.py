@@ -144,6 +144,10 @@ BAD_CELLS = [
     ("cell={shape='three-pipe', edges=[0.1, 0.2, 1.3]}", ["cell.edges[2] = 1.3", "< 1"]),
     ("cell={shape='sphere-array', fraction=0.3, mirrors='x'}", ["cell.mirrors = 'x'", "'none', 'auto'"]),
     ("cell={shape='three-pipe', edges=[0.1, 0.2]}", ["cell.edges = [0.1, 0.2]", "a list of 3 numbers"]),
+    (
+        "cell={shape='slit', aperture=0.5, period=[['1 m', '0 m'], ['2 m', '0 m']]}",
+        ["cell.period = [['1 m', '0 m'], ['2 m', '0 m']]", "linearly independent"],
+    ),
     ("cell={shape='three-pipe'}", ["cell.edge = (missing)", "edges = [a, b, c]"]),
     ("cell={edge=0.1}", ["cell.shape = (missing)", "'three-pipe'", "cell.file"]),
     ("cell={shap='three-pipe'}", ["cell.shap = 'three-pipe'", "'cell.shape'"]),
