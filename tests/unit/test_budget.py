@@ -6,7 +6,7 @@ import pytest
 
 from homfem import cells, homogenize_diffusion, homogenize_elasticity, homogenize_stokes, solve, solve_diffusion
 from homfem.limits import VARIABLE, BudgetError, MemoryLimitError
-from homfem.local.budget import bytes_of
+from homfem.local.budget import bytes_of, require_system, unknowns_limited
 
 SOLIDS = {"L": {"young": 1.0, "poisson": 0.3}, "D": {"young": 10.0, "poisson": 0.3}}
 BOARD, CHANNEL = ["LD", "DL"], ["LL", "LD"]
@@ -54,6 +54,13 @@ def test_a_system_that_does_not_fit_is_refused_before_anything_is_solved(solve_i
     monkeypatch.setattr(solve.LinearSolver, "__init__", lambda *_, **__: pytest.fail("solved"))
     with pytest.raises(MemoryLimitError, match=r"cell = 'blocks': .*cell.resolution.*HOMFEM_MEMORY"):
         solve_it()
+
+
+def test_the_number_of_unknowns_is_limited_in_the_block_alone():
+    cell = cells.blocks(BOARD, resolution=0.25)
+    with pytest.raises(BudgetError, match="max_dofs = 5"), unknowns_limited(5):
+        require_system(cell, "system", 6)
+    require_system(cell, "system", 6)
 
 
 def test_factors_take_more_than_multigrid(monkeypatch):
