@@ -295,6 +295,11 @@ class _Grid:
         self.coefficients[1:, self.first :, self.first :] = table[conducting]
         if self.first:
             self.coefficients[1:, 0, 0] = np.trace(table[conducting], axis1=1, axis2=2) / d
+        # Numbers near one, for single precision; by powers of two, which round nothing.
+        self.length = _power_of_two(self.sizes[self.first :].max())
+        self.strength = _power_of_two(np.abs(self.coefficients).max())
+        self.sizes[self.first :] /= self.length
+        self.coefficients /= self.strength
 
     def solve(
         self,
@@ -333,16 +338,17 @@ class _Grid:
                 lower, low, fluxes = other.solve(loads, **options)
                 dofs = max(dofs, other.dofs)
                 _add(seconds, "flux", time.perf_counter() - lap)
-        upper, high = span.T @ upper @ span, span.T @ high @ span
+        physical = self.strength * span
+        upper, high = span.T @ upper @ physical, span.T @ high @ physical
         found: dict[str, Any] = {"value": upper, "upper": upper + high, "roundoff": float(np.linalg.norm(high, 2))}
         if low is not None:
             none = np.zeros_like(upper)
-            noise = (span.T @ low @ span, high)
-            found = brackets.bracket(span.T @ lower @ span, upper, below=none, above=none, noise=noise)
+            noise = (span.T @ low @ physical, high)
+            found = brackets.bracket(span.T @ lower @ physical, upper, below=none, above=none, noise=noise)
         tensor = EffectiveTensor(**found, dofs=dofs)
         first = self.first
-        potentials = [u.reshape(u.shape[first:]) for u in potentials]
-        fluxes = [flux[first:].reshape((3 - first, *flux.shape[1 + first :])) for flux in fluxes]
+        potentials = [self.length * u.reshape(u.shape[first:]) for u in potentials]
+        fluxes = [self.strength * flux[first:].reshape((3 - first, *flux.shape[1 + first :])) for flux in fluxes]
         return tensor, tuple(potentials), tuple(fluxes), spent
 
 
@@ -381,6 +387,10 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
         "at least two voxels across every passage that the flux needs",
         "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
     )
+
+
+def _power_of_two(number: float) -> float:
+    return math.ldexp(1.0, math.frexp(number)[1] - 1)
 
 
 def _refined(array: npt.NDArray[Any], cuts: int) -> npt.NDArray[Any]:

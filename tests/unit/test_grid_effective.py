@@ -202,3 +202,23 @@ def test_a_gap_one_voxel_thin_is_refused():
     homogenize_image(image, {"pore": 1.0, "solid": 0.1})
     open_[:, 0:2] = 1
     homogenize_image(Image.from_labels(open_, {"pore": 1, "solid": 0}), {"pore": 1.0})
+
+
+@pytest.mark.parametrize(("length", "strength"), [(1e30, 1.0), (1e-30, 1e-40), (1e-9, 1e40)])
+@pytest.mark.parametrize("shape", [(8, 8), (6, 6, 6)])
+def test_units_change_numbers_and_nothing_else(shape, length, strength):
+    """The same medium in other units of length and diffusivity has the same tensor, potentials and fluxes in them."""
+    labels = np.random.default_rng(5).integers(0, 2, shape)
+    solved = {}
+    for voxel, unit in ((1.0, 1.0), (length, strength)):
+        image = Image.from_labels(labels, {"a": 0, "b": 1}, voxel=voxel, length_unit="m")
+        solved[voxel, unit] = solve_image(image, {"a": unit, "b": 9.0 * unit}, fields=True)
+    one, other = solved[1.0, 1.0], solved[length, strength]
+    for name in ("value", "lower", "upper"):
+        np.testing.assert_allclose(
+            getattr(other.tensor, name) / strength, getattr(one.tensor, name), rtol=1e-9, atol=1e-9
+        )
+    for a, b in zip(one.potentials, other.potentials, strict=True):
+        np.testing.assert_allclose(b / length, a, atol=1e-4)
+    for a, b in zip(one.fluxes, other.fluxes, strict=True):
+        np.testing.assert_allclose(b / strength, a, atol=1e-3)
