@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from homfem.cells.bent import Middles, is_sound, middles
 from homfem.cells.raw import FACET_NODES, Indices
 from homfem.parameters import Array, CellError, Lattice, PeriodicityError
 from homfem.periodic.nodes import identify_nodes
@@ -49,15 +50,18 @@ class Block(NamedTuple):
 class Uniform(NamedTuple):
     """Cells of one kind in the node order of DOLFINx; ``parent``: the number of the element of each, over all blocks.
 
-    ``rank`` orders the nodes by what is one on the torus, where cells were cut; ``notes`` say what was done.
+    ``rank`` orders the nodes by what is one on the torus, where cells were cut; ``notes`` say what was done. ``points``
+    are those of the file, and after them those in the middle of edges that came to be, told by ``middles``.
     """
 
+    points: Array
     kind: str
     order: int
     cells: Indices
     parent: Indices
     rank: Indices | None
     notes: tuple[str, ...]
+    middles: Middles | None = None
 
 
 def uniform(
@@ -66,9 +70,10 @@ def uniform(
     """Return elements of one dimension as cells of one kind.
 
     Simplices of order 1 or 2, and quadrilaterals or hexahedra, stay what they are if there is nothing else. Other
-    elements of higher order are taken as straight. Mixtures, wedges and pyramids are cut into simplices: the diagonal
-    of a face starts at the corner that comes first on the torus, so that neighbours and opposite faces fit and no
-    boundary of a phase moves.
+    curved elements of order 2 are cut into curved simplices (:mod:`homfem.cells.bent`); what is of higher order, or
+    folds when it is cut, is taken as straight, which the notes say. Mixtures, wedges and pyramids are cut into
+    simplices: the diagonal of a face starts at the corner that comes first on the torus, so that neighbours and
+    opposite faces fit and no boundary of a phase moves.
 
     Parameters
     ----------
@@ -91,12 +96,22 @@ def uniform(
     shape, order = next(iter(shapes)), max(orders)
     if len(shapes) == len(orders) == 1 and order == 2 and KINDS.get(shape) == SIMPLEX[d]:
         nodes = np.concatenate([block.nodes for block in blocks])
-        return Uniform(SIMPLEX[d], 2, nodes[:, list(curved[SIMPLEX[d], 2])], parent, None, ())
+        return Uniform(points, SIMPLEX[d], 2, nodes[:, list(curved[SIMPLEX[d], 2])], parent, None, ())
     notes = _straightened(points, blocks)
-    corners = [(block.shape, block.nodes[:, : SHAPES[block.shape][1]]) for block in blocks]
+    if notes and orders == {2}:
+        bent = _bent(points, blocks, lattice)
+        if bent is not None:
+            return bent
     if len(shapes) == 1 and shape in KINDS:
-        nodes = np.concatenate([own for _, own in corners])
-        return Uniform(KINDS[shape], 1, nodes[:, _AROUND.get(shape, slice(None))], parent, None, notes)
+        nodes = np.concatenate([block.nodes[:, : SHAPES[shape][1]] for block in blocks])
+        return Uniform(points, KINDS[shape], 1, nodes[:, _AROUND.get(shape, slice(None))], parent, None, notes)
+    cells, origin, rank = _simplices(points, blocks, lattice)
+    return Uniform(points, SIMPLEX[d], 1, cells, origin, rank, notes)
+
+
+def _simplices(points: Array, blocks: Sequence[Block], lattice: Lattice) -> tuple[Indices, Indices, Indices]:
+    """Corners of the simplices that elements are cut into, the number of the element of each, the rank of the nodes."""
+    corners = [(block.shape, block.nodes[:, : SHAPES[block.shape][1]]) for block in blocks]
     rank = _rank(points, np.unique(np.concatenate([own.ravel() for _, own in corners])), lattice)
     cells: list[Indices] = []
     parents: list[Indices] = []
@@ -106,7 +121,22 @@ def uniform(
         cells.append(new)
         parents.append(origin + first)
         first += len(own)
-    return Uniform(SIMPLEX[d], 1, np.concatenate(cells), np.concatenate(parents), rank, notes)
+    return np.concatenate(cells), np.concatenate(parents), rank
+
+
+def _bent(points: Array, blocks: Sequence[Block], lattice: Lattice) -> Uniform | None:
+    """Curved elements of second order as curved simplices; None where these would fold or the nodes tell no order."""
+    found = middles(points, [(block.nodes, *SHAPES[block.shape][1:]) for block in blocks])
+    if found is None:
+        return None
+    try:
+        corners, parent, rank = _simplices(points, blocks, lattice)
+    except CellError:
+        return None
+    cells, known = found[1].of(corners)
+    if not known.all() or not is_sound(found[0], cells):
+        return None
+    return Uniform(found[0], SIMPLEX[points.shape[1]], 2, cells, parent, rank, (), found[1])
 
 
 def uniform_facets(
@@ -117,7 +147,8 @@ def uniform_facets(
     Elements that cannot be one, such as quadrilaterals beside whole tetrahedra, are left out.
     """
     kind = FACET_KIND[cells.kind]
-    found: list[Indices] = [np.zeros((0, FACET_NODES[cells.kind, cells.order]), dtype=np.int64)]
+    width = FACET_NODES[cells.kind, 1 if cells.middles else cells.order]
+    found: list[Indices] = [np.zeros((0, width), dtype=np.int64)]
     parents: list[Indices] = [np.zeros(0, dtype=np.int64)]
     first = 0
     for block in blocks:
@@ -129,13 +160,17 @@ def uniform_facets(
                 new, origin = _halves(corners, cells.rank)
                 found.append(new)
                 parents.append(number[origin])
-        elif cells.order == 1:
+        elif cells.order == 1 or cells.middles is not None:
             found.append(corners[:, _AROUND.get(block.shape, slice(None))])
             parents.append(number)
         elif block.order == 2:
             found.append(block.nodes[:, list(curved[kind, 2])])
             parents.append(number)
-    return np.concatenate(found), np.concatenate(parents)
+    simplices, element = np.concatenate(found), np.concatenate(parents)
+    if cells.middles is None:
+        return simplices, element
+    facets, known = cells.middles.of(simplices)
+    return facets[known], element[known]
 
 
 def _rank(points: Array, used: Indices, lattice: Lattice) -> Indices:
@@ -171,7 +206,7 @@ def _straightened(points: Array, blocks: Sequence[Block]) -> tuple[str, ...]:
         return ()
     return (
         f"{count} curved elements were taken as straight: nodes between their corners lie up to {100 * worst:.2g} % of "
-        "an element's size off (only triangles and tetrahedra, alone, keep order 2)",
+        "an element's size off (only elements of order 2 stay curved, where they do not fold)",
     )
 
 

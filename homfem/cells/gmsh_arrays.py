@@ -140,7 +140,7 @@ def read_model(
     facet_tags = side_of_element[origin]
     kept = facets_of(cells.cells, facets, cells.kind)
     model = ModelArrays(
-        points=points,
+        points=cells.points,
         cells=cells.cells,
         kind=cells.kind,
         order=cells.order,

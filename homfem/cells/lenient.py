@@ -152,7 +152,7 @@ def _loose(
     lattice = box if period is None else read_period(period, d)
     cells = uniform(points, blocks, lattice, curved)
     return LooseMesh(
-        points=points,
+        points=cells.points,
         cells=cells.cells,
         kind=cells.kind,
         order=cells.order,

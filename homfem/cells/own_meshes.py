@@ -144,7 +144,7 @@ def from_meshio_raw(
     side_tags = side_tags[origin]
     kept = facets_of(cells.cells, sides, cells.kind) & (side_tags > 0)
     raw = RawCell(
-        points=points,
+        points=cells.points,
         cells=cells.cells,
         kind=cells.kind,
         order=cells.order,

@@ -26,6 +26,7 @@ from homfem.cells.sets import partition
 from homfem.cells.unitcell import UnitCell
 from homfem.cli import session
 from homfem.parameters import CellError, FileError, InputError, Lattice
+from homfem.reference import SIMPLEX
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -555,13 +556,79 @@ def test_elements_of_second_order(tmp_path):
     raw = read_raw(write_blocks(tmp_path / "a.vtu", every, [("hexahedron20", twenty)], [layer]))
     assert (raw.kind, raw.order, raw.notes) == ("hexahedron", 1, ())
     assert cell_volumes(raw).sum() == pytest.approx(1.0)
-    bent = every.copy()
-    bent[len(points) + 5] += 0.02
-    raw = read_raw(write_blocks(tmp_path / "b.vtu", bent, [("hexahedron20", twenty)], [layer]))
-    assert len(raw.notes) == 1
-    assert "curved elements were taken as straight" in raw.notes[0]
+
+
+# Corners and the further nodes of elements in the order of VTK, in half edges.
+ROUND = [(0, 0), (2, 0), (2, 2), (0, 2), (1, 0), (2, 1), (1, 2), (0, 1)]
+TWENTY = [
+    *[(*c, z) for z in (0, 2) for c in ROUND[:4]],
+    *[(*c, z) for z in (0, 2) for c in ROUND[4:]],
+    *[(*c, 1) for c in ROUND[:4]],
+]
+SECOND = {"quad": ROUND, "quad9": [*ROUND, (1, 1)], "hexahedron20": TWENTY}
+
+
+def bulging(kind: str, bulge: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points, elements and layers of a grid of 4 along each axis; edges along y in the plane x = 1/2 are parabolas."""
+    nodes, n = SECOND[kind], 4
+    d = len(nodes[0])
+    place = np.stack(np.meshgrid(*[np.arange(2 * n + 1)] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    points = np.pad(place / (2.0 * n), ((0, 0), (0, 3 - d)))
+    points[(place[:, 0] == n) & (place[:, 1] % 2 == 1), 0] += bulge
+    first = 2 * np.stack(np.meshgrid(*[np.arange(n)] * d, indexing="ij"), axis=-1).reshape(-1, d)
+    cells = np.ravel_multi_index(tuple(np.moveaxis(first[:, None] + np.array(nodes), -1, 0)), (2 * n + 1,) * d)
+    return points, cells, (first[:, 0] >= n).astype(int) + 1
+
+
+@pytest.mark.parametrize("suffix", [".vtu", ".msh"])
+@pytest.mark.parametrize("kind", list(SECOND))
+def test_curved_elements_of_second_order_keep_their_shape(tmp_path, kind, suffix):
+    points, cells, layer = bulging(kind, 0.03)
+    name = "quad8" if kind == "quad" else kind
+    used, cells = np.unique(cells, return_inverse=True)
+    path, blocks = tmp_path / f"a{suffix}", [(name, cells.reshape(len(layer), -1))]
+    if suffix == ".msh":
+        tags = {f"gmsh:{what}": [layer] for what in ("physical", "geometrical")}
+        meshio.Mesh(points[used], blocks, cell_data=tags).write(path, file_format="gmsh22", binary=False)
+        raw = read_raw(path, phases={"a": 1, "b": 2})
+    else:
+        raw = read_raw(write_blocks(path, points[used], blocks, [layer]))
+    assert (raw.kind, raw.order, raw.notes) == (SIMPLEX[raw.dimension], 2, ())
+    volumes = cell_volumes(raw)
+    # Simpson: below the chords and the parabolas lie 1/2 and 2/3 of the height.
+    assert volumes[raw.phase_of_cell == 1].sum() == pytest.approx(0.5 + 2.0 / 3.0 * 0.03, abs=1e-12)
+    assert volumes.sum() == pytest.approx(1.0, abs=1e-12)
+    assert raw.element_shape == (len(layer),)
     cell = UnitCell.from_raw(raw, comm=MPI.COMM_SELF)
-    assert cell.warnings == raw.notes
+    assert cell.warnings == ()
+
+
+@pytest.mark.parametrize("kind", list(SECOND))
+def test_named_facets_of_curved_elements_are_cut_with_them(tmp_path, kind):
+    """Elements of one dimension less in the plane x = 1/2; in 2D one more that is no facet of the mesh."""
+    points, cells, layer = bulging(kind, 0.03)
+    d = len(SECOND[kind][0])
+    left = cells[np.isclose(points[cells[:, 1], 0], 0.5)]
+    side = [1, 2, 5] if d == 2 else [1, 2, 6, 5, 9, 18, 13, 17]
+    nodes = np.vstack([left[:, side], [left[0, 0], left[-1, 2], left[0, 5]]]) if d == 2 else left[:, side]
+    facet, name = ("line3", "quad8") if d == 2 else ("quad8", kind)
+    name = kind if kind != "quad" else name
+    blocks = [(name, cells), (facet, nodes)]
+    path = write_blocks(tmp_path / "a.vtu", points, blocks, [layer, np.full(len(nodes), 7)])
+    raw = read_raw(path, facets={"middle": 7}, phases={"a": 1, "b": 2})
+    assert len(raw.facets) == (4 if d == 2 else 2 * 16)
+    ends = raw.points[raw.facets[:, :d]]
+    assert np.all(np.isclose(ends[..., 0], 0.5))
+    edges = raw.points[raw.facets[:, d:]]
+    assert set(np.round(edges[..., 0].ravel(), 12)) <= {0.5, 0.53}
+
+
+def test_curved_elements_that_fold_when_they_are_cut_are_taken_as_straight(tmp_path):
+    points, cells, layer = bulging("quad9", 0.2)
+    raw = read_raw(write_blocks(tmp_path / "a.vtu", points, [("quad9", cells)], [layer]))
+    assert (raw.kind, raw.order) == ("quadrilateral", 1)
+    assert "curved elements were taken as straight" in raw.notes[0]
+    assert UnitCell.from_raw(raw, comm=MPI.COMM_SELF).warnings == raw.notes
 
 
 def test_what_cannot_be_read_is_said(tmp_path):
