@@ -166,7 +166,13 @@ class ImageCell(CellTable):
 
     def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
         """Return the tensor by finite elements on the voxels, and draw the image."""
-        return homogenize_voxels(self.read(folder), effective, figure)
+        image = self.read(folder)
+        try:
+            return homogenize_voxels(image, effective, figure)
+        except InputError as error:
+            if error.name != "cell.file":
+                raise
+            raise type(error)("cell.file", self.file, error.allowed, error.remedy) from error
 
 
 def homogenize_voxels(

@@ -383,8 +383,8 @@ def _require_passages(image: Image, inside: npt.NDArray[np.bool_], span: Array) 
         return
     raise InputError(
         "image",
-        "gaps one voxel thin, through which alone the phases that conduct reach from side to side",
-        "at least two voxels across every passage that the flux needs",
+        image.shape,
+        "one whose passages are no gaps one voxel thin, but at least two voxels across wherever the flux needs them",
         "Cut the voxels (refine = 2), ask for a tolerance, or take a finer image.",
     )
 

@@ -57,6 +57,12 @@ def test_a_volume_of_one_write_per_page_has_three_axes(homfem):
     assert value[2, 2] == pytest.approx(5.5)
 
 
+def test_gaps_one_voxel_thin_are_said_of_the_file(homfem):
+    status, _, error = homfem("effective", CASES / "pagewise.toml", "--set", "effective.phases={p='1 m^2/s'}")
+    assert status == 2
+    assert re.match(r"homfem: cell\.file = 'pagewise\.tif': it must be one whose passages", error), error
+
+
 @pytest.mark.parametrize(("case", "words"), [("tif_0.6", "whole.*cut short"), ("trunc.vti", "whole.*cut short")])
 def test_what_is_cut_short_is_refused(homfem, case, words):
     status, out, error = homfem("effective", CASES / f"{case}.toml")
