@@ -24,6 +24,9 @@ from homfem.kinds import ELASTIC
 from homfem.parameters import Array, InputError, check_choice, check_spd
 from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
 
+#: Relative width of a bracket beyond which values that differ within it are not called equal.
+VAGUE = 0.1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EffectiveTensor:
@@ -245,15 +248,23 @@ class EffectiveTensor:
         ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
         principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
         largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
-        axes, within the width of the bracket.
+        axes, within the width of the bracket. ``"undetermined"`` where that is another class than the value's own and the
+        bracket is wider than a tenth of the value: such a bracket does not tell.
         """
         if self.physics in ELASTIC:
-            return str(symmetry(self.value, tolerance=max(2.0 * (self.relative_gap or 0.0), 1e-6)))
+            width = 2.0 * (self.relative_gap or 0.0)
+        else:
+            width = 2.0 * (self.half_gap or 0.0) / (abs(self.principal_values[0]) or 1.0)
+        found = self._class_within(max(width, 1e-6))
+        return found if width <= VAGUE or found == self._class_within(1e-6) else "undetermined"
+
+    def _class_within(self, tolerance: float) -> str:
+        if self.physics in ELASTIC:
+            return str(symmetry(self.value, tolerance=tolerance))
         if self.dimension > 3:
             raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
         values = self.principal_values
-        equal = max(2.0 * (self.half_gap or 0.0), 1e-6 * abs(values[0]))
-        return anisotropy_class(values, equal)
+        return anisotropy_class(values, tolerance * abs(values[0]))
 
     def contains(self, matrix: npt.ArrayLike, *, slack: float = 0.0) -> bool:
         """Tell whether ``lower <= matrix <= upper`` in the Loewner order, up to ``slack`` (in ``unit``)."""

@@ -172,6 +172,17 @@ def test_differences_within_the_bracket_do_not_count() -> None:
     assert bracketed(value - 0.006 * np.eye(3), value + 0.006 * np.eye(3)).anisotropy == "transversely isotropic"
 
 
+@pytest.mark.parametrize(
+    ("physics", "value"), [("diffusion", np.diag([1.2, 1.0])), ("elasticity", np.diag([3.0, 2.0, 1.0]))]
+)
+def test_a_bracket_that_says_little_calls_nothing_isotropic(physics, value) -> None:
+    low, high = 0.5 * value, 1.5 * value
+    assert EffectiveTensor(value=value, lower=low, upper=high, physics=physics).anisotropy == "undetermined"
+    same = np.eye(2) if physics == "diffusion" else isotropic(young=2.0, poisson=0.25)
+    tensor = EffectiveTensor(value=same, lower=0.5 * same, upper=1.5 * same, physics=physics)
+    assert tensor.anisotropy == "isotropic"
+
+
 def test_three_values_spread_over_more_than_the_bracket_are_not_isotropic() -> None:
     # Each neighbour is within the bracket's width, the outer two are not.
     value = np.diag([1.04, 1.02, 1.0])
