@@ -248,8 +248,8 @@ class EffectiveTensor:
         ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
         principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
         largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
-        axes, within the width of the bracket. ``"undetermined"`` where that is another class than the value's own and the
-        bracket is wider than a tenth of the value: such a bracket does not tell.
+        axes, within the width of the bracket. ``"undetermined"`` where that is another class than the value's own and
+        the bracket is wider than a tenth of the value: such a bracket does not tell.
         """
         if self.physics in ELASTIC:
             width = 2.0 * (self.relative_gap or 0.0)
