@@ -32,6 +32,8 @@ log = logging.getLogger("homfem")
 
 NETWORK, OUTSIDE = "er", "cytosol"
 INTERFACE = f"{NETWORK}|{OUTSIDE}"
+#: Nearest that an edge may come to 0 and to 1.
+_NEAREST = 1e-9
 FACES = ("x-", "x+", "y-", "y+", "z-", "z+")
 
 
@@ -171,7 +173,9 @@ def check_edges(edges: float | Sequence[float]) -> tuple[float, float, float]:
     if len(values) != 3:
         raise InputError("edges", edges, "one number, or three: the edges of the pipes along x, y and z")
     remedy = "An edge is a fraction of the period."
-    a, b, c = (check_number("edges", value, at_least=1e-9, at_most=1.0 - 1e-9, remedy=remedy) for value in values)
+    a, b, c = (check_number("edges", value, above=0.0, below=1.0, remedy=remedy) for value in values)
+    if min(a, b, c) < _NEAREST or max(a, b, c) > 1.0 - _NEAREST:
+        raise InputError("edges", edges, f"at least {_NEAREST:g} away from 0 and from 1", remedy)
     return a, b, c
 
 

@@ -29,8 +29,10 @@ log = logging.getLogger("homfem")
 
 #: Iterations about the factors of a direct solver.
 REFINEMENTS = 20
-#: What one pass of these iterations takes the residual down to, relatively.
+#: What one pass of these iterations takes the residual down to, relatively, and how many it takes at the most: the
+#: residual that they carry along is not the true one any more then.
 PASS = 1e-10
+PASS_ITERATIONS = 7
 #: Largest relative residual that rounding excuses.
 LARGEST = 1e-6
 #: PETSc's reason where a matrix is indefinite: no other solver makes that right.
@@ -225,13 +227,14 @@ class LinearSolver:
             x.set(0.0)
         direct = self._attempts[0][0] == "direct"
         limit = min(self._max_iterations, REFINEMENTS) if direct else self._max_iterations
+        most = PASS_ITERATIONS if direct else limit
         wanted = max(self._rtol * size, self._atol)
         used, before = 0, math.inf
         while True:
             atol = max(0.5 * wanted if used else wanted, 1e-300) * self._scale
             # What is asked of one pass about the factors they can give; the next pass starts from the true residual.
             part = PASS if direct else 0.0
-            self.ksp.setTolerances(rtol=part, atol=atol, max_it=limit - used, divtol=1e30)
+            self.ksp.setTolerances(rtol=part, atol=atol, max_it=min(most, limit - used), divtol=1e30)
             # Factors of a singular matrix give a correction with a large part in the kernel, which costs digits: of the
             # correction alone, not of the solution, and the fewer the less of the residual is in that of the transpose.
             if self._left is not None:
@@ -259,7 +262,8 @@ class LinearSolver:
                 "Check that every active phase is connected and every coefficient positive; "
                 "then mesh with less stretched elements."
             )
-            if not reason > 0 or used >= limit or not residual < 0.5 * before:
+            ended = reason > 0 or (direct and reason == PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
+            if not ended or used >= limit or not residual < 0.5 * before:
                 break
             before = residual
         rest.destroy()

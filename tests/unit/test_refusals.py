@@ -119,8 +119,8 @@ def test_numbers_that_python_does_not_print_are_refused_with_a_message():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: check_edges(1e-10), r"^edges = 1e-10: .*>= 1e-09"),
-        (lambda: check_edges([0.5, 0.5, 1.0 - 1e-10]), r"^edges = 0.9999999999: .*<= 1"),
+        (lambda: check_edges(1e-10), r"^edges = 1e-10: .*at least 1e-09 away from 0"),
+        (lambda: check_edges([0.5, 0.5, 1.0 - 1e-10]), r"^edges = .*0.9999999999\]: .*at least 1e-09 away"),
         (lambda: cells.myocyte(gap=1e-6), r"^gap = 1e-06: .*>= 2e-05 and < 20"),
         (lambda: cells.hexagonal_myocyte(80.0, 16.0, 1e-6), r"^gap = 1e-06: .*>= 1.6e-05 and < 16"),
         (lambda: cells.fibre_array(fraction=1e-8), r"^fraction = 1e-08: .*no gap or layer is thinner.*One is 2.8e-05"),
