@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dolfinx.fem.petsc
+import dolfinx.jit
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
@@ -14,10 +19,46 @@ from petsc4py import PETSc
 #: Passed to every form: another rank or run may hold the lock of the compiled-form cache for a while.
 JIT_OPTIONS: dict[str, Any] = {"timeout": 600}
 
+log = logging.getLogger("homfem")
+
 
 def compile_form(form: Any, **arguments: Any) -> Any:
-    """Compile a UFL form (or a nested list of them) with the project's compiler options."""
-    return fem.form(form, jit_options=JIT_OPTIONS, **arguments)
+    """Compile a UFL form (or a nested list of them) with the project's compiler options.
+
+    The cache of compiled forms has a lock for each form under way, for which others wait. One that a killed process has
+    left would stop every later run: an interrupt takes its own away, and the first form of a process those that have
+    been there for longer than anyone waits.
+    """
+    _clear_old_locks()
+    start = time.time() - 0.1  # clocks of file systems are coarse
+    try:
+        return fem.form(form, jit_options=JIT_OPTIONS, **arguments)
+    except (KeyboardInterrupt, SystemExit):
+        clear_locks(_cache(), after=start)
+        raise
+
+
+def clear_locks(folder: Path, *, after: float = 0.0, before: float = float("inf")) -> list[Path]:
+    """Remove the locks of forms that were never finished, last touched between two times (s, as of the clock)."""
+    found = []
+    for lock in folder.glob("libffcx_*.c"):
+        try:
+            if not lock.with_suffix(".c.cached").exists() and after <= lock.stat().st_mtime <= before:
+                lock.unlink()
+                found.append(lock)
+        except OSError:  # another process was quicker, or the cache is read-only
+            continue
+    return found
+
+
+@functools.cache
+def _clear_old_locks() -> None:
+    for lock in clear_locks(_cache(), before=time.time() - JIT_OPTIONS["timeout"]):
+        log.warning("a compiled form that was never finished is made anew: %s", lock.name)
+
+
+def _cache() -> Path:
+    return Path(dolfinx.jit.get_options({})["cache_dir"])
 
 
 def assemble_matrix(form: Any) -> PETSc.Mat:
