@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,9 @@ import numpy as np
 from mpi4py import MPI
 
 
+@functools.cache
 def _adios() -> ModuleType:
-    """The bindings of ADIOS2 for MPI themselves: the package may be incomplete."""
+    """The bindings of ADIOS2 for MPI themselves: the package may be incomplete. They cannot be loaded twice."""
     package = importlib.util.find_spec("adios2")
     folders = list(package.submodule_search_locations or []) if package is not None else []
     files = [file for folder in folders for file in Path(folder).glob("bindings/adios2_bindings_mpi*.so")]
