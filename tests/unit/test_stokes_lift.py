@@ -33,7 +33,7 @@ def right_inverse(corners, degree):
     d = corners.shape[1]
     cells = np.array([[j if j != i else d + 1 for j in range(d + 1)] for i in range(d + 1)])
     element = basix.ufl.element("Lagrange", "triangle" if d == 2 else "tetrahedron", 1, shape=(d,))
-    mesh = dmesh.create_mesh(MPI.COMM_SELF, cells, np.vstack([corners, corners.mean(axis=0)]), element)
+    mesh = _dolfinx.create_mesh(MPI.COMM_SELF, cells, np.vstack([corners, corners.mean(axis=0)]), element)
     velocity, pressure = (
         fem.functionspace(mesh, ("Lagrange", degree, (d,))),
         fem.functionspace(mesh, ("DG", degree - 1)),
@@ -67,7 +67,7 @@ def test_a_flux_through_each_facet(d):
     """Of one simplex: the field that carries it, integrated, and the smallest one with a given divergence inside."""
     corners = REGULAR[d] @ np.random.default_rng(d).uniform(-1.0, 1.0, (d, d))
     element = basix.ufl.element("Lagrange", "triangle" if d == 2 else "tetrahedron", 1, shape=(d,))
-    mesh = dmesh.create_mesh(MPI.COMM_SELF, np.arange(d + 1)[None], corners, element)
+    mesh = _dolfinx.create_mesh(MPI.COMM_SELF, np.arange(d + 1)[None], corners, element)
     slopes = np.linalg.inv((corners[1:] - corners[0]).T)
     slopes = np.vstack([-slopes.sum(axis=0), slopes])
     bubble = fem.Function(fem.functionspace(mesh, ("Lagrange", d, (d,))))
