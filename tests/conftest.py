@@ -58,6 +58,25 @@ def on_ranks(_ranks: dict[int, Ranks]) -> Callable[..., list[dict]]:
     return run
 
 
+@pytest.fixture
+def homfem(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Any, str, str]]:
+    """Run a command in this process; give status, standard output, standard error."""
+    from homfem import cli
+    from homfem.cli import session
+
+    for name in session._LAUNCHERS:
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: Any) -> tuple[Any, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return end.value.code, captured.out, captured.err
+
+    return run
+
+
 _modules = 0
 
 

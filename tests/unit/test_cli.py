@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homfem import cli
 from homfem.blocks import BlockMedium, homogenize_blocks
-from homfem.cli import session
 from homfem.parameters import ConvergenceError
 from homfem.tensors import EffectiveTensor
 
@@ -53,22 +51,6 @@ FIELDS = {
     "physics", "method", "boundary", "value", "lower", "upper", "relative_gap", "unit", "volume_fractions",
     "interface_area", "dofs", "iterations", "seconds", "ranks", "versions", "config",
 }  # fmt: skip
-
-
-@pytest.fixture
-def homfem(capsys, monkeypatch):
-    """Run a command in this process; give status, standard output, standard error."""
-    for name in session._LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

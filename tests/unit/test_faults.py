@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homfem import cli
-from homfem.cli import session
 from homfem.disk import write_text
 from homfem.parameters import InputError
 
@@ -50,21 +48,10 @@ DOMAIN += WAVE.partition("[macro.tensors]")[2]
 SCRIPT = '[cell]\nfile = "in.geo"\ntrust = true\n'
 
 
-@pytest.fixture
-def homfem(capsys, monkeypatch, tmp_path):
-    """Run a command in this process, in a folder of its own; give status, standard output, standard error."""
-    for name in session._LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Commands run in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(

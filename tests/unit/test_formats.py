@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from homfem import cli
 from homfem.cells.check import check_mesh
 from homfem.cells.elements import SHAPES, Block, uniform
 from homfem.cells.gmsh_model import from_gmsh_raw
@@ -24,28 +23,16 @@ from homfem.cells.raw import cell_volumes
 from homfem.cells.scripts import check_script
 from homfem.cells.sets import partition
 from homfem.cells.unitcell import UnitCell
-from homfem.cli import session
 from homfem.parameters import CellError, FileError, InputError, Lattice
 from homfem.reference import SIMPLEX
 
 CASES = Path(__file__).parents[1] / "cases"
 
 
-@pytest.fixture
-def homfem(capsys, monkeypatch, tmp_path):
-    """Run a command in this process, in an empty folder; give status, standard output, standard error."""
-    for name in session._LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """Commands run in a folder of their own."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 # Scripts

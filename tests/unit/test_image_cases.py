@@ -9,29 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homfem import cli
-from homfem.cli import session
-
 CASES = Path(__file__).parents[1] / "cases"
 EFFECTIVE = '[effective]\nphysics = "diffusion"\nmethod = "grid"\n[effective.phases]\n'
 ENDINGS = ["npy", "npz", "h5", "hdf5", "png", "bmp", "jpg", "jpeg", "tif", "tiff", "nrrd", "nhdr", "mha", "mhd"]
 ENDINGS += ["nii", "nii.gz", "vti", "vtk"]
-
-
-@pytest.fixture
-def homfem(capsys, monkeypatch):
-    """Run a command in this process; give status, standard output, standard error."""
-    for name in session._LAUNCHERS:
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments):
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return end.value.code, captured.out, captured.err
-
-    return run
 
 
 def tensor(homfem, config, *options):
