@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import homfem
+from house import MANY, TABLE, House, circles, layers
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "homfem"
@@ -35,11 +36,25 @@ ROWS = (
     ("cli",),
     ("__main__",),
 )
+#: What CONTRIBUTING.md says of a row beside its names, by the module or package that it concerns.
+RULES = {
+    "parameters": "no DOLFINx, up to `random_media`",
+    "_dolfinx": "nothing else distinguishes versions of DOLFINx",
+    "solve": "only `solve` and `periodic` name PETSc options",
+    "periodic": "only `periodic` uses the constraint library",
+    "cells": "phases are named by strings outside `cells`",
+    "local": "the corrector engine, and one module per cell problem",
+    "macro": "one package per model, on the shared modules; `macro` never imports `cells` or `local`",
+    "output": "plot libraries load where they are used",
+    "config": "importing it loads no DOLFINx",
+    "cli": "importing it loads no DOLFINx",
+}
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
 NO_FINITE_ELEMENTS = {name for names in ROWS[:5] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
+FEW = 41  # functions with more than MANY parameters
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
 CONSTRAINT_LIBRARY = {"periodic", "cli"}
@@ -178,6 +193,33 @@ def test_every_module_keeps_to_its_layer() -> None:
     assert len(modules) > 20
     wrong = [line for name, path in modules for line in check_source(name, path.read_text(), path.stem == "__init__")]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_the_table_of_layers_is_the_one_checked_here() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    assert TABLE.findall(page) == [layers(ROWS, RULES)], "python tests/house.py writes the table"
+
+
+def test_no_circle_of_packages_and_few_long_lists_of_parameters() -> None:
+    house = House(ROOT)
+    packages = [f"homfem.{name}" for names in ROWS for name in names]
+    assert circles(house.between(packages)) == []
+    many = sorted((f.parameters, f.name) for f in house.functions if f.parameters > MANY)
+    assert len(many) <= FEW, "\n".join(f"{name}: {number} parameters" for number, name in many)
+
+
+def test_circles_and_parameters_are_seen(tmp_path: Path) -> None:
+    package = tmp_path / "homfem"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("from homfem.b import x\n")
+    (package / "b.py").write_text("def f():\n    from .c import y\n")
+    (package / "c.py").write_text("from homfem import a\nclass C:\n    def g(self, a, b, /, c, *d, e=1, **f): ...\n")
+    house = House(tmp_path)
+    names = ["homfem.a", "homfem.b", "homfem.c"]
+    assert circles(house.between(names)) == [set(names)]
+    assert circles(house.between(names[:2])) == []
+    assert {f.name: f.parameters for f in house.functions} == {"homfem.b.f": 0, "homfem.c.g": 4}
 
 
 @pytest.mark.parametrize(
