@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import dolfinx
+import dolfinx.fem.forms
+import dolfinx.jit
 import numpy as np
 import numpy.typing as npt
 import ufl
@@ -71,6 +73,59 @@ def mesh_with_geometry(
     comm = topology_of.comm
     topology = getattr(topology_of.topology, "_cpp_object", topology_of.topology)
     return dmesh.Mesh(cpp.mesh.Mesh_float64(comm, topology, made_cpp), ufl.Mesh(element))
+
+
+def compile_kernels(form: ufl.Form, jit_options: dict[str, Any]) -> tuple[Any, Any]:
+    """Compile what a form computes on one element and return the ``ufcx_form`` and its module; collective."""
+    options = {"scalar_type": dolfinx.default_scalar_type}
+    kernels, module, _ = dolfinx.jit.ffcx_jit(cargo(form).comm, form, options, jit_options)
+    return kernels, module
+
+
+def create_form(form: ufl.Form, kernels: Any, module: Any) -> fem.Form:
+    """Join compiled kernels to the mesh, spaces, coefficients and subdomains of their form.
+
+    Raises
+    ------
+    ValueError
+        The form has several subdomain data for integrals of one type.
+    """
+    coefficients, taken = form.coefficients(), kernels.original_coefficient_positions
+    number = kernels.num_coefficients
+    pointer = module.ffi.cast("uintptr_t", module.ffi.addressof(kernels))
+    old = VERSION < (0, 10)
+    made = dolfinx.fem.forms.form_cpp_class(dolfinx.default_scalar_type)(
+        pointer if old else [int(pointer)],
+        [argument.ufl_function_space()._cpp_object for argument in form.arguments()],
+        [coefficients[taken[i]]._cpp_object for i in range(number)],
+        [constant._cpp_object for constant in form.constants()],
+        _subdomains(form, kernels),
+        {} if old else [],
+        cargo(form),
+    )
+    return fem.Form(made, kernels, None, module)
+
+
+def cargo(form: ufl.Form) -> Any:
+    """Return the C++ mesh that a form is integrated over."""
+    (domain,) = form.subdomain_data()
+    return domain.ufl_cargo()
+
+
+def _subdomains(form: ufl.Form, kernels: Any) -> dict[Any, Any]:
+    """Return for each type of integral its entities by the number of the subdomain."""
+    (of_type,) = form.subdomain_data().values()
+    kinds = dolfinx.fem.forms._ufl_to_dolfinx_domain  # in the order of the kernels' offsets
+    found = {}
+    for name, several in of_type.items():
+        data = [entry for entry in several if entry is not None]
+        if any(entry is not data[0] for entry in data):
+            raise ValueError(f"{name} integrals of one form have different subdomain data; give them the same")
+        kind, place = kinds[name], list(kinds).index(name)
+        first, last = (kernels.form_integral_offsets[i] for i in (place, place + 1))
+        marks = [mark for i in range(first, last) if (mark := kernels.form_integral_ids[i]) >= 0]
+        found[kind] = dolfinx.fem.forms.get_integration_domains(kind, data[0] if data else None, marks)
+    return found
 
 
 def interpolation_points(space: fem.FunctionSpace) -> npt.NDArray[np.float64]:

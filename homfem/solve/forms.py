@@ -16,14 +16,42 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from homfem import _dolfinx
+
 #: Passed to every form: another rank or run may hold the lock of the compiled-form cache for a while.
 JIT_OPTIONS: dict[str, Any] = {"timeout": 600}
+
+#: Compiled forms of this process by their signature. They hold no mesh and no coefficient, and a library stays loaded
+#: to the end of the process anyway.
+_KERNELS: dict[str, tuple[Any, Any]] = {}
 
 log = logging.getLogger("homfem")
 
 
-def compile_form(form: Any, **arguments: Any) -> Any:
-    """Compile a UFL form (or a nested list of them) with the project's compiler options.
+def compile_form(form: ufl.Form) -> fem.Form:
+    """Compile a UFL form with the project's options and join it to its mesh, spaces and coefficients; collective.
+
+    What is compiled depends on the form's signature alone and is kept in the process: to look it up in the cache on
+    disk costs more than most small forms take to assemble.
+    """
+    kernels, module = _kernels(form)
+    return _dolfinx.create_form(form, kernels, module)
+
+
+def _kernels(form: ufl.Form) -> tuple[Any, Any]:
+    """Return the compiled kernels of a form. All ranks compile if one has to: compilation is collective."""
+    key = form.signature()
+    comm = _dolfinx.cargo(form).comm
+    known = key in _KERNELS
+    if comm.size > 1:
+        known = comm.allreduce(known, op=MPI.LAND)
+    if not known:
+        _KERNELS[key] = _compile(form)
+    return _KERNELS[key]
+
+
+def _compile(form: ufl.Form) -> tuple[Any, Any]:
+    """Compile a form or take it from the cache on disk; collective.
 
     The cache of compiled forms has a lock for each form under way, for which others wait. One that a killed process has
     left would stop every later run: an interrupt takes its own away, and the first form of a process those that have
@@ -32,7 +60,7 @@ def compile_form(form: Any, **arguments: Any) -> Any:
     _clear_old_locks()
     start = time.time() - 0.1  # clocks of file systems are coarse
     try:
-        return fem.form(form, jit_options=JIT_OPTIONS, **arguments)
+        return _dolfinx.compile_kernels(form, JIT_OPTIONS)
     except (KeyboardInterrupt, SystemExit):
         clear_locks(_cache(), after=start)
         raise

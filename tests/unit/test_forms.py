@@ -1,10 +1,13 @@
-"""Locks in the cache of compiled forms: what a process that was ended has left stops no later one."""
+"""Compiled forms: kept in the process for all meshes; no lock of an ended process stops a later one."""
 
 from __future__ import annotations
 
+import gc
 import os
 import time
+import weakref
 
+import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
@@ -50,9 +53,9 @@ def test_an_interrupt_takes_its_own_lock_away(cache, monkeypatch, end):
         _lock(cache, "mine")
         raise end
 
-    monkeypatch.setattr(forms.fem, "form", interrupted)
+    monkeypatch.setattr(forms._dolfinx, "compile_kernels", interrupted)
     with pytest.raises(end):
-        compile_form(None)
+        compile_form(fem.Constant(mesh.create_unit_interval(MPI.COMM_SELF, 2), 1.0) ** 5 * ufl.dx)
     assert others.exists()
     assert not (cache / "libffcx_forms_mine.c").exists()
 
@@ -63,3 +66,113 @@ def test_the_cache_is_the_one_that_forms_go_to():
     source = forms._cache() / f"{form.module.__name__.rpartition('.')[2]}.c"
     assert source.is_file()
     assert source.with_suffix(".c.cached").exists()
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """The signatures of the forms that are not found in the process, which knows none at first."""
+    monkeypatch.setattr(forms, "_KERNELS", {})
+    seen, compiled = [], forms._dolfinx.compile_kernels
+
+    def compile_kernels(form, options):
+        seen.append(form.signature())
+        return compiled(form, options)
+
+    monkeypatch.setattr(forms._dolfinx, "compile_kernels", compile_kernels)
+    return seen
+
+
+def square(n, kind=mesh.CellType.triangle, comm=MPI.COMM_SELF):
+    return mesh.create_unit_square(comm, n, n, kind)
+
+
+def weighted(domain, weight, power):
+    """The integral of weight (x^power - 0) over the unit square, weight / (power + 1): two functions and a constant."""
+    space = fem.functionspace(domain, ("Lagrange", 2))
+    zero, u = fem.Function(space), fem.Function(space)
+    u.interpolate(lambda x: x[0] ** power)
+    return fem.Constant(domain, weight) * (u - zero) * ufl.dx
+
+
+def test_a_form_is_compiled_once_for_all_meshes_coefficients_and_constants(compilations):
+    for n, weight, power in ((2, 3.0, 1), (5, 3.0, 2), (3, -1.0, 2)):
+        value = fem.assemble_scalar(compile_form(weighted(square(n), weight, power)))
+        assert value == pytest.approx(weight / (power + 1), abs=1e-14)
+    assert len(compilations) == 1
+
+
+def test_coefficients_that_a_derivative_loses_are_left_out():
+    space = fem.functionspace(square(2), ("Lagrange", 1))
+    b, u, a = fem.Function(space), fem.Function(space), fem.Function(space)
+    for function, value in ((b, 5.0), (u, 7.0), (a, 3.0)):
+        function.x.array[:] = value
+    form = compile_form(ufl.derivative((b + u * a) * ufl.dx, u, ufl.TestFunction(space)))
+    assert fem.assemble_vector(form).array.sum() == pytest.approx(3.0)
+
+
+def test_what_a_kernel_depends_on_makes_another_form(compilations):
+    one = square(2)
+    x = ufl.SpatialCoordinate(one)
+    u = ufl.TestFunction(fem.functionspace(one, ("Lagrange", 1)))
+    quadratic = ufl.TestFunction(fem.functionspace(one, ("Lagrange", 2)))
+    quadrilaterals = square(2, mesh.CellType.quadrilateral)
+    integrands = [x[0] ** 4 * ufl.dx, x[0] ** 4 * ufl.dx(metadata={"quadrature_degree": 1}), x[0] ** 4 * ufl.ds,
+                  u * ufl.dx, quadratic * ufl.dx, ufl.SpatialCoordinate(quadrilaterals)[0] ** 4 * ufl.dx]  # fmt: skip
+    values = []
+    for form in (*integrands, *integrands):
+        compiled = compile_form(form)
+        values.append(fem.assemble_vector(compiled).array.sum() if compiled.rank else fem.assemble_scalar(compiled))
+    assert values[:6] == values[6:]
+    midpoints = sum((i / 6) ** 4 for i in (1, 2, 4, 5)) / 4
+    assert values[:6] == pytest.approx([0.2, midpoints, 1.0 + 2 * 0.2, 1.0, 1.0, 0.2])
+    assert len(compilations) == len(integrands)
+
+
+def test_subdomains_are_those_of_the_form(compilations):
+    for n, edge in ((4, 0.25), (8, 0.5)):
+        domain = square(n)
+        left = mesh.locate_entities(domain, 2, lambda x, edge=edge: x[0] <= edge + 1e-12)
+        marks = np.full(2 * n * n, 3, dtype=np.int32)
+        marks[left] = 7
+        tags = mesh.meshtags(domain, 2, np.arange(len(marks), dtype=np.int32), marks)
+        dx = ufl.Measure("dx", domain=domain, subdomain_data=tags)
+        one = fem.Constant(domain, 1.0)
+        assert fem.assemble_scalar(compile_form(one * dx(7))) == pytest.approx(edge)
+        assert fem.assemble_scalar(compile_form(one * dx(7) + 2.0 * one * dx)) == pytest.approx(edge + 2.0)
+        assert fem.assemble_scalar(compile_form(one * dx(3))) == pytest.approx(1.0 - edge)
+        assert fem.assemble_scalar(compile_form(one * dx(2))) == 0.0
+        given = ufl.Measure("dx", domain=domain, subdomain_data=[(2, left)])
+        assert fem.assemble_scalar(compile_form(one * given(2))) == pytest.approx(edge)
+    assert len(compilations) == 4  # one for each number: neither the mesh nor its entities make another one
+
+
+def test_two_subdomain_data_in_one_form_are_refused():
+    domain = square(2)
+    tags = [mesh.meshtags(domain, 2, np.arange(i, dtype=np.int32), np.ones(i, dtype=np.int32)) for i in (2, 4)]
+    one = fem.Constant(domain, 1.0)
+    with pytest.raises(ValueError, match="cell integrals of one form have different subdomain data"):
+        compile_form(sum(one * ufl.Measure("dx", domain=domain, subdomain_data=data)(1) for data in tags))
+
+
+def test_a_compiled_form_keeps_no_mesh_alive(compilations):
+    domain = square(2)
+    assert fem.assemble_scalar(compile_form(weighted(domain, 1.0, 1))) == pytest.approx(0.5)
+    gone = weakref.ref(domain)
+    del domain
+    gc.collect()
+    assert gone() is None
+    assert len(compilations) == 1
+
+
+def case_one_rank_knows_more(comm):
+    forms._KERNELS.clear()
+    if comm.rank == 0:
+        compile_form(weighted(square(2), 1.0, 1))
+    domain = square(3, comm=comm)
+    value = forms.integrate(weighted(domain, 4.0, 1))
+    return {"value": value, "known": len(forms._KERNELS)}
+
+
+def test_ranks_of_which_one_alone_knows_a_form(on_ranks):
+    for answer in on_ranks(case_one_rank_knows_more):
+        assert answer == {"value": pytest.approx(2.0), "known": 1}
