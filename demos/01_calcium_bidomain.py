@@ -36,6 +36,7 @@ from homfem.certify import solve_diffusion
 from homfem.kinetics.calcium import TRIGGER_WAVE, li_rinzel, membrane_from_rates, resting_state
 from homfem.macro.calcium import CalciumProblem, front_speed, run_calcium
 from homfem.output.pictures import draw_cell
+from homfem.output.views import CellView, SeriesView
 from homfem.output.waves import FieldRecord, draw_series
 from homfem.timestepping import TimeGrid
 
@@ -141,10 +142,8 @@ def main() -> None:
     draw_series(
         record,
         chosen.out / "wave.png",
-        label="calcium in the cytosol (uM)",
+        view=SeriesView(label="calcium in the cytosol (uM)", style="body", normal=(0.0, 1.0, 0.0)),
         times=[0.0, 0.5, 1.0, 1.5] if chosen.coarse else [0.0, 0.5, 1.0, 1.5, 2.0, 2.5],
-        style="body",
-        normal=(0.0, 1.0, 0.0),
     )
     speed = front_speed(result.activation, origin=puff, inner=9.0, outer=14.0 if chosen.coarse else 24.0)
     steps, seconds = len(result.times) - 1, result.seconds["total"]
@@ -168,11 +167,13 @@ def draw_corrector(solution, path: Path) -> None:
             path,
             phases=raw.phases,
             corrector=PERIOD * values,
-            label="corrector for a gradient along x (um)",
             lattice=PERIOD * raw.lattice.vectors,
-            periods=2,
-            title="Endoplasmic reticulum, 2 x 2 x 2 periods",
-            unit="um",
+            view=CellView(
+                label="corrector for a gradient along x (um)",
+                periods=2,
+                title="Endoplasmic reticulum, 2 x 2 x 2 periods",
+                unit="um",
+            ),
         )
 
 

@@ -25,6 +25,7 @@ from homfem._dolfinx import interpolation_points
 from homfem.cells import fibre_array, slit, sphere_array
 from homfem.certify import StokesSolution
 from homfem.output.pictures import draw_cell
+from homfem.output.views import CellView
 
 COMM = MPI.COMM_WORLD
 CYLINDERS = {0.2: 51.53, 0.4: 217.89, 0.6: 1763.0}  # F/(mu U) of a cylinder per length
@@ -47,7 +48,7 @@ def draw_speed(solution: StokesSolution, load: int, path: Path) -> None:
     if values is not None:
         draw_cell(
             cell.raw.points, cell.raw.cells, cell.raw.phase_of_cell, path, phases=cell.phases, corrector=values,
-            label="speed over Darcy's velocity", cut=True, title="flow along x between spheres",
+            view=CellView(label="speed over Darcy's velocity", cut=True, title="flow along x between spheres"),
         )  # fmt: skip
 
 

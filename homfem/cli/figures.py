@@ -12,6 +12,7 @@ from homfem.cli.session import on_root
 from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
+from homfem.output.views import CellView
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -52,12 +53,14 @@ def draw_unit_cell(
             path,
             phases=raw.phases,
             corrector=corrector,
-            translucent=translucent,
-            label=label,
-            title=(title or cell.name) + (f", 1/{cell.copies} of the period" if cell.mirrors else ""),
-            unit=cell.length_unit,
-            # Mirror planes open the cell already.
-            cut=False if cell.mirrors else None,
+            view=CellView(
+                translucent=translucent,
+                label=label,
+                title=(title or cell.name) + (f", 1/{cell.copies} of the period" if cell.mirrors else ""),
+                unit=cell.length_unit,
+                # Mirror planes open the cell already.
+                cut=False if cell.mirrors else None,
+            ),
         )
 
     on_root(cell.comm, draw)

@@ -211,6 +211,7 @@ def run_calcium_table(
     """Run the calcium bidomain model; return what is reported and the exit status. Collective."""
     from homfem.macro.calcium import run_calcium
     from homfem.output.checkpoint import CheckpointFile
+    from homfem.output.views import SeriesView
     from homfem.output.waves import draw_series
 
     folder = config.folder / table.output.folder
@@ -239,7 +240,8 @@ def run_calcium_table(
         recorded = recorder.record.times
         times = [float(t) for t in np.linspace(recorded[0], recorded[-1], 6)]
         with writing(figure):
-            draw_series(recorder.record, figure, label="calcium in the cytosol (uM)", times=times, style="body")
+            view = SeriesView(label="calcium in the cytosol (uM)", style="body")
+            draw_series(recorder.record, figure, view=view, times=times)
     if result.finished:
         return _report(config, problem, result), session.DONE
     session.on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))

@@ -30,6 +30,7 @@ from homfem.local.problem import Correctors
 from homfem.output.fields import FieldSeries
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays
+from homfem.output.views import CellView
 from homfem.parameters import Array, InputError, check_number
 from homfem.reference import CORNERS
 
@@ -143,10 +144,12 @@ class MicroFields:
                     path,
                     phases=raw.phases,
                     corrector=self.cell.length * values,
-                    label=f"{'displacement' if vector else 'potential'} ({self.cell.length_unit})",
-                    translucent=(),
-                    title=title or self.cell.name,
-                    unit=self.cell.length_unit,
+                    view=CellView(
+                        label=f"{'displacement' if vector else 'potential'} ({self.cell.length_unit})",
+                        translucent=(),
+                        title=title or self.cell.name,
+                        unit=self.cell.length_unit,
+                    ),
                 )
 
 

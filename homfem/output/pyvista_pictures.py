@@ -15,6 +15,7 @@ import numpy as np
 
 from homfem.output import skins
 from homfem.output.colours import COLOURS, MAP, colour_range
+from homfem.output.views import CellView
 
 
 def pyvista_works() -> bool:
@@ -38,24 +39,14 @@ def pyvista_works() -> bool:
     return False
 
 
-def draw_surfaces(
-    surfaces: Mapping[str, skins.Surface],
-    path: Path,
-    names: list[str],
-    translucent: set[str],
-    label: str,
-    mesh_lines: bool,
-    title: str,
-    unit: str,
-    size: tuple[int, int],
-) -> None:
+def draw_surfaces(surfaces: Mapping[str, skins.Surface], translucent: set[str], path: Path, view: CellView) -> None:
     """Draw the surfaces of the phases; those of :func:`homfem.output.pictures.draw_cell`."""
     import pyvista
     from vtkmodules.vtkCommonCore import vtkLogger
 
     # Without a display VTK warns that there is none, and draws.
     vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-    plotter = pyvista.Plotter(off_screen=True, window_size=list(size), lighting="light kit")
+    plotter = pyvista.Plotter(off_screen=True, window_size=list(view.size), lighting="light kit")
     plotter.set_background("white")
     plotter.enable_anti_aliasing("ssaa")
     plotter.enable_depth_peeling(8)
@@ -73,7 +64,7 @@ def draw_surfaces(
     }
     everything = np.vstack([surface.points for surface in surfaces.values()])
     legend = []
-    for colour, name in zip(itertools.cycle(COLOURS), names, strict=False):
+    for colour, name in zip(itertools.cycle(COLOURS), surfaces, strict=False):
         surface = surfaces[name]
         if len(surface.faces) == 0:
             continue
@@ -87,7 +78,7 @@ def draw_surfaces(
             legend.append([name, colour])
             continue
         common: dict[str, Any] = {
-            "show_edges": mesh_lines,
+            "show_edges": view.mesh_lines,
             "edge_color": "#404040",
             "line_width": 1,
             "ambient": 0.3,
@@ -97,25 +88,25 @@ def draw_surfaces(
             plotter.add_mesh(skin, color=colour, **common)
             legend.append([name, colour])
         else:
-            skin.point_data[label] = surface.values
+            skin.point_data[view.label] = surface.values
             plotter.add_mesh(
-                skin, scalars=label, cmap=MAP, clim=limits, nan_color="#BBBBBB", scalar_bar_args=bar, **common
+                skin, scalars=view.label, cmap=MAP, clim=limits, nan_color="#BBBBBB", scalar_bar_args=bar, **common
             )
         edges = skin.extract_feature_edges(feature_angle=30, boundary_edges=False, manifold_edges=False)
-        if edges.n_points and not mesh_lines:
+        if edges.n_points and not view.mesh_lines:
             plotter.add_mesh(edges, color="#303030", line_width=1.5)
     frame = pyvista.Box(np.stack([everything.min(axis=0), everything.max(axis=0)], axis=1).ravel())
     plotter.add_mesh(frame, style="wireframe", color="#404040", line_width=1.5)
     if legend:
         plotter.add_legend(legend, bcolor="white", face="rectangle", size=(0.16, 0.035 * len(legend)), loc="upper left")
     if any(surface.values is not None for surface in surfaces.values()):
-        plotter.add_text(label, position=(0.69, 0.85), viewport=True, color="black", font_size=12)
-    if title:
-        plotter.add_text(title, position="upper_edge", color="black", font_size=14)
+        plotter.add_text(view.label, position=(0.69, 0.85), viewport=True, color="black", font_size=12)
+    if view.title:
+        plotter.add_text(view.title, position="upper_edge", color="black", font_size=14)
     plotter.add_axes(color="black", xlabel="x", ylabel="y", zlabel="z")
-    if unit:
+    if view.unit:
         width = np.ptp(everything, axis=0)
-        text = " x ".join(f"{w:.4g}" for w in width) + f" {unit}"
+        text = " x ".join(f"{w:.4g}" for w in width) + f" {view.unit}"
         plotter.add_text(text, position="lower_right", color="black", font_size=12)
     plotter.view_vector((1.5, -2.1, 1.2), viewup=(0, 0, 1))
     plotter.camera.zoom(0.92)

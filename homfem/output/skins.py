@@ -25,10 +25,18 @@ class Surface(NamedTuple):
     values: Array | None
 
 
-def repeated(
-    nodes: Array, corners: Indices, tags: npt.NDArray, values: Array | None, lattice: Array, counts: list[int]
-) -> tuple[Array, Indices, npt.NDArray, Array | None]:
-    """Join copies of the cell, one for each period; ``values`` at the corners of the cells, (m, k)."""
+class Drawn(NamedTuple):
+    """A cell: ``nodes`` (n, d), ``corners`` (m, k) and ``tags`` (m,) of the mesh cells, ``values`` (m, k) or None."""
+
+    nodes: Array
+    corners: Indices
+    tags: npt.NDArray
+    values: Array | None
+
+
+def repeated(drawn: Drawn, lattice: Array, counts: list[int]) -> Drawn:
+    """Join copies of the cell, one for each period."""
+    nodes, corners, tags, values = drawn
     shifts = np.array(list(itertools.product(*map(range, counts)))) @ lattice
     joined = (nodes[None] + shifts[:, None]).reshape(-1, nodes.shape[1])
     several = (corners[None] + len(nodes) * np.arange(len(shifts))[:, None, None]).reshape(-1, corners.shape[1])
@@ -36,7 +44,7 @@ def repeated(
     order = np.argsort(number, kind="stable")
     first = order[np.concatenate([[0], np.cumsum(np.bincount(number, minlength=len(merged)))[:-1]])]
     tiled = None if values is None else np.tile(values, (len(shifts), 1))
-    return joined[first], number[several], np.tile(tags, len(shifts)), tiled
+    return Drawn(joined[first], number[several], np.tile(tags, len(shifts)), tiled)
 
 
 def volumes(nodes: Array, corners: Indices) -> Array:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from dolfinx import fem
 
 from homfem.output.cuts import Cells, boundary, clip, outline, section, vertex_normals
-from homfem.parameters import Array, FileError, InputError, check_choice
+from homfem.output.views import SeriesView
+from homfem.parameters import Array, FileError, InputError
 from homfem.solve import collective
 
 log = logging.getLogger("homfem")
@@ -67,40 +68,20 @@ class FieldRecord:
 
 
 def draw_series(
-    record: FieldRecord,
-    path: Path | str,
-    *,
-    label: str,
-    times: Sequence[float] | None = None,
-    style: str = "section",
-    normal: Sequence[float] = (0.0, 1.0, 0.0),
-    limits: tuple[float, float] | None = None,
-    length_unit: str = "um",
-    time_unit: str = "s",
-    columns: int = 3,
-    colormap: str = "inferno",
+    record: FieldRecord, path: Path | str, *, view: SeriesView, times: Sequence[float] | None = None
 ) -> None:
     """Draw a field at several times on one colour scale, into a PNG, PDF or SVG file; collective.
 
     Parameters
     ----------
     record
-        The field; triangles are drawn as they are, tetrahedra as ``style`` says.
+        The field; triangles are drawn as they are, tetrahedra as ``view.style`` says.
     path
         The figure's file.
-    label
-        What the colour bar shows, with its unit.
+    view
+        Words, cut, colours.
     times
         Draw the recorded times nearest to these; None: all.
-    style
-        ``"section"``: the plane through the middle of the body; ``"body"``: the half of the body behind it,
-        its skin faded.
-    normal
-        Normal of the plane.
-    limits
-        Range of the colours; None: that of the drawn values.
-    length_unit, time_unit, columns, colormap
-        Names of the units, panels per row, matplotlib's name of the colours.
 
     Raises
     ------
@@ -111,7 +92,6 @@ def draw_series(
     """
     if not record.times:
         raise InputError("record", "empty", "a record with at least one time", "Call record.add first.")
-    check_choice("style", style, ("section", "body"))
     with collective(record.comm):
         if record.comm.rank == 0:
             if not Path(path).parent.is_dir():
@@ -119,19 +99,16 @@ def draw_series(
             wanted = record.times if times is None else times
             picked = list(dict.fromkeys(int(np.argmin(np.abs(np.subtract(record.times, t)))) for t in wanted))
             values = [record.values[k] for k in picked]
-            low, high = limits or (min(v.min() for v in values), max(v.max() for v in values))
-            if not high > low:
-                high = low + 1.0
-            cut_open = style == "body" and record.cells.shape[1] == 4
-            panel = (_Body if cut_open else _Section)(record, normal, colormap)
-            titles = [f"t = {record.times[k]:.3g} {time_unit}" for k in picked]
-            _draw(Path(path), panel, values, titles, (float(low), float(high)), label, length_unit, columns, colormap)
+            cut_open = view.style == "body" and record.cells.shape[1] == 4
+            panel = (_Body if cut_open else _Section)(record, view)
+            titles = [f"t = {record.times[k]:.3g} {view.time_unit}" for k in picked]
+            _draw(Path(path), panel, values, titles, view)
 
 
 class _Panel(ABC):
     """What every panel shares: points in the plane of the figure, each on an edge of the mesh."""
 
-    colormap: str
+    view: SeriesView
     edges: Cells
     weights: Array
     triangles: Cells
@@ -174,25 +151,25 @@ class _Panel(ABC):
 class _Section(_Panel):
     """Draws the plane cut, or a plane mesh as it is."""
 
-    def __init__(self, record: FieldRecord, normal: Sequence[float], colormap: str) -> None:
-        self.colormap = colormap
+    def __init__(self, record: FieldRecord, view: SeriesView) -> None:
+        self.view = view
         if record.cells.shape[1] == 3:
             nodes = np.arange(len(record.points))
             self.triangles, self.edges = record.cells, np.stack([nodes, nodes], axis=1)
             self.weights = np.zeros(len(nodes))
             self.plane = record.points[:, :2]
         else:
-            direction = _unit(normal)
+            direction = _unit(view.normal)
             middle = 0.5 * (record.points.min(axis=0) + record.points.max(axis=0))
             self.triangles, self.edges, self.weights = section(record.points, record.cells, middle, direction)
             if not len(self.triangles):
-                raise InputError("normal", list(normal), "of a plane that cuts the body")
+                raise InputError("normal", list(view.normal), "of a plane that cuts the body")
             at = self.interpolate(record.points)
             self.plane = at @ np.stack(_axes(direction), axis=1)
 
     def draw(self, axes: Any, values: Array, limits: tuple[float, float]) -> Any:
         x, y = self.plane.T
-        colors = {"vmin": limits[0], "vmax": limits[1], "cmap": self.colormap}
+        colors = {"vmin": limits[0], "vmax": limits[1], "cmap": self.view.colormap}
         artist = axes.tripcolor(
             x, y, self.triangles, self.interpolate(values), shading="gouraud", rasterized=True, **colors
         )
@@ -205,17 +182,17 @@ class _Section(_Panel):
 class _Body(_Panel):
     """Draws the half of the body behind the plane, seen from a little to the right and above, far triangles first."""
 
-    def __init__(self, record: FieldRecord, normal: Sequence[float], colormap: str) -> None:
-        self.colormap = colormap
-        direction = _unit(normal)
+    def __init__(self, record: FieldRecord, view: SeriesView) -> None:
+        self.view = view
+        direction = _unit(view.normal)
         right, up = _axes(direction)
-        view = _unit(direction - 0.45 * right - 0.55 * up)
-        right = _unit(np.cross(view, up))
-        frame = np.stack([right, np.cross(right, view)], axis=1)
+        away = _unit(direction - 0.45 * right - 0.55 * up)
+        right = _unit(np.cross(away, up))
+        frame = np.stack([right, np.cross(right, away)], axis=1)
         middle = 0.5 * (record.points.min(axis=0) + record.points.max(axis=0))
         cut, cut_edges, cut_weights = section(record.points, record.cells, middle, direction)
         if not len(cut):
-            raise InputError("normal", list(normal), "of a plane that cuts the body")
+            raise InputError("normal", list(view.normal), "of a plane that cuts the body")
         surface = boundary(record.points, record.cells)
         normals = vertex_normals(record.points, surface)
         skin, skin_edges, skin_weights = clip(surface, (record.points - middle) @ direction)
@@ -224,10 +201,10 @@ class _Body(_Panel):
         first = len(cut_edges)
         skin = skin + first
         outward = np.cross(at[skin[:, 1]] - at[skin[:, 0]], at[skin[:, 2]] - at[skin[:, 0]])
-        skin = skin[outward @ view < 0.0]
+        skin = skin[outward @ away < 0.0]
         triangles = np.concatenate([cut, skin])
-        self.triangles = triangles[np.argsort(-(at @ view)[triangles].mean(axis=1), kind="stable")]
-        facing = -self.interpolate(normals) @ view
+        self.triangles = triangles[np.argsort(-(at @ away)[triangles].mean(axis=1), kind="stable")]
+        facing = -self.interpolate(normals) @ away
         self.light = np.where(np.arange(len(at)) < first, 1.0, 0.30 + 0.45 * np.clip(facing, 0.0, 1.0))
         self.plane = at @ frame
         self.rim = outline(cut)
@@ -238,7 +215,7 @@ class _Body(_Panel):
         from matplotlib.colors import Normalize
         from matplotlib.tri import Triangulation
 
-        scale = ScalarMappable(Normalize(*limits), self.colormap)
+        scale = ScalarMappable(Normalize(*limits), self.view.colormap)
         colors = scale.to_rgba(self.interpolate(values))
         # The skin is faded to grey, so that it reads as the outside and the cut keeps the colours of the scale.
         colors[:, :3] = self.light[:, None] * colors[:, :3] + (1.0 - self.light[:, None]) * 0.75
@@ -249,21 +226,13 @@ class _Body(_Panel):
         return scale
 
 
-def _draw(
-    path: Path,
-    panel: _Panel,
-    values: Sequence[Array],
-    titles: Sequence[str],
-    limits: tuple[float, float],
-    label: str,
-    unit: str,
-    columns: int,
-    colormap: str,
-) -> None:
+def _draw(path: Path, panel: _Panel, values: Sequence[Array], titles: Sequence[str], view: SeriesView) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = max(1, min(columns, len(values)))
+    low, high = view.limits or (min(v.min() for v in values), max(v.max() for v in values))
+    limits = (float(low), float(high if high > low else low + 1.0))
+    columns = min(view.columns, len(values))
     rows = math.ceil(len(values) / columns)
     shape = panel.span[1] / panel.span[0]
     figure = Figure(figsize=(2.7 * columns + 1.1, (2.7 * float(shape) + 0.45) * rows), layout="constrained")
@@ -275,10 +244,10 @@ def _draw(
         axes.set_title(title, fontsize=10, color=_INK)
     for axes in grid:
         axes.set_axis_off()
-    panel.scale_bar(grid[len(values) - 1], unit)
+    panel.scale_bar(grid[len(values) - 1], view.length_unit)
     axes_list: Any = grid.tolist()
     bar: Any = figure.colorbar(artist, ax=axes_list, shrink=0.75, aspect=28, pad=0.02)
-    bar.set_label(label, fontsize=10)
+    bar.set_label(view.label, fontsize=10)
     bar.ax.tick_params(labelsize=9)
     bar.outline.set_linewidth(0.6)
     figure.savefig(path, dpi=200, facecolor="white")

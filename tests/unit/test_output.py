@@ -9,6 +9,7 @@ from mpi4py import MPI
 
 from homfem.output.cuts import boundary, clip, outline, section, vertex_normals
 from homfem.output.fields import FieldSeries
+from homfem.output.views import SeriesView
 from homfem.output.waves import FieldRecord, draw_series, nice_length
 from homfem.parameters import FileError, InputError
 from read_files import read_vtx
@@ -104,7 +105,7 @@ def test_figure_of_a_body_shows_the_field(tmp_path, style):
     for time in (0.0, 1.0, 2.0):
         record.add(_function(domain, formula=lambda x, t=time: t * x[0]), time)
     path = tmp_path / "a.png"
-    draw_series(record, path, label="c (uM)", style=style)
+    draw_series(record, path, view=SeriesView(label="c (uM)", style=style))
     image = _shown(path).sum(axis=2)
     rows, columns = image.shape
     panels = [image[rows // 2, int(columns * 0.88 * k / 3) : int(columns * 0.88 * (k + 1) / 3)] for k in range(3)]
@@ -120,9 +121,9 @@ def test_figure_of_a_plane_mesh_and_chosen_times(tmp_path):
     record = FieldRecord()
     for time in np.linspace(0, 1, 11):
         record.add(_function(domain, formula=lambda x: 0 * x[0] + 1.0), time)
-    draw_series(record, tmp_path / "a.png", label="c", times=[0.0, 0.52], columns=2)
+    draw_series(record, tmp_path / "a.png", view=SeriesView(label="c", columns=2), times=[0.0, 0.52])
     wide = _shown(tmp_path / "a.png").shape
-    draw_series(record, tmp_path / "b.png", label="c", times=[0.0], columns=2)
+    draw_series(record, tmp_path / "b.png", view=SeriesView(label="c", columns=2), times=[0.0])
     assert wide[1] > 1.5 * _shown(tmp_path / "b.png").shape[1]
 
 
@@ -154,13 +155,13 @@ def test_record_is_whole_on_rank_0(on_ranks):
 def test_bad_figures_are_refused(tmp_path):
     record = _cube()
     with pytest.raises(InputError, match="record"):
-        draw_series(FieldRecord(), tmp_path / "a.png", label="c")
+        draw_series(FieldRecord(), tmp_path / "a.png", view=SeriesView(label="c"))
     with pytest.raises(InputError, match="style"):
-        draw_series(record, tmp_path / "a.png", label="c", style="bodi")
+        SeriesView(label="c", style="bodi")
     with pytest.raises(InputError, match="normal"):
-        draw_series(record, tmp_path / "a.png", label="c", normal=(0, 0, 0))
+        draw_series(record, tmp_path / "a.png", view=SeriesView(label="c", normal=(0, 0, 0)))
     with pytest.raises(FileError, match="folder"):
-        draw_series(record, tmp_path / "b" / "a.png", label="c")
+        draw_series(record, tmp_path / "b" / "a.png", view=SeriesView(label="c"))
     with pytest.raises(InputError, match="P1"):
         FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("Lagrange", 2)), 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import asdict
 
 import matplotlib.image
 import numpy as np
@@ -15,6 +16,7 @@ from homfem.cells.symmetry import symmetric_part
 from homfem.cli import figures
 from homfem.output import pictures, skins
 from homfem.output.pyvista_pictures import pyvista_works
+from homfem.output.views import CellView
 from homfem.parameters import FileError, InputError
 
 ENGINES = [name for name in ("matplotlib", "pyvista") if name == "matplotlib" or pyvista_works()]
@@ -22,8 +24,10 @@ SIZE = (420, 330)
 
 
 def draw(raw: RawCell, path, **options) -> np.ndarray:
-    options = {"phases": raw.phases, "lattice": raw.lattice.vectors, "size": SIZE} | options
-    assert pictures.draw_cell(raw.points, raw.cells, raw.phase_of_cell, path, **options) == path
+    corrector, lattice = options.pop("corrector", None), options.pop("lattice", raw.lattice.vectors)
+    given = {"phases": raw.phases, "corrector": corrector, "lattice": lattice}
+    view = CellView(size=SIZE, **options)
+    assert pictures.draw_cell(raw.points, raw.cells, raw.phase_of_cell, path, **given, view=view) == path
     return matplotlib.image.imread(path)[:, :, :3]
 
 
@@ -51,7 +55,7 @@ def test_nothing_is_said_while_it_is_drawn(tmp_path, capfd, engine):
 
 def test_the_part_between_mirror_planes_is_named_and_not_cut(tmp_path, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(figures, "draw_cell", lambda *places, **options: drawn.update(options))
+    monkeypatch.setattr(figures, "draw_cell", lambda *places, **options: drawn.update(asdict(options["view"])))
     cell = three_pipe(0.4, resolution=0.3, grading=1.0)
     figures.draw_unit_cell(symmetric_part(cell), str(tmp_path / "part.png"))
     assert drawn["title"] == f"{cell.name}, 1/8 of the period"
@@ -94,7 +98,7 @@ def flat_cell() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_plane_cell_has_its_phases_in_place(tmp_path):
     nodes, cells, tags = flat_cell()
     path = tmp_path / "flat.png"
-    pictures.draw_cell(nodes, cells, tags, path, phases={"a": 1, "b": 2}, size=SIZE)
+    pictures.draw_cell(nodes, cells, tags, path, phases={"a": 1, "b": 2}, view=CellView(size=SIZE))
     image = matplotlib.image.imread(path)[:, :, :3]
     assert reddish(image).sum() / (reddish(image).sum() + bluish(image).sum()) == pytest.approx(0.25, abs=0.04)
     assert np.nonzero(reddish(image))[1].mean() < np.nonzero(bluish(image))[1].mean()
@@ -104,7 +108,7 @@ def test_corrector_of_one_phase_of_a_plane_cell(tmp_path):
     nodes, cells, tags = flat_cell()
     values = np.where(nodes[:, 0] >= 0.25, nodes[:, 1] - 0.5, np.nan)
     path = tmp_path / "flat.png"
-    pictures.draw_cell(nodes, cells, tags, path, phases={"a": 1, "b": 2}, corrector=values, size=SIZE)
+    pictures.draw_cell(nodes, cells, tags, path, phases={"a": 1, "b": 2}, corrector=values, view=CellView(size=SIZE))
     image = matplotlib.image.imread(path)[:, : SIZE[0] // 2, :3]
     assert np.nonzero(reddish(image[:, 120:]))[0].mean() < np.nonzero(bluish(image[:, 120:]))[0].mean()
 
@@ -129,7 +133,9 @@ def test_divided_surface_keeps_area_and_linear_values():
 
 def test_periods_are_joined_at_their_faces():
     raw = structured_three_pipe(0.4, resolution=0.25)
-    nodes, cells, tags, _ = skins.repeated(raw.points, raw.cells, raw.phase_of_cell, None, np.eye(3), [2, 1, 1])
+    nodes, cells, tags, _ = skins.repeated(
+        skins.Drawn(raw.points, raw.cells, raw.phase_of_cell, None), np.eye(3), [2, 1, 1]
+    )
     on_face = np.count_nonzero(raw.points[:, 0] == 0.0)
     assert len(nodes) == 2 * len(raw.points) - on_face
     assert len(cells) == len(tags) == 2 * len(raw.cells)

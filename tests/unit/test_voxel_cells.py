@@ -25,6 +25,7 @@ from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.flux import solve_fluxes
 from homfem.local.problem import element_of
 from homfem.output import pictures, skins
+from homfem.output.views import CellView
 from homfem.parameters import InputError, Lattice, PercolationError, PeriodicityError
 from homfem.reference import EDGES, FACETS, kind_of
 
@@ -406,8 +407,8 @@ def test_pictures_show_the_colours_of_phases(tmp_path, shape):
     tags = np.ones(shape, dtype=np.int32)
     tags[:3] = 2
     raw = grid_raw(shape, tags)
-    options = {"phases": raw.phases, "size": (420, 330), "translucent": [], "mesh_lines": True}
-    options |= {"engine": "matplotlib"} if len(shape) == 3 else {}
+    view = CellView(size=(420, 330), translucent=[], mesh_lines=True, engine="matplotlib")
+    options = {"phases": raw.phases, "view": view}
     path = pictures.draw_cell(raw.points, raw.cells, raw.phase_of_cell, tmp_path / "a.png", **options)
     image = matplotlib.image.imread(path)[:, :, :3]
     red, blue = image[..., 0] > image[..., 2] + 0.25, image[..., 2] > image[..., 0] + 0.25
