@@ -21,7 +21,6 @@ app = typer.Typer(
     name="homfem",
     help="Effective tensors of periodic microstructures with guaranteed bounds, and the models that use them.",
     epilog="Exit status: 0 done, 2 bad input, 3 done but short of the tolerance, 1 anything else.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

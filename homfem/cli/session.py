@@ -151,17 +151,17 @@ class _Guard:
         return True
 
     def _judge(self, error: BaseException) -> tuple[int, str]:
-        import click
+        import typer
 
         from homfem.parameters import HomfemError, InputError
 
         if isinstance(error, InputError):
             return BAD_INPUT, str(error)
-        if isinstance(error, click.ClickException):
-            return BAD_INPUT, f"{error.format_message()} See homfem --help."
+        if isinstance(error, _usage_errors()):
+            return BAD_INPUT, f"{error.format_message()} See homfem --help."  # type: ignore[attr-defined]
         if isinstance(error, (HomfemError, OutputError)):
             return FAILED, str(error)
-        if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        if isinstance(error, (KeyboardInterrupt, typer.Abort)):
             return FAILED, "interrupted"
         if isinstance(error, SystemExit):
             return (error.code if isinstance(error.code, int) else FAILED if error.code else DONE), ""
@@ -172,6 +172,13 @@ class _Guard:
         if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] != "homfem":
             return FAILED, f"the module {error.name!r} is not here. Run it through docker/run, or see the README."
         return FAILED, "".join(traceback.format_exception(error)).rstrip()
+
+
+def _usage_errors() -> type[BaseException]:
+    """Return the class of all errors of the command line, whether typer uses the package click or has its own."""
+    import typer
+
+    return [base for base in typer.BadParameter.__mro__ if hasattr(base, "format_message")][-1]
 
 
 class _Agreement:

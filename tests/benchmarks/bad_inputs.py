@@ -208,10 +208,10 @@ def serve(root: Path, first: int) -> None:
 
 def load() -> None:
     """Load what commands load before MPI, so that a fork need not."""
-    import click  # noqa: F401
     import meshio  # noqa: F401
     import pint  # noqa: F401
     import scipy.spatial  # noqa: F401
+    import typer  # noqa: F401
 
     import homfem.cli.effective
     import homfem.cli.macro
