@@ -251,14 +251,15 @@ def two_sided_fluxes(D, t, phase, x, scale, load, weights, out):
 
 
 @_parallel
-def solve_symbols(D, t, half_sine, half_cosine, scale, shift0, shift1, shift2, r):
+def solve_symbols(D, t, half_sine, half_cosine, scale, shifts, r):
     """Solve the 3 x 3 systems of the homogeneous medium for all frequencies, in place: ``r`` (3, m0, m1, m2) complex.
 
-    ``half_sine[a]`` and ``half_cosine[a]`` are those of half the angle along axis a, ``shift_a`` its complex
+    ``half_sine[a]`` and ``half_cosine[a]`` are those of half the angle along axis a, ``shifts[a]`` its complex
     exponential, which moves a face to the middle of its voxel and makes the systems real.
     """
     _, m0, m1, m2 = r.shape
     total = t[0] + t[1] + t[2]
+    shift0, shift1, shift2 = shifts
     for line in prange(m0 * m1):
         i, j = line // m1, line % m1
         s, w = np.empty(3), np.empty(3)

@@ -40,7 +40,7 @@ import scipy.fft
 
 from homfem import brackets
 from homfem.brackets import EPS
-from homfem.grid.iteration import FourierInverse, Progress, axis_symbols, inverse_symbol, minimise
+from homfem.grid.iteration import FourierInverse, Progress, Stop, axis_symbols, inverse_symbol, minimise
 from homfem.parameters import Array
 
 #: A gradient that leads the excess away is at most three times as costly as the preconditioner's own estimate.
@@ -180,10 +180,9 @@ class FluxProblem:
                 side,
                 energy=self._energy(direction),
                 count=self.count,
-                rtol=rtol,
-                max_iterations=max_iterations,
-                accept=self._small_enough,
-                name=f"flux, load {j + 1}",
+                stop=Stop(
+                    rtol=rtol, max_iterations=max_iterations, accept=self._small_enough, name=f"flux, load {j + 1}"
+                ),
             )
             flux = self.fluxes(p, direction)
             del p, side

@@ -93,6 +93,29 @@ class Progress:
     energies: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stop:
+    """When an iteration ends.
+
+    Parameters
+    ----------
+    rtol
+        Of the energy, see :func:`minimise`.
+    max_iterations
+        Limit of iterations.
+    accept
+        ``accept(residual, r.z / n, e)``: whether the residual is small enough for the purpose. It is asked once the
+        energy has settled, and after every further reduction of the steps to a half.
+    name
+        For the message.
+    """
+
+    rtol: float
+    max_iterations: int
+    accept: Callable[[Array, float, float], bool] | None = None
+    name: str = ""
+
+
 def minimise(
     product: Callable[[Array, Array], None],
     precondition: Callable[[Array], npt.NDArray[Any]],
@@ -100,16 +123,13 @@ def minimise(
     *,
     energy: float,
     count: int,
-    rtol: float,
-    max_iterations: int,
-    accept: Callable[[Array, float, float], bool] | None = None,
-    name: str = "",
+    stop: Stop,
 ) -> tuple[Array, Progress]:
     r"""Lower the energy :math:`e(x)=a+\frac1n(x\cdot Ax-2x\cdot b)` by preconditioned conjugate gradients.
 
     Step k lowers it by :math:`\frac1n\alpha_k\,r_k\cdot z_k`, which is known without cost. What the last three steps
     gained together is more than all that is left wherever three steps halve the error, and has to become smaller than
-    ``rtol * e``.
+    ``stop.rtol * e``.
 
     Parameters
     ----------
@@ -121,15 +141,8 @@ def minimise(
         b, in the range of A. Overwritten: it holds the residual of the recursion at the end.
     energy, count
         a and n.
-    rtol
-        See above.
-    max_iterations
-        Limit of iterations.
-    accept
-        ``accept(residual, r.z / n, e)``: whether the residual is small enough for the purpose. It is asked once the
-        energy has settled, and after every further reduction of the steps to a half.
-    name
-        For the message.
+    stop
+        When it ends.
 
     Returns
     -------
@@ -139,7 +152,7 @@ def minimise(
     Raises
     ------
     ConvergenceError
-        If ``max_iterations`` do not suffice.
+        If ``stop.max_iterations`` do not suffice.
     """
     from homfem.grid import kernels
 
@@ -150,12 +163,12 @@ def minimise(
     z = precondition(residual)
     p = z.astype(np.float64)
     size = kernels.dot(r, z.reshape(-1))
-    first, target = size, rtol
+    first, target = size, stop.rtol
     while size > 1e-30 * first and size > 0.0:
-        if progress.iterations >= max_iterations:
+        if progress.iterations >= stop.max_iterations:
             raise ConvergenceError(
-                f"{name}: {max_iterations} iterations leave a relative energy step of "
-                f"{progress.energies[-1] / energy:.1e}, short of rtol = {rtol:g}"
+                f"{stop.name}: {stop.max_iterations} iterations leave a relative energy step of "
+                f"{progress.energies[-1] / energy:.1e}, short of rtol = {stop.rtol:g}"
             )
         product(p, q)
         curvature = kernels.dot(p.reshape(-1), q.reshape(-1))
@@ -170,7 +183,7 @@ def minimise(
         old, size = size, kernels.dot(r, z.reshape(-1))
         recent = sum(progress.energies[-LOOK_BACK:])
         if progress.iterations >= LOOK_BACK and recent <= target * abs(energy):
-            if accept is None or accept(residual, size / count, energy):
+            if stop.accept is None or stop.accept(residual, size / count, energy):
                 break
             target = min(target, recent / abs(energy)) * 0.5
         kernels.turn(p.reshape(-1), z.reshape(-1), size / old)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from homfem import brackets
 from homfem.brackets import EPS
-from homfem.grid.iteration import FourierInverse, Progress, axis_symbols, inverse_symbol, minimise
+from homfem.grid.iteration import FourierInverse, Progress, Stop, axis_symbols, inverse_symbol, minimise
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]
@@ -222,9 +222,7 @@ class PotentialProblem:
                 self.load(loads[j]),
                 energy=float(start[j]),
                 count=self.count,
-                rtol=rtol,
-                max_iterations=max_iterations,
-                name=f"potential, load {j + 1}",
+                stop=Stop(rtol=rtol, max_iterations=max_iterations, name=f"potential, load {j + 1}"),
             )
             potentials.append(u)
             report(j, progress)

@@ -40,7 +40,7 @@ class TensorialFluxProblem(FluxProblem):
         grid = self._phase.shape
         count = (*grid[:2], grid[2] // 2 + 1)
         angles = [np.pi * np.arange(m) / n for m, n in zip(count, grid, strict=True)]
-        self._shifts = [np.exp(1j * angle) for angle in angles]
+        self._shifts = tuple(np.exp(1j * angle) for angle in angles)
         self._sines, self._cosines = np.zeros((3, max(count))), np.zeros((3, max(count)))
         for a, angle in enumerate(angles):
             self._sines[a, : len(angle)], self._cosines[a, : len(angle)] = np.sin(angle), np.cos(angle)
@@ -49,7 +49,7 @@ class TensorialFluxProblem(FluxProblem):
     def _inverse(self, residual: Array) -> npt.NDArray[Any]:
         spectrum = scipy.fft.rfftn(residual.astype(np.float32), axes=(1, 2, 3), workers=self._threads)
         mean = _stretching(self._mean[None], self.sizes)[0]
-        self._kernels.solve_symbols(self._mean, mean, self._sines, self._cosines, self.scale, *self._shifts, spectrum)
+        self._kernels.solve_symbols(self._mean, mean, self._sines, self._cosines, self.scale, self._shifts, spectrum)
         return np.asarray(scipy.fft.irfftn(spectrum, s=self._phase.shape, axes=(1, 2, 3), workers=self._threads))
 
     def gradient(self, p: Array, load: Array, out: Array) -> None:

@@ -166,9 +166,15 @@ def test_minimise_solves_a_small_system():
 
     energies = []
     x, progress = iteration.minimise(
-        product, lambda r: r.copy(), side.copy(), energy=10.0, count=1, rtol=1.0, max_iterations=10,
-        accept=lambda residual, size, energy: energies.append(energy) or True,
-    )  # fmt: skip
+        product,
+        lambda r: r.copy(),
+        side.copy(),
+        energy=10.0,
+        count=1,
+        stop=iteration.Stop(
+            rtol=1.0, max_iterations=10, accept=lambda residual, size, energy: energies.append(energy) or True
+        ),
+    )
     assert energies == [pytest.approx(10.0 - side @ x)]
     assert np.allclose(x, [1.0, 0.5, 0.2])
     assert progress.iterations == 3
