@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, create_model, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.domains import DomainTable, FileDomain, parse_domain
 from homfem.config.effective import EffectiveTable
+from homfem.config.kinetics import given_parameters, parameter_keys
 from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, parse_source
 from homfem.config.table import (
     Missing,
@@ -24,26 +26,20 @@ from homfem.config.table import (
     table,
     text,
 )
+from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
 from homfem.parameters import InputError
 from homfem.quantities import (
-    BINDING_RATE,
     CONCENTRATION,
-    CONCENTRATION_RATE,
     INVERSE_LENGTH,
     LENGTH,
-    RATE,
     TIME,
     Quantity,
     parse_quantity,
 )
 from homfem.timestepping import SPLITTINGS, TimeGrid
 
-if TYPE_CHECKING:
-    from homfem.kinetics.calcium import LiRinzelRates
-
 Concentration = Annotated[Quantity, quantity(CONCENTRATION, at_least=0.0)]
 PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
-PositiveRate = Annotated[Quantity, quantity(RATE, above=0.0)]
 PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
 
 
@@ -57,6 +53,9 @@ def _centre(value: Any) -> tuple[Quantity, ...]:
 Source = Annotated[TensorSource, PlainValidator(parse_source)]
 
 
+#: The published sets of rates by their name in a config.
+_SETS = {"trigger-wave": TRIGGER_WAVE, "de-young-keizer": DE_YOUNG_KEIZER}
+
 #: More time steps than these are a slip: of a microsecond each they would take days.
 MOST_STEPS = 10**9
 
@@ -69,35 +68,22 @@ class TensorsTable(Table):
     interface_area: Annotated[Quantity, quantity(INVERSE_LENGTH, above=0.0)] | None = None
 
 
-class KineticsTable(Table):
-    """``[macro.kinetics]``: the membrane of the endoplasmic reticulum."""
+#: c1 is that of the tensors' geometry.
+_RATES = [entry for entry in parameters_of(LiRinzelRates) if entry.name != "c1"]
+_Rates: Any = create_model("_Rates", __base__=Table, **parameter_keys(_RATES))
+
+
+class KineticsTable(_Rates):
+    """``[macro.kinetics]``: the membrane of the endoplasmic reticulum; any rate of the model by its name."""
 
     model: Annotated[str, choice("li-rinzel")] = "li-rinzel"
-    parameters: Annotated[str, choice("trigger-wave", "de-young-keizer")] = "trigger-wave"
+    parameters: Annotated[str, choice(*_SETS)] = "trigger-wave"
     ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
     density: Annotated[float, number(at_least=0.0)] = 1.0
-    v1: PositiveRate | None = None
-    v2: PositiveRate | None = None
-    v3: Annotated[Quantity, quantity(CONCENTRATION_RATE, above=0.0)] | None = None
-    k3: PositiveConcentration | None = None
-    a2: Annotated[Quantity, quantity(BINDING_RATE, above=0.0)] | None = None
-    d1: PositiveConcentration | None = None
-    d2: PositiveConcentration | None = None
-    d3: PositiveConcentration | None = None
-    d5: PositiveConcentration | None = None
-    c0: PositiveConcentration | None = None
 
     def rates(self) -> LiRinzelRates:
         """Return the rates: the named set with the given ones in place of its own; units uM, s."""
-        from dataclasses import replace
-
-        from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE
-
-        units = dict.fromkeys(("k3", "d1", "d2", "d3", "d5", "c0"), "uM")
-        units |= {"v1": "1/s", "v2": "1/s", "v3": "uM/s", "a2": "1/(uM*s)"}
-        given = {name: getattr(self, name).to(unit) for name, unit in units.items() if getattr(self, name) is not None}
-        base = {"trigger-wave": TRIGGER_WAVE, "de-young-keizer": DE_YOUNG_KEIZER}[self.parameters]
-        return replace(base, **given)
+        return replace(_SETS[self.parameters], **given_parameters(self, _RATES))
 
 
 class TimeTable(Table):

@@ -126,4 +126,7 @@ def test_negative_ip3_is_refused():
 
 
 def test_examples_in_the_docstrings():
-    assert doctest.testmod(calcium).failed == 0
+    for module in (calcium.flux, calcium.rates):
+        tried = doctest.testmod(module, extraglobs=vars(calcium))
+        assert tried.attempted
+        assert not tried.failed
