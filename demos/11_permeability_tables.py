@@ -35,9 +35,9 @@ from mpi4py import MPI
 
 from homfem import UnitCell, homogenize_stokes, solve_stokes
 from homfem.cells import fibre_array, sphere_array
-from homfem.cells.implicit import implicit_raw
-from homfem.cells.level_sets import balls, cylinders, second_nearest
-from homfem.cells.raw import RawCell
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.cut.implicit import implicit_raw
+from homfem.meshing.cut.level_sets import balls, cylinders, second_nearest
 from homfem.parameters import Array, Lattice
 from homfem.tensors import EffectiveTensor
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from mpi4py import MPI
 
-from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.parameters import Lattice
 
 

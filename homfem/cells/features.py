@@ -1,9 +1,8 @@
-"""What is measured and named on a cell: volume fractions, areas, facets by name, all phases together."""
+"""What is measured and named on a cell: volume fractions, areas, facets by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,7 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells import raw as rawcell
-from homfem.cells.percolation import Links, PhaseConnectivity, percolation
-from homfem.cells.raw import RawCell
+from homfem.meshing.arrays.raw_cell import row_numbers
 from homfem.parameters import Array, Lattice
 from homfem.reference import CORNERS, FACETS
 
@@ -29,30 +26,6 @@ PERIOD = "period-"
 def on_cells(values: npt.NDArray[np.int32], number: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """Values for the local cells; one value stands for all."""
     return values[number] if len(values) > 1 else np.full(len(number), values[0])
-
-
-def together(
-    raw: RawCell,
-    representative: npt.NDArray[np.int64],
-    offset: npt.NDArray[np.int64],
-    across: Links | None = None,
-    *,
-    connectivity: Mapping[str, PhaseConnectivity],
-) -> PhaseConnectivity:
-    """Connectivity of all phases as one."""
-    if len(connectivity) == 1:
-        return next(iter(connectivity.values()))
-    return percolation(merged(raw), representative, offset, across)["all"]
-
-
-def merged(raw: RawCell) -> RawCell:
-    """Return the cell with all of its phases as one, named "all"."""
-    return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
-
-
-def face_nodes(offset: npt.NDArray[np.int64], representative: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    """For each period vector the representatives of the nodes on the face that it crosses."""
-    return [np.unique(representative[offset[:, k] != 0]) for k in range(offset.shape[1])]
 
 
 def measure(
@@ -136,7 +109,7 @@ def named_facets(
         named[f"{PERIOD}{k + 1}"] = np.flatnonzero(flag).astype(np.int32)
     slivers = no_slivers()
     if len(head["facets"]):
-        numbers = rawcell.row_numbers(np.vstack([head["facets"], nodes]))
+        numbers = row_numbers(np.vstack([head["facets"], nodes]))
         tagged, own = numbers[: len(head["facets"])], numbers[len(head["facets"]) :]
         slivers = slivers_of(own, tagged, head, first)
         for name, tag in head["facet_names"].items():

@@ -1,172 +1,174 @@
-"""Cells on disk: ``.msh`` for Gmsh, ``.xdmf`` for ParaView and meshio. On one rank; every file appears complete."""
+"""Cells from files: meshes and geometries of others, and cells that were saved here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+from mpi4py import MPI
 
-from homfem.cells.gmsh_model import from_gmsh_raw, write_msh
-from homfem.cells.raw import FACET_NODES, RawCell
-from homfem.disk import require_room, write_text
-from homfem.parameters import FileError, Lattice
-
-__all__ = [
-    "MESHIO_TYPES",
-    "SUFFIXES",
-    "beside",
-    "facet_type",
-    "read_msh",
-    "read_xdmf",
-    "with_slivers",
-    "write_cell",
-    "write_msh",
-    "write_slivers",
-    "write_xdmf",
-]
-
-#: What a cell is saved to: Gmsh and ParaView.
-SUFFIXES = (".msh", ".xdmf")
-
-# Names of meshio, and where its node k stands in the order of DOLFINx (mid-edge nodes differ).
-MESHIO_TYPES = {
-    ("triangle", 1): ("triangle", [0, 1, 2]),
-    ("triangle", 2): ("triangle6", [0, 1, 2, 5, 3, 4]),
-    ("tetrahedron", 1): ("tetra", [0, 1, 2, 3]),
-    ("tetrahedron", 2): ("tetra10", [0, 1, 2, 3, 9, 6, 8, 7, 5, 4]),
-    ("quadrilateral", 1): ("quad", [0, 1, 3, 2]),
-    ("hexahedron", 1): ("hexahedron", [0, 1, 3, 2, 4, 5, 7, 6]),
-}
-_FACETS = {
-    2: ("line", [0, 1]),
-    3: ("triangle", [0, 1, 2]),
-    4: ("quad", [0, 1, 3, 2]),
-    6: ("triangle6", [0, 1, 2, 5, 3, 4]),
-}
-_CURVED_LINE = ("line3", [0, 1, 2])
+from homfem import solve
+from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.raw_cell import RawCell, stretched
+from homfem.meshing.files import saved
+from homfem.meshing.files.foreign import GEOMETRIES, read_raw
+from homfem.meshing.topology.cracks import check_cracks
+from homfem.meshing.topology.faces import FACES, join
+from homfem.meshing.topology.walls import curved_boundaries
+from homfem.parameters import FileError, InputError, Lattice, check_choice, check_number
 
 
-def beside(path: Path) -> Path:
-    """Return the JSON file beside a cell file, for what the format cannot hold."""
-    return path.with_name(path.name + ".json")
+def from_file(
+    path: str | Path,
+    *,
+    period: float | Sequence[float] | Lattice | None = None,
+    length_unit: str = "m",
+    dimension: int | None = None,
+    repair: bool = False,
+    faces: str = "matching",
+    cracks: bool = False,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    **options: Any,
+) -> UnitCell:
+    """Return a cell from a file: ``.geo``, ``.step``, ``.msh``, or anything that meshio reads; collective.
 
-
-def _facets_file(path: Path) -> Path:
-    return path.with_name(path.stem + "_facets.xdmf")
-
-
-def facet_type(raw_kind: str, order: int) -> tuple[str, list[int]]:
-    """Return meshio's name of the facets of a kind of cell, and where its node k stands in the order of DOLFINx."""
-    if raw_kind == "triangle" and order == 2:
-        return _CURVED_LINE
-    return _FACETS[FACET_NODES[(raw_kind, order)]]
-
-
-def _slivers_file(path: Path) -> Path:
-    return path.with_name(path.name + ".slivers.npz")
-
-
-def write_slivers(raw: RawCell, path: Path) -> bool:
-    """Write the slivers of a cell beside its file, by the middles of their facets; tell whether there are any."""
-    if raw.slivers is None:
-        return False
-    middles = raw.points[raw.facet_corners].mean(axis=1)
-    np.savez_compressed(_slivers_file(path), middles=middles, slivers=raw.slivers)
-    return True
-
-
-def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
-    """Return a cell that was read with the slivers that :func:`write_slivers` wrote, if there were any.
+    Parameters
+    ----------
+    path
+        The file. In Gmsh's files physical groups of the highest dimension are the phases, those of one less are named
+        facets; the parts of a STEP file have its names; of other files see
+        :func:`homfem.meshing.files.foreign.from_meshio_raw`.
+    period
+        The physical size of the cell: one length (of the first period vector), one per axis, or the whole lattice in
+        ``length_unit``. By default the file's own coordinates are taken to be in ``length_unit``.
+    length_unit
+        Unit of the periods.
+    dimension
+        2 or 3; by default that of the file.
+    repair
+        Mesh anew where opposite faces do not match; straight simplices only.
+    faces
+        ``"matching"``: opposite faces match node by node, or the mesh is refused. ``"non-matching"``: they need not;
+        the mesh is used as it is. Phase boundaries must meet opposite faces in the same places, but may be cut
+        differently there. The cell must be a parallelepiped of straight simplices. Results have a value but no
+        bounds; see :class:`homfem.periodic.ProlongedSpace` for the error and the cost.
+    cracks
+        Whether parts that touch and are not joined (nodes that are there twice, hanging nodes) are meant, as cracks
+        that insulate. By default they are refused; the results say so among their warnings.
+    comm
+        Communicator.
+    options
+        ``resolution``, ``order``, ``parameters`` and ``timeout`` (files that are meshed here), ``trust`` (scripts of
+        Gmsh that do more than draw), ``phases``, ``phase_data`` and ``facets`` (files of meshio): see
+        :func:`homfem.meshing.files.foreign.read_raw`.
 
     Raises
     ------
-    FileError
-        If they are missing, or belong to other facets.
+    FileError, CellError, PeriodicityError
+        On every rank; a mesh whose faces do not match is refused with the first node that fails, one whose parts are
+        not joined with a place.
+    InputError
+        ``repair`` together with non-matching faces, and the like.
     """
-    if not about.get("slivers", False):
-        return raw
-    file = _slivers_file(path)
-    if not file.is_file():
-        raise FileError("file", str(file), "present beside the cell, whose surfaces are curved", "Save the cell again.")
-    with np.load(file) as held:
-        middles, slivers = held["middles"], held["slivers"]
-    ours = raw.points[raw.facet_corners].mean(axis=1)
-    distance, place = cKDTree(middles).query(ours)
-    if len(middles) != len(ours) or np.any(distance > 1e-8 * raw.lattice.shortest):
-        raise FileError("file", str(file), "of the facets of this cell", "Save the cell again.")
-    return replace(raw, slivers=slivers[place])
+    check_choice("faces", faces, FACES)
+    if repair and faces == "non-matching":
+        raise InputError("repair", repair, "False with faces = 'non-matching'", "A repaired mesh has faces that match.")
+    given = None if period is None or isinstance(period, Lattice) else np.atleast_1d(np.asarray(period, dtype=float))
+    if given is not None:
+        for value in given:
+            check_number("period", float(value), above=0.0)
 
+    def make() -> RawCell:
+        raw = read_raw(
+            path,
+            lattice=period if isinstance(period, Lattice) else None,
+            dimension=dimension,
+            length_unit=length_unit,
+            repair=repair,
+            **options,
+        )
+        if given is None:
+            return raw
+        sides = np.linalg.norm(raw.lattice.vectors, axis=1)
+        if len(given) not in (1, len(sides)):
+            raise InputError("period", given, f"one length, or {len(sides)}")
+        factors = given / sides[: len(given)]
+        if not np.allclose(factors, factors[0], rtol=1e-9):
+            raise InputError("period", given, f"in the ratio of the file's period vectors, {sides}",
+                             "Give one length, or the period vectors (rows of lengths), in the unit of the file's "
+                             "coordinates.")  # fmt: skip
+        return stretched(raw, np.full(len(sides), factors[0]), length_unit)
 
-def write_cell(raw: RawCell, path: Path, about: Mapping[str, Any]) -> None:
-    """Write a cell as its suffix says, and a JSON file beside it: what the format cannot hold, and ``about``."""
-    require_room(path, 3 * (raw.points.nbytes + raw.cells.nbytes + raw.facets.nbytes))
-    (write_msh if path.suffix == ".msh" else write_xdmf)(raw, path)
-    entries = {
-        "lattice": raw.lattice.vectors.tolist(),
-        "kind": raw.kind,
-        "order": raw.order,
-        "phases": dict(raw.phases),
-        "facet_names": dict(raw.facet_names),
-        "slivers": write_slivers(raw, path),
-    }
-    write_text(beside(path), json.dumps(entries | dict(about), indent=2) + "\n")
-
-
-def read_msh(path: Path, about: Mapping[str, Any]) -> RawCell:
-    """Read a cell that :func:`write_msh` wrote; ``about`` is what stands in the JSON file beside it."""
-    return from_gmsh_raw(path, lattice=Lattice(vectors=np.array(about["lattice"])))
-
-
-def write_xdmf(raw: RawCell, path: Path) -> None:
-    """Write a cell as XDMF with its phases as cell data, and its named facets as a second XDMF file beside it."""
-    import meshio
-
-    kind, order = MESHIO_TYPES[(raw.kind, raw.order)]
-    mesh = meshio.Mesh(raw.points, [(kind, raw.cells[:, order])], cell_data={"phase": [raw.phase_of_cell]})
-    mesh.write(path)
-    if len(raw.facets):
-        kind, order = facet_type(raw.kind, raw.order)
-        facets = meshio.Mesh(raw.points, [(kind, raw.facets[:, order])], cell_data={"facet": [raw.facet_tags]})
-        facets.write(_facets_file(path))
-
-
-def read_xdmf(path: Path, about: Mapping[str, Any]) -> RawCell:
-    """Read a cell that :func:`write_xdmf` wrote; ``about`` is what stands in the JSON file beside it.
-
-    Raises
-    ------
-    FileError
-        If the file is truncated or not XDMF.
-    """
-    import meshio
-
-    key = (about["kind"], about["order"])
-    facets = np.zeros((0, FACET_NODES[key]), dtype=np.int64)
-    tags = np.zeros(0, dtype=np.int32)
-    try:
-        mesh = meshio.read(path)
-        if _facets_file(path).is_file():
-            surface = meshio.read(_facets_file(path))
-            place = np.argsort(facet_type(*key)[1])
-            facets, tags = surface.cells[0].data[:, place], surface.cell_data["facet"][0]
-    except (meshio.ReadError, OSError, KeyError, SyntaxError) as error:
-        raise FileError("file", str(path), "a complete XDMF file with its HDF5 data", str(error)) from error
-    lattice = Lattice(vectors=np.array(about["lattice"]))
-    return RawCell(
-        points=mesh.points[:, : lattice.dimension],
-        cells=mesh.cells[0].data[:, np.argsort(MESHIO_TYPES[key][1])],
-        kind=about["kind"],
-        order=about["order"],
-        phase_of_cell=mesh.cell_data["phase"][0],
-        phases=about["phases"],
-        facets=facets,
-        facet_tags=tags,
-        facet_names=about["facet_names"],
-        lattice=lattice,
-        length_unit=about["length_unit"],
+    cell = UnitCell.from_raw(
+        make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces, cracks=cracks
     )
+    geometry = Path(path).suffix.lower() in GEOMETRIES and not repair
+    return cell if geometry else replace(cell, warnings=cell.warnings + of_the_mesh(cell))
+
+
+def of_the_mesh(cell: UnitCell) -> tuple[str, ...]:
+    """Return a warning where facets look like those of a curved surface of which nothing is known; collective."""
+    angle = 0.0
+    if cell.raw is not None and cell.raw.order == 1 and cell.raw.slivers is None:
+        angle = curved_boundaries(cell.raw)
+    angle = cell.comm.bcast(angle, root=0)
+    if not angle:
+        return ()
+    return (
+        f"facets between phases meet at angles up to {angle:.2g} degrees, as on a curved surface, and the file has no "
+        "surface: the result and its bounds are of the mesh (a .geo or .step file tells what facets change)",
+    )
+
+
+def from_gmsh(path: str | Path, **options: Any) -> UnitCell:
+    """Return a cell from a ``.geo`` or ``.msh`` file with named physical groups: :func:`from_file`; collective."""
+    return from_file(path, **options)
+
+
+def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
+    """Read a cell that :meth:`UnitCell.save` wrote; collective.
+
+    Raises
+    ------
+    FileError
+        On every rank, if the file or what stands beside it is missing or broken.
+    """
+    source = Path(path)
+    about: dict[str, Any] = {}
+    with solve.collective(comm):
+        if comm.rank == 0:
+            check_choice("suffix", source.suffix, saved.SUFFIXES)
+            for file in (source, saved.beside(source)):
+                if not file.is_file():
+                    raise FileError("file", str(file), "present", "Save the cell with UnitCell.save, or use from_gmsh.")
+            about = json.loads(saved.beside(source).read_text())
+    about = comm.bcast(about, root=0)
+    read = saved.read_msh if source.suffix == ".msh" else saved.read_xdmf
+    faces, origin = about.get("faces", "matching"), about.get("origin")
+    origin = None if origin is None else np.array(origin)
+    partial, cracks = bool(about.get("partial", False)), bool(about.get("cracks", False))
+
+    def make() -> RawCell:
+        raw = saved.with_slivers(read(source, about), source, about)
+        if partial:
+            # What was cut out of a cell is not looked at again, but this is a file.
+            known = join(raw, faces=faces, partial=True, origin=origin)
+            check_cracks(raw, known.representative, faces=faces == "matching", cracks=cracks)
+        return raw
+
+    cell = UnitCell.from_raw(
+        make,
+        comm=comm,
+        name=about["name"],
+        length=about["length"],
+        length_unit=about["length_unit"],
+        partial=partial,
+        cracks=cracks,
+        faces=faces,
+        origin=origin,
+    )
+    return replace(cell, warnings=tuple(about.get("warnings", cell.warnings)))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from mpi4py import MPI
 
-from homfem.cells.painted import Box, painted_cell, pipe_boxes
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import check_number
+from homfem.meshing.shapes import networks
 
 
 def tortuous_pipes(
@@ -50,20 +49,17 @@ def tortuous_pipes(
     ------
     Goel, Sneyd, Friedman 2006, section 5.2 and figure 9, Multiscale Model. Simul. 5(4), 1045.
     """
-    b = check_number("edge", edge, above=0.0, below=0.5, remedy="It is a fraction of the period.")
-    a = check_number("straight_edge", straight_edge, above=0.0, below=0.5, remedy="It is a fraction of the period.")
-    d = check_number("detour", detour, above=b, below=1.0 - b, remedy="The pipe must leave its own level.")
-    boxes = pipe_boxes([[0.5, 0.5, 0.0], [0.5, 0.5, 1.0]], a)
-    for axis in (0, 1):
-        corners = [(0.0, -d), (0.25, -d), (0.25, 0.0), (0.75, 0.0), (0.75, -d), (1.0, -d)]
-        path = [[0.5, 0.5, 0.5 + rise] for _, rise in corners]
-        for point, (place, _) in zip(path, corners, strict=True):
-            point[axis] = place
-        boxes += pipe_boxes(path, b)
-    return painted_cell(
-        boxes, "cytosol", name="tortuous-pipes", resolution=resolution, grading=grading, growth=growth, period=period,
-        length_unit=length_unit, comm=comm,
-    )  # fmt: skip
+    plan = networks.tortuous_pipes_plan(
+        edge,
+        straight_edge,
+        detour,
+        resolution=resolution,
+        grading=grading,
+        growth=growth,
+        period=period,
+        length_unit=length_unit,
+    )
+    return UnitCell.from_plan(plan, comm=comm)
 
 
 def myocyte(
@@ -108,38 +104,14 @@ def myocyte(
     -----
     A junction of specific conductance G (per area) has the coefficient :math:`G\,g`.
     """
-    sizes = [
-        check_number(name, value, above=0.0, remedy="It is the size of a cell.")
-        for name, value in (("length", length), ("width", width), ("height", height))
-    ]
-    small = min(sizes)
-    g = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
-    e = check_number("end_patch", end_patch, above=0.0, below=1.0)
-    s = check_number("side_patch", side_patch, above=0.0, below=1.0)
-    (long, w, h), period = sizes, (length + g, 2.0 * (width + g), height + g)
-
-    def box(phase: str, low: Sequence[float], high: Sequence[float]) -> Box:
-        lows = tuple(x / p for x, p in zip(low, period, strict=True))
-        return Box(phase, lows, tuple(x / p for x, p in zip(high, period, strict=True)))
-
-    boxes = []
-    for row in (0, 1):
-        x, y, z = g / 2 + row * period[0] / 2, g / 2 + row * (w + g), g / 2
-        middle_y, middle_z = y + w / 2, z + h / 2
-        boxes.append(box("intracellular", (x, y, z), (x + long, y + w, z + h)))
-        ends = ((x - g, middle_y - e * w / 2, middle_z - e * h / 2), (x, middle_y + e * w / 2, middle_z + e * h / 2))
-        boxes.append(box("junction", *ends))
-        # A quarter and three quarters of the period along x both rows have a cell.
-        for place in (0.25, 0.75):
-            low, high = place * period[0] - s * (long - g) / 4, place * period[0] + s * (long - g) / 4
-            boxes.append(box("junction", (low, y - g, middle_z - e * h / 2), (high, y, middle_z + e * h / 2)))
-            boxes.append(box("junction", (low, middle_y - e * w / 2, z - g), (high, middle_y + e * w / 2, z)))
-    return painted_cell(
-        boxes,
-        "extracellular",
-        name="myocyte",
+    plan = networks.myocyte_plan(
+        length,
+        width,
+        height,
+        gap,
+        end_patch=end_patch,
+        side_patch=side_patch,
         resolution=resolution,
-        period=period,
         length_unit=length_unit,
-        comm=comm,
     )
+    return UnitCell.from_plan(plan, comm=comm)

@@ -6,79 +6,10 @@ four diagonals, or along the six diagonals of its faces. At each point as many s
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
-import scipy.optimize
 from mpi4py import MPI
 
-from homfem.cells.implicit import implicit_raw
-from homfem.cells.level_sets import LevelSet, balls
-from homfem.cells.painted import painted_cell, pipe_boxes
-from homfem.cells.parts import MIRRORS
-from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
-
-log = logging.getLogger("homfem")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kind:
-    r"""Struts of radius r in the unit cube: volume :math:`\pi\ell r^2-c\,r^3`, lines in several directions.
-
-    Parameters
-    ----------
-    length
-        Length of all struts in the cell.
-    joints
-        The constant c: what is counted more than once at the crossings.
-    reach
-        The radius at which struts touch that do not cross.
-    directions
-        Signed permutations that carry one direction of the lines to the others.
-    plane : array, shape (2, 3)
-        Unit vectors normal to that one direction.
-    sides, centres
-        Rectangular period of the points in which its lines meet the plane, and two such points or one.
-    """
-
-    length: float
-    joints: float
-    reach: float
-    directions: Sequence[Array]
-    plane: Array
-    sides: tuple[float, float]
-    centres: Sequence[tuple[float, float]]
-
-
-_TURNS = [np.roll(np.eye(3), k, axis=1) for k in range(3)]
-_KINDS = {
-    "cubic": _Kind(3.0, 8.0 * math.sqrt(2.0), 0.5, _TURNS, np.eye(3)[1:], (1.0, 1.0), [(0.0, 0.0)]),
-    "body-centred": _Kind(
-        4.0 * math.sqrt(3.0),
-        16.0 * math.sqrt(6.0),
-        math.sqrt(2.0) / 4.0,
-        [np.diag([1.0, s, t]) for s in (1.0, -1.0) for t in (1.0, -1.0)],
-        np.array([[2.0, -1.0, -1.0], [0.0, 1.0, -1.0]]) / np.sqrt([[6.0], [2.0]]),
-        (math.sqrt(2.0 / 3.0), math.sqrt(2.0)),
-        [(0.0, 0.0), (math.sqrt(1.0 / 6.0), math.sqrt(0.5))],
-    ),
-    "octet": _Kind(
-        12.0 * math.sqrt(2.0),
-        64.0 * (1.0 + math.sqrt(2.0)),
-        1.0 / math.sqrt(24.0),
-        [turn @ np.diag([1.0, s, 1.0]) for turn in _TURNS for s in (1.0, -1.0)],
-        np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]) / np.sqrt([[2.0], [1.0]]),
-        (math.sqrt(0.5), 1.0),
-        [(0.0, 0.0), (math.sqrt(0.125), 0.5)],
-    ),
-}
-KINDS = tuple(_KINDS)
-SECTIONS = ("round", "square")
+from homfem.meshing.shapes.struts import struts_plan
 
 
 def struts(
@@ -154,170 +85,16 @@ def struts(
     >>> round(cell.volume_fractions["strut"], 12)
     0.216
     """
-    check_choice("kind", kind, KINDS)
-    check_choice("section", section, SECTIONS)
-    check_choice("mirrors", mirrors, MIRRORS)
-    period = check_number("period", period, above=0.0, remedy="A period is a length.")
-    check_integer("refinement", refinement, at_least=0, at_most=12)
-    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
-    rho = check_number("fillet", fillet, at_least=0.0)
-    if section == "square" and rho > 0.0:
-        raise InputError("fillet", fillet, "0 for square struts", 'Choose section = "round".')
-    if section == "round" and kind != "cubic" and rho == 0.0:
-        raise InputError("fillet", fillet, f"> 0 for {kind} struts", "Half of the radius of the struts is a good one.")
-    if (thickness is None) == (fraction is None):
-        raise InputError("thickness", thickness, "given, or the fraction instead, and not both")
-    if fraction is not None:
-        if rho > 0.0:
-            raise InputError(
-                "fraction", fraction, "not given with fillets", "Give the thickness; the mesh is measured."
-            )
-        thick = strut_thickness(kind, fraction, section)
-    else:
-        thick = _check_thickness(kind, thickness, section)
-    reach = _KINDS[kind].reach
-    if rho > 0.0 and 0.5 * thick + rho >= reach:
-        raise InputError(
-            "fillet", fillet, f"< {reach - 0.5 * thick:.6g}", "It would fill the windows between the struts."
-        )
-
-    name = f"{kind}-struts"
-    if section == "square":
-        ends = [([0.5] * k + [0.0] + [0.5] * (2 - k), [0.5] * k + [1.0] + [0.5] * (2 - k)) for k in range(3)]
-        boxes = [box for pair in ends for box in pipe_boxes(pair, thick, "strut")]
-        return painted_cell(
-            boxes, "pore", name=name, resolution=resolution, period=[period] * 3, length_unit=length_unit, comm=comm
-        )
-    return UnitCell.from_raw(
-        lambda: _round_raw(kind, 0.5 * thick, rho, resolution, refinement, mirrors, length_unit),
-        comm=comm,
-        name=name,
-        length=period,
+    plan = struts_plan(
+        kind,
+        thickness=thickness,
+        fraction=fraction,
+        section=section,
+        fillet=fillet,
+        resolution=resolution,
+        refinement=refinement,
+        mirrors=mirrors,
+        period=period,
         length_unit=length_unit,
     )
-
-
-def strut_fraction(kind: str, thickness: float, section: str = "round") -> float:
-    r"""Return the volume fraction of struts with sharp joints.
-
-    .. math::
-        \text{square, edge t:}\quad & 3t^2-2t^3\\
-        \text{cubic:}\quad & 3\pi r^2-8\sqrt2\,r^3\\
-        \text{body-centred:}\quad & 4\sqrt3\,\pi r^2-16\sqrt6\,r^3\\
-        \text{octet:}\quad & 12\sqrt2\,\pi r^2-64(1+\sqrt2)\,r^3
-
-    for round struts of radius r = ``thickness``/2 in a cubic cell of edge 1.
-
-    Parameters
-    ----------
-    kind, thickness, section
-        As in :func:`struts`.
-
-    Notes
-    -----
-    Around a crossing the point of direction u belongs to the strut with the nearest axis. Two struts at the angle
-    :math:`\alpha` meet in the plane that halves it, which cuts the one off at the height
-    :math:`r\cot(\alpha/2)\cos\varphi`, :math:`\varphi` around its axis. The piece cut off each strut has the volume
-    :math:`\frac{r^3}3\int\max_j\cot(\alpha_j/2)\cos(\varphi-\varphi_j)\,d\varphi`, whose sum over the struts of a
-    crossing is :math:`8\sqrt2\,r^3` for three, :math:`8\sqrt6\,r^3` for four and :math:`16(1+\sqrt2)\,r^3` for six.
-    """
-    check_choice("kind", kind, KINDS)
-    check_choice("section", section, SECTIONS)
-    return _fraction(kind, _check_thickness(kind, thickness, section), section)
-
-
-def strut_thickness(kind: str, fraction: float, section: str = "round") -> float:
-    """Return the thickness at which struts with sharp joints have the volume fraction: inverse of strut_fraction."""
-    check_choice("kind", kind, KINDS)
-    check_choice("section", section, SECTIONS)
-    most = _largest(kind, section)
-    value = check_number("fraction", fraction, above=0.0, below=_fraction(kind, most, section),
-                         remedy="Thicker struts touch each other.")  # fmt: skip
-    root = scipy.optimize.brentq(lambda t: _fraction(kind, t, section) - value, 0.0, most, xtol=1e-15, rtol=1e-14)
-    return float(root)
-
-
-def _largest(kind: str, section: str) -> float:
-    """Thickness at which struts touch that do not cross."""
-    if section == "square" and kind != "cubic":
-        raise InputError("section", section, f"'round' for {kind} struts", "Square struts are cubic.")
-    return 2.0 * _KINDS[kind].reach
-
-
-def _check_thickness(kind: str, thickness: float | None, section: str) -> float:
-    below = _largest(kind, section)
-    return check_number("thickness", thickness, above=0.0, below=below, remedy="Thicker struts touch each other.")
-
-
-def _fraction(kind: str, thick: float, section: str) -> float:
-    if section == "square":
-        return thick**2 * (3.0 - 2.0 * thick)
-    r = 0.5 * thick
-    return r**2 * (math.pi * _KINDS[kind].length - _KINDS[kind].joints * r)
-
-
-def _round_raw(
-    kind: str, radius: float, rho: float, resolution: float, refinement: int, mirrors: str, length_unit: str
-) -> RawCell:
-    lattice = Lattice.box(1.0, 1.0, 1.0)
-    distances = _distances(kind, radius)
-    if rho > 0.0:
-        return implicit_raw(
-            _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
-            refinement=refinement, mirrors=mirrors, length_unit=length_unit,
-        )  # fmt: skip
-    if mirrors == "auto":
-        # Struts without fillets meet in mirror planes, where the nodes stay: one function is enough.
-        try:
-            return implicit_raw(
-                _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
-                refinement=refinement, fractions={"strut": _fraction(kind, 2.0 * radius, "round")},
-                mirrors=["x", "y", "z"], length_unit=length_unit,
-            )  # fmt: skip
-        except CellError as error:
-            log.info("the whole period is meshed: %s", error)
-    # Three cylinders, each without those before it: two have the volume 16/3 r^3 in common, three 8 (2 - sqrt 2) r^3.
-    whole, two, three = math.pi * radius**2, 16.0 / 3.0 * radius**3, 8.0 * (2.0 - math.sqrt(2.0)) * radius**3
-    names = [f"strut{k}" for k in range(len(distances))]
-    raw = implicit_raw(
-        distances, [*names, "pore"], lattice=lattice, resolution=resolution, refinement=refinement,
-        fractions=dict(zip(names, (whole, whole - two, whole - 2.0 * two + three), strict=True)),
-        length_unit=length_unit,
-    )  # fmt: skip
-    return _as_one(raw, names)
-
-
-def _distances(kind: str, radius: float) -> list[LevelSet]:
-    """Signed distance to the struts of each direction, for points in units of the period."""
-    lines = _KINDS[kind]
-    discs = balls(Lattice.box(*lines.sides), lines.centres, radius)
-
-    def along(direction: Array) -> LevelSet:
-        across = direction @ lines.plane.T
-        return lambda points: discs(points @ across)
-
-    return [along(direction) for direction in lines.directions]
-
-
-def _filleted(distances: Sequence[LevelSet], rho: float) -> LevelSet:
-    def union(points: Array) -> Array:
-        d = np.stack([np.asarray(distance(points)) for distance in distances])
-        return np.asarray(np.maximum(rho, d.min(axis=0)) - np.linalg.norm(np.maximum(rho - d, 0.0), axis=0))
-
-    return union
-
-
-def _as_one(raw: RawCell, names: Sequence[str]) -> RawCell:
-    """The phases of these names as one, ``strut``, and only the facets on its surface."""
-    tags = [raw.phases[name] for name in names]
-    outer = [raw.facet_names[f"{name}|pore"] for name in names if f"{name}|pore" in raw.facet_names]
-    kept = np.isin(raw.facet_tags, outer)
-    return replace(
-        raw,
-        phase_of_cell=np.where(np.isin(raw.phase_of_cell, tags), 1, 2).astype(np.int32),
-        phases={"strut": 1, "pore": 2},
-        facets=raw.facets[kept],
-        facet_tags=np.ones(int(kept.sum()), dtype=np.int32),
-        facet_names={"strut|pore": 1},
-        slivers=None if raw.slivers is None else raw.slivers[kept],
-    )
+    return UnitCell.from_plan(plan, comm=comm)

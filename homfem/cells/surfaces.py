@@ -2,43 +2,14 @@ r"""Triply periodic minimal surfaces, and cells from the user's own level-set fu
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-import scipy.optimize
 from mpi4py import MPI
 
-from homfem.cells.implicit import implicit_raw
-from homfem.cells.level_sets import LevelSet
-from homfem.cells.parts import MIRRORS
-from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
-
-
-def _gyroid(x: Array) -> Array:
-    s, c = np.sin(2.0 * np.pi * x), np.cos(2.0 * np.pi * x)
-    return np.asarray(s[:, 0] * c[:, 1] + s[:, 1] * c[:, 2] + s[:, 2] * c[:, 0])
-
-
-def _schwarz_p(x: Array) -> Array:
-    return np.asarray(np.cos(2.0 * np.pi * x).sum(axis=1))
-
-
-def _schwarz_d(x: Array) -> Array:
-    s, c = np.sin(2.0 * np.pi * x), np.cos(2.0 * np.pi * x)
-    return np.asarray(
-        s.prod(axis=1) + s[:, 0] * c[:, 1] * c[:, 2] + c[:, 0] * s[:, 1] * c[:, 2] + c[:, 0] * c[:, 1] * s[:, 2]
-    )
-
-
-#: Function, and the level beyond which one of the phases falls apart into islands.
-SURFACES: dict[str, tuple[Callable[[Array], Array], float]] = {
-    "gyroid": (_gyroid, math.sqrt(2.0)),
-    "schwarz-p": (_schwarz_p, 1.0),
-    "schwarz-d": (_schwarz_d, 1.0),
-}
+from homfem.meshing.cut.level_sets import LevelSet
+from homfem.meshing.shapes import surfaces
+from homfem.parameters import Lattice
 
 
 def tpms(
@@ -101,57 +72,18 @@ def tpms(
     >>> round(cell.volume_fractions["solid"], 12)
     0.4
     """
-    check_choice("surface", surface, list(SURFACES))
-    function, limit = SURFACES[surface]
-    check_choice("mirrors", mirrors, MIRRORS)
-    period = check_number("period", period, above=0.0, remedy="A period is a length.")
-    if level is not None and fraction is not None:
-        raise InputError("level, fraction", (level, fraction), "given one of the two at most")
-    if fraction is None:
-        at = 0.0 if level is None else check_number("level", level)
-        if not -limit < at < limit:
-            raise InputError("level", level, f"> {-limit:.6g} and < {limit:.6g}", "Beyond, one phase is islands.")
-        value = level_fraction(surface, at)
-    else:
-        value = check_number("fraction", fraction, above=0.0, below=1.0)
-        most = level_fraction(surface, limit)
-        if not 1.0 - most < value < most:
-            allowed = f"> {1.0 - most:.6g} and < {most:.6g}"
-            raise InputError("fraction", fraction, allowed, "Beyond, one phase is islands.")
-        at = scipy.optimize.brentq(lambda t: level_fraction(surface, t) - value, -limit, limit, xtol=1e-12)
-
-    def make() -> RawCell:
-        return implicit_raw(
-            lambda x: function(x) - at,
-            ["solid", "pore"],
-            lattice=Lattice.box(1.0, 1.0, 1.0),
-            resolution=resolution,
-            refinement=refinement,
-            fractions={"solid": value},
-            order=order,
-            mirrors=mirrors,
-            length_unit=length_unit,
-        )
-
-    return UnitCell.from_raw(make, comm=comm, name=surface, length=period, length_unit=length_unit)
-
-
-def level_fraction(surface: str, level: float, count: int = 1024) -> float:
-    r"""Return the fraction of the unit cube where the function of a surface is below a level, to about 1e-6.
-
-    All three functions are :math:`A(y,z)\cos(x-\psi(y,z))+B(y,z)` along x, so that the length below the level is an
-    arc cosine; it is summed over ``count`` by ``count`` midpoints of y and z.
-    """
-    angle = 2.0 * np.pi * (np.arange(count) + 0.5) / count
-    y, z = angle[:, None], angle[None, :]
-    if surface == "gyroid":
-        amplitude, base = np.hypot(np.cos(y), np.sin(z)), np.sin(y) * np.cos(z)
-    elif surface == "schwarz-p":
-        amplitude, base = np.ones((count, count)), np.cos(y) + np.cos(z)
-    else:
-        amplitude, base = np.hypot(np.cos(y - z), np.sin(y + z)), np.zeros((count, count))
-    cosine = np.clip((level - base) / np.maximum(amplitude, 1e-300), -1.0, 1.0)
-    return float(1.0 - np.arccos(cosine).mean() / np.pi)
+    plan = surfaces.tpms_plan(
+        surface,
+        level=level,
+        fraction=fraction,
+        period=period,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        order=order,
+        mirrors=mirrors,
+    )
+    return UnitCell.from_plan(plan, comm=comm)
 
 
 def level_set_cell(
@@ -190,7 +122,7 @@ def level_set_cell(
     length_unit
         Unit of the period.
     resolution, refinement, order, mirrors
-        See :func:`homfem.cells.implicit.implicit_raw`.
+        See :func:`homfem.meshing.cut.implicit.implicit_raw`.
     name
         What it is.
     comm
@@ -199,7 +131,7 @@ def level_set_cell(
     Raises
     ------
     InputError, CellError
-        On every rank; see :func:`homfem.cells.implicit.implicit_raw`.
+        On every rank; see :func:`homfem.meshing.cut.implicit.implicit_raw`.
 
     Examples
     --------
@@ -210,32 +142,17 @@ def level_set_cell(
     >>> round(cell.volume_fractions["sheet"], 12)
     0.4
     """
-    if isinstance(period, Lattice):
-        lattice = period
-    elif np.isscalar(period):
-        count = check_integer("dimension", 3 if dimension is None else dimension, at_least=2, at_most=3)
-        lattice = Lattice.box(*[check_number("period", period, above=0.0)] * count)
-    else:
-        sides = [check_number("period", side, above=0.0) for side in period]  # type: ignore[union-attr]
-        if len(sides) not in (2, 3):
-            raise InputError("period", period, "one length, or one for each of 2 or 3 axes")
-        lattice = Lattice.box(*sides)
-    if dimension is not None and dimension != lattice.dimension:
-        raise InputError("dimension", dimension, f"{lattice.dimension}, the number of periods")
-    length = lattice.shortest
-    unit = Lattice(vectors=np.asarray(lattice.vectors / length, dtype=np.float64))
-
-    def make() -> RawCell:
-        return implicit_raw(
-            functions,
-            phases,
-            lattice=unit,
-            resolution=resolution,
-            refinement=refinement,
-            fractions=fractions,
-            order=order,
-            mirrors=mirrors,
-            length_unit=length_unit,
-        )
-
-    return UnitCell.from_raw(make, comm=comm, name=name, length=length, length_unit=length_unit)
+    plan = surfaces.level_set_plan(
+        functions,
+        phases,
+        period=period,
+        dimension=dimension,
+        fractions=fractions,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        order=order,
+        mirrors=mirrors,
+        name=name,
+    )
+    return UnitCell.from_plan(plan, comm=comm)

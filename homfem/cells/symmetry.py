@@ -4,10 +4,11 @@ Between two mirror planes half a period apart lies all there is to know. A corre
 that its load has on the planes (it vanishes where it is odd; where it is even nothing is asked), is continued by mirror
 images to a periodic one on the whole, and so is a flux: bounds found on the part are bounds of the whole cell.
 
-The symmetry is checked on the mesh (:mod:`homfem.cells.mirrors`), never believed. What qualifies: a straight mesh in a
-box along the axes, no mesh cell of which lies on both sides of a mirror plane, and whose phases on one side are the
-mirror images of those on the other as sets; its mesh cells need not be. A mesh with cracks, which no set of points
-tells, does not. Cells that level sets give have such a mesh with ``mirrors="auto"`` (:mod:`homfem.cells.parts`). Meshes
+The symmetry is checked on the mesh (:mod:`homfem.meshing.topology.mirrors`), never believed. What qualifies: a straight
+mesh in a box along the axes, no mesh cell of which lies on both sides of a mirror plane, and whose phases on one side
+are the mirror images of those on the other as sets; its mesh cells need not be. A mesh with cracks, which no set of
+points tells, does not. Cells that level sets give have such a mesh with ``mirrors="auto"``
+(:mod:`homfem.meshing.cut.mirror_parts`). Meshes
 from Gmsh as a rule lack the planes.
 """
 
@@ -18,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homfem import solve
-from homfem.cells.mirrors import Mirror, between, equal_axes, find_mirrors
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.topology.mirrors import Mirror, between, equal_axes, find_mirrors
 
 log = logging.getLogger("homfem")
 

@@ -1,7 +1,8 @@
 """The unit cell: a distributed periodic mesh with its phases, named facets, lattice and physical size.
 
-A cell is meshed on rank 0 as plain arrays (:class:`homfem.cells.raw.RawCell`), checked there, and distributed. The
-arrays stay on rank 0: a phase alone, a refined cell and a file are made from them, so that each is balanced anew.
+A cell is meshed on rank 0 as plain arrays (:class:`homfem.meshing.arrays.raw_cell.RawCell`), checked there, and
+distributed. The arrays stay on rank 0: a phase alone, a refined cell and a file are made from them, so that each is
+balanced anew.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells import features, files
-from homfem.cells import raw as rawcell
+from homfem.cells import features
 from homfem.cells.description import describe
-from homfem.cells.heads import head_of
-from homfem.cells.joined import join
-from homfem.cells.mirrors import Mirror
-from homfem.cells.percolation import PhaseConnectivity, on_islands
-from homfem.cells.raw import RawCell
+from homfem.meshing.arrays import raw_cell
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.files import saved
+from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.topology.broadcast import head_of
+from homfem.meshing.topology.faces import join
+from homfem.meshing.topology.mirrors import Mirror
+from homfem.meshing.topology.percolation import PhaseConnectivity, merged, on_islands
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number, left_out
 from homfem.reference import is_simplex
 
@@ -207,9 +210,10 @@ class UnitCell:
             :func:`homfem.periodic.identify_nodes`.
         faces, origin
             Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell:
-            see :func:`homfem.cells.joined.join`.
+            see :func:`homfem.meshing.topology.faces.join`.
         cracks
-            Whether parts that touch and are not joined, else refused, are meant (:mod:`homfem.cells.cracks`).
+            Whether parts that touch and are not joined, else refused, are meant
+            (:mod:`homfem.meshing.topology.cracks`).
 
         Raises
         ------
@@ -228,7 +232,7 @@ class UnitCell:
                     raise InputError("make", make, "a RawCell, or a function that makes one, on rank 0")
                 if normalise:
                     length = raw.lattice.shortest * length
-                    raw = rawcell.scaled(raw, 1.0 / raw.lattice.shortest)
+                    raw = raw_cell.scaled(raw, 1.0 / raw.lattice.shortest)
                 meshed = time.perf_counter()
                 head, representative = head_of(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
                 head["seconds"] = {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
@@ -242,7 +246,7 @@ class UnitCell:
         cells = (
             raw.cells
             if raw is not None
-            else np.zeros((0, rawcell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
+            else np.zeros((0, raw_cell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
         )
         if head["origin"] is None:
             periodic_mesh = periodic.create_periodic_mesh(
@@ -288,6 +292,13 @@ class UnitCell:
         log.info("%s: %d cells, %.2f s", name, cell.number_of_cells, time.perf_counter() - start)
         return cell
 
+    @classmethod
+    def from_plan(cls, plan: CellPlan, *, comm: MPI.Comm) -> UnitCell:
+        """Mesh and distribute a planned cell; collective."""
+        cell = cls.from_raw(plan.make, comm=comm, name=plan.name, length=plan.length, length_unit=plan.length_unit)
+        cell = cell if plan.phases is None else cell.restrict(plan.phases)
+        return replace(cell, warnings=plan.warnings + cell.warnings) if plan.warnings else cell
+
     def restrict(self, phase_names: Sequence[str]) -> UnitCell:
         """Return the cell with the named phases alone, distributed anew; collective.
 
@@ -299,7 +310,7 @@ class UnitCell:
         if set(phase_names) == set(self.phases):
             return self
         whole = self.raw
-        return self._with(lambda: rawcell.restrict(whole, phase_names) if whole is not None else None)
+        return self._with(lambda: raw_cell.restrict(whole, phase_names) if whole is not None else None)
 
     def without_islands(self) -> UnitCell:
         """Return the cell without the parts of its mesh that percolate in no direction; collective.
@@ -314,7 +325,7 @@ class UnitCell:
             if whole is None:
                 return None
             joined = join(whole, faces=self.faces, partial=True, origin=self.origin)
-            return rawcell.select(whole, ~on_islands(features.merged(whole), *joined.nodes))
+            return raw_cell.select(whole, ~on_islands(merged(whole), *joined.nodes))
 
         part = self._with(make)
         warnings = left_out(name for name in self.phases if name not in part.phases)
@@ -393,7 +404,7 @@ class UnitCell:
         """
         self.require_whole()
         target = Path(path)
-        check_choice("suffix", target.suffix, files.SUFFIXES)
+        check_choice("suffix", target.suffix, saved.SUFFIXES)
         with solve.collective(self.comm):
             if self.raw is not None:
                 about = {
@@ -406,4 +417,4 @@ class UnitCell:
                     "cracks": self.cracks,
                     "warnings": list(self.warnings),
                 }
-                files.write_cell(self.raw, target, about)
+                saved.write_cell(self.raw, target, about)

@@ -3,7 +3,7 @@ r"""Where the gap between the bounds is, and the mesh that closes it.
 :math:`U-L` is a sum over elements (Prager and Synge 1947): for one load
 :math:`\xi\cdot(U-L)\xi=\frac1{|Y|}\sum_K\int_K\nabla_h\delta\cdot D\nabla_h\delta` with :math:`\delta` the difference
 of the two correctors; a membrane adds :math:`\int_\Gamma\frac1h(\sigma\cdot n-h\,[u])^2`. These sums are the
-indicators of the adaptive loop, which bisects (:mod:`homfem.cells.refine`).
+indicators of the adaptive loop, which bisects (:mod:`homfem.meshing.arrays.refinement`).
 
 Source: Prager, Synge 1947, doi 10.1090/qam/25902; Doerfler 1996, doi 10.1137/0733054 (the marking).
 """
@@ -18,7 +18,6 @@ import ufl
 from dolfinx import fem
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells.refine import bisect_cells
 from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
 from homfem.local.elasticity import voigt_strain
@@ -26,6 +25,7 @@ from homfem.local.engine import Correctors
 from homfem.local.flux import Fluxes, inverse_coefficient
 from homfem.local.membranes import Membranes, broken_fluxes, gap_energy
 from homfem.local.stress import Stresses
+from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array
 from homfem.stiffness import PAIRS
 

@@ -42,12 +42,12 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, solve
-from homfem.cells.refine import split_at_barycentres
 from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.stokes_lift import lift
 from homfem.local.boundary import alike
 from homfem.local.problem import Correctors
+from homfem.meshing.arrays.refinement import split_at_barycentres
 from homfem.parameters import Array
 
 

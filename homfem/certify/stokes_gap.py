@@ -16,11 +16,11 @@ import ufl
 from dolfinx import fem
 
 from homfem import solve
-from homfem.cells.raw import cell_volumes
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import on_root
 from homfem.local.boundary import alike
 from homfem.local.problem import Correctors
+from homfem.meshing.arrays.raw_cell import cell_volumes
 from homfem.parameters import Array
 
 
@@ -34,7 +34,7 @@ def flow_gaps(cell: UnitCell, upper: Correctors, split: UnitCell, lower: Correct
     cell, upper
         The cell and its Crouzeix-Raviart correctors.
     split, lower
-        The same cell split at the barycentres (:func:`homfem.cells.refine.split_at_barycentres`), and its
+        The same cell split at the barycentres (:func:`homfem.meshing.arrays.refinement.split_at_barycentres`), and its
         Scott-Vogelius correctors.
     """
     d = cell.dimension

@@ -36,12 +36,12 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import splu
 
 from homfem import periodic, solve
-from homfem.cells.facets import COINCIDE
-from homfem.cells.percolation import shared_facets
-from homfem.cells.raw import Indices, RawCell, cell_facets
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import on_root
 from homfem.local.problem import Correctors
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets
+from homfem.meshing.topology.percolation import shared_facets
+from homfem.meshing.topology.walls import COINCIDE
 from homfem.parameters import Array
 
 #: C and S of the regular simplex with edges 1, rounded up, by dimension and degree of the velocity.

@@ -67,7 +67,7 @@ def run_effective(
 
 def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: str | None) -> EffectiveTensor:
     """Mesh the cell, solve its problem, draw and write what is asked for; collective."""
-    from homfem.cells.budget import followed_by
+    from homfem.meshing.arrays.budget import followed_by
 
     with followed_by(systems_on(config)):
         cell = build_cell(config, comm)
@@ -150,7 +150,7 @@ def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure:
 
 def run_check(path: str, *, json: str | None, period: str | None = None, trust: bool = False) -> int:
     """Check a mesh and say what was found; return the exit status: 0 for a good periodic cell, else 1."""
-    from homfem.cells.check import check_mesh
+    from homfem.meshing.files.check import check_mesh
 
     check_target("--json", json)
     if not os.path.isfile(path):

@@ -82,7 +82,7 @@ class Box(SizedDomain):
         """Return the mesh, coordinates in um; collective."""
         from dolfinx import mesh
 
-        from homfem.cells.boxgrid import require_boxes
+        from homfem.meshing.shapes.box_grid import require_boxes
 
         step = self.resolution.to("um")
         boxes = math.prod(max(1.0, side / step) for side in self.sides)
@@ -100,7 +100,7 @@ class CellBody(SizedDomain):
     def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
         """Return the mesh, coordinates in um; collective."""
         from homfem.bodies import mesh_from_arrays
-        from homfem.cells.budget import require_filled
+        from homfem.meshing.arrays.budget import require_filled
 
         share = math.pi / (4.0 if len(self.size) == 2 else 6.0)
         require_filled("resolution", str(self.resolution), self.sides, self.resolution.to("um"), share)
@@ -108,7 +108,7 @@ class CellBody(SizedDomain):
 
     def _mesh(self) -> tuple[np.ndarray, np.ndarray]:
         from homfem.bodies import gmsh_arrays
-        from homfem.cells.gmsh_session import gmsh_session
+        from homfem.meshing.by_gmsh.session import gmsh_session
 
         d, radii = len(self.size), [0.5 * side for side in self.sides]
         step = self.resolution.to("um")
@@ -140,7 +140,7 @@ class FileDomain(DomainTable):
             raise FileError("file", self.file, allowed, error.remedy) from error
 
     def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        from homfem.cells.own_meshes import read_meshio
+        from homfem.meshing.files.foreign import read_meshio
 
         allowed = "a mesh of straight triangles or tetrahedra that meshio reads"
         mesh = read_meshio(path)

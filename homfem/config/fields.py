@@ -25,7 +25,8 @@ class FieldCoefficient:
     ----------
     file
         Path of a file that :func:`homfem.grid.read_image` reads; a mesh has one value for each element in its order.
-        Or of a mesh with cell data (:func:`homfem.cells.element_data.read_element_data`), such as the cell's own file.
+        Or of a mesh with cell data (:func:`homfem.meshing.files.element_data.read_element_data`), such as the cell's
+        own file.
     name
         Name of the array in it; None for the only one.
     unit
@@ -67,7 +68,7 @@ class FieldCoefficient:
     def _read(self) -> tuple[np.ndarray, tuple[str, ...]]:
         """Numbers of the file, and which component each of the last axis is where the file says so."""
         if _is_mesh(Path(self.file)):
-            from homfem.cells.element_data import read_element_data
+            from homfem.meshing.files.element_data import read_element_data
 
             return read_element_data(self.file, self.name)
         from homfem.grid.files import read_array

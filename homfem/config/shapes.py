@@ -161,7 +161,7 @@ Whole = Annotated[int, integer(at_least=0, at_most=9)]
 
 
 class CutShape(Shape):
-    """A shape whose surfaces are cut out of a grid: see :mod:`homfem.cells.implicit`."""
+    """A shape whose surfaces are cut out of a grid: see :mod:`homfem.meshing.cut.implicit`."""
 
     refinement: Whole | None = None
     mirrors: Annotated[str, choice("none", "auto")] | None = None

@@ -37,11 +37,11 @@ from dataclasses import replace
 import numpy as np
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells import features
-from homfem.cells.layout import Layout, lay_out
-from homfem.cells.mirrors import NEAR, Mirror
-from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.topology.mirrors import NEAR, Mirror
+from homfem.meshing.topology.percolation import merged
+from homfem.meshing.topology.unfolding import Layout, lay_out
 from homfem.parameters import Array, PercolationError
 
 
@@ -56,7 +56,7 @@ class Spread:
         self._turned = 0.0
         with solve.collective(cell.comm):
             if cell.raw is not None:
-                raw = unfolded(features.merged(cell.raw), cell.mirrors)
+                raw = unfolded(merged(cell.raw), cell.mirrors)
                 matched = periodic.identify_nodes(raw.points, raw.lattice, partial=True)
                 self._layout = lay_out(raw, *matched)
                 self.diameter = self._layout.diameter

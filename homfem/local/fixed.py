@@ -13,11 +13,10 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, solve
-from homfem.cells import features
-from homfem.cells.mirrors import Mirror
-from homfem.cells.percolation import part_of_cell
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Field
+from homfem.meshing.topology.mirrors import Mirror
+from homfem.meshing.topology.percolation import merged, part_of_cell
 from homfem.parameters import Array, InputError
 
 Indices = npt.NDArray[np.int32]
@@ -67,7 +66,7 @@ def parts_in_space(cell: UnitCell) -> Indices:
         if cell.raw is not None:
             count = len(cell.raw.points)
             none = np.zeros((count, cell.dimension), dtype=np.int64)
-            numbers = part_of_cell(features.merged(cell.raw), np.arange(count), none).astype(np.int32)
+            numbers = part_of_cell(merged(cell.raw), np.arange(count), none).astype(np.int32)
     return np.asarray(cell.comm.bcast(numbers, root=0)[_dolfinx.original_cell_index(cell.periodic_mesh.plain)])
 
 

@@ -36,10 +36,10 @@ from scipy.sparse.csgraph import connected_components
 
 from homfem import _dolfinx, solve
 from homfem.cells.features import PERIOD
-from homfem.cells.joined import join
-from homfem.cells.percolation import part_of_cell
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem, Correctors, Field, element_of
+from homfem.meshing.topology.faces import join
+from homfem.meshing.topology.percolation import part_of_cell
 from homfem.parameters import Array, InputError, check_choice, check_number
 
 Indices = npt.NDArray[np.int32]

@@ -32,8 +32,8 @@ The averaged expression is the value of Lagrange's function at the stationary po
     facet: an **upper bound** of K, see :mod:`homfem.certify.stokes`. Simplices with straight sides only.
 ``scott-vogelius``
     Lagrange of degree d for the velocity and discontinuous of degree d - 1 for the pressure, on a mesh whose simplices
-    are split at their barycentres (:func:`homfem.cells.refine.split_at_barycentres`): the discrete velocity has no
-    divergence at all, and its energy is a **lower bound** of K. Straight sides only.
+    are split at their barycentres (:func:`homfem.meshing.arrays.refinement.split_at_barycentres`): the discrete
+    velocity has no divergence at all, and its energy is a **lower bound** of K. Straight sides only.
 
 Source: Sanchez-Palencia 1980, Lecture Notes in Physics 127, chapter 7; Linke 2014, doi 10.1016/j.cma.2013.10.011
 (forces tested with normal components); Hughes, Franca, Balestra 1986, doi 10.1016/0045-7825(86)90025-3 (equal order);

@@ -23,10 +23,10 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, solve
-from homfem.cells.raw import RawCell
-from homfem.cells.tiling import tiled_raw
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Correctors
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.topology.tiles import tiled_raw
 from homfem.output.fields import FieldSeries
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays

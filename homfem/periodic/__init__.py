@@ -17,8 +17,8 @@ over the edges of the period cell (:mod:`homfem.periodic.nonmatching`), and an e
 All give :class:`PeriodicSpace`: matrices, vectors, kernels and functions of the constrained space.
 """
 
+from homfem.meshing.arrays.identification import check_faces, check_resolution, identify_nodes
 from homfem.periodic.mesh import PeriodicMesh, Seam, create_open_mesh, create_periodic_mesh
-from homfem.periodic.nodes import check_faces, check_resolution, identify_nodes
 from homfem.periodic.prolonged import ProlongedSpace, check_backend, make_periodic_space
 from homfem.periodic.spaces import IdentifiedSpace, MultipointSpace, PeriodicSpace
 

@@ -27,15 +27,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from homfem.meshing.arrays.facet_overlaps import REACH, TOLERANCE, balls, close_pairs, face_frame, measures, overlaps
 from homfem.parameters import Array, Lattice, PeriodicityError
-from homfem.periodic.overlap import balls, close_pairs, face_frame, measures, overlaps
 
 Indices = npt.NDArray[np.int64]
 
-#: An image beside the leading side is taken to be on it when it is closer than this times the radius of the facets.
-REACH = 0.5
-#: Nodes are on a face when they are closer to it than this times the period.
-TOLERANCE = 1e-8
 _ROUND_OFF = 1e-11
 #: Least integral, over the area of its facets, of the basis function of an unknown that a group is made around.
 _CARRIES = 0.05

@@ -17,9 +17,10 @@ from dolfinx import mesh as dmesh
 from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
+from homfem.meshing.arrays.facet_overlaps import TOLERANCE
 from homfem.parameters import InputError, Lattice, check_choice
 from homfem.periodic.mesh import PeriodicMesh, Seam
-from homfem.periodic.nonmatching import TOLERANCE, FaceTraces, Weights, constraint_weights
+from homfem.periodic.nonmatching import FaceTraces, Weights, constraint_weights
 from homfem.periodic.spaces import IdentifiedSpace, MultipointSpace, constants_of, fill
 
 log = logging.getLogger("homfem")

@@ -130,7 +130,7 @@ def psutil_rss() -> float:
 
 def resolution_for(case: Mapping[str, Any]) -> float:
     """Return the resolution whose Crouzeix-Raviart system (two unknowns for each tetrahedron) has about ``size``."""
-    from homfem.cells.shapes import three_pipe_raw
+    from homfem.meshing.shapes.three_pipe import three_pipe_raw
 
     names = ("er", "cytosol") if case["phase"] == "both" else (case["phase"],)
     resolution, best = 0.1, (float("inf"), 0.1)
@@ -147,7 +147,7 @@ def solved(comm: Any, case: Mapping[str, Any], resolution: float, grading: float
     """Solve both systems on one mesh; collective. Returns the answer with the span of each stage, and the cell."""
     import numpy as np
 
-    from homfem.cells.make import three_pipe
+    from homfem.cells import three_pipe
     from homfem.certify import residual_allowance
     from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
     from homfem.local.engine import solve_correctors

@@ -14,7 +14,7 @@ import numpy as np
 from mpi4py import MPI
 
 from homfem import UnitCell, homogenize_diffusion
-from homfem.cells.implicit import implicit_raw
+from homfem.meshing.cut.implicit import implicit_raw
 from homfem.parameters import Lattice
 from homfem.tensors import EffectiveTensor
 

@@ -32,8 +32,8 @@ def moduli(young: float, poisson: float) -> list[list[float]]:
 
 def array_mesh(resolution: float) -> Any:
     """Return the mesh of ``fibre_array(fraction=0.3, refinement=0)`` as arrays, with straight sides."""
-    from homfem.cells.implicit import implicit_raw
-    from homfem.cells.sections import section_of
+    from homfem.meshing.cut.implicit import implicit_raw
+    from homfem.meshing.cut.sections import section_of
     from homfem.parameters import Lattice
 
     box = Lattice.box(1.0, 1.0)

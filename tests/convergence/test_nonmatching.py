@@ -13,7 +13,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import certify, periodic, solve
-from homfem.cells.make import from_file
+from homfem.cells import from_file
 from homfem.cells.unitcell import UnitCell
 from made_cells import grid_raw
 

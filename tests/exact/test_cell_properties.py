@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mpi4py import MPI
 
 from homfem import EffectiveTensor, homogenize_diffusion
-from homfem.cells.painted import Box, painted_cell
+from homfem.cells import Box, painted_cell
 from homfem.config import make_config
 
 fraction = st.floats(0.15, 0.85)

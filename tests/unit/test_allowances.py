@@ -17,7 +17,6 @@ import pytest
 from mpi4py import MPI
 
 from homfem import bounds, homogenize_diffusion, homogenize_elasticity, solve
-from homfem.cells.mirrors import between, find_mirrors
 from homfem.cells.symmetry import symmetric_part
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.lower import residual_excess
@@ -35,6 +34,7 @@ from homfem.local.membranes import crossing_weight, find_membranes, membrane_pro
 from homfem.local.stress import solve_stresses
 from homfem.local.stress_elements import StressElements
 from homfem.local.system import Reduced, System
+from homfem.meshing.topology.mirrors import between, find_mirrors
 from homfem.stiffness import isotropic
 from made_cells import grid_cell, grid_raw, square
 

@@ -12,7 +12,7 @@ from homfem import cells
 from homfem.blocks import BlockMedium, homogenize_blocks
 from homfem.blocks.boxes import BoxMedium, box_volumes, homogenize_boxes
 from homfem.blocks.layout import label_fractions, label_interface, layer_lengths, read_layout
-from homfem.cells.boxgrid import block_array_raw, box_grid_raw
+from homfem.meshing.shapes.box_grid import block_array_raw, box_grid_raw
 from homfem.parameters import CellError, InputError
 
 LAYOUT = ["LDD", "LLD"]

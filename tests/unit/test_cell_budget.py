@@ -13,14 +13,14 @@ import pytest
 from mpi4py import MPI
 
 from homfem import cells
-from homfem.cells import budget
-from homfem.cells.limited import run_limited
-from homfem.cells.shapes import gmsh_three_pipe
 from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
 from homfem.config.domains import parse_domain
 from homfem.grid import Image
 from homfem.limits import VARIABLE, MemoryLimitError
+from homfem.meshing.arrays import budget
+from homfem.meshing.by_gmsh.subprocess_mesher import run_limited
+from homfem.meshing.shapes.three_pipe import gmsh_three_pipe
 from homfem.parameters import CellError
 from homfem.random_media import Sphere, random_sequential_addition
 

@@ -10,11 +10,11 @@ import meshio
 import numpy as np
 import pytest
 
-from homfem.cells.check import check_mesh
-from homfem.cells.gmsh_model import write_msh
-from homfem.cells.gmsh_session import gmsh_session
-from homfem.cells.quality import angles, aspect_ratios
-from homfem.cells.raw import RawCell
+from homfem.meshing.arrays.quality import angles, aspect_ratios
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.by_gmsh.model import write_msh
+from homfem.meshing.by_gmsh.session import gmsh_session
+from homfem.meshing.files.check import check_mesh
 from homfem.parameters import Lattice
 from made_cells import grid_raw, square
 
@@ -112,7 +112,7 @@ def test_a_curved_mesh_is_read_and_folded_cells_are_found(tmp_path):
     )
     report = check_mesh(path)
     assert (report.order, report.ok) == (2, True)
-    from homfem.cells.gmsh_model import from_gmsh_raw
+    from homfem.meshing.by_gmsh.model import from_gmsh_raw
 
     raw = from_gmsh_raw(path)
     inner = raw.points.copy()

@@ -12,14 +12,14 @@ from mpi4py import MPI
 
 from homfem import homogenize_diffusion, homogenize_elasticity
 from homfem.cells import fibre_array, from_file, load_cell
-from homfem.cells.boxgrid import box_grid_raw
-from homfem.cells.check import check_mesh
-from homfem.cells.cracks import find_cracks
-from homfem.cells.files import beside, write_cell
-from homfem.cells.raw import RawCell, restrict
 from homfem.cells.unitcell import UnitCell
 from homfem.cli.app import main
 from homfem.grid import Image, homogenize_image
+from homfem.meshing.arrays.raw_cell import RawCell, restrict
+from homfem.meshing.files.check import check_mesh
+from homfem.meshing.files.saved import beside, write_cell
+from homfem.meshing.shapes.box_grid import box_grid_raw
+from homfem.meshing.topology.cracks import find_cracks
 from homfem.parameters import CellError, Lattice
 from made_cells import grid_raw, square
 

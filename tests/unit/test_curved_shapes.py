@@ -10,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpi4py import MPI
 
-from homfem.cells.background import angles
 from homfem.cells.fibres import fibre_array, tube
-from homfem.cells.sections import difference_vectors, section_of
-from homfem.cells.spheres import largest_radius, sphere_array, volume_fraction
-from homfem.cells.surfaces import level_fraction, level_set_cell, tpms
+from homfem.cells.spheres import sphere_array
+from homfem.cells.surfaces import level_set_cell, tpms
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.cut.background import angles
+from homfem.meshing.cut.sections import difference_vectors, section_of
+from homfem.meshing.shapes.spheres import largest_radius, volume_fraction
+from homfem.meshing.shapes.surfaces import level_fraction
 from homfem.parameters import InputError, Lattice
 
 COMM = MPI.COMM_WORLD
@@ -233,7 +235,7 @@ def test_minimal_surfaces(surface):
 @pytest.mark.parametrize("surface", ["gyroid", "schwarz-p", "schwarz-d"])
 def test_fraction_below_a_level(surface):
     """Against the share of points, and by the symmetry of both sides."""
-    from homfem.cells.surfaces import SURFACES
+    from homfem.meshing.shapes.surfaces import SURFACES
 
     points = np.random.default_rng(1).random((1_000_000, 3))
     assert level_fraction(surface, 0.4) == pytest.approx(np.mean(SURFACES[surface][0](points) < 0.4), abs=2e-3)

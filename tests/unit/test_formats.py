@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from homfem.cells.check import check_mesh
-from homfem.cells.elements import SHAPES, Block, uniform
-from homfem.cells.gmsh_model import from_gmsh_raw
-from homfem.cells.gmsh_session import gmsh_session
-from homfem.cells.joined import join
-from homfem.cells.own_meshes import read_raw
-from homfem.cells.raw import cell_volumes
-from homfem.cells.scripts import check_script
-from homfem.cells.sets import partition
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.elements import SHAPES, Block, uniform
+from homfem.meshing.arrays.raw_cell import cell_volumes
+from homfem.meshing.by_gmsh.model import from_gmsh_raw
+from homfem.meshing.by_gmsh.scripts import check_script
+from homfem.meshing.by_gmsh.session import gmsh_session
+from homfem.meshing.files.check import check_mesh
+from homfem.meshing.files.element_sets import partition
+from homfem.meshing.files.foreign import read_raw
+from homfem.meshing.topology.faces import join
 from homfem.parameters import CellError, FileError, InputError, Lattice
 from homfem.reference import SIMPLEX
 

@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 from homfem import UnitCell, homogenize_diffusion, homogenize_elasticity, homogenize_stokes
 from homfem.cells import sphere_array
-from homfem.cells.implicit import implicit_raw
+from homfem.meshing.cut.implicit import implicit_raw
 from homfem.parameters import Lattice
 from homfem.stiffness import voigt_to_mandel
 from homfem.tensors import EffectiveTensor
@@ -125,7 +125,7 @@ def test_it_is_in_the_result():
 @pytest.mark.parametrize("name", ["disc.msh", "disc.xdmf"])
 def test_a_saved_cell_keeps_it(tmp_path, name):
     from homfem import load_cell
-    from homfem.cells.make import stretched
+    from homfem.meshing.arrays.raw_cell import stretched
     from homfem.parameters import FileError
 
     cell = disc_cell(MPI.COMM_WORLD, 0.3, resolution=0.1)

@@ -11,11 +11,11 @@ from mpi4py import MPI
 
 from homfem import homogenize_diffusion, three_pipe
 from homfem.cells import from_file
-from homfem.cells.gmsh_arrays import model_to_raw
-from homfem.cells.gmsh_model import write_msh
-from homfem.cells.gmsh_session import gmsh_session
-from homfem.cells.raw import RawCell
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.by_gmsh.model import write_msh
+from homfem.meshing.by_gmsh.model_arrays import model_to_raw
+from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.parameters import Lattice
 from made_cells import grid_raw, square
 

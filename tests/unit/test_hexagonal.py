@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homfem import homogenize_diffusion
-from homfem.cells.background import angles
 from homfem.cells.hexagonal import hexagonal_myocyte
-from homfem.cells.raw import RawCell, cell_facets, cell_volumes
+from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes
+from homfem.meshing.cut.background import angles
 from homfem.parameters import InputError
 from homfem.periodic import identify_nodes
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homfem.cells.background import angles, background_raw
-from homfem.cells.implicit import implicit_raw
-from homfem.cells.level_sets import balls, cylinders, ellipses
-from homfem.cells.raw import RawCell, cell_volumes, restrict, scaled
-from homfem.cells.refine import bisect_cells, bisect_longest
-from homfem.cells.sections import section_of
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict, scaled
+from homfem.meshing.arrays.refinement import bisect_cells, bisect_longest
+from homfem.meshing.cut.background import angles, background_raw
+from homfem.meshing.cut.implicit import implicit_raw
+from homfem.meshing.cut.level_sets import balls, cylinders, ellipses
+from homfem.meshing.cut.sections import section_of
 from homfem.parameters import CellError, InputError, Lattice
 from homfem.periodic import check_faces, check_resolution, identify_nodes
 

@@ -25,6 +25,7 @@ ROWS = (
     ("tensors",),  # shows the engineering constants of a stiffness
     ("bounds", "orientation", "blocks", "grid", "kinetics"),
     ("random_media",),
+    ("meshing",),
     ("_dolfinx",),
     ("solve", "timestepping"),
     ("periodic",),
@@ -38,7 +39,8 @@ ROWS = (
 )
 #: What CONTRIBUTING.md says of a row beside its names, by the module or package that it concerns.
 RULES = {
-    "parameters": "no DOLFINx, up to `random_media`",
+    "parameters": "no DOLFINx, up to `meshing`",
+    "meshing": "packages, each above those before it: `arrays`, `topology`, `cut`, `by_gmsh`, `files`, `shapes`",
     "_dolfinx": "nothing else distinguishes versions of DOLFINx",
     "solve": "only `solve` and `periodic` name PETSc options",
     "periodic": "only `periodic` uses the constraint library",
@@ -50,11 +52,14 @@ RULES = {
     "cli": "importing it loads no DOLFINx",
 }
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
-NO_FINITE_ELEMENTS = {name for names in ROWS[:5] for name in names}
+NO_FINITE_ELEMENTS = {name for names in ROWS[:6] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
+# What a mesher of its own process loads: from the bottom up, each imports only from those before it.
+MESHING = ("arrays", "topology", "cut", "by_gmsh", "files", "shapes")
+GMSH = {"meshing", "bodies", "cli"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
-FEW = 41  # functions with more than MANY parameters
+FEW = 44  # functions with more than MANY parameters
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
 # What macroscale models share: each model may import these, and they may import each other, but never a model.
@@ -92,7 +97,7 @@ def imports(tree: ast.AST, module: str, is_package: bool) -> Iterator[tuple[str,
             if node.level:
                 package = module.split(".") if is_package else module.split(".")[:-1]
                 base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
-            if base in ("homfem", "homfem.macro"):
+            if base in ("homfem", "homfem.macro", "homfem.meshing"):
                 yield from ((public(f"{base}.{alias.name}"), node.lineno) for alias in node.names)
             else:
                 yield base, node.lineno
@@ -133,12 +138,26 @@ def check_source(module: str, source: str, is_package: bool = False) -> list[str
         return wrong
     for imported, line in imports(tree, module, is_package):
         top = imported.split(".")[0]
-        if top in FINITE_ELEMENTS and family in NO_FINITE_ELEMENTS:
+        if (
+            top in FINITE_ELEMENTS | {"mpi4py"}
+            and family in NO_FINITE_ELEMENTS
+            and (top, family) != ("gmsh", "meshing")
+        ):
             say(line, f"{family} imports {top}")
         if top == "dolfinx_mpc" and family not in CONSTRAINT_LIBRARY:
             say(line, "only periodic uses dolfinx_mpc")
+        if top == "gmsh" and (
+            family not in GMSH or (family == "meshing" and not module.startswith("homfem.meshing.by_gmsh"))
+        ):
+            say(line, "only meshing.by_gmsh uses gmsh")
         if top != "homfem" or not family:
             continue
+        if family == "meshing" and imported.startswith("homfem.meshing."):
+            own, used = (
+                MESHING.index(name.split(".")[2]) if name.count(".") > 1 else -1 for name in (module, imported)
+            )
+            if used > own:
+                say(line, f"{module} imports {imported}, which is above it")
         other = unit_of(imported)
         base = other.split(".")[0]
         if base in ("", "__version__") or other == unit or unit == "macro":
@@ -244,6 +263,12 @@ def test_circles_and_parameters_are_seen(tmp_path: Path) -> None:
         ("homfem.macro.calcium.run", "from homfem.local.engine import CellProblem", "never imports local"),
         ("homfem.macro.calcium.run", "from homfem.output import checkpoint", "above it"),
         ("homfem.tensors", "from dolfinx import fem", "imports dolfinx"),
+        ("homfem.meshing.shapes.fibres", "from mpi4py import MPI", "imports mpi4py"),
+        ("homfem.meshing.shapes.fibres", "from homfem.cells import UnitCell", "above it"),
+        ("homfem.meshing.shapes.fibres", "def f():\n    import gmsh", "only meshing.by_gmsh"),
+        ("homfem.cells.unitcell", "def f():\n    import gmsh", "only meshing.by_gmsh"),
+        ("homfem.meshing.arrays.raw_cell", "from homfem.meshing.topology.faces import join", "above it"),
+        ("homfem.meshing.cut.implicit", "from homfem.meshing import by_gmsh", "above it"),
         ("homfem.kinetics.calcium", "def f():\n    import ufl", "imports ufl"),
         ("homfem.config.cells", "from dolfinx import mesh", "where it is used"),
         ("homfem.local.engine", "def f():\n    import dolfinx_mpc", "only periodic"),
@@ -281,7 +306,9 @@ def test_a_function_in_a_package_file_is_seen() -> None:
     [
         ("homfem.certify", "from homfem.local.engine import solve_correctors\nfrom homfem import periodic, solve"),
         ("homfem.certify", "import dolfinx\nimport homfem\nv = {'d': dolfinx.__version__, 'h': homfem.__version__}"),
-        ("homfem.cells.make", "from homfem.cells.shapes import three_pipe_raw\nfrom . import raw"),
+        ("homfem.cells.unitcell", "from homfem.meshing.shapes.plan import CellPlan\nfrom . import features"),
+        ("homfem.meshing.shapes.fibres", "from homfem.meshing.cut import implicit\nfrom . import plan"),
+        ("homfem.meshing.by_gmsh.session", "def f():\n    import gmsh"),
         (
             "homfem.macro.calcium.run",
             "from homfem.macro.calcium import model\nfrom homfem.timestepping import TimeGrid",

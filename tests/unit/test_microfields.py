@@ -13,9 +13,9 @@ from homfem import (
     solve_diffusion,
     solve_stokes,
 )
-from homfem.cells.raw import cell_volumes
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
+from homfem.meshing.arrays.raw_cell import cell_volumes
 from homfem.output.microfields import _function, _mesh_of
 from homfem.parameters import FileError, InputError
 from made_cells import grid_cell

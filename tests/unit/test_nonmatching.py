@@ -13,11 +13,11 @@ import ufl
 from mpi4py import MPI
 
 from homfem import certify, periodic, solve
-from homfem.cells.check import check_mesh
-from homfem.cells.make import from_file, load_cell
+from homfem.cells import from_file, load_cell
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.arrays.facet_overlaps import close_pairs, measures, overlaps
+from homfem.meshing.files.check import check_mesh
 from homfem.parameters import InputError, PercolationError, PeriodicityError
-from homfem.periodic.overlap import close_pairs, measures, overlaps
 from made_cells import grid_raw
 
 GEO = Path(__file__).parents[1] / "meshes"

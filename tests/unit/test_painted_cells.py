@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homfem import cells, homogenize_diffusion
-from homfem.cells.painted import Box, paint, painted_cell, pipe_boxes
+from homfem.cells.painted import painted_cell
 from homfem.grid import Image, homogenize_image
+from homfem.meshing.shapes.painted import Box, paint, pipe_boxes
 from homfem.parameters import InputError, PeriodicityError
 
 

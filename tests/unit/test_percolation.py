@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from homfem.cells.percolation import integer_basis, percolation, without_islands
-from homfem.cells.raw import RawCell, cell_volumes, restrict
-from homfem.cells.shapes import structured_three_pipe
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict
+from homfem.meshing.shapes.three_pipe import structured_three_pipe
+from homfem.meshing.topology.percolation import integer_basis, percolation, without_islands
 from homfem.parameters import Lattice
 from homfem.periodic import identify_nodes
 

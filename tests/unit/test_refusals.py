@@ -17,8 +17,6 @@ from homfem import cells
 from homfem.blocks import BlockMedium
 from homfem.blocks.boxes import BoxMedium
 from homfem.blocks.finite_volume import solve_finite_volume
-from homfem.cells import own_meshes, patience, spheres
-from homfem.cells.shapes import check_edges
 from homfem.cli import effective as commands
 from homfem.cli.app import app
 from homfem.cli.targets import check_target
@@ -26,6 +24,9 @@ from homfem.coefficients import NamedCoefficient, named_coefficients
 from homfem.config import make_config, present
 from homfem.config.cell_table import CellTable
 from homfem.config.document import DEEPEST, read_document, set_values
+from homfem.meshing.files import foreign, time_limit
+from homfem.meshing.shapes import spheres
+from homfem.meshing.shapes.three_pipe import check_edges
 from homfem.parameters import FileError, InputError
 from homfem.stiffness import check_stiffness
 from homfem.stiffness.notation import check_plane
@@ -145,14 +146,14 @@ def test_spheres_have_the_radius_of_their_fraction_apart_and_overlapping():
 
 def test_a_reader_that_does_not_end_is_ended(tmp_path, monkeypatch):
     # meshio waits for ever for the first line of a TetGen file that has none.
-    monkeypatch.setattr(patience, "LEAST", 0.1)
+    monkeypatch.setattr(time_limit, "LEAST", 0.1)
     (tmp_path / "a.node").touch()
     with refuse("a mesh file that meshio can read.*not come to an end after 0 s", FileError):
-        own_meshes.read_meshio(tmp_path / "a.node")
+        foreign.read_meshio(tmp_path / "a.node")
 
 
 def test_the_limit_of_reading_is_gone_after_it_and_other_threads_have_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(patience, "LEAST", 0.05)
+    monkeypatch.setattr(time_limit, "LEAST", 0.05)
     path = tmp_path / "a"
     path.touch()
 
@@ -161,20 +162,20 @@ def test_the_limit_of_reading_is_gone_after_it_and_other_threads_have_none(tmp_p
         while time.process_time() - start < 0.4:
             pass
 
-    with patience.reading_limit(path):
+    with time_limit.reading_limit(path):
         pass
     work()
-    with pytest.raises(TimeoutError), patience.reading_limit(path):
+    with pytest.raises(TimeoutError), time_limit.reading_limit(path):
         work()
-    path.write_bytes(bytes(int(3.0 * patience.BYTES_PER_SECOND)))  # three seconds more
-    with patience.reading_limit(path):
+    path.write_bytes(bytes(int(3.0 * time_limit.BYTES_PER_SECOND)))  # three seconds more
+    with time_limit.reading_limit(path):
         work()
     path.write_bytes(b"")
     failures: list[BaseException] = []
 
     def elsewhere() -> None:
         try:
-            with patience.reading_limit(path):
+            with time_limit.reading_limit(path):
                 work()
         except BaseException as error:  # noqa: BLE001 - looked at below
             failures.append(error)

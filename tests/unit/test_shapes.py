@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from homfem.cells.boxgrid import graded_axis
-from homfem.cells.raw import RawCell, cell_facets, cell_volumes, row_numbers
-from homfem.cells.shapes import gmsh_three_pipe, structured_three_pipe, three_pipe_raw
+from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes, row_numbers
+from homfem.meshing.shapes.box_grid import graded_axis
+from homfem.meshing.shapes.three_pipe import gmsh_three_pipe, structured_three_pipe, three_pipe_raw
 from homfem.parameters import InputError
 from homfem.periodic import check_resolution, identify_nodes
 

@@ -12,14 +12,14 @@ from dolfinx import fem
 
 from homfem import periodic, solve
 from homfem.cells import fibre_array, image_cell, sphere_array, tube
-from homfem.cells.raw import cell_volumes
-from homfem.cells.refine import bisect_cells, split_at_barycentres
 from homfem.cells.unitcell import UnitCell
 from homfem.certify import homogenize_stokes, loop, solve_stokes, stokes_bounds
 from homfem.certify.stokes_gap import flow_gaps
 from homfem.grid.image import Image
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
+from homfem.meshing.arrays.raw_cell import cell_volumes
+from homfem.meshing.arrays.refinement import bisect_cells, split_at_barycentres
 from homfem.parameters import InputError, PercolationError
 from made_cells import grid_cell, square
 

@@ -13,12 +13,12 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells.percolation import shared_facets
-from homfem.cells.raw import RawCell, cell_facets
 from homfem.cells.symmetry import symmetric_part
 from homfem.certify import stokes_bounds, stokes_lift
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
+from homfem.meshing.arrays.raw_cell import RawCell, cell_facets
+from homfem.meshing.topology.percolation import shared_facets
 from homfem.parameters import Lattice
 from made_cells import grid_cell, square
 

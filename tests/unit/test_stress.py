@@ -9,7 +9,6 @@ import pytest
 import ufl
 
 from homfem import bounds, periodic, solve
-from homfem.cells.layout import lay_out
 from homfem.cells.symmetry import symmetric_part
 from homfem.local.allowance import Spread
 from homfem.local.boundary import odd_planes
@@ -19,6 +18,7 @@ from homfem.local.facets import FacetUnknowns, HeldUnknowns
 from homfem.local.johnson_mercier import reference
 from homfem.local.stress import solve_stresses
 from homfem.local.stress_elements import StressElements
+from homfem.meshing.topology.unfolding import lay_out
 from homfem.parameters import PercolationError
 from homfem.stiffness import PAIRS, basis
 from made_cells import grid_cell, grid_raw, square

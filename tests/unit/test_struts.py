@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homfem import homogenize_diffusion, three_pipe
-from homfem.cells.background import angles
-from homfem.cells.struts import KINDS, strut_fraction, strut_thickness, struts
+from homfem.cells.struts import struts
+from homfem.meshing.cut.background import angles
+from homfem.meshing.shapes.struts import KINDS, strut_fraction, strut_thickness
 from homfem.parameters import CellError, InputError
 
 LARGEST = {"cubic": 1.0, "body-centred": 1 / math.sqrt(2), "octet": 1 / math.sqrt(6)}

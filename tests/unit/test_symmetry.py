@@ -18,9 +18,7 @@ from homfem import (
     three_pipe,
 )
 from homfem.cells import fibre_array, sphere_array, struts, tpms
-from homfem.cells.mirrors import Region, between, equal_axes, find_mirrors, same_regions
 from homfem.cells.painted import laminate
-from homfem.cells.shapes import structured_three_pipe
 from homfem.cells.symmetry import find_symmetry, symmetric_part
 from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
@@ -28,6 +26,8 @@ from homfem.certify.symmetry import symmetric_solid
 from homfem.local.allowance import unfolded
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
+from homfem.meshing.shapes.three_pipe import structured_three_pipe
+from homfem.meshing.topology.mirrors import Region, between, equal_axes, find_mirrors, same_regions
 from homfem.output.microfields import localise
 from homfem.parameters import InputError
 from homfem.stiffness import rotate, transversely_isotropic

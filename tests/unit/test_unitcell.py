@@ -7,7 +7,7 @@ import pytest
 import ufl
 
 from homfem import from_gmsh, load_cell, solve, three_pipe
-from homfem.cells.refine import bisect_cells
+from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import CellError, FileError, InputError, PercolationError, PeriodicityError
 from homfem.periodic import check_resolution, identify_nodes
 from made_cells import checkerboard, grid_cell, grid_raw, quarters, square

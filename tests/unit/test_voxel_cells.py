@@ -12,18 +12,18 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import cells, periodic
-from homfem.cells import quality
-from homfem.cells.boxgrid import block_array_raw, box_grid_raw
-from homfem.cells.check import check_mesh
-from homfem.cells.raw import RawCell, cell_facets, cell_volumes, facets_of, restrict
-from homfem.cells.refine import bisect_cells
-from homfem.cells.repair import RepairError, remeshed
 from homfem.cells.unitcell import UnitCell
 from homfem.certify import homogenize_diffusion
 from homfem.grid import Image
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.flux import solve_fluxes
 from homfem.local.problem import element_of
+from homfem.meshing.arrays import quality
+from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes, facets_of, restrict
+from homfem.meshing.arrays.refinement import bisect_cells
+from homfem.meshing.by_gmsh.repair import RepairError, remeshed
+from homfem.meshing.files.check import check_mesh
+from homfem.meshing.shapes.box_grid import block_array_raw, box_grid_raw
 from homfem.output import pictures, skins
 from homfem.output.views import CellView
 from homfem.parameters import InputError, Lattice, PercolationError, PeriodicityError

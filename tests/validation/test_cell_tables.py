@@ -12,10 +12,10 @@ import pytest
 from mpi4py import MPI
 
 from homfem.cells.fibres import fibre_array
-from homfem.cells.level_sets import balls
 from homfem.cells.spheres import sphere_array
 from homfem.cells.surfaces import level_set_cell
 from homfem.certify import homogenize_diffusion
+from homfem.meshing.cut.level_sets import balls
 from homfem.parameters import Lattice
 
 COMM = MPI.COMM_WORLD

@@ -1,0 +1,1 @@
+"""Cells as plain arrays: their nodes, measures, quality and refinement, and which opposite nodes are one."""

@@ -1,0 +1,1 @@
+"""Cells given by level sets: a periodic grid of simplices cut along surfaces."""

@@ -1,0 +1,299 @@
+"""Corners of sections made exact, second-order geometry, and cells extruded along an axis. Plain arrays on one rank."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from homfem.meshing.arrays.identification import identify_nodes
+from homfem.meshing.arrays.jacobians import jacobians
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes
+from homfem.meshing.cut.background import sines
+from homfem.meshing.cut.cutting import FLAT, CutMesh, Flags
+from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, values
+from homfem.meshing.cut.mirror_parts import Part
+from homfem.parameters import Array, CellError, InputError, Lattice
+from homfem.reference import SIMPLEX
+
+log = logging.getLogger("homfem")
+
+#: Points of a triangle, most of them on its sides, where it is looked at on which side of a surface it lies.
+_SAMPLES = np.array([[i, j, 8 - i - j] for i in range(9) for j in range(9 - i)]) / 8.0
+
+_EDGES = {2: [(1, 2), (0, 2), (0, 1)], 3: [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]}
+
+
+def meet_corners(mesh: CutMesh, functions: Sequence[LevelSet], number: int, corners: Array) -> None:
+    """Move a node into each corner of surface ``number``, right after its cut; plane cells only.
+
+    Of the nodes near a corner that one is taken after whose move the fewest cells reach over the surface, and of these
+    the one with which the worst cell is best. Where the sides are straight, the mesh then has them exactly.
+
+    Raises
+    ------
+    InputError
+        If the surface does not pass through a corner.
+    CellError
+        If cells reach over the surface still: the grid does not fit the corners.
+    """
+    off = np.abs(values(functions[number], corners)).max(initial=0.0)
+    if off > 1e-9 * np.abs(values(functions[number], mesh.points)).max():
+        raise InputError(f"corners[{number}]", corners, f"on the zero level of the function, which is {off:.3g} there")
+    for corner in mesh.part.folded(corners):
+        _meet_corner(mesh, functions[number], number, len(functions), corner)
+    near = np.flatnonzero(mesh.on[mesh.cells, number].any(axis=1) & (mesh.region >= number))
+    left = near[_reach_over(mesh, functions[number], mesh.points[mesh.cells[near]])[0]]
+    if len(left):
+        place = np.array2string(mesh.points[mesh.cells[left[0]]].mean(axis=0), precision=4)
+        remedy = "Choose another resolution, or more refinement."
+        raise CellError("functions", f"a corner near {place}", "one that the mesh can show", remedy)
+
+
+def _reach_over(mesh: CutMesh, phi: LevelSet, x: Array) -> tuple[Flags, Flags]:
+    """Whether cells with the corners x lie on both sides of a surface, and whether they lie inside in the mean."""
+    level = values(phi, np.einsum("qk,mkx->mqx", _SAMPLES, x).reshape(-1, 2)).reshape(len(x), -1)
+    tolerance = 1e-9 * mesh.lattice.shortest
+    return (level.max(axis=1) > tolerance) & (level.min(axis=1) < -tolerance), level.mean(axis=1) < 0.0
+
+
+def _meet_corner(mesh: CutMesh, phi: LevelSet, number: int, rest: int, corner: Array, candidates: int = 12) -> None:
+    own = np.flatnonzero(mesh.representative == np.arange(len(mesh.points)))
+    step = mesh.lattice.fractional(corner - mesh.points[own])
+    step = (step - np.rint(step)) @ mesh.lattice.vectors
+    order = np.argsort(np.linalg.norm(step, axis=1), kind="stable")[:candidates]
+    reach = 2.0 * np.linalg.norm(step[order[-1]])
+    close = np.zeros(len(mesh.points), dtype=bool)
+    close[own] = np.linalg.norm(step, axis=1) < reach
+    near = np.flatnonzero(close[mesh.representative[mesh.cells]].any(axis=1))
+    nodes, open_ = mesh.representative[mesh.cells[near]], mesh.region[near] >= number
+    others = np.delete(np.arange(mesh.on.shape[1]), number)
+    # A node of a wall stays in it, and no other one gets there.
+    walls = mesh.part.planes_of(corner[None])[0] & mesh.walls
+    best, chosen = (len(near) + 1, 0.0), -1
+    inside: Flags = np.zeros(0, dtype=bool)
+    for index in order:
+        node = own[index]
+        star = (nodes == node).any(axis=1)
+        if mesh.fixed[node] or mesh.on[node][others].any() or not open_[star].all():
+            continue
+        if np.any((mesh.planes[node] & mesh.walls) != walls):
+            continue
+        x = mesh.points[mesh.cells[near]] + np.where((nodes == node)[:, :, None], step[index], 0.0)
+        over, within = _reach_over(mesh, phi, x)
+        quality = float(sines(x).min())
+        found = (int(np.count_nonzero(over & open_)), -quality)
+        if quality > FLAT and found < best:
+            best, chosen, inside = found, int(index), within
+    if chosen < 0:
+        return
+    node = own[chosen]
+    mesh.move(np.array([node]), mesh.points[[node]] + step[chosen])
+    images = mesh.representative == node
+    mesh.on[images, number] = mesh.fixed[images] = True
+    mesh.planes[images] &= np.abs(mesh.across @ step[chosen]) < 1e-12 * mesh.lattice.shortest
+    mesh.region[near[open_]] = np.where(inside[open_], number, rest)
+
+
+def mark_kinks(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
+    """Mark the nodes at which a surface has no normal, as where two spheres meet, as corners: they stay.
+
+    There the slopes to one side and to the other differ by more than a tenth; of a smooth function they differ by the
+    step times its curvature.
+    """
+    d = mesh.points.shape[1]
+    for number, phi in enumerate(functions):
+        node = np.flatnonzero(mesh.on[:, number] & (mesh.representative == np.arange(len(mesh.points))))
+        at = mesh.points[node]
+        here = values(phi, at)
+        ahead = np.stack([values(phi, at + mesh.step * e) - here for e in np.eye(d)], axis=1)
+        behind = np.stack([here - values(phi, at - mesh.step * e) for e in np.eye(d)], axis=1)
+        size = np.maximum(np.linalg.norm(ahead, axis=1), np.linalg.norm(behind, axis=1))
+        mesh.fixed[node[np.linalg.norm(ahead - behind, axis=1) > 0.1 * size]] = True
+    mesh.fixed = mesh.fixed[mesh.representative]
+
+
+def of_second_order(
+    raw: RawCell,
+    functions: Sequence[LevelSet],
+    targets: Mapping[int, float] | None = None,
+    part: Part | None = None,
+) -> RawCell:
+    """Return the cell with a node in the middle of every edge; those of facets between phases lie on the surface.
+
+    Parameters
+    ----------
+    raw
+        Of first order, with its interface facets and their nodes on the surfaces; phase k is where function k is the
+        first that is negative.
+    functions
+        The level-set functions.
+    targets
+        Volumes of phases, by their number from 0: their surfaces are moved along their normals to have them.
+    part
+        What of the period is meshed, if not all of it: nodes in its walls stay in them.
+    """
+    d, n = raw.dimension, len(raw.points)
+    part = Part(lattice=raw.lattice) if part is None else part
+    names = list(raw.phases)
+    low, high = np.array(_EDGES[d]).T
+    ends = np.sort(np.stack([raw.cells[:, low], raw.cells[:, high]], axis=2), axis=2)
+    keys, of_cell = np.unique(ends[..., 0] * n + ends[..., 1], return_inverse=True)
+    points = np.vstack([raw.points, 0.5 * (raw.points[keys // n] + raw.points[keys % n])])
+    pairs = [(0, 1)] if d == 2 else [(1, 2), (0, 2), (0, 1)]
+    of_facet = np.stack([np.sort(raw.facets[:, pair], axis=1) @ [n, 1] for pair in pairs], axis=1)
+    middle = n + np.searchsorted(keys, of_facet)
+    first_of = {tag: names.index(name.split("|")[0]) for name, tag in raw.facet_names.items()}
+    surface = np.array([first_of.get(int(tag), -1) for tag in raw.facet_tags])
+    representative, _ = identify_nodes(points, raw.lattice, partial=True)
+    where, whose = [], []
+    for number in range(len(functions)):
+        where.append(np.unique(representative[np.hstack([raw.facets, middle])[surface == number]]))
+        whose.append(np.full(len(where[-1]), number))
+    node, number_of = np.concatenate(where), np.concatenate(whose)
+    # A node of several surfaces stays.
+    single = np.bincount(node, minlength=len(points))[node] == 1
+    node, number_of = node[single], number_of[single]
+    is_middle: npt.NDArray[np.bool_] = node >= n
+    walls = part.planes_of(points)[node] & part.walls
+    slope = np.zeros((len(node), d))
+    step = STEP * raw.lattice.shortest
+    straight = points.copy()
+    size = np.linalg.norm(raw.points[keys // n] - raw.points[keys % n], axis=1)
+    for number, phi in enumerate(functions):
+        own = np.flatnonzero(number_of == number)
+        moving = own[is_middle[own]]
+        for _ in range(4):
+            at = points[node[moving]]
+            normal = part.within(gradients(phi, at, step), walls[moving])
+            square = np.maximum(np.einsum("nx,nx->n", normal, normal), 1e-300)
+            points[node[moving]] = at - (values(phi, at) / square)[:, None] * normal
+        slope[own] = part.within(gradients(phi, points[node[own]], step), walls[own])
+    length = np.linalg.norm(slope, axis=1, keepdims=True)
+    slope /= np.where(length > 0.0, length, 1.0)
+    jump = np.linalg.norm(points[node] - straight[node], axis=1)[is_middle]
+    if np.any(jump > 0.3 * size[node[is_middle] - n]):
+        raise CellError("order", 2, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1.")
+    cells = np.hstack([raw.cells, n + of_cell.reshape(ends.shape[:2])])
+    facets = np.hstack([raw.facets, middle])
+
+    points = _unfolded(points, straight, node[is_middle], cells, representative)
+
+    def made(shift: Array) -> RawCell:
+        moved = points.copy()
+        moved[node] += shift[number_of][:, None] * slope
+        return replace(raw, points=_matched(moved, straight, representative), cells=cells, facets=facets, order=2,
+                       slivers=None)  # fmt: skip
+
+    shift = np.zeros(len(functions))
+    curved = made(shift)
+    if not targets:
+        return curved
+    numbers = np.array(sorted(targets))
+    wanted = np.array([targets[k] for k in numbers])
+    step = 1e-3 * float(size.mean())
+    for _ in range(8):
+        volume = _phase_volumes(curved)[numbers]
+        if np.abs(wanted - volume).max() < 1e-14 * raw.lattice.volume / part.copies:
+            break
+        rate = np.empty((len(numbers), len(numbers)))
+        for column, k in enumerate(numbers):
+            changed = shift.copy()
+            changed[k] += step
+            rate[:, column] = (_phase_volumes(made(changed))[numbers] - volume) / step
+        shift[numbers] += np.linalg.solve(rate, wanted - volume)
+        if np.abs(shift).max() > 0.1 * float(size.mean()):
+            raise InputError(
+                "fractions", dict(targets), "the volumes of the level sets", "Correct them, or mesh finer."
+            )
+        curved = made(shift)
+    return curved
+
+
+def _unfolded(points: Array, straight: Array, middle: Indices, cells: Indices, representative: Indices) -> Array:
+    """Nodes in the middle of edges taken back towards them where cells would be folded."""
+    flags = np.zeros(len(points), dtype=bool)
+    flags[middle] = True
+    movable: npt.NDArray[np.bool_] = flags[representative]
+    near = cells[movable[cells].any(axis=1)]
+    points, taken = _matched(points, straight, representative), np.zeros(len(points), dtype=bool)
+    for _ in range(8):
+        determinants = jacobians(points, near, (SIMPLEX[points.shape[1]], 2))
+        # A margin, as the quadrature points alone do not tell of the corners.
+        folded = near[determinants.min(axis=1) < 0.1 * determinants.max(axis=1)]
+        if not len(folded):
+            break
+        flag = np.zeros(len(points), dtype=bool)
+        flag[representative[folded]] = True
+        back = flag[representative] & movable
+        points[back] = 0.5 * (points[back] + straight[back])
+        taken |= back
+    if taken.any():
+        log.warning("second order: %d nodes on edges are off the surface, as cells would fold; mesh finer", taken.sum())
+    return points
+
+
+def _matched(moved: Array, straight: Array, representative: Indices) -> Array:
+    """Images of a node moved by what the node itself is moved by."""
+    return np.asarray(straight + (moved - straight)[representative])
+
+
+def _phase_volumes(raw: RawCell) -> Array:
+    return np.asarray(np.bincount(raw.phase_of_cell, weights=cell_volumes(raw))[1:], dtype=np.float64)
+
+
+def extruded(raw: RawCell, length: float, layers: int, axis: int = 2) -> RawCell:
+    """Return the cell in space that a plane cell sweeps along an axis, in layers of prisms cut into three tetrahedra.
+
+    Parameters
+    ----------
+    raw
+        A plane cell of first order on a box lattice.
+    length
+        Period along the axis, in the unit of the cell.
+    layers
+        Number of layers, at least 3.
+    axis
+        0, 1 or 2: the plane's axes become the other two, in their order.
+    """
+    n = len(raw.points)
+    representative, _ = identify_nodes(raw.points, raw.lattice, partial=True)
+    heights = np.linspace(0.0, length, layers + 1)
+    others = [a for a in range(3) if a != axis]
+    points = np.empty((n * (layers + 1), 3))
+    points[:, others] = np.tile(raw.points, (layers + 1, 1))
+    points[:, axis] = np.repeat(heights, n)
+    vectors = np.zeros((3, 3))
+    vectors[np.ix_(others, others)] = raw.lattice.vectors
+    vectors[axis, axis] = length
+    cells = _swept(raw.cells, representative, n, layers)
+    facets = _swept(raw.facets, representative, n, layers)
+    slivers = None if raw.slivers is None else np.tile(np.repeat(raw.slivers, 2, axis=0), (layers, 1))
+    return RawCell(
+        points=points,
+        cells=cells,
+        kind="tetrahedron",
+        order=1,
+        phase_of_cell=np.tile(np.repeat(raw.phase_of_cell, 3), layers),
+        phases=raw.phases,
+        facets=facets,
+        facet_tags=np.tile(np.repeat(raw.facet_tags, 2), layers),
+        facet_names=raw.facet_names,
+        lattice=Lattice(vectors=vectors),
+        length_unit=raw.length_unit,
+        slivers=None if slivers is None else slivers * (length / layers / 2.0),
+    )
+
+
+def _swept(simplices: Indices, representative: Indices, count: int, layers: int) -> Indices:
+    """Simplices of the prisms over simplices, layer by layer; the walk up goes through the corners by their number."""
+    order = np.argsort(representative[simplices], axis=1, kind="stable")
+    corner = np.take_along_axis(simplices, order, axis=1)
+    k = corner.shape[1]
+    # Simplex j has the corners 0..j of one level and j..k-1 of the other: neighbours share the diagonals.
+    pieces = [np.hstack([corner[:, : j + 1], count + corner[:, j:]]) for j in range(k)]
+    layer = np.stack(pieces, axis=1).reshape(-1, k + 1)
+    return np.asarray((layer[None] + count * np.arange(layers)[:, None, None]).reshape(-1, k + 1))

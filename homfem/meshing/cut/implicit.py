@@ -1,0 +1,255 @@
+r"""Cells given by level-set functions: periodic by construction, without Gmsh, in two and three dimensions.
+
+With functions :math:`\varphi_1,\varphi_2,\ldots` the phase at a point is the first k with :math:`\varphi_k<0`, and the
+last phase where there is none. A regular grid of simplices is bisected towards the surfaces, cut along them
+(:mod:`homfem.meshing.cut.cutting`), and the nodes on them are moved so that the phases have their true volumes
+(:mod:`homfem.meshing.cut.volume_correction`). Corners and edges of a surface are not resolved: they come out rounded
+off or chipped on the scale of the mesh.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
+from homfem.meshing.cut import volume_correction
+from homfem.meshing.cut.background import angles, background_raw, sines
+from homfem.meshing.cut.curved import mark_kinks, meet_corners, of_second_order
+from homfem.meshing.cut.cutting import CutMesh, cut, start
+from homfem.meshing.cut.grading import MeshSize, graded
+from homfem.meshing.cut.level_sets import LevelSet, check_periodic
+from homfem.meshing.cut.mirror_parts import Part, check_images, completed, find_part
+from homfem.meshing.cut.resolved import require_resolved
+from homfem.meshing.cut.smoothing import smooth
+from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
+from homfem.reference import SIMPLEX
+
+log = logging.getLogger("homfem")
+
+#: Angles below this in degrees, and above 180 less this, are refused where nodes must not leave mirror planes.
+FLATTEST = {2: 12.0, 3: 5.0}
+
+
+def implicit_raw(
+    functions: Sequence[LevelSet] | LevelSet,
+    phases: Sequence[str],
+    *,
+    lattice: Lattice,
+    resolution: float = 0.1,
+    refinement: int = 0,
+    size: MeshSize | None = None,
+    fractions: Mapping[str, float] | None = None,
+    corners: Mapping[int, Array] | None = None,
+    conserve: bool = True,
+    order: int = 1,
+    mirrors: str | Sequence[str] = "none",
+    length_unit: str = "m",
+) -> RawCell:
+    r"""Return the mesh of the cell whose phases are given by level-set functions.
+
+    Parameters
+    ----------
+    functions
+        One function or several, ``phi(points)`` with points of shape (n, d) in the unit of the lattice, returning shape
+        (n,): periodic, continuous, negative inside, with a slope that does not vanish on the surface.
+    phases
+        One name more than there are functions: the phase where the first function is negative, where the second is
+        and the first is not, ..., and where none is. Functions with one name are one phase: give bodies that meet at
+        an edge a function each, and the edge is resolved.
+    lattice
+        Period vectors. The grid of a box is mapped to them: strongly skewed ones give flat simplices.
+    resolution
+        Longest edge of the grid as a fraction of the shortest period, in (0, 1/3].
+    refinement
+        How many times the grid is halved at the surfaces before it is cut.
+    size
+        Wanted length of the longest edges at points near the surfaces, ``size(points) -> (n,)``, where it is to vary.
+    fractions
+        Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, by a
+        distance of fourth order in the mesh size and in proportion to it where it is finer, until the mesh has them to
+        1e-12.
+    corners
+        In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
+        nodes: of polygons, which the mesh then has exactly.
+    conserve
+        Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
+    order
+        Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
+    mirrors
+        ``"auto"``: where the functions are their own mirror images across the planes at 0 and half a period of an axis,
+        and across those that exchange axes, only the part between these planes is meshed, and its images are the rest:
+        the mesh has the symmetry, so that cell problems can be solved on the part. ``"none"``, or axes that are to
+        have such planes, such as ``["x", "y"]``.
+    length_unit
+        Unit of the lattice.
+
+    Returns
+    -------
+    RawCell
+        Its ``facets`` are those between the phases, named ``"a|b"``, with their ``slivers``. A facet on a face of the
+        cell is there twice, for each of its phases where that has it, with the same slivers.
+
+    Raises
+    ------
+    InputError
+        For arguments out of range, a function that is not periodic or not finite, a fraction that is not that of the
+        function, a function without the mirrors that are asked for.
+    CellError
+        If the mesh is too coarse for the functions: a phase without cells, a part or a gap thinner than the mesh, cells
+        at a mirror plane that stay flat.
+
+    Notes
+    -----
+    Volumes of the phases are right to fourth order in the mesh size (without ``fractions``), areas to second order.
+    Surfaces that cross each other meet in nodes, whose volume is right to second order only.
+    Measured over some hundred random discs and spheres: angles of triangles from 17 to 142 degrees, dihedral angles of
+    tetrahedra from 5 to 170; the worst ones of a mesh are in the log. A million tetrahedra take about 6 seconds.
+    """
+    given: list[LevelSet] = [functions] if callable(functions) else list(functions)
+    names = _check_phases(phases, len(given))
+    check_integer("refinement", refinement, at_least=0, at_most=12)
+    check_integer("order", order, at_least=1, at_most=2)
+    if corners and lattice.dimension != 2:
+        raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
+    unique = list(dict.fromkeys(names))
+    phase = np.array([unique.index(name) for name in names])
+    if order == 2 and len(unique) < len(names):
+        raise CellError("order", order, "1 where functions share a phase")
+    for number, phi in enumerate(given):
+        check_periodic(phi, lattice, f"functions[{number}]")
+    targets = _targets(fractions or {}, unique, lattice.volume)
+
+    def grid(part: Part) -> RawCell:
+        raw = background_raw(lattice, resolution, length_unit, part)
+        if size is None and not refinement:
+            return raw
+        wanted = resolution * lattice.shortest * 0.5**refinement
+
+        def wish(x: Array) -> Array:
+            return np.minimum(wanted, size(x)) if size else np.full(len(x), wanted)
+
+        return graded(raw, given, wish, part.copies, refinement)
+
+    def make(part: Part) -> RawCell:
+        mesh = start(grid(part), len(given), part)
+        places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
+        _cut_along(mesh, given, names, places)
+        share = {k: volume / part.copies for k, volume in targets.items()}
+        faces = _fit(mesh, given, phase, unique, share, conserve=conserve and order == 1)
+        found = _to_raw(mesh, given, faces, unique, phase, length_unit)
+        return completed(found if order == 1 else of_second_order(found, given, share, part), part)
+
+    part = find_part(given, lattice, mirrors)
+    if part.copies > 1 and mirrors == "auto":
+        try:
+            return make(part)
+        except InputError as error:
+            log.info("the whole period is meshed, not %s: %s", part.describe(), error)
+            part = Part(lattice=lattice)
+    return make(part)
+
+
+def _cut_along(
+    mesh: CutMesh, functions: Sequence[LevelSet], names: Sequence[str], corners: Mapping[int, Array]
+) -> None:
+    """Cut the grid along all functions, and look at whether it shows them."""
+    for number in range(len(functions)):
+        cut(mesh, functions, number)
+        if number in corners:
+            meet_corners(mesh, functions, number, corners[number])
+    check_images(mesh.part, functions, mesh.points)
+    mark_kinks(mesh, functions)
+    require_resolved(mesh, functions, names)
+
+
+def _fit(
+    mesh: CutMesh,
+    functions: Sequence[LevelSet],
+    phase: Indices,
+    names: Sequence[str],
+    targets: Mapping[int, float],
+    *,
+    conserve: bool,
+) -> volume_correction.Interface:
+    """Improve the cells and move the nodes so that the volumes are right; return the facets between the phases."""
+    smooth(mesh, functions)
+    faces = volume_correction.interface(mesh, phase)
+    if conserve:
+        where = volume_correction.normals(mesh, functions, faces)
+        volume_correction.conserve(mesh, functions, faces, where)
+        smooth(mesh, functions, on_surfaces=False)
+        if targets:
+            volume_correction.meet_volumes(mesh, faces, where, targets, names, phase)
+    d = mesh.points.shape[1]
+    smallest, largest = angles(mesh.points, mesh.cells)
+    log.info("%d %s on %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[d], mesh.part.describe(),
+             smallest.min(), largest.max())  # fmt: skip
+    worst = np.degrees(np.arcsin(np.clip(sines(mesh.points[mesh.cells]), -1.0, 1.0)))
+    if mesh.part.copies > 1 and worst.min() < FLATTEST[d]:
+        place = np.array2string(mesh.points[mesh.cells[worst.argmin()]].mean(axis=0), precision=4)
+        remedy = "Choose a smaller resolution or more refinement there, or mirrors = 'none'."
+        raise CellError("mirrors", f"a cell with an angle of {max(0.0, worst.min()):.2g} degrees near {place}",
+                        f"those of a mesh with angles of {FLATTEST[d]:g} degrees and more", remedy)  # fmt: skip
+    return faces
+
+
+def _check_phases(phases: Sequence[str], count: int) -> list[str]:
+    names = [phases] if isinstance(phases, str) else [str(name) for name in phases]
+    if len(names) != count + 1 or names[-1] in names[:-1] or count == 0:
+        allowed = f"{count + 1} names for {count} functions, one or more, the last name another than those before"
+        raise InputError("phases", phases, allowed)
+    return names
+
+
+def _targets(fractions: Mapping[str, float], names: Sequence[str], volume: float) -> dict[int, float]:
+    """Volume that each surface is to give to its region; the last phase's fraction is turned into another's."""
+    known = {}
+    for name, value in fractions.items():
+        if name not in names:
+            raise InputError("fractions", name, "of phases: " + ", ".join(map(repr, names)))
+        known[names.index(name)] = check_number(f"fractions[{name!r}]", value, above=0.0, below=1.0)
+    missing = [k for k in range(len(names)) if k not in known]
+    if not missing and abs(sum(known.values()) - 1.0) > 1e-12:
+        raise InputError("fractions", dict(fractions), "of sum 1")
+    if len(names) - 1 in known:
+        if len(missing) > 1:
+            remedy = "Give the fractions of all phases but one."
+            raise InputError("fractions", dict(fractions), f"given without {names[-1]!r}, or for all but one", remedy)
+        for k in missing:
+            known[k] = check_number("fractions", 1.0 - sum(known.values()), above=0.0)
+        del known[len(names) - 1]
+    return {k: value * volume for k, value in known.items()}
+
+
+def _to_raw(
+    mesh: CutMesh,
+    functions: Sequence[LevelSet],
+    faces: volume_correction.Interface,
+    names: Sequence[str],
+    phase: Indices,
+    length_unit: str,
+) -> RawCell:
+    # On a face of the cell a facet has two images, and each phase its own.
+    apart = (faces.nodes != faces.image).any(axis=1) & (np.sort(faces.nodes) != np.sort(faces.image)).any(axis=1)
+    slivers = volume_correction.slivers(mesh, functions, faces)
+    pair = np.sort(np.stack([phase[faces.low], phase[faces.high]], axis=1), axis=1) @ [len(names), 1]
+    kinds, tag = np.unique(pair, return_inverse=True)
+    pairs = [divmod(int(kind), len(names)) for kind in kinds]
+    facet_names = {f"{names[i]}|{names[j]}": number + 1 for number, (i, j) in enumerate(pairs)}
+    return RawCell(
+        points=mesh.points,
+        cells=mesh.cells,
+        kind=SIMPLEX[mesh.points.shape[1]],
+        order=1,
+        phase_of_cell=(phase[mesh.region] + 1).astype(np.int32),
+        phases={name: number + 1 for number, name in enumerate(names)},
+        facets=np.vstack([faces.nodes, faces.image[apart]]),
+        facet_tags=np.concatenate([tag, tag[apart]]).astype(np.int32) + 1,
+        facet_names=facet_names,
+        lattice=mesh.lattice,
+        length_unit=length_unit,
+        slivers=np.vstack([slivers, slivers[apart]]),
+    )

@@ -1,0 +1,1 @@
+"""Cells from files and to files, and the check of any mesh."""

@@ -1,0 +1,1 @@
+"""Families of cells that are made here, one module each."""

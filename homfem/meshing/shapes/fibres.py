@@ -1,0 +1,282 @@
+r"""Arrays of parallel fibres with round, elliptical or polygonal section, coated or not; straight tubes."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from homfem.meshing.arrays.budget import require_cells, require_filled
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.cut.curved import extruded, of_second_order
+from homfem.meshing.cut.implicit import implicit_raw
+from homfem.meshing.cut.level_sets import LevelSet
+from homfem.meshing.cut.mirror_parts import MIRRORS
+from homfem.meshing.cut.sections import Section, difference_vectors, section_of
+from homfem.meshing.shapes.plan import CellPlan
+from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
+
+log = logging.getLogger("homfem")
+
+AXES = ("x", "y", "z")
+
+
+def fibre_array_plan(
+    lattice: str = "square",
+    *,
+    fraction: float | None = None,
+    radius: float | None = None,
+    coating: float | None = None,
+    section: str = "round",
+    aspect: float = 1.0,
+    sides: int = 6,
+    angle: float = 0.0,
+    dimension: int = 2,
+    axis: str = "z",
+    period: float | Sequence[float] | Lattice = 1.0,
+    length_unit: str = "m",
+    resolution: float = 0.1,
+    refinement: int | None = None,
+    layers: int | None = None,
+    order: int = 1,
+    mirrors: str = "none",
+) -> CellPlan:
+    """Plan the cell of :func:`homfem.cells.fibre_array`, which has the parameters; no MPI here."""
+    return _array(
+        ("fibre", "coating", "matrix"),
+        "fibre-array",
+        lattice,
+        section_of(section, aspect, sides, math.radians(check_number("angle", angle))),
+        fraction=fraction,
+        radius=radius,
+        coating=coating,
+        dimension=dimension,
+        axis=axis,
+        period=period,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        layers=layers,
+        order=order,
+        mirrors=mirrors,
+    )
+
+
+def tube_plan(
+    radius: float,
+    *,
+    axis: str = "z",
+    dimension: int = 3,
+    period: float | Sequence[float] | Lattice = 1.0,
+    length_unit: str = "m",
+    resolution: float = 0.1,
+    refinement: int | None = None,
+    layers: int | None = None,
+    order: int = 1,
+    mirrors: str = "none",
+) -> CellPlan:
+    """Plan the cell of :func:`homfem.cells.tube`, which has the parameters; no MPI here."""
+    return _array(
+        ("pore", "", "solid"),
+        "tube",
+        "square",
+        section_of("round"),
+        fraction=None,
+        radius=radius,
+        coating=None,
+        dimension=dimension,
+        axis=axis,
+        period=period,
+        length_unit=length_unit,
+        resolution=resolution,
+        refinement=refinement,
+        layers=layers,
+        order=order,
+        mirrors=mirrors,
+    )
+
+
+def _array(
+    names: tuple[str, str, str],
+    title: str,
+    lattice: str,
+    section: Section,
+    *,
+    fraction: float | None,
+    radius: float | None,
+    coating: float | None,
+    dimension: int,
+    axis: str,
+    period: float | Sequence[float] | Lattice,
+    length_unit: str,
+    resolution: float,
+    refinement: int | None,
+    layers: int | None,
+    order: int,
+    mirrors: str,
+) -> CellPlan:
+    check_choice("lattice", lattice, ("square", "hexagonal"))
+    check_integer("dimension", dimension, at_least=2, at_most=3)
+    check_choice("mirrors", mirrors, MIRRORS)
+    check_choice("axis", axis, AXES)
+    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
+    along = AXES.index(axis) if dimension == 3 else 2
+    others = [a for a in range(3) if a != along]
+    periods: Array = np.ones(3)
+    if isinstance(period, Lattice):
+        vectors = _oblique(lattice, period, dimension)
+    else:
+        periods = _periods(lattice, period, dimension, along)
+        vectors = np.diag(periods[others])
+    length = float(np.linalg.norm(vectors, axis=1).min())
+    box = Lattice(vectors=np.asarray(vectors / length, dtype=np.float64))
+    centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
+    thickness = 0.0 if coating is None else check_number("coating", coating, above=0.0, below=0.5)
+    apart = difference_vectors(box, centres)
+    size = _size(section, apart, len(centres) / box.volume, fraction, radius, thickness)
+    functions = [section.level_set(box, centres, size)]
+    fractions = {names[0]: len(centres) * section.area(size) / box.volume}
+    corners = {0: section.corners(centres, size)}
+    finest = [section.gap(apart, size, thickness), 0.5 * section.narrowest(size)]
+    if coating is not None:
+        functions.append(section.level_set(box, centres, size, thickness))
+        fractions[names[1]] = len(centres) * section.area(size, thickness) / box.volume - fractions[names[0]]
+        corners[1] = section.corners(centres, size, thickness)
+        finest.append(thickness)
+    phases = [names[0], names[2]] if coating is None else list(names)
+    if refinement is None:
+        name, value = ("radius", radius) if fraction is None else ("fraction", fraction)
+        if coating is not None and finest[-1] <= min(finest):
+            name, value = "coating", coating
+        halvings = halvings_for(name, value, resolution, min(finest))
+    else:
+        halvings = refinement
+    height = float(periods[along]) / length
+    require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
+    least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
+    if mirrors == "auto":
+        least += least % 2
+    count = least if layers is None else check_integer("layers", layers, at_least=3)
+    name, value = ("resolution", resolution) if layers is None else ("layers", layers)
+    if dimension == 3:
+        require_cells(name, value, "tetrahedron", 12.0 * count * box.volume / resolution**2)
+
+    def plane(size: float) -> RawCell:
+        return implicit_raw(
+            functions,
+            phases,
+            lattice=box,
+            resolution=size,
+            refinement=halvings,
+            fractions=fractions,
+            corners={k: places for k, places in corners.items() if len(places)},
+            conserve=order == 1,
+            order=order if dimension == 2 else 1,
+            mirrors=mirrors,
+            length_unit=length_unit,
+        )
+
+    def make() -> RawCell:
+        flat = None
+        # A grid that does not fit the corners of a polygon is made finer, little by little.
+        for factor in (1.0, 0.95, 0.9, 0.85, 0.8) if len(corners[0]) else ():
+            try:
+                flat = plane(factor * resolution)
+                break
+            except CellError as error:
+                log.info("resolution %.4g: %s", factor * resolution, error)
+        if flat is None:
+            flat = plane(resolution)
+        if dimension == 2:
+            return flat
+        require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
+        raw = extruded(flat, height, count, along)
+        if order == 1:
+            return raw
+        targets = {phases.index(name): value * raw.lattice.volume for name, value in fractions.items()}
+        return of_second_order(raw, [_swept(phi, others) for phi in functions], targets)
+
+    check_integer("order", order, at_least=1, at_most=2)
+    return CellPlan(make=make, name=title, length=length, length_unit=length_unit)
+
+
+def _swept(phi: LevelSet, others: list[int]) -> LevelSet:
+    return lambda points: phi(points[:, others])
+
+
+def _oblique(lattice: str, period: Lattice, dimension: int) -> Array:
+    """The two shortest vectors of a lattice in the plane, by Lagrange and Gauss: its cell is the least skewed one."""
+    if dimension != 2 or period.dimension != 2:
+        allowed = "lengths in space: only in the plane fibres take period vectors"
+        raise InputError("period", period.vectors.tolist(), allowed)
+    if lattice != "square":
+        raise InputError("lattice", lattice, "'square' with period vectors: they say the lattice")
+    short: Array = period.vectors[0]
+    long: Array = period.vectors[1]
+    while True:
+        if short @ short > long @ long:
+            short, long = long, short
+        turns = float(np.rint(short @ long / (short @ short)))
+        if turns == 0.0:
+            return np.stack([short, long])
+        long = np.asarray(long - turns * short)
+
+
+def _periods(lattice: str, period: float | Sequence[float], dimension: int, along: int) -> Array:
+    """Periods along x, y, z; in the plane the third one stands for nothing."""
+    others = [a for a in range(3) if a != along]
+    ratio = math.sqrt(3.0) if lattice == "hexagonal" else 1.0
+    if np.isscalar(period):
+        value = check_number("period", period, above=0.0, remedy="A period is a length.")
+        periods = np.full(3, value)
+        periods[others[1]] = value * ratio
+        return periods
+    given = list(period)  # type: ignore[arg-type]
+    if len(given) != dimension:
+        raise InputError("period", period, f"one length, or {dimension}, one per axis")
+    periods = np.ones(3)
+    periods[:dimension] = [check_number("period", value, above=0.0, remedy="A period is a length.") for value in given]
+    if lattice == "hexagonal":
+        if abs(periods[others[1]] / periods[others[0]] / ratio - 1.0) > 1e-6:
+            allowed = "in the section 1 to 1.7320508 for a hexagonal array"
+            raise InputError("period", period, allowed, "Give one length: the distance of neighbouring fibres.")
+        periods[others[1]] = periods[others[0]] * ratio
+    return periods
+
+
+def _size(
+    section: Section, apart: Array, density: float, fraction: float | None, radius: float | None, thickness: float
+) -> float:
+    """Radius of the fibres, checked against touching."""
+    if (fraction is None) == (radius is None):
+        raise InputError("fraction, radius", (fraction, radius), "given one of the two")
+    largest = section.largest(apart, thickness)
+    if largest <= 0.0:
+        raise InputError("coating", thickness, "thinner: the coatings alone touch")
+    if fraction is not None:
+        most = density * section.area(largest)
+        value = check_number("fraction", fraction, above=0.0, below=1.0)
+        if value >= most:
+            remedy = "Choose a smaller fraction" + (", or a thinner coating." if thickness else ".")
+            raise InputError("fraction", fraction, f"< {most:.6g}, where the fibres touch", remedy)
+        return math.sqrt(value / density / section.area(1.0))
+    value = check_number("radius", radius, above=0.0)
+    if value >= largest:
+        raise InputError("radius", radius, f"< {largest:.6g} (of the shorter period), where the fibres touch")
+    return value
+
+
+def halvings_for(name: str, value: Any, resolution: float, thinnest: float) -> int:
+    """Return how often a mesh size is to be halved so that two or more cells fit across the thinnest part.
+
+    ``name`` and ``value`` are those of the parameter that makes it so thin, for the message.
+    """
+    halvings = max(0, math.ceil(math.log2(1.2 * resolution / thinnest)))
+    if halvings > 9:
+        allowed = f"such that no gap or layer is thinner than {resolution / 512:.2g} of the period at this resolution"
+        remedy = f"One is {thinnest:.2g}. Give refinement yourself, or leave a wider gap."
+        raise InputError(name, value, allowed, remedy)
+    return halvings

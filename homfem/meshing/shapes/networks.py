@@ -1,0 +1,85 @@
+r"""Networks of square pipes that wind, and heart muscle cells in a brick lattice; every face in a coordinate plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from homfem.meshing.shapes.painted import Box, painted_plan, pipe_boxes
+from homfem.meshing.shapes.plan import CellPlan
+from homfem.parameters import check_number
+
+
+def tortuous_pipes_plan(
+    edge: float = 0.0868,
+    straight_edge: float = 0.1003,
+    detour: float = 0.1619,
+    *,
+    resolution: float = 0.1,
+    grading: float = 1.0,
+    growth: float = 1.0,
+    period: float | Sequence[float] = 1.0,
+    length_unit: str = "um",
+) -> CellPlan:
+    """Plan the cell of :func:`homfem.cells.tortuous_pipes`, which has the parameters; no MPI here."""
+    b = check_number("edge", edge, above=0.0, below=0.5, remedy="It is a fraction of the period.")
+    a = check_number("straight_edge", straight_edge, above=0.0, below=0.5, remedy="It is a fraction of the period.")
+    d = check_number("detour", detour, above=b, below=1.0 - b, remedy="The pipe must leave its own level.")
+    boxes = pipe_boxes([[0.5, 0.5, 0.0], [0.5, 0.5, 1.0]], a)
+    for axis in (0, 1):
+        corners = [(0.0, -d), (0.25, -d), (0.25, 0.0), (0.75, 0.0), (0.75, -d), (1.0, -d)]
+        path = [[0.5, 0.5, 0.5 + rise] for _, rise in corners]
+        for point, (place, _) in zip(path, corners, strict=True):
+            point[axis] = place
+        boxes += pipe_boxes(path, b)
+    return painted_plan(
+        boxes, "cytosol", name="tortuous-pipes", resolution=resolution, grading=grading, growth=growth, period=period,
+        length_unit=length_unit,
+    )  # fmt: skip
+
+
+def myocyte_plan(
+    length: float = 100.0,
+    width: float = 20.0,
+    height: float = 20.0,
+    gap: float = 2.0,
+    *,
+    end_patch: float = 0.5,
+    side_patch: float = 0.2,
+    resolution: float = 0.25,
+    length_unit: str = "um",
+) -> CellPlan:
+    """Plan the cell of :func:`homfem.cells.myocyte`, which has the parameters; no MPI here."""
+    sizes = [
+        check_number(name, value, above=0.0, remedy="It is the size of a cell.")
+        for name, value in (("length", length), ("width", width), ("height", height))
+    ]
+    small = min(sizes)
+    g = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
+    e = check_number("end_patch", end_patch, above=0.0, below=1.0)
+    s = check_number("side_patch", side_patch, above=0.0, below=1.0)
+    (long, w, h), period = sizes, (length + g, 2.0 * (width + g), height + g)
+
+    def box(phase: str, low: Sequence[float], high: Sequence[float]) -> Box:
+        lows = tuple(x / p for x, p in zip(low, period, strict=True))
+        return Box(phase, lows, tuple(x / p for x, p in zip(high, period, strict=True)))
+
+    boxes = []
+    for row in (0, 1):
+        x, y, z = g / 2 + row * period[0] / 2, g / 2 + row * (w + g), g / 2
+        middle_y, middle_z = y + w / 2, z + h / 2
+        boxes.append(box("intracellular", (x, y, z), (x + long, y + w, z + h)))
+        ends = ((x - g, middle_y - e * w / 2, middle_z - e * h / 2), (x, middle_y + e * w / 2, middle_z + e * h / 2))
+        boxes.append(box("junction", *ends))
+        # A quarter and three quarters of the period along x both rows have a cell.
+        for place in (0.25, 0.75):
+            low, high = place * period[0] - s * (long - g) / 4, place * period[0] + s * (long - g) / 4
+            boxes.append(box("junction", (low, y - g, middle_z - e * h / 2), (high, y, middle_z + e * h / 2)))
+            boxes.append(box("junction", (low, middle_y - e * w / 2, z - g), (high, middle_y + e * w / 2, z)))
+    return painted_plan(
+        boxes,
+        "extracellular",
+        name="myocyte",
+        resolution=resolution,
+        period=period,
+        length_unit=length_unit,
+    )

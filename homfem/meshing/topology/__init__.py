@@ -1,0 +1,1 @@
+"""What hangs together with what on the torus: faces, connected parts, cracks, mirrors."""

@@ -1,0 +1,304 @@
+r"""Which phases carry a flux through the cell, and in which directions: connectivity on the torus.
+
+Two cells are connected when they share a facet, also across the period. A closed path through a connected part
+comes back shifted by a lattice vector :math:`\sum_k w_k a_k`; the integer vectors w of all closed paths form a
+lattice, the winding of the part. A part with winding of rank r conducts in the r-dimensional space that it
+spans, so that the effective tensor of a phase on its own has the rank of the windings of its parts together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
+from homfem.parameters import Array, CellError, Lattice
+from homfem.reference import FACETS
+
+#: Pairs of cells and the offset of the first's facet minus that of the second's, shapes (p,), (p,), (p, d).
+Links = tuple[Indices, Indices, Indices]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """A connected part of a phase on the torus.
+
+    Parameters
+    ----------
+    fraction
+        Its volume over the volume of the period cell.
+    directions : array of int, shape (r, d)
+        Basis of its winding lattice, in Hermite normal form: row w means a path from a point to its image shifted by
+        ``w @ lattice.vectors``. No rows: an island.
+    """
+
+    fraction: float
+    directions: Indices
+
+    @property
+    def rank(self) -> int:
+        """Number of independent directions in which the part percolates."""
+        return len(self.directions)
+
+    @property
+    def island(self) -> bool:
+        """Whether the part percolates in no direction."""
+        return self.rank == 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PhaseConnectivity:
+    """Connected parts of one phase, the largest first.
+
+    Parameters
+    ----------
+    phase
+        Name of the phase.
+    parts
+        Its connected parts on the torus.
+    directions : array of int, shape (r, d)
+        Basis of the sum of the winding lattices of all parts.
+    """
+
+    phase: str
+    parts: tuple[Part, ...]
+    directions: Indices
+
+    @property
+    def rank(self) -> int:
+        """Rank of the effective tensor of this phase on its own."""
+        return len(self.directions)
+
+    @property
+    def percolates(self) -> bool:
+        """Whether the phase percolates in every direction."""
+        return self.rank == self.directions.shape[1]
+
+    @property
+    def islands(self) -> tuple[Part, ...]:
+        """Parts that percolate in no direction."""
+        return tuple(part for part in self.parts if part.island)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Numbers k of the period vectors :math:`a_k` along which the phase percolates."""
+        d = self.directions.shape[1]
+        inside = [np.linalg.matrix_rank(np.vstack([self.directions, np.eye(d)[k]])) == self.rank for k in range(d)]
+        return tuple(k for k in range(d) if inside[k])
+
+    def span(self, lattice: Lattice) -> Array:
+        """Return an orthonormal basis of the space in which the phase percolates, shape (rank, d)."""
+        if self.rank == 0:
+            return np.zeros((0, lattice.dimension))
+        return np.asarray(np.linalg.svd(self.directions @ lattice.vectors)[2][: self.rank])
+
+    def describe(self) -> str:
+        """Return one line for a log or a message."""
+        d = self.directions.shape[1]
+        rows = ", ".join("(" + " ".join(f"{entry:d}" for entry in row) + ")" for row in self.directions)
+        where = {0: "in no direction", d: "in every direction"}.get(self.rank, f"only along {rows}")
+        text = f"{self.phase}: percolates {where}; {len(self.parts)} part(s)"
+        if self.islands and self.rank:
+            text += f", {len(self.islands)} of them island(s) of fraction {sum(p.fraction for p in self.islands):.3g}"
+        return text
+
+
+def percolation(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+) -> Mapping[str, PhaseConnectivity]:
+    """Return the connectivity of each phase on the torus.
+
+    Parameters
+    ----------
+    raw
+        The cell.
+    representative : array of int, shape (n,)
+    offset : array of int, shape (n, d)
+        From :func:`homfem.periodic.identify_nodes`:
+        ``points[i] = points[representative[i]] + offset[i] @ lattice.vectors``.
+    across
+        Further pairs of cells that are joined, see :func:`homfem.meshing.topology.nonmatching_faces.links_across`.
+
+    Returns
+    -------
+    mapping of str to PhaseConnectivity
+        In the order of ``raw.phases``.
+
+    Raises
+    ------
+    CellError
+        If a facet belongs to more than two cells.
+    """
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
+    number = len(cycles_of_part)
+    fractions = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
+    tag_of_part = np.zeros(number, dtype=np.int64)
+    tag_of_part[part_of_cell] = raw.phase_of_cell
+
+    result = {}
+    for name, tag in raw.phases.items():
+        own = np.flatnonzero(tag_of_part == tag)
+        own = own[np.argsort(-fractions[own], kind="stable")]
+        parts = tuple(Part(fraction=float(fractions[k]), directions=integer_basis(cycles_of_part[k])) for k in own)
+        together = np.vstack([np.zeros((0, raw.dimension), dtype=np.int64), *(part.directions for part in parts)])
+        result[name] = PhaseConnectivity(phase=name, parts=parts, directions=integer_basis(together))
+    return result
+
+
+def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> RawCell:
+    """Return the cell without the parts of phases that percolate in no direction; arguments as :func:`percolation`.
+
+    Islands of a phase on its own carry no flux, and each leaves one more constant of the corrector undetermined.
+    """
+    kept = ~on_islands(raw, representative, offset)
+    return raw if kept.all() else select(raw, kept)
+
+
+def on_islands(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return for each cell whether its part percolates in no direction; arguments as :func:`percolation`."""
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
+    return np.array([not np.any(cycles) for cycles in cycles_of_part])[part_of_cell]
+
+
+def part_of_cell(raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None) -> Indices:
+    """Return for each cell the number of its connected part, shape (m,); arguments as :func:`percolation`."""
+    return _parts(raw, np.asarray(representative), np.asarray(offset), across)[0]
+
+
+def integer_basis(vectors: npt.ArrayLike) -> Indices:
+    """Return the basis in Hermite normal form of the lattice that integer vectors generate, shape (r, d)."""
+    rows = np.unique(np.asarray(vectors, dtype=np.int64), axis=0)
+    done = 0
+    for column in range(rows.shape[1]):
+        while True:
+            active = done + np.flatnonzero(rows[done:, column])
+            if len(active) == 0:
+                break
+            pivot = active[np.argmin(np.abs(rows[active, column]))]
+            rows[[done, pivot]] = rows[[pivot, done]]
+            if rows[done, column] < 0:
+                rows[done] *= -1
+            if len(active) == 1:
+                rows[:done] -= (rows[:done, column] // rows[done, column])[:, None] * rows[done]
+                done += 1
+                break
+            rows[done + 1 :] -= (rows[done + 1 :, column] // rows[done, column])[:, None] * rows[done]
+    return rows[:done]
+
+
+def _parts(
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None
+) -> tuple[Indices, list[Indices]]:
+    """Connected part of each cell on the torus, and for each part the offsets of closed paths that generate all."""
+    count = len(raw.cells)
+    first, second, jump = _links(raw, representative, offset)
+    if across is not None:
+        first, second = np.concatenate([first, across[0]]), np.concatenate([second, across[1]])
+        jump = np.vstack([jump, across[2]])
+    same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
+    first, second, jump = first[same], second[same], jump[same]
+
+    # Pieces of the cell that is cut open, then the few links between pieces through the period faces.
+    through = jump.any(axis=1)
+    piece = _connected(count, first[~through], second[~through])[1]
+    ends = np.stack([piece[first[through]], piece[second[through]]], axis=1)
+    links = np.unique(np.hstack([ends, jump[through]]), axis=0)
+    pieces = int(piece.max()) + 1
+    number, part_of_piece = _connected(pieces, links[:, 0], links[:, 1])
+    cycles, part_of_cycle = _cycles(links, part_of_piece, pieces)
+    return part_of_piece[piece], np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
+
+
+def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
+    """Pairs of cells that share a facet, and the offset of the first's minus that of the second's."""
+    one, two, jump = shared_facets(raw, representative, offset)
+    per_cell = len(FACETS[raw.kind])
+    return one // per_cell, two // per_cell, jump
+
+
+def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
+    """Return pairs of facets that are one on the torus, and the offset of the first minus that of the second.
+
+    Facet k of cell i has the number ``i * facets of a cell + k``. It is told by its nodes on the covering space up to a
+    lattice shift, so that the coarsest meshes are right.
+    """
+    of_cells = cell_facets(raw.corners, raw.kind)
+    per_cell = of_cells.shape[1]
+    facets: Indices = of_cells.reshape(-1, of_cells.shape[2])
+    code = row_numbers(offset - offset.min(axis=0))
+    key = representative * (int(code.max()) + 1) + code
+    facets = np.take_along_axis(facets, np.argsort(key[facets], axis=1), axis=1)
+    crossing = np.flatnonzero((code[facets] != code[facets[:, :1]]).any(axis=1))
+    shape_of = np.zeros((len(facets), 1), dtype=np.int64)
+    if len(crossing):
+        relative = offset[facets[crossing]] - offset[facets[crossing, :1]]
+        relative = relative.reshape(len(crossing), -1)
+        shape_of[crossing, 0] = 1 + row_numbers(relative - relative.min(axis=0))
+        shape_of[crossing[~relative.any(axis=1)], 0] = 0
+    number = row_numbers(np.hstack([representative[facets], shape_of]))
+    order = np.argsort(number, kind="stable")
+    equal = number[order[1:]] == number[order[:-1]]
+    if np.any(equal[1:] & equal[:-1]):
+        where = int(order[np.flatnonzero(equal[1:] & equal[:-1])[0]]) // per_cell
+        raise CellError("cells", where, "such that a facet belongs to at most two cells; this one overlaps with others")
+    one, two = order[:-1][equal], order[1:][equal]
+    jump = offset[facets[one, 0]] - offset[facets[two, 0]]
+    return one, two, jump
+
+
+def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indices]:
+    graph = coo_array((np.ones(len(first), dtype=np.int32), (first, second)), shape=(count, count))
+    number, label = connected_components(graph, directed=False)
+    return int(number), label.astype(np.int64)
+
+
+def _cycles(links: Indices, part_of_piece: Indices, pieces: int) -> tuple[Indices, Indices]:
+    """Offsets of the closed paths that generate all others, and the part of each, sorted by part.
+
+    Each piece gets a position by walking a spanning tree; each link then closes a path.
+    """
+    d = links.shape[1] - 2
+    position = np.zeros((pieces, d), dtype=np.int64)
+    parts = part_of_piece[links[:, 0]]
+    # One extra vertex, joined to the first piece of each part, makes the forest one tree.
+    roots = np.unique(part_of_piece, return_index=True)[1]
+    rows = np.concatenate([links[:, 0], np.full(len(roots), pieces)])
+    columns = np.concatenate([links[:, 1], roots])
+    graph = coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=(pieces + 1, pieces + 1)).tocsr()
+    order, parent = breadth_first_order(graph, pieces, directed=False)
+    jump_of = {(int(link[0]), int(link[1])): link[2:] for link in links[links[:, 0] != links[:, 1]]}
+    jump_of |= {(j, i): -jump for (i, j), jump in jump_of.items()}
+    is_root = np.zeros(pieces, dtype=bool)
+    is_root[roots] = True
+    for piece in order[1:].tolist():
+        if not is_root[piece]:
+            position[piece] = position[parent[piece]] + jump_of[int(parent[piece]), piece]
+    cycles = position[links[:, 0]] + links[:, 2:] - position[links[:, 1]]
+    by_part = np.argsort(parts, kind="stable")
+    return cycles[by_part], parts[by_part]
+
+
+def together(
+    raw: RawCell,
+    representative: Indices,
+    offset: Indices,
+    across: Links | None = None,
+    *,
+    connectivity: Mapping[str, PhaseConnectivity],
+) -> PhaseConnectivity:
+    """Connectivity of all phases as one."""
+    if len(connectivity) == 1:
+        return next(iter(connectivity.values()))
+    return percolation(merged(raw), representative, offset, across)["all"]
+
+
+def merged(raw: RawCell) -> RawCell:
+    """Return the cell with all of its phases as one, named "all"."""
+    return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
