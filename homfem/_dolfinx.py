@@ -5,10 +5,12 @@ Every function here has one meaning on all of them; the rest of the package name
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
+import basix.ufl
 import dolfinx
 import dolfinx.fem.forms
 import dolfinx.jit
@@ -73,6 +75,18 @@ def mesh_with_geometry(
     comm = topology_of.comm
     topology = getattr(topology_of.topology, "_cpp_object", topology_of.topology)
     return dmesh.Mesh(cpp.mesh.Mesh_float64(comm, topology, made_cpp), ufl.Mesh(element))
+
+
+@functools.cache
+def element(family: str, kind: str, degree: int, shape: tuple[int, ...] = ()) -> Any:
+    """Return the ``basix.ufl`` element, always the same one for the same arguments.
+
+    UFL asks it for its reference cell dozens of times for each form, and basix makes that anew each time, with all that
+    it consists of: here it is made once.
+    """
+    made = basix.ufl.element(family, kind, degree, shape=shape, dtype=np.float64)
+    made.__class__ = type(type(made).__name__, (type(made),), {"cell": made.cell})
+    return made
 
 
 def compile_kernels(form: ufl.Form, jit_options: dict[str, Any]) -> tuple[Any, Any]:

@@ -42,7 +42,7 @@ def measure(
     """
     rule = {"quadrature_degree": 0} if affine else {}
     dx, ds, jumps = (kind(domain=mesh, metadata=rule) for kind in (ufl.dx, ufl.ds, ufl.dS))
-    constants = fem.functionspace(mesh, ("DG", 0))
+    constants = solve.function_space(mesh, "DG", 0)
     volumes = solve.assemble_vector(ufl.TestFunction(constants) * dx)
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
     by_tag = np.bincount(phase_of_cell[:owned], weights=volumes.array_r[:owned], minlength=max(phases.values()) + 1)
@@ -66,7 +66,7 @@ def at_nodes(
     plain = periodic_mesh.plain
     there = function if function.function_space.mesh is plain else periodic_mesh.to_plain(function)
     shape = function.ufl_shape
-    linear = fem.Function(fem.functionspace(plain, ("Lagrange", 1, shape) if shape else ("Lagrange", 1)))
+    linear = fem.Function(solve.function_space(plain, "Lagrange", 1, shape))
     linear.interpolate(there)
     linear.x.scatter_forward()
     entries = linear.x.array.reshape(-1, *shape)[linear.function_space.dofmap.list].reshape(-1, *shape)

@@ -376,7 +376,7 @@ class UnitCell:
         """
         arrays = {name: np.asarray(value, dtype=np.float64) for name, value in values.items()}
         shape = arrays[next(iter(arrays))].shape
-        space = fem.functionspace(self.mesh, ("DG", 0, shape) if shape else ("DG", 0))
+        space = solve.function_space(self.mesh, "DG", 0, shape)
         function = fem.Function(space)
         size = int(np.prod(shape)) if shape else 1
         table = np.zeros((max(self.phases.values()) + 1, size))

@@ -48,7 +48,7 @@ def gap_indicators(
     are those of the loads (for stresses the places of the strains), by default all.
     """
     mesh, loads = upper.problem.domain, upper.problem.loads
-    weight = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
+    weight = ufl.TestFunction(solve.function_space(mesh, "DG", 0))
     u = [fem.Function(space) for space in upper.spaces]
     load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
     size = len(PAIRS[cell.dimension]) if isinstance(lower, Stresses) else cell.dimension

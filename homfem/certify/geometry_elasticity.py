@@ -78,8 +78,8 @@ def elastic_geometric_error(
 def _mean_strains(cell: UnitCell, correctors: Correctors) -> Array:
     """Mean strain of each corrector on each local mesh cell of ``cell.mesh`` in Voigt notation, (cells, loads, m)."""
     mesh, size = correctors.problem.domain, len(PAIRS[cell.dimension])
-    volume = solve.assemble_vector(ufl.TestFunction(fem.functionspace(mesh, ("DG", 0))) * ufl.dx).array_r.copy()
-    vectors = fem.functionspace(mesh, ("DG", 0, (size,)))
+    volume = solve.assemble_vector(ufl.TestFunction(solve.function_space(mesh, "DG", 0)) * ufl.dx).array_r.copy()
+    vectors = solve.function_space(mesh, "DG", 0, (size,))
     displacement, mean = fem.Function(correctors.space), fem.Function(vectors)
     form = solve.compile_form(ufl.inner(voigt_strain(displacement), ufl.TestFunction(vectors)) * ufl.dx)
     result = []

@@ -51,7 +51,7 @@ def wall_error(cell: UnitCell, correctors: Correctors) -> float:
     facets, volumes, owner = facets[walls], volumes[walls], owner[walls]
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
-    move = fem.Function(fem.functionspace(mesh, ("DG", 0)))
+    move = fem.Function(solve.function_space(mesh, "DG", 0))
     areas, count = facet_areas(cell, facets), len(move.x.array)
     area = np.bincount(owner, weights=areas, minlength=count)
     total = volumes.sum(axis=1)

@@ -79,7 +79,7 @@ def _gradients(correctors: Correctors) -> Array:
     mesh = correctors.problem.domain
     d = mesh.topology.dim
     velocity = fem.Function(correctors.spaces[0])
-    test = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0, (d, d))))
+    test = ufl.TestFunction(solve.function_space(mesh, "DG", 0, (d, d)))
     form = solve.compile_form(ufl.inner(ufl.grad(velocity), test) * ufl.dx)
     found = []
     for u, _ in correctors.functions:
@@ -96,7 +96,7 @@ def _energies(one: Correctors, other: Correctors | None) -> Array:
     first = fem.Function(one.spaces[0])
     second = None if other is None else fem.Function(other.spaces[0])
     gradient = ufl.grad(first) if second is None else ufl.grad(first) - ufl.grad(second)
-    test = ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
+    test = ufl.TestFunction(solve.function_space(mesh, "DG", 0))
     form = solve.compile_form(ufl.inner(gradient, gradient) * test * ufl.dx)
     total = np.zeros(mesh.topology.index_map(mesh.topology.dim).size_local)
     for j, (u, _) in enumerate(one.functions):

@@ -95,7 +95,7 @@ def lift(cell: UnitCell, split: UnitCell, correctors: Correctors, axes: Sequence
 def _divergences(correctors: Correctors) -> tuple[Array, Array]:
     """Integrals of the divergence and of its square over each owned mesh cell, shape (cells, loads)."""
     mesh = correctors.problem.domain
-    velocity, test = fem.Function(correctors.spaces[0]), ufl.TestFunction(fem.functionspace(mesh, ("DG", 0)))
+    velocity, test = fem.Function(correctors.spaces[0]), ufl.TestFunction(solve.function_space(mesh, "DG", 0))
     forms = [solve.compile_form(ufl.div(velocity) ** power * test * ufl.dx) for power in (1, 2)]
     found: list[list[Array]] = [[], []]
     for u, _ in correctors.functions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import basix.ufl
 import dolfinx.fem.petsc
 import numpy as np
 import numpy.typing as npt
@@ -39,7 +38,7 @@ class FacetUnknowns:
         d = cell.dimension
         block = d * components
         self.cell, self.components, self._block = cell, components, block
-        self.space = fem.functionspace(cell.mesh, basix.ufl.element("CR", cell.kind, 1, shape=(block,)))
+        self.space = solve.function_space(cell.mesh, "CR", 1, (block,))
         self.owned_cells = cell.mesh.topology.index_map(d).size_local
         vertices = cell.periodic_mesh.input_vertex[: self.owned_cells]
         opposite = np.array([[j for j in range(d + 1) if j != k] for k in range(d + 1)])
@@ -85,7 +84,7 @@ class FacetUnknowns:
     def at_vertices(self) -> fem.FunctionSpace:
         """The continuous linear functions of as many components."""
         shape = (self.components,) if self.components > 1 else ()
-        return fem.functionspace(self.cell.mesh, basix.ufl.element("Lagrange", self.cell.kind, 1, shape=shape))
+        return solve.function_space(self.cell.mesh, "Lagrange", 1, shape)
 
     def from_vertices(self, space: fem.FunctionSpace) -> PETSc.Mat:
         """Prolong the functions of :meth:`at_vertices`: each unknown takes the value at its vertex."""

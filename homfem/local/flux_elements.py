@@ -7,7 +7,7 @@ import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array
 
@@ -82,7 +82,7 @@ class FluxElements:
     def flux(self, multiplier: Array, name: str) -> fem.Function:
         """The flux of a multiplier, its load's trace included, as a discontinuous linear function on the torus."""
         mesh, d = self.cell.mesh, self.d
-        space = fem.functionspace(mesh, ("DG", 1, (d,)))
+        space = solve.function_space(mesh, "DG", 1, (d,))
         function = fem.Function(space, name=name)
         values = function.x.array.reshape(-1, d)
         coefficients = (self._lift @ multiplier[:, :, None])[:, :, 0]

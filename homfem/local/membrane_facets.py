@@ -9,6 +9,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.facets import FacetUnknowns
 from homfem.local.membranes import Membranes, facet_areas
@@ -35,7 +36,7 @@ class MembraneUnknowns(FacetUnknowns):
         self.membranes = membranes
         self._difference: PETSc.Mat | None = None
         self._owned = self.space.dofmap.index_map.size_local
-        self._single = fem.functionspace(cell.mesh, ("CR", 1))
+        self._single = solve.function_space(cell.mesh, "CR", 1)
         larger = self._larger_group()
         self._twice = np.flatnonzero(larger[: self._owned] >= 0)
         size = (self._owned + len(self._twice)) * d
@@ -130,7 +131,7 @@ class MembraneUnknowns(FacetUnknowns):
 
     def at_vertices(self) -> fem.FunctionSpace:
         """The linear functions of each group of phases, one component for each group."""
-        return fem.functionspace(self.cell.mesh, ("Lagrange", 1, (len(self.membranes.groups),)))
+        return solve.function_space(self.cell.mesh, "Lagrange", 1, (len(self.membranes.groups),))
 
     def from_vertices(self, space: fem.FunctionSpace) -> PETSc.Mat:
         """Prolong functions that are linear and continuous but at membranes; components outside of groups left out."""

@@ -311,7 +311,7 @@ def membrane_problem(
 
 def _numbers(cell: UnitCell, membranes: Membranes) -> fem.Function:
     """The number of the group, on each mesh cell."""
-    group = fem.Function(fem.functionspace(cell.mesh, ("DG", 0)))
+    group = fem.Function(solve.function_space(cell.mesh, "DG", 0))
     group.x.array[:] = membranes.group_of_cell
     return group
 
@@ -336,9 +336,9 @@ def mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes 
     The mesh cells are those of the mesh of the forms. On each that of the field which lives there.
     """
     mesh, d = correctors.problem.domain, cell.dimension
-    constants = fem.functionspace(mesh, ("DG", 0))
+    constants = solve.function_space(mesh, "DG", 0)
     volume = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx).array_r.copy()
-    vectors = fem.functionspace(mesh, ("DG", 0, (d,)))
+    vectors = solve.function_space(mesh, "DG", 0, (d,))
     u = [fem.Function(space) for space in correctors.spaces]
     mean = fem.Function(vectors)
     parts = [ufl.dx] if membranes is None else measures(cell, membranes)[0]
@@ -367,7 +367,7 @@ def broken_fluxes(
     fluxes = np.einsum("mij,mlj->mli", matrices, gradients)
     result = []
     for load in range(d):
-        function = fem.Function(fem.functionspace(cell.mesh, ("DG", 0, (d,))), name=f"flux_{load + 1}")
+        function = fem.Function(solve.function_space(cell.mesh, "DG", 0, (d,)), name=f"flux_{load + 1}")
         function.x.array[:] = fluxes[:, load].ravel()
         result.append(function)
     return tuple(result)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import basix.ufl
 import numpy as np
 import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
-from homfem import periodic
+from homfem import _dolfinx, periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, check_choice
 
@@ -209,7 +208,7 @@ def on_domain(cell: UnitCell, function: fem.Function, domain: Any) -> fem.Functi
 
 def element_of(cell: UnitCell, family: str, degree: int, shape: tuple[int, ...] = ()) -> Any:
     """Return the ``basix.ufl`` element of a family on the cell's mesh."""
-    return basix.ufl.element(family, cell.kind, degree, shape=shape)
+    return _dolfinx.element(family, cell.kind, degree, shape)
 
 
 def _sum(one: Any, other: Any) -> Any:

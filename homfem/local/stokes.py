@@ -50,7 +50,7 @@ import numpy as np
 import ufl
 from dolfinx import fem
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.elasticity import rigid_motions
 from homfem.local.problem import CellProblem, Field, element_of
@@ -207,7 +207,7 @@ def _corners(cell: UnitCell) -> Array:
 
 def _per_cell(cell: UnitCell, values: Array) -> fem.Function:
     shape = values.shape[1:]
-    function = fem.Function(fem.functionspace(cell.mesh, ("DG", 0, shape) if shape else ("DG", 0)))
+    function = fem.Function(solve.function_space(cell.mesh, "DG", 0, shape))
     function.x.array[:] = values.ravel()
     return function
 

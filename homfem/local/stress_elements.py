@@ -12,7 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
 from homfem.brackets import EPS
 from homfem.cells.unitcell import UnitCell
 from homfem.local.allowance import Spread
@@ -151,7 +151,7 @@ class StressElements:
         """
         mesh, d = self.cell.mesh, self.d
         size, loads = len(PAIRS[d]), multipliers.shape[2]
-        space = fem.functionspace(mesh, ("DG", 1, (size,)))
+        space = solve.function_space(mesh, "DG", 1, (size,))
         functions = tuple(fem.Function(space, name=f"stress_{j + 1}") for j in range(loads))
         weights = np.array([1.0] * d + [math.sqrt(0.5)] * (size - d))
         local = self._strained(self._sorted(multipliers) + self.trace)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import basix.ufl
 import dolfinx.fem.petsc
 import numpy as np
 import numpy.typing as npt
@@ -95,8 +94,7 @@ class System:
                 self.coarse.append(None)
                 continue
             shape = element.reference_value_shape
-            low = basix.ufl.element("Lagrange", self.problem.domain.basix_cell(), 1, shape=shape)
-            coarse = fem.functionspace(self.problem.domain, low)
+            coarse = solve.function_space(self.problem.domain, "Lagrange", 1, shape)
             matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space.space)
             matrix.assemble()
             result.append(matrix if len(elements) == 1 else _without_zeros(matrix))

@@ -219,7 +219,7 @@ def _gradient_of(problem: Any, weights: Array, d: int) -> Array:
 def _on_cells(cell: UnitCell, expression: Any, domain: Any) -> Array | None:
     """An expression in the middle of each mesh cell, in the order of the arrays; on rank 0."""
     shape = expression.ufl_shape
-    function = fem.Function(fem.functionspace(domain, ("DG", 0, shape) if shape else ("DG", 0)))
+    function = fem.Function(solve.function_space(domain, "DG", 0, shape))
     function.interpolate(fem.Expression(expression, _dolfinx.interpolation_points(function.function_space)))
     owned = domain.topology.index_map(domain.topology.dim).size_local
     number = _dolfinx.original_cell_index(domain)[:owned]

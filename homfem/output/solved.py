@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import basix.ufl
 import numpy as np
 from dolfinx import fem
 
+from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem
 from homfem.parameters import Array
@@ -62,8 +62,8 @@ def whole_function(
     first = functions[members[0]]
     if len(members) == 1:
         return first
-    element = basix.ufl.element("DG", cell.kind, problem.fields[members[0]].element.degree, shape=first.ufl_shape)
-    result = fem.Function(fem.functionspace(problem.domain, element), name=first.name)
+    space = solve.function_space(problem.domain, "DG", problem.fields[members[0]].element.degree, first.ufl_shape)
+    result = fem.Function(space, name=first.name)
     tags = np.empty_like(cell.phase_of_cell)
     tags[slice(None) if problem.domain is cell.mesh else cell.periodic_mesh.plain_cell] = cell.phase_of_cell
     for k in members:

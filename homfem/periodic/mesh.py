@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import basix.ufl
 import numpy as np
 import numpy.typing as npt
 from dolfinx import fem
@@ -111,8 +110,8 @@ def create_periodic_mesh(
     """
     dimension = points.shape[1]
     corners = CORNERS[kind]
-    linear = basix.ufl.element("Lagrange", kind, 1, shape=(dimension,), dtype=np.float64)
-    element = basix.ufl.element("Lagrange", kind, order, shape=(dimension,), dtype=np.float64)
+    linear = _dolfinx.element("Lagrange", kind, 1, (dimension,))
+    element = _dolfinx.element("Lagrange", kind, order, (dimension,))
     destinations: list[Any] = []
     base = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet)
 
@@ -156,7 +155,7 @@ def create_open_mesh(
     origin : array, shape (d,)
         Low corner of the period cell in lattice coordinates, on every rank.
     """
-    element = basix.ufl.element("Lagrange", kind, 1, shape=(points.shape[1],), dtype=np.float64)
+    element = _dolfinx.element("Lagrange", kind, 1, (points.shape[1],))
     partitioner = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet) if comm.size > 1 else None
     mesh = _dolfinx.create_mesh(comm, cells, points, element, partitioner)
     number = _dolfinx.original_cell_index(mesh)

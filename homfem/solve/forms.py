@@ -13,6 +13,7 @@ import dolfinx.fem.petsc
 import dolfinx.jit
 import ufl
 from dolfinx import fem
+from dolfinx import mesh as dmesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
@@ -64,6 +65,11 @@ def _compile(form: ufl.Form) -> tuple[Any, Any]:
     except (KeyboardInterrupt, SystemExit):
         clear_locks(_cache(), after=start)
         raise
+
+
+def function_space(mesh: dmesh.Mesh, family: str, degree: int, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
+    """Return the space of a family of elements on a mesh; collective."""
+    return fem.functionspace(mesh, _dolfinx.element(family, mesh.topology.cell_name(), degree, shape))
 
 
 def clear_locks(folder: Path, *, after: float = 0.0, before: float = float("inf")) -> list[Path]:

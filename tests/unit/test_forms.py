@@ -7,13 +7,15 @@ import os
 import time
 import weakref
 
+import basix.ufl
 import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from homfem.solve import compile_form, forms
+from homfem import _dolfinx
+from homfem.solve import compile_form, forms, function_space
 
 
 def _lock(folder, name, age=0.0, finished=False):
@@ -176,3 +178,20 @@ def case_one_rank_knows_more(comm):
 def test_ranks_of_which_one_alone_knows_a_form(on_ranks):
     for answer in on_ranks(case_one_rank_knows_more):
         assert answer == {"value": pytest.approx(2.0), "known": 1}
+
+
+@pytest.mark.parametrize(("family", "degree", "shape"), [("Lagrange", 2, ()), ("CR", 1, (3,)), ("DG", 0, (2, 2))])
+def test_an_element_that_keeps_its_cell_is_the_one_of_basix(family, degree, shape):
+    ours, theirs = (
+        _dolfinx.element(family, "triangle", degree, shape),
+        basix.ufl.element(family, "triangle", degree, shape=shape),
+    )
+    assert ours is _dolfinx.element(family, "triangle", degree, shape)
+    assert ours.cell is ours.cell
+    assert (ours, ours.cell, repr(ours), hash(ours)) == (theirs, theirs.cell, repr(theirs), hash(theirs))
+    domain = square(2)
+    signatures = []
+    for space in (function_space(domain, family, degree, shape), fem.functionspace(domain, theirs)):
+        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+        signatures.append((ufl.inner(u, v) * ufl.dx).signature())
+    assert signatures[0] == signatures[1]
