@@ -1,12 +1,12 @@
-"""Checkpoints of P1 fields that restart on any number of ranks, and are whole or refused.
+"""Checkpoints of fields of any spaces that restart on any number of ranks, and are whole or refused.
 
-A checkpoint is one NumPy archive: the nodal values sorted by the index that each vertex had in the arrays which made
-the mesh (``mesh.geometry.input_global_indices``), the coordinates of the vertices, the state of the run and what tells
-its problem from others. It is written to a new file, synchronised and renamed; the one before is kept as
+A checkpoint is one NumPy archive: the values of each field in an order that does not depend on the ranks
+(:mod:`homfem.solve.numbering`), the nodes of the meshes, series of numbers, the state of the run and what tells its
+problem from others. It is written to a new file, synchronised and renamed; the one before is kept as
 ``NAME.previous``. The checksums and the directory of the archive, which stands at its end, tell a truncated file.
 
-A mesh is the same on another number of ranks if it was made from the same arrays (a Gmsh model, a file, a box); the
-coordinates are compared, so that another mesh is refused. A mesh that was refined in parallel is not.
+A mesh is the same on another number of ranks if it was made from the same arrays (a Gmsh model, a file, a box); cells
+and coordinates are compared, so that another mesh is refused. A mesh that was refined in parallel is not.
 """
 
 from __future__ import annotations
@@ -16,21 +16,30 @@ import os
 import shutil
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.parameters import Array, CheckpointError
-from homfem.solve import collective, input_vertices
+from homfem.macro.state import StateField
+from homfem.parameters import Array, CheckpointError, InputError
+from homfem.solve import MeshNumbering, Numbering, collective
 
-_FORMAT = "homfem checkpoint 2"
+_FORMAT = "homfem checkpoint 3"
 _EXACT = 1e-11  # numbers that the input gives: its units are converted
 _ABOUT = 1e-10  # numbers that sums over the ranks or solvers make
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: values of the fields that the rank owns, series (on rank 0), the state of the run."""
+
+    values: Mapping[str, Array]
+    series: Mapping[str, Array]
+    state: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class CheckpointFile:
     """
 
     path: Path | str
+    _numberings: list[Numbering] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def previous(self) -> Path:
@@ -67,51 +77,68 @@ class CheckpointFile:
 
     def write(
         self,
-        space: fem.FunctionSpace,
-        values: Mapping[str, Array],
+        fields: Mapping[str, StateField],
         *,
         state: Mapping[str, Any],
         problem: Mapping[str, Any],
+        series: Mapping[str, Array] | None = None,
     ) -> None:
         """Write a checkpoint; collective.
 
         Parameters
         ----------
-        space
-            A scalar P1 space.
-        values
-            Nodal values by name; each array begins with the values of the dofs that the rank owns.
+        fields
+            Fields by name, of any spaces; their arrays begin with the values that the rank owns.
         state
             Where the run is: numbers, strings, lists and mappings that JSON takes.
         problem
             What tells the problem from others, likewise; :meth:`read` compares it. Numbers that may differ with the
             number of ranks stand in a mapping ``{"about": numbers}``.
+        series
+            Further arrays by name, whole on rank 0; what the other ranks give is not used.
 
         Raises
         ------
-        InputError
-            If the space is not scalar P1.
         CheckpointError
             If the file cannot be written. Any file at the path is then as it was.
         """
-        comm = space.mesh.comm
-        keys, points = input_vertices(space)
-        owned = keys.size
-        table = np.column_stack([points, *(np.asarray(array)[:owned] for array in values.values())])
-        parts = comm.gather((keys, table))
+        spaces, meshes = self._number({name: entry.space for name, entry in fields.items()})
+        comm = meshes[0].comm
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, entry in fields.items():
+            arrays[f"field {name}"] = spaces[name].gather(entry.values)
         with collective(comm):
-            if parts is not None:
-                all_keys = np.concatenate([part[0] for part in parts])
-                order = np.argsort(all_keys)
-                whole = np.concatenate([part[1] for part in parts])[order]
-                header = {"format": _FORMAT, "names": list(values), "state": dict(state), "problem": dict(problem)}
-                arrays = {
-                    "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
-                    "keys": all_keys[order],
-                    "points": whole[:, :3],
-                    "values": np.ascontiguousarray(whole[:, 3:].T),
+            if comm.rank == 0:
+                header = {
+                    "format": _FORMAT,
+                    "fields": {name: _described(numbering, meshes) for name, numbering in spaces.items()},
+                    "meshes": [{"cells": mesh.digest, "orientation": mesh.orientation} for mesh in meshes],
+                    "state": dict(state),
+                    "problem": dict(problem),
                 }
+                arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+                for number, mesh in enumerate(meshes):
+                    arrays |= {f"keys {number}": mesh.keys, f"points {number}": mesh.points}
+                arrays |= {f"series {name}": np.asarray(values) for name, values in (series or {}).items()}
                 self._replace(arrays)
+
+    def _number(self, spaces: Mapping[str, fem.FunctionSpace]) -> tuple[dict[str, Numbering], list[MeshNumbering]]:
+        """Return the numbering of each space, and those of their meshes; made once, kept with the file. Collective."""
+        if not spaces:
+            raise InputError("fields", [], "at least one field")
+        found: dict[str, Numbering] = {}
+        for name, space in spaces.items():
+            known = next((entry for entry in self._numberings if entry.space is space), None)
+            if known is None:
+                same = (e.mesh for e in self._numberings if e.mesh.mesh._cpp_object is space.mesh._cpp_object)
+                known = Numbering(space, next(same, None))
+                self._numberings.append(known)
+            found[name] = known
+        meshes: list[MeshNumbering] = []
+        for numbering in found.values():
+            if not any(mesh is numbering.mesh for mesh in meshes):
+                meshes.append(numbering.mesh)
+        return found, meshes
 
     def _replace(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         path = Path(self.path)
@@ -145,60 +172,78 @@ class CheckpointFile:
                 f"{error.strerror}: check folder, rights and space.",
             ) from error
 
-    def read(
-        self, space: fem.FunctionSpace, problem: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    def read(self, spaces: Mapping[str, fem.FunctionSpace], problem: Mapping[str, Any] | None = None) -> Saved:
         """Read a checkpoint on any number of ranks; collective.
 
         Parameters
         ----------
-        space
-            A scalar P1 space on the mesh that the checkpoint was written from.
+        spaces
+            The space of each field in the checkpoint, on the meshes that it was written from.
         problem
             If given, the checkpoint must be of this problem: the same names, and numbers that agree to 1e-11, those
             in ``{"about": numbers}`` to 1e-10, relative to the largest of a list.
 
-        Returns
-        -------
-        values : dict of str to array
-            The values of the dofs that the rank owns, by name.
-        state : dict
-            The state that was written.
-
         Raises
         ------
         CheckpointError
-            If the file is missing, truncated, no checkpoint, of another mesh or of another problem.
+            If the file is missing, truncated, no checkpoint, of other meshes, fields, spaces or of another problem.
         """
-        comm = space.mesh.comm
-        keys, points = input_vertices(space)
-        requests = comm.gather((keys, points))
-        answers: list[tuple[Array, list[str], dict[str, Any]]] | None = None
+        numberings, meshes = self._number(spaces)
+        comm = meshes[0].comm
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        state: dict[str, Any] | None = None
         with collective(comm):
-            if requests is not None:
+            if comm.rank == 0:
                 arrays, header = self._load()
-                answers = []
-                number = sum(wanted.size for wanted, _ in requests)
-                remedy = "Restart on the mesh that it was written from, made from the same arrays."
-                if arrays["keys"].size != number:
-                    found = f"{arrays['keys'].size} nodes"
-                    raise CheckpointError(
-                        "checkpoint", str(self.path), f"of a mesh of {number} nodes, not {found}", remedy
-                    )
-                scale = float(np.ptp(arrays["points"], axis=0).max())
-                for wanted, at in requests:
-                    place = np.minimum(np.searchsorted(arrays["keys"], wanted), number - 1)
-                    found_keys, found_points = arrays["keys"][place], arrays["points"][place]
-                    if not (
-                        np.array_equal(found_keys, wanted) and np.abs(found_points - at).max(initial=0) <= 1e-10 * scale
-                    ):
-                        raise CheckpointError(
-                            "checkpoint", str(self.path), "of this mesh: its nodes are others", remedy
-                        )
-                    answers.append((arrays["values"][:, place], header["names"], header["state"]))
+                self._compare_meshes(arrays, header["meshes"], meshes)
                 self._compare(header["problem"], problem)
-        values, names, state = comm.scatter(answers)
-        return {name: values[row].copy() for row, name in enumerate(names)}, state
+                self._compare_fields(arrays, header["fields"], numberings, meshes)
+                state = header["state"]
+        empty = np.empty(0)
+        values = {name: numbering.scatter(arrays.get(f"field {name}", empty)) for name, numbering in numberings.items()}
+        series = {name.removeprefix("series "): a for name, a in arrays.items() if name.startswith("series ")}
+        return Saved(values, series, comm.bcast(state))
+
+    def _compare_meshes(
+        self, arrays: Mapping[str, Any], stored: list[dict[str, str]], meshes: list[MeshNumbering]
+    ) -> None:
+        remedy = "Restart on the mesh that it was written from, made from the same arrays."
+        path = str(self.path)
+        if len(stored) != len(meshes):
+            raise CheckpointError("checkpoint", path, f"of {len(meshes)} mesh(es), not {len(stored)}", remedy)
+        for number, (about, mesh) in enumerate(zip(stored, meshes, strict=True)):
+            keys, points = arrays[f"keys {number}"], arrays[f"points {number}"]
+            if keys.size != mesh.keys.size:
+                allowed = f"of a mesh of {mesh.keys.size} nodes, not {keys.size} nodes"
+                raise CheckpointError("checkpoint", path, allowed, remedy)
+            scale = float(np.ptp(points, axis=0).max())
+            same = np.array_equal(keys, mesh.keys) and np.abs(points - mesh.points).max() <= 1e-10 * scale
+            if not same:
+                raise CheckpointError("checkpoint", path, "of this mesh: its nodes are others", remedy)
+            if about["cells"] != mesh.digest:
+                raise CheckpointError("checkpoint", path, "of this mesh: its cells are others", remedy)
+            if about["orientation"] != mesh.orientation:
+                allowed = (
+                    "of a mesh whose cells have their nodes in this order (a mesh of facets may depend on the ranks)"
+                )
+                raise CheckpointError("checkpoint", path, allowed, "Restart on as many ranks as it was written on.")
+
+    def _compare_fields(
+        self,
+        arrays: Mapping[str, Any],
+        stored: Mapping[str, dict[str, Any]],
+        numberings: Mapping[str, Numbering],
+        meshes: list[MeshNumbering],
+    ) -> None:
+        wanted = {name: _described(numbering, meshes) for name, numbering in numberings.items()}
+        wrong = [
+            f"{name}: {_space(stored.get(name))} in the checkpoint, {_space(wanted.get(name))} here"
+            for name in sorted({*stored, *wanted})
+            if stored.get(name) != wanted.get(name)
+        ]
+        if wrong:
+            remedy = "Restart with the spaces that it was written from."
+            raise CheckpointError("checkpoint", str(self.path), "of these fields; " + "; ".join(wrong), remedy)
 
     def _load(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         path = Path(self.path)
@@ -211,7 +256,7 @@ class CheckpointFile:
             if not zipfile.is_zipfile(path):
                 raise zipfile.BadZipFile("no archive")
             with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in ("header", "keys", "points", "values")}
+                arrays = {name: archive[name] for name in archive.files}
             header = json.loads(arrays["header"].tobytes())
         except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError, KeyError) as error:
             raise CheckpointError(
@@ -237,6 +282,20 @@ class CheckpointFile:
                 "; ".join(f"{name}: {there} in the checkpoint, {here} here" for name, there, here in found)
                 + ". Resume with the input that made it, or start anew in another folder.",
             )
+
+
+def _described(numbering: Numbering, meshes: list[MeshNumbering]) -> dict[str, Any]:
+    """Return what tells a space from others on its mesh."""
+    place = next(number for number, mesh in enumerate(meshes) if mesh is numbering.mesh)
+    return {"element": str(numbering.space.ufl_element()), "mesh": place, "values": numbering.size}
+
+
+def _space(described: Mapping[str, Any] | None) -> str:
+    if described is None:
+        return "nothing"
+    element = described["element"]
+    element = element if len(element) <= 80 else f"{element[:77]}..."
+    return f"{element} with {described['values']} values on mesh {described['mesh']}"
 
 
 def _differences(stored: Any, wanted: Any, name: str = "", tolerance: float = _EXACT) -> list[tuple[str, str, str]]:

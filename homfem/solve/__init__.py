@@ -18,6 +18,7 @@ from homfem.solve.forms import (
     reassemble_vector,
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
+from homfem.solve.numbering import MeshNumbering, Numbering
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Block",
     "BlockSolver",
     "LinearSolver",
+    "MeshNumbering",
+    "Numbering",
     "assemble_matrix",
     "assemble_vector",
     "collective",

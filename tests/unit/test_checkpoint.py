@@ -11,6 +11,7 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
+from homfem.macro.state import StateField
 from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import CheckpointError, InputError
 
@@ -31,16 +32,26 @@ def _field(space, formula=_wave):
     return function
 
 
+def _entry(function):
+    return StateField(function.function_space, function.x.array)
+
+
+def _spaces(comm, cells=3):
+    return dict.fromkeys("ab", fem.functionspace(_box(comm, cells), ("Lagrange", 1)))
+
+
 def case_write(comm, path):
-    space = fem.functionspace(_box(comm), ("Lagrange", 1))
-    values = {"a": _field(space).x.array, "b": _field(space, lambda x: _wave(x) - 0.3).x.array}
-    CheckpointFile(path).write(space, values, state={"time": 0.1, "list": [1, 2.5]}, problem={"name": "p", "k": [1.0]})
+    space = _spaces(comm)["a"]
+    fields = {"a": _entry(_field(space)), "b": _entry(_field(space, lambda x: _wave(x) - 0.3))}
+    about = {"name": "p", "k": [1.0]}
+    CheckpointFile(path).write(fields, state={"time": 0.1, "list": [1, 2.5]}, problem=about)
     return {}
 
 
 def case_read(comm, path):
-    space = fem.functionspace(_box(comm), ("Lagrange", 1))
-    values, state = CheckpointFile(path).read(space, {"name": "p", "k": [1.0 + 1e-12]})
+    spaces = _spaces(comm)
+    space = spaces["a"]
+    values, _, state = CheckpointFile(path).read(spaces, {"name": "p", "k": [1.0 + 1e-12]})
     owned = space.dofmap.index_map.size_local
     a, b = _field(space).x.array[:owned], _field(space, lambda x: _wave(x) - 0.3).x.array[:owned]
     equal = np.array_equal(values["a"], a) and np.array_equal(values["b"], b)
@@ -49,9 +60,8 @@ def case_read(comm, path):
 
 def case_refused_everywhere(comm, path):
     """Every rank raises, with the same text."""
-    space = fem.functionspace(_box(comm), ("Lagrange", 1))
     try:
-        CheckpointFile(path).read(space)
+        CheckpointFile(path).read(_spaces(comm))
     except CheckpointError as error:
         text = str(error)
     else:
@@ -90,7 +100,8 @@ def _read(path: Path, cells: int = 3, problem=None, formula=None):
     domain = _box(MPI.COMM_SELF, cells)
     if formula is not None:
         domain.geometry.x[:] = formula(domain.geometry.x)
-    return CheckpointFile(path).read(fem.functionspace(domain, ("Lagrange", 1)), problem)
+    space = fem.functionspace(domain, ("Lagrange", 1))
+    return CheckpointFile(path).read(dict.fromkeys("ab", space), problem)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99, -1])
@@ -181,12 +192,12 @@ def test_another_problem_is_refused_by_name(written):
 def test_numbers_are_compared_to_round_off(tmp_path, stored, wanted, same):
     space = fem.functionspace(mesh.create_unit_interval(MPI.COMM_SELF, 2), ("Lagrange", 1))
     file = CheckpointFile(tmp_path / "a")
-    file.write(space, {}, state={}, problem={"k": stored})
+    file.write({"u": _entry(fem.Function(space))}, state={}, problem={"k": stored})
     if same:
-        file.read(space, {"k": wanted})
+        file.read({"u": space}, {"k": wanted})
         return
     with pytest.raises(CheckpointError, match=r"differ: k"):
-        file.read(space, {"k": wanted})
+        file.read({"u": space}, {"k": wanted})
 
 
 def test_a_checkpoint_that_was_taken_away_is_not_started_over(written):
@@ -199,27 +210,32 @@ def test_a_checkpoint_that_was_taken_away_is_not_started_over(written):
 
 
 def test_previous_checkpoint_is_kept_and_nothing_else(written, monkeypatch):
-    space = fem.functionspace(_box(MPI.COMM_SELF), ("Lagrange", 1))
+    spaces = _spaces(MPI.COMM_SELF)
     file = CheckpointFile(written)
+
+    def saved_time():
+        return file.read(spaces).state["time"]
+
     # A second file of the run is at the path, or still the first, before and after whatever touches files.
     calls = []
 
     def watched(name, function):
         def run(*arguments, **options):
-            times = [file.read(space)[1]["time"]]
+            times = [saved_time()]
             answer = function(*arguments, **options)
-            calls.append((name, *times, file.read(space)[1]["time"]))
+            calls.append((name, *times, saved_time()))
             return answer
 
         return run
 
     for place, name in ((os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"), (os, "fsync"), (np, "savez")):
         monkeypatch.setattr(place, name, watched(name, getattr(place, name)))
-    file.write(space, {"c": _field(space).x.array}, state={"time": 2.0}, problem={})
+    second = _entry(_field(spaces["a"]))
+    file.write(dict.fromkeys("ab", second), state={"time": 2.0}, problem={})
     assert [call for call in calls if call[1] != call[2]] == [("replace", 0.1, 2.0)]
     assert [call[0] for call in calls] == ["savez", "fsync", "link", "replace", "replace", "fsync"]
-    assert file.read(space)[1] == {"time": 2.0}
-    assert CheckpointFile(file.previous).read(space)[1]["time"] == 0.1
+    assert file.read(spaces).state == {"time": 2.0}
+    assert CheckpointFile(file.previous).read(spaces).state["time"] == 0.1
     assert sorted(path.name for path in written.parent.iterdir()) == ["a.ckpt", "a.ckpt.previous"]
 
 
@@ -250,11 +266,99 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(written, monkeypatch):
     assert [path.name for path in written.parent.iterdir()] == ["a.ckpt"]
 
 
-@pytest.mark.parametrize("element", [("Lagrange", 2), ("DG", 1), ("Lagrange", 1, (3,))])
-def test_other_spaces_are_refused(tmp_path, element):
-    space = fem.functionspace(_box(MPI.COMM_SELF, 1), element)
-    with pytest.raises(InputError, match="degree 1"):
-        CheckpointFile(tmp_path / "a").write(space, {}, state={}, problem={})
+def _every_space(comm):
+    """A mesh whose cells are turned in every way to their neighbours, a part of it, and spaces of every kind."""
+    import basix.ufl
+
+    domain = mesh.create_unit_cube(comm, 2, 2, 2)
+    cells = np.flatnonzero(mesh.compute_midpoints(domain, 3, np.arange(_local(domain), dtype=np.int32))[:, 0] < 0.5)
+    part = mesh.create_submesh(domain, 3, cells.astype(np.int32))[0]
+    taylor_hood = basix.ufl.mixed_element(
+        [basix.ufl.element("Lagrange", "tetrahedron", 2, shape=(3,)), basix.ufl.element("Lagrange", "tetrahedron", 1)]
+    )
+    elements = {
+        "P3": ("Lagrange", 3),
+        "vector P2": ("Lagrange", 2, (3,)),
+        "DG1": ("DG", 1),
+        "DG0": ("DG", 0),
+        "edges": ("N1curl", 3),
+        "facets": ("RT", 2),
+        "Taylor-Hood": taylor_hood,
+        "quadrature": basix.ufl.quadrature_element("tetrahedron", degree=3),
+    }
+    spaces = {name: fem.functionspace(domain, element) for name, element in elements.items()}
+    return spaces | {
+        "part P2": fem.functionspace(part, ("Lagrange", 2)),
+        "part DG0": fem.functionspace(part, ("DG", 0)),
+    }
+
+
+def _local(domain):
+    number = domain.topology.index_map(3)
+    return number.size_local + number.num_ghosts
+
+
+def _smooth(x):
+    return np.sin(3 * x[0]) + 0.1 * x[1] * x[2]
+
+
+def _known(space):
+    """A function with a formula, to round-off the same on any ranks."""
+    function = fem.Function(space)
+    if space.num_sub_spaces == 2:
+        function.sub(0).interpolate(lambda x: np.stack([_smooth(x), 2 * x[0], x[1] ** 2]))
+        function.sub(1).interpolate(_smooth)
+    elif space.value_shape == (3,):
+        function.interpolate(lambda x: np.stack([_smooth(x), x[0] * x[1], x[1] ** 2 - x[2]]))
+    elif "Quadrature" in str(space.ufl_element()):
+        function.x.array[:] = _smooth(space.tabulate_dof_coordinates().T)
+    else:
+        function.interpolate(_smooth)
+    return function
+
+
+def case_write_every_space(comm, path):
+    fields = {name: _entry(_known(space)) for name, space in _every_space(comm).items()}
+    series = {"s": np.arange(3.0) if comm.rank == 0 else np.empty(0)}
+    CheckpointFile(path).write(fields, state={"time": 1.0}, problem={}, series=series)
+    return {}
+
+
+def case_read_every_space(comm, path):
+    """The largest difference of each field from its formula, where the checkpoint came from any number of ranks."""
+    spaces = _every_space(comm)
+    values, series, _ = CheckpointFile(path).read(spaces)
+    wrong = {}
+    for name, space in spaces.items():
+        exact = _known(space).x.array[: values[name].size]
+        assert comm.allreduce(float(np.abs(exact).max(initial=0.0)), op=MPI.MAX) > 0.1
+        wrong[name] = comm.allreduce(float(np.abs(values[name] - exact).max(initial=0.0)), op=MPI.MAX)
+    return {"wrong": wrong, "series": series["s"].tolist() if comm.rank == 0 else []}
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_fields_of_every_space_go_from_ranks_to_ranks(on_ranks, tmp_path, ranks):
+    """P3, whose dofs on edges and facets are turned, H(curl) and H(div), mixed, quadrature, and a part of the mesh."""
+    path = str(tmp_path / "a.ckpt")
+    on_ranks(case_write_every_space, ranks=(ranks,), path=path)
+    for answer in on_ranks(case_read_every_space, ranks=(1, 2, 3), path=path):
+        assert answer["series"] == [0.0, 1.0, 2.0]
+        assert max(answer["wrong"].values()) < 1e-13, answer["wrong"]
+
+
+def test_fields_of_other_spaces_are_refused(written):
+    domain = _box(MPI.COMM_SELF)
+    linear, quadratic = (fem.functionspace(domain, ("Lagrange", degree)) for degree in (1, 2))
+    with pytest.raises(CheckpointError, match=r"b: .*P, tetrahedron, 1.* 64 values.* 2.* 343 values on mesh 0 here"):
+        CheckpointFile(written).read({"a": linear, "b": quadratic})
+    with pytest.raises(CheckpointError, match=r"fields; b: .* in the checkpoint, nothing here; c: nothing in"):
+        CheckpointFile(written).read({"a": linear, "c": linear})
+    other = fem.functionspace(_box(MPI.COMM_SELF), ("Lagrange", 1))
+    with pytest.raises(CheckpointError, match="of 2 mesh"):
+        CheckpointFile(written).read({"a": linear, "b": other})
+    with pytest.raises(InputError, match="at least one field"):
+        CheckpointFile(written).read({})
 
 
 def test_quadrilaterals_and_curved_cells(tmp_path):
@@ -270,7 +374,5 @@ def test_quadrilaterals_and_curved_cells(tmp_path):
         space = fem.functionspace(domain, ("Lagrange", 1))
         file = CheckpointFile(tmp_path / "a")
         function = _field(space)
-        file.write(space, {"f": function.x.array}, state={}, problem={})
-        assert np.array_equal(file.read(space)[0]["f"], function.x.array)
-        with np.load(tmp_path / "a") as archive:
-            assert np.array_equal(archive["values"][0], _wave(archive["points"].T))
+        file.write({"f": _entry(function)}, state={}, problem={})
+        assert np.array_equal(file.read({"f": space}).values["f"], function.x.array)

@@ -561,7 +561,7 @@ def test_receptors_start_as_they_were_before_the_stimulus(wave):
 
     config = load_config(wave)
     problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)
-    c, e, h = (CalciumModel(problem, step=0.01).state()[name] for name in ("cytosol", "er", "state h"))
+    c, e, h = (CalciumModel(problem, step=0.01).state()[name].values for name in ("cytosol", "er", "h"))
     resting = c == c.min()
     assert c.max() == pytest.approx(c.min() + 0.8, rel=1e-12)
     assert 0 < resting.sum() < len(c)

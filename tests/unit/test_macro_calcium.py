@@ -294,7 +294,7 @@ def test_signals_save_after_the_step_under_way(number, saved, done):
         def exists(self, comm):
             return False
 
-        def write(self, space, values, *, state, problem):
+        def write(self, fields, *, state, problem, series):
             times.append(state["time"])
 
     def watch(snapshot):
@@ -434,10 +434,10 @@ def test_resume_without_a_checkpoint_says_that_it_starts_anew(tmp_path, caplog):
 
 
 def test_a_node_above_the_threshold_from_the_start_of_a_step_is_no_arrival():
-    from homfem.macro.calcium.run import _record
+    from homfem.macro.observers import crossed
 
     arrival = np.full(3, np.inf)
-    _record(arrival, np.array([0.1, 0.5, 0.1]), np.array([0.5, 0.6, 0.2]), 0.4, 2.0, 2.4)
+    crossed(arrival, np.array([0.1, 0.5, 0.1]), np.array([0.5, 0.6, 0.2]), 0.4, 2.0, 2.4)
     assert arrival == pytest.approx([2.3, np.inf, np.inf])
 
 

@@ -26,7 +26,9 @@ Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, Multiscale Model. Simul. 5(
 
 from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput
-from homfem.macro.calcium.run import CalciumResult, Checkpointer, front_speed, run_calcium
+from homfem.macro.calcium.run import CalciumResult, run_calcium
+from homfem.macro.march import Checkpointer
+from homfem.macro.observers import front_speed
 
 __all__ = [
     "CalciumModel",

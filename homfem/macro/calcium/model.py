@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time as clock
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
-from homfem.parameters import Array, InputError, check_integer, check_number
+from homfem.macro.state import Reduction, StateField, Units
+from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import LinearSolver, assemble_matrix, collective, nodal_fingerprint
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
+
+log = logging.getLogger("homfem")
 
 _BLOCK = 4096  # nodes per block of the reaction: its temporaries stay in the processor's cache
 
@@ -56,6 +60,9 @@ class CalciumModel:
     InputError
         For negative or non-finite concentrations at the start, and fields of the wrong shape.
     """
+
+    name = "calcium bidomain"
+    units = Units(time="s", length="um", fields={"cytosol": "uM", "er": "uM"})
 
     def __init__(
         self,
@@ -112,7 +119,8 @@ class CalciumModel:
                 )
         self._step, self._subcycles = step, check_integer("subcycles", subcycles, at_least=1)
         self._identity = self._given(rtol)  # of the start: no step has changed the fields yet
-        self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0, "output": 0.0}
+        self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0}
+        self._last_iterations, self._warned = 0, False
 
     def _set_initial(self) -> None:
         problem = self.problem
@@ -195,43 +203,59 @@ class CalciumModel:
         before = self.iterations
         operators = {"reaction": subcycled(self._react, self._subcycles), "diffusion": self._diffuse}
         advance(self.splitting, operators, time, self._step)
-        return self.iterations - before
+        self._last_iterations = self.iterations - before
+        return self._last_iterations
 
-    def observe(self, asked: int = 0) -> tuple[float, float, float, int]:
-        """Return the total calcium (uM um^d), the largest and smallest c (uM), and the most that any rank is asked.
-
-        Global, collective.
-        """
+    def measure(self) -> dict[str, tuple[float, Reduction]]:
+        """Return the total calcium (uM um^d), the largest and smallest c (uM), and the iterations of the last step."""
         c, problem = self._c, self.problem
-        mine = self.weights @ (problem.cytosol_fraction * c + problem.er_fraction * self._e)
-        total = np.array([mine])
-        extrema = np.array([c.max(initial=-np.inf), -c.min(initial=np.inf), float(asked)])
-        self.comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
-        self.comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
-        return float(total[0]), float(extrema[0]), float(-extrema[1]), int(extrema[2])
+        total = self.weights @ (problem.cytosol_fraction * c + problem.er_fraction * self._e)
+        return {
+            "total": (float(total), "sum"),
+            "maximum": (float(c.max(initial=-np.inf)), "max"),
+            "minimum": (float(c.min(initial=np.inf)), "min"),
+            "iterations": (float(self._last_iterations), "max"),
+        }
 
-    def snapshot(self, step: int, time: float) -> Snapshot:
-        """Return the fields with their ghosts brought up to date; collective."""
+    def judge(self, time: float, numbers: Mapping[str, float]) -> None:
+        """Refuse concentrations that are not finite; warn once of negative ones."""
+        if not np.isfinite(numbers["total"]):
+            raise ConvergenceError(
+                f"calcium bidomain: the concentrations are not finite at t = {time:g} s. "
+                "Take a smaller step or more subcycles."
+            )
+        if numbers["minimum"] < 0.0 and not self._warned:
+            self._warned = True
+            if self.comm.rank == 0:
+                log.warning(
+                    "calcium bidomain: c = %.3g uM < 0 at t = %g s; resolve the front by a finer mesh or "
+                    "a smoother start, or take a smaller step",
+                    numbers["minimum"],
+                    time,
+                )
+
+    def fields(self) -> dict[str, fem.Function]:
+        """Return c, e and the states X by name, their ghosts brought up to date; collective."""
         for row, function in enumerate(self.state_functions.values()):
             function.x.array[: self.owned] = self._x[row]
-        for function in (self.cytosol, self.er, *self.state_functions.values()):
+        shown = {"cytosol": self.cytosol, "er": self.er, **self.state_functions}
+        for function in shown.values():
             function.x.scatter_forward()
+        return shown
+
+    def snapshot(self, step: int, time: float) -> Snapshot:
+        """Return the fields at a time; collective."""
+        self.fields()
         return Snapshot(step=step, time=time, cytosol=self.cytosol, er=self.er, states=self.state_functions)
 
-    def state(self) -> dict[str, Array]:
-        """Return the owned values of all that a restart needs, as views: fields and start values of the solver."""
+    def state(self) -> dict[str, StateField]:
+        """Return all that a restart needs: the fields, and the start values of the linear solver."""
         values = {"cytosol": self._c, "er": self._e}
-        values |= {f"state {name}": self._x[row] for row, name in enumerate(self.state_functions)}
+        values |= {name: self._x[row] for row, name in enumerate(self.state_functions)}
         for (name, fraction), step in self.diffusion.items():
             for stage, increment in enumerate(step.increments):
                 values[f"increment {name} {fraction:g} {stage}"] = increment.array
-        return values
-
-    def restore(self, values: Mapping[str, Array]) -> None:
-        """Set what :meth:`state` returned; a start value of the solver that is missing stays as it is."""
-        for name, mine in self.state().items():
-            if name in values:
-                mine[:] = values[name]
+        return {name: StateField(self.space, array) for name, array in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this problem, its start and its steps from others: a checkpoint of another is refused.

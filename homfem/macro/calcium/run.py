@@ -1,44 +1,19 @@
-"""A calcium bidomain run: the march over a time grid, its observers, checkpoints and result; the speed of a front."""
+"""A calcium bidomain run: the model marched over a time grid, and its result."""
 
 from __future__ import annotations
 
-import logging
-import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from dolfinx import fem
-from mpi4py import MPI
 
 from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem
-from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
-from homfem.solve import collective
-from homfem.timestepping import Request, Splitting, TimeGrid, interruptible
-
-log = logging.getLogger("homfem")
-
-
-class Checkpointer(Protocol):
-    """Where a run is saved; :class:`homfem.output.checkpoint.CheckpointFile` is one."""
-
-    def exists(self, comm: MPI.Comm) -> bool:
-        """Tell whether there is something to resume from."""
-
-    def write(
-        self,
-        space: fem.FunctionSpace,
-        values: Mapping[str, Array],
-        *,
-        state: Mapping[str, Any],
-        problem: Mapping[str, Any],
-    ) -> None:
-        """Save the owned values of P1 fields and a state of plain numbers."""
-
-    def read(self, space: fem.FunctionSpace, problem: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Return the owned values of the fields and the state."""
+from homfem.macro.march import Checkpointer, march
+from homfem.macro.observers import Activation, Call, Observer
+from homfem.parameters import Array, check_integer
+from homfem.timestepping import Splitting, TimeGrid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -135,166 +110,32 @@ def run_calcium(
     ConvergenceError
         If the linear solver stalls or a concentration is no longer finite.
     """
-    started = clock.perf_counter()
     check_integer("observe_every", observe_every, at_least=1)
-    check_integer("checkpoint_every", checkpoint_every, at_least=1)
-    threshold = None if threshold is None else check_number("threshold", threshold)
     model = CalciumModel(
         problem, step=grid.step, splitting=splitting, subcycles=subcycles, rtol=rtol, preconditioner=preconditioner
     )
-    comm, seconds = model.comm, model.seconds
-    say = log.info if comm.rank == 0 else log.debug
-    say("calcium bidomain: %d nodes, %d steps of %g s, %d rank(s)", model.dofs, grid.steps, grid.step, comm.size)
-    # Activation times are those of one threshold, over the whole history.
-    identity = model.identity() | {"start (s)": grid.start, "threshold (uM)": threshold}
-    arrival, history, first = _begin(model, grid, threshold, identity, checkpoint if resume else None)
-    concentration = model.cytosol.x.array[: model.owned]
-
-    def save(time: float) -> None:
-        if checkpoint is not None:
-            begun = clock.perf_counter()
-            values = model.state() | {"activation": arrival}
-            checkpoint.write(model.space, values, state={"time": time, "history": history}, problem=identity)
-            seconds["output"] += clock.perf_counter() - begun
-
-    def show(step: int) -> None:
-        if observe is not None:
-            begun = clock.perf_counter()
-            observe(model.snapshot(step, grid.time(step)))
-            seconds["output"] += clock.perf_counter() - begun
-
-    step, asked, negative = first, int(Request.NOTHING), False
-    with interruptible() as interrupted:
-        show(first)
-        while step < grid.steps and asked != Request.STOP:
-            before = concentration.copy() if threshold is not None else None
-            count = model.advance(grid.time(step))
-            step += 1
-            total, largest, smallest, asked = model.observe(interrupted())
-            history.append([grid.time(step), total, largest, smallest, float(count)])
-            if not np.isfinite(total):
-                raise ConvergenceError(
-                    f"calcium bidomain: the concentrations are not finite at t = {grid.time(step):g} s. "
-                    "Take a smaller step or more subcycles."
-                )
-            if smallest < 0.0 and not negative:
-                negative = True
-                if comm.rank == 0:
-                    log.warning(
-                        "calcium bidomain: c = %.3g uM < 0 at t = %g s; resolve the front by a finer mesh or "
-                        "a smoother start, or take a smaller step",
-                        smallest,
-                        grid.time(step),
-                    )
-            if before is not None and threshold is not None:
-                _record(arrival, before, concentration, threshold, grid.time(step - 1), grid.time(step))
-            if step % checkpoint_every == 0 or step == grid.steps or asked:
-                save(grid.time(step))  # before the output: what sent the signal may not wait
-            if asked == Request.SAVE and checkpoint is not None and comm.rank == 0:
-                log.warning("calcium bidomain: saved at t = %g s, for a signal", grid.time(step))
-            if step % observe_every == 0 or step == grid.steps:
-                show(step)
-            if step % max(1, grid.steps // 10) == 0:
-                say(
-                    "calcium bidomain: t = %g s, c in [%.4g, %.4g] uM, %d iterations",
-                    grid.time(step),
-                    smallest,
-                    largest,
-                    count,
-                )
-    final = model.snapshot(step, grid.time(step))
-    activation = None
-    if threshold is not None:
-        activation = fem.Function(model.space, name="activation")
-        activation.x.array[: model.owned] = arrival
-        activation.x.scatter_forward()
-    seconds["total"] = clock.perf_counter() - started
-    columns = np.array(history).T
-    say(
-        "calcium bidomain: %s at t = %g s, %d iterations, %.1f s",
-        "interrupted" if step < grid.steps else "finished",
-        grid.time(step),
-        int(columns[4].sum()),
-        seconds["total"],
+    activation = Activation("cytosol", threshold)
+    observers: list[Observer] = [activation]
+    if observe is not None:
+        seen = observe
+        call = lambda _, step, time: seen(model.snapshot(step, time))  # noqa: E731
+        observers.append(Call(call, every=observe_every))
+    done = march(
+        model, grid, observers=observers, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume
     )
+    model.fields()
     return CalciumResult(
-        times=columns[0],
-        total=columns[1],
-        maximum=columns[2],
-        minimum=columns[3],
-        iterations=columns[4].astype(np.int64),
-        cytosol=final.cytosol,
-        er=final.er,
-        states=final.states,
-        activation=activation,
-        finished=step == grid.steps,
-        seconds=dict(seconds),
+        times=done.times,
+        total=done.numbers["total"],
+        maximum=done.numbers["maximum"],
+        minimum=done.numbers["minimum"],
+        iterations=done.numbers["iterations"].astype(np.int64),
+        cytosol=model.cytosol,
+        er=model.er,
+        states=model.state_functions,
+        activation=activation.times,
+        finished=done.finished,
+        seconds=done.seconds,
         dofs=model.dofs,
-        ranks=comm.size,
+        ranks=model.comm.size,
     )
-
-
-def front_speed(activation: fem.Function, *, origin: Array, inner: float, outer: float) -> float:
-    """Return the speed of a front that spreads from ``origin``, um/s; collective.
-
-    The inverse slope of the regression of activation time on distance, over the activated nodes whose distance from
-    ``origin`` lies in [inner, outer].
-
-    Parameters
-    ----------
-    activation
-        Activation time, s (:class:`CalciumResult`).
-    origin
-        Point, um, shape (d,).
-    inner, outer
-        Range of distances, um: beyond the stimulus, short of the boundary.
-
-    Raises
-    ------
-    InputError
-        If the front passed fewer than two distances there.
-    """
-    space = activation.function_space
-    owned = space.dofmap.index_map.size_local
-    center = np.zeros(3)
-    center[: np.size(origin)] = origin
-    distance = np.linalg.norm(space.tabulate_dof_coordinates()[:owned] - center, axis=1)
-    time = activation.x.array[:owned]
-    use = (distance >= inner) & (distance <= outer) & np.isfinite(time)
-    r, t = distance[use], time[use]
-    sums = np.array([r.size, r.sum(), t.sum(), r @ r, r @ t], dtype=np.float64)
-    space.mesh.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
-    count, sum_r, sum_t, sum_rr, sum_rt = sums
-    spread, slope = count * sum_rr - sum_r**2, count * sum_rt - sum_r * sum_t
-    if count < 2 or spread <= 0.0 or slope <= 0.0:
-        raise InputError("activation", int(count), "that of a front which moves outward through [inner, outer]")
-    return float(spread / slope)
-
-
-def _begin(
-    model: CalciumModel,
-    grid: TimeGrid,
-    threshold: float | None,
-    identity: Mapping[str, Any],
-    source: Checkpointer | None,
-) -> tuple[Array, list[list[float]], int]:
-    """Return activation times, history and the number of steps done, at the start or from a checkpoint; collective."""
-    say, warn = (log.info, log.warning) if model.comm.rank == 0 else (log.debug, log.debug)
-    if source is not None and source.exists(model.comm):
-        values, saved = source.read(model.space, identity)
-        with collective(model.comm):
-            first = grid.index(saved["time"])
-        model.restore(values)
-        say("calcium bidomain: resumed at t = %g s (step %d)", saved["time"], first)
-        return values["activation"], saved["history"], first
-    if source is not None:
-        warn("calcium bidomain: no checkpoint %r to resume from; starting at t = %g s", str(source), grid.start)
-    concentration = model.cytosol.x.array[: model.owned]
-    arrival = np.where(concentration >= (np.inf if threshold is None else threshold), grid.start, np.inf)
-    return arrival, [[grid.start, *model.observe()[:3], 0.0]], 0
-
-
-def _record(arrival: Array, before: Array, after: Array, threshold: float, start: float, end: float) -> None:
-    """Set the arrival time, linear in time within the step, where c passed the threshold for the first time."""
-    new = np.flatnonzero((before < threshold) & (after >= threshold) & np.isinf(arrival))
-    arrival[new] = start + (end - start) * (threshold - before[new]) / (after[new] - before[new])

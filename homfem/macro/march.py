@@ -1,0 +1,264 @@
+"""The march of any macroscale model over a time grid: observers, checkpoints, resuming, signals, numbers over time.
+
+A model is a :class:`homfem.macro.state.Model`: it advances its state by one step and says what its numbers are. What
+is watched, kept and written on the way are :class:`homfem.macro.observers.Observer` objects.
+"""
+
+from __future__ import annotations
+
+import logging
+import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem.macro.observers import Observer
+from homfem.macro.state import Model, Reduction, StateField, with_unit
+from homfem.parameters import Array, InputError, check_integer
+from homfem.solve import collective
+from homfem.timestepping import Request, TimeGrid, interruptible
+
+log = logging.getLogger("homfem")
+
+
+class Checkpointer(Protocol):
+    """Where a run is saved; :class:`homfem.output.checkpoint.CheckpointFile` is one."""
+
+    def exists(self, comm: MPI.Comm) -> bool:
+        """Tell whether there is something to resume from."""
+
+    def write(
+        self,
+        fields: Mapping[str, StateField],
+        *,
+        state: Mapping[str, Any],
+        problem: Mapping[str, Any],
+        series: Mapping[str, Array],
+    ) -> None:
+        """Save the owned values of fields, a state of plain numbers, and arrays that are whole on rank 0."""
+
+    def read(
+        self, spaces: Mapping[str, fem.FunctionSpace], problem: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Array], Mapping[str, Array], Mapping[str, Any]]:
+        """Return the owned values of the fields, the arrays on rank 0, and the state."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class March:
+    """What a march gives; the fields at the end are the model's.
+
+    Parameters
+    ----------
+    times : array
+        The time levels, the start included, in the model's unit.
+    numbers : mapping of str to array
+        What the model measured, global, with one entry per time level.
+    steps : int
+        Steps done.
+    finished : bool
+        False if the run was interrupted before the end of the grid.
+    seconds : mapping of str to float
+        Wall time by stage: those of the model, ``output``, and ``total`` with the set-up.
+    """
+
+    times: Array
+    numbers: Mapping[str, Array]
+    steps: int
+    finished: bool
+    seconds: Mapping[str, float]
+
+
+def march(
+    model: Model,
+    grid: TimeGrid,
+    *,
+    observers: Sequence[Observer] = (),
+    checkpoint: Checkpointer | None = None,
+    checkpoint_every: int = 1000,
+    resume: bool = False,
+) -> March:
+    """March a model over a time grid; collective.
+
+    SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
+    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
+
+    Parameters
+    ----------
+    model
+        At the start of the grid. Its step is that of the grid.
+    grid
+        The time steps, in the model's unit of time.
+    observers
+        Each sees every step; what must survive a restart is in the checkpoint.
+    checkpoint, checkpoint_every
+        Where the run is saved, every so many steps and at the end, before anything is shown.
+    resume
+        Go on from ``checkpoint`` if it exists (a warning says if not); the result then holds the whole history. The
+        model's identity, the start and the observers must be those of the run that was saved; the saved time must be
+        on the grid, whose end may have moved.
+
+    Raises
+    ------
+    InputError
+        For bad input; CheckpointError for a checkpoint that is truncated or of another problem.
+    HomfemError
+        What the model raises to end the run.
+    """
+    check_integer("checkpoint_every", checkpoint_every, at_least=1)
+    run = _Run(model, grid, observers, checkpoint)
+    with interruptible() as interrupted:
+        run.begin(resume)
+        while run.step < grid.steps and run.asked != Request.STOP:
+            run.advance(interrupted)
+            if run.step % checkpoint_every == 0 or run.step == grid.steps or run.asked:
+                run.save()  # before the output: what sent the signal may not wait
+            run.show()
+    return run.result()
+
+
+@dataclass(kw_only=True, slots=True)
+class _History:
+    """The numbers that were measured, a row for each time level."""
+
+    names: list[str] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+
+    def add(self, time: float, numbers: Mapping[str, float]) -> None:
+        self.names = self.names or list(numbers)
+        self.rows.append([time, *numbers.values()])
+
+
+class _Run:
+    """A march under way."""
+
+    def __init__(
+        self, model: Model, grid: TimeGrid, observers: Sequence[Observer], checkpoint: Checkpointer | None
+    ) -> None:
+        self.started = clock.perf_counter()
+        self.model, self.grid, self.checkpoint = model, grid, checkpoint
+        self.observers = {observer.name: observer for observer in observers}
+        if len(self.observers) < len(observers):
+            names = [observer.name for observer in observers]
+            raise InputError("observers", names, "observers with different names", "Give each one a name of its own.")
+        self.step, self.asked, self.output = 0, int(Request.NOTHING), 0.0
+        self.history = _History()
+        root = model.comm.rank == 0
+        self.say, self.warn = (log.info, log.warning) if root else (log.debug, log.debug)
+
+    def at(self, time: float) -> str:
+        """The time with its unit."""
+        return f"t = {time:g} {self.model.units.time}".rstrip()
+
+    def begin(self, resume: bool) -> None:
+        model, grid = self.model, self.grid
+        step = f"{grid.step:g} {model.units.time}".rstrip()
+        self.say(
+            "%s: %d unknowns, %d steps of %s, %d rank(s)", model.name, model.dofs, grid.steps, step, model.comm.size
+        )
+        for observer in self.observers.values():
+            observer.begin(model, grid.start)
+        self.identity: dict[str, Any] = {}
+        if self.checkpoint is not None:
+            self.identity = {**model.identity(), with_unit("start", model.units.time): grid.start}
+            for observer in self.observers.values():
+                self.identity |= observer.identity(model)
+        if resume and self.checkpoint is not None and self.checkpoint.exists(model.comm):
+            self.restore(self.checkpoint)
+        else:
+            if resume and self.checkpoint is not None:
+                where = str(self.checkpoint)
+                self.warn("%s: no checkpoint %r to resume from; starting at %s", model.name, where, self.at(grid.start))
+            self.history.add(grid.start, _reduced(model.comm, model.measure(), 0)[0])
+        self.show(first=True)
+
+    def fields(self) -> dict[str, StateField]:
+        """All that is saved, of the model and of its observers, by name."""
+        found = dict(self.model.state())
+        for name, observer in self.observers.items():
+            found |= {f"{name}: {key}": entry for key, entry in observer.fields().items()}
+        return found
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        begun = clock.perf_counter()
+        time = self.grid.time(self.step)
+        series = {"history": np.array(self.history.rows)}
+        for name, observer in self.observers.items():
+            series |= {f"{name}: {key}": values for key, values in observer.series().items()}
+        state = {"time": time, "numbers": self.history.names}
+        self.checkpoint.write(self.fields(), state=state, problem=self.identity, series=series)
+        if self.asked == Request.SAVE:
+            self.warn("%s: saved at %s, for a signal", self.model.name, self.at(time))
+        self.output += clock.perf_counter() - begun
+
+    def restore(self, checkpoint: Checkpointer) -> None:
+        fields = self.fields()
+        values, series, state = checkpoint.read({name: entry.space for name, entry in fields.items()}, self.identity)
+        with collective(self.model.comm):
+            self.step = self.grid.index(state["time"])
+        for name, entry in fields.items():
+            entry.values[:] = values[name]
+        rows = series["history"].tolist() if self.model.comm.rank == 0 else None
+        self.history = _History(names=list(state["numbers"]), rows=self.model.comm.bcast(rows))
+        for name, observer in self.observers.items():
+            mine = {key.removeprefix(f"{name}: "): a for key, a in series.items() if key.startswith(f"{name}: ")}
+            observer.restore(mine)
+        self.say("%s: resumed at %s (step %d)", self.model.name, self.at(state["time"]), self.step)
+
+    def advance(self, interrupted: Any) -> None:
+        """Do one step, and what is known after it: numbers, what signals ask on any rank, what observers keep."""
+        model, start = self.model, self.grid.time(self.step)
+        model.advance(start)
+        self.step += 1
+        end = self.grid.time(self.step)
+        numbers, self.asked = _reduced(model.comm, model.measure(), interrupted())
+        self.history.add(end, numbers)
+        model.judge(end, numbers)
+        for observer in self.observers.values():
+            observer.watch(model, self.step, start, end, self.step == self.grid.steps)
+        if self.step % max(1, self.grid.steps // 10) == 0:
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            self.say("%s: %s, %s", model.name, self.at(end), shown)
+
+    def show(self, first: bool = False) -> None:
+        begun = clock.perf_counter()
+        for observer in self.observers.values():
+            if observer.shows(self.step, first or self.step == self.grid.steps):
+                observer.show(self.model, self.step, self.grid.time(self.step))
+        self.output += clock.perf_counter() - begun
+
+    def result(self) -> March:
+        finished = self.step == self.grid.steps
+        took = clock.perf_counter() - self.started
+        seconds = dict(self.model.seconds)
+        word = "finished" if finished else "interrupted"
+        self.say("%s: %s at %s, %.1f s", self.model.name, word, self.at(self.grid.time(self.step)), took)
+        columns = np.array(self.history.rows).T
+        return March(
+            times=columns[0],
+            numbers=dict(zip(self.history.names, columns[1:], strict=True)),
+            steps=self.step,
+            finished=finished,
+            seconds=seconds | {"output": self.output, "total": seconds.get("setup", 0.0) + took},
+        )
+
+
+def _reduced(
+    comm: MPI.Comm, measured: Mapping[str, tuple[float, Reduction]], asked: int
+) -> tuple[dict[str, float], int]:
+    """Return the numbers over all ranks, and the most that any rank is asked; two reductions. Collective."""
+    sums = [name for name, (_, how) in measured.items() if how == "sum"]
+    signs = {name: 1.0 if how == "max" else -1.0 for name, (_, how) in measured.items() if how != "sum"}
+    total = np.array([measured[name][0] for name in sums])
+    extrema = np.array([*(sign * measured[name][0] for name, sign in signs.items()), float(asked)])
+    if sums:
+        comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
+    comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
+    sum_of = {name: float(value) for name, value in zip(sums, total, strict=True)}
+    extremum = {name: sign * float(extrema[k]) for k, (name, sign) in enumerate(signs.items())}
+    return {name: sum_of[name] if name in sum_of else extremum[name] for name in measured}, int(extrema[-1])
