@@ -155,8 +155,8 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     **dict.fromkeys(("membranes", "seconds"), _amounts),
     **dict.fromkeys(("versions", "config", "coefficients"), _table),
     **dict.fromkeys(("active_phases", "warnings"), _texts),
-    **dict.fromkeys(("interface_area", "geometric_error", "roundoff"), _amount),
-    "estimated_error": _absent_or(_amount),
+    **dict.fromkeys(("geometric_error", "roundoff"), _amount),
+    **dict.fromkeys(("interface_area", "estimated_error"), _absent_or(_amount)),
     **dict.fromkeys(("dofs", "iterations", "ranks"), _count),
     "reached": _flag,
 }

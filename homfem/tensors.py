@@ -56,8 +56,8 @@ class EffectiveTensor:
         The phases that carry the flux (the others insulate).
     membranes : mapping
         Permeability of each interface that resists the flux, in ``unit`` per ``length_unit``.
-    interface_area : float
-        Area of the phase interfaces per cell volume; unit: 1 / ``length_unit``.
+    interface_area : float or None
+        Area of the phase interfaces per cell volume; unit: 1 / ``length_unit``. None where no unit of length is known.
     length_unit : str
         Unit of length of the cell.
     dofs, iterations : int
@@ -108,7 +108,7 @@ class EffectiveTensor:
     volume_fractions: Mapping[str, float] = field(default_factory=dict)
     active_phases: tuple[str, ...] = ()
     membranes: Mapping[str, float] = field(default_factory=dict)
-    interface_area: float = 0.0
+    interface_area: float | None = 0.0
     length_unit: str = ""
     dofs: int = 0
     iterations: int = 0
@@ -359,7 +359,9 @@ class EffectiveTensor:
         if self.membranes:
             per = f" {self.unit}/{self.length_unit}" if self.unit and self.length_unit else ""
             lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in self.membranes.items()))
-        if self.interface_area:
+        if self.interface_area is None:
+            lines.append("  interface area per volume: left out, no unit of length is known (cell.voxel of an image)")
+        elif self.interface_area:
             unit = f" /{self.length_unit}" if self.length_unit else ""
             lines.append(f"  interface area per volume: {self.interface_area:.6g}{unit}")
         if self.dofs:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from homfem.cli import session
 from homfem.cli.targets import check_target, keep_apart, with_derived
 from homfem.config import Config, load_config, present
+from homfem.config.effective import with_known_area
 from homfem.disk import write_text, writing
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import progress_bar, set_up_logging
@@ -61,6 +62,7 @@ def run_effective(
             tensor = solve_without_mesh(config, comm, figure)
         else:
             tensor = solve_on_mesh(config, comm, figure, fields)
+    tensor = with_known_area(tensor)
     write_tensor(tensor, json, comm)
     return session.DONE if tensor.reached else session.SHORT
 

@@ -16,6 +16,7 @@ from homfem.cli.folders import run_folder
 from homfem.cli.targets import check_target
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
+from homfem.config.effective import with_known_area
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
 from homfem.disk import write_text, writing
 from homfem.parameters import Array, InputError
@@ -138,7 +139,8 @@ def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) 
     """Return the membrane area per volume in 1/um: the config's, or that of the tensors, which must agree."""
     if table.tensors.interface_area is not None:
         return table.tensors.interface_area.to("1/um")
-    areas = [t.interface_area / conversion_factor(t.length_unit, "um") for t in tensors.values() if t.interface_area]
+    known = [t for t in map(with_known_area, tensors.values()) if t.interface_area]
+    areas = [float(t.interface_area or 0.0) / conversion_factor(t.length_unit, "um") for t in known]
     if not areas or not np.allclose(areas, areas[0], rtol=1e-2):
         allowed = "one area per volume that both tensors share, or given, such as '2.5 1/um'"
         raise InputError("interface_area", areas, allowed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +39,7 @@ from homfem.quantities import (
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
     from homfem.certify import CellSolution
+    from homfem.tensors import EffectiveTensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,18 @@ def require_length(cell: UnitCell, what: str) -> None:
     except UnitError as error:
         remedy = f"The file states no size of a voxel with its unit, and {what} has a length in it."
         raise InputError("cell.voxel", Missing(), "given, such as voxel = '0.5 um'", remedy) from error
+
+
+def with_known_area(tensor: EffectiveTensor) -> EffectiveTensor:
+    """Return the tensor without its interface area if that has no unit, as of an image without the size of a voxel.
+
+    Where nothing else has a length in it the rest of the result stands.
+    """
+    try:
+        check_unit("length_unit", tensor.length_unit, LENGTH)
+    except UnitError:
+        return replace(tensor, interface_area=None)
+    return tensor
 
 
 def require_meshed(method: str, physics: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from homfem.blocks import BlockMedium, homogenize_blocks
-from homfem.parameters import ConvergenceError
+from homfem.parameters import ConvergenceError, InputError
 from homfem.tensors import EffectiveTensor
 
 CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
@@ -549,6 +549,22 @@ def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
     assert problem.area == pytest.approx(2.0, rel=1e-12)
     found = problem.kinetics.parameters["channel_permeability"]
     assert found == pytest.approx(TRIGGER_WAVE.v1 * 0.2 / 2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("keys", [{"interface_area": 2.0, "length_unit": "voxel"}, {"interface_area": None}, {}])
+def test_a_membrane_area_that_is_not_known_is_asked_for(keys, wave, tmp_path):
+    from mpi4py import MPI
+
+    from homfem.cli.macro import make_problem
+    from homfem.config import load_config
+
+    for name, fraction in (("cytosol", 0.8), ("er", 0.2)):
+        tensor = EffectiveTensor.measured(name, 20.0 * fraction, volume_fraction=fraction, dimension=2)
+        replace(tensor, **keys).to_json(tmp_path / f"{name}.json")
+    config = load_config(wave, assignments=["macro.tensors={cytosol='cytosol.json', er='er.json'}"])
+    message = r"macro\.tensors\.interface_area = \[\]: it must be one area per volume that both tensors share, or given"
+    with pytest.raises(InputError, match=message):
+        make_problem(config, config.macro, MPI.COMM_SELF)
 
 
 def test_receptors_start_as_they_were_before_the_stimulus(wave):

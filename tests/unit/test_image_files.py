@@ -28,6 +28,7 @@ from homfem.grid import homogenize_image, read_image
 from homfem.grid.files import read_array
 from homfem.limits import VARIABLE, MemoryLimitError
 from homfem.parameters import FileError, InputError
+from homfem.tensors import EffectiveTensor
 
 CASES = Path(__file__).parents[1] / "cases"
 VOLUME = (np.random.default_rng(5).random((7, 6, 5)) * 4).astype(np.uint8)
@@ -275,6 +276,29 @@ def check_length(tmp_path, physics):
     else:
         assert tensor.value[0, 0] == pytest.approx(1.0 / (1.0 + 2.0 / 8.0), rel=1e-6)
     assert tensor.length_unit == "um"
+
+
+@pytest.mark.parametrize("method", ["grid", "finite-element"])
+def test_an_interface_area_without_the_size_of_a_voxel_is_left_out(homfem, method, tmp_path):
+    np.save(tmp_path / "a.npy", np.repeat([0, 0, 1, 1], 4).reshape(4, 4))
+    path = tmp_path / "a.toml"
+    path.write_text(
+        f"[cell]\nshape = 'image'\nfile = 'a.npy'\nlabels = {{ p = 0, s = 1 }}\n"
+        f"[effective]\nphysics = 'diffusion'\nmethod = '{method}'\n"
+        "[effective.phases]\np = '1 um^2/s'\ns = '3 um^2/s'\n"
+    )
+    found = {}
+    for name, keys in {"none": (), "2 um": ("--set", "cell.voxel='2 um'")}.items():
+        status, shown, error = homfem("effective", path, *keys, "--json", tmp_path / "a.json")
+        assert (status, error) == (0, "")
+        found[name] = EffectiveTensor.from_json(tmp_path / "a.json"), shown
+    tensor, shown = found["none"]
+    assert tensor.interface_area is None
+    assert "interface area per volume: left out, no unit of length is known (cell.voxel" in shown
+    assert np.allclose(tensor.value, np.diag([1.5, 2.0]), rtol=1e-9)  # has no length in it
+    tensor, shown = found["2 um"]
+    assert tensor.interface_area == pytest.approx(2.0 / 8.0)  # two faces in eight micrometres
+    assert "interface area per volume: 0.25 /um" in shown
 
 
 def test_python_says_in_which_unit_a_permeability_is(tmp_path):
