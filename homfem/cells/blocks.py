@@ -8,7 +8,7 @@ from typing import Any
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.meshing.shapes.blocks import blocks_plan
+from homfem.meshing.shapes.blocks import Blocks, blocks_plan
 
 
 def blocks(
@@ -58,8 +58,8 @@ def blocks(
     >>> round(cell.volume_fractions["D"], 12)
     0.5
     """
-    plan = blocks_plan(
-        layout,
+    description = Blocks(
+        layout=layout,
         widths=widths,
         heights=heights,
         depths=depths,
@@ -69,4 +69,5 @@ def blocks(
         period=period,
         length_unit=length_unit,
     )
+    plan = blocks_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -103,8 +103,8 @@ def fibre_array(
     >>> round(cell.volume_fractions["fibre"], 12)
     0.3
     """
-    plan = fibres.fibre_array_plan(
-        lattice,
+    description = fibres.FibreArray(
+        lattice=lattice,
         fraction=fraction,
         radius=radius,
         coating=coating,
@@ -122,6 +122,7 @@ def fibre_array(
         order=order,
         mirrors=mirrors,
     )
+    plan = fibres.fibre_array_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
 
 
@@ -150,10 +151,17 @@ def tube(
     >>> round(cell.volume_fractions["pore"], 9)
     0.196349541
     """
-    plan = fibres.tube_plan(
-        radius,
-        axis=axis,
+    description = fibres.FibreArray(
+        lattice="square",
+        fraction=None,
+        radius=radius,
+        coating=None,
+        section="round",
+        aspect=1.0,
+        sides=6,
+        angle=0.0,
         dimension=dimension,
+        axis=axis,
         period=period,
         length_unit=length_unit,
         resolution=resolution,
@@ -162,4 +170,5 @@ def tube(
         order=order,
         mirrors=mirrors,
     )
+    plan = fibres.tube_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -57,9 +57,9 @@ def painted_cell(
     InputError
         For boxes that are empty or larger than the cell, and sizes out of range; on every rank.
     """
-    plan = painted.painted_plan(
-        boxes,
-        background,
+    description = painted.Painting(
+        boxes=boxes,
+        background=background,
         name=name,
         phases=phases,
         resolution=resolution,
@@ -68,6 +68,7 @@ def painted_cell(
         period=period,
         length_unit=length_unit,
     )
+    plan = painted.painted_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
 
 

@@ -71,8 +71,8 @@ def sphere_array(
     >>> round(cell.volume_fractions["sphere"], 12)
     0.2
     """
-    plan = spheres.sphere_array_plan(
-        lattice,
+    description = spheres.SphereArray(
+        lattice=lattice,
         fraction=fraction,
         radius=radius,
         overlap=overlap,
@@ -83,4 +83,5 @@ def sphere_array(
         order=order,
         mirrors=mirrors,
     )
+    plan = spheres.sphere_array_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.meshing.shapes.struts import struts_plan
+from homfem.meshing.shapes.struts import Struts, struts_plan
 
 
 def struts(
@@ -85,8 +85,8 @@ def struts(
     >>> round(cell.volume_fractions["strut"], 12)
     0.216
     """
-    plan = struts_plan(
-        kind,
+    description = Struts(
+        kind=kind,
         thickness=thickness,
         fraction=fraction,
         section=section,
@@ -97,4 +97,5 @@ def struts(
         period=period,
         length_unit=length_unit,
     )
+    plan = struts_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -72,8 +72,8 @@ def tpms(
     >>> round(cell.volume_fractions["solid"], 12)
     0.4
     """
-    plan = surfaces.tpms_plan(
-        surface,
+    description = surfaces.MinimalSurface(
+        surface=surface,
         level=level,
         fraction=fraction,
         period=period,
@@ -83,6 +83,7 @@ def tpms(
         order=order,
         mirrors=mirrors,
     )
+    plan = surfaces.tpms_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
 
 
@@ -142,9 +143,9 @@ def level_set_cell(
     >>> round(cell.volume_fractions["sheet"], 12)
     0.4
     """
-    plan = surfaces.level_set_plan(
-        functions,
-        phases,
+    description = surfaces.LevelSets(
+        functions=functions,
+        phases=phases,
         period=period,
         dimension=dimension,
         fractions=fractions,
@@ -155,4 +156,5 @@ def level_set_cell(
         mirrors=mirrors,
         name=name,
     )
+    plan = surfaces.level_set_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.meshing.shapes.three_pipe import three_pipe_plan
+from homfem.meshing.shapes.three_pipe import ThreePipe, three_pipe_plan
 
 
 def three_pipe(
@@ -71,8 +71,8 @@ def three_pipe(
     >>> round(cell.volume_fractions["er"], 9)
     0.028
     """
-    plan = three_pipe_plan(
-        edges,
+    description = ThreePipe(
+        edges=edges,
         resolution=resolution,
         grading=grading,
         growth=growth,
@@ -84,4 +84,5 @@ def three_pipe(
         order=order,
         mesher=mesher,
     )
+    plan = three_pipe_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

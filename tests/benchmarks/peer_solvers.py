@@ -15,7 +15,7 @@ Case = dict[str, Any]
 
 def pipes_mesh(phase: str, case: Case) -> Any:
     """Return the graded structured mesh of a case as arrays."""
-    from homfem.meshing.shapes.three_pipe import structured_three_pipe
+    from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 
     spacing = {name: case[name] for name in ("resolution", "grading", "growth")}
     return structured_three_pipe(EDGE, **spacing, phases=(phase,))

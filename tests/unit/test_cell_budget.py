@@ -20,7 +20,7 @@ from homfem.grid import Image
 from homfem.limits import VARIABLE, MemoryLimitError
 from homfem.meshing.arrays import budget
 from homfem.meshing.by_gmsh.subprocess_mesher import run_limited
-from homfem.meshing.shapes.three_pipe import gmsh_three_pipe
+from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe
 from homfem.parameters import CellError
 from homfem.random_media import Sphere, random_sequential_addition
 

@@ -197,6 +197,24 @@ def test_a_process_of_its_own_gives_what_this_one_gives():
         run_limited(write_msh, raw, Path("/nowhere/cell.msh"))
 
 
+#: Run by the process of a mesher: it loads all that a mesher may, makes a mesh, and tells what is loaded.
+LOADED = """(
+    importlib := __import__("importlib"),
+    meshing := importlib.import_module("homfem.meshing"),
+    [importlib.import_module(each.name) for each in
+     importlib.import_module("pkgutil").walk_packages(meshing.__path__, "homfem.meshing.")],
+    meshing.shapes.three_pipe_gmsh.gmsh_three_pipe(0.5, resolution=0.3),
+    list(importlib.import_module("sys").modules),
+)[-1]"""
+
+
+def test_the_process_of_a_mesher_loads_neither_dolfinx_nor_mpi():
+    loaded = run_limited(eval, LOADED, {})
+    assert {"gmsh", "homfem.meshing.files.foreign", "homfem.meshing.shapes.fibres"} <= set(loaded)
+    heavy = {"dolfinx", "dolfinx_mpc", "mpi4py", "petsc4py", "ufl", "basix", "ffcx"}
+    assert not heavy & {name.split(".")[0] for name in loaded}
+
+
 def test_a_process_that_crashes_is_told():
     with pytest.raises(CellError, match="exit status 7"):
         run_limited(os._exit, 7)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict
-from homfem.meshing.shapes.three_pipe import structured_three_pipe
+from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.meshing.topology.percolation import integer_basis, percolation, without_islands
 from homfem.parameters import Lattice
 from homfem.periodic import identify_nodes

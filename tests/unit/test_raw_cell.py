@@ -12,7 +12,8 @@ import pytest
 from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, facets_of, restrict, row_numbers, scaled
 from homfem.meshing.by_gmsh.model import from_gmsh_raw, write_msh
 from homfem.meshing.by_gmsh.session import gmsh_session
-from homfem.meshing.shapes.three_pipe import gmsh_three_pipe, structured_three_pipe
+from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe
+from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError
 from homfem.periodic import check_resolution, identify_nodes
 

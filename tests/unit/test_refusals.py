@@ -26,7 +26,7 @@ from homfem.config.cell_table import CellTable
 from homfem.config.document import DEEPEST, read_document, set_values
 from homfem.meshing.files import foreign, time_limit
 from homfem.meshing.shapes import spheres
-from homfem.meshing.shapes.three_pipe import check_edges
+from homfem.meshing.shapes.three_pipe_grid import check_edges
 from homfem.parameters import FileError, InputError
 from homfem.stiffness import check_stiffness
 from homfem.stiffness.notation import check_plane

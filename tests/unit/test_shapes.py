@@ -9,7 +9,9 @@ import pytest
 
 from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes, row_numbers
 from homfem.meshing.shapes.box_grid import graded_axis
-from homfem.meshing.shapes.three_pipe import gmsh_three_pipe, structured_three_pipe, three_pipe_raw
+from homfem.meshing.shapes.three_pipe import three_pipe_raw
+from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe
+from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.parameters import InputError
 from homfem.periodic import check_resolution, identify_nodes
 

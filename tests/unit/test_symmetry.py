@@ -26,7 +26,7 @@ from homfem.certify.symmetry import symmetric_solid
 from homfem.local.allowance import unfolded
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
-from homfem.meshing.shapes.three_pipe import structured_three_pipe
+from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.meshing.topology.mirrors import Region, between, equal_axes, find_mirrors, same_regions
 from homfem.output.microfields import localise
 from homfem.parameters import InputError

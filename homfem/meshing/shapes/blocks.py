@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from homfem.blocks.layout import layer_lengths, read_layout
@@ -12,22 +13,26 @@ from homfem.meshing.shapes.painted import axis_periods
 from homfem.meshing.shapes.plan import CellPlan
 
 
-def blocks_plan(
-    layout: Any,
-    *,
-    widths: Sequence[float] | None = None,
-    heights: Sequence[float] | None = None,
-    depths: Sequence[float] | None = None,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
-    length_unit: str = "m",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.blocks`, which has the parameters; no MPI here."""
-    labels, letters = read_layout(layout)
-    periods = axis_periods(period, labels.ndim)
-    lengths = layer_lengths(labels.shape, widths, heights, depths)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Blocks:
+    """Rectangular blocks, as the parameters of :func:`homfem.cells.blocks` say."""
+
+    layout: Any
+    widths: Sequence[float] | None
+    heights: Sequence[float] | None
+    depths: Sequence[float] | None
+    resolution: float
+    grading: float
+    growth: float
+    period: float | Sequence[float]
+    length_unit: str
+
+
+def blocks_plan(given: Blocks) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    labels, letters = read_layout(given.layout)
+    periods = axis_periods(given.period, labels.ndim)
+    lengths = layer_lengths(labels.shape, given.widths, given.heights, given.depths)
 
     def make() -> RawCell:
         scale = periods / periods.min()
@@ -35,10 +40,10 @@ def blocks_plan(
             labels + 1,
             {letter: number for number, letter in enumerate(letters, start=1)},
             [part * factor for part, factor in zip(lengths, scale, strict=True)],
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            length_unit=length_unit,
+            resolution=given.resolution,
+            grading=given.grading,
+            growth=given.growth,
+            length_unit=given.length_unit,
         )
 
-    return CellPlan(make=make, name="blocks", length=float(periods.min()), length_unit=length_unit)
+    return CellPlan(make=make, name="blocks", length=float(periods.min()), length_unit=given.length_unit)

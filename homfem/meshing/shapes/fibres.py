@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,144 +25,85 @@ log = logging.getLogger("homfem")
 AXES = ("x", "y", "z")
 
 
-def fibre_array_plan(
-    lattice: str = "square",
-    *,
-    fraction: float | None = None,
-    radius: float | None = None,
-    coating: float | None = None,
-    section: str = "round",
-    aspect: float = 1.0,
-    sides: int = 6,
-    angle: float = 0.0,
-    dimension: int = 2,
-    axis: str = "z",
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
-    layers: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.fibre_array`, which has the parameters; no MPI here."""
-    return _array(
-        ("fibre", "coating", "matrix"),
-        "fibre-array",
-        lattice,
-        section_of(section, aspect, sides, math.radians(check_number("angle", angle))),
-        fraction=fraction,
-        radius=radius,
-        coating=coating,
-        dimension=dimension,
-        axis=axis,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
-        layers=layers,
-        order=order,
-        mirrors=mirrors,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FibreArray:
+    """Array of parallel fibres, as the parameters of :func:`homfem.cells.fibre_array` say."""
+
+    lattice: str
+    fraction: float | None
+    radius: float | None
+    coating: float | None
+    section: str
+    aspect: float
+    sides: int
+    angle: float
+    dimension: int
+    axis: str
+    period: float | Sequence[float] | Lattice
+    length_unit: str
+    resolution: float
+    refinement: int | None
+    layers: int | None
+    order: int
+    mirrors: str
 
 
-def tube_plan(
-    radius: float,
-    *,
-    axis: str = "z",
-    dimension: int = 3,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
-    layers: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.tube`, which has the parameters; no MPI here."""
-    return _array(
-        ("pore", "", "solid"),
-        "tube",
-        "square",
-        section_of("round"),
-        fraction=None,
-        radius=radius,
-        coating=None,
-        dimension=dimension,
-        axis=axis,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
-        layers=layers,
-        order=order,
-        mirrors=mirrors,
-    )
+def fibre_array_plan(given: FibreArray) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    return _plan(("fibre", "coating", "matrix"), "fibre-array", given)
 
 
-def _array(
-    names: tuple[str, str, str],
-    title: str,
-    lattice: str,
-    section: Section,
-    *,
-    fraction: float | None,
-    radius: float | None,
-    coating: float | None,
-    dimension: int,
-    axis: str,
-    period: float | Sequence[float] | Lattice,
-    length_unit: str,
-    resolution: float,
-    refinement: int | None,
-    layers: int | None,
-    order: int,
-    mirrors: str,
-) -> CellPlan:
-    check_choice("lattice", lattice, ("square", "hexagonal"))
-    check_integer("dimension", dimension, at_least=2, at_most=3)
-    check_choice("mirrors", mirrors, MIRRORS)
-    check_choice("axis", axis, AXES)
-    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
-    along = AXES.index(axis) if dimension == 3 else 2
+def tube_plan(given: FibreArray) -> CellPlan:
+    """Plan a cell with one pore in place of a fibre, see :func:`homfem.cells.tube`."""
+    return _plan(("pore", "", "solid"), "tube", given)
+
+
+def _plan(names: tuple[str, str, str], title: str, given: FibreArray) -> CellPlan:
+    section = section_of(given.section, given.aspect, given.sides, math.radians(check_number("angle", given.angle)))
+    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
+    check_choice("lattice", given.lattice, ("square", "hexagonal"))
+    check_integer("dimension", given.dimension, at_least=2, at_most=3)
+    check_choice("mirrors", given.mirrors, MIRRORS)
+    check_choice("axis", given.axis, AXES)
+    along = AXES.index(given.axis) if given.dimension == 3 else 2
     others = [a for a in range(3) if a != along]
     periods: Array = np.ones(3)
-    if isinstance(period, Lattice):
-        vectors = _oblique(lattice, period, dimension)
+    if isinstance(given.period, Lattice):
+        vectors = _oblique(given.lattice, given.period, given.dimension)
     else:
-        periods = _periods(lattice, period, dimension, along)
+        periods = _periods(given.lattice, given.period, given.dimension, along)
         vectors = np.diag(periods[others])
     length = float(np.linalg.norm(vectors, axis=1).min())
     box = Lattice(vectors=np.asarray(vectors / length, dtype=np.float64))
-    centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
-    thickness = 0.0 if coating is None else check_number("coating", coating, above=0.0, below=0.5)
+    centres = np.array([[0.5, 0.5]] if given.lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
+    thickness = 0.0 if given.coating is None else check_number("coating", given.coating, above=0.0, below=0.5)
     apart = difference_vectors(box, centres)
-    size = _size(section, apart, len(centres) / box.volume, fraction, radius, thickness)
+    size = _size(section, apart, len(centres) / box.volume, given.fraction, given.radius, thickness)
     functions = [section.level_set(box, centres, size)]
     fractions = {names[0]: len(centres) * section.area(size) / box.volume}
     corners = {0: section.corners(centres, size)}
     finest = [section.gap(apart, size, thickness), 0.5 * section.narrowest(size)]
-    if coating is not None:
+    if given.coating is not None:
         functions.append(section.level_set(box, centres, size, thickness))
         fractions[names[1]] = len(centres) * section.area(size, thickness) / box.volume - fractions[names[0]]
         corners[1] = section.corners(centres, size, thickness)
         finest.append(thickness)
-    phases = [names[0], names[2]] if coating is None else list(names)
-    if refinement is None:
-        name, value = ("radius", radius) if fraction is None else ("fraction", fraction)
-        if coating is not None and finest[-1] <= min(finest):
-            name, value = "coating", coating
+    phases = [names[0], names[2]] if given.coating is None else list(names)
+    if given.refinement is None:
+        name, value = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
+        if given.coating is not None and finest[-1] <= min(finest):
+            name, value = "coating", given.coating
         halvings = halvings_for(name, value, resolution, min(finest))
     else:
-        halvings = refinement
+        halvings = given.refinement
     height = float(periods[along]) / length
     require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
-    least = 3 if np.isscalar(period) else max(3, math.ceil(height / resolution - 1e-9))
-    if mirrors == "auto":
+    least = 3 if np.isscalar(given.period) else max(3, math.ceil(height / resolution - 1e-9))
+    if given.mirrors == "auto":
         least += least % 2
-    count = least if layers is None else check_integer("layers", layers, at_least=3)
-    name, value = ("resolution", resolution) if layers is None else ("layers", layers)
-    if dimension == 3:
+    count = least if given.layers is None else check_integer("layers", given.layers, at_least=3)
+    name, value = ("resolution", resolution) if given.layers is None else ("layers", given.layers)
+    if given.dimension == 3:
         require_cells(name, value, "tetrahedron", 12.0 * count * box.volume / resolution**2)
 
     def plane(size: float) -> RawCell:
@@ -173,10 +115,10 @@ def _array(
             refinement=halvings,
             fractions=fractions,
             corners={k: places for k, places in corners.items() if len(places)},
-            conserve=order == 1,
-            order=order if dimension == 2 else 1,
-            mirrors=mirrors,
-            length_unit=length_unit,
+            conserve=given.order == 1,
+            order=given.order if given.dimension == 2 else 1,
+            mirrors=given.mirrors,
+            length_unit=given.length_unit,
         )
 
     def make() -> RawCell:
@@ -190,17 +132,17 @@ def _array(
                 log.info("resolution %.4g: %s", factor * resolution, error)
         if flat is None:
             flat = plane(resolution)
-        if dimension == 2:
+        if given.dimension == 2:
             return flat
         require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
         raw = extruded(flat, height, count, along)
-        if order == 1:
+        if given.order == 1:
             return raw
         targets = {phases.index(name): value * raw.lattice.volume for name, value in fractions.items()}
         return of_second_order(raw, [_swept(phi, others) for phi in functions], targets)
 
-    check_integer("order", order, at_least=1, at_most=2)
-    return CellPlan(make=make, name=title, length=length, length_unit=length_unit)
+    check_integer("order", given.order, at_least=1, at_most=2)
+    return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
 
 
 def _swept(phi: LevelSet, others: list[int]) -> LevelSet:

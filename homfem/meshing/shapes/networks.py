@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from homfem.meshing.shapes.painted import Box, painted_plan, pipe_boxes
+from homfem.meshing.shapes.painted import Box, Painting, painted_plan, pipe_boxes
 from homfem.meshing.shapes.plan import CellPlan
 from homfem.parameters import check_number
 
@@ -32,9 +32,17 @@ def tortuous_pipes_plan(
             point[axis] = place
         boxes += pipe_boxes(path, b)
     return painted_plan(
-        boxes, "cytosol", name="tortuous-pipes", resolution=resolution, grading=grading, growth=growth, period=period,
-        length_unit=length_unit,
-    )  # fmt: skip
+        Painting(
+            boxes=boxes,
+            background="cytosol",
+            name="tortuous-pipes",
+            resolution=resolution,
+            grading=grading,
+            growth=growth,
+            period=period,
+            length_unit=length_unit,
+        )
+    )
 
 
 def myocyte_plan(
@@ -76,10 +84,12 @@ def myocyte_plan(
             boxes.append(box("junction", (low, y - g, middle_z - e * h / 2), (high, y, middle_z + e * h / 2)))
             boxes.append(box("junction", (low, middle_y - e * w / 2, z - g), (high, middle_y + e * w / 2, z)))
     return painted_plan(
-        boxes,
-        "extracellular",
-        name="myocyte",
-        resolution=resolution,
-        period=period,
-        length_unit=length_unit,
+        Painting(
+            boxes=boxes,
+            background="extracellular",
+            name="myocyte",
+            resolution=resolution,
+            period=period,
+            length_unit=length_unit,
+        )
     )

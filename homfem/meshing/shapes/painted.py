@@ -40,27 +40,31 @@ class Box:
     high: tuple[float, ...]
 
 
-def painted_plan(
-    boxes: Sequence[Box],
-    background: str,
-    *,
-    name: str = "painted",
-    phases: Sequence[str] | None = None,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.painted_cell`, which has the parameters; no MPI here."""
-    if not boxes:
-        raise CellError("boxes", boxes, "at least one box")
-    d = len(boxes[0].low)
-    lattice = period_vectors(period, d)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Painting:
+    """Boxes on a background, as the parameters of :func:`homfem.cells.painted_cell` say."""
+
+    boxes: Sequence[Box]
+    background: str
+    name: str = "painted"
+    phases: Sequence[str] | None = None
+    resolution: float = 0.1
+    grading: float = 1.0
+    growth: float = 1.0
+    period: float | Sequence[float] | Lattice = 1.0
+    length_unit: str = "m"
+
+
+def painted_plan(given: Painting) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    if not given.boxes:
+        raise CellError("boxes", given.boxes, "at least one box")
+    d = len(given.boxes[0].low)
+    lattice = period_vectors(given.period, d)
     periods = np.linalg.norm(lattice.vectors, axis=1)
-    labels, names, lengths = paint(boxes, background)
+    labels, names, lengths = paint(given.boxes, given.background)
     tags = {phase: tag for tag, phase in enumerate(names, start=1)}
-    for phase in phases or ():
+    for phase in given.phases or ():
         check_choice("phases", phase, names)
 
     def make() -> RawCell:
@@ -68,10 +72,10 @@ def painted_plan(
             labels + 1,
             tags,
             [part * factor for part, factor in zip(lengths, periods / periods.min(), strict=True)],
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            length_unit=length_unit,
+            resolution=given.resolution,
+            grading=given.grading,
+            growth=given.growth,
+            length_unit=given.length_unit,
         )
         along = lattice.vectors / periods[:, None]
         oblique = Lattice(vectors=lattice.vectors / periods.min())
@@ -79,10 +83,10 @@ def painted_plan(
 
     return CellPlan(
         make=make,
-        name=name,
+        name=given.name,
         length=float(periods.min()),
-        length_unit=length_unit,
-        phases=None if phases is None else tuple(phases),
+        length_unit=given.length_unit,
+        phases=None if given.phases is None else tuple(given.phases),
     )
 
 
@@ -134,12 +138,14 @@ def laminate_plan(
     ends = np.concatenate([[0.0], np.cumsum(given)[:-1], [1.0]])
     boxes = [_slab(f"layer{k + 1}", normal, dimension, float(ends[k]), float(ends[k + 1])) for k in range(len(given))]
     return painted_plan(
-        boxes,
-        boxes[-1].phase,
-        name="laminate",
-        resolution=resolution,
-        period=period,
-        length_unit=length_unit,
+        Painting(
+            boxes=boxes,
+            background=boxes[-1].phase,
+            name="laminate",
+            resolution=resolution,
+            period=period,
+            length_unit=length_unit,
+        )
     )
 
 
@@ -166,9 +172,17 @@ def slit_plan(
         middle = (k + 0.5) * share
         boxes.append(_slab("pore", normal, dimension, middle - 0.5 * width, middle + 0.5 * width))
     return painted_plan(
-        boxes, "solid", name="slit", resolution=resolution, grading=grading, growth=growth, period=period,
-        length_unit=length_unit,
-    )  # fmt: skip
+        Painting(
+            boxes=boxes,
+            background="solid",
+            name="slit",
+            resolution=resolution,
+            grading=grading,
+            growth=growth,
+            period=period,
+            length_unit=length_unit,
+        )
+    )
 
 
 def obstacles_plan(
@@ -195,9 +209,17 @@ def obstacles_plan(
         Box("obstacle", tuple(c - 0.5 * s for s in sizes), tuple(c + 0.5 * s for s in sizes)) for c in centres
     ]  # fmt: skip
     return painted_plan(
-        boxes, "pore", name="obstacles", resolution=resolution, grading=grading, growth=growth, period=period,
-        length_unit=length_unit,
-    )  # fmt: skip
+        Painting(
+            boxes=boxes,
+            background="pore",
+            name="obstacles",
+            resolution=resolution,
+            grading=grading,
+            growth=growth,
+            period=period,
+            length_unit=length_unit,
+        )
+    )
 
 
 def sheets_plan(
@@ -219,9 +241,17 @@ def sheets_plan(
     low[normal], high[normal] = 0.0, 1.0
     boxes = [_slab("er", normal, 3, 0.5 - 0.5 * t, 0.5 + 0.5 * t), Box("er", tuple(low), tuple(high))]
     return painted_plan(
-        boxes, "cytosol", name="sheets", resolution=resolution, grading=grading, growth=growth, period=period,
-        length_unit=length_unit,
-    )  # fmt: skip
+        Painting(
+            boxes=boxes,
+            background="cytosol",
+            name="sheets",
+            resolution=resolution,
+            grading=grading,
+            growth=growth,
+            period=period,
+            length_unit=length_unit,
+        )
+    )
 
 
 def pipe_boxes(path: Sequence[Sequence[float]], edge: float | Sequence[float], phase: str = "er") -> list[Box]:

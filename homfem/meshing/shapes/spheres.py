@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
@@ -30,27 +31,31 @@ PACKINGS = {
 }
 
 
-def sphere_array_plan(
-    lattice: str = "simple-cubic",
-    *,
-    fraction: float | None = None,
-    radius: float | None = None,
-    overlap: bool = False,
-    period: float = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.sphere_array`, which has the parameters; no MPI here."""
-    check_choice("lattice", lattice, list(PACKINGS))
-    centres, apart, _, second, _ = PACKINGS[lattice]
-    period = check_number("period", period, above=0.0, remedy="A period is a length.")
-    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
-    check_integer("order", order, at_least=1, at_most=2)
-    check_choice("mirrors", mirrors, MIRRORS)
-    size = _radius(lattice, fraction, radius, overlap)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SphereArray:
+    """Cubic array of spheres, as the parameters of :func:`homfem.cells.sphere_array` say."""
+
+    lattice: str
+    fraction: float | None
+    radius: float | None
+    overlap: bool
+    period: float
+    length_unit: str
+    resolution: float
+    refinement: int | None
+    order: int
+    mirrors: str
+
+
+def sphere_array_plan(given: SphereArray) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    check_choice("lattice", given.lattice, list(PACKINGS))
+    centres, apart, _, second, _ = PACKINGS[given.lattice]
+    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
+    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
+    check_integer("order", given.order, at_least=1, at_most=2)
+    check_choice("mirrors", given.mirrors, MIRRORS)
+    size = _radius(given.lattice, given.fraction, given.radius, given.overlap)
     box = Lattice.box(1.0, 1.0, 1.0)
     # Spheres that overlap have a function each, so that the edges between them are met.
     groups = [centres] if size < 0.5 * apart else [[centre] for centre in centres]
@@ -59,14 +64,14 @@ def sphere_array_plan(
     thinnest = 0.5 * size
     if gap < 0.0:  # necks where spheres overlap, and gaps between the second neighbours
         thinnest = min(thinnest, 0.8 * math.sqrt(size**2 - 0.25 * apart**2), second - 2.0 * size)
-    thin = ("radius", radius) if fraction is None else ("fraction", fraction)
-    halvings = halvings_for(*thin, resolution, thinnest) if refinement is None else refinement
+    thin = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
+    halvings = halvings_for(*thin, resolution, thinnest) if given.refinement is None else given.refinement
     mesh_size: Callable[[Array], Array] | None = None
-    if refinement is None and gap > 0.0:
+    if given.refinement is None and gap > 0.0:
         halvings_for(*thin, resolution, gap)
         between = second_nearest(box, centres, size)
         mesh_size = lambda points: np.maximum(0.7 * between(points), 0.7 * gap)  # noqa: E731
-    exact = volume_fraction(lattice, size)
+    exact = volume_fraction(given.lattice, size)
 
     def make() -> RawCell:
         return implicit_raw(
@@ -77,12 +82,12 @@ def sphere_array_plan(
             refinement=halvings,
             size=mesh_size,
             fractions={"sphere": exact},
-            order=order,
-            mirrors=mirrors,
-            length_unit=length_unit,
+            order=given.order,
+            mirrors=given.mirrors,
+            length_unit=given.length_unit,
         )
 
-    return CellPlan(make=make, name="sphere-array", length=period, length_unit=length_unit)
+    return CellPlan(make=make, name="sphere-array", length=period, length_unit=given.length_unit)
 
 
 def volume_fraction(lattice: str, radius: float) -> float:

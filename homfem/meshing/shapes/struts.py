@@ -18,7 +18,7 @@ from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet, balls
 from homfem.meshing.cut.mirror_parts import MIRRORS
-from homfem.meshing.shapes.painted import painted_plan, pipe_boxes
+from homfem.meshing.shapes.painted import Painting, painted_plan, pipe_boxes
 from homfem.meshing.shapes.plan import CellPlan
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
 
@@ -80,59 +80,74 @@ KINDS = tuple(_KINDS)
 SECTIONS = ("round", "square")
 
 
-def struts_plan(
-    kind: str = "cubic",
-    *,
-    thickness: float | None = None,
-    fraction: float | None = None,
-    section: str = "round",
-    fillet: float = 0.0,
-    resolution: float = 0.1,
-    refinement: int = 0,
-    mirrors: str = "none",
-    period: float = 1.0,
-    length_unit: str = "m",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.struts`, which has the parameters; no MPI here."""
-    check_choice("kind", kind, KINDS)
-    check_choice("section", section, SECTIONS)
-    check_choice("mirrors", mirrors, MIRRORS)
-    period = check_number("period", period, above=0.0, remedy="A period is a length.")
-    check_integer("refinement", refinement, at_least=0, at_most=12)
-    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
-    rho = check_number("fillet", fillet, at_least=0.0)
-    if section == "square" and rho > 0.0:
-        raise InputError("fillet", fillet, "0 for square struts", 'Choose section = "round".')
-    if section == "round" and kind != "cubic" and rho == 0.0:
-        raise InputError("fillet", fillet, f"> 0 for {kind} struts", "Half of the radius of the struts is a good one.")
-    if (thickness is None) == (fraction is None):
-        raise InputError("thickness", thickness, "given, or the fraction instead, and not both")
-    if fraction is not None:
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Struts:
+    """Lattice of struts, as the parameters of :func:`homfem.cells.struts` say."""
+
+    kind: str
+    thickness: float | None
+    fraction: float | None
+    section: str
+    fillet: float
+    resolution: float
+    refinement: int
+    mirrors: str
+    period: float
+    length_unit: str
+
+
+def struts_plan(given: Struts) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    check_choice("kind", given.kind, KINDS)
+    check_choice("section", given.section, SECTIONS)
+    check_choice("mirrors", given.mirrors, MIRRORS)
+    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
+    check_integer("refinement", given.refinement, at_least=0, at_most=12)
+    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
+    rho = check_number("fillet", given.fillet, at_least=0.0)
+    if given.section == "square" and rho > 0.0:
+        raise InputError("fillet", given.fillet, "0 for square struts", 'Choose section = "round".')
+    if given.section == "round" and given.kind != "cubic" and rho == 0.0:
+        raise InputError(
+            "fillet", given.fillet, f"> 0 for {given.kind} struts", "Half of the radius of the struts is a good one."
+        )
+    if (given.thickness is None) == (given.fraction is None):
+        raise InputError("thickness", given.thickness, "given, or the fraction instead, and not both")
+    if given.fraction is not None:
         if rho > 0.0:
             raise InputError(
-                "fraction", fraction, "not given with fillets", "Give the thickness; the mesh is measured."
+                "fraction", given.fraction, "not given with fillets", "Give the thickness; the mesh is measured."
             )
-        thick = strut_thickness(kind, fraction, section)
+        thick = strut_thickness(given.kind, given.fraction, given.section)
     else:
-        thick = _check_thickness(kind, thickness, section)
-    reach = _KINDS[kind].reach
+        thick = _check_thickness(given.kind, given.thickness, given.section)
+    reach = _KINDS[given.kind].reach
     if rho > 0.0 and 0.5 * thick + rho >= reach:
         raise InputError(
-            "fillet", fillet, f"< {reach - 0.5 * thick:.6g}", "It would fill the windows between the struts."
+            "fillet", given.fillet, f"< {reach - 0.5 * thick:.6g}", "It would fill the windows between the struts."
         )
 
-    name = f"{kind}-struts"
-    if section == "square":
+    name = f"{given.kind}-struts"
+    if given.section == "square":
         ends = [([0.5] * k + [0.0] + [0.5] * (2 - k), [0.5] * k + [1.0] + [0.5] * (2 - k)) for k in range(3)]
         boxes = [box for pair in ends for box in pipe_boxes(pair, thick, "strut")]
         return painted_plan(
-            boxes, "pore", name=name, resolution=resolution, period=[period] * 3, length_unit=length_unit
+            Painting(
+                boxes=boxes,
+                background="pore",
+                name=name,
+                resolution=resolution,
+                period=[period] * 3,
+                length_unit=given.length_unit,
+            )
         )
     return CellPlan(
-        make=lambda: _round_raw(kind, 0.5 * thick, rho, resolution, refinement, mirrors, length_unit),
+        make=lambda: _round_raw(
+            given.kind, 0.5 * thick, rho, resolution, given.refinement, given.mirrors, given.length_unit
+        ),
         name=name,
         length=period,
-        length_unit=length_unit,
+        length_unit=given.length_unit,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
@@ -40,52 +41,56 @@ SURFACES: dict[str, tuple[Callable[[Array], Array], float]] = {
 }
 
 
-def tpms_plan(
-    surface: str = "gyroid",
-    *,
-    level: float | None = None,
-    fraction: float | None = None,
-    period: float = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int = 0,
-    order: int = 1,
-    mirrors: str = "none",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.tpms`, which has the parameters; no MPI here."""
-    check_choice("surface", surface, list(SURFACES))
-    function, limit = SURFACES[surface]
-    check_choice("mirrors", mirrors, MIRRORS)
-    period = check_number("period", period, above=0.0, remedy="A period is a length.")
-    if level is not None and fraction is not None:
-        raise InputError("level, fraction", (level, fraction), "given one of the two at most")
-    if fraction is None:
-        at = 0.0 if level is None else check_number("level", level)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MinimalSurface:
+    """Solid bounded by a level of a triply periodic function, as the parameters of :func:`homfem.cells.tpms` say."""
+
+    surface: str
+    level: float | None
+    fraction: float | None
+    period: float
+    length_unit: str
+    resolution: float
+    refinement: int
+    order: int
+    mirrors: str
+
+
+def tpms_plan(given: MinimalSurface) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    check_choice("surface", given.surface, list(SURFACES))
+    function, limit = SURFACES[given.surface]
+    check_choice("mirrors", given.mirrors, MIRRORS)
+    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
+    if given.level is not None and given.fraction is not None:
+        raise InputError("level, fraction", (given.level, given.fraction), "given one of the two at most")
+    if given.fraction is None:
+        at = 0.0 if given.level is None else check_number("level", given.level)
         if not -limit < at < limit:
-            raise InputError("level", level, f"> {-limit:.6g} and < {limit:.6g}", "Beyond, one phase is islands.")
-        value = level_fraction(surface, at)
+            raise InputError("level", given.level, f"> {-limit:.6g} and < {limit:.6g}", "Beyond, one phase is islands.")
+        value = level_fraction(given.surface, at)
     else:
-        value = check_number("fraction", fraction, above=0.0, below=1.0)
-        most = level_fraction(surface, limit)
+        value = check_number("fraction", given.fraction, above=0.0, below=1.0)
+        most = level_fraction(given.surface, limit)
         if not 1.0 - most < value < most:
             allowed = f"> {1.0 - most:.6g} and < {most:.6g}"
-            raise InputError("fraction", fraction, allowed, "Beyond, one phase is islands.")
-        at = scipy.optimize.brentq(lambda t: level_fraction(surface, t) - value, -limit, limit, xtol=1e-12)
+            raise InputError("fraction", given.fraction, allowed, "Beyond, one phase is islands.")
+        at = scipy.optimize.brentq(lambda t: level_fraction(given.surface, t) - value, -limit, limit, xtol=1e-12)
 
     def make() -> RawCell:
         return implicit_raw(
             lambda x: function(x) - at,
             ["solid", "pore"],
             lattice=Lattice.box(1.0, 1.0, 1.0),
-            resolution=resolution,
-            refinement=refinement,
+            resolution=given.resolution,
+            refinement=given.refinement,
             fractions={"solid": value},
-            order=order,
-            mirrors=mirrors,
-            length_unit=length_unit,
+            order=given.order,
+            mirrors=given.mirrors,
+            length_unit=given.length_unit,
         )
 
-    return CellPlan(make=make, name=surface, length=period, length_unit=length_unit)
+    return CellPlan(make=make, name=given.surface, length=period, length_unit=given.length_unit)
 
 
 def level_fraction(surface: str, level: float, count: int = 1024) -> float:
@@ -106,47 +111,51 @@ def level_fraction(surface: str, level: float, count: int = 1024) -> float:
     return float(1.0 - np.arccos(cosine).mean() / np.pi)
 
 
-def level_set_plan(
-    functions: Sequence[LevelSet] | LevelSet,
-    phases: Sequence[str],
-    *,
-    period: float | Sequence[float] | Lattice = 1.0,
-    dimension: int | None = None,
-    fractions: Mapping[str, float] | None = None,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int = 0,
-    order: int = 1,
-    mirrors: str | Sequence[str] = "none",
-    name: str = "implicit",
-) -> CellPlan:
-    """Plan the cell of :func:`homfem.cells.level_set_cell`, which has the parameters; no MPI here."""
-    if isinstance(period, Lattice):
-        lattice = period
-    elif np.isscalar(period):
-        count = check_integer("dimension", 3 if dimension is None else dimension, at_least=2, at_most=3)
-        lattice = Lattice.box(*[check_number("period", period, above=0.0)] * count)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LevelSets:
+    """Phases given by level-set functions, as the parameters of :func:`homfem.cells.level_set_cell` say."""
+
+    functions: Sequence[LevelSet] | LevelSet
+    phases: Sequence[str]
+    period: float | Sequence[float] | Lattice
+    dimension: int | None
+    fractions: Mapping[str, float] | None
+    length_unit: str
+    resolution: float
+    refinement: int
+    order: int
+    mirrors: str | Sequence[str]
+    name: str
+
+
+def level_set_plan(given: LevelSets) -> CellPlan:
+    """Plan the cell of a description: its numbers are checked, nothing is meshed."""
+    if isinstance(given.period, Lattice):
+        lattice = given.period
+    elif np.isscalar(given.period):
+        count = check_integer("dimension", 3 if given.dimension is None else given.dimension, at_least=2, at_most=3)
+        lattice = Lattice.box(*[check_number("period", given.period, above=0.0)] * count)
     else:
-        sides = [check_number("period", side, above=0.0) for side in period]  # type: ignore[union-attr]
+        sides = [check_number("period", side, above=0.0) for side in given.period]  # type: ignore[union-attr]
         if len(sides) not in (2, 3):
-            raise InputError("period", period, "one length, or one for each of 2 or 3 axes")
+            raise InputError("period", given.period, "one length, or one for each of 2 or 3 axes")
         lattice = Lattice.box(*sides)
-    if dimension is not None and dimension != lattice.dimension:
-        raise InputError("dimension", dimension, f"{lattice.dimension}, the number of periods")
+    if given.dimension is not None and given.dimension != lattice.dimension:
+        raise InputError("dimension", given.dimension, f"{lattice.dimension}, the number of periods")
     length = lattice.shortest
     unit = Lattice(vectors=np.asarray(lattice.vectors / length, dtype=np.float64))
 
     def make() -> RawCell:
         return implicit_raw(
-            functions,
-            phases,
+            given.functions,
+            given.phases,
             lattice=unit,
-            resolution=resolution,
-            refinement=refinement,
-            fractions=fractions,
-            order=order,
-            mirrors=mirrors,
-            length_unit=length_unit,
+            resolution=given.resolution,
+            refinement=given.refinement,
+            fractions=given.fractions,
+            order=given.order,
+            mirrors=given.mirrors,
+            length_unit=given.length_unit,
         )
 
-    return CellPlan(make=make, name=name, length=length, length_unit=length_unit)
+    return CellPlan(make=make, name=given.name, length=length, length_unit=given.length_unit)
