@@ -115,12 +115,21 @@ def read_image(
     return replace(image, warnings=found.warnings)
 
 
+def is_image(path: str | Path) -> bool:
+    """Tell whether a file ends as those do that :func:`read_image` reads."""
+    return _ending(Path(path)) in _READERS
+
+
+def _ending(path: Path) -> str:
+    return ".nii.gz" if path.name.lower().endswith(".nii.gz") else path.suffix.lower()
+
+
 def read_array(
     path: str | Path, *, array: str | None = None, raw: Mapping[str, Any] | None = None, dimension: int | None = None
 ) -> Found:
     """Return the numbers in an image file with the axes x, y (and z), and what the file tells of a voxel."""
     source = Path(path)
-    ending = ".nii.gz" if source.name.lower().endswith(".nii.gz") else source.suffix.lower()
+    ending = _ending(source)
     if raw is None and ending not in _READERS:
         known = ", ".join(_READERS)
         raise FileError("file", str(path), f"an image that ends in one of {known}", "Other files need the key raw.")

@@ -269,6 +269,9 @@ def test_groups_of_gmsh_that_a_cell_may_not_have_are_told(tmp_path):
         ("a.geo", "Point(1) = {0, 0, 0};\n", "physical groups"),
         ("a.step", "nonsense", "OpenCASCADE"),
         ("a.xyz9", "nonsense", "meshio says"),
+        ("slice.png", "PNG", "read with shape = 'image' in [cell], beside file, labels (or thresholds) and voxel"),
+        ("scan.nii.gz", "NIfTI", "read with shape = 'image'"),
+        ("stack.TIF", "TIFF", "read with shape = 'image'"),
     ],
 )
 def test_a_file_without_a_mesh_is_told(tmp_path, name, text, problem):

@@ -181,6 +181,11 @@ def read_meshio(path: Path) -> Any:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
+        from homfem.grid.files import is_image
+
+        if is_image(path) and path.suffix.lower() != ".vtk":  # which may be either
+            remedy = "An image is read with shape = 'image' in [cell], beside file, labels (or thresholds) and voxel."
+            raise FileError("file", str(path), "a mesh file", remedy) from error
         said = "" if isinstance(error, SystemExit) else str(error).strip()
         text = said or " ".join(words.getvalue().split()) or type(error).__name__
         raise FileError("file", str(path), "a mesh file that meshio can read", f"meshio says: {text}") from error
