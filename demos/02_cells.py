@@ -20,8 +20,8 @@ import numpy as np
 from mpi4py import MPI
 
 from homfem import EffectiveTensor, UnitCell, homogenize_diffusion
-from homfem.cli.figures import draw_unit_cell
 from homfem.config import SHAPES, make_config
+from homfem.output.cell_figures import draw_unit_cell
 from homfem.parameters import PercolationError
 
 COMM = MPI.COMM_WORLD

@@ -6,10 +6,10 @@ import json as jsonlib
 from collections.abc import Sequence
 
 from homfem.cli import session
-from homfem.cli.targets import check_target, keep_apart, with_derived
 from homfem.disk import write_text, writing
 from homfem.parameters import check_choice
 from homfem.progress import progress_bar, set_up_logging
+from homfem.runs.targets import check_target, keep_apart, with_derived
 
 FIGURE_3 = "figure 3"
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import homfem
 from homfem.cli import session
-from homfem.cli.targets import check_target
 from homfem.disk import write_text
+from homfem.runs.targets import check_target
 
 _MODULES = {
     "numpy": "numpy",

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from homfem import runs
 from homfem.cli import session
-from homfem.cli.targets import check_target, keep_apart, with_derived
-from homfem.config import Config, load_config, present
-from homfem.config.effective import with_known_area
+from homfem.config import Config, present
 from homfem.disk import write_text, writing
 from homfem.parameters import FileError, InputError, Lattice
-from homfem.progress import progress_bar, set_up_logging
+from homfem.progress import set_up_logging
+from homfem.runs.targets import check_target, keep_apart, with_derived
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-    from homfem.cells.unitcell import UnitCell
-    from homfem.tensors import EffectiveTensor
 
 
 def start(
@@ -33,17 +28,27 @@ def start(
     ``outputs`` are the files of the options that write, by the names of the options; none may be one that is read.
     """
     set_up_logging(rank=session.launched_rank() or 0, verbose=verbose)
-    config = load_config(path, assignments=assignments, needed=needed)
+    config = runs.read_config(path, overrides=assignments, needed=needed)
     run = config.macro.written(config.folder) if config.macro is not None and "macro" in needed else []
     named = [pair for option, file in outputs.items() for pair in with_derived(f"--{option}", file)]
     keep_apart([*(("macro.output.folder", file) for file in run), *named], [("CONFIG", Path(path)), *config.files])
     return config, session.world()
 
 
-def build_cell(config: Config, comm: MPI.Comm) -> UnitCell:
-    """Return the cell of a config that has one; collective."""
-    with session.keys_under("cell"):
-        return present("cell", config.cell).build(comm, config.folder)
+def hand_over(report: Mapping[str, Any], text: str, json: str | None, comm: MPI.Comm | None = None) -> None:
+    """Show the text of a result and write its report to a JSON file; ``-`` for JSON in place of the text.
+
+    Collective on ``comm``; without one on this rank alone.
+    """
+    written = jsonlib.dumps(report, indent=2, allow_nan=False)
+    if json not in (None, "-"):
+        if comm is None:
+            write_text(str(json), written + "\n")
+        else:
+            from homfem.solve import on_root
+
+            on_root(comm, lambda: write_text(str(json), written + "\n"))
+    session.show(written if json == "-" else text)
 
 
 def run_effective(
@@ -54,106 +59,40 @@ def run_effective(
     check_target("--figure", figure, (".png",))
     check_target("--fields", fields, (".bp",))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json=json, figure=figure, fields=fields)
-    meshless = present("effective", config.effective).meshless
-    if meshless and fields is not None:
+    if fields is not None and present("effective", config.effective).meshless:
         raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")
-    with session.results_only(json == "-"), progress_bar("effective tensor", rank=comm.rank):
-        if meshless:
-            tensor = solve_without_mesh(config, comm, figure)
-        else:
-            tensor = solve_on_mesh(config, comm, figure, fields)
-    tensor = with_known_area(tensor)
-    write_tensor(tensor, json, comm)
-    return session.DONE if tensor.reached else session.SHORT
+    with session.results_only(json == "-"):
+        run = runs.tensor(config, drawn=figure is not None)
+        if figure is not None:
+            runs.draw_tensor(run, figure)
+        if fields is not None:
+            from homfem.output.cell_figures import write_solution
 
-
-def solve_on_mesh(config: Config, comm: MPI.Comm, figure: str | None, fields: str | None) -> EffectiveTensor:
-    """Mesh the cell, solve its problem, draw and write what is asked for; collective."""
-    from homfem.meshing.arrays.budget import followed_by
-
-    with followed_by(systems_on(config)):
-        cell = build_cell(config, comm)
-    with session.keys_under("effective"):
-        solution = present("effective", config.effective).solve(cell, config=config.document)
-    if figure is not None:
-        from homfem.cli.figures import draw_solution
-
-        with writing(figure):
-            draw_solution(solution, figure)
-    if fields is not None:
-        from homfem.cli.figures import write_solution
-
-        write_solution(solution, fields)
-    return solution.tensor
-
-
-def systems_on(config: Config) -> float:
-    """Return the bytes for each mesh cell that both bounds take at the least; zero where that depends on the mesh."""
-    from homfem.local.budget import bytes_on_cell
-
-    cell, table = present("cell", config.cell), present("effective", config.effective)
-    d, phases = cell.known_dimension, cell.known_phases
-    usual = {
-        "boundary": ("periodic",),
-        "symmetry": (None, "none"),
-        "degree": (None, 2, 3, 4),
-        "elements": (None, "simplex"),
-        "order": (None, 1),
-    }
-    whole = phases is not None and set(phases) <= set(table.phase_names)
-    plain = all(getattr(part, key, values[0]) in values for key, values in usual.items() for part in (cell, table))
-    vector = {"diffusion": False, "conductivity": False, "elasticity": True}.get(table.physics)
-    if d is None or vector is None or not (whole and plain):
-        return 0.0
-    return bytes_on_cell(d, d if vector else 1)
-
-
-def solve_without_mesh(config: Config, comm: MPI.Comm, figure: str | None) -> EffectiveTensor:
-    """Compute the tensor by a method of the cell's own, on rank 0; collective."""
-    found: list[EffectiveTensor] = []
-
-    def work() -> None:
-        table: Any = present("effective", config.effective)
-        with session.keys_under("effective"), nullcontext() if figure is None else writing(figure):
-            tensor = present("cell", config.cell).homogenize(table, config.folder, figure=figure)
-        found.append(replace(tensor, ranks=1, config=dict(config.document)))
-
-    session.on_root(comm, work)
-    result: EffectiveTensor = comm.bcast(found[0] if found else None, root=0)
-    return result
-
-
-def write_tensor(tensor: EffectiveTensor, json: str | None, comm: MPI.Comm) -> None:
-    """Show a tensor, or write it to a JSON file as well; ``-`` for JSON on standard output instead. Collective."""
-    if json not in (None, "-"):
-        session.on_root(comm, lambda: tensor.to_json(json))
-    session.show(tensor.to_json().rstrip() if json == "-" else str(tensor))
+            write_solution(run.solution, fields)
+    hand_over(run.report(), str(run.tensor), json, comm)
+    return run.outcome.status
 
 
 def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure: str | None, verbose: bool) -> int:
     """Mesh, describe and save the cell of a config; return the exit status. Collective."""
     check_target("--figure", figure, (".png",))
     check_target("--save", save, (".msh", ".xdmf"))
-    config, comm = start(path, assignments, ("cell",), verbose, save=save, figure=figure)
-    with progress_bar("cell", rank=comm.rank):
-        cell = build_cell(config, comm)
-        text = cell.describe()
-        if save is not None:
-            with writing(save):
-                cell.save(save)
-        if figure is not None:
-            from homfem.cli.figures import draw_unit_cell
+    config, _ = start(path, assignments, ("cell",), verbose, save=save, figure=figure)
+    run = runs.cell(config)
+    if save is not None:
+        with writing(save):
+            run.cell.save(save)
+    if figure is not None:
+        from homfem.output.cell_figures import draw_unit_cell
 
-            with writing(figure):
-                draw_unit_cell(cell, figure)
-    session.show(text)
-    return session.DONE
+        with writing(figure):
+            draw_unit_cell(run.cell, figure)
+    session.show(run.description)
+    return run.outcome.status
 
 
 def run_check(path: str, *, json: str | None, period: str | None = None, trust: bool = False) -> int:
     """Check a mesh and say what was found; return the exit status: 0 for a good periodic cell, else 1."""
-    from homfem.meshing.files.check import check_mesh
-
     check_target("--json", json)
     if not os.path.isfile(path):
         raise FileError("--check", path, "a file that exists")
@@ -163,12 +102,9 @@ def run_check(path: str, *, json: str | None, period: str | None = None, trust: 
     if session.launched_rank():
         return session.DONE
     with session.results_only(json == "-"):
-        report = check_mesh(path, given, trust=trust)
-    text = jsonlib.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n"
-    if json not in (None, "-"):
-        write_text(str(json), text)
-    session.show(text.rstrip() if json == "-" else str(report))
-    return session.DONE if report.ok else session.FAILED
+        run = runs.check(path, period=given, trust=trust)
+    hand_over(run.report(), str(run.found), json)
+    return run.outcome.status
 
 
 def _period_of(text: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homfem.cli import session
-from homfem.cli.effective import build_cell, start
-from homfem.cli.folders import run_folder
-from homfem.cli.targets import check_target
+from homfem.cli.effective import hand_over, start
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.effective import with_known_area
 from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
-from homfem.disk import write_text, writing
+from homfem.disk import writing
 from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
+from homfem.runs import Outcome, build_cell
+from homfem.runs.folders import run_folder
+from homfem.runs.keys import keys_under
+from homfem.runs.targets import check_target
 from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
@@ -43,11 +44,8 @@ def run_macro(
     table = present("macro", config.macro)
     with session.results_only(json == "-"):
         report, status = RUNNERS[type(table)](config, table, comm, resume=resume, figure=figure)
-    text = jsonlib.dumps(report, indent=2, allow_nan=False)
-    if json not in (None, "-"):
-        session.on_root(comm, lambda: write_text(str(json), text + "\n"))
     shown = (f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG)
-    session.show(text if json == "-" else "\n".join(shown))
+    hand_over(report, "\n".join(shown), json, comm)
     return status
 
 
@@ -65,12 +63,12 @@ def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension:
     tensors, cell = {}, None
     for name in ("cytosol", "er"):
         source = getattr(table.tensors, name)
-        with session.keys_under(f"macro.tensors.{name}"):
+        with keys_under(f"macro.tensors.{name}"):
             if isinstance(source, FileTensor):
                 tensors[name] = source.load(config.folder)
             elif isinstance(source, ComputedTensor):
                 cell = build_cell(config, comm) if cell is None else cell
-                with session.keys_under("effective"):
+                with keys_under("effective"):
                     effective = present("effective", config.effective)
                     solution = effective.solve(cell, config=config.document, only=[source.phase])
                 tensors[name] = solution.tensor
@@ -84,14 +82,14 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
     from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
     from homfem.macro.calcium import CalciumProblem
 
-    with session.keys_under("macro.domain"):
+    with keys_under("macro.domain"):
         mesh = table.domain.build(comm, config.folder)
     dimension = mesh.topology.dim
     centre = np.zeros(dimension) if table.stimulus is None else _stimulated(mesh, table.stimulus)
     tensors = make_tensors(config, table, comm, dimension)
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
     ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
-    with session.keys_under("macro.tensors"):
+    with keys_under("macro.tensors"):
         area = _membrane_area(table, tensors)
         membrane = membrane_from_rates(rates, interface_area=area, **fractions)
     initial = table.initial
@@ -104,7 +102,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
     raised = cytosol if table.stimulus is None else _ball(cytosol, table.stimulus, centre)
     kinetics = li_rinzel(membrane)
     states = kinetics.steady(np.array([cytosol]), np.array([er]), ip3)[:, 0]
-    with session.keys_under("macro", _KEYS):
+    with keys_under("macro", _KEYS):
         problem = CalciumProblem(
             mesh=mesh,
             cytosol=tensors["cytosol"],
@@ -215,6 +213,7 @@ def run_calcium_table(
     from homfem.output.checkpoint import CheckpointFile
     from homfem.output.views import SeriesView
     from homfem.output.waves import draw_series
+    from homfem.solve import on_root
 
     folder = config.folder / table.output.folder
     grid = table.time.grid()
@@ -225,7 +224,7 @@ def run_calcium_table(
             problem, _ = make_problem(config, table, comm)
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
         recorder = _Recorder(folder, table.output.format, stack, move, figure is not None)
-        with session.keys_under("macro", _KEYS):
+        with keys_under("macro", _KEYS):
             result = run_calcium(
                 problem,
                 grid,
@@ -245,9 +244,9 @@ def run_calcium_table(
             view = SeriesView(label="calcium in the cytosol (uM)", style="body")
             draw_series(recorder.record, figure, view=view, times=times)
     if result.finished:
-        return _report(config, problem, result), session.DONE
-    session.on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))
-    return _report(config, problem, result), session.FAILED
+        return _report(config, problem, result), Outcome.DONE.status
+    on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))
+    return _report(config, problem, result), Outcome.INTERRUPTED.status
 
 
 def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> dict[str, Any]:

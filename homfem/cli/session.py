@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -221,33 +220,6 @@ def world() -> MPI.Comm:
 
 
 @contextmanager
-def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Give the errors of a library call the path of the key in the config.
-
-    Parameters
-    ----------
-    path
-        The table: with ``cell``, the argument ``edges`` is ``cell.edges``.
-    keys
-        Arguments whose key below ``path`` has another name.
-    """
-    from homfem.config.table import join, renamed
-    from homfem.parameters import CheckpointError, InputError
-
-    try:
-        yield
-    except InputError as error:
-        if isinstance(error, CheckpointError):  # it names a file, not a key
-            raise
-        name = re.sub(r"^expansions\['(.*?)'\]", r"phases.\1.expansion", error.name)
-        name = re.sub(r"^(?:coefficients|stiffnesses)$", "phases", name)
-        name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", name)
-        if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
-            raise
-        raise renamed(error, join(path, (keys or {}).get(name, name))) from error
-
-
-@contextmanager
 def results_only(wanted: bool) -> Iterator[None]:
     """Send what libraries write to standard output to standard error, so that a result stands there alone."""
     if not wanted:
@@ -262,12 +234,3 @@ def results_only(wanted: bool) -> Iterator[None]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def on_root(comm: Any, work: Callable[[], object]) -> None:
-    """Do work on rank 0; an error reaches every rank. Collective."""
-    from homfem.solve import collective
-
-    with collective(comm):
-        if comm.rank == 0:
-            work()

@@ -11,7 +11,7 @@ without dimension are bare. Paths in a config are sought from the folder of its 
 """
 
 from homfem.config.cells import SHAPES
-from homfem.config.document import read_document, set_values
+from homfem.config.document import plain_document, read_document, set_values
 from homfem.config.load import Config, load_config, make_config, present
 from homfem.config.macro import MODELS
 from homfem.config.physics import PHYSICS
@@ -24,6 +24,7 @@ __all__ = [
     "Config",
     "load_config",
     "make_config",
+    "plain_document",
     "present",
     "read_document",
     "renamed",

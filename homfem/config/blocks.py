@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, PlainValidator, model_validator
 
-from homfem.blocks.layout import label_fractions, label_interface, layer_lengths, read_layout
+from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.config.cell_table import CellTable, Period, sizes
 from homfem.config.table import choice, integer, lengths_of, number
 from homfem.parameters import CellError, InputError, check_number
@@ -17,10 +17,7 @@ from homfem.quantities import LENGTH, Quantity
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from homfem.blocks.medium import BlockMedium
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion
-    from homfem.tensors import EffectiveTensor
 
 Layers = tuple[float, ...] | tuple[Quantity, ...]
 
@@ -73,11 +70,11 @@ class Blocks(CellTable):
         for name, value in given.items():
             if lengths and name not in lengths:
                 raise InputError(name, value, f"lengths, as {lengths[0]}", "Give lengths for all axes, or for none.")
-        self._parts()
+        self.parts()
         return self
 
-    def _parts(self) -> list[np.ndarray]:
-        """Fractions of the period along each axis, from the origin; refuses what does not fit."""
+    def parts(self) -> list[np.ndarray]:
+        """Return fractions of the period along each axis, from the origin; refuse what does not fit."""
         shares: dict[str, list[float] | None] = {}
         for name in ("widths", "heights", "depths"):
             value = getattr(self, name)
@@ -89,7 +86,8 @@ class Blocks(CellTable):
         return layer_lengths(read_layout(self.layout)[0].shape, **shares)
 
     @property
-    def _periods(self) -> tuple[Quantity, ...]:
+    def periods(self) -> tuple[Quantity, ...]:
+        """The length of each period."""
         d = self.known_dimension
         if self.widths and isinstance(self.widths[0], Quantity):
             axes = [getattr(self, name) for name in ("widths", "heights", "depths")[:d]]
@@ -119,54 +117,9 @@ class Blocks(CellTable):
         """Return the meshed cell; collective."""
         from homfem import cells
 
-        parts = [part if axis == 0 else part[::-1] for axis, part in enumerate(self._parts())]
+        parts = [part if axis == 0 else part[::-1] for axis, part in enumerate(self.parts())]
         names = ("widths", "heights", "depths")
         given: dict[str, Any] = {
             name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None
         }
-        return cells.blocks(self.layout, comm=comm, **given, **sizes(self._periods, self.resolution))
-
-    def medium(self, effective: Diffusion, unit: str) -> BlockMedium:
-        """Return the medium with the coefficients in ``unit``; a letter without one insulates."""
-        from homfem.blocks.medium import BlockMedium
-
-        values: dict[str, Any] = {}
-        for name, coefficient in effective.phases.items():
-            value = np.asarray(coefficient.to(unit))
-            if value.ndim == 2 and np.any(value != np.diag(np.diag(value))):
-                raise InputError(
-                    f"phases.{name}", str(coefficient), f"a number or a diagonal matrix with {effective.method!r}",
-                    "Use method = 'finite-element' for axes that are not those of the blocks.",
-                )  # fmt: skip
-            values[name] = np.diag(value) if value.ndim == 2 else float(value)
-        widths, heights = (p * q.value for p, q in zip(self._parts(), self._periods, strict=True))
-        return BlockMedium.from_layout(self.layout, values, widths=widths, heights=heights[::-1])
-
-    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
-        """Return the tensor by one of the methods of :mod:`homfem.blocks`, and draw the medium with flux lines."""
-        from dataclasses import replace
-
-        from homfem.blocks import homogenize_blocks
-
-        unit = effective.unit
-        medium = self.medium(effective, unit)
-        labels, letters = read_layout(self.layout)
-        keys = ("tolerance", "max_dofs", "degree", "abscissas", "modes", "merge", "intervals")
-        options = {key: getattr(effective, key) for key in keys}
-        tensor = homogenize_blocks(
-            medium,
-            method=effective.method,
-            unit=unit,
-            physics=effective.physics,
-            length_unit=self._periods[0].unit,
-            volume_fractions=label_fractions(labels, letters, self._parts()),
-            active_phases=tuple(name for name in letters if name in effective.phases),
-            **{key: value for key, value in options.items() if value is not None},
-        )
-        lengths = [part * entry.value for part, entry in zip(self._parts(), self._periods, strict=True)]
-        tensor = replace(tensor, interface_area=label_interface(labels, lengths))
-        if figure is not None:
-            from homfem.output.media import draw_block_medium
-
-            draw_block_medium(medium, figure, tensor=tensor, length_unit=self._periods[0].unit)
-        return tensor
+        return cells.blocks(self.layout, comm=comm, **given, **sizes(self.periods, self.resolution))

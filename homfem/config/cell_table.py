@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion, EffectiveTable
-    from homfem.tensors import EffectiveTensor
+    from homfem.config.effective import EffectiveTable
 
 
 def _period(value: Any) -> tuple[Quantity, ...]:
@@ -88,10 +87,6 @@ class CellTable(Table):
 
     def check_effective(self, effective: EffectiveTable) -> None:
         """Refuse keys of the cell that do not go with the table ``[effective]``."""
-
-    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
-        """Return the tensor by one of :attr:`methods`, and draw it if a figure is named. On one rank."""
-        raise InputError("method", effective.method, "'finite-element' for this cell")
 
 
 def written(period: tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...]) -> list[str | list[str]]:

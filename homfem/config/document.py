@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from homfem.parameters import FileError, InputError
 
 Document = dict[str, Any]
+_SCALARS = (str, int, float, datetime.date, datetime.time)
 
 #: Tables and lists in tables and lists: more of them than any config has, and far fewer than Python can follow.
 DEEPEST = 40
@@ -57,16 +61,46 @@ def read_document(path: str | Path) -> Document:
         raise FileError("CONFIG", str(path), _SHALLOW) from error
 
 
-def set_values(document: Document, assignments: Iterable[str]) -> Document:
-    """Return the document with ``path=value`` assignments carried out, in order; the document itself stays.
+def plain_document(tables: Mapping[str, Any]) -> Document:
+    """Return a copy of tables in the types of TOML: tuples and arrays of numpy become lists, its numbers plain ones.
+
+    Raises
+    ------
+    InputError
+        For a value that TOML does not have, under the path of its key, and for nesting without end.
+    """
+    result: Document = _plain("", tables, 0)
+    return result
+
+
+def _plain(path: str, entry: Any, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise InputError(path.split(".")[0], "...", _SHALLOW)
+    if isinstance(entry, (np.ndarray, np.generic)):
+        entry = entry.tolist()
+    if isinstance(entry, Mapping):
+        for key in entry:
+            if not isinstance(key, str):
+                raise InputError(path or "config", key, "a table whose keys are strings")
+        return {key: _plain(f"{path}.{key}" if path else key, value, depth + 1) for key, value in entry.items()}
+    if isinstance(entry, (list, tuple)):
+        return [_plain(f"{path}[{number}]", value, depth + 1) for number, value in enumerate(entry)]
+    if entry is None or not isinstance(entry, _SCALARS):
+        raise InputError(path, entry, "what TOML has: text, a number, true or false, a date, a list or a table")
+    return entry
+
+
+def set_values(document: Mapping[str, Any], assignments: Mapping[str, Any] | Iterable[str]) -> Document:
+    """Return the document with keys set, in order; the document itself stays.
 
     Parameters
     ----------
     document
         Tables of a TOML file.
     assignments
-        ``"cell.edge=0.2"``: a key's path as TOML writes it, and a TOML value; what is no TOML value is a string, so
-        that ``cell.period=2 um`` needs no quotes.
+        ``{"cell.edge": 0.2}``: values as TOML gives them by a key's path as TOML writes it. Or texts
+        ``"cell.edge=0.2"``: such a path, and a TOML value; what is no TOML value is a string, so that
+        ``cell.period=2 um`` needs no quotes.
 
     Raises
     ------
@@ -74,32 +108,42 @@ def set_values(document: Document, assignments: Iterable[str]) -> Document:
         If an assignment has no ``=``, its path is no TOML key, or it leads through a value that is no table.
     """
     result = _copied(document)
+    if isinstance(assignments, Mapping):
+        for path, value in assignments.items():
+            _set(result, _keys(str(path), "overrides", str(path)), _plain(str(path), value, 0), "overrides", str(path))
+        return result
+    if isinstance(assignments, str):
+        raise InputError("overrides", assignments, "a mapping, or a list of texts path.to.key=value")
     for text in assignments:
         path, equals, value = text.partition("=")
         if not equals:
             raise InputError("--set", text, "of the form path.to.key=value", "For example --set cell.edge=0.2.")
-        table: Any = result
-        keys = _keys(path, text)
-        for depth, key in enumerate(keys[:-1]):
-            table = table.setdefault(key, {})
-            if not isinstance(table, dict):
-                known = ".".join(keys[: depth + 1])
-                raise InputError("--set", text, f"the path of a key; {known} is a value, not a table")
-        table[keys[-1]] = _value(value.strip(), text)
-        if _is_deep(result):
-            raise InputError("--set", text, _SHALLOW)
+        _set(result, _keys(path, "--set", text), _value(value.strip(), text), "--set", text)
     return result
 
 
-def _keys(path: str, text: str) -> list[str]:
+def _set(document: Document, keys: list[str], value: Any, name: str, whole: str) -> None:
+    """Set a key of the document in place; ``name`` and ``whole`` are for messages."""
+    table: Any = document
+    for depth, key in enumerate(keys[:-1]):
+        table = table.setdefault(key, {})
+        if not isinstance(table, dict):
+            known = ".".join(keys[: depth + 1])
+            raise InputError(name, whole, f"the path of a key; {known} is a value, not a table")
+    table[keys[-1]] = value
+    if _is_deep(document):
+        raise InputError(name, whole, _SHALLOW)
+
+
+def _keys(path: str, name: str, text: str) -> list[str]:
     try:
         parsed: Any = tomllib.loads(f"{path.strip()} = 0")
     except tomllib.TOMLDecodeError as error:
-        raise InputError("--set", text, "path.to.key=value with a path as TOML writes it") from error
+        raise InputError(name, text, "path.to.key=value with a path as TOML writes it") from error
     keys = []
     while isinstance(parsed, dict):
         if len(parsed) != 1:
-            raise InputError("--set", text, "one assignment path.to.key=value")
+            raise InputError(name, text, "one assignment path.to.key=value")
         key, parsed = next(iter(parsed.items()))
         keys.append(key)
     return keys
@@ -125,4 +169,4 @@ def _is_deep(document: Document) -> bool:
 
 
 def _copied(entry: Any) -> Any:
-    return {key: _copied(value) for key, value in entry.items()} if isinstance(entry, dict) else entry
+    return {key: _copied(value) for key, value in entry.items()} if isinstance(entry, Mapping) else entry

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator, model_validator
 
 from homfem.config.cell_table import CellTable, Period
-from homfem.config.table import Table, choice, integer, keys_from, lengths_of, listed, renamed, text
+from homfem.config.table import Table, choice, integer, lengths_of, listed, renamed, text
 from homfem.parameters import InputError, check_integer, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion, EffectiveTable
+    from homfem.config.effective import EffectiveTable
     from homfem.grid import Image
-    from homfem.tensors import EffectiveTensor
 
 Labels = Mapping[str, float | tuple[float, ...]]
 
@@ -163,43 +162,3 @@ class ImageCell(CellTable):
         """Refuse a key of meshes with the method that needs none."""
         if effective.meshless and self.elements is not None:
             raise InputError("cell.elements", self.elements, "absent with method 'grid'", "It belongs to meshes.")
-
-    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
-        """Return the tensor by finite elements on the voxels, and draw the image."""
-        image = self.read(folder)
-        try:
-            return homogenize_voxels(image, effective, figure)
-        except InputError as error:
-            if error.name != "cell.file":
-                raise
-            raise type(error)("cell.file", self.file, error.allowed, error.remedy) from error
-
-
-def homogenize_voxels(
-    image: Image, effective: Diffusion, figure: str | None, *, key: str = "cell.file"
-) -> EffectiveTensor:
-    """Return the tensor of an image by finite elements on its voxels, and draw it if a figure is named.
-
-    ``key`` is that of the image in the config, for messages.
-    """
-    from homfem.config.effective import value_of
-    from homfem.grid import solve_image
-
-    effective.check(image.names, image.dimension)
-    unit = effective.unit
-    with keys_from({"image": key}):
-        solution = solve_image(
-            image,
-            {name: value_of(name, value, unit) for name, value in effective.phases.items()},
-            tolerance=effective.tolerance,
-            refine=effective.refine or 1,
-            max_dofs=effective.max_dofs,
-            unit=unit,
-            physics=effective.physics,
-            fields=figure is not None,
-        )
-    if figure is not None:
-        from homfem.output.media import draw_image
-
-        draw_image(solution, figure)
-    return solution.tensor

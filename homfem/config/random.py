@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import Diffusion
     from homfem.grid import Image
     from homfem.random_media import GaussianMedium, ParticleMedium
-    from homfem.tensors import EffectiveTensor
 
 
 #: Least gap between particles in space, over their smallest diameter, where none is given.
@@ -113,12 +111,6 @@ class RandomShape(CellTable):
             labels = self.medium().labels(self.voxels)
         size = length.value / self.voxels
         return Image.from_labels(labels, {"inclusion": 1, "matrix": 0}, voxel=size, length_unit=length.unit)
-
-    def homogenize(self, effective: Diffusion, folder: Path, *, figure: str | None = None) -> EffectiveTensor:
-        """Return the tensor of the voxels, and draw them."""
-        from homfem.config.images import homogenize_voxels
-
-        return homogenize_voxels(self.image(), effective, figure, key="cell.voxels")
 
 
 class RandomParticles(RandomShape):

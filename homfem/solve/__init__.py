@@ -5,7 +5,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
-from homfem.solve.errors import collective
+from homfem.solve.errors import collective, on_root
 from homfem.solve.forms import (
     JIT_OPTIONS,
     assemble_matrix,
@@ -39,6 +39,7 @@ __all__ = [
     "integral",
     "integrate",
     "nodal_fingerprint",
+    "on_root",
     "product_noise",
     "reassemble_matrix",
     "reassemble_vector",

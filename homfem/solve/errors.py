@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mpi4py import MPI
@@ -32,3 +32,10 @@ def collective(comm: MPI.Comm) -> Iterator[None]:
         raise mine
     if errors:
         raise errors[0]
+
+
+def on_root(comm: MPI.Comm, work: Callable[[], object]) -> None:
+    """Do work on rank 0, which must not communicate; an error reaches every rank. Collective."""
+    with collective(comm):
+        if comm.rank == 0:
+            work()

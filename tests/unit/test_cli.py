@@ -263,7 +263,7 @@ def test_any_other_failure_is_status_1(homfem, er, monkeypatch, error, message):
     def fail(*_arguments, **_options):
         raise error
 
-    monkeypatch.setattr("homfem.cli.effective.build_cell", fail)
+    monkeypatch.setattr("homfem.runs.tensors.build_cell", fail)
     status, out, err = homfem("effective", er)
     assert (status, out) == (1, "")
     assert err.startswith(message)
@@ -271,7 +271,7 @@ def test_any_other_failure_is_status_1(homfem, er, monkeypatch, error, message):
 
 
 def test_a_fault_of_the_program_is_status_1_and_tells_its_place(homfem, er, monkeypatch):
-    monkeypatch.setattr("homfem.cli.effective.build_cell", lambda *_: 1 / 0)
+    monkeypatch.setattr("homfem.runs.tensors.build_cell", lambda *_: 1 / 0)
     status, _, err = homfem("effective", er)
     assert status == 1
     assert "ZeroDivisionError" in err

@@ -10,6 +10,7 @@ import pytest
 
 from homfem.config import load_config, make_config, set_values
 from homfem.parameters import FileError, InputError, UnitError
+from homfem.runs.meshless import block_medium
 
 ER = {
     "cell": {"shape": "three-pipe", "edge": 0.1, "period": "1 um", "resolution": 0.05},
@@ -418,7 +419,7 @@ BLOCKS = {
 
 def test_blocks_become_a_medium_in_the_units_of_the_config():
     config = make_config(set_values(BLOCKS, ['cell.period=["2 um","1 um"]', "effective.method=corner-galerkin"]))
-    medium = config.cell.medium(config.effective, "um^2/s")
+    medium = block_medium(config.cell, config.effective, "um^2/s")
     assert medium.widths == pytest.approx([1.0, 0.6, 0.4])
     assert medium.heights == pytest.approx([0.75, 0.25])  # upwards: the first string is the top row
     assert medium.diffusivity == pytest.approx(np.array([[1.0, 1.0, 0.1], [1.0, 0.1, 0.1]]))
@@ -426,7 +427,7 @@ def test_blocks_become_a_medium_in_the_units_of_the_config():
     assert config.cell.methods == ("corner-galerkin", "semi-analytical", "finite-volume")
     lengths = ['cell.widths=["1 um","600 nm","400 nm"]', 'cell.heights=["250 nm","750 nm"]']
     other = make_config(set_values(BLOCKS, [*lengths, "effective.method=corner-galerkin"]))
-    same = other.cell.medium(other.effective, "um^2/s")
+    same = block_medium(other.cell, other.effective, "um^2/s")
     assert same.widths == pytest.approx(medium.widths)
     assert same.heights == pytest.approx(medium.heights)
 
@@ -434,11 +435,11 @@ def test_blocks_become_a_medium_in_the_units_of_the_config():
 def test_diagonal_coefficients_of_blocks_stay_anisotropic():
     matrix = 'effective.phases.D=[["2 um^2/s","0 um^2/s"],["0 um^2/s","3 um^2/s"]]'
     config = make_config(set_values(BLOCKS, [matrix, "effective.method=semi-analytical"]))
-    assert config.cell.medium(config.effective, "um^2/s").axial[0, 2] == pytest.approx([2.0, 3.0])
+    assert block_medium(config.cell, config.effective, "um^2/s").axial[0, 2] == pytest.approx([2.0, 3.0])
     skew = 'effective.phases.D=[["2 um^2/s","1 um^2/s"],["1 um^2/s","3 um^2/s"]]'
     config = make_config(set_values(BLOCKS, [skew, "effective.method=semi-analytical"]))
     with pytest.raises(InputError, match="diagonal matrix"):
-        config.cell.medium(config.effective, "um^2/s")
+        block_medium(config.cell, config.effective, "um^2/s")
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_the_second_of_two_runs_into_a_folder_is_refused(homfem):
     """A lock is held by a living process alone."""
     Path("c.toml").write_text(WAVE)
     holding = (
-        "import os, sys\nfrom pathlib import Path\nfrom mpi4py import MPI\nfrom homfem.cli.folders import run_folder\n"
+        "import os, sys\nfrom pathlib import Path\nfrom mpi4py import MPI\nfrom homfem.runs.folders import run_folder\n"
         "with run_folder(Path('wave'), MPI.COMM_SELF):\n    print(os.getpid(), flush=True)\n    sys.stdin.read()\n"
     )
     first = subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -231,7 +231,7 @@ def test_a_figure_that_breaks_off_is_taken_away(homfem, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("homfem.cli.figures.draw_unit_cell", draw)
+    monkeypatch.setattr("homfem.output.cell_figures.draw_unit_cell", draw)
     Path("c.toml").write_text(CELL)
     assert homfem("cell", "c.toml", "--figure", "c.png") == (1, "", "homfem: c.png: No space left on device\n")
     assert not Path("c.png").exists()

@@ -13,6 +13,7 @@ from homfem.certify import homogenize_diffusion, homogenize_elasticity
 from homfem.config import make_config
 from homfem.grid import Image, homogenize_image
 from homfem.parameters import InputError
+from homfem.runs.meshless import solve_meshless
 from homfem.stiffness import isotropic
 
 RANDOM = np.random.default_rng(11)
@@ -174,7 +175,7 @@ def test_tensors_of_every_file_are_the_same_medium(tmp_path):
         keys = {"physics": "diffusion", "phases": {"tissue": {"field": field | {"unit": "mm^2/s"}}}}
         cell = {"shape": "image", "file": "image.npy", "labels": {"tissue": 0}, "voxel": "1 mm"}
         config = make_config({"cell": cell, "effective": keys | {"method": "grid"}}, folder=tmp_path)
-        tensor = config.cell.homogenize(config.effective, tmp_path)
+        tensor = solve_meshless(config.cell, config.effective, tmp_path).tensor
         assert tensor.value == pytest.approx(exact.value, rel=1e-5), field
         assert tensor.unit == "mm^2/s"
     config = make_config({"cell": cell, "effective": keys | {"degree": 1}}, folder=tmp_path)
@@ -192,7 +193,7 @@ def test_fields_of_a_config_are_refused_by_their_key(tmp_path):
         phases = {"t": {"field": field}}
         effective = {"physics": "diffusion", "method": "grid", "phases": phases} | keys
         config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
-        return config.cell.homogenize(config.effective, tmp_path)
+        return solve_meshless(config.cell, config.effective, tmp_path).tensor
 
     assert solve(good).value == pytest.approx(np.eye(2))
     at = r"^effective\.phases\.t\.field"

@@ -34,6 +34,7 @@ ROWS = (
     ("certify", "rev", "macro"),
     ("inverse", "twoscale", "output"),
     ("config",),
+    ("runs",),
     ("cli",),
     ("__main__",),
 )
@@ -49,6 +50,7 @@ RULES = {
     "macro": "one package per model, on the shared modules; `macro` never imports `cells` or `local`",
     "output": "plot libraries load where they are used",
     "config": "importing it loads no DOLFINx",
+    "runs": "from a config to a result, without printing; importing it loads no DOLFINx",
     "cli": "importing it loads no DOLFINx",
 }
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
@@ -59,6 +61,7 @@ MESHING = ("arrays", "topology", "cut", "by_gmsh", "files", "shapes")
 GMSH = {"meshing", "bodies", "cli"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
+LIGHT = {"config", "runs"}  # they load what computes where they use it
 FEW = 32  # functions with more than MANY parameters
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
@@ -173,7 +176,7 @@ def check_source(module: str, source: str, is_package: bool = False) -> list[str
     for node in at_module_level(tree):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             for imported, line in imports(node, module, is_package):
-                if imported.split(".")[0] in (ON_USE | FINITE_ELEMENTS if family == "config" else ON_USE):
+                if imported.split(".")[0] in (ON_USE | FINITE_ELEMENTS if family in LIGHT else ON_USE):
                     say(line, f"{imported} is imported by the module instead of where it is used")
     plain_text = docstrings(tree)
     for node in ast.walk(tree):
@@ -271,6 +274,8 @@ def test_circles_and_parameters_are_seen(tmp_path: Path) -> None:
         ("homfem.meshing.cut.implicit", "from homfem.meshing import by_gmsh", "above it"),
         ("homfem.kinetics.calcium", "def f():\n    import ufl", "imports ufl"),
         ("homfem.config.cells", "from dolfinx import mesh", "where it is used"),
+        ("homfem.runs.cells", "from petsc4py import PETSc", "where it is used"),
+        ("homfem.config.cells", "from homfem.runs import tensor", "above it"),
         ("homfem.local.engine", "def f():\n    import dolfinx_mpc", "only periodic"),
         ("homfem.output.waves", "import matplotlib.pyplot as plt", "where it is used"),
         (
@@ -350,7 +355,9 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "action", ["import homfem", "import homfem.config", HELP], ids=["homfem", "homfem.config", "homfem --help"]
+    "action",
+    ["import homfem", "import homfem.config", "import homfem.runs", HELP],
+    ids=["homfem", "homfem.config", "homfem.runs", "homfem --help"],
 )
 def test_light_entries_load_no_heavy_library(action: str) -> None:
     heavy = sorted(FINITE_ELEMENTS | {"matplotlib", "pyvista", "vtk", "meshio", "mpi4py"})

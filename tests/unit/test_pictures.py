@@ -11,9 +11,9 @@ import pytest
 
 from homfem import three_pipe
 from homfem.cells.symmetry import symmetric_part
-from homfem.cli import figures
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
+from homfem.output import cell_figures as figures
 from homfem.output import pictures, skins
 from homfem.output.pyvista_pictures import pyvista_works
 from homfem.output.views import CellView

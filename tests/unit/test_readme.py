@@ -50,6 +50,21 @@ def test_the_python_example_runs_and_brackets_the_known_limits(tmp_path: Path) -
     assert [float(limit) for limit in limits.groups()] == pytest.approx(list(EXACT.values()), abs=6e-8)
 
 
+def test_the_run_from_python_is_that_of_the_command(tmp_path: Path) -> None:
+    (example,) = (block for block in blocks("python") if "runs.tensor" in block)
+    assert len(example.split("\n\n")[1].splitlines()) == 2
+    config = next(block for block in blocks("toml") if "three-pipe" in block and "[macro]" not in block)
+    (tmp_path / "er.toml").write_text(config.replace("resolution = 0.05", "resolution = 0.2"))
+    (tmp_path / "shown.py").write_text(example)
+    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
+    homfem = (sys.executable, "-m", "homfem", "effective", "er.toml", "--set", "cell.edge=0.2")
+    report = json.loads(run(tmp_path, *homfem, "--json", "-"))
+    outcome, *matrix, gap = re.findall(r"[\w.+-]+", printed)
+    assert outcome == "DONE"
+    assert float(matrix[0]) == pytest.approx(report["value"][0][0], rel=1e-6)
+    assert float(gap) == pytest.approx(report["relative_gap"], rel=1e-6)
+
+
 def test_the_example_of_bounds_runs_and_finds_the_spheres_inside(tmp_path: Path) -> None:
     (example,) = (block for block in blocks("python") if "bounds.table" in block)
     (tmp_path / "shown.py").write_text(example)

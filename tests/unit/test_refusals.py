@@ -19,15 +19,16 @@ from homfem.blocks.boxes import BoxMedium
 from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.cli import effective as commands
 from homfem.cli.app import app
-from homfem.cli.targets import check_target
 from homfem.coefficients import NamedCoefficient, named_coefficients
 from homfem.config import make_config, present
-from homfem.config.cell_table import CellTable
+from homfem.config.cells import parse_cell
 from homfem.config.document import DEEPEST, read_document, set_values
 from homfem.meshing.files import foreign, time_limit
 from homfem.meshing.shapes import spheres
 from homfem.meshing.shapes.three_pipe_grid import check_edges
 from homfem.parameters import FileError, InputError
+from homfem.runs.meshless import solve_meshless
+from homfem.runs.targets import check_target
 from homfem.stiffness import check_stiffness
 from homfem.stiffness.notation import check_plane
 from made_bad_inputs import (
@@ -268,7 +269,7 @@ def folder(tmp_path_factory):
 def test_further_values_of_keys(folder, document, path, value, message):
     with refuse(message):
         config = make_config(changed(document, tuple(path.split(".")), value), folder=folder)
-        config.cell.homogenize(config.effective, folder)
+        solve_meshless(config.cell, config.effective, folder)
 
 
 def test_greys_without_limits_or_names(folder):
@@ -293,7 +294,7 @@ def test_tables_that_are_needed_later():
     with refuse(r"^--set = .*one assignment"):
         set_values({}, ["[a]\n[b]\nc=1"])
     with refuse(r"^method = 'grid': it must be 'finite-element' for this cell"):
-        CellTable.homogenize(None, SimpleNamespace(method="grid"), Path())  # type: ignore[arg-type]
+        solve_meshless(parse_cell(FIBRES["cell"], Path()), SimpleNamespace(method="grid"), Path())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("arguments", [["cell"], ["cell", "c.toml", "--check", "a.msh"], ["cell", "c.toml", "--trust"]])

@@ -11,9 +11,9 @@ import pytest
 
 from homfem import cli
 from homfem.cli import session
-from homfem.cli.effective import systems_on
 from homfem.config import load_config
 from homfem.limits import VARIABLE
+from homfem.runs.tensors import systems_on
 
 DIFFUSION = '[effective]\nphysics = "diffusion"\n'
 PHASES = {

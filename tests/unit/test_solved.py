@@ -8,10 +8,10 @@ import ufl
 from mpi4py import MPI
 
 from homfem import solve, solve_diffusion
-from homfem.cli.figures import draw_solution, write_solution
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.problem import CellProblem, Field, element_of
 from homfem.local.stokes import stokes_problem
+from homfem.output.cell_figures import draw_solution, write_solution
 from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays, whole_function
 from made_cells import grid_cell, square
 from read_files import read_vtx

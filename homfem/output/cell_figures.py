@@ -1,4 +1,4 @@
-"""Figures and field files of the commands: the cell, and the cell with its fields."""
+"""Figures and field files of a unit cell: the cell alone, and with the fields of its solution."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.cli.session import on_root
 from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
 from homfem.output.views import CellView
+from homfem.solve import on_root
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homfem.cli.session import on_root
 from homfem.parameters import FileError
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
     FileError
         If the folder cannot be made or written in, or another run writes there.
     """
+    from homfem.solve import on_root
+
     held: list[int] = []
 
     def take() -> None:

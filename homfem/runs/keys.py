@@ -1,0 +1,34 @@
+"""The keys of a config in the errors of the library calls that they become."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from homfem.config.table import join, renamed
+from homfem.parameters import CheckpointError, InputError
+
+
+@contextmanager
+def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Give the errors of a library call the path of the key in the config.
+
+    Parameters
+    ----------
+    path
+        The table: with ``cell``, the argument ``edges`` is ``cell.edges``.
+    keys
+        Arguments whose key below ``path`` has another name.
+    """
+    try:
+        yield
+    except InputError as error:
+        if isinstance(error, CheckpointError):  # it names a file, not a key
+            raise
+        name = re.sub(r"^expansions\['(.*?)'\]", r"phases.\1.expansion", error.name)
+        name = re.sub(r"^(?:coefficients|stiffnesses)$", "phases", name)
+        name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", name)
+        if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
+            raise
+        raise renamed(error, join(path, (keys or {}).get(name, name))) from error

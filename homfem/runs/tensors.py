@@ -1,0 +1,188 @@
+"""The run of the tables ``[cell]`` and ``[effective]``: the effective tensor, and what it was computed from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from homfem.config import Config, present
+from homfem.config.effective import with_known_area
+from homfem.disk import writing
+from homfem.parameters import InputError
+from homfem.progress import progress_bar
+from homfem.runs.cells import build_cell
+from homfem.runs.configs import Overrides, Source, communicator, read_config
+from homfem.runs.keys import keys_under
+from homfem.runs.meshless import BlockSolution, solve_meshless
+from homfem.runs.outcome import Outcome
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.tensors import EffectiveTensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorRun:
+    """The effective tensor of a config.
+
+    Parameters
+    ----------
+    tensor
+        The effective tensor: value, bounds, unit, what it took.
+    outcome
+        Done, or short of the tolerance.
+    solution
+        What it was computed from, for pictures and fields; of a method without a mesh on rank 0 alone.
+    config
+        What was asked for.
+    comm
+        The ranks that share the solution.
+    """
+
+    tensor: EffectiveTensor
+    outcome: Outcome
+    solution: Any
+    config: Config
+    comm: MPI.Comm
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the tensor does not say by its numbers."""
+        return self.tensor.warnings
+
+    def report(self) -> dict[str, Any]:
+        """Return the tensor and all that is known of it as plain values."""
+        return self.tensor.to_dict()
+
+
+def tensor(
+    config: Source,
+    *,
+    overrides: Overrides = (),
+    folder: str | Path | None = None,
+    comm: MPI.Comm | None = None,
+    drawn: bool = False,
+) -> TensorRun:
+    """Compute the effective tensor of a config. Collective.
+
+    Parameters
+    ----------
+    config
+        The path of a TOML file with ``[cell]`` and ``[effective]``, its tables as a mapping, or a checked config.
+    overrides
+        Keys to set, ``{"cell.edge": 0.2}`` or ``["cell.edge=0.2"]``.
+    folder
+        Where files are sought from; by default the folder of the config's file, for a mapping the current one.
+    comm
+        The ranks that share the work; all by default.
+    drawn
+        Keep the flux in voxels, which :func:`draw_tensor` needs of ``method = "grid"``.
+
+    Returns
+    -------
+    TensorRun
+        With ``tensor``, ``report()``, ``outcome``, ``warnings`` and ``solution``.
+
+    Raises
+    ------
+    InputError
+        For anything wrong in the config (a missing file: FileError), under the path of its key; on every rank.
+    ConvergenceError
+        If a solver fails.
+    """
+    checked = read_config(config, overrides=overrides, folder=folder, needed=("cell", "effective"))
+    ranks = communicator(comm)
+    with progress_bar("effective tensor", rank=ranks.rank):
+        if present("effective", checked.effective).meshless:
+            found, solution = _without_mesh(checked, ranks, drawn)
+        else:
+            solution = _on_mesh(checked, ranks)
+            found = solution.tensor
+    found = with_known_area(found)
+    outcome = Outcome.DONE if found.reached else Outcome.SHORT
+    return TensorRun(tensor=found, outcome=outcome, solution=solution, config=checked, comm=ranks)
+
+
+def _on_mesh(config: Config, comm: MPI.Comm) -> Any:
+    """Mesh the cell and solve its problem; collective."""
+    from homfem.meshing.arrays.budget import followed_by
+
+    with followed_by(systems_on(config)):
+        cell = build_cell(config, comm)
+    with keys_under("effective"):
+        return present("effective", config.effective).solve(cell, config=config.document)
+
+
+def systems_on(config: Config) -> float:
+    """Return the bytes for each mesh cell that both bounds take at the least; zero where that depends on the mesh."""
+    from homfem.local.budget import bytes_on_cell
+
+    cell, table = present("cell", config.cell), present("effective", config.effective)
+    d, phases = cell.known_dimension, cell.known_phases
+    usual = {
+        "boundary": ("periodic",),
+        "symmetry": (None, "none"),
+        "degree": (None, 2, 3, 4),
+        "elements": (None, "simplex"),
+        "order": (None, 1),
+    }
+    whole = phases is not None and set(phases) <= set(table.phase_names)
+    plain = all(getattr(part, key, values[0]) in values for key, values in usual.items() for part in (cell, table))
+    vector = {"diffusion": False, "conductivity": False, "elasticity": True}.get(table.physics)
+    if d is None or vector is None or not (whole and plain):
+        return 0.0
+    return bytes_on_cell(d, d if vector else 1)
+
+
+def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[EffectiveTensor, Any]:
+    """Compute the tensor by a method of the cell's own, on rank 0; collective. The solution stays there."""
+    from homfem.solve import on_root
+
+    found: list[Any] = []
+
+    def work() -> None:
+        table: Any = present("effective", config.effective)
+        with keys_under("effective"):
+            found.append(solve_meshless(present("cell", config.cell), table, config.folder, fields=drawn))
+
+    on_root(comm, work)
+    own = replace(found[0].tensor, ranks=1, config=dict(config.document)) if found else None
+    result: EffectiveTensor = comm.bcast(own, root=0)
+    return result, found[0] if found else None
+
+
+def draw_tensor(run: TensorRun, path: str | Path) -> None:
+    """Draw the cell of a run with the fields of its first load into a PNG file; collective.
+
+    A block medium is drawn with its flux lines, voxels with their flux, for which ``drawn = True`` was to be said.
+
+    Raises
+    ------
+    InputError
+        If the fields of voxels were not kept.
+    OSError
+        If the file cannot be written.
+    """
+    if not present("effective", run.config.effective).meshless:
+        from homfem.output.cell_figures import draw_solution
+
+        with writing(path):
+            draw_solution(run.solution, str(path))
+        return
+    from homfem.solve import on_root
+
+    on_root(run.comm, lambda: _draw_meshless(run.solution, path))
+
+
+def _draw_meshless(solution: Any, path: str | Path) -> None:
+    from homfem.output.media import draw_block_medium, draw_image
+
+    with writing(path):
+        if isinstance(solution, BlockSolution):
+            draw_block_medium(solution.medium, path, tensor=solution.tensor, length_unit=solution.length_unit)
+        elif solution.fluxes:
+            draw_image(solution, path)
+        else:
+            raise InputError("drawn", False, "true for a run whose voxels are to be drawn")

@@ -1,0 +1,212 @@
+"""Runs from Python: the same from a file, from a mapping and on the command line."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from homfem import runs
+from homfem.config import load_config
+from homfem.parameters import FileError, InputError
+from homfem.runs import Outcome
+
+LAYERS = """
+[cell]
+shape = "laminate"
+fractions = [0.25, 0.75]
+period = "2 um"
+dimension = 2
+resolution = 0.3
+[effective]
+physics = "diffusion"
+[effective.phases]
+layer1 = "4 um^2/s"
+layer2 = "1 um^2/s"
+"""
+BLOCKS = """
+[cell]
+shape = "blocks"
+layout = ["LD", "DL"]
+period = "2 um"
+[effective]
+physics = "diffusion"
+method = "corner-galerkin"
+[effective.phases]
+L = "4 um^2/s"
+D = "1 um^2/s"
+"""
+IMAGE = """
+[cell]
+shape = "image"
+file = "layers.npy"
+labels = { a = 0, b = 1 }
+voxel = "1 um"
+[effective]
+physics = "diffusion"
+method = "grid"
+[effective.phases]
+a = "4 um^2/s"
+b = "1 um^2/s"
+"""
+# Exact along the axes: layers across and along the first one, a checkerboard.
+EXACT = {
+    "layers": (LAYERS, [1.0 / (0.25 / 4.0 + 0.75 / 1.0), 0.25 * 4.0 + 0.75 * 1.0]),
+    "blocks": (BLOCKS, [2.0, 2.0]),
+    "image": (IMAGE, [1.0 / (0.25 / 4.0 + 0.75 / 1.0), 0.25 * 4.0 + 0.75 * 1.0]),
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with the files of the configs, which is not the current one."""
+    np.save(tmp_path / "layers.npy", np.repeat([[0], [1], [1], [1]], 4, axis=1).astype(np.uint8))
+    for name, (text, _) in EXACT.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path
+
+
+def told(report):
+    """A report without what differs from run to run."""
+    return json.dumps({name: value for name, value in report.items() if name != "seconds"}, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", list(EXACT))
+def test_a_path_a_mapping_and_the_command_line_give_the_same(homfem, place, name):
+    text, exact = EXACT[name]
+    key, value = ("effective.refine", 2) if name == "image" else ("effective.tolerance", 0.03)
+    from_path = runs.tensor(place / f"{name}.toml", overrides=[f"{key}={value}"])
+    mapping = tomllib.loads(text)
+    from_mapping = runs.tensor(mapping, folder=place, overrides={key: value})
+    checked = load_config(place / f"{name}.toml", assignments=[f"{key}={value}"])
+    status, out, _ = homfem("effective", place / f"{name}.toml", "--set", f"{key}={value}", "--json", "-")
+    reports = [from_path.report(), from_mapping.report(), runs.tensor(checked).report(), json.loads(out)]
+    assert len({told(report) for report in reports}) == 1
+    assert mapping == tomllib.loads(text)  # overrides go into a copy
+    assert reports[0]["config"]["effective"][key.split(".")[1]] == value
+    assert (from_path.outcome, status) == (Outcome.DONE, 0)
+    assert np.diag(from_path.tensor.value) == pytest.approx(exact, rel=1e-3)
+
+
+def test_a_run_that_is_short_says_so_and_why(homfem, place):
+    tight = {"effective.method": "finite-volume", "effective.tolerance": 1e-9}
+    run = runs.tensor(place / "blocks.toml", overrides=tight)
+    assert run.outcome is Outcome.SHORT
+    options = [part for key, value in tight.items() for part in ("--set", f"{key}={value}")]
+    status, _, _ = homfem("effective", place / "blocks.toml", *options)
+    assert status == run.outcome.status == 3
+    assert run.warnings
+    assert run.warnings == tuple(run.report()["warnings"])
+
+
+def test_numbers_of_numpy_and_tuples_are_as_toml_has_them(place):
+    mapping = tomllib.loads(LAYERS)
+    mapping["cell"] |= {"fractions": np.array([0.25, 0.75]), "resolution": np.float64(0.3), "dimension": np.int64(2)}
+    report = runs.tensor(mapping).report()
+    assert told(report) == told(runs.tensor(place / "layers.toml").report())
+    mapping["cell"]["fractions"] = (0.25, 0.75)
+    assert runs.read_config(mapping).document == tomllib.loads(LAYERS)
+
+
+ENDLESS: dict = {}
+ENDLESS["cell"] = ENDLESS
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "message"),
+    [
+        ("none.toml", {}, r"^CONFIG = 'none\.toml'.*exists"),
+        ({"cel": {}}, {}, r"^cel = .*'cell'"),
+        ({"cell": {"shape": "laminate"}}, {}, r"^effective = \(missing\)"),
+        (tomllib.loads(LAYERS), {"overrides": {"cell.fraction": 1}}, r"^cell\.fraction = 1: .*'cell\.fractions'"),
+        (tomllib.loads(LAYERS), {"overrides": {"cell.period": None}}, r"^cell\.period = None: .*what TOML has"),
+        (tomllib.loads(LAYERS), {"overrides": {"cell..period": 1}}, r"^overrides = 'cell\.\.period'"),
+        (tomllib.loads(LAYERS), {"overrides": {"cell.shape.x": 1}}, r"^overrides = .*cell\.shape is a value"),
+        (tomllib.loads(LAYERS), {"overrides": "cell.period=1 m"}, r"^overrides = 'cell\.period=1 m'.*a list"),
+        (tomllib.loads(LAYERS), {"overrides": ["cell.period"]}, r"^--set = 'cell\.period'"),
+        ({"cell": {"shape": "laminate", "fractions": [0.5, Path()]}}, {}, r"^cell\.fractions\[1\] = .*what TOML has"),
+        ({"cell": {1: 2}}, {}, r"^cell = 1: .*keys are strings"),
+        (ENDLESS, {}, r"^cell = '\.\.\.'.*deep"),
+        (tomllib.loads(IMAGE), {}, r"^cell\.file = 'layers\.npy'.*exists"),
+    ],
+    ids=range(13),
+)
+def test_what_is_wrong_has_the_path_of_its_key(place, config, options, message):
+    with pytest.raises(InputError, match=message):
+        runs.tensor(config, **options)
+
+
+def test_errors_of_the_work_have_the_keys_of_the_config(place):
+    apart = tomllib.loads(LAYERS) | {"cell": {"shape": "sphere-array", "fraction": 0.3, "resolution": 0.3}}
+    apart["effective"] = {"physics": "stokes", "fluid": "sphere"}
+    with pytest.raises(InputError, match=r"^effective\.fluid = .*connected"):
+        runs.tensor(apart, overrides={"cell.period": "1 um"})
+
+
+def test_the_cell_of_a_config(place):
+    run = runs.cell(place / "layers.toml", overrides={"cell.period": ["2 um", "1 um"]})
+    report = run.report()
+    json.dumps(report, allow_nan=False)
+    assert report["periods"] == [[2.0, 0.0], [0.0, 1.0]]
+    assert report["length_unit"] == "um"
+    assert report["volume_fractions"] == pytest.approx({"layer1": 0.25, "layer2": 0.75}, rel=1e-12)
+    assert report["interface_area"] == pytest.approx(2.0 / 2.0, rel=1e-12)  # two planes in a period of 2 um
+    assert report["cells"] == run.cell.number_of_cells
+    assert run.description == run.cell.describe()
+    assert run.outcome is Outcome.DONE
+
+
+def test_a_check_gives_what_the_command_does(homfem, place):
+    good = Path(__file__).parents[2] / "meshes" / "slit.geo"
+    run = runs.check(good)
+    assert run.outcome is Outcome.DONE
+    assert json.dumps(run.report()) == json.dumps(json.loads(homfem("cell", "--check", good, "--json", "-")[1]))
+    short = runs.check(good, period=[2.0, 2.0])
+    assert short.outcome is Outcome.UNFIT
+    assert short.outcome.status == homfem("cell", "--check", good, "--period", "[2, 2]")[0] == 1
+    assert any("period 1" in warning for warning in short.warnings)
+    with pytest.raises(FileError, match=r"^file = 'none\.msh'"):
+        runs.check("none.msh")
+
+
+def test_pictures_of_every_kind_of_solution(place):
+    for name in EXACT:
+        run = runs.tensor(place / f"{name}.toml", drawn=True)
+        runs.draw_tensor(run, f"{name}.png")
+        assert Path(f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match=r"^drawn = False"):
+        runs.draw_tensor(runs.tensor(place / "image.toml"), "image.png")
+
+
+def case_tensors(comm, blocks, layers):
+    """Every rank has the tensor and its report, of methods with and without a mesh."""
+    import tomllib
+
+    from homfem import runs
+    from homfem.parameters import InputError
+
+    values = {}
+    for name, text in (("blocks", blocks), ("layers", layers)):
+        run = runs.tensor(tomllib.loads(text), comm=comm)
+        everyone = comm.allgather(run.report()["value"])
+        assert all(value == everyone[0] for value in everyone)
+        values[name] = everyone[0]
+    try:
+        runs.tensor(tomllib.loads(blocks), comm=comm, overrides={"effective.phases.L": [["1 m^2/s", "0.5 m^2/s"]] * 2})
+    except InputError:
+        values["refused"] = comm.allreduce(1) == comm.size
+    return values
+
+
+@pytest.mark.mpi
+def test_tensors_are_the_same_on_every_rank(on_ranks):
+    one, two = on_ranks(case_tensors, ranks=(1, 2), blocks=BLOCKS, layers=LAYERS)
+    for name in ("blocks", "layers"):
+        assert np.array(two[name]) == pytest.approx(np.array(one[name]), rel=1e-8, abs=1e-12)
+    assert one["refused"]
+    assert two["refused"]
