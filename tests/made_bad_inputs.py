@@ -223,7 +223,6 @@ def _is_fine(path: tuple[str, ...], junk: Any) -> bool:
         "poisson": (0, 1e-300),
         "density": (0, 1e-300, 2**62, 1e300),
         "fraction": (1e-300,),
-        "tolerance": (1e-300,),
         "volume_fraction": (1e-300,),
     }
     return junk in fine.get(key, ())

@@ -18,7 +18,7 @@ from homfem.blocks.medium import BlockMedium
 from homfem.blocks.semi_analytical import solve_semi_analytical
 from homfem.kinds import CONDUCTION
 from homfem.limits import MemoryLimitError, require_memory
-from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_number
+from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_tolerance
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -100,8 +100,7 @@ def homogenize_blocks(
     check_choice("method", method, METHODS)
     check_choice("physics", physics, CONDUCTION)
     if tolerance is not None:
-        remedy = "It is the relative half-gap of the bounds, or the relative error of a method without them."
-        check_number("tolerance", tolerance, above=0.0, remedy=remedy)
+        check_tolerance(tolerance, below=math.inf)
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     options: dict[str, Any] = {"method": method, "tolerance": tolerance}

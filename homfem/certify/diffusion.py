@@ -78,7 +78,7 @@ from homfem.local.membranes import (
     membrane_problem,
 )
 from homfem.local.problem import BOUNDARIES
-from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.parameters import Array, InputError, check_choice, check_integer, check_number, check_tolerance
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -204,7 +204,7 @@ def solve_diffusion(
     periodic_faces = boundary == "periodic"
     two_sided = bounds and cell.order == 1 and cell.simplicial and matching and periodic_faces
     if tolerance is not None:
-        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        check_tolerance(tolerance)
         if not two_sided:
             allowed = (
                 "None without two-sided bounds" if matching else "None on faces that do not match: no bounds there"

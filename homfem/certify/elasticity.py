@@ -46,6 +46,7 @@ from homfem.parameters import (
     check_choice,
     check_integer,
     check_number,
+    check_tolerance,
 )
 from homfem.stiffness import PAIRS, basis, check_plane, mandel_to_voigt, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
@@ -150,7 +151,7 @@ def solve_elasticity(
     matching = cell.periodic_mesh.matching and boundary == "periodic"
     two_sided = bounds and matching and cell.simplicial and cell.order == 1 and backend == "identified"
     if tolerance is not None:
-        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        check_tolerance(tolerance)
         if not two_sided:
             raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose the resolution instead.")
     if max_dofs is not None:

@@ -42,7 +42,15 @@ from homfem.local import roundoff
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
 from homfem.local.stokes import check_element, stokes_problem
-from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_integer, check_number
+from homfem.parameters import (
+    Array,
+    ConvergenceError,
+    InputError,
+    check_choice,
+    check_integer,
+    check_number,
+    check_tolerance,
+)
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -262,7 +270,7 @@ def solve_stokes(
 
 
 def _check_tolerance(cell: UnitCell, tolerance: float, element: str, bounds: bool) -> None:
-    check_number("tolerance", tolerance, above=0.0, below=1.0)
+    check_tolerance(tolerance)
     if not bounds and element != "taylor-hood":
         remedy = "Take bounds=True, or 'taylor-hood' for an estimate."
         raise InputError("tolerance", tolerance, f"None with element={element!r}", remedy)

@@ -18,10 +18,10 @@ from homfem.config.table import (
     choice,
     flag,
     integer,
-    number,
     renamed,
     sentence,
     text,
+    tolerance_check,
 )
 from homfem.parameters import InputError, UnitError, check_choice, check_integer, check_spd, nearest_name
 from homfem.quantities import (
@@ -223,7 +223,7 @@ class Diffusion(EffectiveTable):
 
     physics: Annotated[str, choice("diffusion")] = "diffusion"
     method: Annotated[str, text("the name of a method")] = MESHED
-    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    tolerance: Annotated[float, tolerance_check()] | None = None
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
     degree: Annotated[int, integer(at_least=0, at_most=12)] | None = None
     abscissas: Annotated[int, integer(at_least=2)] | None = None

@@ -20,7 +20,7 @@ from homfem.config.effective import (
     value_of,
 )
 from homfem.config.fields import FieldCoefficient, parse_field_table
-from homfem.config.table import choice, flag, integer, keys_from, number, quantity, renamed, text
+from homfem.config.table import choice, flag, integer, keys_from, quantity, renamed, text, tolerance_check
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
 from homfem.stiffness import PAIRS, PLANES, check_stiffness, moduli
@@ -123,7 +123,7 @@ class Elasticity(EffectiveTable):
 
     physics: Annotated[str, choice("elasticity")] = "elasticity"
     method: Annotated[str, text("the name of a method")] = MESHED
-    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    tolerance: Annotated[float, tolerance_check()] | None = None
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
@@ -191,7 +191,7 @@ class Stokes(EffectiveTable):
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
     fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
-    tolerance: Annotated[float, number(above=0.0, below=1.0)] | None = None
+    tolerance: Annotated[float, tolerance_check()] | None = None
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
     bounds: Annotated[bool, flag()] | None = None
     degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None

@@ -18,6 +18,7 @@ from homfem.parameters import (
     check_choice,
     check_integer,
     check_number,
+    check_tolerance,
     nearest_name,
 )
 from homfem.quantities import Kind, Quantity, check_unit, parse_quantity
@@ -49,6 +50,11 @@ def number(
         return check_number("", value, above=above, below=below, at_least=at_least, at_most=at_most, remedy=remedy)
 
     return PlainValidator(check)
+
+
+def tolerance_check() -> PlainValidator:
+    """Return the validator of a tolerance that can be reached."""
+    return PlainValidator(lambda value: check_tolerance(value, name=""))
 
 
 def choose(name: str, value: Any, known: Sequence[str]) -> str:

@@ -24,7 +24,16 @@ from homfem.grid.medium import medium_of
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
 from homfem.kinds import CONDUCTION
-from homfem.parameters import Array, InputError, PercolationError, check_choice, check_integer, check_number, left_out
+from homfem.parameters import (
+    Array,
+    InputError,
+    PercolationError,
+    check_choice,
+    check_integer,
+    check_number,
+    check_tolerance,
+    left_out,
+)
 from homfem.progress import progress_bar
 from homfem.tensors import EffectiveTensor
 
@@ -169,7 +178,7 @@ def solve_image(
     check_integer("max_iterations", max_iterations, at_least=1)
     check_number("rtol", rtol, above=0.0, at_most=1e-2)
     if tolerance is not None:
-        check_number("tolerance", tolerance, above=0.0, below=1.0)
+        check_tolerance(tolerance)
         if not bounds:
             raise InputError("tolerance", tolerance, "None without two-sided bounds", "Choose refine instead.")
     check_choice("estimate", estimate, ("midpoint", "calibrated"))

@@ -13,8 +13,8 @@ import pytest
 import typer
 from mpi4py import MPI
 
-from homfem import cells
-from homfem.blocks import BlockMedium
+from homfem import cells, certify
+from homfem.blocks import BlockMedium, homogenize_blocks
 from homfem.blocks.boxes import BoxMedium
 from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.cli import effective as commands
@@ -23,6 +23,7 @@ from homfem.coefficients import NamedCoefficient, named_coefficients
 from homfem.config import make_config, present
 from homfem.config.cells import parse_cell
 from homfem.config.document import DEEPEST, read_document, set_values
+from homfem.grid import Image, homogenize_image
 from homfem.meshing.files import foreign, time_limit
 from homfem.meshing.shapes import spheres
 from homfem.meshing.shapes.three_pipe_grid import check_edges
@@ -46,6 +47,7 @@ from made_bad_inputs import (
     naming,
     npy,
 )
+from made_cells import grid_cell, square
 
 LONG = "x" * 5000
 
@@ -310,6 +312,31 @@ def test_domains_that_are_no_simplices_or_not_flat(folder):
     (folder / "bent.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 1\nf 1 2 3\nf 2 4 3\n")
     with refuse(r"^file = .*flat mesh if it is one of triangles"):
         domain._read(folder / "bent.obj")
+
+
+def reach(method, tolerance):
+    """Ask a method for a tolerance on the simplest medium: two layers, 1 and 3."""
+    if method == "blocks":
+        return homogenize_blocks(BlockMedium(diffusivity=[[1.0, 3.0]]), tolerance=tolerance)
+    if method == "grid":
+        image = Image.from_labels([[0, 0], [1, 1]], {"a": 0, "b": 1})
+        return homogenize_image(image, {"a": 1.0, "b": 3.0}, tolerance=tolerance, rtol=1e-10)
+    cell = grid_cell((4, 4), square)
+    if method == "stokes":
+        return certify.homogenize_stokes(cell, fluid="b", tolerance=tolerance)
+    if method == "diffusion":
+        return certify.homogenize_diffusion(cell, {"a": 1.0, "b": 3.0}, tolerance=tolerance)
+    return certify.homogenize_elasticity(cell, {"a": {"young": 1.0, "poisson": 0.3}}, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("method", ["blocks", "grid", "stokes", "diffusion", "elasticity"])
+def test_tolerances_that_round_off_keeps_from_all_media_are_refused(method):
+    with refuse(r"^tolerance = 1e-300: it must be a finite number >= 1e-13.*\. Round-off alone leaves about that much"):
+        reach(method, 1e-300)
+    with refuse(r"^tolerance = -1.0: it must be a finite number >= 1e-13( and < 1)?$"):
+        reach(method, -1.0)
+    if method in ("blocks", "grid"):
+        assert reach(method, 1e-13).reached
 
 
 def test_arguments_of_media_and_stiffnesses():
