@@ -160,3 +160,8 @@ def periodic_constraint(
     method = mpc.create_periodic_constraint_geometrical
     extra = {"tol": 1e-9} if "tol" in inspect.signature(method).parameters else {}
     method(space, indicator, relation, [], **extra)
+
+
+def coordinate_map(mesh: dmesh.Mesh) -> Any:
+    """Return the map of the reference cell, with ``pull_back`` and ``push_forward``."""
+    return mesh.geometry.cmap if VERSION < (0, 11) else mesh.geometry.cmaps[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time as clock
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from mpi4py import MPI
 
 from homfem.macro.observers import Observer
 from homfem.macro.state import Model, Reduction, StateField, with_unit
-from homfem.parameters import Array, InputError, check_integer
+from homfem.parameters import Array, InputError, check_choice, check_integer
 from homfem.solve import collective
 from homfem.timestepping import Request, TimeGrid, interruptible
 
@@ -71,6 +72,27 @@ class March:
     finished: bool
     seconds: Mapping[str, float]
 
+    def conservation(self, name: str) -> Conservation:
+        """Return how well a number that the model measured is conserved."""
+        values = self.numbers[check_choice("name", name, list(self.numbers))]
+        return Conservation(name=name, start=float(values[0]), drift=relative_drift(values))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conservation:
+    """A number that should stay as it is: what it was at the start, and its largest relative deviation from that."""
+
+    name: str
+    start: float
+    drift: float
+
+
+def relative_drift(values: Array) -> float:
+    """Return the largest deviation from the first value, relative to it; if that is zero, to the largest value."""
+    largest = float(np.abs(values - values[0]).max())
+    scale = abs(float(values[0])) or float(np.abs(values).max()) or 1.0
+    return largest / scale
+
 
 def march(
     model: Model,
@@ -110,7 +132,9 @@ def march(
     """
     check_integer("checkpoint_every", checkpoint_every, at_least=1)
     run = _Run(model, grid, observers, checkpoint)
-    with interruptible() as interrupted:
+    with interruptible() as interrupted, ExitStack() as stack:
+        for observer in observers:
+            stack.callback(observer.end)
         run.begin(resume)
         while run.step < grid.steps and run.asked != Request.STOP:
             run.advance(interrupted)
@@ -173,6 +197,7 @@ class _Run:
                 where = str(self.checkpoint)
                 self.warn("%s: no checkpoint %r to resume from; starting at %s", model.name, where, self.at(grid.start))
             self.history.add(grid.start, _reduced(model.comm, model.measure(), 0)[0])
+        self.write()
         self.show(first=True)
 
     def fields(self) -> dict[str, StateField]:
@@ -183,18 +208,25 @@ class _Run:
         return found
 
     def save(self) -> None:
-        if self.checkpoint is None:
-            return
+        """Write the checkpoint, then the files that follow it."""
         begun = clock.perf_counter()
-        time = self.grid.time(self.step)
+        if self.checkpoint is not None:
+            self.write_checkpoint(self.checkpoint, self.grid.time(self.step))
+        self.write()
+        self.output += clock.perf_counter() - begun
+
+    def write_checkpoint(self, checkpoint: Checkpointer, time: float) -> None:
         series = {"history": np.array(self.history.rows)}
         for name, observer in self.observers.items():
             series |= {f"{name}: {key}": values for key, values in observer.series().items()}
         state = {"time": time, "numbers": self.history.names}
-        self.checkpoint.write(self.fields(), state=state, problem=self.identity, series=series)
+        checkpoint.write(self.fields(), state=state, problem=self.identity, series=series)
         if self.asked == Request.SAVE:
             self.warn("%s: saved at %s, for a signal", self.model.name, self.at(time))
-        self.output += clock.perf_counter() - begun
+
+    def write(self) -> None:
+        for observer in self.observers.values():
+            observer.write(self.model, self.step, self.grid.time(self.step))
 
     def restore(self, checkpoint: Checkpointer) -> None:
         fields = self.fields()

@@ -49,6 +49,12 @@ class Observer:
     def show(self, model: Model, step: int, time: float) -> None:
         """Show or write what is due; after the checkpoint, if there is one at this step."""
 
+    def write(self, model: Model, step: int, time: float) -> None:
+        """Bring files up to date: before the first step, after a checkpoint or where one is due, and at the end."""
+
+    def end(self) -> None:
+        """Let go of files, however the march ends; not collective."""
+
     def fields(self) -> Mapping[str, StateField]:
         """Return the fields that it keeps, as views: a restart sets them."""
         return {}

@@ -68,7 +68,10 @@ FORBIDDEN = {"macro": {"cells", "local"}}
 # What macroscale models share: each model may import these, and they may import each other, but never a model.
 SHARED_IN_MACRO = {
     f"macro.{name}"
-    for name in ("state", "march", "observers", "domain", "coefficients", "reaction", "linear", "stimulus")
+    for name in (
+        *("state", "march", "observers", "places", "probes", "series"),
+        *("domain", "coefficients", "reaction", "linear", "stimulus"),
+    )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}
 PETSC_OPTIONS = {"periodic", "solve"}

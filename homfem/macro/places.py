@@ -1,0 +1,276 @@
+"""Where fields are sampled: points are located in cells once, regions are functionals of the dofs; on any ranks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem, geometry, la
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+from homfem._dolfinx import coordinate_map, geometry_dofmap
+from homfem.parameters import Array, InputError
+from homfem.solve import assemble_vector, collective, integrate
+
+Indices: TypeAlias = npt.NDArray[np.int32]
+Region: TypeAlias = Indices | Callable[[Array], npt.NDArray[np.bool_]]
+"""Local cells of the mesh of the fields, or a function of the midpoints (3, n) of the cells that tells which belong."""
+
+_INSIDE = 1e-8  # of the reference cell: round-off of coordinates
+
+
+def locate(mesh: dmesh.Mesh, points: Array) -> npt.NDArray[np.int64]:
+    """Return the owned cell that holds each point, or -1: one cell of one rank for a point of the mesh. Collective.
+
+    Of the cells that share a facet or a node, it is the one with the least numbers of nodes in the input, so that a
+    field that jumps there has the same value on any number of ranks.
+
+    Parameters
+    ----------
+    points
+        Shape (n, 3), the same on every rank.
+    """
+    d, size = mesh.topology.dim, float(np.ptp(mesh.geometry.x, axis=0).max(initial=0.0))
+    owned = np.arange(mesh.topology.index_map(d).size_local, dtype=np.int32)
+    nodes, inputs = geometry_dofmap(mesh), np.asarray(mesh.geometry.input_global_indices)
+    best: list[tuple[tuple[int, ...], int] | None] = [None] * len(points)
+    if owned.size:
+        tree = geometry.bb_tree(mesh, d, entities=owned, padding=_INSIDE * size)
+        near = geometry.compute_collisions_points(tree, np.ascontiguousarray(points))
+        for number in range(len(points)):
+            inside = [int(cell) for cell in near.links(number) if _holds(mesh, int(cell), points[number])]
+            keys = [(tuple(sorted(inputs[nodes[cell]].tolist())), cell) for cell in inside]
+            best[number] = min(keys, default=None)
+    everyones = mesh.comm.allgather([None if entry is None else entry[0] for entry in best])
+    cells = np.full(len(points), -1, dtype=np.int64)
+    for number, mine in enumerate(best):
+        least = min((keys[number] for keys in everyones if keys[number] is not None), default=None)
+        if mine is not None and mine[0] == least:
+            cells[number] = mine[1]
+    return cells
+
+
+def _holds(mesh: dmesh.Mesh, cell: int, point: Array) -> bool:
+    """Tell whether a point lies in a cell, by its coordinates in the reference cell."""
+    corners = np.ascontiguousarray(mesh.geometry.x[geometry_dofmap(mesh)[cell]][:, : mesh.geometry.dim])
+    at = np.ascontiguousarray(point[None, : mesh.geometry.dim])
+    map_ = coordinate_map(mesh)
+    try:
+        reference = map_.pull_back(at, corners)
+    except RuntimeError:  # Newton's method did not come to an end: the point is far from the cell
+        return False
+    if np.abs(map_.push_forward(reference, corners) - at).max() > _INSIDE * np.ptp(corners, axis=0).max():
+        return False  # beside a surface
+    x, name = reference[0], mesh.topology.cell_name()
+    if name in ("quadrilateral", "hexahedron"):
+        within = x.max() <= 1.0 + _INSIDE
+    elif name == "prism":
+        within = x[0] + x[1] <= 1.0 + _INSIDE and x[2] <= 1.0 + _INSIDE
+    else:
+        within = x.sum() <= 1.0 + _INSIDE
+    return bool(within and x.min() >= -_INSIDE)
+
+
+def refuse_outside(meshes: Sequence[dmesh.Mesh], points: Mapping[str, Array], found: Sequence[bool], unit: str) -> None:
+    """Raise :class:`InputError` for the first point that no mesh holds, with the node nearest to it. Collective.
+
+    Parameters
+    ----------
+    found
+        Whether some rank has found each point.
+    """
+    for (name, point), inside in zip(points.items(), found, strict=True):
+        if inside:
+            continue
+        near = []
+        for mesh in meshes:
+            distance = np.linalg.norm(mesh.geometry.x - point, axis=1)
+            if distance.size:
+                k = int(distance.argmin())
+                near.append((float(distance[k]), mesh.geometry.x[k].tolist()))
+        gathered = [entry for entries in meshes[0].comm.allgather(near) for entry in entries]
+        far, node = min(gathered)
+        d = meshes[0].geometry.dim
+        at = ", ".join(f"{x:.6g}" for x in node[:d])
+        remedy = f"The nearest node is at ({at}){f' {unit}' * bool(unit)}, {far:.3g}{f' {unit}' * bool(unit)} away."
+        raise InputError(f"points[{name!r}]", point[:d].tolist(), "a point of the domain", remedy)
+
+
+@dataclass(frozen=True, slots=True)
+class PointValues:
+    """The values of functions of one space at points, as sums over the dofs of the cells that hold them.
+
+    Parameters
+    ----------
+    rows
+        Which of the points this rank has.
+    dofs, weights
+        The dofs that count for each, (n, k), and the basis functions there, (n, k, components).
+    """
+
+    rows: npt.NDArray[np.int64]
+    dofs: Indices
+    weights: Array
+
+    @classmethod
+    def of(cls, space: fem.FunctionSpace, points: Array, cells: npt.NDArray[np.int64]) -> PointValues:
+        """Evaluate the basis functions at the points, once."""
+        rows = np.flatnonzero(cells >= 0)
+        at, here = points[rows], cells[rows].astype(np.int32)
+        block = space.dofmap.bs
+        nodes = np.asarray(space.dofmap.list)[here]
+        dofs = (nodes[:, :, None] * block + np.arange(block)).reshape(rows.size, nodes.shape[1] * block)
+        basis = fem.Function(space)
+        basis.x.array[:] = 0.0
+        weights = np.zeros((*dofs.shape, components(space)))
+        for row, col in np.ndindex(*dofs.shape):  # of a few points
+            basis.x.array[dofs[row, col]] = 1.0
+            weights[row, col] = basis.eval(at[row : row + 1], here[row : row + 1]).ravel()
+            basis.x.array[dofs[row, col]] = 0.0
+        whole = np.rint(weights)
+        weights = np.where(
+            np.abs(weights - whole) < 1e-14, whole, weights
+        )  # at a node, the value there to the last bit
+        return cls(rows, dofs.astype(np.int32), weights)
+
+    def __call__(self, function: fem.Function) -> Array:
+        """Return the values of a function at the points that this rank has, shape (n, components)."""
+        return np.einsum("nk,nkc->nc", function.x.array[self.dofs], self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionValues:
+    """Integrals and extrema over the nodes of functions of one space in a region.
+
+    Parameters
+    ----------
+    weights
+        Integrals of the basis functions over the region, for each component, (components, owned).
+    nodes
+        For each component the owned dofs on cells of the region; empty if the dofs are no values at nodes.
+    """
+
+    weights: Array
+    nodes: Sequence[Indices]
+
+    @classmethod
+    def of(cls, space: fem.FunctionSpace, cells: Indices) -> RegionValues:
+        """Assemble the functionals, once; collective."""
+        number, block = components(space), space.dofmap.bs
+        dx = ufl.Measure("dx", domain=space.mesh, subdomain_data=[(1, cells)])(1)
+        v = ufl.TestFunction(space)
+        flat = [v] if number == 1 and v.ufl_shape == () else [v[index] for index in np.ndindex(*v.ufl_shape)]
+        weights = np.array([assemble_vector(part * dx).array_r for part in flat])
+        if not space.element.interpolation_ident:
+            return cls(weights, [])
+        marks = la.vector(space.dofmap.index_map, 1, dtype=np.float64)
+        marks.array[:] = 0.0
+        marks.array[np.unique(np.asarray(space.dofmap.list)[cells])] = 1.0
+        marks.scatter_reverse(la.InsertMode.add)
+        nodes = np.flatnonzero(marks.array[: space.dofmap.index_map.size_local] > 0.0)
+        return cls(weights, [(nodes * block + part).astype(np.int32) for part in range(number)])
+
+    def sums(self, function: fem.Function) -> Array:
+        """Return this rank's share of the integral of each component."""
+        return np.asarray(self.weights @ function.x.array[: self.weights.shape[1]])
+
+    def extrema(self, function: fem.Function) -> tuple[Array, Array]:
+        """Return the least and the largest nodal value of each component on this rank."""
+        values = [function.x.array[part] for part in self.nodes]
+        least = [float(part.min(initial=np.inf)) for part in values]
+        return np.array(least), np.array([float(part.max(initial=-np.inf)) for part in values])
+
+
+def components(space: fem.FunctionSpace) -> int:
+    """Return the number of components of the values."""
+    return int(np.prod(space.value_shape, dtype=np.int64))
+
+
+def has_values(space: fem.FunctionSpace) -> bool:
+    """Tell whether functions of a space have values at points: not those of quadrature and mixed spaces."""
+    element: Any = space.ufl_element()
+    return element.family_name != "quadrature" and not (space.num_sub_spaces > 0 and space.dofmap.bs == 1)
+
+
+def owned_cells(mesh: dmesh.Mesh, name: str, region: Region) -> Indices:
+    """Return the owned cells of a region; raise :class:`InputError` for what is none."""
+    d = mesh.topology.dim
+    owned = mesh.topology.index_map(d).size_local
+    if callable(region):
+        cells = np.arange(owned, dtype=np.int32)
+        inside = np.asarray(region(dmesh.compute_midpoints(mesh, d, cells).T))
+        if inside.shape != (owned,) or inside.dtype != np.bool_:
+            raise InputError(
+                f"regions[{name!r}]", inside.shape, f"a function with values of shape ({owned},), True or False"
+            )
+        return cells[inside]
+    return np.unique(np.asarray(region, dtype=np.int32)[np.asarray(region) < owned])
+
+
+def sample_points(
+    comm: MPI.Comm, spaces: Mapping[str, fem.FunctionSpace], points: Mapping[str, Array], unit: str
+) -> dict[str, tuple[PointValues, list[int]]]:
+    """Return for each field how its values at points come about, and which points its mesh holds. Collective.
+
+    Raises
+    ------
+    InputError
+        For a point that no mesh holds.
+    """
+    at = np.array([*points.values()]).reshape(-1, 3)
+    meshes: list[tuple[dmesh.Mesh, npt.NDArray[np.int64], list[int]]] = []
+    for space in spaces.values():
+        if not any(mesh is space.mesh for mesh, _, _ in meshes):
+            cells = locate(space.mesh, at)
+            held = np.array(cells >= 0, dtype=np.int64)
+            comm.Allreduce(MPI.IN_PLACE, held, op=MPI.MAX)
+            meshes.append((space.mesh, cells, [int(row) for row in np.flatnonzero(held)]))
+    anywhere = {row for _, _, held in meshes for row in held}
+    refuse_outside([entry[0] for entry in meshes], points, [row in anywhere for row in range(len(points))], unit)
+    found: dict[str, tuple[PointValues, list[int]]] = {}
+    for name, space in spaces.items():
+        _, located, rows = next(entry for entry in meshes if entry[0] is space.mesh)
+        same = next((other for other in found if spaces[other] is space), None)
+        found[name] = (PointValues.of(space, at, located), rows) if same is None else found[same]
+    return found
+
+
+def sample_regions(
+    comm: MPI.Comm,
+    spaces: Mapping[str, fem.FunctionSpace],
+    regions: Mapping[str, Region],
+    statistics: Sequence[str],
+) -> dict[tuple[str, str], tuple[RegionValues, float]]:
+    """Return for each region and field its functionals and the measure of the region, if it has cells. Collective.
+
+    Raises
+    ------
+    InputError
+        For a region without cells on any mesh, and for extrema of a field that has no values at nodes.
+    """
+    found: dict[tuple[str, str], tuple[RegionValues, float]] = {}
+    for (name, space), (key, region) in itertools.product(spaces.items(), regions.items()):
+        same = next((other for other in spaces if spaces[other] is space and (key, other) in found), None)
+        if same is not None:
+            found[key, name] = found[key, same]
+            continue
+        with collective(comm):
+            cells = owned_cells(space.mesh, key, region)
+        if not comm.allreduce(cells.size):
+            continue
+        values = RegionValues.of(space, cells)
+        if not values.nodes and {"minimum", "maximum"} & set(statistics):
+            remedy = "Ask for the statistics mean and integral alone, or for other fields."
+            raise InputError("statistics", list(statistics), f"without extrema: {name!r} has no nodes", remedy)
+        measure = ufl.Measure("dx", domain=space.mesh, subdomain_data=[(1, cells)])(1)
+        found[key, name] = values, integrate(1.0 * measure)
+    for key in regions:
+        if not any(key == entry for entry, _ in found):
+            raise InputError(f"regions[{key!r}]", "no cells", "a region with at least one cell of the mesh")
+    return found

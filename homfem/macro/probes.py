@@ -1,0 +1,277 @@
+"""Probes: fields over time at named points and in named regions, kept through restarts, written to CSV and HDF5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem.macro.observers import Observer, crossed
+from homfem.macro.places import Region, components, has_values, sample_points, sample_regions
+from homfem.macro.series import DataSet, SeriesFiles
+from homfem.macro.state import Model, Units, with_unit
+from homfem.parameters import Array, InputError, check_choice
+from homfem.solve import collective
+
+STATISTICS = ("mean", "minimum", "maximum", "integral")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """What one number of a row is: a component of a field at a point, or a statistic of it in a region."""
+
+    probe: str
+    field: str
+    statistic: str = ""
+    component: int | None = None
+    unit: str = ""
+
+    @property
+    def label(self) -> str:
+        """The header of the column: ``"apex: V[0] mean (mV)"``."""
+        part = "" if self.component is None else f"[{self.component}]"
+        statistic = f" {self.statistic}" if self.statistic else ""
+        return with_unit(f"{self.probe}: {self.field}{part}{statistic}", self.unit)
+
+
+class Probes(Observer):
+    """Fields over time at named points and in named regions.
+
+    A value at a point is that of the finite element function there, of the same cell on any number of ranks. In a
+    region, ``mean`` and ``integral`` are of the function (its integral over the region), ``minimum`` and ``maximum``
+    over its nodes. The series stand in the checkpoints: a run that goes on continues them, without gaps or rows that
+    are there twice, and rows in files that are later than the checkpoint are cut.
+
+    Parameters
+    ----------
+    points : mapping of str to sequence of float
+        Coordinates by name, one per axis, in the unit of the mesh.
+    regions : mapping of str to Region
+        By name the local cells, such as ``domain.cells("apex")``, or a function of the cells' midpoints (3, n).
+    fields : sequence of str or None
+        Fields that the model shows; None: all that have values at points.
+    statistics : sequence of str
+        What is kept of regions: ``"mean"``, ``"minimum"``, ``"maximum"``, ``"integral"``.
+    every
+        Sample at the start, every so many steps, and at the end of the grid.
+    path
+        ``PATH.csv`` gets a row at each sample, ``PATH.h5`` all rows at each checkpoint and at the end; None: no files.
+    name
+        For several of them in one run.
+
+    Raises
+    ------
+    InputError
+        At the start of the march: for a point outside, with the node nearest to it; for names that are empty, there
+        twice or hold a ``/``; for fields without values at points or without values at nodes, where these are needed.
+
+    Notes
+    -----
+    ``times`` and ``values(probe, field)`` are the same on every rank. A field that lives on a part of the domain has
+    no column for points and regions outside of it.
+    """
+
+    def __init__(
+        self,
+        points: Mapping[str, Sequence[float]] | None = None,
+        *,
+        regions: Mapping[str, Region] | None = None,
+        fields: Sequence[str] | None = None,
+        statistics: Sequence[str] = STATISTICS,
+        every: int = 1,
+        path: Path | str | None = None,
+        name: str = "probes",
+    ) -> None:
+        super().__init__(name, every=every)
+        self.points = {key: _point(key, value) for key, value in (points or {}).items()}
+        self.regions = dict(regions or {})
+        for key in (*self.points, *self.regions):
+            if not key or "/" in key or (key in self.points and key in self.regions):
+                raise InputError("probes", key, "names that are not empty, differ and hold no '/'")
+        self.statistics = [check_choice("statistics", entry, STATISTICS) for entry in statistics]
+        self.wanted, self.path = fields, None if path is None else Path(path)
+        self.columns: list[Column] = []
+        self._times: list[float] = []
+        self._rows: list[Array] = []
+        self._files: SeriesFiles | None = None
+
+    def begin(self, model: Model, time: float) -> None:
+        """Locate the points, make the functionals of the regions, and sample the start; collective."""
+        self.comm, self.units = model.comm, model.units
+        shown = model.fields()
+        names = (
+            list(shown) if self.wanted is None else [check_choice("fields", name, list(shown)) for name in self.wanted]
+        )
+        self.names = [name for name in names if has_values(shown[name].function_space)]
+        if self.wanted is not None and self.names != names:
+            bad = next(name for name in names if name not in self.names)
+            remedy = "Show a field that is interpolated into a discontinuous space, or a part of the mixed one."
+            raise InputError("fields", bad, "a field that has values at points", remedy)
+        spaces = {name: shown[name].function_space for name in self.names}
+        self._point_values = sample_points(self.comm, spaces, self.points, self.units.length)
+        self._region_values = sample_regions(self.comm, spaces, self.regions, self.statistics)
+        self.columns = [*self._point_columns(spaces), *self._region_columns(spaces)]
+        if len({column.label for column in self.columns}) < len(self.columns):
+            raise InputError("probes", [column.label for column in self.columns], "columns with different names")
+        self._sample(shown, time)
+
+    def _point_columns(self, spaces: Mapping[str, fem.FunctionSpace]) -> Iterable[Column]:
+        names = list(self.points)
+        for field, (_, held) in self._point_values.items():
+            for row in held:
+                for part in _parts(spaces[field]):
+                    unit = self.units.fields.get(field, "")
+                    yield Column(probe=names[row], field=field, component=part, unit=unit)
+
+    def _region_columns(self, spaces: Mapping[str, fem.FunctionSpace]) -> Iterable[Column]:
+        for key, field in self._region_values:
+            for statistic in self.statistics:
+                unit = self.units.fields.get(field, "")
+                if statistic == "integral":
+                    unit = _times_volume(unit, self.units, spaces[field].mesh.topology.dim)
+                for part in _parts(spaces[field]):
+                    yield Column(probe=key, field=field, statistic=statistic, component=part, unit=unit)
+
+    def _sample(self, shown: Mapping[str, fem.Function], time: float) -> None:
+        """Add a row; two reductions at most. Collective."""
+        sums: list[Array] = []
+        extrema: list[Array] = []
+        for name, (values, held) in self._point_values.items():
+            mine = np.zeros((len(self.points), values.weights.shape[2]))
+            mine[values.rows] = values(shown[name])
+            sums.append(mine[held].ravel())
+        for (_, name), (region, _) in self._region_values.items():
+            sums.append(region.sums(shown[name]))
+            if region.nodes:
+                least, largest = region.extrema(shown[name])
+                extrema += [-least, largest]
+        total = np.concatenate(sums) if sums else np.empty(0)
+        self.comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
+        outermost = np.concatenate(extrema) if extrema else np.empty(0)
+        if extrema:
+            self.comm.Allreduce(MPI.IN_PLACE, outermost, op=MPI.MAX)
+        self._times.append(time)
+        self._rows.append(self._row(total, outermost))
+
+    def _row(self, total: Array, outermost: Array) -> Array:
+        """Return the numbers in the order of the columns."""
+        at = sum(values.weights.shape[2] * len(held) for values, held in self._point_values.values())
+        parts: list[Array] = [total[:at]]
+        first = 0
+        for region, volume in self._region_values.values():
+            number = region.weights.shape[0]
+            integral = total[at : at + number]
+            of: dict[str, Array] = {"integral": integral, "mean": np.asarray(integral / volume)}
+            if region.nodes:
+                of["minimum"] = -outermost[first : first + number]
+                of["maximum"] = outermost[first + number : first + 2 * number]
+                first += 2 * number
+            at += number
+            parts += [of[statistic] for statistic in self.statistics]
+        return np.concatenate(parts)
+
+    def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
+        """Sample what is due, and add it to the file; collective."""
+        if step % self.every and not last:
+            return
+        self._sample(model.fields(), end)
+        if self._files is not None:
+            self._files.append(end, self._rows[-1])
+
+    def identity(self, model: Model) -> Mapping[str, Any]:
+        """The series of a run are of the same probes from its start to its end."""
+        columns = [column.label for column in self.columns]
+        points = {key: point.tolist() for key, point in self.points.items()}
+        return {self.name: {"columns": columns, "every": self.every, "points": points}}
+
+    def series(self) -> Mapping[str, Array]:
+        """Return the samples so far."""
+        return {"times": np.array(self._times), "rows": np.array(self._rows).reshape(len(self._times), -1)}
+
+    def restore(self, series: Mapping[str, Array]) -> None:
+        """Go on from saved samples; collective."""
+        kept = (series["times"].tolist(), [*series["rows"]]) if self.comm.rank == 0 else None
+        self._times, self._rows = self.comm.bcast(kept)
+
+    def write(self, model: Model, step: int, time: float) -> None:
+        """Bring the files up to date; errors on every rank. Collective."""
+        if self.path is None:
+            return
+        with collective(self.comm):
+            if self.comm.rank == 0:
+                if self._files is None:
+                    header = [with_unit("time", self.units.time), *(column.label for column in self.columns)]
+                    self._files = SeriesFiles(self.path, header, self._times, self._rows)
+                self._files.settle(self._data_sets(), self.units.length)
+
+    def _data_sets(self) -> Iterator[DataSet]:
+        """Every series with its place in the HDF5 file: ``PROBE/FIELD``, ``REGION/FIELD/STATISTIC``."""
+        yield DataSet("time", self.times, self.units.time)
+        for column in dict.fromkeys(replace(column, component=None) for column in self.columns):
+            names = (column.probe, column.field, column.statistic)
+            values = self.values(*names)
+            yield DataSet("/".join(filter(None, names)), values, column.unit, self.points.get(column.probe))
+
+    def end(self) -> None:
+        """Close the file."""
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+
+    @property
+    def times(self) -> Array:
+        """Times of the samples."""
+        return np.array(self._times)
+
+    def values(self, probe: str, field: str, statistic: str = "") -> Array:
+        """Return a field over time at a point or in a region, shape (times,), or (times, components) of vectors.
+
+        Raises
+        ------
+        InputError
+            If there is no such series.
+        """
+        chosen = [
+            number
+            for number, column in enumerate(self.columns)
+            if (column.probe, column.field, column.statistic) == (probe, field, statistic)
+        ]
+        if not chosen:
+            known = list(dict.fromkeys((c.probe, c.field, c.statistic) for c in self.columns))
+            raise InputError("probe", (probe, field, statistic), f"one of {known}")
+        table = np.array(self._rows)[:, chosen]
+        return table[:, 0] if self.columns[chosen[0]].component is None else table
+
+    def activation(self, probe: str, field: str, threshold: float) -> float:
+        """Return when a field at a point first rose through a threshold, linear between samples; inf if it did not."""
+        values, times = self.values(probe, field), self.times
+        if values[0] >= threshold:
+            return float(times[0])
+        up = np.flatnonzero((values[:-1] < threshold) & (values[1:] >= threshold))[:1]
+        arrival = np.full(1, np.inf)
+        for k in up:
+            crossed(arrival, values[k : k + 1], values[k + 1 : k + 2], threshold, times[k], times[k + 1])
+        return float(arrival[0])
+
+
+def _point(name: str, value: Sequence[float]) -> Array:
+    point = np.zeros(3)
+    given = np.asarray(value, dtype=np.float64)
+    if given.ndim != 1 or not 1 <= given.size <= 3 or not np.all(np.isfinite(given)):
+        raise InputError(f"points[{name!r}]", value, "one to three finite coordinates, one per axis")
+    point[: given.size] = given
+    return point
+
+
+def _parts(space: fem.FunctionSpace) -> Sequence[int | None]:
+    return range(components(space)) if space.value_shape else (None,)
+
+
+def _times_volume(unit: str, units: Units, dimension: int) -> str:
+    length = units.length and (f"{units.length}^{dimension}" if dimension > 1 else units.length)
+    return f"{unit} {length}".strip()

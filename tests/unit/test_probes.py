@@ -1,0 +1,242 @@
+"""Probes against polynomials: points in cells, on facets and nodes, regions, vectors, parts of the mesh; files."""
+
+from __future__ import annotations
+
+import csv
+
+import h5py
+import numpy as np
+import pytest
+from dolfinx import fem, mesh
+from mpi4py import MPI
+
+from homfem.macro.march import march
+from homfem.macro.probes import Probes
+from homfem.macro.state import StateField, Units
+from homfem.parameters import InputError
+from homfem.timestepping import TimeGrid
+
+
+class Polynomials:
+    """Fields of many spaces that grow in time: a polynomial of the space times (1 + t)."""
+
+    name, seconds, dofs = "polynomials", {}, 0
+    units = Units(time="s", length="um", fields={"p2": "uM", "v": "um/s"})
+
+    def __init__(self, comm, wanted=None, cell=mesh.CellType.tetrahedron):
+        self.comm = comm
+        domain = mesh.create_box(comm, [[0, 0, 0], [2, 1, 1]], [4, 2, 2], cell)
+        self.mesh = domain
+        d = 3
+        middles = mesh.compute_midpoints(domain, d, np.arange(_local(domain), dtype=np.int32))
+        part = mesh.create_submesh(domain, d, np.flatnonzero(middles[:, 0] < 1.0).astype(np.int32))[0]
+        elements = {
+            "p2": (domain, ("Lagrange", 2), lambda x: x[0] ** 2 - x[1] * x[2]),
+            "v": (domain, ("Lagrange", 1, (3,)), lambda x: np.stack([x[0], 2 * x[1], x[2] - x[0]])),
+            "edge": (domain, ("N1curl", 1), lambda x: np.stack([x[1], -x[0], 0 * x[2]])),
+            "half": (part, ("DG", 1), lambda x: 3 - x[0]),
+        }
+        self.functions, self.formulas = {}, {}
+        for name, (where, element, formula) in elements.items():
+            if wanted is None or name in wanted:
+                self.functions[name] = fem.Function(fem.functionspace(where, element), name=name)
+                self.functions[name].interpolate(formula)
+                self.formulas[name] = formula
+
+    def advance(self, time):
+        for function in self.functions.values():
+            function.x.array[:] *= (1.5 + time) / (1.0 + time)
+
+    def measure(self):
+        return {}
+
+    def judge(self, time, numbers):
+        pass
+
+    def fields(self):
+        return self.functions
+
+    def state(self):
+        return {name: StateField(f.function_space, f.x.array) for name, f in self.functions.items()}
+
+    def identity(self):
+        return {}
+
+
+def _local(domain):
+    number = domain.topology.index_map(3)
+    return number.size_local + number.num_ghosts
+
+
+# In a cell, on facets and edges between cells, nodes, corners, off the mesh by round-off.
+POINTS = {
+    "in": (0.13, 0.21, 0.34), "facet": (0.5, 0.3, 0.4), "node": (1.5, 0.5, 0.5),
+    "corner": (2.0, 1.0, 1.0), "round": (2.0 + 1e-13, 0.3, -1e-14), "edge": (0.25, 0.0, 0.0),
+}  # fmt: skip
+TIMES = [0.0, 0.5, 1.0]
+
+
+def case_points(comm, path):
+    model = Polynomials(comm)
+    probes = Probes(POINTS, path=path)
+    march(model, TimeGrid(end=1.0, step=0.5), observers=[probes])
+    values = {
+        f"{name} {point}": comm.allgather(probes.values(point, name).tolist())
+        for name in model.functions
+        for point in POINTS
+        if name != "half" or POINTS[point][0] <= 1.0
+    }
+    return {"values": values, "columns": [column.label for column in probes.columns], "times": probes.times.tolist()}
+
+
+@pytest.mark.mpi
+def test_values_at_points_are_those_of_the_polynomial_on_any_ranks(on_ranks, tmp_path):
+    """N1curl of degree 1 holds rigid rotations; a field on a part of the mesh has no columns elsewhere."""
+    formulas = Polynomials(MPI.COMM_SELF).formulas
+    for answer in on_ranks(case_points, path=str(tmp_path / "probes")):
+        assert answer["times"] == TIMES
+        assert len(answer["columns"]) == 6 + 18 + 18 + 3
+        assert answer["columns"][:2] == ["in: p2 (uM)", "facet: p2 (uM)"]
+        assert "in: v[2] (um/s)" in answer["columns"]
+        for name, everyones in answer["values"].items():
+            field, point = name.split()
+            exact = np.asarray(formulas[field](np.array(POINTS[point])))
+            for values in everyones:
+                assert values == pytest.approx(np.multiply.outer([1.0, 1.5, 2.0], exact), abs=1e-12), name
+
+
+def case_regions(comm):
+    probes = Probes(regions={"left": lambda x: x[0] < 1.0, "top": lambda x: x[2] > 0.5}, fields=["p2", "v", "half"])
+    march(Polynomials(comm), TimeGrid(end=0.5, step=0.5), observers=[probes])
+    return {
+        "values": {
+            f"{c.probe} {c.field} {c.statistic}": probes.values(c.probe, c.field, c.statistic)[1].tolist()
+            for c in probes.columns
+        },
+        "units": {c.statistic: c.unit for c in probes.columns if c.field == "p2"},
+    }
+
+
+@pytest.mark.mpi
+def test_statistics_of_regions_are_exact_on_any_ranks(on_ranks):
+    """x^2 - yz over [0, 1]^3 and [0, 2] x [0, 1] x [.5, 1]; the vector (x, 2y, z - x); all times 1.5."""
+    exact = {
+        "left p2 integral": 1 / 3 - 1 / 4, "left p2 mean": 1 / 3 - 1 / 4, "left p2 maximum": 1.0,
+        "left p2 minimum": -1.0, "top p2 integral": 8 / 6 - 3 / 8, "top p2 mean": 4 / 3 - 3 / 8,
+        "top p2 maximum": 4.0, "top p2 minimum": -1.0,
+        "left v integral": [0.5, 1.0, 0.0], "top v mean": [1.0, 1.0, -0.25], "top v minimum": [0.0, 0.0, -1.5],
+        "left v maximum": [1.0, 2.0, 1.0], "left half mean": 2.5, "left half minimum": 2.0,
+        "top half integral": 1.25, "top half maximum": 3.0,
+    }  # fmt: skip
+    for answer in on_ranks(case_regions):
+        assert answer["units"] == {"mean": "uM", "minimum": "uM", "maximum": "uM", "integral": "uM um^3"}
+        for name, value in exact.items():
+            assert answer["values"][name] == pytest.approx(1.5 * np.array(value), abs=1e-12), name
+
+
+@pytest.mark.parametrize("cell", [mesh.CellType.hexahedron, mesh.CellType.tetrahedron])
+def test_files_have_every_number_with_its_unit(tmp_path, cell):
+    probes = Probes({"a, b": (0.1, 0.2, 0.3)}, regions={"all": lambda x: x[0] > -1}, fields=["p2", "v"],
+                    path=tmp_path / "probes")  # fmt: skip
+    model = Polynomials(MPI.COMM_SELF, ("p2", "v"), cell)
+    march(model, TimeGrid(end=1.0, step=0.5), observers=[probes])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["probes.csv", "probes.h5"]
+    with (tmp_path / "probes.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[:3] == ["time (s)", "a, b: p2 (uM)", "a, b: v[0] (um/s)"]
+    assert header[-1] == "all: v[2] integral (um/s um^3)"
+    numbers = np.array(rows, dtype=float)
+    assert numbers[:, 0].tolist() == TIMES
+    assert numbers[:, 1] == pytest.approx([-0.05, -0.075, -0.1])
+    with h5py.File(tmp_path / "probes.h5") as file:
+        assert file["time"][:].tolist() == TIMES
+        assert file["time"].attrs["unit"] == "s"
+        assert file["a, b/v"].shape == (3, 3)
+        assert file["a, b/v"].attrs["unit"] == "um/s"
+        assert file["a, b"].attrs["at"].tolist() == [0.1, 0.2, 0.3]
+        assert file["a, b"].attrs["length_unit"] == "um"
+        assert file["all/p2/integral"][0] == pytest.approx(8 / 3 - 0.5)
+        assert np.array_equal(file["a, b/p2"][:], numbers[:, 1])  # to the last bit
+
+
+def run(*arguments, model=None, **options):
+    grid = TimeGrid(end=0.5, step=0.5)
+    march(model or Polynomials(MPI.COMM_SELF, ("p2", "edge")), grid, observers=[Probes(*arguments, **options)])
+
+
+def test_probes_that_cannot_be_are_refused(tmp_path):
+    with pytest.raises(
+        InputError,
+        match=r"^points\['far'\] = \[2\.5, 1\.0, 0\.9\]: .* nearest node is at \(2, 1, 1\) um, 0\.51 um away",
+    ):
+        run({"in": (1, 1, 1), "far": (2.5, 1.0, 0.9)})
+    with pytest.raises(InputError, match=r"points\['far'\]"):
+        run({"far": (2.0 + 1e-6, 1.0, 0.9)})
+    for point in ((1, 2, 3, 4), (np.nan, 0, 0), [[0, 0, 0]]):
+        with pytest.raises(InputError, match=r"points\['a'\].*one to three finite"):
+            Probes({"a": point})
+    with pytest.raises(InputError, match="no '/'"):
+        Probes({"a/b": (0, 0, 0)})
+    with pytest.raises(InputError, match="differ"):
+        Probes({"a": (0, 0, 0)}, regions={"a": lambda x: x[0] > 0})
+    with pytest.raises(InputError, match=r"fields = 'q'.*'p2', 'edge'"):
+        run({"a": (0, 0, 0)}, fields=["q"])
+    with pytest.raises(InputError, match=r"statistics = 'median'"):
+        Probes(statistics=["median"])
+    with pytest.raises(InputError, match=r"without extrema: 'edge' has no nodes.*mean and integral alone"):
+        run(regions={"all": lambda x: x[0] > 0})
+    run(regions={"all": lambda x: x[0] > 0}, statistics=["mean"])
+    with pytest.raises(InputError, match=r"regions\['none'\].*at least one cell"):
+        run(regions={"none": lambda x: x[0] > 9})
+    with pytest.raises(InputError, match=r"regions\['odd'\].*True or False"):
+        run(regions={"odd": lambda x: x[0]})
+    probes = Probes({"a": (0, 0, 0)})
+    march(Polynomials(MPI.COMM_SELF), TimeGrid(end=0.5, step=0.5), observers=[probes])
+    with pytest.raises(InputError, match=r"one of \[\('a', 'p2', ''\)"):
+        probes.values("b", "p2")
+
+
+def test_fields_without_values_at_points_are_left_out_or_refused():
+    import basix.ufl
+
+    model = Polynomials(MPI.COMM_SELF, ("p2",))
+    quadrature = fem.functionspace(model.mesh, basix.ufl.quadrature_element("tetrahedron", degree=2))
+    model.functions["q"] = fem.Function(quadrature)
+    probes = Probes({"a": (0, 0, 0)})
+    march(model, TimeGrid(end=0.5, step=0.5), observers=[probes])
+    assert [column.field for column in probes.columns] == ["p2"]
+    with pytest.raises(InputError, match=r"fields = 'q'.*values at points"):
+        run({"a": (0, 0, 0)}, fields=["q"], model=model)
+
+
+def test_activation_between_samples_is_linear():
+    probes = Probes({"a": (2.0, 0.0, 0.0)}, fields=["p2"])
+    model = Polynomials(MPI.COMM_SELF, ("p2",))
+    march(model, TimeGrid(end=1.0, step=0.5), observers=[probes])
+    assert probes.values("a", "p2") == pytest.approx([4.0, 6.0, 8.0])
+    assert probes.values("a", "p2")[-1] in model.functions["p2"].x.array  # at a node, to the last bit
+    assert probes.activation("a", "p2", 5.0) == pytest.approx(0.25)
+    assert probes.activation("a", "p2", 3.9) == 0.0
+    assert probes.activation("a", "p2", 9.0) == np.inf
+
+
+def test_a_disk_that_is_full_is_said_on_every_rank_at_the_next_checkpoint(tmp_path, monkeypatch):
+    from homfem.macro.series import SeriesFiles
+
+    class Full:
+        def write(self, text):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    begin = SeriesFiles.__init__
+
+    def broken(self, *arguments):
+        begin(self, *arguments)
+        self._stream.close()
+        self._stream = Full()
+
+    monkeypatch.setattr(SeriesFiles, "__init__", broken)
+    with pytest.raises(OSError, match="No space left"):
+        run({"a": (0, 0, 0)}, path=tmp_path / "p")
