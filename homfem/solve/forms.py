@@ -29,12 +29,17 @@ _KERNELS: dict[str, tuple[Any, Any]] = {}
 log = logging.getLogger("homfem")
 
 
-def compile_form(form: ufl.Form) -> fem.Form:
+def compile_form(form: ufl.Form | fem.Form) -> Any:
     """Compile a UFL form with the project's options and join it to its mesh, spaces and coefficients; collective.
 
     What is compiled depends on the form's signature alone and is kept in the process: to look it up in the cache on
-    disk costs more than most small forms take to assemble.
+    disk costs more than most small forms take to assemble. A compiled form is returned as it is; None for one without
+    integrals.
     """
+    if isinstance(form, fem.Form):
+        return form
+    if form.empty():
+        return None
     kernels, module = _kernels(form)
     return _dolfinx.create_form(form, kernels, module)
 
@@ -97,7 +102,7 @@ def _cache() -> Path:
 
 def assemble_matrix(form: Any) -> PETSc.Mat:
     """Assemble a bilinear form (UFL or compiled) into a new PETSc matrix; collective."""
-    compiled = form if isinstance(form, fem.Form) else compile_form(form)
+    compiled = compile_form(form)
     matrix = dolfinx.fem.petsc.create_matrix(compiled)
     return reassemble_matrix(matrix, compiled)
 
@@ -112,7 +117,7 @@ def reassemble_matrix(matrix: PETSc.Mat, compiled: fem.Form) -> PETSc.Mat:
 
 def assemble_vector(form: Any) -> PETSc.Vec:
     """Assemble a linear form (UFL or compiled) into a new PETSc vector, ghosts added to their owners; collective."""
-    compiled = form if isinstance(form, fem.Form) else compile_form(form)
+    compiled = compile_form(form)
     vector = dolfinx.fem.petsc.assemble_vector(compiled)
     vector.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
     return vector

@@ -195,3 +195,9 @@ def test_an_element_that_keeps_its_cell_is_the_one_of_basix(family, degree, shap
         u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
         signatures.append((ufl.inner(u, v) * ufl.dx).signature())
     assert signatures[0] == signatures[1]
+
+
+def test_a_compiled_form_stays_and_one_without_integrals_is_none():
+    form = compile_form(fem.Constant(square(2), 1.0) * ufl.dx)
+    assert compile_form(form) is form
+    assert compile_form(ufl.Form([])) is None
