@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import basix.ufl
 import numpy as np
@@ -41,6 +41,22 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) 
     element = basix.ufl.element("Lagrange", {1: "interval", 2: "triangle", 3: "tetrahedron"}[d], 1, shape=(d,))
     cells = np.ascontiguousarray(cells, dtype=np.int64)
     return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element)
+
+
+def box_mesh(comm: MPI.Comm, sides: Sequence[float], counts: Sequence[int]) -> dmesh.Mesh:
+    """Return the mesh of an interval, a rectangle or a box with one corner at the origin; collective.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the mesh.
+    sides, counts
+        Length and number of elements along each axis; 1 to 3 of them.
+    """
+    if len(sides) == 1:
+        return dmesh.create_interval(comm, counts[0], [0.0, float(sides[0])])
+    corners = [np.zeros(len(sides)), np.array(sides, dtype=np.float64)]
+    return (dmesh.create_rectangle if len(sides) == 2 else dmesh.create_box)(comm, corners, list(counts))
 
 
 def check_simplices(points: Array, cells: Indices) -> None:

@@ -83,7 +83,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
     from homfem.macro.calcium import CalciumProblem
 
     with keys_under("macro.domain"):
-        mesh = table.domain.build(comm, config.folder)
+        mesh = table.domain.build(comm, config.folder).mesh
     dimension = mesh.topology.dim
     centre = np.zeros(dimension) if table.stimulus is None else _stimulated(mesh, table.stimulus)
     tensors = make_tensors(config, table, comm, dimension)

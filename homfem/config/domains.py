@@ -1,4 +1,4 @@
-"""The table ``[macro.domain]``: a cell body or a tissue, made here or read from a file. Meshes are in um.
+"""The table ``[macro.domain]``: a cell body or a tissue, made here or read from a file.
 
 A new domain is one class here and its name in :data:`DOMAINS`.
 """
@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import PlainValidator
+from pydantic import PlainValidator, model_validator
 
 from homfem.config.table import (
     Missing,
     Table,
     choice,
     choose,
+    flag,
     join,
     lengths_of,
     parse_table,
@@ -28,15 +29,27 @@ from homfem.config.table import (
     text,
     unit,
 )
-from homfem.parameters import FileError, InputError
-from homfem.quantities import LENGTH, Quantity, conversion_factor
+from homfem.parameters import FileError, InputError, VariableError
+from homfem.quantities import LENGTH, Quantity
 
 if TYPE_CHECKING:
-    from dolfinx.mesh import Mesh
     from mpi4py import MPI
 
-_SIMPLICES = {"tetra": "tetrahedron", "triangle": "triangle"}
+    from homfem.macro.domain import Domain
 
+
+def _groups(value: Any) -> dict[str, Any]:
+    allowed = 'a table of names with groups of the file, such as { scar = "SET", wall = [1, 2] }'
+    if not isinstance(value, dict) or not value:
+        raise InputError("", value, allowed)
+    for name, labels in value.items():
+        for label in labels if isinstance(labels, list) else [labels]:
+            if not isinstance(label, (str, int)) or isinstance(label, bool):
+                raise InputError(name, labels, "the name or the number of a group, or a list of these")
+    return value
+
+
+Groups = Annotated[Mapping[str, Any], PlainValidator(_groups)]
 Size = Annotated[
     tuple[Quantity, ...],
     PlainValidator(lambda value: lengths_of(LENGTH, value, (2, 3), "a list of 2 or 3 lengths, one per axis")),
@@ -47,8 +60,8 @@ class DomainTable(Table):
     """What every domain has."""
 
     @abstractmethod
-    def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
-        """Return the mesh, coordinates in um; collective."""
+    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
+        """Return the domain, coordinates in ``unit``; collective."""
 
     @property
     def known_dimension(self) -> int | None:
@@ -67,10 +80,9 @@ class SizedDomain(DomainTable):
         """As many as there are sizes."""
         return len(self.size)
 
-    @property
-    def sides(self) -> list[float]:
-        """Size along each axis, um."""
-        return [entry.to("um") for entry in self.size]
+    def sides(self, unit: str = "um") -> list[float]:
+        """Return the size along each axis."""
+        return [entry.to(unit) for entry in self.size]
 
 
 class Box(SizedDomain):
@@ -78,18 +90,24 @@ class Box(SizedDomain):
 
     shape: Annotated[str, choice("box")]
 
-    def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
-        """Return the mesh, coordinates in um; collective."""
-        from dolfinx import mesh
-
+    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
+        """Return the domain, coordinates in ``unit``; collective."""
+        from homfem.bodies import box_mesh
+        from homfem.macro.domain import Domain
         from homfem.meshing.shapes.box_grid import require_boxes
 
-        step = self.resolution.to("um")
-        boxes = math.prod(max(1.0, side / step) for side in self.sides)
-        require_boxes("resolution", str(self.resolution), boxes, len(self.sides))
-        counts = [max(1, math.ceil(side / step - 1e-9)) for side in self.sides]
-        corners = [np.zeros(len(counts)), np.array(self.sides)]
-        return (mesh.create_rectangle if len(counts) == 2 else mesh.create_box)(comm, corners, counts)
+        sides, step = self.sides(unit), self.resolution.to(unit)
+        boxes = math.prod(max(1.0, side / step) for side in sides)
+        require_boxes("resolution", str(self.resolution), boxes, max(2, len(sides)))
+        counts = [max(1, math.ceil(side / step - 1e-9)) for side in sides]
+        return Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
+
+
+class Interval(Box):
+    """An interval from the origin, with its one ``size``."""
+
+    size: Annotated[tuple[Quantity, ...], PlainValidator(lambda value: lengths_of(LENGTH, value, (1,), "one length"))]
+    shape: Annotated[str, choice("interval")]
 
 
 class CellBody(SizedDomain):
@@ -97,72 +115,70 @@ class CellBody(SizedDomain):
 
     shape: Annotated[str, choice("cell-body")]
 
-    def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
-        """Return the mesh, coordinates in um; collective."""
+    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
+        """Return the domain, coordinates in ``unit``; collective."""
         from homfem.bodies import mesh_from_arrays
+        from homfem.macro.domain import Domain
         from homfem.meshing.arrays.budget import require_filled
 
-        share = math.pi / (4.0 if len(self.size) == 2 else 6.0)
-        require_filled("resolution", str(self.resolution), self.sides, self.resolution.to("um"), share)
-        return mesh_from_arrays(comm, self._mesh)
+        sides, step = self.sides(unit), self.resolution.to(unit)
+        share = math.pi / (4.0 if len(sides) == 2 else 6.0)
+        require_filled("resolution", str(self.resolution), sides, step, share)
+        return Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
 
-    def _mesh(self) -> tuple[np.ndarray, np.ndarray]:
-        from homfem.bodies import gmsh_arrays
-        from homfem.meshing.by_gmsh.session import gmsh_session
 
-        d, radii = len(self.size), [0.5 * side for side in self.sides]
-        step = self.resolution.to("um")
-        with gmsh_session(Mesh_MeshSizeMin=step, Mesh_MeshSizeMax=step) as gmsh:
-            occ = gmsh.model.occ
-            body = occ.addDisk(0, 0, 0, 1, 1) if d == 2 else occ.addSphere(0, 0, 0, 1)
-            occ.dilate([(d, body)], 0, 0, 0, *radii, *([1.0] * (3 - d)))
-            occ.synchronize()
-            gmsh.model.mesh.generate(d)
-            return gmsh_arrays(d)
+def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:
+    from homfem.bodies import gmsh_arrays
+    from homfem.meshing.by_gmsh.session import gmsh_session
+
+    d, radii = len(sides), [0.5 * side for side in sides]
+    with gmsh_session(Mesh_MeshSizeMin=step, Mesh_MeshSizeMax=step) as gmsh:
+        occ = gmsh.model.occ
+        body = occ.addDisk(0, 0, 0, 1, 1) if d == 2 else occ.addSphere(0, 0, 0, 1)
+        occ.dilate([(d, body)], 0, 0, 0, *radii, *([1.0] * (3 - d)))
+        occ.synchronize()
+        gmsh.model.mesh.generate(d)
+        return gmsh_arrays(d)
 
 
 class FileDomain(DomainTable):
-    """A mesh of straight triangles or tetrahedra from a file that meshio reads."""
+    """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups."""
 
-    file: Annotated[str, text("the path of a .msh or .xdmf file")]
+    file: Annotated[str, text("the path of a .msh, .xdmf, .geo or .step file")]
     unit: Annotated[str, unit(LENGTH)]
+    regions: Groups | None = None
+    boundaries: Groups | None = None
+    trust: Annotated[bool, flag()] = False
 
-    def build(self, comm: MPI.Comm, folder: Path) -> Mesh:
-        """Return the mesh, coordinates in um; collective."""
-        from homfem.bodies import mesh_from_arrays
+    @model_validator(mode="after")
+    def _script(self) -> FileDomain:
+        suffix = Path(self.file).suffix.lower()
+        if suffix != ".geo" and self.trust:
+            raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
+        return self
+
+    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
+        """Return the domain, coordinates in ``unit``; collective."""
+        from homfem.macro.domain import read_domain
 
         try:
-            return mesh_from_arrays(comm, lambda: self._read(folder / self.file))
+            return read_domain(
+                comm,
+                folder / self.file,
+                unit=self.unit,
+                to=unit,
+                regions=self.regions,
+                boundaries=self.boundaries,
+                trust=self.trust,
+            )
         except InputError as error:
-            if error.name != "mesh":
+            if error.name.split(".")[0] in type(self).model_fields or isinstance(error, VariableError):
                 raise
-            allowed = f"{error.allowed} ({error.value})"
+            allowed = f"{error.allowed} ({error.shown})"
             raise FileError("file", self.file, allowed, error.remedy) from error
 
-    def _read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        from homfem.meshing.files.foreign import read_meshio
 
-        allowed = "a mesh of straight triangles or tetrahedra that meshio reads"
-        mesh = read_meshio(path)
-        found = [kind for kind in _SIMPLICES if kind in mesh.cells_dict]
-        if not found:
-            raise FileError("file", str(path), allowed, f"It has {', '.join(mesh.cells_dict) or 'no cells'}.")
-        try:
-            corners = np.asarray(mesh.cells_dict[found[0]], dtype=np.int64)
-            coordinates = np.asarray(mesh.points, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise FileError("file", str(path), allowed, f"Its numbers are none: {error}.") from error
-        if corners.size and (corners.min() < 0 or corners.max() >= len(coordinates)):
-            raise FileError("file", str(path), f"{allowed}; its cells have nodes that it does not hold")
-        used, cells = np.unique(corners, return_inverse=True)
-        points = coordinates[used] * conversion_factor(self.unit, "um")
-        d = corners.shape[1] - 1
-        if d == 2 and points.shape[1] == 3 and np.ptp(points[:, 2]) > 1e-10 * np.ptp(points):
-            raise FileError("file", str(path), "a flat mesh if it is one of triangles")
-        return points[:, :d], cells.reshape(corners.shape)
-
-
-DOMAINS: Mapping[str, type[DomainTable]] = {"box": Box, "cell-body": CellBody}
+DOMAINS: Mapping[str, type[DomainTable]] = {"interval": Interval, "box": Box, "cell-body": CellBody}
 """Every domain by its name in a config."""
 
 
@@ -174,7 +190,9 @@ def parse_domain(value: Any, path: str = "") -> DomainTable:
         refuse_unknown(path, table, list(dict.fromkeys(known)))
         if "file" not in table:
             names = ", ".join(map(repr, DOMAINS))
-            raise InputError(join(path, "shape"), Missing(), f"one of {names}; or give file, a .msh or .xdmf file")
+            raise InputError(
+                join(path, "shape"), Missing(), f"one of {names}; or give file, such as a .msh or .xdmf file"
+            )
         return parse_table(FileDomain, table, path)
     name = choose(join(path, "shape"), table["shape"], list(DOMAINS))
     return parse_table(DOMAINS[name], table, path)

@@ -86,7 +86,7 @@ def test_gmsh_fills_a_box_as_estimated(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_domains_are_filled_as_estimated(monkeypatch: pytest.MonkeyPatch, shape: str, size: list[str]) -> None:
     seen: list[float] = []
     monkeypatch.setattr(budget, "require_memory", lambda name, value, needed, *rest: seen.append(needed))
-    mesh = parse_domain({"shape": shape, "size": size, "resolution": "0.0025 mm"}).build(MPI.COMM_SELF, Path())
+    mesh = parse_domain({"shape": shape, "size": size, "resolution": "0.0025 mm"}).build(MPI.COMM_SELF, Path()).mesh
     d = len(size)
     count = mesh.topology.index_map(d).size_local
     assert 0.5 < seen[-1] / budget.BYTES["triangle" if d == 2 else "tetrahedron"] / count < 2.0

@@ -440,7 +440,7 @@ def test_domains_have_their_size_in_um(shape, tmp_path):
             tmp_path / "body.msh", file_format="gmsh22", binary=False
         )
         table, volume = {"file": "body.msh", "unit": "mm"}, 1e9 / 6
-    mesh = parse_domain(table).build(MPI.COMM_SELF, tmp_path)
+    mesh = parse_domain(table).build(MPI.COMM_SELF, tmp_path).mesh
     measured = integrate(fem.Constant(mesh, 1.0) * ufl.dx)
     assert measured == pytest.approx(volume, rel=0.02 if shape == "cell-body" else 1e-12)
 

@@ -233,10 +233,10 @@ BAD_MACRO = [
     ("macro.stimulus.centre=['0 um', '0 um', '0 um']", ["macro.stimulus.centre", "2 lengths, as the domain"]),
     ("macro.stimulus.centre=['0 um', 0]", ["macro.stimulus.centre[1] = 0", "no unit"]),
     ("macro.stimulus={rise='1 uM'}", ["macro.stimulus.centre = (missing)", "centre of the ball"]),
-    ("macro.domain.shape=bal", ["macro.domain.shape = 'bal'", "'box', 'cell-body'"]),
+    ("macro.domain.shape=bal", ["macro.domain.shape = 'bal'", "'interval', 'box', 'cell-body'"]),
     ("macro.domain.size=['1 um', 2]", ["macro.domain.size[1] = 2", "no unit"]),
     ("macro.domain.resolution=2", ["macro.domain.resolution = 2", "no unit"]),
-    ("macro.domain={}", ["macro.domain.shape = (missing)", "'box', 'cell-body'"]),
+    ("macro.domain={}", ["macro.domain.shape = (missing)", "'interval', 'box', 'cell-body'"]),
     ("macro.domain={file='a.msh'}", ["macro.domain.unit = (missing)"]),
     ("macro.domain={file='a.msh', unit='s'}", ["macro.domain.unit = 's'", "a unit of a length"]),
     ("macro.domain={file='a.msh', unit='um'}", ["macro.domain.file = 'a.msh'", "a file that exists"]),
@@ -294,7 +294,7 @@ def test_macro_is_read():
     rates = table.kinetics.rates()
     assert (rates.v1, rates.v3, rates.c0) == (10.0, 2.5, 3.0)  # one given, two of the named set
     assert rates.k3 == pytest.approx(0.2, rel=1e-14)
-    assert table.domain.sides == pytest.approx([60.0, 40.0], rel=1e-14)
+    assert table.domain.sides() == pytest.approx([60.0, 40.0], rel=1e-14)
     assert table.time.grid().steps == 50
     assert (table.steps("every"), table.steps("checkpoint_every")) == (5, 50)
     minutes = make_config(set_values(WAVE, ['macro.time={end="0.05 min", step="20 ms"}'])).macro.time.grid()

@@ -70,7 +70,7 @@ SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
         *("state", "march", "observers", "places", "probes", "series"),
-        *("domain", "coefficients", "reaction", "linear", "stimulus"),
+        *("domain", "fibres", "coefficients", "reaction", "linear", "stimulus"),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}

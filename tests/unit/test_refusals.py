@@ -308,10 +308,10 @@ def test_options_that_do_not_go_together(arguments):
 def test_domains_that_are_no_simplices_or_not_flat(folder):
     domain = make_config(naming("domain", "quad.vtk"), folder=folder).macro.domain
     with refuse(r"^file = .*straight triangles or tetrahedra.*It has quad"):
-        domain._read(folder / "quad.vtk")
+        domain.build(MPI.COMM_SELF, folder)
     (folder / "bent.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 1\nf 1 2 3\nf 2 4 3\n")
     with refuse(r"^file = .*flat mesh if it is one of triangles"):
-        domain._read(folder / "bent.obj")
+        make_config(naming("domain", "bent.obj"), folder=folder).macro.domain.build(MPI.COMM_SELF, folder)
 
 
 def reach(method, tolerance):
