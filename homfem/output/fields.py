@@ -58,6 +58,10 @@ class FieldSeries:
             if space.mesh is not first.mesh or space.ufl_element() != first.ufl_element():
                 raise InputError("functions", names, "functions of one space", "Write one file per space.")
         self.comm = first.mesh.comm
+        element = first.ufl_element()
+        if getattr(element, "family_name", "") != "P":
+            remedy = "Interpolate them into a discontinuous Lagrange space, or write the parts of a mixed one."
+            raise InputError("functions", str(element), "Lagrange functions, continuous or not", remedy)
         with collective(self.comm):
             if self.path.suffix not in (".xdmf", ".bp"):
                 raise FileError("path", str(path), "a name that ends in .xdmf or .bp")

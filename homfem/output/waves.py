@@ -1,6 +1,6 @@
 """Figures of a field at several times, drawn without a display: a cut through the body, or the body cut open.
 
-A :class:`FieldRecord` gathers a P1 function to rank 0 at each time; :func:`draw_series` draws what it holds.
+A :class:`FieldRecord` gathers a function to rank 0 at each time; :func:`draw_series` draws what it holds.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from dolfinx import fem
+import ufl
+from dolfinx import fem, la
 
+from homfem._dolfinx import interpolation_points
 from homfem.output.cuts import Cells, boundary, clip, outline, section, vertex_normals
 from homfem.output.views import SeriesView
 from homfem.parameters import Array, FileError, InputError
-from homfem.solve import collective
+from homfem.solve import Numbering, collective
 
 log = logging.getLogger("homfem")
 
@@ -27,10 +29,10 @@ _INK = "#222222"
 
 
 class FieldRecord:
-    """The nodal values of a P1 function on triangles or tetrahedra at several times, whole on rank 0.
+    """The values of a field at the vertices of triangles or tetrahedra at several times, whole on rank 0.
 
-    On rank 0 ``points`` has shape (n, 3), ``cells`` (m, 3 or 4), and ``values[k]`` (n,) belongs to ``times[k]``; on the
-    other ranks they are empty.
+    Of a vector the length is kept. On rank 0 ``points`` has shape (n, 3), ``cells`` (m, 3 or 4), and ``values[k]`` (n,)
+    belongs to ``times[k]``, in an order that is the same on any number of ranks; on the other ranks they are empty.
     """
 
     def __init__(self) -> None:
@@ -38,33 +40,63 @@ class FieldRecord:
         self.values: list[Array] = []
         self.points: Array = np.empty((0, 3))
         self.cells: Cells = np.empty((0, 0), dtype=np.int64)
+        self.numbering: Numbering | None = None
+
+    def begin(self, space: fem.FunctionSpace) -> None:
+        """Take the space of the functions to come, and gather its mesh; collective.
+
+        Raises
+        ------
+        InputError
+            For functions that are no continuous Lagrange functions on triangles or tetrahedra.
+        """
+        element, mesh = space.ufl_element(), space.mesh
+        simplex = str(mesh.topology.cell_name()) in ("triangle", "tetrahedron")
+        continuous = element.family_name == "P" and not element.discontinuous
+        if not (
+            continuous and simplex and len(space.value_shape) <= 1 and (space.dofmap.bs > 1 or not space.value_shape)
+        ):
+            allowed = "a continuous Lagrange function on triangles or tetrahedra"
+            raise InputError("function", str(element), allowed, "Interpolate or project it into such a space.")
+        linear = element.degree == 1 and not space.value_shape
+        self.space = space if linear else fem.functionspace(mesh, ("Lagrange", 1))
+        self._shown = None if linear else fem.Function(self.space)
+        self.numbering = numbering = Numbering(self.space)
+        owned, dofmap = numbering.owned, self.space.dofmap
+        columns = [numbering.gather(column) for column in self.space.tabulate_dof_coordinates()[:owned].T.copy()]
+        numbers = la.vector(dofmap.index_map, 1, dtype=np.float64)
+        numbers.array[:owned] = numbering.scatter(np.arange(numbering.size, dtype=np.float64))
+        numbers.scatter_forward()
+        local = np.asarray(dofmap.list)[: mesh.topology.index_map(mesh.topology.dim).size_local]
+        parts = mesh.comm.gather(numbers.array[local].astype(np.int64))
+        if parts is not None:
+            self.points, self.cells = np.stack(columns, axis=1), np.concatenate(parts)
+        self.comm = mesh.comm
 
     def add(self, function: fem.Function, time: float) -> None:
         """Gather the function as it is now; every call is for a function of the same space. Collective."""
-        space = function.function_space
-        element, dofs, comm = space.ufl_element(), space.dofmap, space.mesh.comm
-        owned = dofs.index_map.size_local
-        if not self.times:
-            simplex = str(space.mesh.topology.cell_name()) in ("triangle", "tetrahedron")
-            if (
-                element.family_name != "P"
-                or element.degree != 1
-                or element.discontinuous
-                or dofs.bs != 1
-                or not simplex
-            ):
-                raise InputError("function", str(element), "a scalar P1 function on triangles or tetrahedra")
-            number = space.mesh.topology.index_map(space.mesh.topology.dim).size_local
-            local = np.ascontiguousarray(dofs.list[:number], dtype=np.int32)
-            cells = dofs.index_map.local_to_global(local.ravel()).reshape(local.shape)
-            points = comm.gather(space.tabulate_dof_coordinates()[:owned])
-            parts = comm.gather(np.asarray(cells, dtype=np.int64))
-            if points is not None and parts is not None:
-                self.points, self.cells = np.concatenate(points), np.concatenate(parts)
-        values = comm.gather(function.x.array[:owned])
+        if self.numbering is None:
+            self.begin(function.function_space)
+        if self.numbering is None:
+            return
         self.times.append(float(time))
-        self.values.append(np.concatenate(values) if values is not None else np.empty(0))
-        self.comm = comm
+        self.values.append(self.numbering.gather(self._linear(function).x.array))
+
+    def _linear(self, function: fem.Function) -> fem.Function:
+        """Return the function, or its length, at the vertices."""
+        if self._shown is None:
+            return function
+        if function.function_space.value_shape:
+            length = ufl.sqrt(ufl.inner(function, function))
+            self._shown.interpolate(fem.Expression(length, interpolation_points(self.space)))
+        else:
+            self._shown.interpolate(function)
+        return self._shown
+
+    def restore(self, times: Array | None, values: Array | None) -> None:
+        """Begin with times and values that rank 0 had on any number of ranks; None: with nothing. Collective."""
+        self.times = self.comm.bcast(None if times is None else times.tolist()) or []
+        self.values = [*values] if values is not None else [np.empty(0) for _ in self.times]
 
 
 def draw_series(

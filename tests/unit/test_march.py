@@ -16,6 +16,7 @@ from homfem.macro.march import march, relative_drift
 from homfem.macro.observers import Activation, Call, Observer
 from homfem.macro.probes import Probes
 from homfem.output.checkpoint import CheckpointFile
+from homfem.output.observers import Record
 from homfem.parameters import CheckpointError, ConvergenceError, InputError
 from homfem.solve import Numbering
 from homfem.timestepping import TimeGrid
@@ -38,10 +39,11 @@ def case_march(comm, path, resume=False, kill=-1, interrupt=-1, end=3.0, every=2
     activation = Activation("V", 0.5)
     recovery = Activation("w", 0.05, name="recovery")
     probes = Probes({"near": (6.0, 1.0), "node": (6.0, 2.0)}, regions={"left": lambda x: x[0] < 10}, path=f"{path}-p")
+    kept = Record("V", every=10)
     done = march(
         model,
         TimeGrid(end=end, step=STEP),
-        observers=[activation, recovery, probes, Call(watch)],
+        observers=[activation, recovery, probes, kept, Call(watch)],
         checkpoint=CheckpointFile(path),
         checkpoint_every=every,
         resume=resume,
@@ -57,6 +59,7 @@ def case_march(comm, path, resume=False, kill=-1, interrupt=-1, end=3.0, every=2
         "numbers": {name: values.tolist() for name, values in done.numbers.items()},
         "done": done.finished,
         "rows": rows,
+        "kept": [kept.record.times, [values.tolist() for values in kept.record.values]],
         "arrivals": [probes.activation("node", "V", 0.5), mapped, probes.activation("node", "w", 0.5)],
     }
 
@@ -67,6 +70,8 @@ def close(mine, other):
     assert other["times"] == mine["times"]
     for name, values in mine["numbers"].items():
         assert other["numbers"][name] == pytest.approx(values, abs=1e-9)
+    assert other["kept"][0] == mine["kept"][0]
+    assert np.array(other["kept"][1]) == pytest.approx(np.array(mine["kept"][1]), abs=1e-8)
     assert other["rows"][0] == mine["rows"][0]
     assert np.array(other["rows"][1:], dtype=float) == pytest.approx(np.array(mine["rows"][1:], dtype=float), abs=1e-8)
 

@@ -7,11 +7,15 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
+from homfem.macro.march import march
 from homfem.output.cuts import boundary, clip, outline, section, vertex_normals
 from homfem.output.fields import FieldSeries
+from homfem.output.observers import Fields, Record
 from homfem.output.views import SeriesView
 from homfem.output.waves import FieldRecord, draw_series, nice_length
 from homfem.parameters import FileError, InputError
+from homfem.timestepping import TimeGrid
+from polynomial_fields import Polynomials
 from read_files import read_vtx
 
 
@@ -162,8 +166,60 @@ def test_bad_figures_are_refused(tmp_path):
         draw_series(record, tmp_path / "a.png", view=SeriesView(label="c", normal=(0, 0, 0)))
     with pytest.raises(FileError, match="folder"):
         draw_series(record, tmp_path / "b" / "a.png", view=SeriesView(label="c"))
-    with pytest.raises(InputError, match="P1"):
-        FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("Lagrange", 2)), 0.0)
+    with pytest.raises(InputError, match="continuous Lagrange function on triangles or tetrahedra"):
+        FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("DG", 1)), 0.0)
+
+
+def case_kept(comm):
+    model = Polynomials(comm, ("p2", "v"))
+    kept = [Record("p2"), Record("v", every=3, name="speed")]
+    march(model, TimeGrid(end=2.0, step=0.5), observers=kept)
+    return {
+        kind.field: {
+            "points": kind.record.points.tolist(),
+            "values": [values.tolist() for values in kind.record.values],
+            "times": kind.record.times,
+            "volume": float(np.abs(np.linalg.det(np.diff(kind.record.points[kind.record.cells], axis=1))).sum())
+            if comm.rank == 0
+            else 0.0,
+        }
+        for kind in kept
+    }
+
+
+@pytest.mark.mpi
+def test_records_of_quadratic_fields_and_vectors_are_in_one_order_on_any_ranks(on_ranks):
+    """Of the vector its length, of the quadratic field the values at the vertices; times 1 + t."""
+    answers = on_ranks(case_kept)
+    formulas = Polynomials(MPI.COMM_SELF, ("p2", "v")).formulas
+    for answer in answers:
+        assert answer["p2"]["times"] == [0.0, 0.5, 1.0, 1.5, 2.0]
+        assert answer["v"]["times"] == [0.0, 1.5, 2.0]
+        for field, kept in answer.items():
+            points = np.array(kept["points"])
+            assert points == pytest.approx(np.array(answers[0]["p2"]["points"]), abs=1e-12)
+            assert kept["volume"] == pytest.approx(2.0 * 6)
+            exact = formulas[field](points.T)
+            exact = np.linalg.norm(exact, axis=0) if field == "v" else exact
+            for time, values in zip(kept["times"], kept["values"], strict=True):
+                assert values == pytest.approx((1 + time) * exact, abs=1e-12)
+
+
+def test_fields_of_several_spaces_go_to_a_file_each(tmp_path):
+    model = Polynomials(MPI.COMM_SELF, ("p2", "v", "half"))
+    grid = TimeGrid(end=2.0, step=0.5)
+    march(model, grid, observers=[Fields(tmp_path, "bp", every=2)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fields-half.bp", "fields-v.bp", "fields.bp"]
+    points, last, time = read_vtx(tmp_path / "fields-half.bp", "geometry", "half", "step", step=2)
+    assert set(time.ravel()) == {2.0}
+    assert last.ravel() == pytest.approx(3 * (3 - points[:, 0]))
+    assert len(points) == 4 * 48
+    with pytest.raises(InputError, match=r"Use NAME\.bp"):
+        march(model, grid, observers=[Fields(tmp_path)])
+    march(Polynomials(MPI.COMM_SELF, ("v", "edge")), grid, observers=[Fields(tmp_path, fields=["v"], name="v")])
+    assert (tmp_path / "v.xdmf").read_text().count("Time Value=") == 5
+    with pytest.raises(InputError, match=r"Lagrange functions, continuous or not.*Interpolate"):
+        march(Polynomials(MPI.COMM_SELF, ("edge",)), grid, observers=[Fields(tmp_path, "bp")])
 
 
 def case_series(comm, path):

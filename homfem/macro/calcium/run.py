@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,7 @@ def run_calcium(
     checkpoint: Checkpointer | None = None,
     checkpoint_every: int = 1000,
     resume: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> CalciumResult:
     """March the calcium bidomain equations over a time grid; collective.
 
@@ -102,6 +103,8 @@ def run_calcium(
         that was saved; the saved time must be on the grid, whose end may have moved. On the same number of ranks the
         fields are those of an uninterrupted run to the last bit, on another they differ by round-off (and by the
         tolerance of the linear solver, with a preconditioner that depends on the ranks).
+    observers
+        What else watches the march (:mod:`homfem.macro.observers`), such as probes; fields ``cytosol``, ``er``, states.
 
     Raises
     ------
@@ -115,13 +118,13 @@ def run_calcium(
         problem, step=grid.step, splitting=splitting, subcycles=subcycles, rtol=rtol, preconditioner=preconditioner
     )
     activation = Activation("cytosol", threshold)
-    observers: list[Observer] = [activation]
+    watching: list[Observer] = [activation, *observers]
     if observe is not None:
         seen = observe
         call = lambda _, step, time: seen(model.snapshot(step, time))  # noqa: E731
-        observers.append(Call(call, every=observe_every))
+        watching.append(Call(call, every=observe_every))
     done = march(
-        model, grid, observers=observers, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume
+        model, grid, observers=watching, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume
     )
     model.fields()
     return CalciumResult(
