@@ -149,7 +149,7 @@ def run(
     verbose: Verbose = False,
 ) -> int:
     """Run the config's macroscale model."""
-    from homfem.cli.macro import run_macro
+    from homfem.cli.run import run_macro
 
     return run_macro(config, assignments or [], resume=resume, json=json, figure=figure, verbose=verbose)
 

@@ -142,6 +142,8 @@ class OutputTable(Table):
 class CalciumTable(MacroTable):
     """``[macro]`` of the calcium bidomain model (:mod:`homfem.macro.calcium`)."""
 
+    runner = "homfem.runs.calcium:run_table"
+
     model: Annotated[str, choice("calcium")]
     domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
     tensors: TensorsTable = TensorsTable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import PlainValidator
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 class MacroTable(Table):
     """What every macroscale model has."""
+
+    #: The function that runs it, ``"package.module:function"``, called with the config, the table, the communicator,
+    #: and ``resume``, ``drawn``; it returns a :class:`homfem.runs.MacroRun`.
+    runner: ClassVar[str]
 
     model: str
 

@@ -15,18 +15,22 @@ of plain numbers, lists and strings (what ``--json`` writes), an ``outcome`` wit
 
 from homfem.runs.cells import CellRun, CheckRun, build_cell, cell, check
 from homfem.runs.configs import read_config
+from homfem.runs.macroscale import MacroRun, draw_macro, macro
 from homfem.runs.outcome import Outcome
 from homfem.runs.tensors import TensorRun, draw_tensor, tensor
 
 __all__ = [
     "CellRun",
     "CheckRun",
+    "MacroRun",
     "Outcome",
     "TensorRun",
     "build_cell",
     "cell",
     "check",
+    "draw_macro",
     "draw_tensor",
+    "macro",
     "read_config",
     "tensor",
 ]

@@ -214,9 +214,9 @@ def load() -> None:
     import typer  # noqa: F401
 
     import homfem.cli.effective
-    import homfem.cli.macro
     import homfem.grid
     import homfem.quantities
+    import homfem.runs.calcium
 
     homfem.quantities.parse_quantity("", "1 um", homfem.quantities.LENGTH)
 

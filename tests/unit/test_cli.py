@@ -534,9 +534,9 @@ def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
     """2 per um, as 2000 per mm: the membrane whose rates are per volume scales with it."""
     from mpi4py import MPI
 
-    from homfem.cli.macro import make_problem
     from homfem.config import load_config
     from homfem.kinetics import TRIGGER_WAVE
+    from homfem.runs.calcium import make_problem
 
     change = ["macro.tensors.interface_area=2000 1/mm"]
     if given == "files":
@@ -555,8 +555,8 @@ def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
 def test_a_membrane_area_that_is_not_known_is_asked_for(keys, wave, tmp_path):
     from mpi4py import MPI
 
-    from homfem.cli.macro import make_problem
     from homfem.config import load_config
+    from homfem.runs.calcium import make_problem
 
     for name, fraction in (("cytosol", 0.8), ("er", 0.2)):
         tensor = EffectiveTensor.measured(name, 20.0 * fraction, volume_fraction=fraction, dimension=2)
@@ -571,9 +571,9 @@ def test_receptors_start_as_they_were_before_the_stimulus(wave):
     """A puff is too quick for them: the start is the rest of the kinetics with calcium added, and no state changed."""
     from mpi4py import MPI
 
-    from homfem.cli.macro import make_problem
     from homfem.config import load_config
     from homfem.macro.calcium import CalciumModel
+    from homfem.runs.calcium import make_problem
 
     config = load_config(wave)
     problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)

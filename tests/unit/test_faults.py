@@ -144,7 +144,7 @@ def test_text_is_written_whole_through_links_and_onto_devices(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_before_the_march_is_an_interrupt(homfem, monkeypatch, number):
     Path("c.toml").write_text(WAVE)
-    monkeypatch.setattr("homfem.cli.macro.make_problem", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr("homfem.runs.calcium.make_problem", lambda *_: os.kill(os.getpid(), number))
     assert homfem("run", "c.toml") == (1, "", "homfem: interrupted\n")
 
 

@@ -210,3 +210,66 @@ def test_tensors_are_the_same_on_every_rank(on_ranks):
         assert np.array(two[name]) == pytest.approx(np.array(one[name]), rel=1e-8, abs=1e-12)
     assert one["refused"]
     assert two["refused"]
+
+
+WAVE = """
+[macro]
+model = "calcium"
+[macro.domain]
+shape = "box"
+size = ["40 um", "20 um"]
+resolution = "4 um"
+[macro.tensors]
+cytosol = { value = "16 um^2/s", volume_fraction = 0.8 }
+er = { value = "2 um^2/s", volume_fraction = 0.2 }
+interface_area = "2 1/um"
+[macro.kinetics]
+ip3 = "0.3 uM"
+[macro.time]
+end = "0.2 s"
+step = "20 ms"
+[macro.stimulus]
+rise = "0.8 uM"
+centre = ["0 um", "0 um"]
+radius = "12 um"
+[macro.output]
+folder = "wave"
+"""
+
+
+def test_a_wave_from_python_is_that_of_the_command(homfem, place):
+    import h5py
+
+    (place / "wave.toml").write_text(WAVE)
+    run = runs.macro(place / "wave.toml")
+    assert (run.outcome, run.result.finished) == (Outcome.DONE, True)
+    with h5py.File(place / "wave" / "fields.h5") as file:
+        series = file["Function"]["cytosol"]
+        written = series[max(series)][...].ravel()
+    assert np.sort(written) == pytest.approx(np.sort(run.result.cytosol.x.array), rel=1e-12)
+    status, out, _ = homfem("run", place / "wave.toml", "--json", "-")
+    assert status == 0
+    assert told(json.loads(out)) == told(run.report())
+    mapping = tomllib.loads(WAVE)
+    assert told(runs.macro(mapping, folder=place).report()) == told(run.report())
+    # The first half, and on from its checkpoint.
+    half = runs.macro(mapping, folder=place, overrides={"macro.time.end": "0.1 s", "macro.output.folder": "half"})
+    assert half.report()["steps"] == 5
+    whole = runs.macro(mapping, folder=place, overrides={"macro.output.folder": "half"}, resume=True, drawn=True)
+    assert whole.report()["total"] == run.report()["total"]
+    runs.draw_macro(whole, "wave.svg")
+    assert "<svg" in Path("wave.svg").read_text()[:1000]
+    with pytest.raises(InputError, match=r"^drawn = False"):
+        runs.draw_macro(run, "wave.svg")
+
+
+def test_a_run_that_is_interrupted_says_so(place, monkeypatch):
+    import dataclasses
+
+    import homfem.macro.calcium as calcium
+
+    run = calcium.run_calcium
+    monkeypatch.setattr(calcium, "run_calcium", lambda *a, **o: dataclasses.replace(run(*a, **o), finished=False))
+    stopped = runs.macro(tomllib.loads(WAVE))
+    assert stopped.outcome is Outcome.INTERRUPTED
+    assert stopped.outcome.status == 1

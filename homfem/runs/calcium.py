@@ -1,28 +1,26 @@
-"""The command ``homfem run``: from the tables of a config to a macroscale run."""
+"""The calcium bidomain model from the tables of a config."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.cli import session
-from homfem.cli.effective import hand_over, start
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.effective import with_known_area
-from homfem.config.macro_table import ComputedTensor, FileTensor, MacroTable
-from homfem.disk import writing
+from homfem.config.macro_table import ComputedTensor, FileTensor
 from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
-from homfem.runs import Outcome, build_cell
+from homfem.runs.cells import build_cell
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
-from homfem.runs.targets import check_target
+from homfem.runs.macroscale import MacroRun
+from homfem.runs.outcome import Outcome
 from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
@@ -30,32 +28,6 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.macro.calcium import CalciumProblem, CalciumResult, Snapshot
-
-Runner = Callable[..., int]
-
-
-def run_macro(
-    path: str, assignments: Sequence[str], *, resume: bool, json: str | None, figure: str | None, verbose: bool
-) -> int:
-    """Run the macroscale model of a config; return the exit status. Collective."""
-    check_target("--json", json)
-    check_target("--figure", figure, (".png", ".pdf", ".svg"))
-    config, comm = start(path, assignments, ("macro",), verbose, json=json, figure=figure)
-    table = present("macro", config.macro)
-    with session.results_only(json == "-"):
-        report, status = RUNNERS[type(table)](config, table, comm, resume=resume, figure=figure)
-    shown = (f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG)
-    hand_over(report, "\n".join(shown), json, comm)
-    return status
-
-
-_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions")
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
@@ -205,15 +177,10 @@ class _Recorder:
         self.move(snapshot.time)
 
 
-def run_calcium_table(
-    config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, figure: str | None
-) -> tuple[dict[str, Any], int]:
-    """Run the calcium bidomain model; return what is reported and the exit status. Collective."""
+def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
+    """Run the model and write its fields and checkpoints; collective."""
     from homfem.macro.calcium import run_calcium
     from homfem.output.checkpoint import CheckpointFile
-    from homfem.output.views import SeriesView
-    from homfem.output.waves import draw_series
-    from homfem.solve import on_root
 
     folder = config.folder / table.output.folder
     grid = table.time.grid()
@@ -223,7 +190,7 @@ def run_calcium_table(
         with progress_bar("effective tensors", rank=comm.rank):
             problem, _ = make_problem(config, table, comm)
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
-        recorder = _Recorder(folder, table.output.format, stack, move, figure is not None)
+        recorder = _Recorder(folder, table.output.format, stack, move, drawn)
         with keys_under("macro", _KEYS):
             result = run_calcium(
                 problem,
@@ -237,16 +204,16 @@ def run_calcium_table(
                 checkpoint_every=table.steps("checkpoint_every"),
                 resume=resume,
             )
-    if figure is not None:
-        recorded = recorder.record.times
-        times = [float(t) for t in np.linspace(recorded[0], recorded[-1], 6)]
-        with writing(figure):
-            view = SeriesView(label="calcium in the cytosol (uM)", style="body")
-            draw_series(recorder.record, figure, view=view, times=times)
-    if result.finished:
-        return _report(config, problem, result), Outcome.DONE.status
-    on_root(comm, lambda: session.say("interrupted; homfem run --resume goes on from the checkpoint"))
-    return _report(config, problem, result), Outcome.INTERRUPTED.status
+    warnings = (f"{name}: {text}" for name in ("cytosol", "er") for text in getattr(problem, name).warnings)
+    return MacroRun(
+        result=result,
+        facts=_report(config, problem, result),
+        outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
+        config=config,
+        warnings=tuple(warnings),
+        record=recorder.record,
+        label="calcium in the cytosol (uM)",
+    )
 
 
 def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> dict[str, Any]:
@@ -268,7 +235,3 @@ def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> d
         "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
         "config": config.document,
     }
-
-
-RUNNERS: Mapping[type[MacroTable], Callable[..., tuple[dict[str, Any], int]]] = {CalciumTable: run_calcium_table}
-"""What runs the table of each macroscale model."""
