@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from homfem.parameters import Array, InputError
+from homfem.kinds import TensorKind
+from homfem.parameters import Array, InputError, check_choice
+
+_VOIGT = ((3,), (6,))
+# The shapes of each basis, in the plane and in space.
+_SHAPES: Mapping[str, tuple[tuple[int, ...], ...]] = {
+    "scalar": ((),),
+    "vector": ((2,), (3,)),
+    "matrix": ((2, 2), (3, 3)),
+    "strain": _VOIGT,
+    "stress": _VOIGT,
+    "stiffness": ((3, 3), (6, 6)),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -24,17 +36,22 @@ class NamedCoefficient:
         Bounds, where the theory gives some.
     unit : str
         Unit of ``value``; empty for a pure number, and where none was given.
+    basis : str
+        What the entries mean, and so how they turn with the axes: ``"scalar"``, ``"vector"`` (a velocity),
+        ``"matrix"`` (a second-order tensor), ``"strain"`` (Voigt, engineering shear: a thermal expansion), ``"stress"``
+        (Voigt: Biot's tensor), ``"stiffness"`` (Voigt matrix); empty where it was not said.
 
     Raises
     ------
     InputError
-        If an entry is not finite, or a bound has another shape.
+        If an entry is not finite, a bound has another shape, or the shape is none of the basis.
     """
 
     value: Array
     lower: Array | None = None
     upper: Array | None = None
     unit: str = ""
+    basis: str = ""
 
     def __post_init__(self) -> None:
         for name in ("value", "lower", "upper"):
@@ -45,6 +62,20 @@ class NamedCoefficient:
             if not np.all(np.isfinite(array)) or array.shape != np.shape(self.value):
                 raise InputError(name, given, f"finite, of shape {np.shape(self.value)}")
             object.__setattr__(self, name, array)
+        if not isinstance(self.unit, str):
+            raise InputError("unit", self.unit, "a string")
+        if self.basis:
+            shapes = _SHAPES[check_choice("basis", self.basis, tuple(_SHAPES))]
+            if self.value.shape not in shapes:
+                raise InputError("value", self.value, f"of shape {' or '.join(map(str, shapes))}, as a {self.basis}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NamedCoefficient):
+            return NotImplemented
+        return bool(plain(self) == plain(other))
+
+    def __hash__(self) -> int:
+        return hash((self.unit, self.basis, tuple(self.value.ravel().tolist())))
 
     def __str__(self) -> str:
         text = f"{_text(self.value)} {self.unit}".rstrip()
@@ -73,6 +104,8 @@ def plain(entry: Any) -> Any:
     """Return what JSON takes: arrays as lists, numbers of numpy as plain ones, coefficients as tables."""
     if isinstance(entry, NamedCoefficient):
         return {field.name: plain(getattr(entry, field.name)) for field in dataclasses.fields(entry)}
+    if isinstance(entry, TensorKind):
+        return entry.plain()
     if isinstance(entry, np.ndarray):
         return entry.tolist()
     if isinstance(entry, np.generic):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from homfem.kinds import read_kind
 from homfem.parameters import FileError, InputError, check_integer, check_number
 
 
@@ -108,6 +109,10 @@ def _text(name: str, entry: Any) -> None:
         raise InputError(name, entry, "a string")
 
 
+def _kind(name: str, entry: Any) -> None:
+    read_kind(entry, name)
+
+
 def _texts(name: str, entry: Any) -> None:
     if not isinstance(entry, (list, tuple)) or not all(isinstance(item, str) for item in entry):
         raise InputError(name, entry, "a list of strings")
@@ -150,6 +155,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "value": _matrix,
     **dict.fromkeys(("lower", "upper"), _absent_or(_matrix)),
     **dict.fromkeys(("unit", "physics", "method", "boundary", "length_unit"), _text),
+    "kind": _kind,
     "plane": _absent_or(_text),
     "volume_fractions": _fractions,
     **dict.fromkeys(("membranes", "seconds"), _amounts),

@@ -47,19 +47,40 @@ class Kind:
         return f"{self.name} as a string with its unit, such as {self.example!r}"
 
 
+PURE = Kind(name="a pure number", unit="1", example="0.3 1")
+
 LENGTH = Kind(name="a length", unit="m", example="1 um")
+AREA = Kind(name="an area", unit="m^2", example="1 um^2")
 INVERSE_LENGTH = Kind(name="an area per volume", unit="1/m", example="2.5 1/um")
-DIFFUSIVITY = Kind(name="a diffusivity", unit="m^2/s", example="250 um^2/s")
-PERMEABILITY = Kind(name="a permeability", unit="m/s", example="0.1 um/s")
-CONDUCTIVITY = Kind(name="a conductivity", unit="S/m", example="0.3 S/m")
-CONDUCTANCE = Kind(name="a conductance per area", unit="S/m^2", example="20 S/m^2")
-MODULUS = Kind(name="a modulus", unit="Pa", example="10 GPa")
-EXPANSION = Kind(name="a thermal expansion", unit="1/K", example="12e-6 1/K")
 TIME = Kind(name="a time", unit="s", example="20 ms")
 RATE = Kind(name="a rate", unit="1/s", example="6 1/s")
+SPEED = Kind(name="a speed", unit="m/s", example="0.5 m/s")
+
+DIFFUSIVITY = Kind(name="a diffusivity", unit="m^2/s", example="250 um^2/s")
+PERMEABILITY = Kind(name="a permeability", unit="m/s", example="0.1 um/s")
 CONCENTRATION = Kind(name="a concentration", unit="mol/m^3", example="0.1 uM")
 CONCENTRATION_RATE = Kind(name="a concentration per time", unit="mol/m^3/s", example="0.9 uM/s")
 BINDING_RATE = Kind(name="a rate per concentration", unit="m^3/mol/s", example="0.2 1/(uM s)")
+
+CONDUCTIVITY = Kind(name="a conductivity", unit="S/m", example="0.3 S/m")
+CONDUCTANCE = Kind(name="a conductance per area", unit="S/m^2", example="20 S/m^2")
+VOLTAGE = Kind(name="a voltage", unit="V", example="-85 mV")
+CURRENT = Kind(name="a current", unit="A", example="2 nA")
+CURRENT_DENSITY = Kind(name="a current per area", unit="A/m^2", example="30 uA/cm^2")
+CURRENT_PER_VOLUME = Kind(name="a current per volume", unit="A/m^3", example="50 uA/mm^3")
+CAPACITANCE = Kind(name="a capacitance", unit="F", example="150 pF")
+CAPACITANCE_PER_AREA = Kind(name="a capacitance per area", unit="F/m^2", example="1 uF/cm^2")
+
+THERMAL_CONDUCTIVITY = Kind(name="a thermal conductivity", unit="W/(m*K)", example="0.6 W/(m*K)")
+EXPANSION = Kind(name="a thermal expansion", unit="1/K", example="12e-6 1/K")
+
+MODULUS = Kind(name="a modulus", unit="Pa", example="10 GPa")
+PRESSURE = Kind(name="a pressure", unit="Pa", example="15 kPa")
+COMPLIANCE = Kind(name="a compliance", unit="1/Pa", example="0.4 1/GPa")
+FORCE = Kind(name="a force", unit="N", example="3 mN")
+FORCE_PER_VOLUME = Kind(name="a force per volume", unit="N/m^3", example="10 mN/mm^3")
+VISCOSITY = Kind(name="a viscosity", unit="Pa*s", example="1 mPa*s")
+DENSITY = Kind(name="a mass density", unit="kg/m^3", example="1050 kg/m^3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +169,8 @@ def check_unit(name: str, text: Any, kind: Kind) -> str:
     if not isinstance(text, str):
         raise UnitError(name, text, allowed)
     unit = _plain_unit(text)
+    if unit in (kind.unit, _plain_unit(kind.example.split(maxsplit=1)[1])):
+        return unit  # the usual ones need no pint, which takes a tenth of a second to load
     problem = _why_not(unit, kind.unit)
     if problem:
         raise UnitError(name, text, allowed, problem)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from homfem.bounds import conductivity, elasticity
 from homfem.bounds.averages import voigt_reuss_conductivity, voigt_reuss_stiffness
 from homfem.bounds.phases import Fractions, PerPhase, TensorBounds, aligned
-from homfem.kinds import CONDUCTION, ELASTIC
+from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.stiffness import CLASSES, dimension_of, distance, project, stiffness, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
@@ -135,8 +135,7 @@ def table(
     if isinstance(value, EffectiveTensor):
         unit, doubt = value.unit, (value.half_gap or 0.0) + value.geometric_error
         fractions = value.volume_fractions if fractions is None else fractions
-        physics = physics or value.physics
-        physics = "elasticity" if physics in ELASTIC else physics
+        physics = physics or ("elasticity" if value.kind.voigt else value.physics)
         if value.plane == "stress":
             phases = _reduced(phases)
         value = value.value
@@ -148,6 +147,7 @@ def table(
     matrix = 0.5 * (matrix + matrix.T)
     entries = list(phases.values()) if isinstance(phases, Mapping) else list(phases)
     by_moduli = matrix.shape == (6, 6) or any(isinstance(entry, Mapping) for entry in entries)
+    physics = "elasticity" if physics and kind_of(physics).voigt else physics
     known = (*CONDUCTION, "elasticity")
     physics = check_choice("physics", physics or ("elasticity" if by_moduli else "diffusion"), known)
     make = _conductivity_rows if physics in CONDUCTION else _stiffness_rows

@@ -90,8 +90,8 @@ class ThermoElastic:
         return _further(
             self.stiffness,
             "thermoelasticity",
-            expansion=(self.expansion, f"1/{kelvin}" if kelvin else ""),
-            stress=(self.stress, f"{unit}/{kelvin}" if unit and kelvin else ""),
+            expansion=(self.expansion, f"1/{kelvin}" if kelvin else "", "strain"),
+            stress=(self.stress, f"{unit}/{kelvin}" if unit and kelvin else "", "stress"),
         )
 
 
@@ -129,14 +129,14 @@ class PoroElastic:
     def tensor(self) -> EffectiveTensor:
         """The stiffness with ``biot``, ``modulus``, ``porosity`` and ``storage`` (of a fluid) beside it."""
         unit = self.stiffness.unit
-        given: dict[str, tuple[Any, str]] = {
-            "biot": (self.biot, ""),
-            "modulus": (self.modulus, unit),
-            "porosity": (self.porosity, ""),
+        given: dict[str, tuple[Any, str, str]] = {
+            "biot": (self.biot, "", "stress"),
+            "modulus": (self.modulus, unit, "scalar"),
+            "porosity": (self.porosity, "", "scalar"),
         }
         if self.fluid_bulk is not None:
             below = f"({unit})" if "/" in unit else unit
-            given["storage"] = (self.storage(self.fluid_bulk), f"1/{below}" if unit else "")
+            given["storage"] = (self.storage(self.fluid_bulk), f"1/{below}" if unit else "", "scalar")
         return _further(self.stiffness, "poroelasticity", **given)
 
     def storage(self, fluid_bulk: float) -> float:
@@ -175,9 +175,14 @@ class ActiveStress:
     def tensor(self) -> EffectiveTensor:
         """The stiffness with ``stress`` and ``average`` as further coefficients."""
         unit = "" if self.tension is None else self.stiffness.unit
-        return _further(self.stiffness, "active-stress", stress=(self.stress, unit), average=(self.average, unit))
+        given = {"stress": (self.stress, unit, "stress"), "average": (self.average, unit, "stress")}
+        return _further(self.stiffness, "active-stress", **given)
 
 
-def _further(stiffness: EffectiveTensor, physics: str, **given: tuple[Any, str]) -> EffectiveTensor:
-    coefficients = {name: NamedCoefficient(value=np.asarray(value), unit=unit) for name, (value, unit) in given.items()}
+def _further(stiffness: EffectiveTensor, physics: str, **given: tuple[Any, str, str]) -> EffectiveTensor:
+    """The stiffness under another physics with coefficients: of each the value, the unit and the basis."""
+    coefficients = {
+        name: NamedCoefficient(value=np.asarray(value), unit=unit, basis=basis)
+        for name, (value, unit, basis) in given.items()
+    }
     return replace(stiffness, physics=physics, coefficients=coefficients)

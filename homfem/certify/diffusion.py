@@ -65,7 +65,7 @@ from homfem.certify.geometry import geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.lower import solve_lower, values_of
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_cell
-from homfem.kinds import CONDUCTION
+from homfem.kinds import CONDUCTION, kind_of
 from homfem.local import roundoff
 from homfem.local.diffusion import Coefficient, diffusion_coefficient, diffusion_problem
 from homfem.local.engine import Correctors, solve_correctors
@@ -135,9 +135,10 @@ def solve_diffusion(
     bounds
         Without bounds the value is that of the conforming correctors alone and ``lower`` is None.
     unit
-        Unit of the coefficients, for the result.
+        Unit of the coefficients, for the result; refused where it is none of the physics.
     physics
-        ``"diffusion"`` or ``"conductivity"``: the name in the result. The equations are the same.
+        ``"diffusion"``, ``"conductivity"`` or ``"heat-conduction"``: the name in the result, and what its unit must
+        be. The equations are the same.
     boundary
         ``"periodic"``, or a condition on the faces of a parallelepiped (:mod:`homfem.local.engine`): ``"affine"``
         (KUBC), ``"flux"`` (SUBC) or ``"mixed"``. With the last three the tensor is that of a sample, not of the
@@ -184,7 +185,7 @@ def solve_diffusion(
     medium's. Where the faces of the cell need not match there are no bounds either: the correctors do not conform
     across the period.
     """
-    check_choice("physics", physics, CONDUCTION)
+    unit = kind_of(check_choice("physics", physics, CONDUCTION)).check_unit(unit)
     check_choice("boundary", boundary, BOUNDARIES)
     check_choice("symmetry", symmetry, SYMMETRIES)
     check_integer("degree", degree, at_least=1, at_most=4)
@@ -271,6 +272,7 @@ def solve_diffusion(
         solution.tensor,
         unit=unit,
         physics=physics,
+        kind=kind_of(physics),
         boundary=boundary,
         active_phases=tuple(names),
         membranes=permeabilities,

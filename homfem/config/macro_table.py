@@ -12,7 +12,7 @@ from pydantic import PlainValidator
 from homfem.config.cells import CellTable
 from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
 from homfem.config.table import Missing, Table, join, number, parse_table, refuse_unknown, require_file, sentence, text
-from homfem.parameters import FileError, InputError, nearest_name
+from homfem.parameters import InputError, nearest_name
 from homfem.quantities import DIFFUSIVITY
 
 if TYPE_CHECKING:
@@ -55,15 +55,9 @@ class FileTensor(Table):
         FileError
             If the file is none of an effective tensor: under the key ``file``, with what is wrong in it.
         """
-        from homfem.tensors import EffectiveTensor
+        from homfem.materials import read_tensor
 
-        try:
-            return EffectiveTensor.from_json(folder / self.file)
-        except FileError as error:
-            raise FileError("file", self.file, error.allowed, error.remedy) from error
-        except InputError as error:
-            remedy = f"In it {str(error).removesuffix('.')}."
-            raise FileError("file", self.file, "the JSON of an effective tensor", remedy) from error
+        return read_tensor("file", self.file, folder)
 
 
 class MeasuredTensor(Table):

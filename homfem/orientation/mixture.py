@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem.kinds import conduction_in
 from homfem.orientation.distributions import HasMoments
 from homfem.orientation.sphere import check_vector, frame_about, symmetric_products
 from homfem.parameters import Array, InputError, check_choice, check_number
@@ -93,7 +94,7 @@ def mixture_tensor(
     volume_fraction
         Volume fraction of that phase, in (0, 1].
     unit
-        Unit of the conductivities.
+        Unit of the conductivities, which says whether they are those of diffusion, electricity or heat.
 
     Returns
     -------
@@ -106,9 +107,16 @@ def mixture_tensor(
     lower = inverse_average(orientation, longitudinal=longitudinal, transverse=transverse)
     value = {"average": upper, "inverse-average": lower, "midpoint": 0.5 * (lower + upper)}[estimate]
     return EffectiveTensor(
-        value=value, lower=lower, upper=upper, unit=unit, method=f"orientation {estimate}", boundary="none",
-        volume_fractions={name: volume_fraction}, active_phases=(name,),
-    )  # fmt: skip
+        value=value,
+        lower=lower,
+        upper=upper,
+        unit=unit,
+        physics=conduction_in(unit),
+        method=f"orientation {estimate}",
+        boundary="none",
+        volume_fractions={name: volume_fraction},
+        active_phases=(name,),
+    )
 
 
 def average_stiffness(

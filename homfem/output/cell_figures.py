@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from homfem.kinds import PERMEABILITY
 from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
@@ -71,7 +72,7 @@ def draw_solution(solution: Any, path: str) -> None:
 
     The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``.
     """
-    cell, physics, solved = solution.cell, solution.tensor.physics, correctors_of(solution)
+    cell, tensor, solved = solution.cell, solution.tensor, correctors_of(solution)
     functions = fields_of_load(solved.problem, solved.functions[0])
     for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
         values = values_at_arrays(cell, solved.problem, members, functions)
@@ -80,13 +81,13 @@ def draw_solution(solution: Any, path: str) -> None:
         if values is not None:
             values = cell.length**power * (np.linalg.norm(values, axis=-1) if vector else values)
         unit = cell.length_unit if power == 1 else f"{cell.length_unit}^{power}"
-        if physics == "stokes":
+        if tensor.kind == PERMEABILITY:
             label = f"{'speed' if vector else name} for a unit force ({unit})"
         else:
             label = f"corrector 1 ({unit})"
         # Where a field jumps, both sides are to be seen.
         translucent = () if len(members) > 1 else None
-        title = f"{cell.name}: {physics}"
+        title = f"{cell.name}: {tensor.physics}"
         draw_unit_cell(cell, place, values, label=label, title=title, translucent=translucent)
 
 

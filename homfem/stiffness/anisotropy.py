@@ -7,6 +7,7 @@ Ostoja-Starzewski 2008, Phys. Rev. Lett. 101, 055504 (universal anisotropy).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,11 @@ class EngineeringConstants:
     poisson: Array
     shear: Array
     plane: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists for JSON, in the order of the fields; the diagonal of ``poisson`` is None."""
+        ratios = [[None if np.isnan(entry) else float(entry) for entry in row] for row in self.poisson]
+        return {"young": self.young.tolist(), "poisson": ratios, "shear": self.shear.tolist()}
 
     def __str__(self) -> str:
         d = len(self.young)

@@ -21,9 +21,11 @@ PACKAGE = ROOT / "homfem"
 # From the bottom up. A module may import from the rows below its own; those of one row are siblings.
 ROWS = (
     ("parameters", "progress", "disk"),
-    ("reference", "quantities", "stiffness", "fields", "limits", "brackets", "kinds", "coefficients", "descriptions"),
-    ("tensors",),  # shows the engineering constants of a stiffness
-    ("bounds", "orientation", "blocks", "grid", "kinetics"),
+    ("reference", "quantities", "stiffness", "fields", "limits", "brackets"),
+    ("kinds",),
+    ("coefficients", "descriptions"),
+    ("tensors",),
+    ("materials", "bounds", "orientation", "blocks", "grid", "kinetics"),
     ("random_media",),
     ("meshing",),
     ("_dolfinx",),
@@ -54,7 +56,7 @@ RULES = {
     "cli": "importing it loads no DOLFINx",
 }
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
-NO_FINITE_ELEMENTS = {name for names in ROWS[:6] for name in names}
+NO_FINITE_ELEMENTS = {name for names in ROWS[:8] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
 # What a mesher of its own process loads: from the bottom up, each imports only from those before it.
 MESHING = ("arrays", "topology", "cut", "by_gmsh", "files", "shapes")

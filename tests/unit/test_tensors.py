@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from homfem import brackets
+from homfem.coefficients import NamedCoefficient
+from homfem.kinds import CONDUCTIVITY, TensorKind
 from homfem.parameters import FileError, InputError
-from homfem.stiffness import isotropic
+from homfem.quantities import SPEED
+from homfem.stiffness import isotropic, orthotropic
 from homfem.tensors import EffectiveTensor
 
 entries = st.floats(-1.0, 1.0, allow_subnormal=False)
@@ -180,7 +184,18 @@ def test_a_bracket_that_says_little_calls_nothing_isotropic(physics, value) -> N
     assert EffectiveTensor(value=value, lower=low, upper=high, physics=physics).anisotropy == "undetermined"
     same = np.eye(2) if physics == "diffusion" else isotropic(young=2.0, poisson=0.25)
     tensor = EffectiveTensor(value=same, lower=0.5 * same, upper=1.5 * same, physics=physics)
-    assert tensor.anisotropy == "isotropic"
+    assert tensor.anisotropy == "undetermined"
+    assert "isotropic" not in str(tensor)
+    apart = EffectiveTensor(value=np.diag([9.0, 1.0]), lower=np.diag([7.0, 0.9]), upper=np.diag([11.0, 1.1]))
+    assert apart.anisotropy == "orthotropic"  # as all that the bracket holds
+
+
+def test_print_says_by_what_a_class_is_known() -> None:
+    value = np.diag([1.03, 1.01, 1.0])
+    assert "  isotropic within the bracket; " in str(bracketed(value - 0.02 * np.eye(3), value + 0.02 * np.eye(3)))
+    assert "  isotropic by the value alone; " in str(EffectiveTensor(value=np.eye(3), upper=1.1 * np.eye(3)))
+    assert "  isotropic; " in str(bracketed(np.eye(3), (1.0 + 1e-8) * np.eye(3)))
+    assert "  of undetermined class, the bracket is too wide; " in str(bracketed(np.eye(3), 2.0 * np.eye(3)))
 
 
 def test_three_values_spread_over_more_than_the_bracket_are_not_isotropic() -> None:
@@ -204,6 +219,34 @@ def test_a_stiffness_has_its_own_class_and_constants() -> None:
     assert tensor.principal_values == pytest.approx([4.0, 1.6, 1.6, 1.6, 1.6, 1.6])
 
 
+def test_moduli_are_attributes_of_a_stiffness() -> None:
+    young, poisson, shear = [10.0, 4.0, 2.0], [0.3, 0.2, 0.25], [1.0, 0.8, 1.5]
+    tensor = EffectiveTensor(value=orthotropic(young, poisson, shear), physics="poroelasticity", unit="kPa")
+    np.testing.assert_allclose(tensor.young_moduli, young, rtol=1e-12)
+    np.testing.assert_allclose(tensor.shear_moduli, shear, rtol=1e-12)
+    ratios = tensor.poisson_ratios
+    np.testing.assert_allclose([ratios[0, 1], ratios[0, 2], ratios[1, 2]], poisson, rtol=1e-12)
+    # The compliance is symmetric: nu_ij E_j = nu_ji E_i.
+    np.testing.assert_allclose(ratios[1, 0], 0.3 * 4.0 / 10.0, rtol=1e-12)
+    assert np.isnan(np.diag(ratios)).all()
+    data = json.loads(tensor.to_json())["engineering_constants"]
+    assert data["young"] == pytest.approx(young, rel=1e-12)
+    assert data["poisson"][0] == [None, pytest.approx(0.3, rel=1e-12), pytest.approx(0.2, rel=1e-12)]
+    plane = EffectiveTensor(value=isotropic(young=2.0, poisson=0.25, dimension=2), physics="elasticity")
+    np.testing.assert_allclose(plane.young_moduli, 2.0 / (1.0 - 0.25**2), rtol=1e-12)
+    np.testing.assert_allclose(plane.shear_moduli, [0.8], rtol=1e-12)
+
+
+def test_what_has_no_moduli_says_so() -> None:
+    with pytest.raises(InputError, match="kind = 'diffusion': it must be 'stiffness'"):
+        _ = EffectiveTensor(value=np.eye(3)).young_moduli
+    slack = EffectiveTensor(value=np.diag([1.0, 0.0, 1.0]), physics="elasticity")
+    with pytest.raises(InputError, match="transmits stress in every direction"):
+        _ = slack.poisson_ratios
+    assert json.loads(slack.to_json())["engineering_constants"] is None
+    assert "it transmits no stress in some direction" in str(slack)
+
+
 # -- fractions -----------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +267,10 @@ def test_measured_tensor() -> None:
     np.testing.assert_array_equal(tensor.effective_coefficient, 4.0 * np.eye(2))
     assert tensor.relative_gap is None
     assert tensor.unit == "um^2/s"
+    assert tensor.physics == "diffusion"
+    assert EffectiveTensor.measured("cells", 0.17, unit="mS/mm").physics == "conductivity"
+    solid = EffectiveTensor.measured("solid", {"young": 2.0, "poisson": 0.25}, unit="kPa", physics="elasticity")
+    np.testing.assert_allclose(solid.young_moduli, 2.0, rtol=1e-12)
     assert tensor.active_phases == ("cytosol",)
     for fraction in (0.0, 1.1, math.nan):
         with pytest.raises(InputError, match="volume_fraction"):
@@ -270,6 +317,16 @@ plain = st.recursive(
 )
 
 
+# A physics that the package does not know has any unit; it may bring a kind of its own.
+own_kind = TensorKind(name="own", quantity=SPEED, title="own tensor")
+kinds_and_units = (
+    st.fixed_dictionaries({"physics": names.map("own ".__add__), "unit": st.text(max_size=8)})
+    | st.fixed_dictionaries({"physics": names.map("own ".__add__), "kind": st.sampled_from([own_kind, CONDUCTIVITY])})
+    | st.fixed_dictionaries({"physics": st.sampled_from(["diffusion", "dispersion"]), "unit": st.just("um^2/ms")})
+    | st.fixed_dictionaries({"physics": st.just("conductivity"), "unit": st.sampled_from(["", "mS/mm"])})
+)
+
+
 @st.composite
 def tensors(draw: st.DrawFn) -> EffectiveTensor:
     n = draw(st.sampled_from([2, 3, 6]))
@@ -282,8 +339,7 @@ def tensors(draw: st.DrawFn) -> EffectiveTensor:
     return EffectiveTensor(
         value=symmetric if bounds else value,
         **bounds,
-        unit=draw(st.text(max_size=8)),
-        physics=draw(names),
+        **draw(kinds_and_units),
         method=draw(names),
         volume_fractions=fractions,
         active_phases=tuple(fractions),
@@ -295,6 +351,7 @@ def tensors(draw: st.DrawFn) -> EffectiveTensor:
         ranks=draw(st.integers(1, 64)),
         versions=draw(st.dictionaries(names, names, max_size=3)),
         config=draw(st.dictionaries(names, plain, max_size=3)),
+        coefficients={"velocity": NamedCoefficient(value=draw(square)[0, :2], unit="um/s", basis="vector")},
         reached=draw(st.booleans()),
     )
 
@@ -314,9 +371,28 @@ def assert_same(one: EffectiveTensor, other: EffectiveTensor) -> None:
 @settings(deadline=None, max_examples=50)
 @given(tensors())
 def test_json_and_pickle_lose_nothing(tensor: EffectiveTensor) -> None:
-    assert_same(EffectiveTensor.from_json(tensor.to_json()), tensor)
-    assert_same(pickle.loads(pickle.dumps(tensor)), tensor)
-    assert_same(copy.deepcopy(tensor), tensor)
+    for again in (
+        EffectiveTensor.from_json(tensor.to_json()),
+        pickle.loads(pickle.dumps(tensor)),
+        copy.deepcopy(tensor),
+    ):
+        assert_same(again, tensor)
+        assert again == tensor
+        assert hash(again) == hash(tensor)
+
+
+def test_tensors_are_equal_if_every_field_is() -> None:
+    tensor = bracketed(np.eye(2), 2.0 * np.eye(2), unit="um^2/s", config={"edges": (0.1, 0.2)})
+    assert tensor == EffectiveTensor.from_json(tensor.to_json())
+    assert tensor == replace(tensor, config={"edges": np.array([0.1, 0.2])})
+    assert hash(replace(tensor, value=[[1.5, -0.0], [0.0, 1.5]])) == hash(tensor)
+    for change in (
+        {"value": 1.6 * np.eye(2)}, {"lower": None}, {"upper": 2.1 * np.eye(2)}, {"unit": "m^2/s"}, {"dofs": 1},
+        {"coefficients": {"rate": NamedCoefficient(value=1.0)}}, {"seconds": {"total": 1.0}}, {"config": {}},
+    ):  # fmt: skip
+        assert replace(tensor, **change) != tensor
+    assert tensor != tensor.value.tolist()
+    assert len({tensor, EffectiveTensor.from_json(tensor.to_json())}) == 1
 
 
 def test_json_file(tmp_path: Path) -> None:
@@ -390,6 +466,21 @@ def test_warnings_are_printed_and_kept_in_json() -> None:
     tensor = bracketed(np.eye(2), 2.0 * np.eye(2), warnings=["phase 'grain' is an island: left out"])
     assert "WARNING: phase 'grain' is an island: left out" in str(tensor)
     assert EffectiveTensor.from_json(tensor.to_json()).warnings == ("phase 'grain' is an island: left out",)
+
+
+def test_what_is_below_round_off_is_printed_as_zero_and_kept() -> None:
+    value = np.array([[2.0, 3e-16, 0.1], [3e-16, 1.0, -2e-13], [0.1, -2e-13, 1.0]])
+    tensor = EffectiveTensor(value=value)
+    first, second, _ = str(tensor).splitlines()[1:4]
+    assert first.split() == ["[", "2", "0", "0.1", "]"]
+    assert second.split() == ["[", "0", "1", "-2e-13", "]"]  # more than round-off, as far as is known
+    noisy = replace(tensor, lower=value - 1e-3 * np.eye(3), upper=value + 1e-3 * np.eye(3), roundoff=1e-12)
+    assert str(noisy).splitlines()[2].split() == ["[", "0", "1", "0", "]"]
+    np.testing.assert_array_equal(noisy.value, value)
+    assert json.loads(noisy.to_json())["value"] == value.tolist()
+    # Beside a direction that conducts well, a weak one keeps what it has.
+    weak = str(EffectiveTensor(value=[[1.0, 0, 0], [0, 1e-16, 1e-17], [0, 1e-17, 1e-16]])).splitlines()
+    assert weak[2].split() == ["[", "0", "1e-16", "1e-17", "]"]
 
 
 # -- order, and what is known when it fails ------------------------------------------------------------------------

@@ -10,9 +10,10 @@ import numpy as np
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 
+from homfem.kinds import DIFFUSION
 from homfem.kinetics.calcium import MembraneKinetics
-from homfem.parameters import Array, InputError, UnitError, check_number, check_spd
-from homfem.quantities import conversion_factor
+from homfem.materials import interface_area, required_tensor
+from homfem.parameters import Array, InputError, check_number
 from homfem.tensors import EffectiveTensor
 
 FieldInput: TypeAlias = float | Callable[[Array], Array] | fem.Function
@@ -90,15 +91,7 @@ class CalciumProblem:
         """S: membrane area per volume of tissue, 1/um."""
         if self.interface_area is not None:
             return self.interface_area
-        remedy = "Give interface_area in 1/um."
-        areas = [
-            tensor.interface_area / _factor(name, tensor.length_unit or "um", "um")
-            for name, tensor in (("cytosol", self.cytosol), ("er", self.er))
-            if tensor.interface_area
-        ]
-        if not areas or not np.allclose(areas, areas[0], rtol=1e-2):
-            raise InputError("interface_area", areas, "one positive area that both tensors share", remedy)
-        return float(areas[0])
+        return interface_area("interface_area", (self.cytosol, self.er), "1/um")
 
 
 def diffusivity(name: str, tensor: EffectiveTensor, mesh: dmesh.Mesh) -> Array:
@@ -106,22 +99,5 @@ def diffusivity(name: str, tensor: EffectiveTensor, mesh: dmesh.Mesh) -> Array:
     dimension = mesh.topology.dim
     if mesh.geometry.dim != dimension:
         raise InputError("mesh", f"{dimension}D cells in {mesh.geometry.dim}D", "of cells of the dimension of space")
-    if tensor.physics != "diffusion":
-        raise InputError(name, tensor.physics, "an effective tensor of diffusion")
-    if tensor.dimension != dimension:
-        raise InputError(
-            name,
-            tensor.value,
-            f"a {dimension}x{dimension} tensor, as the mesh",
-            "Take the block of the tensor in the plane.",
-        )
-    value = check_spd(name, tensor.value, dimension)
-    scale = _factor(name, tensor.unit or "um^2/s", "um^2/s") / tensor.active_fraction
-    return np.asarray(scale * value, dtype=np.float64)
-
-
-def _factor(name: str, unit: str, wanted: str) -> float:
-    try:
-        return conversion_factor(unit, wanted)
-    except UnitError as error:
-        raise UnitError(name, unit, f"a tensor in a unit that converts to {wanted}", error.remedy) from error
+    taken = required_tensor(name, tensor, DIFFUSION, unit="um^2/s", dimension=dimension)
+    return np.asarray(taken.value / taken.active_fraction, dtype=np.float64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,19 @@ from homfem import brackets
 from homfem.coefficients import NamedCoefficient, named_coefficients, plain
 from homfem.descriptions import checked_description, read_description
 from homfem.disk import write_text
-from homfem.kinds import ELASTIC
-from homfem.parameters import Array, InputError, check_choice, check_spd
-from homfem.stiffness import PLANES, engineering_constants, symmetry, voigt_to_mandel
-
-#: Relative width of a bracket beyond which values that differ within it are not called equal.
-VAGUE = 0.1
+from homfem.kinds import GENERAL, PHYSICS, TensorKind, conduction_in, read_kind, settled
+from homfem.parameters import Array, InputError, UnitError, check_choice, check_number, check_spd
+from homfem.quantities import conversion_factor
+from homfem.stiffness import (
+    PLANES,
+    EngineeringConstants,
+    dimension_of,
+    engineering_constants,
+    stiffness,
+    voigt_to_mandel,
+)
+from homfem.tensors import anisotropy
+from homfem.tensors.text import described
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -50,6 +57,9 @@ class EffectiveTensor:
         Of a stiffness in 2D: ``"strain"`` or ``"stress"``, what vanishes out of the plane.
     physics, method, boundary : str
         The cell problem, the way it was solved, and the boundary condition of the cell.
+    kind : TensorKind
+        What the entries mean (:mod:`homfem.kinds`): that of the physics, where the package knows it. Of another
+        physics it says the basis, the unit and the symmetry; without it nothing more is known of the tensor.
     volume_fractions : mapping
         Phase name to volume fraction; they sum to one.
     active_phases : tuple of str
@@ -90,7 +100,10 @@ class EffectiveTensor:
     Raises
     ------
     InputError
-        If the arrays do not fit together, a bound is not symmetric, or the bounds are not in order.
+        If the arrays do not fit together, a bound is not symmetric, or the bounds are not in order; if the kind is
+        another than that of the physics.
+    UnitError
+        If the unit is none of this kind.
 
     Source
     ------
@@ -102,6 +115,7 @@ class EffectiveTensor:
     upper: Array | None = None
     unit: str = ""
     physics: str = "diffusion"
+    kind: TensorKind = GENERAL
     plane: str | None = None
     method: str = "finite-element"
     boundary: str = "periodic"
@@ -128,6 +142,9 @@ class EffectiveTensor:
         if value.ndim != 2 or value.shape[0] != value.shape[1] or not np.all(np.isfinite(value)):
             raise InputError("value", self.value, "a finite square matrix")
         object.__setattr__(self, "value", value)
+        kind = settled(read_kind(self.kind), self.physics)
+        object.__setattr__(self, "kind", kind)
+        object.__setattr__(self, "unit", kind.check_unit(self.unit))
         if self.plane is not None:
             check_choice("plane", self.plane, PLANES)
         for name in ("lower", "upper"):
@@ -149,26 +166,44 @@ class EffectiveTensor:
 
     @classmethod
     def measured(
-        cls, name: str, value: npt.ArrayLike, *, volume_fraction: float = 1.0, unit: str = "", dimension: int = 3
+        cls,
+        name: str,
+        value: Any,
+        *,
+        volume_fraction: float = 1.0,
+        unit: str = "",
+        dimension: int = 3,
+        physics: str | None = None,
     ) -> EffectiveTensor:
         """Return a tensor that was measured rather than computed, for a macroscale model.
 
         Parameters
         ----------
         name
-            Name of the phase that carries the flux.
+            Name of the phase that carries the flux or the stress.
         value
-            A positive number or a symmetric positive definite matrix, averaged over the whole tissue.
+            A positive number or a symmetric positive definite matrix, averaged over the whole tissue. A stiffness
+            (``physics="elasticity"``) as :func:`homfem.stiffness.stiffness` takes it.
         volume_fraction
             Volume fraction of that phase, in (0, 1].
         unit, dimension
             Unit of ``value``; number of space dimensions.
+        physics
+            What it is a tensor of, see :data:`homfem.kinds.PHYSICS`; by default the conduction that the unit belongs
+            to, ``"conductivity"`` for S/m, and diffusion without a unit.
+
+        Raises
+        ------
+        InputError
+            If the value is not positive definite, or a parameter is out of range; UnitError for a unit of another kind.
         """
-        if not 0.0 < volume_fraction <= 1.0:
-            raise InputError("volume_fraction", volume_fraction, "a number > 0 and <= 1")
+        check_number("volume_fraction", volume_fraction, above=0.0, at_most=1.0)
+        physics = check_choice("physics", physics or conduction_in(unit), tuple(PHYSICS))
+        kind = PHYSICS[physics]
         return cls(
-            value=check_spd(name, value, dimension),
+            value=stiffness(value, dimension, name) if kind.voigt else check_spd(name, value, dimension),
             unit=unit,
+            physics=physics,
             method="measured",
             boundary="none",
             volume_fractions={name: volume_fraction},
@@ -179,6 +214,11 @@ class EffectiveTensor:
     def dimension(self) -> int:
         """Size of the matrix: the number of loads of the cell problem."""
         return int(self.value.shape[0])
+
+    @property
+    def space_dimension(self) -> int:
+        """Number of space dimensions: that of the solid where the tensor is a stiffness, else :attr:`dimension`."""
+        return dimension_of(self.value) if self.kind.voigt else self.dimension
 
     @property
     def active_fraction(self) -> float:
@@ -200,7 +240,7 @@ class EffectiveTensor:
         """
         if self.lower is None or self.upper is None:
             return None
-        return 0.5 * float(np.linalg.norm(self._in_orthonormal_basis(self.upper - self.lower), 2))
+        return 0.5 * float(np.linalg.norm(self.in_orthonormal_basis(self.upper - self.lower), 2))
 
     @property
     def relative_gap(self) -> float | None:
@@ -225,7 +265,7 @@ class EffectiveTensor:
 
         For a stiffness those of its Mandel matrix.
         """
-        return principal(self._in_orthonormal_basis(self.value))[0]
+        return anisotropy.principal(self.in_orthonormal_basis(self.value))[0]
 
     @property
     def principal_axes(self) -> Array:
@@ -233,7 +273,7 @@ class EffectiveTensor:
 
         For a stiffness the eigenstrains in Mandel notation.
         """
-        return principal(self._in_orthonormal_basis(self.value))[1]
+        return anisotropy.principal(self.in_orthonormal_basis(self.value))[1]
 
     @property
     def anisotropy_ratio(self) -> float:
@@ -248,23 +288,74 @@ class EffectiveTensor:
         ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
         principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
         largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
-        axes, within the width of the bracket. ``"undetermined"`` where that is another class than the value's own and
-        the bracket is wider than a tenth of the value: such a bracket does not tell.
+        axes, within the width of the bracket. ``"undetermined"`` where the bracket is wider than a tenth of the value
+        and does not tell these classes apart. Without bounds it is the class of the value alone.
         """
-        if self.physics in ELASTIC:
-            width = 2.0 * (self.relative_gap or 0.0)
-        else:
-            width = 2.0 * (self.half_gap or 0.0) / (abs(self.principal_values[0]) or 1.0)
-        found = self._class_within(max(width, 1e-6))
-        return found if width <= VAGUE or found == self._class_within(1e-6) else "undetermined"
+        return anisotropy.class_within(self.value, self.kind.voigt, self.class_width or 0.0)
 
-    def _class_within(self, tolerance: float) -> str:
-        if self.physics in ELASTIC:
-            return str(symmetry(self.value, tolerance=tolerance))
-        if self.dimension > 3:
-            raise InputError("dimension", self.dimension, "2 or 3 for an anisotropy class")
+    @property
+    def class_width(self) -> float | None:
+        """Relative width of the bracket, within which :attr:`anisotropy` holds; None without both bounds."""
+        if self.half_gap is None or self.relative_gap is None:
+            return None
+        if self.kind.voigt:
+            return 2.0 * self.relative_gap
+        return 2.0 * self.half_gap / (abs(float(self.principal_values[0])) or 1.0)
+
+    @property
+    def engineering_constants(self) -> EngineeringConstants | None:
+        """Constants of a stiffness about the coordinate axes; None where it transmits no stress in some direction."""
+        if not self.kind.voigt:
+            raise InputError("kind", self.kind.name, "'stiffness' to have engineering constants")
         values = self.principal_values
-        return anisotropy_class(values, tolerance * abs(values[0]))
+        if values[-1] <= 1e-9 * values[0]:
+            return None
+        return engineering_constants(brackets.symmetric(self.value), plane=self.plane)
+
+    @property
+    def young_moduli(self) -> Array:
+        r"""Young's moduli :math:`E_i=1/S_{ii}`, :math:`S=C^{-1}`, of a stiffness along the axes; shape (d,), ``unit``.
+
+        In plane strain those of stress along i at :math:`\varepsilon_{zz}=0`, as for the other constants. InputError if
+        the tensor is no stiffness, or transmits no stress in some direction.
+        """
+        return self._constants().young
+
+    @property
+    def shear_moduli(self) -> Array:
+        r"""Shear moduli :math:`1/S_{II}` of a stiffness in yz, xz, xy, or in 2D xy; shape (3,) or (1,), ``unit``."""
+        return self._constants().shear
+
+    @property
+    def poisson_ratios(self) -> Array:
+        r"""Poisson's ratios :math:`\nu_{ij}=-S_{ji}/S_{ii}` of a stiffness: contraction along j over extension along i.
+
+        Under stress along i alone; shape (d, d), NaN on the diagonal.
+        """
+        return self._constants().poisson
+
+    def _constants(self) -> EngineeringConstants:
+        constants = self.engineering_constants
+        if constants is None:
+            raise InputError("value", self.value, "a stiffness that transmits stress in every direction")
+        return constants
+
+    def to(self, unit: str) -> EffectiveTensor:
+        """Return the same tensor in another unit of its kind, with its bounds; further coefficients keep theirs.
+
+        Raises
+        ------
+        UnitError
+            If the tensor has no unit, or the unit is of another dimension.
+        """
+        if not self.unit:
+            raise UnitError("unit", self.unit, f"given, to be converted to {unit}")
+        wanted = self.kind.check_unit(unit)
+        factor = conversion_factor(self.unit, wanted)
+        given = {name: getattr(self, name) for name in ("value", "lower", "upper", "roundoff", "geometric_error")}
+        scaled = {name: factor * entry for name, entry in given.items() if entry is not None}
+        membranes = {name: factor * entry for name, entry in self.membranes.items()}
+        return replace(self, unit=wanted, membranes=membranes, **scaled)
 
     def contains(self, matrix: npt.ArrayLike, *, slack: float = 0.0) -> bool:
         """Tell whether ``lower <= matrix <= upper`` in the Loewner order, up to ``slack`` (in ``unit``)."""
@@ -284,8 +375,11 @@ class EffectiveTensor:
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()
-        if self.dimension <= 3 or self.physics in ELASTIC:
+        if self.dimension <= 3 or self.kind.voigt:
             result["anisotropy"] = self.anisotropy
+        if self.kind.voigt:
+            constants = self.engineering_constants
+            result["engineering_constants"] = None if constants is None else constants.to_dict()
         return result
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -305,93 +399,18 @@ class EffectiveTensor:
         """Return the tensor from a JSON file (a path) or JSON text (a string that begins with a brace)."""
         return cls.from_dict(read_description(source))
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all fields are the same, number by number; lists and tuples, as from JSON, are alike."""
+        if not isinstance(other, EffectiveTensor):
+            return NotImplemented
+        return all(plain(getattr(self, f.name)) == plain(getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.physics, self.unit, tuple(self.value.ravel().tolist())))
+
     def __str__(self) -> str:
-        kind = self.physics + (" in plane stress" if self.plane == "stress" else "")
-        name = f"{kind}, {', '.join(self.active_phases) or 'whole cell'}"
-        what = "permeability" if self.physics == "stokes" else "effective tensor"
-        lines = [f"{what} ({name}; {self.method}, {self.boundary})" + (f" in {self.unit}" if self.unit else "")]
-        rows, printed = brackets.rounded(self.value, self.half_gap)
-        lines += [f"  [{row} ]" for row in rows]
-        gap, of = self.relative_gap, ", for the straight-sided mesh" if self.geometric_error else ""
-        if gap is not None and self.half_gap is not None and self.lower is not None and self.upper is not None:
-            around = max(
-                float(np.linalg.norm(self._in_orthonormal_basis(part), 2))
-                for part in (self.upper - printed, printed - self.lower)
-            )
-            if around <= 1.5 * self.half_gap:
-                within = brackets.outwards(around)
-                lines.append(f"  guaranteed to ± {within} in every direction (relative {gap:.2e}{of})")
-            else:
-                apart = brackets.outwards(2.0 * self.half_gap)
-                lines.append(f"  between bounds {apart} apart, off their middle (relative {gap:.2e}{of})")
-        elif self.upper is not None:
-            lines.append("  an upper bound; no lower bound is guaranteed")
-        elif self.lower is not None:
-            lines.append("  a lower bound; no upper bound is guaranteed")
-        else:
-            lines.append("  no guaranteed bounds")
-        if self.estimated_error is not None:
-            lines.append(f"  relative error by an estimate, without guarantee: {self.estimated_error:.1e}")
-        if self.geometric_error:
-            lines.append(
-                f"  straight facets on curved surfaces change it by less than about {self.geometric_error:.1e} "
-                f"(relative {self.relative_geometric_error:.1e})"
-            )
-        if not self.reached:
-            why = "see below" if self.warnings else "the budget ended it"
-            lines.append(f"  NOTE: short of the tolerance that was asked for, or of a bound: {why}")
-        lines += [f"  WARNING: {warning}" for warning in self.warnings]
-        if self.physics in ELASTIC:
-            lines.append(f"  {self.anisotropy}" + self._constants())
-        elif self.dimension <= 3:
-            lines.append(
-                f"  {self.anisotropy}; principal values " + ", ".join(f"{v:.6g}" for v in self.principal_values)
-            )
-        lines += [f"  {name}: {coefficient}" for name, coefficient in self.coefficients.items()]
-        if self.active_phases:
-            share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in self.volume_fractions.items())
-            lines.append(f"  volume fractions: {share}")
-        if self.active_phases and self.physics not in ELASTIC:
-            lines.append(
-                "  per volume of the active phases: "
-                + ", ".join(f"{v:.6g}" for v in self.principal_values / self.active_fraction)
-            )
-        if self.membranes:
-            per = f" {self.unit}/{self.length_unit}" if self.unit and self.length_unit else ""
-            lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in self.membranes.items()))
-        if self.interface_area is None:
-            lines.append("  interface area per volume: left out, no unit of length is known (cell.voxel of an image)")
-        elif self.interface_area:
-            unit = f" /{self.length_unit}" if self.length_unit else ""
-            lines.append(f"  interface area per volume: {self.interface_area:.6g}{unit}")
-        if self.dofs:
-            total = self.seconds.get("total", 0.0)
-            lines.append(f"  {self.dofs} dofs, {self.iterations} iterations, {total:.1f} s on {self.ranks} rank(s)")
-        return "\n".join(lines)
+        return described(self)
 
-    def _in_orthonormal_basis(self, matrix: Array) -> Array:
+    def in_orthonormal_basis(self, matrix: Array) -> Array:
         """The symmetric part of a matrix of this tensor's kind; a stiffness as Mandel matrix."""
-        return voigt_to_mandel(brackets.symmetric(matrix)) if self.physics in ELASTIC else brackets.symmetric(matrix)
-
-    def _constants(self) -> str:
-        """Engineering constants of a stiffness, where all exist."""
-        values = self.principal_values
-        if values[-1] <= 1e-9 * values[0]:
-            return "; it transmits no stress in some direction"
-        return f"; {engineering_constants(brackets.symmetric(self.value), plane=self.plane)}"
-
-
-def principal(matrix: Array) -> tuple[Array, Array]:
-    """Return the eigenvalues of the symmetric part of a matrix, descending, and the unit eigenvectors as rows."""
-    values, vectors = np.linalg.eigh(brackets.symmetric(matrix))
-    return np.asarray(values[::-1]), np.asarray(vectors[:, ::-1].T)
-
-
-def anisotropy_class(values: Array, equal: float) -> str:
-    """Return ``"isotropic"``, ``"transversely isotropic"`` or ``"orthotropic"`` for sorted principal values.
-
-    Two neighbours that differ by no more than ``equal`` count as equal.
-    """
-    if abs(values[0] - values[-1]) <= equal:
-        return "isotropic"
-    return "transversely isotropic" if np.any(np.abs(np.diff(values)) <= equal) else "orthotropic"
+        return voigt_to_mandel(brackets.symmetric(matrix)) if self.kind.voigt else brackets.symmetric(matrix)

@@ -1,0 +1,126 @@
+"""An effective tensor as text: the value, what is guaranteed, what is known of it, where it came from. No dolfinx here.
+
+What is printed claims no more than the bounds do: digits beyond the half-gap are left out, and a symmetry class says
+within what it holds. Entries off the diagonal that are below round-off are printed as zeros.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from homfem import brackets
+from homfem.parameters import Array
+
+if TYPE_CHECKING:
+    from homfem.tensors.effective import EffectiveTensor
+
+#: Entries off the diagonal that are smaller, relative to the two on it, are round-off whatever the tensor says of it.
+_ROUND_OFF = 1e-14
+
+
+def described(tensor: EffectiveTensor) -> str:
+    """Return the text of a tensor, in several lines."""
+    rows, printed = brackets.rounded(without_round_off(tensor.value, tensor.roundoff), tensor.half_gap)
+    lines = [_headline(tensor), *(f"  [{row} ]" for row in rows), *_guarantee(tensor, printed), *_doubts(tensor)]
+    lines += _structure(tensor)
+    lines += [f"  {name}: {coefficient}" for name, coefficient in tensor.coefficients.items()]
+    return "\n".join(lines + _origin(tensor))
+
+
+def without_round_off(value: Array, roundoff: float) -> Array:
+    """Return the matrix with zeros for what off its diagonal is below round-off, in the unit of the value.
+
+    Parameters
+    ----------
+    value : array, shape (n, n)
+        The matrix.
+    roundoff
+        What round-off can have done to its bounds, zero where that is not accounted for.
+    """
+    size = np.sqrt(np.abs(np.diag(value)))
+    noise = np.maximum(_ROUND_OFF * np.outer(size, size), roundoff)
+    off = ~np.eye(len(value), dtype=bool)
+    return np.where(off & (np.abs(value) <= noise), 0.0, value)
+
+
+def _headline(tensor: EffectiveTensor) -> str:
+    physics = tensor.physics + (" in plane stress" if tensor.plane == "stress" else "")
+    name = f"{physics}, {', '.join(tensor.active_phases) or 'whole cell'}"
+    unit = f" in {tensor.unit}" if tensor.unit else ""
+    return f"{tensor.kind.title} ({name}; {tensor.method}, {tensor.boundary}){unit}"
+
+
+def _guarantee(tensor: EffectiveTensor, printed: Array) -> list[str]:
+    """What the bounds guarantee of the matrix that is printed."""
+    gap, half, lower, upper = tensor.relative_gap, tensor.half_gap, tensor.lower, tensor.upper
+    if gap is None or half is None or lower is None or upper is None:
+        if upper is not None:
+            return ["  an upper bound; no lower bound is guaranteed"]
+        if lower is not None:
+            return ["  a lower bound; no upper bound is guaranteed"]
+        return ["  no guaranteed bounds"]
+    of = ", for the straight-sided mesh" if tensor.geometric_error else ""
+    parts = (tensor.in_orthonormal_basis(part) for part in (upper - printed, printed - lower))
+    around = max(float(np.linalg.norm(part, 2)) for part in parts)
+    if around <= 1.5 * half:
+        within = brackets.outwards(around)
+        return [f"  guaranteed to ± {within} in every direction (relative {gap:.2e}{of})"]
+    return [f"  between bounds {brackets.outwards(2.0 * half)} apart, off their middle (relative {gap:.2e}{of})"]
+
+
+def _doubts(tensor: EffectiveTensor) -> list[str]:
+    """What is known of the error without guarantee, and what the user must know."""
+    lines = []
+    if tensor.estimated_error is not None:
+        lines.append(f"  relative error by an estimate, without guarantee: {tensor.estimated_error:.1e}")
+    if tensor.geometric_error:
+        lines.append(
+            f"  straight facets on curved surfaces change it by less than about {tensor.geometric_error:.1e} "
+            f"(relative {tensor.relative_geometric_error:.1e})"
+        )
+    if not tensor.reached:
+        why = "see below" if tensor.warnings else "the budget ended it"
+        lines.append(f"  NOTE: short of the tolerance that was asked for, or of a bound: {why}")
+    return lines + [f"  WARNING: {warning}" for warning in tensor.warnings]
+
+
+def _structure(tensor: EffectiveTensor) -> list[str]:
+    """The symmetry class with what it is known by, and the constants or the principal values."""
+    if not tensor.kind.voigt and tensor.dimension > 3:
+        return []
+    found = tensor.anisotropy
+    if found == "undetermined":
+        known = "of undetermined class, the bracket is too wide"
+    elif tensor.class_width is None:
+        known = f"{found} by the value alone"
+    else:
+        known = f"{found} within the bracket" if tensor.class_width > 1e-6 else found
+    if not tensor.kind.voigt:
+        return [f"  {known}; principal values " + ", ".join(f"{v:.6g}" for v in tensor.principal_values)]
+    constants = tensor.engineering_constants
+    return [f"  {known}; " + ("it transmits no stress in some direction" if constants is None else str(constants))]
+
+
+def _origin(tensor: EffectiveTensor) -> list[str]:
+    """Fractions, membranes and interfaces of the cell, and what the computation took."""
+    lines = []
+    if tensor.active_phases:
+        share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in tensor.volume_fractions.items())
+        lines.append(f"  volume fractions: {share}")
+    if tensor.active_phases and not tensor.kind.voigt:
+        values = tensor.principal_values / tensor.active_fraction
+        lines.append("  per volume of the active phases: " + ", ".join(f"{v:.6g}" for v in values))
+    if tensor.membranes:
+        per = f" {tensor.unit}/{tensor.length_unit}" if tensor.unit and tensor.length_unit else ""
+        lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in tensor.membranes.items()))
+    if tensor.interface_area is None:
+        lines.append("  interface area per volume: left out, no unit of length is known (cell.voxel of an image)")
+    elif tensor.interface_area:
+        unit = f" /{tensor.length_unit}" if tensor.length_unit else ""
+        lines.append(f"  interface area per volume: {tensor.interface_area:.6g}{unit}")
+    if tensor.dofs:
+        total = tensor.seconds.get("total", 0.0)
+        lines.append(f"  {tensor.dofs} dofs, {tensor.iterations} iterations, {total:.1f} s on {tensor.ranks} rank(s)")
+    return lines
