@@ -13,7 +13,7 @@ from homfem.config.cells import CellTable
 from homfem.config.domains import DomainTable, FileDomain, parse_domain
 from homfem.config.effective import EffectiveTable
 from homfem.config.kinetics import given_parameters, parameter_keys
-from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, parse_source
+from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
 from homfem.config.table import (
     Missing,
     Table,
@@ -26,6 +26,7 @@ from homfem.config.table import (
     table,
     text,
 )
+from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
 from homfem.parameters import InputError
 from homfem.quantities import (
@@ -50,7 +51,7 @@ def _centre(value: Any) -> tuple[Quantity, ...]:
     return tuple(parse_quantity(f"[{k}]", entry, LENGTH) for k, entry in enumerate(value))
 
 
-Source = Annotated[TensorSource, PlainValidator(parse_source)]
+Source = Annotated[TensorSource, source_of(DIFFUSION)]
 
 
 #: The published sets of rates by their name in a config.
@@ -188,7 +189,7 @@ class CalciumTable(MacroTable):
         for name in ("cytosol", "er"):
             source = getattr(self.tensors, name)
             if isinstance(source, ComputedTensor):
-                source.check(f"macro.tensors.{name}", cell, effective)
+                source.check(f"macro.tensors.{name}", cell, effective, DIFFUSION)
 
     def written(self, folder: Path) -> list[Path]:
         """Return what the run writes into its folder, and what an earlier one wrote there."""

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import PlainValidator
+from pydantic import PlainValidator, create_model
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
-from homfem.config.table import Missing, Table, join, number, parse_table, refuse_unknown, require_file, sentence, text
+from homfem.config.mechanics import SolidPhase, parse_solid
+from homfem.config.table import (
+    Missing,
+    Table,
+    join,
+    keys_from,
+    number,
+    parse_table,
+    refuse_unknown,
+    require_file,
+    sentence,
+    text,
+)
+from homfem.kinds import PHYSICS, TensorKind, kind_of
 from homfem.parameters import InputError, nearest_name
-from homfem.quantities import DIFFUSIVITY
 
 if TYPE_CHECKING:
     from homfem.tensors import EffectiveTensor
@@ -47,33 +61,49 @@ class FileTensor(Table):
 
     file: Annotated[str, text("the path of a JSON file")]
 
-    def load(self, folder: Path) -> EffectiveTensor:
-        """Return the tensor.
-
-        Raises
-        ------
-        FileError
-            If the file is none of an effective tensor: under the key ``file``, with what is wrong in it.
-        """
+    def tensor(self, taken: Taken) -> EffectiveTensor:
+        """Return the tensor; a file that is none of one is refused under the key ``file``, with what is wrong in it."""
         from homfem.materials import read_tensor
 
-        return read_tensor("file", self.file, folder)
+        return read_tensor("file", self.file, taken.folder)
 
 
 class MeasuredTensor(Table):
     """An effective tensor that was measured: a number or a matrix, averaged over the whole tissue."""
 
-    value: Annotated[Coefficient, PlainValidator(lambda value: parse_coefficient(value, DIFFUSIVITY))]
+    kind: ClassVar[TensorKind]
+    value: Any
     volume_fraction: Annotated[float, number(above=0.0, at_most=1.0)]
 
-    def make(self, name: str, dimension: int) -> EffectiveTensor:
-        """Return the tensor of the named phase in um^2/s."""
+    def tensor(self, taken: Taken) -> EffectiveTensor:
+        """Return the tensor of the named phase, in the unit of the model."""
         from homfem.tensors import EffectiveTensor
 
-        value = self.value.to("um^2/s")
-        return EffectiveTensor.measured(
-            name, value, volume_fraction=self.volume_fraction, unit="um^2/s", dimension=dimension
-        )
+        physics = next(physics for physics, kind in PHYSICS.items() if kind == self.kind)
+        with keys_from({taken.phase: "value"}):
+            return EffectiveTensor.measured(
+                taken.phase,
+                self.value.to(taken.unit),
+                volume_fraction=self.volume_fraction,
+                unit=taken.unit,
+                dimension=taken.dimension,
+                physics=physics,
+            )
+
+
+@functools.cache
+def measured(kind: TensorKind) -> type[MeasuredTensor]:
+    """Return the table of a measured tensor of a kind that has a unit: its value is a quantity of that kind."""
+    quantity = kind.quantity
+    if quantity is None:
+        raise InputError("kind", kind.name, "a kind with a unit")
+
+    def value(given: Any) -> Coefficient | SolidPhase:
+        return parse_solid(given) if kind.voigt else parse_coefficient(given, quantity)
+
+    made = create_model("MeasuredTensor", __base__=MeasuredTensor, value=(Annotated[Any, PlainValidator(value)], ...))
+    made.kind = kind
+    return made
 
 
 class ComputedTensor(Table):
@@ -81,8 +111,12 @@ class ComputedTensor(Table):
 
     phase: Annotated[str, text("the name of a phase of the cell")]
 
-    def check(self, path: str, cell: CellTable | None, effective: EffectiveTable | None) -> None:
-        """Refuse a phase that is not to be computed."""
+    def tensor(self, taken: Taken) -> EffectiveTensor:
+        """Return the tensor; collective."""
+        return taken.compute(self.phase)
+
+    def check(self, path: str, cell: CellTable | None, effective: EffectiveTable | None, kind: TensorKind) -> None:
+        """Refuse a phase that is not to be computed, and a physics that gives no tensor of the kind."""
         if cell is None or effective is None:
             raise InputError(
                 path, Missing(), "given, unless the config has [cell] and [effective] to compute it from",
@@ -90,8 +124,9 @@ class ComputedTensor(Table):
             )  # fmt: skip
         if effective.meshless:
             raise InputError("effective.method", getattr(effective, "method", ""), "'finite-element' for [macro]")
-        if effective.physics != "diffusion":
-            raise InputError("effective.physics", effective.physics, "'diffusion' for [macro]")
+        if kind_of(effective.physics) != kind:
+            fitting = " or ".join(repr(physics) for physics, own in PHYSICS.items() if own == kind)
+            raise InputError("effective.physics", effective.physics, f"{fitting} for [macro]")
         known = list(effective.phase_names)
         if self.phase not in known:
             near = nearest_name(self.phase, known)
@@ -104,11 +139,54 @@ SOURCES: Mapping[str, type[TensorSource]] = {"file": FileTensor, "value": Measur
 """Where a tensor comes from, by the key that says so."""
 
 
-def parse_source(value: Any, path: str = "") -> TensorSource:
-    """Return where a tensor comes from; a string is the path of a JSON file."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """How a model takes a tensor.
+
+    Parameters
+    ----------
+    phase
+        The phase that it is of, or what the model calls it.
+    kind, unit, dimension
+        What :func:`homfem.materials.required_tensor` asks of it.
+    folder
+        From which files are sought.
+    compute
+        Returns the tensor of a phase of the config's cell; collective.
+    """
+
+    phase: str
+    kind: TensorKind
+    unit: str
+    dimension: int
+    folder: Path
+    compute: Callable[[str], EffectiveTensor]
+
+
+def take_tensor(source: TensorSource, taken: Taken) -> EffectiveTensor:
+    """Return the tensor of a source as a model takes it; collective where it is computed.
+
+    Raises
+    ------
+    InputError
+        Under the key of the source, with an empty name for the source itself.
+    """
+    from homfem.materials import required_tensor
+
+    return required_tensor("", source.tensor(taken), taken.kind, unit=taken.unit, dimension=taken.dimension)
+
+
+def source_of(kind: TensorKind) -> PlainValidator:
+    """Return the validator of a source of tensors of a kind."""
+    return PlainValidator(lambda value: parse_source(value, kind=kind))
+
+
+def parse_source(value: Any, path: str = "", *, kind: TensorKind) -> TensorSource:
+    """Return where a tensor of a kind comes from; a string is the path of a JSON file."""
     if isinstance(value, str):
         if Path(value).suffix != ".json":
-            allowed = 'a JSON file, { value = "20 um^2/s", volume_fraction = 0.8 } or { phase = "er" }'
+            example = "" if kind.quantity is None else kind.quantity.example
+            allowed = f'a JSON file, {{ value = "{example}", volume_fraction = 0.8 }} or {{ phase = "er" }}'
             raise InputError(path, value, allowed)
         return FileTensor(file=value)
     if not isinstance(value, dict):
@@ -117,7 +195,8 @@ def parse_source(value: Any, path: str = "") -> TensorSource:
     if len(given) != 1:
         refuse_unknown(path, value, [*SOURCES, "volume_fraction"])
         raise InputError(path, value, "a table with exactly one of the keys " + ", ".join(SOURCES))
-    return parse_table(SOURCES[given[0]], value, path)
+    model = SOURCES[given[0]]
+    return parse_table(measured(kind) if model is MeasuredTensor else model, value, path)
 
 
 def check_source(path: str, source: TensorSource, folder: Path) -> None:

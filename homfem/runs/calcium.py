@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.effective import with_known_area
-from homfem.config.macro_table import ComputedTensor, FileTensor
+from homfem.config.macro_table import Taken, take_tensor
+from homfem.kinds import DIFFUSION
+from homfem.materials import interface_area
 from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
-from homfem.quantities import conversion_factor
 from homfem.runs.cells import build_cell
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
@@ -27,25 +29,30 @@ if TYPE_CHECKING:
     from dolfinx.mesh import Mesh
     from mpi4py import MPI
 
+    from homfem.cells import UnitCell
     from homfem.macro.calcium import CalciumProblem, CalciumResult, Snapshot
 
 
 def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
     """Return the tensors of the two phases: read, measured, or computed from the config's cell. Collective."""
-    tensors, cell = {}, None
+
+    @functools.cache
+    def cell() -> UnitCell:
+        return build_cell(config, comm)
+
+    def compute(phase: str) -> EffectiveTensor:
+        unit_cell, effective = cell(), present("effective", config.effective)
+        with keys_under("effective"):
+            tensor: EffectiveTensor = effective.solve(unit_cell, config=config.document, only=[phase]).tensor
+        return tensor
+
+    tensors = {}
     for name in ("cytosol", "er"):
-        source = getattr(table.tensors, name)
+        taken = Taken(
+            phase=name, kind=DIFFUSION, unit="um^2/s", dimension=dimension, folder=config.folder, compute=compute
+        )
         with keys_under(f"macro.tensors.{name}"):
-            if isinstance(source, FileTensor):
-                tensors[name] = source.load(config.folder)
-            elif isinstance(source, ComputedTensor):
-                cell = build_cell(config, comm) if cell is None else cell
-                with keys_under("effective"):
-                    effective = present("effective", config.effective)
-                    solution = effective.solve(cell, config=config.document, only=[source.phase])
-                tensors[name] = solution.tensor
-            else:
-                tensors[name] = source.make(name, dimension)
+            tensors[name] = take_tensor(getattr(table.tensors, name), taken)
     return tensors
 
 
@@ -109,12 +116,7 @@ def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) 
     """Return the membrane area per volume in 1/um: the config's, or that of the tensors, which must agree."""
     if table.tensors.interface_area is not None:
         return table.tensors.interface_area.to("1/um")
-    known = [t for t in map(with_known_area, tensors.values()) if t.interface_area]
-    areas = [float(t.interface_area or 0.0) / conversion_factor(t.length_unit, "um") for t in known]
-    if not areas or not np.allclose(areas, areas[0], rtol=1e-2):
-        allowed = "one area per volume that both tensors share, or given, such as '2.5 1/um'"
-        raise InputError("interface_area", areas, allowed)
-    return float(areas[0])
+    return interface_area("interface_area", map(with_known_area, tensors.values()), "1/um")
 
 
 def _ball(value: float, stimulus: StimulusTable, centre: Array) -> Callable[[Array], Array]:

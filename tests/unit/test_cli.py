@@ -562,7 +562,7 @@ def test_a_membrane_area_that_is_not_known_is_asked_for(keys, wave, tmp_path):
         tensor = EffectiveTensor.measured(name, 20.0 * fraction, volume_fraction=fraction, dimension=2)
         replace(tensor, **keys).to_json(tmp_path / f"{name}.json")
     config = load_config(wave, assignments=["macro.tensors={cytosol='cytosol.json', er='er.json'}"])
-    message = r"macro\.tensors\.interface_area = \[\]: it must be one area per volume that both tensors share, or given"
+    message = r"macro\.tensors\.interface_area = \[\]: it must be one positive area that both tensors share\. Give"
     with pytest.raises(InputError, match=message):
         make_problem(config, config.macro, MPI.COMM_SELF)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from homfem.config import load_config, make_config, set_values
+from homfem.config.macro_table import Taken
+from homfem.kinds import DIFFUSION
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.runs.meshless import block_medium
 
@@ -299,7 +302,8 @@ def test_macro_is_read():
     assert (table.steps("every"), table.steps("checkpoint_every")) == (5, 50)
     minutes = make_config(set_values(WAVE, ['macro.time={end="0.05 min", step="20 ms"}'])).macro.time.grid()
     assert (minutes.end, minutes.step) == pytest.approx((3.0, 0.02), rel=1e-14)
-    tensor = table.tensors.er.make("er", 2)
+    wanted = Taken(phase="er", kind=DIFFUSION, unit="um^2/s", dimension=2, folder=Path(), compute=None)
+    tensor = table.tensors.er.tensor(wanted)
     assert tensor.value == pytest.approx(np.diag([2.0, 1.0]), rel=1e-13)
     assert (tensor.unit, tensor.active_fraction) == ("um^2/s", 0.2)
 
