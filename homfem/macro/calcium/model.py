@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time as clock
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,15 +14,15 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from homfem.kinetics import exchange_kinetics
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
+from homfem.macro.reaction import NodalReaction
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import LinearSolver, assemble_matrix, collective, nodal_fingerprint
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
 
 log = logging.getLogger("homfem")
-
-_BLOCK = 4096  # nodes per block of the reaction: its temporaries stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -129,13 +129,17 @@ class CalciumModel:
         self._ip3 = self._values("ip3", problem.ip3)
         density = self._values("density", problem.density)
         self._into_cytosol = density * (problem.area / problem.cytosol_fraction)
-        self._out_of_er = density * (problem.area / problem.er_fraction)
-        self._x = np.empty((len(self.state_functions), self.owned))
-        if self.state_functions:
-            self._x[:] = problem.kinetics.steady(self._c, self._e, self._ip3)
-        for row, name in enumerate(self.state_functions):
-            if name in problem.initial_states:
-                self._x[row] = self._values(f"initial_states[{name!r}]", problem.initial_states[name])
+        self.reaction = NodalReaction(
+            exchange_kinetics(problem.kinetics),
+            {"cytosol": self._c, "er": self._e},
+            parameters={"ip3": self._ip3},
+            scales={"cytosol": self._into_cytosol, "er": density * (problem.area / problem.er_fraction)},
+            start={
+                name: self._values(f"initial_states[{name!r}]", given) for name, given in problem.initial_states.items()
+            },
+            order=self.splitting.order,
+        )
+        self._x = self.reaction.states
 
     def _values(self, name: str, given: FieldInput) -> Array:
         """Return the owned nodal values of a non-negative field; errors on every rank."""
@@ -159,37 +163,10 @@ class CalciumModel:
                 raise InputError(name, float(bad[0] if bad.size else values.min()), "a finite number >= 0 everywhere")
         return values
 
-    def _react(self, _time: float, step: float) -> None:
-        """One step of the exchange and the states: explicit midpoint, or Euler if the splitting is of first order."""
+    def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
-        kinetics = self.problem.kinetics
-        for part, c, e, x, ip3 in self._blocks():
-            flux = kinetics.flux(c, e, x, ip3)
-            rate, target = kinetics.relaxation(c, e, x, ip3)
-            if self.splitting.order > 1:
-                middle_c, middle_e = c.copy(), e.copy()
-                self._exchange(part, middle_c, middle_e, flux, 0.5 * step)
-                middle_x = target + (x - target) * np.exp(-0.5 * step * rate)
-                flux = kinetics.flux(middle_c, middle_e, middle_x, ip3)
-                rate, target = kinetics.relaxation(middle_c, middle_e, middle_x, ip3)
-            self._exchange(part, c, e, flux, step)
-            x -= target
-            x *= np.exp(-step * rate)
-            x += target
+        self.reaction.step(time, step)
         self.seconds["reaction"] += clock.perf_counter() - started
-
-    def _blocks(self) -> Iterator[tuple[slice, Array, Array, Array, Array | float]]:
-        for first in range(0, self.owned, _BLOCK):
-            part = slice(first, min(first + _BLOCK, self.owned))
-            ip3 = self._ip3[part]
-            yield part, self._c[part], self._e[part], self._x[:, part], float(ip3[0]) if np.ptp(ip3) == 0.0 else ip3
-
-    def _exchange(self, part: slice, c: Array, e: Array, g: Array, step: float) -> None:
-        """Move the calcium of the flux g from e to c in place: what c gains per volume of tissue, e loses."""
-        g *= step
-        c += self._into_cytosol[part] * g
-        g *= self._out_of_er[part]
-        e -= g
 
     def _diffuse(self, _time: float, step: float) -> None:
         started = clock.perf_counter()

@@ -1,0 +1,187 @@
+r"""Point kinetics at the nodes of a space: explicit steps of the fields, exponential ones of the gates.
+
+With a step k, scales :math:`\sigma_i` (what a rate per its own unit changes in field i at a node) and the stoichiometry
+:math:`\nu` of :mod:`homfem.kinetics.point`,
+
+.. math:: u_i \leftarrow u_i + \sigma_i\sum_j \nu_{ij}\,(k\,r_j),\qquad
+    X_k \leftarrow X_{k,\infty} + (X_k - X_{k,\infty})\,e^{-k\rho_k},
+
+evaluated at the start of the step (first order) or at the midpoint that such a half step gives (second order). **One**
+number :math:`k r_j` goes into every field that shares the rate: what one loses another gains, to round-off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from homfem.kinetics.parameters import refuse_unknown
+from homfem.kinetics.point import PointKinetics
+from homfem.parameters import Array, InputError, check_integer
+
+#: Nodes per block: the temporaries of a block stay in the processor's cache.
+BLOCK = 4096
+
+Values = float | Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some nodes: views of the fields, the gates and the other states, parameters, and what a rate moves."""
+
+    fields: list[Array]
+    states: Array
+    parameters: Any
+    moves: list[tuple[int, int, Values]]  # field, rate, factor
+
+
+class NodalReaction:
+    """Kinetics at the nodes that a rank owns; the fields and ``states`` change in place. Not collective.
+
+    Parameters
+    ----------
+    kinetics
+        What happens at a point.
+    fields : mapping of str to array, shape (n,)
+        The values of each field of the kinetics, as views that are written to.
+    parameters : mapping of str to float or array, shape (n,)
+        In place of the table's own numbers.
+    scales : mapping of str to float or array, shape (n,)
+        :math:`\\sigma_i` by field, such as a surface per volume; 1 where nothing is said.
+    start : mapping of str to float or array, shape (n,)
+        States at the start; those that are not named are at rest with the fields, if the kinetics tell, or have the
+        start of their table.
+    order
+        1 (Euler) or 2 (midpoint).
+
+    Attributes
+    ----------
+    states : array, shape (states, n)
+        The states, in the order of the kinetics.
+
+    Raises
+    ------
+    InputError
+        For unknown names (with the nearest), missing fields, and arrays of another shape.
+    """
+
+    def __init__(
+        self,
+        kinetics: PointKinetics,
+        fields: Mapping[str, Array],
+        *,
+        parameters: Mapping[str, Values] | None = None,
+        scales: Mapping[str, Values] | None = None,
+        start: Mapping[str, Values] | None = None,
+        order: int = 2,
+    ) -> None:
+        names = [field.name for field in kinetics.fields]
+        if set(fields) != set(names):
+            raise InputError("fields", sorted(fields), f"those of {kinetics.name}: {', '.join(names)}")
+        self.kinetics, self.order = kinetics, check_integer("order", order, at_least=1, at_most=2)
+        values = [fields[name] for name in names]
+        self.size = len(values[0]) if values else 0
+        given = {name: _values(name, value, self.size) for name, value in (parameters or {}).items()}
+        p = kinetics.values(given, size=self.size)
+        refuse_unknown("scales", scales or {}, names)
+        factors = {name: _values(f"scales.{name}", value, self.size) for name, value in (scales or {}).items()}
+        self.states = self._start(values, p, start or {})
+        own = tuple(tuple(float(i == j) for j in range(len(names))) for i in range(len(names)))
+        rows = own if kinetics.stoichiometry is None else kinetics.stoichiometry
+        moves: list[tuple[int, int, Values]] = [
+            (i, j, number * factors.get(name, 1.0))
+            for i, (name, row) in enumerate(zip(names, rows, strict=True))
+            for j, number in enumerate(row)
+            if number != 0.0
+        ]
+        self._blocks = [self._block(first, values, p, moves) for first in range(0, self.size, BLOCK)]
+
+    def _start(self, fields: list[Array], p: Any, start: Mapping[str, Values]) -> Array:
+        kinetics = self.kinetics
+        states = np.empty((len(kinetics.states), self.size))
+        refuse_unknown("start", start, [state.name for state in kinetics.states])
+        if kinetics.rest is not None and len(states):
+            states[:] = kinetics.rest(fields, p)
+        for row, state in enumerate(kinetics.states):
+            if state.name in start:
+                states[row] = _values(f"start.{state.name}", start[state.name], self.size)
+            elif kinetics.rest is None:
+                states[row] = state.start
+        return states
+
+    def _block(self, first: int, fields: list[Array], p: Any, moves: list[tuple[int, int, Values]]) -> _Block:
+        part = slice(first, min(first + BLOCK, self.size))
+        return _Block(
+            fields=[values[part] for values in fields],
+            states=self.states[:, part],
+            parameters=type(p)(**{name: _part(value, part) for name, value in vars(p).items()}),
+            moves=[(i, j, _part(factor, part)) for i, j, factor in moves],
+        )
+
+    def step(self, time: float, step: float) -> None:
+        """Advance the fields and the states by a step from ``time``."""
+        kinetics = self.kinetics
+        for block in self._blocks:
+            fields, states, p = block.fields, block.states, block.parameters
+            rates = kinetics.rates(time, fields, states, p)
+            at, now, then = time, fields, states
+            if self.order > 1:
+                at, now = time + 0.5 * step, [values.copy() for values in fields]
+                then = self._half(block, time, step)
+                _move(block, now, rates, 0.5 * step)
+                rates = kinetics.rates(at, now, then, p)
+            self._relax(block, at, now, then, step)
+            _move(block, fields, rates, step)
+
+    def _half(self, block: _Block, time: float, step: float) -> Array:
+        """Return the states at the middle of a step."""
+        kinetics, gates = self.kinetics, self.kinetics.gates
+        states = np.empty_like(block.states)
+        if kinetics.relaxation is not None:
+            rate, target = kinetics.relaxation(time, block.fields, block.states, block.parameters)
+            states[:gates] = target + (block.states[:gates] - target) * np.exp(-0.5 * step * rate)
+        if kinetics.drift is not None:
+            drift = kinetics.drift(time, block.fields, block.states, block.parameters)
+            states[gates:] = block.states[gates:] + 0.5 * step * drift
+        return states
+
+    def _relax(self, block: _Block, time: float, fields: list[Array], states: Array, step: float) -> None:
+        """Advance the states of a block, with rates and targets at ``time`` for given fields and states."""
+        kinetics, gates = self.kinetics, self.kinetics.gates
+        relaxed = drift = None
+        if kinetics.relaxation is not None:
+            relaxed = kinetics.relaxation(time, fields, states, block.parameters)
+        if kinetics.drift is not None:  # before the gates move, where the states are the block's own
+            drift = kinetics.drift(time, fields, states, block.parameters)
+        if relaxed is not None:
+            rate, target = relaxed
+            x = block.states[:gates]
+            x -= target
+            x *= np.exp(-step * rate)
+            x += target
+        if drift is not None:
+            block.states[gates:] += step * drift
+
+
+def _move(block: _Block, fields: list[Array], rates: Array, step: float) -> None:
+    """Add what the rates bring in a step to the fields, in place; the rates are used up."""
+    rates *= step
+    for field, rate, factor in block.moves:
+        fields[field] += factor * rates[rate]
+
+
+def _values(name: str, given: Any, size: int) -> Values:
+    """Return a number, also of an array that is the same at all nodes, or an array of its own."""
+    if np.ndim(given) == 0:
+        return float(given)
+    values = np.array(given, dtype=np.float64)
+    if values.shape != (size,):
+        raise InputError(name, values.shape, f"a number, or one for each of {size} nodes")
+    return float(values[0]) if size and np.ptp(values) == 0.0 else values
+
+
+def _part(value: Values, part: slice) -> Values:
+    return value[part] if isinstance(value, np.ndarray) else value
