@@ -81,7 +81,7 @@ def _is_mesh(path: Path) -> bool:
     """Whether a file is a mesh that may have data for its elements; a ``.vtk`` may be an image as well."""
     ending = path.suffix.lower()
     if ending != ".vtk":
-        return ending in (".vtu", ".xdmf")
+        return ending in (".vtu", ".xdmf", ".msh", ".msh2", ".msh4")
     with path.open("rb") as stream:
         return b"UNSTRUCTURED_GRID" in stream.read(1024).upper()
 

@@ -110,11 +110,11 @@ def choose_array(path: Path, found: Sequence[str], wanted: str | None) -> str:
     names = list(found)
     listed = ", ".join(map(repr, names[:20])) + (", ..." if len(names) > 20 else "")
     if not names:
-        raise refusal(path, "an image with one array of numbers", "It has none.")
+        raise refusal(path, "a file with one array of numbers", "It has none.")
     if wanted is None:
         if len(names) > 1:
             remedy = f"It has {listed}: name one by the key array."
-            raise refusal(path, "an image with one array of numbers, or with the key array", remedy)
+            raise refusal(path, "a file with one array of numbers, or with the key array", remedy)
         return names[0]
     if wanted not in names:
         raise InputError("array", wanted, f"one of the arrays of {path.name}: {listed}", nearest_name(wanted, names))

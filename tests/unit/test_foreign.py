@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import resource
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import gmsh
@@ -23,11 +25,14 @@ from homfem.meshing.by_gmsh.model_arrays import model_to_raw
 from homfem.meshing.by_gmsh.repair import RepairError, remeshed, repaired
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.meshing.by_gmsh.subprocess_mesher import run_limited
+from homfem.meshing.files.element_data import read_element_data
 from homfem.meshing.files.foreign import from_meshio_raw, read_raw
 from homfem.meshing.files.saved import MESHIO_TYPES
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError, UnitError
 from homfem.periodic import check_faces, identify_nodes
+from homfem.stiffness import isotropic
 from made_cells import grid_raw, square
+from made_laminates import layered, rational, strain_of
 
 
 def fractions(raw: RawCell) -> dict[str, float]:
@@ -534,6 +539,27 @@ def shuffled_strip(path, rng):
     return np.column_stack([points, np.zeros(45)]), cells, middles
 
 
+def write_msh_data(path, points, cells, views, *, tags=None, kind="ElementData", steps=(0,)):
+    """A mesh in Gmsh's format 2.2 with numbers for its elements, whose tags are in no order unless they are given."""
+    rng = np.random.default_rng(6)
+    count = sum(len(nodes) for _, nodes in cells)
+    tags = 3 * rng.permutation(count) + 5 if tags is None else tags
+    types = {"triangle": 2, "quad": 3, "triangle6": 9}
+    rows = [(types[name], nodes + 1) for name, block in cells for nodes in block]
+    lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat", "$Nodes", len(points)]
+    lines += [f"{k} {x!r} {y!r} 0" for k, (x, y) in enumerate(points[:, :2].tolist(), start=1)]
+    lines += ["$EndNodes", "$Elements", count]
+    lines += [f"{tag} {shape} 2 1 1 {' '.join(map(str, n))}" for tag, (shape, n) in zip(tags, rows, strict=True)]
+    lines += ["$EndElements"]
+    for (name, values), step in itertools.product(views.items(), steps):
+        head = [f"${kind}", 1, f'"{name}"', 1, float(step), 3, step, values.shape[1], len(values)]
+        own = np.arange(1, len(points) + 1) if kind == "NodeData" else tags
+        shuffled = [(own[k], values[k].tolist()) for k in rng.permutation(len(values))]
+        lines += [*head, *(f"{tag} {' '.join(map(repr, row))}" for tag, row in shuffled), f"$End{kind}"]
+    path.write_text("\n".join(map(str, lines)) + "\n")
+    return path
+
+
 def tensors_of_file(comm, folder, names):
     """The tensors of one mesh file whose own cell data are the coefficient."""
     results = {}
@@ -541,7 +567,8 @@ def tensors_of_file(comm, folder, names):
         field = {"field": {"file": file, "name": name, "unit": "m^2/s"}}
         if file.endswith(".xdmf"):
             field["field"]["components"] = ["xx", "xy", "yy"]
-        cell = {"file": "mesh.vtu", "phases": {"tissue": "*"}}
+        msh = file.endswith(".msh")
+        cell = {"file": file, "phases": {"tissue": 1}} if msh else {"file": "mesh.vtu", "phases": {"tissue": "*"}}
         effective = {"physics": "diffusion", "phases": {"tissue": field}}
         config = make_config({"cell": cell, "effective": effective}, folder=Path(folder))
         tensor = config.effective.solve(config.cell.build(comm, Path(folder)), config={}).tensor
@@ -563,7 +590,9 @@ def test_coefficients_of_elements_are_those_of_the_file(tmp_path, on_ranks):
     meshio.Mesh(points[:, :2], cells, cell_data={"again": [f[:, [0, 1, 4]] for f in full]}).write(
         tmp_path / "data.xdmf"
     )
-    files = {"turned": "mesh.vtu", "again": "data.xdmf"}
+    views = {"of Gmsh": np.concatenate(full), "number": np.concatenate(layer)[:, None]}
+    write_msh_data(tmp_path / "mesh.msh", points, cells, views)
+    files = {"turned": "mesh.vtu", "again": "data.xdmf", "of Gmsh": "mesh.msh"}
     # The flux along x and the slope along y are the same in all layers.
     k11 = 1.0 / np.mean(1.0 / xx)
     k12 = k11 * np.mean(xy / xx)
@@ -595,3 +624,67 @@ def test_fields_of_meshes_that_cannot_be_are_refused(tmp_path, data, field, mess
     )
     with pytest.raises(InputError, match=message):
         config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={})
+
+
+@pytest.mark.parametrize(
+    ("views", "name", "options", "message"),
+    [
+        ({}, None, {}, "It has none"),
+        ({"a": 1.0, "b": 2.0}, None, {}, "It has 'a', 'b': name one"),
+        ({"a": 1.0}, "q", {}, r"field\.name = 'q'.*'a'"),
+        ({"a": 1.0}, "a", {"kind": "NodeData"}, r"element data 'a' of one step\. It has NodeData in 1 step"),
+        ({"a": 1.0}, "a", {"steps": (0, 1)}, r"It has ElementData in 2 step"),
+        ({"a": np.ones(9)}, "a", {}, "without xz and yz"),
+        ({"a": 1.0, "part": 30}, "a", {}, r"tissue'\]\[\d+\] = nan: it must be a finite number > 0"),
+    ],
+)
+def test_views_of_gmsh_that_are_no_coefficients_are_refused(tmp_path, views, name, options, message):
+    points, cells, middles = shuffled_strip(tmp_path, np.random.default_rng(4))
+    count = views.pop("part", sum(map(len, middles)))
+    data = {key: np.tile(value, (count, 1)) for key, value in views.items()}
+    path = write_msh_data(tmp_path / "mesh.msh", points, cells, data, **options)
+    field = {"field": {"file": path.name, "unit": "m^2/s"} | ({"name": name} if name else {})}
+    effective = {"physics": "diffusion", "phases": {"tissue": field}}
+    config = make_config(
+        {"cell": {"file": path.name, "phases": {"tissue": 1}}, "effective": effective}, folder=tmp_path
+    )
+    with pytest.raises(InputError, match=message):
+        config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={})
+
+
+def test_data_of_triangles_of_two_orders_go_by_tags(tmp_path):
+    """The place of an element along x as its number: that of the middle of its cell."""
+    raw = grid_raw((4, 4))
+    straight, curved = raw.cells[::2], raw.cells[1::2]
+    ends = np.sort(curved[:, [[0, 1], [1, 2], [2, 0]]], axis=2)
+    edges, place = np.unique(ends.reshape(-1, 2), axis=0, return_inverse=True)
+    points = np.concatenate([raw.points, raw.points[edges].mean(axis=1)])
+    cells = [("triangle", straight), ("triangle6", np.column_stack([curved, place.reshape(-1, 3) + len(raw.points)]))]
+    middle = np.concatenate([points[c].mean(axis=1) for c in (straight, curved)])[:, :1]
+    path = write_msh_data(tmp_path / "mesh.msh", points, cells, {"x": middle})
+    found = read_raw(path, phases={"a": 1})
+    values, _ = read_element_data(path, "x")
+    assert values[found.element] == pytest.approx(found.points[found.cells[:, :3], 0].mean(axis=1), abs=1e-12)
+
+
+@pytest.mark.parametrize("suffix", [".vtu", ".msh"])
+def test_moduli_of_elements_are_those_of_the_file(tmp_path, suffix):
+    """Layers across x of one phase, Young's modulus and Poisson's ratio being cell data of the cell's own file."""
+    points, cells, middles = shuffled_strip(tmp_path, np.random.default_rng(4))
+    young = np.random.default_rng(8).uniform(1.0, 9.0, 8)
+    layer = [np.floor(8 * x[:, 0]).astype(int) for x in middles]
+    path = tmp_path / f"mesh{suffix}"
+    if suffix == ".vtu":
+        meshio.Mesh(points, cells, cell_data={"E": [young[k] for k in layer], "part": layer}).write(path)
+    else:
+        last_first = np.arange(sum(map(len, layer)), 0, -1)
+        write_msh_data(path, points, cells, {"E": young[np.concatenate(layer)][:, None]}, tags=last_first)
+    phase = {"young": {"field": {"file": path.name, "name": "E", "unit": "GPa"}}, "poisson": 0.3}
+    cell = {"file": path.name, "phases": {"tissue": 1 if suffix == ".msh" else "*"}}
+    effective = {"physics": "elasticity", "phases": {"tissue": phase}}
+    config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
+    tensor = config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+    stiffnesses = [rational(isotropic(dimension=2, young=modulus, poisson=0.3)) for modulus in young]
+    exact = layered(stiffnesses, [Fraction(1, 8)] * 8, strain_of(0, 2)).astype(float)
+    for side in (tensor.value, tensor.lower, tensor.upper):
+        assert side == pytest.approx(exact, rel=1e-7, abs=1e-7)

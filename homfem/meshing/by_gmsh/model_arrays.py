@@ -134,6 +134,7 @@ def read_model(
     points = np.ascontiguousarray(points[:, :dimension])
     lattice = lattice or Lattice.box(*np.ptp(points[inside], axis=0))
     cells = uniform(points, blocks, lattice, FROM_GMSH)
+    numbered = cells.rank is not None or len(blocks) > 1
     sides = groups_of(dimension - 1)
     side_blocks, _, side_of_element = elements_of(dimension - 1, sides, number)
     facets, origin = uniform_facets(cells, side_blocks, FROM_GMSH)
@@ -150,8 +151,8 @@ def read_model(
         facet_tags=facet_tags[kept],
         facet_names={group.name: group.number for group in sides},
         # In the order of the tags, as cells of one kind are.
-        element=None if cells.rank is None else np.argsort(np.argsort(cell_tags))[cells.parent],
-        element_shape=() if cells.rank is None else (len(cell_tags),),
+        element=np.argsort(np.argsort(cell_tags))[cells.parent] if numbered else None,
+        element_shape=(len(cell_tags),) if numbered else (),
         notes=cells.notes,
     )
     return model, lattice

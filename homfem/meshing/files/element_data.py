@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from homfem.grid.found import choose_array
+from homfem.meshing.by_gmsh.model import MESHED
+from homfem.meshing.by_gmsh.view_data import read_view_data
 from homfem.meshing.files.foreign import dimension_of, elements, read_meshio
 from homfem.parameters import Array, FileError, InputError
 
@@ -17,7 +19,9 @@ def read_element_data(path: str | Path, name: str | None) -> tuple[Array, tuple[
     Parameters
     ----------
     path
-        A file that meshio reads, of a format that keeps the order of the elements: ``.vtu``, ``.xdmf``, ``.vtk``.
+        A file that meshio reads, of a format that keeps the order of the elements: ``.vtu``, ``.xdmf``, ``.vtk``. Or a
+        ``.msh`` file with ``$ElementData`` (:func:`homfem.meshing.by_gmsh.view_data.read_view_data`): its order is that
+        of the tags, and an element without a value has nan.
     name
         Of several cell data; None for the only one.
 
@@ -37,23 +41,31 @@ def read_element_data(path: str | Path, name: str | None) -> tuple[Array, tuple[
         A matrix in a plane mesh that couples the plane with the third direction.
     """
     source = Path(path)
-    mesh = read_meshio(source)
-    d = dimension_of(mesh)
-    _, own = elements(source, mesh, d)
-    key = choose_array(source, list(mesh.cell_data), name)
-    parts = [np.asarray(mesh.cell_data[key][number]) for number in own]
-    if any(len(part) != len(mesh.cells[number].data) for part, number in zip(parts, own, strict=True)):
-        raise FileError("file", str(path), f"a mesh with a value of {key!r} for each element")
-    values: Array = np.concatenate(parts).astype(np.float64)
+    if source.suffix.lower() in MESHED:
+        values, d = read_view_data(source, name)
+    else:
+        values, d = _cell_data(source, name)
     values = values[:, 0] if values.shape[1:] == (1,) else values
     if values.shape[1:] == (9,):
         values = values.reshape(-1, 3, 3)
     if d == 2 and values.shape[1:] == (3, 3):
         if np.abs(values[:, :2, 2]).max() > 0.0 or np.abs(values[:, 2, :2]).max() > 0.0:
             allowed = "a field of matrices without xz and yz in a plane mesh"
-            raise InputError("array", key, allowed, "Or give the 4 components xx, xy, yx, yy.")
+            raise InputError("array", name, allowed, "Or give the 4 components xx, xy, yx, yy.")
         values = np.ascontiguousarray(values[:, :2, :2])
     if values.shape[1:] == (4,):
         values = values.reshape(-1, 2, 2)
     vtk = values.shape[1:] == (6,) and source.suffix.lower() != ".xdmf"
     return values, ("xx", "yy", "zz", "xy", "yz", "xz") if vtk else ()
+
+
+def _cell_data(path: Path, name: str | None) -> tuple[Array, int]:
+    """The cell data of a file that meshio reads, and the dimension of the mesh."""
+    mesh = read_meshio(path)
+    d = dimension_of(mesh)
+    _, own = elements(path, mesh, d)
+    key = choose_array(path, list(mesh.cell_data), name)
+    parts = [np.asarray(mesh.cell_data[key][number]) for number in own]
+    if any(len(part) != len(mesh.cells[number].data) for part, number in zip(parts, own, strict=True)):
+        raise FileError("file", str(path), f"a mesh with a value of {key!r} for each element")
+    return np.concatenate(parts).astype(np.float64), d
