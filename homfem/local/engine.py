@@ -31,9 +31,10 @@ Source: Hill 1963, doi 10.1016/0022-5096(63)90036-X; Huet 1990, doi 10.1016/0022
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def solve_correctors(
     *,
     backend: str | None = None,
     boundary: str = "periodic",
-    preconditioner: str = "multigrid",
+    preconditioner: str | None = None,
     rtol: float = 1e-10,
     max_iterations: int = 500,
 ) -> Correctors:
@@ -84,7 +85,8 @@ def solve_correctors(
     boundary
         ``"periodic"``, ``"affine"``, ``"flux"`` or ``"mixed"``, see above; all but the first need a parallelepiped.
     preconditioner, rtol, max_iterations
-        See :class:`homfem.solve.LinearSolver`; ``"direct"`` serves every problem, others only definite ones.
+        See :class:`homfem.solve.LinearSolver`; ``"direct"`` serves every problem, others only definite ones. By default
+        ``"multigrid"``, and before it a direct solver for a small definite system.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def solve_correctors(
         load.value[:] = np.eye(problem.loads)[j]
         sides.append(system.assemble(compiled))
     means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
-    full = system.prolongations()
+    full = functools.cache(system.prolongations)
     clock.lap("assembly")
     functions: list[Any] = [None] * problem.loads
     residuals, dofs, iterations = np.zeros(problem.loads), 0, 0
@@ -183,7 +185,8 @@ def solve_correctors(
     else:
         average = averages(cell, problem, functions, hill=conditions.together(cell, problem, boundary))
     clock.lap("average")
-    for thing in (*means, *(vector for side in sides for vector in side), *(m for m in full if m is not None)):
+    made = full() if full.cache_info().currsize else ()
+    for thing in (*means, *(vector for side in sides for vector in side), *(m for m in made if m is not None)):
         thing.destroy()
     return Correctors(
         functions=tuple(functions),
@@ -241,9 +244,9 @@ def _solver(
     reduced: Reduced,
     operator: PETSc.Mat,
     metric: Sequence[Sequence[PETSc.Mat | None]],
-    full: Sequence[PETSc.Mat | None],
+    full: Callable[[], Sequence[PETSc.Mat | None]],
     kernel: Sequence[PETSc.Vec],
-    preconditioner: str,
+    preconditioner: str | None,
     rtol: float,
     max_iterations: int,
     noise: float,
@@ -255,26 +258,21 @@ def _solver(
         "name": f"{problem.name} corrector",
         "kernel": kernel,
     }
-    prolongations = reduced.prolongations(full)
-    near = reduced.near_kernels(prolongations)
     if problem.kind != "saddle" or preconditioner == "direct":
         general = problem.kind == "general"
-        chain = [p for p in prolongations if p is not None]
-        if len(chain) > 1:
-            count = len(chain)
-            nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
-            chain = [nest.convert("aij")]
         return solve.LinearSolver(
             operator,
             method="gmres" if general else "cg",
-            preconditioner="direct" if general else preconditioner,
-            near_kernel=near[0] if len(near) == 1 else (),
-            prolongations=chain,
+            preconditioner="direct" if general else preconditioner or "multigrid",
+            coarse=lambda: _coarse(reduced, full()),
+            direct_first=solve.DIRECT_FIRST[reduced.system.cell.dimension] if preconditioner is None else 0,
             smoother=problem.smoother,
             # Fields that a stiff term ties to each other: the residual is a small difference of large numbers.
             atol=noise if len(problem.fields) > 1 else 0.0,
             **options,
         )
+    prolongations = reduced.prolongations(full())
+    near = reduced.near_kernels(prolongations)
     blocks = []
     for k, field in enumerate(problem.fields):
         diagonal = metric[k][k]
@@ -290,6 +288,18 @@ def _solver(
             )
         )
     return solve.BlockSolver(operator, blocks, **options)
+
+
+def _coarse(reduced: Reduced, full: Sequence[PETSc.Mat | None]) -> solve.Coarse:
+    """What multigrid needs for the matrix of all fields; collective."""
+    prolongations = reduced.prolongations(full)
+    near = reduced.near_kernels(prolongations)
+    chain = [p for p in prolongations if p is not None]
+    if len(chain) > 1:
+        count = len(chain)
+        nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
+        chain = [nest.convert("aij")]
+    return solve.Coarse(prolongations=chain, near_kernel=near[0] if len(near) == 1 else ())
 
 
 def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:

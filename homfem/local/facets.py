@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import dolfinx.fem.petsc
@@ -15,6 +15,8 @@ from petsc4py import PETSc
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes, mirror_faces
+from homfem.local.problem import NearKernel
+from homfem.local.system import at_points, orthonormal
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]
@@ -129,6 +131,31 @@ class FacetUnknowns:
         return np.asarray(function.x.array.reshape(-1, self._block)[self.dofmap].reshape(len(self.dofmap), -1))
 
 
+class VertexFunctions:
+    """The continuous linear functions of as many components as a multiplier: made when multigrid needs them."""
+
+    def __init__(self, number: FacetUnknowns) -> None:
+        self.number = number
+        #: PETSc objects that :meth:`destroy` frees.
+        self.made: list[Any] = []
+
+    @functools.cached_property
+    def space(self) -> fem.FunctionSpace:
+        """Their space; collective."""
+        return self.number.at_vertices()
+
+    @functools.cached_property
+    def prolongation(self) -> PETSc.Mat:
+        """From them to the multipliers; collective."""
+        self.made.append(self.number.from_vertices(self.space))
+        return self.made[-1]
+
+    def destroy(self) -> None:
+        """Free the PETSc objects that were made; collective."""
+        for thing in self.made:
+            thing.destroy()
+
+
 class HeldUnknowns:
     """The unknowns of a multiplier without those that are zero on mirror planes.
 
@@ -137,49 +164,71 @@ class HeldUnknowns:
     number
         All unknowns.
     vertices
-        The space of its coarser functions.
+        Its coarser functions.
     planes
         For each component the axes on whose mirror planes it vanishes.
     """
 
-    def __init__(self, number: FacetUnknowns, vertices: fem.FunctionSpace, planes: Planes) -> None:
-        self.number, self._free = number, not any(planes)
-        self._spaces = (number.space, vertices)
+    def __init__(self, number: FacetUnknowns, vertices: VertexFunctions, planes: Planes) -> None:
+        self.number, self._free, self._vertices, self._planes = number, not any(planes), vertices, planes
         if not self._free:
-            faces = mirror_faces(number.cell, number.cell.mesh)
-            #: Owned unknowns that stay, of the facets and of the vertices, ascending.
-            self.kept = [_unheld(space, faces, planes) for space in self._spaces]
+            #: Owned unknowns that stay, ascending.
+            self.kept = self._unheld(number.space)
 
     @property
     def dofs(self) -> int:
         """Their number, over all ranks; collective."""
-        return self.number.dofs if self._free else int(self.number.cell.comm.allreduce(len(self.kept[0])))
+        return self.number.dofs if self._free else int(self.number.cell.comm.allreduce(len(self.kept)))
 
-    def matrices(self, matrix: PETSc.Mat, prolongation: PETSc.Mat) -> tuple[PETSc.Mat, PETSc.Mat]:
-        """Both without what is held; themselves where nothing is."""
+    def matrix(self, full: PETSc.Mat) -> PETSc.Mat:
+        """The matrix without what is held; itself where nothing is."""
         if self._free:
-            return matrix, prolongation
-        sets = []
-        for kept, space in zip(self.kept, self._spaces, strict=True):
-            first = space.dofmap.index_map.local_range[0] * space.dofmap.index_map_bs
-            sets.append(PETSc.IS().createGeneral((kept + first).astype(PETSc.IntType), comm=self.number.cell.comm))
-        return matrix.createSubMatrix(sets[0], sets[0]), prolongation.createSubMatrix(*sets)
+            return full
+        own = self._numbers(self.number.space, self.kept)
+        return full.createSubMatrix(own, own)
+
+    def coarse(self, near_kernel: NearKernel = None) -> solve.Coarse:
+        """What multigrid needs; ``near_kernel`` is that of :class:`homfem.local.problem.Field`. Collective.
+
+        :meth:`VertexFunctions.destroy` frees it.
+        """
+        prolongation, space = self._vertices.prolongation, self._vertices.space
+        kept: Any = slice(None)
+        if not self._free:
+            kept = self._unheld(space)
+            own = self._numbers(self.number.space, self.kept)
+            prolongation = prolongation.createSubMatrix(own, self._numbers(space, kept))
+            self._vertices.made.append(prolongation)
+        vectors = []
+        for values in at_points(space, near_kernel):
+            vectors.append(PETSc.Vec().createMPI((len(values[kept]), None), comm=self.number.cell.comm))
+            vectors[-1].array[:] = values[kept]
+        vectors = orthonormal(vectors)
+        self._vertices.made += vectors
+        return solve.Coarse(prolongations=(prolongation,), near_kernel=tuple(vectors))
+
+    def _numbers(self, space: fem.FunctionSpace, kept: Indices32) -> PETSc.IS:
+        first = space.dofmap.index_map.local_range[0] * space.dofmap.index_map_bs
+        return PETSc.IS().createGeneral((kept + first).astype(PETSc.IntType), comm=self.number.cell.comm)
+
+    def _unheld(self, space: fem.FunctionSpace) -> Indices32:
+        """Owned unknowns of a space that do not lie on the planes of their component, ascending."""
+        faces = mirror_faces(self.number.cell, self.number.cell.mesh)
+        free = np.ones((space.dofmap.index_map.size_local, space.dofmap.bs), dtype=bool)
+        for component, axes in enumerate(self._planes):
+            for axis in axes:
+                found = fem.locate_dofs_topological(space, space.mesh.topology.dim - 1, faces[axis])
+                free[found[found < len(free)], component :: len(self._planes)] = False
+        return np.flatnonzero(free.ravel()).astype(np.int32)
 
     def without(self, vector: PETSc.Vec) -> PETSc.Vec:
         """A vector without what is held; the given one, or a new one in its place."""
         if self._free:
             return vector
-        result = PETSc.Vec().createMPI((len(self.kept[0]), None), comm=self.number.cell.comm)
-        result.array[:] = vector.array_r[self.kept[0]]
+        result = PETSc.Vec().createMPI((len(self.kept), None), comm=self.number.cell.comm)
+        result.array[:] = vector.array_r[self.kept]
         vector.destroy()
         return result
-
-    def at_vertices(self, values: Array) -> PETSc.Vec:
-        """A vector of the coarser functions from the values of their owned unknowns."""
-        own = values if self._free else values[self.kept[1]]
-        vector = PETSc.Vec().createMPI((len(own), None), comm=self.number.cell.comm)
-        vector.array[:] = own
-        return vector
 
     def constants(self) -> list[PETSc.Vec]:
         """The kernel: the constants of the connected parts that do not touch the planes; the others are held there."""
@@ -197,7 +246,7 @@ class HeldUnknowns:
         if self._free:
             return np.asarray(vector.array_r)
         values = np.zeros(self.number.sizes[0])
-        values[self.kept[0]] = vector.array_r
+        values[self.kept] = vector.array_r
         return values
 
     def node_norms(self, vector: PETSc.Vec) -> Array:
@@ -213,13 +262,3 @@ class HeldUnknowns:
         values = self.number.local(full)
         full.destroy()
         return values
-
-
-def _unheld(space: fem.FunctionSpace, faces: Sequence[npt.NDArray[np.int32]], planes: Planes) -> Indices32:
-    """Owned unknowns of a space that do not lie on the planes of their component, ascending."""
-    free = np.ones((space.dofmap.index_map.size_local, space.dofmap.bs), dtype=bool)
-    for component, axes in enumerate(planes):
-        for axis in axes:
-            found = fem.locate_dofs_topological(space, space.mesh.topology.dim - 1, faces[axis])
-            free[found[found < len(free)], component :: len(planes)] = False
-    return np.flatnonzero(free.ravel()).astype(np.int32)

@@ -69,7 +69,7 @@ from homfem.brackets import EPS
 from homfem.cells.unitcell import UnitCell
 from homfem.local import roundoff
 from homfem.local.budget import require_system
-from homfem.local.facets import FacetUnknowns, HeldUnknowns
+from homfem.local.facets import FacetUnknowns, HeldUnknowns, VertexFunctions
 from homfem.local.fixed import Planes
 from homfem.local.flux_elements import FluxElements
 from homfem.local.membrane_facets import MembraneUnknowns
@@ -159,7 +159,7 @@ def solve_fluxes(
     d = cell.dimension
     axes = list(range(d)) if axes is None else list(axes)
     number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
-    vertices, groups = number.at_vertices(), _groups(cell, axes)
+    vertices, groups = VertexFunctions(number), _groups(cell, axes)
     unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
     require_system(cell, "system of the fluxes", max(held.dofs for held in unknowns.values()))
     elements = FluxElements(cell, coefficient, number.order)
@@ -172,30 +172,29 @@ def solve_fluxes(
     smoothers = ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor")
     noise = solve.round_off(full, number.dofs)
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux"}
-    options["atol"] = 0.0 if membranes is None else noise
-    prolongation = number.from_vertices(vertices)
+    options |= {"atol": 0.0 if membranes is None else noise, "direct_first": solve.DIRECT_FIRST[d]}
     seconds = {"assembly": time.perf_counter() - start}
     state = _State(elements, number, trace, weight, [(axis,) for axis in axes])
     iterations, dofs = 0, 0
     for planes, members in groups.items():
         lap, held = time.perf_counter(), unknowns[planes]
-        matrix, coarse = held.matrices(full, prolongation)
+        matrix = held.matrix(full)
         kernel = held.constants()
         sides = [held.without(number.vector(-elements.stiffness @ trace[:, :, j, None])) for j in members]
         multipliers = [matrix.createVecRight() for _ in sides]
         solver = solve.solve_with(
-            smoothers, matrix, sides, multipliers, noise=noise, kernel=kernel, prolongations=[coarse], **options
+            smoothers, matrix, sides, multipliers, noise=noise, kernel=kernel, coarse=held.coarse, **options
         )
         prepared = lap + solver.setup_seconds
         seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + solver.setup_seconds
         state.refine(held, members, multipliers, solver, allowance)
         iterations, dofs = iterations + solver.iterations, max(dofs, matrix.getSize()[0])
         solver.destroy()
-        for thing in (*kernel, *sides, *multipliers, *((matrix, coarse) if matrix is not full else ())):
+        for thing in (*kernel, *sides, *multipliers, *((matrix,) if matrix is not full else ())):
             thing.destroy()
         seconds["solve"] = seconds.get("solve", 0.0) + time.perf_counter() - prepared
     full.destroy()
-    prolongation.destroy()
+    vertices.destroy()
     return Fluxes(
         functions=tuple(elements.flux(state.inner[:, :, j], f"flux_{axis + 1}") for j, axis in enumerate(axes)),
         average=state.energy,

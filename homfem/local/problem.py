@@ -16,6 +16,8 @@ from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, check_choice
 
 KINDS = ("definite", "saddle", "general")
+#: Fields at points of shape (3, n), each of shape (components, n); or none.
+NearKernel = Callable[[Array], list[Array]] | None
 BOUNDARIES = ("periodic", "affine", "flux", "mixed")
 
 
@@ -48,7 +50,7 @@ class Field:
     phases: tuple[str, ...] = ()
     fixed_walls: bool = False
     primary: bool = True
-    near_kernel: Callable[[Array], list[Array]] | None = None
+    near_kernel: NearKernel = None
     preconditioner: str = "multigrid"
     name: str = ""
 

@@ -25,6 +25,7 @@ multipliers).
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -45,11 +46,10 @@ from homfem.local.allowance import Spread
 from homfem.local.boundary import odd_planes
 from homfem.local.budget import require_system
 from homfem.local.elasticity import rigid_motions, strain_parity
-from homfem.local.facets import FacetUnknowns, HeldUnknowns
+from homfem.local.facets import FacetUnknowns, HeldUnknowns, VertexFunctions
 from homfem.local.fixed import Planes
 from homfem.local.roundoff import STEPS
 from homfem.local.stress_elements import StressElements
-from homfem.local.system import orthonormal
 from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.stiffness import PAIRS
 
@@ -141,22 +141,19 @@ def solve_stresses(
     for j in range(len(along)):
         groups.setdefault(odd_planes(d, parity[j], mirrored), []).append(j)
     number = FacetUnknowns(cell, d)
-    vertices = number.at_vertices()
+    vertices = VertexFunctions(number)
     unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
     require_system(cell, "system of the stresses", max(held.dofs for held in unknowns.values()), d)
     elements = StressElements(cell, coefficient, number, Spread(cell), along)
     full, sides, constant, weight = elements.assemble()
     share = cell.copies / cell.lattice.volume
-    prolongation = number.from_vertices(vertices)
-    motions = _rigid_motions(vertices, d)
     seconds = {"assembly": time.perf_counter() - start, "preconditioner": 0.0, "solve": 0.0}
     traces = np.empty((len(elements.nodes), number.rows.shape[1], len(along)))
     solved: list[tuple[HeldUnknowns, list[int], float]] = []
     iterations, dofs = 0, 0
     for planes, members in groups.items():
         lap, held = time.perf_counter(), unknowns[planes]
-        matrix, coarse = held.matrices(full, prolongation)
-        near = orthonormal([held.at_vertices(values) for values in motions])
+        matrix = held.matrix(full)
         kernel = held.constants()
         right = [held.without(sides[j]) for j in members]
         factor = weight * share * ((1.0 + math.sqrt(d)) ** 2 if any(planes) else 1.0)
@@ -172,8 +169,8 @@ def solve_stresses(
             rtol=rtol,
             max_iterations=max_iterations,
             kernel=kernel,
-            near_kernel=near,
-            prolongations=[coarse],
+            coarse=functools.partial(held.coarse, rigid_motions(d)),
+            direct_first=solve.DIRECT_FIRST[d],
             name="stress",
         )
         for j, x in zip(members, multipliers, strict=True):
@@ -182,10 +179,10 @@ def solve_stresses(
         seconds["preconditioner"] += solver.setup_seconds
         seconds["solve"] += time.perf_counter() - lap - solver.setup_seconds
         solver.destroy()
-        for thing in (*kernel, *near, *right, *multipliers, *((matrix, coarse) if matrix is not full else ())):
+        for thing in (*kernel, *right, *multipliers, *((matrix,) if matrix is not full else ())):
             thing.destroy()
     full.destroy()
-    prolongation.destroy()
+    vertices.destroy()
     lap = time.perf_counter()
     found = elements.recover(traces)
     average, excess = np.zeros((len(along), len(along))), np.zeros(len(along))
@@ -268,9 +265,3 @@ def _energy(
         residuals[j] = matrix.comm.tompi4py().allreduce(total, op=MPI.SUM) ** 2
     product.destroy()
     return energies, residuals
-
-
-def _rigid_motions(space: fem.FunctionSpace, d: int) -> list[Array]:
-    """Translations and rotations at the owned unknowns of a vector space; rotations jump across the period."""
-    points = space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local]
-    return [values.T.ravel() for values in rigid_motions(d)(points.T)]

@@ -15,7 +15,7 @@ from petsc4py import PETSc
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes, Walls
-from homfem.local.problem import CellProblem, Field
+from homfem.local.problem import CellProblem, NearKernel
 from homfem.parameters import InputError
 
 Indices = npt.NDArray[np.int32]
@@ -201,7 +201,7 @@ class Reduced:
                 space = self.system.coarse[k]
                 kept = self.system.walls.kept(space, field, self.planes[k])
             vectors = []
-            for values in _at_points(space, field):
+            for values in at_points(space, field.near_kernel):
                 own = values if kept is None else values[kept]
                 vector = PETSc.Vec().createMPI((len(own), None), comm=self.system.cell.comm)
                 vector.array[:] = own
@@ -222,7 +222,7 @@ class Reduced:
                 else:
                     constant.destroy()
             if rotations:
-                turned += [self._alone(k, values) for values in _at_points(space.space, field)]
+                turned += [self._alone(k, values) for values in at_points(space.space, field.near_kernel)]
         return orthonormal(turned, found)
 
     def _alone(self, k: int, values: npt.NDArray[np.float64]) -> PETSc.Vec:
@@ -287,13 +287,13 @@ def _sub(
     return matrix.createSubMatrix(*sets)
 
 
-def _at_points(space: fem.FunctionSpace, field: Field) -> list[npt.NDArray[np.float64]]:
-    """The near-kernel of a field at its unknowns, unrolled."""
-    if field.near_kernel is None:
+def at_points(space: fem.FunctionSpace, near_kernel: NearKernel) -> list[npt.NDArray[np.float64]]:
+    """The near-kernel of a field at its owned unknowns, unrolled."""
+    if near_kernel is None:
         return []
     index_map, block = space.dofmap.index_map, space.dofmap.index_map_bs
     points = space.tabulate_dof_coordinates()[: index_map.size_local].T
-    return [np.asarray(values)[:block].T.ravel() for values in field.near_kernel(points)]
+    return [np.asarray(values)[:block].T.ravel() for values in near_kernel(points)]
 
 
 def orthonormal(vectors: list[PETSc.Vec], before: Sequence[PETSc.Vec] = ()) -> list[PETSc.Vec]:

@@ -19,13 +19,16 @@ from homfem.solve.forms import (
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
+from homfem.solve.options import DIRECT_FIRST, Coarse
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
+    "DIRECT_FIRST",
     "JIT_OPTIONS",
     "LARGEST",
     "Block",
     "BlockSolver",
+    "Coarse",
     "LinearSolver",
     "MeshNumbering",
     "Numbering",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from homfem.parameters import ConvergenceError, check_choice, check_integer, che
 from homfem.solve.options import (
     PRECONDITIONERS,
     SMOOTHERS,
+    Coarse,
     cheap,
+    entries,
     interpolate,
     new_prefix,
     null_space,
@@ -35,6 +37,9 @@ PASS = 1e-10
 PASS_ITERATIONS = 7
 #: Largest relative residual that rounding excuses.
 LARGEST = 1e-6
+_NONE = Coarse()
+#: Largest tolerance for which factors are made where iterations serve as well.
+SHARP = 1e-8
 #: PETSc's reason where a matrix is indefinite: no other solver makes that right.
 INDEFINITE = -10
 
@@ -58,14 +63,12 @@ class LinearSolver:
         Of each solver that is tried; a direct one has its own.
     constant_kernel
         The constants are in the kernel of ``matrix``: they are removed from every right-hand side and solution.
-    kernel, near_kernel
-        Vectors that span the kernel (orthonormal), and the near-kernel that coarse grids must represent, orthonormal
-        too: vectors of the coarsest space where there are prolongations.
-    left_kernel
-        Orthonormal vectors that span the kernel of the transpose, where that is another one.
-    prolongations
-        Matrices from a coarser to the next finer space, coarsest first: p-multigrid with Galerkin products, and
-        aggregation below the coarsest. Empty: aggregation alone.
+    kernel, left_kernel
+        Orthonormal vectors that span the kernel, and that of the transpose where that is another one.
+    coarse
+        What multigrid needs, or a function that makes it when multigrid is set up (collective).
+    direct_first
+        Entries up to which a direct solver goes before the ``preconditioner``.
     smoother
         Of the p-multigrid: ``"ssor"``, which stays good on stretched meshes, or ``"incomplete-cholesky"``, which is
         up to twice as fast on the fluxes of :mod:`homfem.local.flux` and several times slower on stretched Lagrange
@@ -91,9 +94,9 @@ class LinearSolver:
         max_iterations: int = 500,
         constant_kernel: bool = False,
         kernel: Sequence[PETSc.Vec] = (),
-        near_kernel: Sequence[PETSc.Vec] = (),
-        prolongations: Sequence[PETSc.Mat] = (),
         left_kernel: Sequence[PETSc.Vec] = (),
+        coarse: Coarse | Callable[[], Coarse] = _NONE,
+        direct_first: int = 0,
         smoother: str | Sequence[str] = "ssor",
         name: str = "linear system",
     ) -> None:
@@ -107,7 +110,7 @@ class LinearSolver:
         check_integer("max_iterations", max_iterations, at_least=1)
         self.matrix, self.name, self.iterations, self.solves, self.setup_seconds = matrix, name, 0, 0, 0.0
         self._method, self._rtol, self._atol, self._max_iterations = method, rtol, atol, max_iterations
-        self._near_kernel, self._prolongations = near_kernel, prolongations
+        self._coarse, self._definite = coarse, False
         self._size = matrix.norm(PETSc.NormType.INFINITY)
         self._null = null_space(matrix, kernel, constant_kernel, left_kernel)
         self._left = self._null if not left_kernel else PETSc.NullSpace().create(vectors=list(left_kernel))
@@ -125,22 +128,24 @@ class LinearSolver:
         else:
             self._attempts = [(preconditioner, smoothers[0])]
         if preconditioner != "direct" and cheap(matrix):
-            self._attempts.append(("direct", smoothers[0]))
+            self._definite = method == "cg" and rtol <= SHARP and entries(matrix) <= direct_first
+            self._attempts.insert(0 if self._definite else len(self._attempts), ("direct", smoothers[0]))
         self._prepare()
 
     def _prepare(self) -> None:
         """Set up the first of the solvers that are left."""
         start = time.perf_counter()
         preconditioner, smoother = self._attempts[0]
-        matrix, prolongations = self._scaled, self._prolongations
-        prolonged = bool(prolongations) and preconditioner == "multigrid"
-        if self._near_kernel and not prolonged:
-            set_near_kernel(matrix, self._near_kernel)
+        matrix, coarse = self._scaled, _NONE
+        if preconditioner == "multigrid":
+            coarse = self._coarse = self._coarse() if callable(self._coarse) else self._coarse
+        if coarse.near_kernel and not coarse.prolongations:
+            set_near_kernel(matrix, coarse.near_kernel)
         elif self._null is not None:
             matrix.setNearNullSpace(self._null)
         self.ksp = PETSc.KSP().create(matrix.comm)
         self.ksp.setOperators(matrix)
-        options = options_of(preconditioner, bool(prolongations), smoother, matrix)
+        options = options_of(preconditioner, bool(coarse.prolongations), smoother, matrix)
         options["ksp_type"] = self._method
         if preconditioner == "direct":
             # Iterations about the factors: one as a rule, more where rounding has left something.
@@ -152,7 +157,7 @@ class LinearSolver:
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         if self._method != "cg":
             options["ksp_pc_side"] = "right"
-        options |= interpolate(self.ksp.getPC(), preconditioner, prolongations, self._near_kernel)
+        options |= interpolate(self.ksp.getPC(), preconditioner, coarse.prolongations, coarse.near_kernel)
         try:
             with options_set(prefix, options):
                 self.ksp.setFromOptions()
@@ -200,6 +205,7 @@ class LinearSolver:
             count, failure = self._try(b, x, guess)
             used += count
             if not failure:
+                self._check_energy(b, x)
                 break
             if len(self._attempts) == 1 or self.ksp.getConvergedReason() == INDEFINITE:
                 raise ConvergenceError(failure)
@@ -211,6 +217,11 @@ class LinearSolver:
         self.iterations += used
         self.solves += 1
         return used
+
+    def _check_energy(self, b: PETSc.Vec, x: PETSc.Vec) -> None:
+        """Factors solve with an indefinite matrix too, which conjugate gradients do not."""
+        if self._definite and b.dot(x) < -LARGEST * b.norm() * x.norm():
+            raise ConvergenceError(stopped(self.name, "a direct solver", 1, INDEFINITE, 0.0))
 
     def _try(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool) -> tuple[int, str]:
         """Solve with the solver at hand until the true residual is small; the iterations, and why it failed."""

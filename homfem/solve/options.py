@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from petsc4py import PETSc
@@ -16,6 +17,9 @@ _serial = itertools.count()
 ESTIMATES = 20
 #: Entries of the largest matrix that a direct solver takes over where the others have failed.
 DIRECT = 3_000_000
+#: Entries of the largest matrix of a cell for which a direct solver goes first, by dimension: it is up to five times as
+#: fast as multigrid there (two or three right-hand sides), and as fast at this size.
+DIRECT_FIRST = {2: 300_000, 3: 100_000}
 
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.
@@ -76,6 +80,23 @@ def stopped(name: str, method: str, iterations: int, reason: int, residual: floa
         f"{name}: {method} stopped after {iterations} iterations with PETSc reason {reason} "
         f"({REASONS.get(reason, 'see KSPConvergedReason')}), residual {residual:.3e}"
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Coarse:
+    """What multigrid needs beside the matrix.
+
+    Parameters
+    ----------
+    prolongations
+        Matrices from a coarser to the next finer space, coarsest first: p-multigrid with Galerkin products, and
+        aggregation below the coarsest. Empty: aggregation alone.
+    near_kernel
+        Orthonormal vectors that coarse grids must represent: of the coarsest space where there are prolongations.
+    """
+
+    prolongations: Sequence[PETSc.Mat] = ()
+    near_kernel: Sequence[PETSc.Vec] = ()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from homfem.local.boundary import groups
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient
 from homfem.local.engine import solve_correctors
-from homfem.local.facets import FacetUnknowns, HeldUnknowns
+from homfem.local.facets import FacetUnknowns, HeldUnknowns, VertexFunctions
 from homfem.local.flux import solve_fluxes
 from homfem.local.flux_elements import FluxElements
 from homfem.local.membrane_facets import MembraneUnknowns
@@ -96,10 +96,9 @@ def linear(cell, coefficient, membranes=None):
     """The same of the fluxes that are linear on each mesh cell."""
     number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
     elements = FluxElements(cell, coefficient, number.order)
-    full, vertices = number.matrix(elements.stiffness), number.at_vertices()
-    coarse = number.from_vertices(vertices)
+    full, vertices = number.matrix(elements.stiffness), VertexFunctions(number)
     planes = {((mirror.axis,),) for mirror in cell.mirrors} or {((),)}
-    matrices = [dense(HeldUnknowns(number, vertices, held).matrices(full, coarse)[0]) for held in planes]
+    matrices = [dense(HeldUnknowns(number, vertices, held).matrix(full)) for held in planes]
     crossing = 0.0 if membranes is None else cell.dimension**2 * crossing_weight(cell, membranes)
     return matrices, elements.weight + crossing
 

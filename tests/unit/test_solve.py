@@ -131,6 +131,40 @@ def test_an_indefinite_matrix_raises():
         solve.LinearSolver(matrix, preconditioner="none").solve(b, matrix.createVecRight())
 
 
+def test_a_direct_solver_goes_first_where_the_matrix_is_small_and_the_tolerance_sharp():
+    """Multigrid is not even set up then; where the factors fail it goes on."""
+    matrix, b = laplace(MPI.COMM_WORLD, 12)
+    made = []
+
+    def coarse():
+        made.append(solve.Coarse())
+        return made[-1]
+
+    options = {"constant_kernel": True, "coarse": coarse}
+    cases = [(1e-10, 10**6, True), (1e-10, 100, False), (1e-3, 10**6, False), (1e-10, 0, False)]
+    for rtol, entries, direct in cases:
+        made.clear()
+        x = matrix.createVecRight()
+        count = solve.LinearSolver(matrix, rtol=rtol, direct_first=entries, **options).solve(b.copy(), x)
+        assert (count == 1) == (not made) == direct
+        assert (b - matrix * x).norm() <= 1.01 * rtol * b.norm()
+
+
+def test_multigrid_goes_on_where_factors_fail(monkeypatch):
+    matrix, b = laplace(MPI.COMM_WORLD, 12, 1.0)
+    monkeypatch.setattr("homfem.solve.linear.REFINEMENTS", 0)
+    solver, x = solve.LinearSolver(matrix, direct_first=10**6), matrix.createVecRight()
+    assert solver.solve(b, x) > 1
+    assert (b - matrix * x).norm() <= 1.01e-10 * b.norm()
+
+
+def test_a_direct_solver_that_goes_first_sees_an_indefinite_matrix():
+    matrix, b = laplace(MPI.COMM_WORLD, 8, -100.0)
+    solver = solve.LinearSolver(matrix, direct_first=10**6, name="test system")
+    with pytest.raises(ConvergenceError, match=r"test system: .* indefinite"):
+        solver.solve(b, matrix.createVecRight())
+
+
 @pytest.mark.parametrize(
     "options",
     [{"method": "bicg"}, {"preconditioner": "ilu"}, {"smoother": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}],
@@ -230,7 +264,9 @@ def test_prolongation_makes_a_second_order_space_cheap():
     counts, solutions = [], []
     for prolongations in ([], [prolongation]):
         y = matrix.createVecRight()
-        solver = solve.LinearSolver(matrix, constant_kernel=True, prolongations=prolongations, rtol=1e-11)
+        solver = solve.LinearSolver(
+            matrix, constant_kernel=True, coarse=solve.Coarse(prolongations=prolongations), rtol=1e-11
+        )
         counts.append(solver.solve(b.copy(), y))
         solutions.append(y.array.copy())
     assert counts[1] <= counts[0]
@@ -244,7 +280,7 @@ def test_a_destroyed_solver_lets_go_of_its_vectors():
     for vector in (kernel, near):
         vector.set(1.0)
         vector.normalize()
-    solver = solve.LinearSolver(matrix, kernel=[kernel], near_kernel=[near])
+    solver = solve.LinearSolver(matrix, kernel=[kernel], coarse=solve.Coarse(near_kernel=[near]))
     assert kernel.getRefCount() > 1
     assert near.getRefCount() > 1
     solver.destroy()
