@@ -23,7 +23,8 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.elasticity import voigt_strain
 from homfem.local.engine import Correctors
 from homfem.local.flux import Fluxes, inverse_coefficient
-from homfem.local.membranes import Membranes, broken_fluxes, gap_energy
+from homfem.local.means import broken_fluxes
+from homfem.local.membranes import Membranes, gap_energy
 from homfem.local.stress import Stresses
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array

@@ -42,7 +42,8 @@ from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.local.boundary import alike
 from homfem.local.engine import Correctors
-from homfem.local.membranes import Membranes, facet_areas, mean_gradients
+from homfem.local.means import mean_gradients
+from homfem.local.membranes import Membranes, facet_areas
 from homfem.local.problem import CellProblem
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS
@@ -155,7 +156,7 @@ def absolute_sum(change: Array, weight: Array) -> Array:
 def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None, axes: Sequence[int]) -> Array:
     """Mean of e + grad(chi) on each local mesh cell; correctors on the torus or on the plain mesh."""
     mesh = correctors.problem.domain
-    stacked = mean_gradients(cell, correctors, membranes) + np.eye(cell.dimension)[list(axes)]
+    stacked = mean_gradients(cell, correctors, membranes)[:, :, 0] + np.eye(cell.dimension)[list(axes)]
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
 
 

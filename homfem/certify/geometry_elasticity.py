@@ -18,14 +18,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.geometry import change_of_tensor, curved_facets, facet_normals
-from homfem.local.elasticity import voigt_strain
+from homfem.local.means import mean_gradients
 from homfem.local.problem import Correctors
 from homfem.parameters import Array
 from homfem.stiffness import PAIRS, voigt_to_mandel
@@ -77,21 +75,11 @@ def elastic_geometric_error(
 
 def _mean_strains(cell: UnitCell, correctors: Correctors) -> Array:
     """Mean strain of each corrector on each local mesh cell of ``cell.mesh`` in Voigt notation, (cells, loads, m)."""
-    mesh, size = correctors.problem.domain, len(PAIRS[cell.dimension])
-    volume = solve.assemble_vector(ufl.TestFunction(solve.function_space(mesh, "DG", 0)) * ufl.dx).array_r.copy()
-    vectors = solve.function_space(mesh, "DG", 0, (size,))
-    displacement, mean = fem.Function(correctors.space), fem.Function(vectors)
-    form = solve.compile_form(ufl.inner(voigt_strain(displacement), ufl.TestFunction(vectors)) * ufl.dx)
-    result = []
-    for function in correctors.functions:
-        displacement.x.array[:] = function.x.array
-        vector = solve.assemble_vector(form)
-        mean.x.array[: len(vector.array_r)] = (vector.array_r.reshape(-1, size) / volume[:, None]).ravel()
-        vector.destroy()
-        mean.x.scatter_forward()
-        result.append(mean.x.array.reshape(-1, size).copy())
-    stacked = np.stack(result, axis=1)
-    return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
+    gradient = mean_gradients(cell, correctors)
+    pairs = PAIRS[cell.dimension]
+    parts = [gradient[..., i, j] if i == j else gradient[..., i, j] + gradient[..., j, i] for i, j in pairs]
+    strain = np.stack(parts, axis=-1)
+    return strain if correctors.problem.domain is cell.mesh else strain[cell.periodic_mesh.plain_cell]
 
 
 def _normal_strains(normal: Array) -> Array:

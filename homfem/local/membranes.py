@@ -37,7 +37,7 @@ from scipy.sparse.csgraph import connected_components
 from homfem import _dolfinx, solve
 from homfem.cells.features import PERIOD
 from homfem.cells.unitcell import UnitCell
-from homfem.local.problem import CellProblem, Correctors, Field, element_of
+from homfem.local.problem import CellProblem, Field, element_of
 from homfem.meshing.topology.faces import join
 from homfem.meshing.topology.percolation import part_of_cell
 from homfem.parameters import Array, InputError, check_choice, check_number
@@ -328,49 +328,6 @@ def measures(cell: UnitCell, membranes: Membranes, degree: int | None = None) ->
     dx = ufl.Measure("dx", domain=cell.mesh, subdomain_data=membranes.cell_tags)
     facets = ufl.Measure("dS", domain=cell.mesh, subdomain_data=membranes.facet_tags, metadata=metadata)
     return [dx(g) for g in range(len(membranes.groups))], [facets(k) for k in range(len(membranes.links))]
-
-
-def mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None = None) -> Array:
-    """Return the mean of the gradient of each corrector on each local mesh cell, shape (cells, loads, d); collective.
-
-    The mesh cells are those of the mesh of the forms. On each that of the field which lives there.
-    """
-    mesh, d = correctors.problem.domain, cell.dimension
-    constants = solve.function_space(mesh, "DG", 0)
-    volume = solve.assemble_vector(ufl.TestFunction(constants) * ufl.dx).array_r.copy()
-    vectors = solve.function_space(mesh, "DG", 0, (d,))
-    u = [fem.Function(space) for space in correctors.spaces]
-    mean = fem.Function(vectors)
-    parts = [ufl.dx] if membranes is None else measures(cell, membranes)[0]
-    test = ufl.TestFunction(vectors)
-    form = solve.compile_form(sum(ufl.inner(ufl.grad(v), test) * dx for v, dx in zip(u, parts, strict=True)))
-    result = []
-    for functions in correctors.functions:
-        for target, function in zip(u, functions if isinstance(functions, tuple) else (functions,), strict=True):
-            target.x.array[:] = function.x.array
-        vector = solve.assemble_vector(form)
-        mean.x.array[: len(vector.array_r)] = (vector.array_r.reshape(-1, d) / volume[:, None]).ravel()
-        vector.destroy()
-        mean.x.scatter_forward()
-        result.append(mean.x.array.reshape(-1, d).copy())
-    return np.stack(result, axis=1)
-
-
-def broken_fluxes(
-    cell: UnitCell, coefficient: fem.Function, correctors: Correctors, membranes: Membranes
-) -> tuple[fem.Function, ...]:
-    """Return the fluxes of Crouzeix-Raviart correctors, constant on each mesh cell."""
-    d = cell.dimension
-    gradients = mean_gradients(cell, correctors, membranes) + np.eye(d)
-    values = coefficient.x.array.reshape(len(gradients), -1)
-    matrices = values[:, :, None] * np.eye(d) if values.shape[1] == 1 else values.reshape(-1, d, d)
-    fluxes = np.einsum("mij,mlj->mli", matrices, gradients)
-    result = []
-    for load in range(d):
-        function = fem.Function(solve.function_space(cell.mesh, "DG", 0, (d,)), name=f"flux_{load + 1}")
-        function.x.array[:] = fluxes[:, load].ravel()
-        result.append(function)
-    return tuple(result)
 
 
 def gap_energy(cell: UnitCell, membranes: Membranes, u: Any, sigma: Any, inverse: Any, load: Any) -> ufl.Form:
