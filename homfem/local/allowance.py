@@ -96,7 +96,9 @@ def _turning(cycles: Array, diameter: float, cell: UnitCell) -> float:
 
 
 def unfolded(raw: RawCell, mirrors: Sequence[Mirror]) -> RawCell:
-    """Return a part between mirror planes with its mirror images, one after the other; named facets are dropped."""
+    """Return a part between mirror planes with its mirror images, one after the other, without its named facets."""
+    if not mirrors:
+        return raw
     points, cells = raw.points, raw.cells
     for mirror in mirrors:
         image = points.copy()

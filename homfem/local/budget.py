@@ -85,6 +85,8 @@ def bytes_on_cell(dimension: int, components: int = 1) -> float:
 
 def _machines(comm: MPI.Comm) -> int:
     """Number of machines that the ranks run on."""
+    if comm.size == 1:
+        return 1
     own = comm.Split_type(MPI.COMM_TYPE_SHARED)
     count = comm.allreduce(int(own.rank == 0))
     own.Free()

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from dolfinx import fem
@@ -74,6 +75,7 @@ class StressElements:
             count, -1, len(along)
         )
         self.opposite = opposite
+        self._kept: tuple[slice | None, Any] = (None, None)
 
     def _blocks(self) -> Iterator[slice]:
         for begin in range(0, len(self.nodes), _BLOCK):
@@ -84,18 +86,27 @@ class StressElements:
         nodes = self.nodes[part]
         gradient = (nodes[:, 1:] - nodes[:, :1]).transpose(0, 2, 1)
         matrices = basis(self.d)
-        piola = np.einsum("aij,mik,bkl,mjl->mab", matrices, gradient, matrices, gradient, optimize=True)
+        # For each b the matrix F B_b F^T, and its product with each A_a.
+        pushed = gradient[:, None] @ matrices @ gradient.transpose(0, 2, 1)[:, None]
+        flat = matrices.reshape(len(matrices), -1)
+        piola = flat @ pushed.reshape(len(nodes), len(matrices), -1).transpose(0, 2, 1)
         return gradient, np.abs(np.linalg.det(gradient)), piola
 
     def _local(self, part: slice) -> tuple[Array, Array, Array, Array, Array]:
-        """F, |det F|, Piola map, the energy of the fields over |det F|, and the lift of the moments by its inverse."""
+        """F, |det F|, Piola map, the energy of the fields over |det F|, and the lift of the moments by its inverse.
+
+        Of the last block they are kept: a small cell has no other one.
+        """
+        if part == self._kept[0]:
+            return self._kept[1]
         gradient, determinant, piola = self._map(part)
         r, size = self.reference, len(PAIRS[self.d])
         fields = len(r.stress)
         pulled = piola.transpose(0, 2, 1) @ self.compliance[part] @ piola
         energy = (pulled.reshape(-1, size * size) @ r.energy.reshape(size * size, -1)).reshape(-1, fields, fields)
         lift = np.linalg.solve(energy, r.moments.reshape(1, fields, -1))
-        return gradient, determinant, piola, energy, np.asarray(lift)
+        self._kept = (part, (gradient, determinant, piola, energy, np.asarray(lift)))
+        return self._kept[1]
 
     def assemble(self) -> tuple[PETSc.Mat, list[PETSc.Vec], Array, float]:
         """The matrix, the right-hand sides, the energy of the traces, and the factor of the allowance; collective."""
