@@ -10,7 +10,7 @@ from homfem.cli import session
 from homfem.cli.effective import hand_over, start
 from homfem.runs.targets import check_target
 
-_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions")
+_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "probes")
 
 
 def run_macro(
@@ -27,7 +27,8 @@ def run_macro(
     if run.outcome is runs.Outcome.INTERRUPTED and comm.rank == 0:
         session.say("interrupted; homfem run --resume goes on from the checkpoint")
     report = run.report()
-    shown = (f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG)
+    shown = [f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG]
+    shown += [f"activation of {name}: {_readable(series['activation'])}" for name, series in report["probes"].items()]
     hand_over(report, "\n".join(shown), json, comm)
     return run.outcome.status
 
@@ -35,4 +36,6 @@ def run_macro(
 def _readable(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return "; ".join(map(_readable, value))
+    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)

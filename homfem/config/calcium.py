@@ -13,7 +13,8 @@ from homfem.config.cells import CellTable
 from homfem.config.domains import DomainTable, FileDomain, parse_domain
 from homfem.config.effective import EffectiveTable
 from homfem.config.kinetics import given_parameters, parameter_keys
-from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
+from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, run_files, source_of
+from homfem.config.probes import check_dimension
 from homfem.config.table import (
     Missing,
     Table,
@@ -171,6 +172,7 @@ class CalciumTable(MacroTable):
         d = self.domain.known_dimension
         if self.stimulus is not None and d is not None and len(self.stimulus.centre) != d:
             raise InputError("stimulus.centre", [str(x) for x in self.stimulus.centre], f"{d} lengths, as the domain")
+        check_dimension(self.probes, d)
         return self
 
     def steps(self, name: str) -> int:
@@ -193,14 +195,4 @@ class CalciumTable(MacroTable):
 
     def written(self, folder: Path) -> list[Path]:
         """Return what the run writes into its folder, and what an earlier one wrote there."""
-        place = folder / self.output.folder
-        fixed = (
-            "fields.xdmf",
-            "fields.h5",
-            "fields.bp",
-            "checkpoint",
-            "checkpoint.previous",
-            "checkpoint.part",
-            ".lock",
-        )
-        return [*(place / name for name in fixed), *place.glob("fields-from-step-*")]
+        return run_files(folder / self.output.folder)

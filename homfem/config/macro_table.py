@@ -14,6 +14,7 @@ from pydantic import PlainValidator, create_model
 from homfem.config.cells import CellTable
 from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
 from homfem.config.mechanics import SolidPhase, parse_solid
+from homfem.config.probes import ProbeTable, parse_probes
 from homfem.config.table import (
     Missing,
     Table,
@@ -41,6 +42,7 @@ class MacroTable(Table):
     runner: ClassVar[str]
 
     model: str
+    probes: Annotated[tuple[ProbeTable, ...], PlainValidator(parse_probes)] = ()
 
     @classmethod
     @abstractmethod
@@ -54,6 +56,14 @@ class MacroTable(Table):
     def written(self, folder: Path) -> list[Path]:
         """Return the files that the run writes, beside those of the command's options."""
         return []
+
+
+def run_files(folder: Path) -> list[Path]:
+    """Return what the run of any model writes into its folder, and what an earlier one wrote there."""
+    fields = [folder / f"fields.{suffix}" for suffix in ("xdmf", "h5", "bp")]
+    probes = [folder / f"probes.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
+    checkpoints = [folder / f"checkpoint{part}" for part in ("", ".previous", ".part", ".old")]
+    return [*fields, *probes, *checkpoints, folder / ".lock", *folder.glob("fields-*")]
 
 
 class FileTensor(Table):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -97,9 +97,13 @@ def refuse_outside(meshes: Sequence[dmesh.Mesh], points: Mapping[str, Array], fo
         gathered = [entry for entries in meshes[0].comm.allgather(near) for entry in entries]
         far, node = min(gathered)
         d = meshes[0].geometry.dim
-        at = ", ".join(f"{x:.6g}" for x in node[:d])
-        remedy = f"The nearest node is at ({at}){f' {unit}' * bool(unit)}, {far:.3g}{f' {unit}' * bool(unit)} away."
-        raise InputError(f"points[{name!r}]", point[:d].tolist(), "a point of the domain", remedy)
+        there, here = (_written(x, unit) for x in (node[:d], point[:d]))
+        remedy = f"The nearest node is at {there}, {f'{far:.3g} {unit}'.rstrip()} away."
+        raise InputError(f"points[{name!r}]", here, "a point of the domain", remedy)
+
+
+def _written(point: Iterable[float], unit: str) -> str:
+    return f"({', '.join(f'{x:.9g}' for x in point)}) {unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ class Probes(Observer):
         name: str = "probes",
     ) -> None:
         super().__init__(name, every=every)
+        self._given = {key: tuple(value) for key, value in (points or {}).items()}
         self.points = {key: _point(key, value) for key, value in (points or {}).items()}
         self.regions = dict(regions or {})
         for key in (*self.points, *self.regions):
@@ -113,6 +114,10 @@ class Probes(Observer):
             remedy = "Show a field that is interpolated into a discontinuous space, or a part of the mixed one."
             raise InputError("fields", bad, "a field that has values at points", remedy)
         spaces = {name: shown[name].function_space for name in self.names}
+        for key, given in self._given.items():
+            d = max((space.mesh.geometry.dim for space in spaces.values()), default=len(given))
+            if len(given) != d:
+                raise InputError(f"points[{key!r}]", list(given), f"{d} coordinate{'s' * (d > 1)}, one per axis")
         self._point_values = sample_points(self.comm, spaces, self.points, self.units.length)
         self._region_values = sample_regions(self.comm, spaces, self.regions, self.statistics)
         self.columns = [*self._point_columns(spaces), *self._region_columns(spaces)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +17,13 @@ from homfem.kinds import DIFFUSION
 from homfem.materials import interface_area
 from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
+from homfem.quantities import conversion_factor
 from homfem.runs.cells import build_cell
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
+from homfem.runs.watching import Shown, probe_keys, probe_report, watch
 from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.cells import UnitCell
-    from homfem.macro.calcium import CalciumProblem, CalciumResult, Snapshot
+    from homfem.macro.calcium import CalciumProblem, CalciumResult
+    from homfem.macro.probes import Probes
 
 
 def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
@@ -153,32 +155,6 @@ def _stimulated(mesh: Mesh, stimulus: StimulusTable) -> Array:
     )
 
 
-class _Recorder:
-    """Writes the fields at the output times, keeps what the figure needs, moves the progress bar."""
-
-    def __init__(self, folder: Path, suffix: str, stack: ExitStack, move: Callable[[float], None], draw: bool) -> None:
-        self.folder, self.suffix, self.stack, self.move = folder, suffix, stack, move
-        self.series: Any = None
-        self.record: Any = None
-        if draw:
-            from homfem.output.waves import FieldRecord
-
-            self.record = FieldRecord()
-
-    def __call__(self, snapshot: Snapshot) -> None:
-        from homfem.output.fields import FieldSeries
-
-        if self.series is None:
-            # A run that goes on writes new files beside those of its first part.
-            name = "fields" if snapshot.step == 0 else f"fields-from-step-{snapshot.step}"
-            functions = [snapshot.cytosol, snapshot.er, *snapshot.states.values()]
-            self.series = self.stack.enter_context(FieldSeries(self.folder / f"{name}.{self.suffix}", functions))
-        self.series.write(snapshot.time)
-        if self.record is not None:
-            self.record.add(snapshot.cytosol, snapshot.time)
-        self.move(snapshot.time)
-
-
 def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
     """Run the model and write its fields and checkpoints; collective."""
     from homfem.macro.calcium import run_calcium
@@ -186,22 +162,28 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
 
     folder = config.folder / table.output.folder
     grid = table.time.grid()
-    threshold = table.output.threshold
+    threshold = None if table.output.threshold is None else table.output.threshold.to("uM")
     with ExitStack() as stack:
         stack.enter_context(run_folder(folder, comm))
         with progress_bar("effective tensors", rank=comm.rank):
             problem, _ = make_problem(config, table, comm)
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
-        recorder = _Recorder(folder, table.output.format, stack, move, drawn)
-        with keys_under("macro", _KEYS):
+        shown = Shown(
+            folder=folder,
+            suffix=table.output.format,
+            every=table.steps("every"),
+            length_unit="um",
+            drawn="cytosol" if drawn else None,
+        )
+        watching = watch(shown, table.probes, move)
+        with keys_under("macro", _KEYS | probe_keys(table.probes)):
             result = run_calcium(
                 problem,
                 grid,
                 splitting=table.time.splitting,
                 subcycles=table.time.subcycles,
-                threshold=None if threshold is None else threshold.to("uM"),
-                observe=recorder,
-                observe_every=table.steps("every"),
+                threshold=threshold,
+                observers=watching.observers,
                 checkpoint=CheckpointFile(folder / "checkpoint"),
                 checkpoint_every=table.steps("checkpoint_every"),
                 resume=resume,
@@ -209,31 +191,46 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
     warnings = (f"{name}: {text}" for name in ("cytosol", "er") for text in getattr(problem, name).warnings)
     return MacroRun(
         result=result,
-        facts=_report(config, problem, result),
+        facts=_report(config, table, problem, result, watching.probes, threshold),
         outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
         config=config,
         warnings=tuple(warnings),
-        record=recorder.record,
+        record=None if watching.record is None else watching.record.record,
         label="calcium in the cytosol (uM)",
     )
 
 
-def _report(config: Config, problem: CalciumProblem, result: CalciumResult) -> dict[str, Any]:
+def _report(
+    config: Config,
+    table: CalciumTable,
+    problem: CalciumProblem,
+    result: CalciumResult,
+    probes: Probes | None,
+    threshold: float | None,
+) -> dict[str, Any]:
+    """Return what is said of a run; times are in the unit of its end."""
+    unit = table.time.end.unit
+    per_time = conversion_factor("s", unit)
+    times = [per_time * float(time) for time in result.times]
+    total = f"uM um^{problem.mesh.topology.dim}"
     return {
         "model": "calcium",
         "finished": result.finished,
-        "end": float(result.times[-1]),
+        "end": times[-1],
         "steps": len(result.times) - 1,
         "cytosol_range": {"smallest": float(result.minimum.min()), "largest": float(result.maximum.max())},
         "drift": result.drift,
+        "conserved": [{"name": "calcium", "start": float(result.total[0]), "drift": result.drift, "unit": total}],
         "dofs": result.dofs,
         "iterations": int(result.iterations.sum()),
         "ranks": result.ranks,
         "seconds": dict(result.seconds),
-        "times": result.times.tolist(),
+        "units": {"time": unit, "cytosol": "uM", "er": "uM", "total": total},
+        "times": times,
         "total": result.total.tolist(),
         "maximum": result.maximum.tolist(),
         "minimum": result.minimum.tolist(),
+        "probes": probe_report(probes, field="cytosol", threshold=threshold, per_time=per_time),
         "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
         "config": config.document,
     }

@@ -372,6 +372,76 @@ def test_run_goes_on_from_its_checkpoint(homfem, wave):
         assert named in err
 
 
+PROBED = """
+[[macro.probes]]
+name = "near"
+at = ["0.016 mm", "0 um"]
+[[macro.probes]]
+name = "far"
+at = ["40 um", "20 um"]
+"""
+
+
+def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
+    """Values over time, first times above the threshold and what is conserved; the same series after a resume."""
+    wave.write_text(WAVE.replace('end = "0.4 s"', 'end = "400 ms"') + 'threshold = "0.2 uM"\n' + PROBED)
+    status, out, err = homfem("run", wave, "--json", "-")
+    assert status == 0, err
+    result = json.loads(out)
+    assert result["times"] == pytest.approx(np.linspace(0, 400, 21))
+    assert result["units"]["time"] == "ms"
+    near, far = result["probes"]["near"], result["probes"]["far"]
+    assert [len(series[name]) for series in (near, far) for name in ("cytosol", "er", "h")] == [21] * 6
+    assert 0.8 * far["cytosol"][0] + 0.2 * far["er"][0] == pytest.approx(3.0 * 0.8)  # at rest: c0 per volume of cytosol
+    rising = np.array(near["cytosol"])
+    step = int(np.flatnonzero(rising >= 0.2)[0])
+    assert step > 0
+    exact = 20.0 * (step - 1 + (0.2 - rising[step - 1]) / (rising[step] - rising[step - 1]))
+    assert near["activation"] == pytest.approx(exact, rel=1e-9)
+    assert far["activation"] is None
+    total = result["total"]
+    (conserved,) = result["conserved"]
+    assert (conserved["name"], conserved["start"], conserved["unit"]) == ("calcium", total[0], "uM um^2")
+    assert conserved["drift"] == np.abs(np.array(total) / total[0] - 1).max() < 1e-12
+    table = (tmp_path / "wave" / "probes.csv").read_text()
+    assert table.startswith("time (s),near: cytosol (uM),far: cytosol (uM),near: er (uM)")
+    assert homfem("run", wave, "--set", "macro.time.end=200 ms")[0] == 0
+    assert len((tmp_path / "wave" / "probes.csv").read_text().splitlines()) == 12
+    status, out, err = homfem("run", wave, "--resume", "--json", "-")
+    assert status == 0, err
+    assert json.loads(out)["probes"] == result["probes"]
+    assert (tmp_path / "wave" / "probes.csv").read_text() == table
+    status, out, _ = homfem("run", wave, "--resume")
+    assert "activation of far: none\n" in out
+    assert "conserved: name calcium, start " in out
+    status, _, err = homfem("run", wave, "--resume", "--set", "macro.probes=[{name='near', at=['16 um', '1 um']}]")
+    assert status == 2
+    assert "probes.points.near: [16, 0, 0] in the checkpoint, [16, 1, 0] here" in err
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        ("[{name='a', at=['41 um', '3 um']}]", "macro.probes[0].at = '(41, 3) um': it must be a point of the domain. "
+         "The nearest node is at (40, 4) um, 1.41 um away"),
+        ("[{name='a', at=['1 um']}]", "macro.probes[0].at = ['1 um']: it must be 2 lengths, as the domain"),
+        ("[{name='a', at=['1 um', 2]}]", "macro.probes[0].at[1] = 2: it must be a length"),
+        ("[{name='a', at=['1 um', '2 s']}]", "macro.probes[0].at[1] = '2 s'"),
+        ("[{name='a', at=['1 um', '2 um']}, {name='a', at=['1 um', '3 um']}]", "macro.probes[1].name = 'a': it must "
+         "be a name that no other probe has"),
+        ("[{name='a/b', at=['1 um', '2 um']}]", "macro.probes[0].name = 'a/b'"),
+        ("[{name='a', where=['1 um', '2 um']}]", "macro.probes[0].where"),
+        ("[{name='a'}]", "macro.probes[0].at = (missing)"),
+        ("{name='a', at=['1 um', '2 um']}", "macro.probes = {"),
+        ("[3]", "macro.probes[0] = 3: it must be a table of keys"),
+    ],
+)  # fmt: skip
+def test_probes_that_cannot_be_are_refused_by_their_key(homfem, wave, probes, message):
+    status, out, err = homfem("run", wave, "--set", f"macro.probes={probes}")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"homfem: {message}")
+
+
 def test_resume_where_nothing_is_says_that_it_starts_anew(homfem, wave, tmp_path):
     status, out, err = homfem("run", wave, "--resume", "--set", "macro.time.end=0.2 s")
     assert status == 0

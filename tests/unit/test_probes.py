@@ -115,7 +115,7 @@ def run(*arguments, model=None, **options):
 def test_probes_that_cannot_be_are_refused(tmp_path):
     with pytest.raises(
         InputError,
-        match=r"^points\['far'\] = \[2\.5, 1\.0, 0\.9\]: .* nearest node is at \(2, 1, 1\) um, 0\.51 um away",
+        match=r"^points\['far'\] = '\(2\.5, 1, 0\.9\) um': .* nearest node is at \(2, 1, 1\) um, 0\.51 um away",
     ):
         run({"in": (1, 1, 1), "far": (2.5, 1.0, 0.9)})
     with pytest.raises(InputError, match=r"points\['far'\]"):
@@ -123,6 +123,8 @@ def test_probes_that_cannot_be_are_refused(tmp_path):
     for point in ((1, 2, 3, 4), (np.nan, 0, 0), [[0, 0, 0]]):
         with pytest.raises(InputError, match=r"points\['a'\].*one to three finite"):
             Probes({"a": point})
+    with pytest.raises(InputError, match=r"points\['a'\] = \[1, 1\]: it must be 3 coordinates, one per axis"):
+        run({"a": (1, 1)})
     with pytest.raises(InputError, match="no '/'"):
         Probes({"a/b": (0, 0, 0)})
     with pytest.raises(InputError, match="differ"):

@@ -1,0 +1,41 @@
+"""The tables ``[[macro.probes]]``: named points at which a model's fields are kept over time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from homfem.config.table import Table, listed, parse_table, text
+from homfem.parameters import InputError
+from homfem.quantities import LENGTH, Quantity, parse_quantity
+
+_AT = "a list of 1 to 3 lengths, one per axis"
+
+
+class ProbeTable(Table):
+    """One probe."""
+
+    name: Annotated[str, text("the name of a probe")]
+    at: Annotated[tuple[Quantity, ...], listed(lambda value: parse_quantity("", value, LENGTH), (1, 2, 3), _AT)]
+
+    def point(self, unit: str) -> list[float]:
+        """Return the coordinates in a unit of length."""
+        return [entry.to(unit) for entry in self.at]
+
+
+def parse_probes(value: Any) -> tuple[ProbeTable, ...]:
+    """Return the validated probes, whose names differ; raise :class:`InputError` for anything wrong in them."""
+    if not isinstance(value, list):
+        raise InputError("", value, "a list of tables, each as [[macro.probes]] with name and at")
+    probes = tuple(parse_table(ProbeTable, entry, f"[{k}]") for k, entry in enumerate(value))
+    for k, probe in enumerate(probes):
+        if "/" in probe.name or any(probe.name == other.name for other in probes[:k]):
+            raise InputError(f"[{k}].name", probe.name, "a name that no other probe has, without '/'")
+    return probes
+
+
+def check_dimension(probes: tuple[ProbeTable, ...], dimension: int | None) -> None:
+    """Refuse points of another dimension than the domain's, if that is known."""
+    for k, probe in enumerate(probes):
+        if dimension is not None and len(probe.at) != dimension:
+            given = [str(entry) for entry in probe.at]
+            raise InputError(f"probes[{k}].at", given, f"{dimension} length{'s' * (dimension > 1)}, as the domain")

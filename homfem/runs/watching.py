@@ -1,0 +1,95 @@
+"""What watches the run of a config, for every macroscale model: field files, a record for the figure, probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from homfem.config.probes import ProbeTable
+
+if TYPE_CHECKING:
+    from homfem.macro.observers import Observer
+    from homfem.macro.probes import Probes
+    from homfem.output.observers import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """The observers of a run, and those of them that are asked later; None where they are not wanted."""
+
+    observers: tuple[Observer, ...]
+    probes: Probes | None
+    record: Record | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What is written of a run.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    suffix
+        Format of the field files, ``"xdmf"`` or ``"bp"``.
+    every
+        Steps from one output to the next.
+    length_unit
+        The model's.
+    drawn
+        Name of the field that the figure will show; None: no figure.
+    """
+
+    folder: Path
+    suffix: str
+    every: int
+    length_unit: str
+    drawn: str | None
+
+
+def watch(shown: Shown, probes: Sequence[ProbeTable], move: Callable[[float], None]) -> Watch:
+    """Return the observers of a run; ``move`` is told the time that it has reached."""
+    from homfem.macro.observers import Call
+    from homfem.macro.probes import Probes
+    from homfem.output.observers import Fields, Record
+
+    points = {probe.name: probe.point(shown.length_unit) for probe in probes}
+    kept = Probes(points, path=shown.folder / "probes") if points else None
+    record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
+    fields = Fields(shown.folder, shown.suffix, every=shown.every)
+    progress = Call(lambda _model, _step, time: move(time), every=shown.every, name="progress")
+    return Watch(
+        observers=tuple(entry for entry in (kept, fields, record, progress) if entry is not None),
+        probes=kept,
+        record=record,
+    )
+
+
+def probe_keys(probes: Sequence[ProbeTable]) -> dict[str, str]:
+    """Return the keys of the config by the names of the arguments that the probes become."""
+    return {f"points[{probe.name!r}]": f"probes[{k}].at" for k, probe in enumerate(probes)}
+
+
+def probe_report(probes: Probes | None, *, field: str, threshold: float | None, per_time: float) -> dict[str, Any]:
+    """Return the series by probe: each field over time, and ``activation``, when the named field passed a threshold.
+
+    Parameters
+    ----------
+    threshold
+        In the unit of the field; None: ``activation`` is null, as where the field stayed below.
+    per_time
+        The model's unit of time in that of the report.
+    """
+    if probes is None:
+        return {}
+    report: dict[str, Any] = {name: {} for name in probes.points}
+    for column in probes.columns:
+        report[column.probe][column.field] = probes.values(column.probe, column.field).tolist()
+    for name, series in report.items():
+        arrival = np.inf if threshold is None or field not in series else probes.activation(name, field, threshold)
+        series["activation"] = per_time * arrival if np.isfinite(arrival) else None
+    return report
