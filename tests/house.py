@@ -131,6 +131,20 @@ def circles(arrows: Mapping[tuple[str, str], int]) -> list[set[str]]:
     return found
 
 
+def floors(names: Sequence[str], arrows: Mapping[tuple[str, str], int]) -> list[list[str]]:
+    """Return names from the bottom up, each above all that it imports, but for what imports it as well."""
+    rings = circles(arrows)
+    inner = {(a, b) for a, b in arrows if any(a in ring and b in ring for ring in rings)}
+    below = {name: {b for a, b in arrows if a == name and (a, b) not in inner} for name in names}
+    found: list[list[str]] = []
+    placed: set[str] = set()
+    while len(placed) < len(below):
+        level = [name for name in names if name not in placed and below[name] <= placed]
+        placed |= set(level)
+        found.append(level)
+    return found
+
+
 def numbers(house: House, packages: Sequence[str]) -> dict[str, str]:
     """Return what tells a house that is easy to find one's way in from another."""
     modules = sorted((count, name) for name, count in house.lines.items() if house.file(name).stem != "__init__")
@@ -138,6 +152,7 @@ def numbers(house: House, packages: Sequence[str]) -> dict[str, str]:
     rooms, arrows = house.among("homfem.cells", "homfem.meshing")
     many = sorted((f.parameters, f.name) for f in house.functions if f.parameters > MANY)
     between = house.between([f"homfem.{name}" for name in packages])
+    parts = inside(house)
     return {
         "modules, lines": f"{len(modules)}, {sum(house.lines.values())}",
         "median and largest module": f"{median(c for c, _ in modules):.0f} and {modules[-1][0]} lines "
@@ -148,8 +163,17 @@ def numbers(house: House, packages: Sequence[str]) -> dict[str, str]:
         "functions over 40 lines, docstrings apart": str(sum(c > 40 for c, _ in functions)),
         f"functions with more than {MANY} parameters": str(len(many)),
         "rooms and arrows of meshing and cells": f"{rooms} and {arrows}",
+        "parts of meshing and cells, and which import from which": f"{len(parts)} and {len(house.between(parts))}",
         "circles of packages": str(len(circles(between))),
     }
+
+
+def inside(house: House) -> list[str]:
+    """Return the packages in which cells are made: those in ``meshing`` and ``cells``, or its modules without these."""
+    if "homfem.meshing" not in house.sources:
+        return sorted(name for name in house.sources if name.startswith("homfem.cells."))
+    parts = {".".join(name.split(".")[:3]) for name in house.sources if name.startswith("homfem.meshing.")}
+    return [*sorted(parts), "homfem.cells"]
 
 
 def layers(rows: Sequence[Sequence[str]], rules: Mapping[str, str]) -> str:
@@ -169,18 +193,18 @@ def draw(house: House, rows: Sequence[Sequence[str]], file: str, title: str) -> 
     import matplotlib.pyplot as plt
     from matplotlib.patches import FancyArrowPatch, Rectangle
 
-    floors = [[name for name in names if (house.root / "homfem" / name).exists() or f"homfem.{name}" in house.sources]
-              for names in rows]  # fmt: skip
-    floors = [names for names in floors if names]
-    size = {n: sum(c for m, c in house.lines.items() if _within(m, [f"homfem.{n}"])) for f in floors for n in f}
-    figure, axes = plt.subplots(figsize=(11, 0.95 * len(floors) + 0.6))
+    drawn = [[name for name in names if f"homfem.{name}" in house.sources] for names in rows]
+    drawn = [names for names in drawn if names]
+    size = {n: sum(c for m, c in house.lines.items() if _within(m, [f"homfem.{n}"])) for f in drawn for n in f}
+    figure, axes = plt.subplots(figsize=(11, 0.95 * len(drawn) + 0.6))
     place: dict[str, tuple[float, float]] = {}
-    for level, names in enumerate(floors):
-        widths = [max(0.9, 0.075 * len(n) + 0.15, size[n] / 1800) for n in names]
+    for level, names in enumerate(drawn):
+        widths = [max(0.9, 0.075 * len(n.split(".")[-1]) + 0.15, size[n] / 1800) for n in names]
         x = -0.5 * (sum(widths) + 0.25 * (len(names) - 1))
         for name, width in zip(names, widths, strict=True):
             axes.add_patch(Rectangle((x, level), width, 0.5, facecolor="#e8eef5", edgecolor="#33475b", zorder=2))
-            text = f"{name}\n{size[name] / 1000:.1f}k" if size[name] >= 100 else name
+            word = name.split(".")[-1] if "." in name else name
+            text = f"{word}\n{size[name] / 1000:.1f}k" if size[name] >= 100 else word
             axes.text(x + width / 2, level + 0.25, text, ha="center", va="center", fontsize=7, zorder=3)
             place[f"homfem.{name}"] = (x + width / 2, float(level))
             x += width + 0.25
@@ -196,7 +220,7 @@ def draw(house: House, rows: Sequence[Sequence[str]], file: str, title: str) -> 
         )  # fmt: skip
     axes.set_title(title, fontsize=10)
     axes.autoscale_view()
-    axes.set_ylim(-0.3, len(floors) - 0.3)
+    axes.set_ylim(-0.3, len(drawn) - 0.3)
     axes.axis("off")
     figure.savefig(file, dpi=130, bbox_inches="tight")
     plt.close(figure)
@@ -232,6 +256,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument("--draw", metavar="FILE")
     parser.add_argument("--title", default="")
+    parser.add_argument("--inside", action="store_true", help="draw what is inside of meshing and cells")
     given = parser.parse_args()
     house = House(given.root.resolve())
     packages = [name for names in ROWS for name in names]
@@ -240,7 +265,11 @@ def main() -> None:
     for f in sorted(house.functions, key=lambda f: -f.parameters):
         if f.parameters > MANY:
             print(f"  {f.parameters} parameters: {f.name}")
-    if given.draw:
+    if given.draw and given.inside:
+        parts = inside(house)
+        rows = floors(parts, house.between(parts))
+        draw(house, [[name.removeprefix("homfem.") for name in row] for row in rows], given.draw, given.title)
+    elif given.draw:
         draw(house, ROWS, given.draw, given.title)
     elif given.root == ROOT:
         page = ROOT / "CONTRIBUTING.md"
