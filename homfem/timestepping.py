@@ -1,4 +1,4 @@
-r"""Time grids, operator splitting as data, implicit steps for linear diffusion, subcycling.
+r"""Time grids, schedules of pulses, operator splitting as data, implicit steps for linear diffusion, subcycling.
 
 A problem :math:`\dot u = A u + B u` is split into operators that each know how to advance the state by a step. A
 :class:`Splitting` lists which operator goes over which fraction of the step; :func:`advance` runs the list. A
@@ -87,6 +87,55 @@ class TimeGrid:
                 "time", time, f"start + k step with start {self.start:g}, step {self.step:g}, 0 <= k <= {self.steps}"
             )
         return nearest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """Pulses in time: the first begins at ``start``, each lasts ``duration``, the next begins a ``period`` later.
+
+    Parameters
+    ----------
+    start, duration
+        In the model's unit of time; duration > 0, infinite by default.
+    period
+        From one start to the next, at least the duration; None where there is one pulse.
+    pulses
+        How many; None: without end.
+    """
+
+    start: float = 0.0
+    duration: float = math.inf
+    period: float | None = None
+    pulses: int | None = 1
+
+    def __post_init__(self) -> None:
+        check_number("start", self.start)
+        if not self.duration > 0.0:
+            raise InputError("duration", self.duration, "a time > 0")
+        if self.pulses is not None:
+            check_integer("pulses", self.pulses, at_least=1)
+        if self.period is None and self.pulses != 1:
+            raise InputError("period", None, f"given where pulses = {self.pulses}")
+        if self.period is not None and not self.duration <= self.period < math.inf:
+            raise InputError("period", self.period, f"a finite time of at least the duration, {self.duration:g}")
+
+    def on(self, time: float) -> float:
+        """Return for how long it was on until ``time``."""
+        since = time - self.start
+        if since <= 0.0:
+            return 0.0
+        if self.period is None:
+            return min(since, self.duration)
+        # A time that round-off leaves just before the start of a pulse belongs to it.
+        whole = math.floor(since / self.period + 1e-12)
+        if self.pulses is not None and whole >= self.pulses:
+            return self.pulses * self.duration
+        return whole * self.duration + min(max(0.0, since - whole * self.period), self.duration)
+
+    def share(self, time: float, step: float) -> float:
+        """Return the share of the step from ``time`` in which it is on, from 0 to 1."""
+        share = (self.on(time + step) - self.on(time)) / step
+        return share if 1e-9 < share < 1.0 - 1e-9 else float(round(share))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

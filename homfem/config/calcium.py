@@ -15,11 +15,13 @@ from homfem.config.effective import EffectiveTable
 from homfem.config.kinetics import given_parameters, parameter_keys
 from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, run_files, source_of
 from homfem.config.probes import check_dimension
+from homfem.config.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
     Missing,
     Table,
     choice,
     integer,
+    keys_from,
     number,
     parse_table,
     quantity,
@@ -33,23 +35,14 @@ from homfem.parameters import InputError
 from homfem.quantities import (
     CONCENTRATION,
     INVERSE_LENGTH,
-    LENGTH,
     TIME,
     Quantity,
-    parse_quantity,
 )
 from homfem.timestepping import SPLITTINGS, TimeGrid
 
 Concentration = Annotated[Quantity, quantity(CONCENTRATION, at_least=0.0)]
 PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
 PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
-
-
-def _centre(value: Any) -> tuple[Quantity, ...]:
-    allowed = "a list of 2 or 3 lengths, one per axis"
-    if not isinstance(value, (list, tuple)) or len(value) not in (2, 3):
-        raise InputError("", value, allowed)
-    return tuple(parse_quantity(f"[{k}]", entry, LENGTH) for k, entry in enumerate(value))
 
 
 Source = Annotated[TensorSource, source_of(DIFFUSION)]
@@ -121,14 +114,10 @@ class InitialTable(Table):
         return self
 
 
-class StimulusTable(Table):
-    """``[macro.stimulus]``: calcium added to the cytosol at the start, in a ball; the receptors start as before it."""
+class StimulusTable(PlaceTable):
+    """``[macro.stimulus]``: calcium added to the cytosol at the start, somewhere; the receptors start as before it."""
 
     rise: PositiveConcentration = Field(description="the added concentration, such as '0.8 uM'")
-    centre: Annotated[tuple[Quantity, ...], PlainValidator(_centre)] = Field(
-        description="the centre of the ball, one length per axis"
-    )
-    radius: Annotated[Quantity, quantity(LENGTH, above=0.0)] = Field(description="the radius of the ball")
 
 
 class OutputTable(Table):
@@ -152,7 +141,7 @@ class CalciumTable(MacroTable):
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
     time: TimeTable = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
-    stimulus: StimulusTable | None = None
+    stimulus: Annotated[tuple[StimulusTable, ...], PlainValidator(stimuli(StimulusTable))] = ()
     output: OutputTable = OutputTable()
 
     @classmethod
@@ -169,10 +158,11 @@ class CalciumTable(MacroTable):
     def _fits(self) -> CalciumTable:
         for name in ("every", "checkpoint_every"):
             self.steps(name)
-        d = self.domain.known_dimension
-        if self.stimulus is not None and d is not None and len(self.stimulus.centre) != d:
-            raise InputError("stimulus.centre", [str(x) for x in self.stimulus.centre], f"{d} lengths, as the domain")
-        check_dimension(self.probes, d)
+        for index, stimulus in enumerate(self.stimulus):
+            path = stimulus_path("stimulus", index, len(self.stimulus))
+            with keys_from({}, path):
+                stimulus.check_dimension(self.domain.known_dimension)
+        check_dimension(self.probes, self.domain.known_dimension)
         return self
 
     def steps(self, name: str) -> int:

@@ -159,13 +159,28 @@ class Domain:
         array
             Values of the dofs that the rank owns.
         """
-        numbers = self.cell_values(values, name)
         owned = self.mesh.topology.index_map(self.dimension).size_local
+        numbers = self.cell_values(values, name)[:owned, None] / (self.dimension + 1)
+        return self.nodal_mean(space, np.repeat(numbers, self.dimension + 1, axis=1))
+
+    def nodal_mean(self, space: fem.FunctionSpace, shares: Array) -> Array:
+        r"""Return :math:`\int g\varphi_i / \int\varphi_i` at the owned nodes of a P1 space; collective.
+
+        Parameters
+        ----------
+        space
+            A scalar P1 space on the mesh.
+        shares
+            :math:`\int_T g\varphi_k / |T|` for each owned cell T and each of its corners, shape (cells, d + 1); for a
+            constant g it is g / (d + 1).
+        """
+        owned, d = len(shares), self.dimension
         dofs, volumes = np.asarray(space.dofmap.list)[:owned].ravel(), self.cell_volumes()[:owned]
         sums = [fem.Function(space), fem.Function(space)]
-        for function, weights in zip(sums, (volumes * numbers[:owned], volumes), strict=True):
+        whole = np.repeat(volumes / (d + 1), d + 1)
+        for function, weights in zip(sums, ((volumes[:, None] * shares).ravel(), whole), strict=True):
             array = function.x.array
-            array[:] = np.bincount(dofs, np.repeat(weights, self.dimension + 1), minlength=len(array))
+            array[:] = np.bincount(dofs, weights, minlength=len(array))
             function.x.scatter_reverse(la.InsertMode.add)
         size = space.dofmap.index_map.size_local
         return np.asarray(sums[0].x.array[:size] / sums[1].x.array[:size])

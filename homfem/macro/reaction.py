@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +26,13 @@ from homfem.parameters import Array, InputError, check_integer
 BLOCK = 4096
 
 Values = float | Array
+
+
+class Source(Protocol):
+    """What is added to a field over time, such as a stimulus."""
+
+    def add(self, values: Array, time: float, step: float, *, part: float) -> None:
+        """Add a part of what comes in the step from ``time`` to the values, in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,9 @@ class NodalReaction:
     start : mapping of str to float or array, shape (n,)
         States at the start; those that are not named are at rest with the fields, if the kinetics tell, or have the
         start of their table.
+    sources : mapping of str to Source
+        What is added to a field, such as :class:`homfem.macro.stimulus.NodalStimulus`: half before and half after the
+        kinetics, or at first order all before.
     order
         1 (Euler) or 2 (midpoint).
 
@@ -76,6 +86,7 @@ class NodalReaction:
         parameters: Mapping[str, Values] | None = None,
         scales: Mapping[str, Values] | None = None,
         start: Mapping[str, Values] | None = None,
+        sources: Mapping[str, Source] | None = None,
         order: int = 2,
     ) -> None:
         names = [field.name for field in kinetics.fields]
@@ -87,6 +98,8 @@ class NodalReaction:
         given = {name: _values(name, value, self.size) for name, value in (parameters or {}).items()}
         p = kinetics.values(given, size=self.size)
         refuse_unknown("scales", scales or {}, names)
+        refuse_unknown("sources", sources or {}, names)
+        self._sources = [(fields[name], source) for name, source in (sources or {}).items()]
         factors = {name: _values(f"scales.{name}", value, self.size) for name, value in (scales or {}).items()}
         self.states = self._start(values, p, start or {})
         own = tuple(tuple(float(i == j) for j in range(len(names))) for i in range(len(names)))
@@ -124,6 +137,8 @@ class NodalReaction:
     def step(self, time: float, step: float) -> None:
         """Advance the fields and the states by a step from ``time``."""
         kinetics = self.kinetics
+        for values, source in self._sources:
+            source.add(values, time, step, part=1.0 / self.order)
         for block in self._blocks:
             fields, states, p = block.fields, block.states, block.parameters
             rates = kinetics.rates(time, fields, states, p)
@@ -135,6 +150,9 @@ class NodalReaction:
                 rates = kinetics.rates(at, now, then, p)
             self._relax(block, at, now, then, step)
             _move(block, fields, rates, step)
+        if self.order > 1:
+            for values, source in self._sources:
+                source.add(values, time, step, part=0.5)
 
     def _half(self, block: _Block, time: float, step: float) -> Array:
         """Return the states at the middle of a step."""

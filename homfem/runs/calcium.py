@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
 from homfem.config.effective import with_known_area
 from homfem.config.macro_table import Taken, take_tensor
+from homfem.config.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION
 from homfem.materials import interface_area
-from homfem.parameters import Array, InputError
+from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.cells import build_cell
@@ -27,11 +28,12 @@ from homfem.runs.watching import Shown, probe_keys, probe_report, watch
 from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
-    from dolfinx.mesh import Mesh
+    from dolfinx.fem import Function
     from mpi4py import MPI
 
     from homfem.cells import UnitCell
     from homfem.macro.calcium import CalciumProblem, CalciumResult
+    from homfem.macro.domain import Domain
     from homfem.macro.probes import Probes
 
 
@@ -58,16 +60,15 @@ def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension:
     return tensors
 
 
-def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[CalciumProblem, Array]:
-    """Return the calcium problem of a config, and where its stimulus is centred (um). Collective."""
+def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> CalciumProblem:
+    """Return the calcium problem of a config; collective."""
     from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
     from homfem.macro.calcium import CalciumProblem
 
     with keys_under("macro.domain"):
-        mesh = table.domain.build(comm, config.folder).mesh
-    dimension = mesh.topology.dim
-    centre = np.zeros(dimension) if table.stimulus is None else _stimulated(mesh, table.stimulus)
-    tensors = make_tensors(config, table, comm, dimension)
+        domain = table.domain.build(comm, config.folder)
+    rise = _rise(domain, table.stimulus)
+    tensors = make_tensors(config, table, comm, domain.dimension)
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
     ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
     with keys_under("macro.tensors"):
@@ -80,24 +81,22 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> tuple[C
         total = fractions["cytosol_fraction"] * rates.c0
         rest = resting_state(membrane, total=total, ip3=ip3, **fractions)
         cytosol, er = rest.cytosol, rest.er
-    raised = cytosol if table.stimulus is None else _ball(cytosol, table.stimulus, centre)
     kinetics = li_rinzel(membrane)
     states = kinetics.steady(np.array([cytosol]), np.array([er]), ip3)[:, 0]
     with keys_under("macro", _KEYS):
-        problem = CalciumProblem(
-            mesh=mesh,
+        return CalciumProblem(
+            mesh=domain.mesh,
             cytosol=tensors["cytosol"],
             er=tensors["er"],
             kinetics=kinetics,
             ip3=ip3,
-            initial_cytosol=raised,
+            initial_cytosol=cytosol if rise is None else _raised(cytosol, rise),
             initial_er=er,
             # A stimulus comes too quickly for the receptors to follow: they start as before it.
             initial_states={name: float(states[row]) for row, name in enumerate(kinetics.states)},
             interface_area=area,
             density=table.kinetics.density,
         )
-    return problem, centre
 
 
 # Keys of the config by the names of the arguments that they become.
@@ -121,38 +120,32 @@ def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) 
     return interface_area("interface_area", map(with_known_area, tensors.values()), "1/um")
 
 
-def _ball(value: float, stimulus: StimulusTable, centre: Array) -> Callable[[Array], Array]:
-    rise, radius = stimulus.rise.to("uM"), stimulus.radius.to("um")
-
-    def field(x: Array) -> Array:
-        distance = np.linalg.norm(x[: len(centre)] - centre[:, None], axis=0)
-        # A node on the sphere belongs to the ball, whatever the round-off of its coordinates.
-        return np.where(distance <= radius * (1.0 + 1e-9), value + rise, value)
-
-    return field
-
-
-def _stimulated(mesh: Mesh, stimulus: StimulusTable) -> Array:
-    """Return the centre of a stimulus that some node of the mesh feels; the same error on every rank. Collective."""
+def _rise(domain: Domain, stimuli: Sequence[StimulusTable]) -> Function | None:
+    """Return the concentration that the stimuli add at the nodes (uM), each felt by some node; None without any."""
     from dolfinx import fem
-    from mpi4py import MPI
 
-    centre, dimension = np.array([entry.to("um") for entry in stimulus.centre]), mesh.topology.dim
-    if len(centre) != dimension:
-        raise InputError("macro.stimulus.centre", len(centre), f"{dimension} lengths, as the domain")
-    points = fem.functionspace(mesh, ("Lagrange", 1)).tabulate_dof_coordinates()
-    distance = np.linalg.norm(points[:, :dimension] - centre, axis=1)
-    if mesh.comm.allreduce(bool(_ball(0.0, stimulus, centre)(points.T).any()), op=MPI.LOR):
-        return centre
-    cells = np.arange(mesh.topology.index_map(dimension).size_local, dtype=np.int32)
-    size = mesh.comm.allreduce(float(mesh.h(dimension, cells).max(initial=0.0)), op=MPI.MAX)
-    nearest = mesh.comm.allreduce(float(distance.min(initial=np.inf)), op=MPI.MIN)
-    raise InputError(
-        "macro.stimulus.radius",
-        str(stimulus.radius),
-        f"so large that the ball holds a node of the mesh: the nearest one is {nearest:.4g} um from its centre",
-        f"Move the centre into the domain, or take a larger radius or finer elements (now up to {size:.3g} um wide).",
-    )
+    from homfem.macro.stimulus import nodes_inside
+
+    if not stimuli:
+        return None
+    rise = fem.Function(fem.functionspace(domain.mesh, ("Lagrange", 1)), name="rise")
+    for index, table in enumerate(stimuli):
+        path = stimulus_path("macro.stimulus", index, len(stimuli))
+        try:
+            inside = nodes_inside(domain, rise.function_space, table.place("um"), name=path)
+        except InputError as error:
+            if not error.name.endswith(".radius"):
+                raise
+            raise InputError(error.name, str(table.radius), error.allowed, error.remedy) from error
+        rise.x.array[: inside.size][inside] += table.rise.to("uM")
+    return rise
+
+
+def _raised(value: float, rise: Function) -> Function:
+    """Return a value and what is added to it at the nodes."""
+    rise.x.array[:] += value
+    rise.x.scatter_forward()
+    return rise
 
 
 def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
@@ -166,7 +159,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
     with ExitStack() as stack:
         stack.enter_context(run_folder(folder, comm))
         with progress_bar("effective tensors", rank=comm.rank):
-            problem, _ = make_problem(config, table, comm)
+            problem = make_problem(config, table, comm)
         move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
         shown = Shown(
             folder=folder,

@@ -615,7 +615,7 @@ def test_membrane_area_of_a_config_is_converted(given, wave, tmp_path):
             replace(tensor, interface_area=2000.0, length_unit="mm").to_json(tmp_path / f"{name}.json")
         change = ["macro.tensors={cytosol='cytosol.json', er='er.json'}"]
     config = load_config(wave, assignments=change)
-    problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)
+    problem = make_problem(config, config.macro, MPI.COMM_SELF)
     assert problem.area == pytest.approx(2.0, rel=1e-12)
     found = problem.kinetics.parameters["channel_permeability"]
     assert found == pytest.approx(TRIGGER_WAVE.v1 * 0.2 / 2.0, rel=1e-12)
@@ -646,7 +646,7 @@ def test_receptors_start_as_they_were_before_the_stimulus(wave):
     from homfem.runs.calcium import make_problem
 
     config = load_config(wave)
-    problem, _ = make_problem(config, config.macro, MPI.COMM_SELF)
+    problem = make_problem(config, config.macro, MPI.COMM_SELF)
     c, e, h = (CalciumModel(problem, step=0.01).state()[name].values for name in ("cytosol", "er", "h"))
     resting = c == c.min()
     assert c.max() == pytest.approx(c.min() + 0.8, rel=1e-12)

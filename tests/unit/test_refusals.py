@@ -231,7 +231,8 @@ def test_a_fluid_that_is_an_island_is_refused_under_its_key():
 
 # Checks that nothing else trips: the config, the path of the key, its value, the message.
 ROWS: list[tuple[Any, str, Any, str]] = [
-    (WAVE, "macro.stimulus.centre", ["0 um"], r"^macro\.stimulus\.centre = .*2 or 3 lengths"),
+    (WAVE, "macro.stimulus.centre", ["0 um"], r"^macro\.stimulus\.centre = .*2 lengths, as the domain"),
+    (WAVE, "macro.stimulus.centre", [], r"^macro\.stimulus\.centre = .*1 to 3 lengths"),
     (WAVE, "macro.model", DELETED, r"^macro\.model = \(missing\): .*'calcium'"),
     (WAVE, "macro.tensors.er", 3, r"^macro\.tensors\.er = 3: .*one of the keys file, value, phase"),
     (WAVE, "macro.domain.size", [], r"^macro\.domain\.size = \[\]: .*2 or 3 lengths"),

@@ -1,0 +1,134 @@
+"""Tables of stimuli: where and when. A model's own table adds how strong, with its unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import PlainValidator, model_validator
+
+from homfem.config.table import Missing, Table, choice, integer, parse_table, quantity, renamed, text
+from homfem.parameters import InputError
+from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
+from homfem.timestepping import Schedule
+
+if TYPE_CHECKING:
+    from homfem.macro.stimulus import Place
+
+#: The keys of each type of place.
+PLACES: Mapping[str, tuple[str, ...]] = {"ball": ("centre", "radius"), "box": ("min", "max"), "region": ("region",)}
+
+
+def _point(value: Any) -> tuple[Quantity, ...]:
+    allowed = "a list of 1 to 3 lengths, one per axis"
+    if not isinstance(value, (list, tuple)) or len(value) not in (1, 2, 3):
+        raise InputError("", value, allowed)
+    return tuple(parse_quantity(f"[{k}]", entry, LENGTH) for k, entry in enumerate(value))
+
+
+_MEANING = {
+    "centre": "the centre of the ball, one length per axis",
+    "radius": "the radius of the ball",
+    "min": "the corner of the box with the smallest coordinates, one length per axis",
+    "max": "the corner of the box with the largest coordinates, one length per axis",
+    "region": "the name of a region of the domain",
+}
+
+Point = Annotated[tuple[Quantity, ...], PlainValidator(_point)]
+
+
+class PlaceTable(Table):
+    """Where a stimulus acts: a ball (``centre``, ``radius``), a box (``min``, ``max``) or a ``region`` by name."""
+
+    type: Annotated[str, choice(*PLACES)] = "ball"
+    centre: Point | None = None
+    radius: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    min: Point | None = None
+    max: Point | None = None
+    region: Annotated[str, text("the name of a region of the domain")] | None = None
+
+    @model_validator(mode="after")
+    def _keys(self) -> PlaceTable:
+        for kind, keys in PLACES.items():
+            for key in keys:
+                given = getattr(self, key)
+                if kind == self.type and given is None:
+                    raise InputError(key, Missing(), f"given: {_MEANING[key]}")
+                if kind != self.type and given is not None:
+                    shown = [str(entry) for entry in given] if isinstance(given, tuple) else str(given)
+                    raise InputError(key, shown, f"absent for type = {self.type!r}, which has {_listed(self.type)}")
+        if self.min is not None and self.max is not None and len(self.min) != len(self.max):
+            raise InputError("max", [str(entry) for entry in self.max], f"{len(self.min)} lengths, as min")
+        return self
+
+    def check_dimension(self, dimension: int | None) -> None:
+        """Refuse points of another dimension than the domain's, where that is known."""
+        for key in ("centre", "min"):
+            point = getattr(self, key)
+            if dimension is not None and point is not None and len(point) != dimension:
+                raise InputError(key, [str(x) for x in point], f"{dimension} lengths, as the domain")
+
+    def place(self, unit: str) -> Place:
+        """Return the place, lengths in a unit."""
+        from homfem.macro.stimulus import Ball, Box, Region
+
+        if self.type == "region":
+            return Region(name=str(self.region))
+        if self.type == "ball" and self.centre is not None and self.radius is not None:
+            return Ball(centre=tuple(x.to(unit) for x in self.centre), radius=self.radius.to(unit))
+        low, high = (tuple(x.to(unit) for x in point or ()) for point in (self.min, self.max))
+        return Box(low=low, high=high)
+
+
+class PulseTable(PlaceTable):
+    """A place with a schedule: pulses of a ``duration`` from ``start`` on, one every ``period``."""
+
+    start: Annotated[Quantity, quantity(TIME)] | None = None
+    duration: Annotated[Quantity, quantity(TIME, above=0.0)] | None = None
+    period: Annotated[Quantity, quantity(TIME, above=0.0)] | None = None
+    pulses: Annotated[int, integer(at_least=1)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> PulseTable:
+        self.schedule("s")
+        return self
+
+    def schedule(self, unit: str) -> Schedule:
+        """Return the schedule, times in a unit; with a period and no number of pulses it goes on without end."""
+        times = {key: getattr(self, key) for key in ("start", "duration", "period")}
+        given = {key: value.to(unit) for key, value in times.items() if value is not None}
+        pulses = self.pulses if self.pulses is not None else None if "period" in given else 1
+        return Schedule(**{"duration": math.inf} | given, pulses=pulses)
+
+
+T = TypeVar("T", bound=PlaceTable)
+
+
+def stimuli(table: type[T]) -> Callable[[Any], tuple[T, ...]]:
+    """Return the reader of one table, or a list of tables ``[[macro.stimulus]]``, as a tuple of ``table``."""
+
+    def read(value: Any) -> tuple[T, ...]:
+        if isinstance(value, dict):
+            return (parse_table(table, value, ""),)
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+            raise InputError("", value, "a table [macro.stimulus], or several [[macro.stimulus]]")
+        return tuple(_entry(table, stimulus_path("", k, len(value)), entry) for k, entry in enumerate(value))
+
+    return read
+
+
+def stimulus_path(path: str, index: int, count: int) -> str:
+    """Return the path of a stimulus in a config: without a number if there is one alone."""
+    return path if count == 1 else f"{path}[{index}]"
+
+
+def _entry(table: type[T], path: str, value: Any) -> T:
+    try:
+        return parse_table(table, value, "")
+    except InputError as error:
+        raise renamed(error, f"{path}.{error.name}" if path and error.name else error.name or path) from error
+
+
+def _listed(kind: str) -> str:
+    return " and ".join(PLACES[kind])

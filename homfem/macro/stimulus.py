@@ -1,0 +1,262 @@
+"""Stimuli: where (a box, a ball, a region), when (a schedule of pulses) and how strong; their weights at the nodes.
+
+A stimulus acts on what of the basis functions lies in its place: the weight of node i is
+``w_i = integral of phi_i over the place / integral of phi_i``, between 0 and 1, so that the stimulated volume
+``sum_i w_i integral of phi_i`` is that of the place whatever the mesh, and the same on any number of ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import basix
+import numpy as np
+import numpy.typing as npt
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem._dolfinx import geometry_dofmap
+from homfem.macro.domain import Domain
+from homfem.parameters import Array, InputError, check_number
+from homfem.timestepping import Schedule
+
+Flags = npt.NDArray[np.bool_]
+
+# Degree of the quadrature in cells that the surface of a place cuts.
+_DEGREE = {1: 30, 2: 14, 3: 10}
+# A point on the surface belongs to the place, whatever the round-off of its coordinates.
+_ON = 1e-9
+
+
+class Place(Protocol):
+    """Where a stimulus acts; lengths in the unit of the domain."""
+
+    @property
+    def dimension(self) -> int | None:
+        """Number of space dimensions, if it says one."""
+
+    @property
+    def centre_of(self) -> Array | None:
+        """A point inside, if it says one."""
+
+    def inside(self, points: Array) -> Flags:
+        """Tell which points (n, d) are inside."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Box:
+    """A rectangle or box between two corners; an axis may be without limits (infinite)."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or not all(a <= b for a, b in zip(self.low, self.high, strict=True)):
+            raise InputError("max", list(self.high), f"as many numbers as min, none smaller: min = {list(self.low)}")
+
+    @property
+    def dimension(self) -> int:
+        """Number of axes."""
+        return len(self.low)
+
+    @property
+    def centre_of(self) -> Array | None:
+        """The middle, of a finite box."""
+        middle = 0.5 * (np.array(self.low) + np.array(self.high))
+        return middle if np.all(np.isfinite(middle)) else None
+
+    def inside(self, points: Array) -> Flags:
+        """Tell which points (n, d) are inside or on the surface."""
+        size = np.abs([x for x in (*self.low, *self.high) if math.isfinite(x)]).max(initial=0.0)
+        low, high = np.array(self.low) - _ON * size, np.array(self.high) + _ON * size
+        return np.asarray(((points >= low) & (points <= high)).all(axis=1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ball:
+    """An interval, a disc or a ball."""
+
+    centre: tuple[float, ...]
+    radius: float
+
+    def __post_init__(self) -> None:
+        check_number("radius", self.radius, above=0.0)
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of the centre."""
+        return len(self.centre)
+
+    @property
+    def centre_of(self) -> Array:
+        """The centre."""
+        return np.array(self.centre)
+
+    def inside(self, points: Array) -> Flags:
+        """Tell which points (n, d) are inside or on the surface."""
+        distance = np.linalg.norm(points.T - np.array(self.centre)[:, None], axis=0)
+        return np.asarray(distance <= self.radius * (1.0 + _ON))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Region:
+    """A region of the domain, by name."""
+
+    name: str
+
+    @property
+    def dimension(self) -> None:
+        """Any."""
+
+    @property
+    def centre_of(self) -> None:
+        """Not said."""
+
+    def inside(self, points: Array) -> Flags:
+        """Not asked: the cells of a region are known."""
+        raise InputError("region", self.name, "asked of a domain")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stimulus:
+    """A source: per time and volume ``amplitude`` (in the model's unit) in a place, while the schedule is on."""
+
+    place: Place
+    amplitude: float
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+class NodalStimulus:
+    """Stimuli at the nodes that a rank owns; collective at the set-up.
+
+    Parameters
+    ----------
+    domain, space
+        The domain, and a scalar P1 space on it.
+    stimuli
+        The stimuli; ``volumes`` holds the volume that each acts on, in the unit of the domain.
+    name
+        Of the parameter, for messages.
+
+    Raises
+    ------
+    InputError
+        For a place that meets no part of the domain, with the nearest node.
+    """
+
+    def __init__(
+        self, domain: Domain, space: fem.FunctionSpace, stimuli: Sequence[Stimulus], *, name: str = "stimulus"
+    ) -> None:
+        self.stimuli, self.volumes, self._parts = tuple(stimuli), [], []
+        for k, stimulus in enumerate(stimuli):
+            weights, volume = overlap(domain, space, stimulus.place, name=f"{name}[{k}]")
+            nodes = np.flatnonzero(weights)
+            self.volumes.append(volume)
+            self._parts.append((nodes, stimulus.amplitude * weights[nodes]))
+
+    def add(self, values: Array, time: float, step: float, *, part: float = 1.0) -> None:
+        """Add what the stimuli bring in the step from ``time``, or a part of it, to the owned values of the space."""
+        for stimulus, (nodes, strength) in zip(self.stimuli, self._parts, strict=True):
+            share = stimulus.schedule.share(time, step)
+            if share:
+                values[nodes] += (part * share * step) * strength
+
+
+def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> tuple[Array, float]:
+    """Return the weights of the owned nodes of a P1 space for a place, and the volume that it has; collective.
+
+    Raises
+    ------
+    InputError
+        If the place meets no part of the domain.
+    """
+    _check_dimension(domain, place, name)
+    d = domain.dimension
+    owned = domain.mesh.topology.index_map(d).size_local
+    volumes = domain.cell_volumes()[:owned]
+    inside = np.zeros((owned, d + 1))
+    if isinstance(place, Region):
+        inside[(domain.region_of_cell == domain.region(place.name, f"{name}.region"))[:owned]] = 1.0 / (d + 1)
+    else:
+        corners = np.asarray(domain.mesh.geometry.x)[geometry_dofmap(domain.mesh)[:owned]][:, :, :d]
+        flags = place.inside(corners.reshape(-1, d)).reshape(owned, d + 1)
+        inside[flags.all(axis=1)] = 1.0 / (d + 1)  # boxes and balls are convex
+        cut = np.flatnonzero(~flags.all(axis=1) & _near(place, corners))
+        inside[cut] = _shares(place, corners[cut])
+    total = domain.comm.allreduce(float((volumes[:, None] * inside).sum()))
+    if total <= 0.0:
+        raise _nothing(domain, space, place, name)
+    return np.minimum(domain.nodal_mean(space, inside), 1.0), total
+
+
+def nodes_inside(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> Flags:
+    """Tell which nodes that the rank owns lie in a place (of a region: those of its cells); collective.
+
+    Raises
+    ------
+    InputError
+        If none does on any rank, with the nearest one.
+    """
+    _check_dimension(domain, place, name)
+    size = space.dofmap.index_map.size_local
+    if isinstance(place, Region):
+        number = domain.region(place.name, f"{name}.region")
+        weights = (domain.region_of_cell == number)[: domain.mesh.topology.index_map(domain.dimension).size_local]
+        flags = domain.nodal_mean(space, np.repeat(weights[:, None], domain.dimension + 1, axis=1).astype(float)) > 0.0
+    else:
+        flags = place.inside(space.tabulate_dof_coordinates()[:size, : domain.dimension])
+    if not domain.comm.allreduce(bool(flags.any()), op=MPI.LOR):
+        raise _nothing(domain, space, place, name)
+    return flags
+
+
+def _check_dimension(domain: Domain, place: Place, name: str) -> None:
+    if place.dimension not in (None, domain.dimension):
+        key = "centre" if isinstance(place, Ball) else "min"
+        raise InputError(f"{name}.{key}", place.dimension, f"{domain.dimension} lengths, as the domain")
+
+
+def _near(place: Place, corners: Array) -> Flags:
+    """Tell which cells may meet a box or a ball."""
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    if isinstance(place, Ball):
+        closest = np.clip(np.array(place.centre), low, high)
+        return np.asarray(np.linalg.norm(closest - np.array(place.centre), axis=1) <= place.radius)
+    if isinstance(place, Box):
+        return np.asarray(((high >= np.array(place.low)) & (low <= np.array(place.high))).all(axis=1))
+    return np.ones(len(corners), dtype=bool)
+
+
+def _shares(place: Place, corners: Array) -> Array:
+    """Return the integrals of the barycentric coordinates over the parts of simplices in a place, per volume."""
+    d = corners.shape[2]
+    kind = {1: basix.CellType.interval, 2: basix.CellType.triangle, 3: basix.CellType.tetrahedron}[d]
+    at, weights = basix.make_quadrature(kind, _DEGREE[d])
+    coordinates = np.column_stack([1.0 - at.sum(axis=1), at])
+    points = np.einsum("qk,ckx->cqx", coordinates, corners)
+    flags = place.inside(points.reshape(-1, d)).reshape(len(corners), len(weights))
+    return np.asarray((flags * (weights / weights.sum())) @ coordinates)
+
+
+def _nothing(domain: Domain, space: fem.FunctionSpace, place: Place, name: str) -> InputError:
+    """Return the error of a place that holds nothing, with the nearest node; collective."""
+    if isinstance(place, Region):
+        return InputError(f"{name}.region", place.name, "a region with cells")
+    comm, d = domain.comm, domain.dimension
+    cells = np.arange(domain.mesh.topology.index_map(d).size_local, dtype=np.int32)
+    size = comm.allreduce(float(domain.mesh.h(d, cells).max(initial=0.0)), op=MPI.MAX)
+    points = space.tabulate_dof_coordinates()[:, :d]
+    unit, what = domain.unit, "ball" if isinstance(place, Ball) else "box"
+    middle = np.zeros(d) if place.centre_of is None else place.centre_of
+    nearest = comm.allreduce(float(np.linalg.norm(points - middle, axis=1).min(initial=np.inf)), op=MPI.MIN)
+    allowed = (
+        f"so large that the {what} holds a node of the mesh: the nearest one is {nearest:.4g} {unit} from its centre"
+    )
+    remedy = "Move the centre into the domain, or take a larger radius or finer elements"
+    if not isinstance(place, Ball):
+        remedy = "Move it into the domain, or take a larger one or finer elements"
+    key, value = ("radius", place.radius) if isinstance(place, Ball) else ("max", list(getattr(place, "high", ())))
+    return InputError(f"{name}.{key}", value, allowed, f"{remedy} (now up to {size:.3g} {unit} wide).")
