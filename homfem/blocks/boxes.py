@@ -41,6 +41,7 @@ from homfem.blocks.elements import decay
 from homfem.blocks.layout import check_lengths
 from homfem.blocks.medium import check_diffusivity
 from homfem.brackets import relative_error
+from homfem.kinds import conduction_in
 from homfem.limits import MemoryLimitError, require_memory
 from homfem.parameters import Array, CellError, ConvergenceError, check_integer
 from homfem.tensors import EffectiveTensor
@@ -136,7 +137,7 @@ def homogenize_boxes(medium: BoxMedium, *, degree: int = 3, modes: int = 48, uni
     modes
         Cosine modes kept in each direction, at least 4 (degree + 1).
     unit
-        Unit of the diffusivities.
+        Unit of the diffusivities, or of conductivities of electricity or heat.
 
     Returns
     -------
@@ -148,6 +149,7 @@ def homogenize_boxes(medium: BoxMedium, *, degree: int = 3, modes: int = 48, uni
 
     check_integer("degree", degree, at_least=0, at_most=8)
     check_integer("modes", modes, at_least=4 * (degree + 1))
+    physics = conduction_in(unit)
     start = time.perf_counter()
     value, unknowns = _galerkin(medium, degree, modes)
     compared = _compared(value, lambda: (value, _volumes(medium, 8)[0]))
@@ -156,6 +158,7 @@ def homogenize_boxes(medium: BoxMedium, *, degree: int = 3, modes: int = 48, uni
     return EffectiveTensor(
         value=value,
         unit=unit,
+        physics=physics,
         method="box-galerkin",
         dofs=unknowns,
         volume_fractions={"conducting": 1.0},

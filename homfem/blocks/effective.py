@@ -16,7 +16,7 @@ from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.galerkin import solve_bounds
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.semi_analytical import solve_semi_analytical
-from homfem.kinds import CONDUCTION
+from homfem.kinds import CONDUCTION, kind_of
 from homfem.limits import MemoryLimitError, require_memory
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_tolerance
 from homfem.tensors import EffectiveTensor
@@ -78,8 +78,9 @@ def homogenize_blocks(
         Corner-Galerkin: join equal neighbouring rows and columns first where that at least halves the number of
         blocks; the tensor is the same.
     unit, physics, length_unit, volume_fractions, active_phases
-        Go into the result; ``physics`` is ``"diffusion"`` or ``"conductivity"``, whose equations are the same. By
-        default the fractions are those of the conducting blocks and of the voids.
+        Go into the result; ``physics`` is ``"diffusion"``, ``"conductivity"`` or ``"heat-conduction"``, whose equations
+        are the same, and the unit must belong to it. By default the fractions are those of the conducting blocks and
+        of the voids.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def homogenize_blocks(
     from homfem import __version__
 
     check_choice("method", method, METHODS)
-    check_choice("physics", physics, CONDUCTION)
+    unit = kind_of(check_choice("physics", physics, CONDUCTION)).check_unit(unit)
     if tolerance is not None:
         check_tolerance(tolerance, below=math.inf)
     start = time.perf_counter()

@@ -111,8 +111,8 @@ def table(
     fractions
         Volume fractions; by default those of the tensor.
     physics
-        ``"diffusion"``, ``"conductivity"`` or ``"elasticity"``; by default that of the tensor, else elasticity for a
-        6x6 matrix or where a phase is given by moduli.
+        A physics of :data:`homfem.kinds.CONDUCTION` or ``"elasticity"``; by default that of the tensor, else
+        elasticity for a 6x6 matrix or where a phase is given by moduli.
     tolerance
         Relative distance from isotropy that still counts as isotropic, and slack of the comparison; half the distance
         of the tensor's own bounds, and its geometric error, are added to the slack.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from mpi4py import MPI
 
 from homfem import solve
@@ -19,7 +20,7 @@ from homfem.meshing.files.foreign import GEOMETRIES, read_raw
 from homfem.meshing.topology.cracks import check_cracks
 from homfem.meshing.topology.faces import FACES, join
 from homfem.meshing.topology.walls import curved_boundaries
-from homfem.parameters import FileError, InputError, Lattice, check_choice, check_number
+from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_number
 
 
 def from_file(
@@ -44,7 +45,9 @@ def from_file(
         :func:`homfem.meshing.files.foreign.from_meshio_raw`.
     period
         The physical size of the cell: one length (of the first period vector), one per axis, or the whole lattice in
-        ``length_unit``. By default the file's own coordinates are taken to be in ``length_unit``.
+        ``length_unit``, which the mesh must fill: it is not scaled. One that the mesh reaches across in no direction is
+        refused, and where it does so in some the cell has a warning. By default the file's own coordinates are taken to
+        be in ``length_unit``.
     length_unit
         Unit of the periods.
     dimension
@@ -91,6 +94,10 @@ def from_file(
             repair=repair,
             **options,
         )
+        if isinstance(period, Lattice) and not _reached(raw).any():
+            sizes = " x ".join(f"{size:.6g}" for size in np.ptp(raw.points, axis=0))
+            remedy = "Give the period vectors of the mesh; one length instead of vectors scales the mesh to it."
+            raise CellError("period", period.vectors, f"that of a mesh of size {sizes}, which does not fill it", remedy)
         if given is None:
             return raw
         sides = np.linalg.norm(raw.lattice.vectors, axis=1)
@@ -106,8 +113,25 @@ def from_file(
     cell = UnitCell.from_raw(
         make, comm=comm, name=Path(path).name, length_unit=length_unit, normalise=True, faces=faces, cracks=cracks
     )
+    if isinstance(period, Lattice):
+        cell = replace(cell, warnings=cell.warnings + _gaps(cell))
     geometry = Path(path).suffix.lower() in GEOMETRIES and not repair
     return cell if geometry else replace(cell, warnings=cell.warnings + of_the_mesh(cell))
+
+
+def _reached(raw: RawCell) -> npt.NDArray[np.bool_]:
+    """Tell of each period vector whether the mesh reaches across it: only then can it meet its copies there."""
+    return np.ptp(raw.lattice.fractional(raw.points), axis=0) > 1.0 - 1e-6
+
+
+def _gaps(cell: UnitCell) -> tuple[str, ...]:
+    """Return a warning where the mesh does not reach across its period; collective."""
+    short = [] if cell.raw is None else [str(k + 1) for k in np.flatnonzero(~_reached(cell.raw))]
+    short = cell.comm.bcast(short, root=0)
+    if not short:
+        return ()
+    names = " and ".join(short)
+    return (f"the mesh is shorter than period vector {names}: what is between its copies there is taken to be empty",)
 
 
 def of_the_mesh(cell: UnitCell) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_p
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Correctors
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_number
+from homfem.quantities import EXPANSION, check_unit
 from homfem.stiffness import PAIRS, check_plane
 from homfem.tensors import EffectiveTensor
 
@@ -70,6 +71,8 @@ def homogenize_thermoelasticity(
         If the solid transmits no stress in some direction: what it expands there is not determined.
     """
     chosen = CoupledOptions(**options)
+    if temperature_unit:
+        check_unit("temperature_unit", f"1/({temperature_unit})", EXPANSION)
     expanding = {
         name: _voigt_strain(f"expansions[{name!r}]", expansions.get(name), cell.dimension) for name in stiffnesses
     }

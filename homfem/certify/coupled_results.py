@@ -10,6 +10,7 @@ import numpy as np
 
 from homfem.cells.unitcell import UnitCell
 from homfem.coefficients import NamedCoefficient
+from homfem.kinds import STIFFNESS
 from homfem.local.problem import Correctors
 from homfem.parameters import Array, check_integer, check_number
 from homfem.tensors import EffectiveTensor
@@ -50,6 +51,7 @@ class CoupledOptions:
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        STIFFNESS.check_unit(self.unit)
         check_integer("degree", self.degree, at_least=1, at_most=4)
         check_number("rtol", self.rtol, above=0.0, at_most=1e-4)
         if self.max_dofs is not None:

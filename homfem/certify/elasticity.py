@@ -33,6 +33,7 @@ from homfem.certify.adapt import refine_towards
 from homfem.certify.geometry_elasticity import elastic_geometric_error
 from homfem.certify.loop import CellSolution, MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.symmetry import SYMMETRIES, StrainLoads, symmetric_solid
+from homfem.kinds import STIFFNESS
 from homfem.local import roundoff
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
@@ -142,6 +143,7 @@ def solve_elasticity(
     A function of position is sampled at the midpoint of each mesh cell; the bounds then are those of the sampled
     medium, and the result has none.
     """
+    unit = STIFFNESS.check_unit(unit)
     plane = check_plane(plane, cell.dimension)
     check_choice("boundary", boundary, BOUNDARIES)
     check_choice("symmetry", symmetry, SYMMETRIES)

@@ -38,6 +38,7 @@ from homfem.certify.loop import MeshSolution, add_seconds, solve_adaptively
 from homfem.certify.stokes_bounds import broken_energy, lower_allowance, split, upper_allowance, upper_bound
 from homfem.certify.stokes_gap import change_energy, flow_changes, flow_gaps
 from homfem.certify.symmetry import SYMMETRIES, Loads, symmetric_flow
+from homfem.kinds import PERMEABILITY
 from homfem.local import roundoff
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import Correctors
@@ -180,6 +181,7 @@ def solve_stokes(
     check_choice("boundary", boundary, ("periodic",))
     check_choice("backend", backend, ("identified",))
     check_choice("symmetry", symmetry, SYMMETRIES)
+    unit = PERMEABILITY.check_unit(f"{cell.length_unit}^2" if cell.length_unit else "", "cell.length_unit")
     if symmetry == "auto" and slip_length is not None:
         raise InputError("symmetry", symmetry, "'none' with a slip length")
     check_number("rtol", rtol, above=0.0, at_most=1e-4)
@@ -258,7 +260,7 @@ def solve_stokes(
     )
     tensor = replace(
         found.tensor,
-        unit=f"{cell.length_unit}^2",
+        unit=unit,
         active_phases=tuple(names),
         config=dict(config or {}),
     )

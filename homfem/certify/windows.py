@@ -24,12 +24,12 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.diffusion import solve_diffusion
 from homfem.certify.elasticity import solve_elasticity
 from homfem.certify.loop import CellSolution
+from homfem.kinds import CONDUCTION
 from homfem.parameters import InputError, check_choice, check_integer
 from homfem.tensors import EffectiveTensor
 
 _SOLVERS: dict[str, Callable[..., CellSolution]] = {
-    "diffusion": solve_diffusion,
-    "conductivity": partial(solve_diffusion, physics="conductivity"),
+    **{name: partial(solve_diffusion, physics=name) for name in CONDUCTION},
     "elasticity": solve_elasticity,
 }
 _ORDER = ("flux", "periodic", "affine")
@@ -91,7 +91,7 @@ def compare_boundary_conditions(
     coefficients
         As for :func:`homfem.certify.solve_diffusion`, or stiffnesses for ``physics="elasticity"``.
     physics
-        ``"diffusion"``, ``"conductivity"`` or ``"elasticity"``.
+        ``"diffusion"``, ``"conductivity"``, ``"heat-conduction"`` or ``"elasticity"``.
     windows
         Sizes of the windows, in periods along every axis.
     degree

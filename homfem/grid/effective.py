@@ -23,7 +23,7 @@ from homfem.grid.iteration import Progress
 from homfem.grid.medium import medium_of
 from homfem.grid.potential import PotentialProblem
 from homfem.grid.tensorial import TensorialFluxProblem
-from homfem.kinds import CONDUCTION
+from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import (
     Array,
     InputError,
@@ -141,7 +141,8 @@ def solve_image(
     unit
         Unit of the coefficients, for the result.
     physics
-        ``"diffusion"`` or ``"conductivity"``: the name in the result. The equations are the same.
+        ``"diffusion"``, ``"conductivity"`` or ``"heat-conduction"``: the name in the result, and what its unit must
+        be. The equations are the same.
     threads
         Number of threads. By default all cores of this process, or one under MPI.
     fields
@@ -173,7 +174,7 @@ def solve_image(
     >>> homogenize_image(image, {"a": 1.0, "b": 3.0}).value.round(9).tolist()
     [[1.5, 0.0], [0.0, 2.0]]
     """
-    check_choice("physics", physics, CONDUCTION)
+    unit = kind_of(check_choice("physics", physics, CONDUCTION)).check_unit(unit)
     check_integer("refine", refine, at_least=1)
     check_integer("max_iterations", max_iterations, at_least=1)
     check_number("rtol", rtol, above=0.0, at_most=1e-2)

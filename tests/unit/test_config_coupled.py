@@ -11,7 +11,10 @@ from homfem import bounds, cli
 from homfem.cli import session
 from homfem.config import load_config, make_config
 from homfem.config.document import set_values
+from homfem.kinds import STIFFNESS
+from homfem.materials import required_coefficient, required_tensor
 from homfem.parameters import InputError
+from homfem.quantities import EXPANSION, MODULUS, PRESSURE, PURE
 from homfem.stiffness import isotropic, orthotropic, rotate
 from homfem.tensors import EffectiveTensor
 
@@ -251,6 +254,23 @@ def test_contraction_along_layers(result, assignments):
     assert size * numbers(across, "average", unit) == pytest.approx([12.5, 0.0, 0.0], abs=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("config", "quantity", "units", "bases"),
+    [
+        ("HEAT", EXPANSION, {"expansion": "1/mK"}, {"expansion": "strain", "stress": "stress"}),
+        ("MUSCLE", PRESSURE, {"stress": "N/m^2", "average": "mN/mm^2"}, {"stress": "stress", "average": "stress"}),
+    ],
+)
+def test_a_macroscale_model_takes_what_was_coupled(result, config, quantity, units, bases):
+    found = result({"HEAT": HEAT, "MUSCLE": MUSCLE}[config], "effective.bounds=false")
+    tensor = EffectiveTensor.from_json(json.dumps(found))
+    assert {name: entry.basis for name, entry in tensor.coefficients.items()} == bases
+    for name, unit in units.items():
+        taken = required_coefficient("tissue", tensor, name, quantity, unit=unit, basis=bases[name])
+        factor = {"1/mK": 1e-3, "N/m^2": 1e3, "mN/mm^2": 1.0}[unit]
+        assert taken == pytest.approx(factor * np.array(found["coefficients"][name]["value"]), rel=1e-12)
+
+
 def test_contraction_of_everything_and_per_unit(result):
     effective = {key: entry for key, entry in MUSCLE["effective"].items() if key != "tension"}
     effective |= {"phases": {"S": {"young": "1 kPa", "poisson": 0.2}}, "active_phase": "S", "direction": [1, 1]}
@@ -272,7 +292,13 @@ def test_results_are_printed_kept_and_drawn(result, tmp_path):
     assert f"modulus: {float(modulus.value):.7g} GPa" in lines
     assert modulus.value.shape == ()
     assert tensor.anisotropy == "square"
-    assert EffectiveTensor.from_json(tensor.to_json()).to_dict() == tensor.to_dict()
+    assert EffectiveTensor.from_json(tensor.to_json()) == tensor
+    # What a model in MPa takes from the file.
+    solid = required_tensor("solid", files["json"], STIFFNESS, unit="MPa", dimension=2)
+    assert solid.value == pytest.approx(1e3 * tensor.value, rel=1e-12)
+    taken = required_coefficient("solid", solid, "modulus", MODULUS, unit="MPa", basis="scalar")
+    assert taken == pytest.approx(1e3 * float(modulus.value), rel=1e-12)
+    assert required_coefficient("solid", solid, "biot", PURE, unit="", basis="stress") == pytest.approx(biot.value)
     assert files["figure"].stat().st_size > 5_000
     assert files["fields"].exists()
     assert "Voigt-Reuss" in str(bounds.table(tensor, {"S": {"young": 20.0, "poisson": 0.3}}))

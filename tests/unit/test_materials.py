@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import homfem
 from homfem import kinds, quantities
+from homfem.blocks import homogenize_blocks
+from homfem.blocks.boxes import homogenize_boxes
+from homfem.cells import image_cell
 from homfem.coefficients import NamedCoefficient
+from homfem.grid import Image, homogenize_image
 from homfem.kinds import CONDUCTIVITY, DIFFUSION, DISPERSION, PERMEABILITY, STIFFNESS, TensorKind, kind_of
 from homfem.materials import interface_area, read_tensor, required_coefficient, required_tensor
+from homfem.orientation import Uniform, mixture_tensor
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.stiffness import isotropic
 from homfem.tensors import EffectiveTensor
@@ -226,3 +233,45 @@ def test_interface_area_in_any_unit():
             interface_area("beta", wrong, "1/mm")
     with pytest.raises(UnitError, match="an area per volume"):
         interface_area("beta", tensors, "mm")
+
+
+# -- functions that compute ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda unit: homfem.homogenize_diffusion(None, {"a": 1.0}, unit=unit),
+        lambda unit: homfem.homogenize_diffusion(None, {"a": 1.0}, unit=unit, physics="conductivity"),
+        lambda unit: homfem.homogenize_elasticity(None, {"a": {"young": 1.0, "poisson": 0.3}}, unit=unit),
+        lambda unit: homfem.homogenize_poroelasticity(None, {"a": {"young": 1.0, "poisson": 0.3}}, unit=unit),
+        lambda unit: homogenize_blocks(None, unit=unit),
+        lambda unit: homogenize_image(None, {"a": 1.0}, unit=unit),
+        lambda unit: homogenize_boxes(None, unit=unit),
+        lambda unit: mixture_tensor(Uniform(3), longitudinal=2.0, transverse=1.0, unit=unit),
+    ],
+)
+def test_a_unit_that_is_none_is_refused_before_the_work(compute):
+    """There is not even a cell to work on."""
+    with pytest.raises(UnitError, match="unit = 'furlong': it must be a unit of "):
+        compute("furlong")
+
+
+def test_other_units_are_refused_before_the_work():
+    with pytest.raises(UnitError, match=r"cell\.length_unit = 'parsnip\^2'"):
+        homfem.homogenize_stokes(SimpleNamespace(length_unit="parsnip"), fluid="a")
+    with pytest.raises(UnitError, match="temperature_unit"):
+        homfem.homogenize_thermoelasticity(None, {}, {}, temperature_unit="furlong")
+
+
+def test_the_unit_of_a_mixture_says_what_it_conducts():
+    for unit, physics in (("mS/mm", "conductivity"), ("um^2/s", "diffusion"), ("W/(m*K)", "heat-conduction")):
+        tensor = mixture_tensor(Uniform(3), longitudinal=2.0, transverse=1.0, unit=unit)
+        assert (tensor.physics, tensor.kind) == (physics, kind_of(physics))
+
+
+def test_an_image_without_a_unit_of_length_has_a_permeability_without_unit():
+    labels = np.array([[0, 0, 0, 0], [1, 0, 0, 1], [1, 0, 0, 1], [0, 0, 0, 0]])
+    tensor = homfem.homogenize_stokes(image_cell(Image.from_labels(labels, {"pore": 0, "solid": 1})), fluid="pore")
+    assert tensor.unit == ""
+    assert tensor.value[0, 0] > 0.0

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homfem import quantities
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import (
     BINDING_RATE,
@@ -48,6 +49,63 @@ from homfem.quantities import (
 )
 def test_quantities_are_read_and_converted(text, kind, unit, value):
     assert parse_quantity("x", text, kind).to(unit) == pytest.approx(value, rel=1e-14)
+
+
+# What one is in the unit of the kind, by hand, and so by a registry of pint of its own.
+ELECTRIC_AND_MECHANIC = [
+    ("1.74 mS/cm", quantities.CONDUCTIVITY, "mS/mm", 0.174),
+    ("0.17 S/m", quantities.CONDUCTIVITY, "mS/mm", 0.17),
+    ("140 /mm", INVERSE_LENGTH, "1/cm", 1400.0),
+    ("1 uF/cm^2", quantities.CAPACITANCE_PER_AREA, "uF/mm^2", 0.01),
+    ("150 pF", quantities.CAPACITANCE, "F", 1.5e-10),
+    ("-85.23 mV", quantities.VOLTAGE, "V", -0.08523),
+    ("52 uA/cm^2", quantities.CURRENT_DENSITY, "uA/mm^2", 0.52),
+    ("-52 pA/pF", quantities.Kind(name="a current per capacitance", unit="A/F", example="1 pA/pF"), "A/F", -52.0),
+    ("50 mA/cm^3", quantities.CURRENT_PER_VOLUME, "uA/mm^3", 50.0),
+    ("2 nA", quantities.CURRENT, "uA", 2e-3),
+    ("14.8 nS/pF", quantities.Kind(name="a conductance per capacitance", unit="S/F", example="1 nS/pF"), "mS/uF", 14.8),
+    ("25 mS/mm^2", quantities.CONDUCTANCE, "S/m^2", 25e3),
+    ("3 mN", quantities.FORCE, "N", 3e-3),
+    ("120 mmHg", quantities.PRESSURE, "kPa", 15.998684),
+    ("15 kPa", quantities.PRESSURE, "mN/mm^2", 15.0),
+    ("10 mN/mm^3", quantities.FORCE_PER_VOLUME, "N/m^3", 1e7),
+    ("4 mPa s", quantities.VISCOSITY, "Pa*s", 4e-3),
+    ("1.06 g/cm^3", quantities.DENSITY, "kg/m^3", 1060.0),
+    ("0.4 1/GPa", quantities.COMPLIANCE, "1/kPa", 4e-7),
+    ("0.6 W/m/K", quantities.THERMAL_CONDUCTIVITY, "mW/(mm*K)", 0.6),
+    ("36 km/h", quantities.SPEED, "m/s", 10.0),
+    ("1 darcy", quantities.AREA, "um^2", 0.9869233),
+    (
+        "9.5e-11 m^2/s/V",
+        quantities.Kind(name="a mobility", unit="m^2/(V*s)", example="1 um^2/(V*s)"),
+        "um^2/(mV*s)",
+        0.095,
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "kind", "unit", "value"), ELECTRIC_AND_MECHANIC, ids=lambda v: str(v)[:20])
+def test_electric_and_mechanic_quantities_are_those_of_pint(text, kind, unit, value):
+    import pint
+
+    found = parse_quantity("x", text, kind).to(unit)
+    assert found == pytest.approx(value, rel=1e-6)
+    number, _, written = text.partition(" ")
+    own = pint.UnitRegistry()
+    given = own.Quantity(float(number), "1" + written if written.startswith("/") else written.replace(" ", "*"))
+    assert found == pytest.approx(given.to(unit).magnitude, rel=1e-12)
+    with pytest.raises(UnitError, match=kind.name):
+        parse_quantity("x", "1 mol", kind)
+
+
+def test_every_kind_reads_its_own_example():
+    kinds = [entry for entry in vars(quantities).values() if isinstance(entry, quantities.Kind)]
+    assert len(kinds) > 25
+    for kind in kinds:
+        quantity = parse_quantity("x", kind.example, kind)
+        assert quantity.to(kind.unit) != 0.0
+        assert check_unit("x", kind.unit, kind) == kind.unit
+        assert check_unit("x", quantity.unit, kind) == quantity.unit
 
 
 def test_unit_is_kept_as_it_was_written_in_plain_letters():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import ufl
 
-from homfem import from_gmsh, load_cell, solve, three_pipe
+from homfem import Lattice, from_file, from_gmsh, homogenize_diffusion, load_cell, solve, three_pipe
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import CellError, FileError, InputError, PercolationError, PeriodicityError
 from homfem.periodic import check_resolution, identify_nodes
@@ -210,3 +210,26 @@ def test_a_part_with_a_wall_on_a_period_face_comes_back(tmp_path, name):
     one, two = (homogenize_diffusion(cell, {"A": 1.0}) for cell in (part, again))
     assert one.value == pytest.approx(np.diag([0.0, 0.5]), abs=1e-9)
     assert two.value == pytest.approx(one.value, abs=1e-9)
+
+
+def test_period_vectors_belong_to_the_mesh_and_one_length_scales_it(tmp_path):
+    file = tmp_path / "a.geo"
+    file.write_text(
+        'SetFactory("OpenCASCADE");\nRectangle(1) = {0, 0, 0, 1, 1};\nPhysical Surface("a") = {1};\n'
+        "Mesh.MeshSizeMax = 0.3;\n"
+    )
+    assert from_file(file, period=Lattice.box(1.0, 1.0)).warnings == ()
+    assert from_file(file, period=3.0).length == 3.0
+    for size in (1.01, 2.0, 1e6):
+        with pytest.raises(CellError, match=r"(?s)period = .*a mesh of size 1 x 1, .*one length .* scales the mesh"):
+            from_file(file, period=Lattice.box(size, size))
+    with pytest.raises(CellError, match="Give the period vectors that belong to the mesh"):
+        from_file(file, period=Lattice.box(0.5, 0.5))
+    # Strips with gaps between them may be meant.
+    strips = from_file(file, period=Lattice.box(1.0, 2.0))
+    assert strips.warnings == (
+        "the mesh is shorter than period vector 2: what is between its copies there is taken to be empty",
+    )
+    tensor = homogenize_diffusion(strips, {"a": 4.0})
+    assert tensor.value == pytest.approx(np.diag([2.0, 0.0]), abs=1e-9)
+    assert strips.warnings[0] in tensor.warnings
