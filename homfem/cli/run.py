@@ -10,7 +10,7 @@ from homfem.cli import session
 from homfem.cli.effective import hand_over, start
 from homfem.runs.targets import check_target
 
-_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "probes")
+_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift")
 
 
 def run_macro(
@@ -27,15 +27,31 @@ def run_macro(
     if run.outcome is runs.Outcome.INTERRUPTED and comm.rank == 0:
         session.say("interrupted; homfem run --resume goes on from the checkpoint")
     report = run.report()
-    shown = [f"{name}: {_readable(value)}" for name, value in report.items() if name not in _LONG]
-    shown += [f"activation of {name}: {_readable(series['activation'])}" for name, series in report["probes"].items()]
-    hand_over(report, "\n".join(shown), json, comm)
+    hand_over(report, described(report), json, comm)
     return run.outcome.status
 
 
-def _readable(value: Any) -> str:
+def described(report: Mapping[str, Any]) -> str:
+    """Return the text of a run's report: one line for each of its numbers, with their units; series are left out."""
+    units = {"end": report["units"]["time"], "seconds": "s", **report["units"]}
+    lines = []
+    for name, value in report.items():
+        if name == "conserved":
+            lines += [
+                f"conserved: {entry['name']}, {_with_unit(entry['start'], entry['unit'])} at the start, "
+                f"to {entry['drift']:.2g} of it"
+                for entry in value
+            ]
+        elif name not in _LONG:
+            lines.append(f"{name}: {_with_unit(value, units.get(name.removesuffix('_range'), ''))}")
+    for name, series in report["probes"].items():
+        lines.append(f"activation of {name}: {_with_unit(series['activation'], units['time'])}")
+    return "\n".join(lines)
+
+
+def _with_unit(value: Any, unit: str) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
-    if isinstance(value, list):
-        return "; ".join(map(_readable, value))
-    return f"{value:.6g}" if isinstance(value, float) else "none" if value is None else str(value)
+        return ", ".join(f"{name} {_with_unit(entry, unit)}" for name, entry in value.items())
+    if value is None:
+        return "none"
+    return f"{value:.6g} {unit}".rstrip() if isinstance(value, float) else str(value)

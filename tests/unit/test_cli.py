@@ -412,8 +412,14 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
     assert json.loads(out)["probes"] == result["probes"]
     assert (tmp_path / "wave" / "probes.csv").read_text() == table
     status, out, _ = homfem("run", wave, "--resume")
-    assert "activation of far: none\n" in out
-    assert "conserved: name calcium, start " in out
+    lines = out.splitlines()
+    assert "end: 400 ms" in lines
+    assert f"activation of near: {near['activation']:.6g} ms" in lines
+    assert "activation of far: none" in lines
+    low, high = min(result["minimum"]), max(result["maximum"])
+    assert f"cytosol_range: smallest {low:.6g} uM, largest {high:.6g} uM" in lines
+    assert f"conserved: calcium, {total[0]:.6g} uM um^2 at the start, to {conserved['drift']:.2g} of it" in lines
+    assert all(part.endswith(" s") for line in lines if line.startswith("seconds: ") for part in line.split(", "))
     status, _, err = homfem("run", wave, "--resume", "--set", "macro.probes=[{name='near', at=['16 um', '1 um']}]")
     assert status == 2
     assert "probes.points.near: [16, 0, 0] in the checkpoint, [16, 1, 0] here" in err
