@@ -157,7 +157,7 @@ def main() -> None:
 
 def draw_corrector(solution, path: Path) -> None:
     """The ER of 2 x 2 x 2 periods, coloured by the corrector of a gradient along x."""
-    values = solution.cell.nodal_values(solution.upper.functions[0])
+    values = solution.cell.nodal_values(solution.correctors.functions[0])
     raw = solution.cell.raw
     if raw is not None:
         draw_cell(

@@ -23,7 +23,7 @@ from mpi4py import MPI
 from homfem import homogenize_stokes, solve_stokes
 from homfem._dolfinx import interpolation_points
 from homfem.cells import fibre_array, slit, sphere_array
-from homfem.certify import StokesSolution
+from homfem.certify import CellSolution
 from homfem.output.pictures import draw_cell
 from homfem.output.views import CellView
 
@@ -37,7 +37,7 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def draw_speed(solution: StokesSolution, load: int, path: Path) -> None:
+def draw_speed(solution: CellSolution, load: int, path: Path) -> None:
     """Colour the fluid by its speed over the mean; the octant nearest to the eye is taken out."""
     flow, cell = solution.correctors.functions[load][0], solution.cell
     speed = fem.Function(fem.functionspace(cell.mesh, ("Lagrange", 1)))

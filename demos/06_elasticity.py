@@ -40,7 +40,7 @@ def plane(resolution: float, tolerance: float) -> CellSolution:
     # Straight facets move the tensor by less than the width of the bracket.
     assert tensor.contains(exact, slack=2.0 * tolerance)
     assert tensor.anisotropy == "square"
-    work, asymmetry = hill_mandel(solution.cell, solution.upper)
+    work, asymmetry = hill_mandel(solution.cell, solution.correctors)
     assert max(work, asymmetry) < 1e-6
     if COMM.rank == 0:
         print(f"plane strain:\n{tensor}\n  Hill's condition holds to {work:.0e}")
@@ -68,7 +68,7 @@ def draw(solution: CellSolution, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     cell, load = solution.cell, PAIRS[2].index((0, 1))
-    plain, chi = cell.periodic_mesh.plain, cell.periodic_mesh.to_plain(solution.upper.functions[load])
+    plain, chi = cell.periodic_mesh.plain, cell.periodic_mesh.to_plain(solution.correctors.functions[load])
     nodes = plain.geometry.x[:, :2]
     vertices = np.asarray(plain.geometry.dofmap)[:, :3]
     # The values of the corrector at the corners of each mesh cell come first in its unknowns.
@@ -78,7 +78,7 @@ def draw(solution: CellSolution, path: Path) -> None:
     moved[vertices] = displacement
     moved[:, 0] += 0.5 * nodes[:, 1]
     moved[:, 1] += 0.5 * nodes[:, 0]
-    stress = cell.periodic_mesh.to_plain(solution.lower.functions[load])
+    stress = cell.periodic_mesh.to_plain(solution.dual.functions[load])
     shear = stress.x.array.reshape(-1, 3)[stress.function_space.dofmap.list, 2]
     figure, panels = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
     panels[0].triplot(*(nodes + 0.3 * moved).T, vertices, lw=0.3, color="0.6")

@@ -57,7 +57,7 @@ def main() -> None:
         picture = arguments.out / "windows_elastic.png"
         draw_boundary_conditions(elastic, picture, title="Apparent stiffness of three windows")
     solution = solve_diffusion(cell, CONDUCTIVITY, bounds=False)
-    localise(solution.cell, solution.upper, [1.0, 0.0]).draw(arguments.out / "field.png", (3, 2))
+    localise(solution.cell, solution.correctors, [1.0, 0.0]).draw(arguments.out / "field.png", (3, 2))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
+    "Accuracy": "homfem.certify",
     "EffectiveTensor": "homfem.tensors",
     "Lattice": "homfem.parameters",
     "UnitCell": "homfem.cells",
@@ -26,9 +27,13 @@ _WHERE = {
     "homogenize_thermoelasticity": "homfem.certify",
     "load_cell": "homfem.cells",
     "localise": "homfem.output.microfields",
+    "solve_active_stress": "homfem.certify",
+    "solve_cell": "homfem.certify",
     "solve_diffusion": "homfem.certify",
     "solve_elasticity": "homfem.certify",
+    "solve_poroelasticity": "homfem.certify",
     "solve_stokes": "homfem.certify",
+    "solve_thermoelasticity": "homfem.certify",
     "three_pipe": "homfem.cells",
 }
 

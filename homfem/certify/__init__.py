@@ -1,22 +1,53 @@
-"""Effective tensors with guaranteed bounds where theory gives them, and the adaptive loop that tightens them."""
+"""Effective tensors with guaranteed bounds where theory gives them: one call for every physics, on adaptive meshes.
 
-from homfem.certify.adapt import gap_indicators, refine_towards
-from homfem.certify.coupled import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
-from homfem.certify.coupled_results import ActiveStress, CoupledOptions, PoroElastic, ThermoElastic
-from homfem.certify.diffusion import homogenize_diffusion, solve_diffusion
-from homfem.certify.elasticity import hill_mandel, homogenize_elasticity, solve_elasticity
-from homfem.certify.loop import CellSolution, versions
-from homfem.certify.lower import residual_allowance
-from homfem.certify.stokes import StokesSolution, homogenize_stokes, solve_stokes
+``solve_cell(cell, physics, Accuracy(...))`` solves the cell problem of a physics, which is one package here: its data,
+its two sides, the gap between them, what straight facets change. ``solve_diffusion`` and its like take the data as
+arguments, ``homogenize_diffusion`` and its like return the effective tensor alone.
+"""
+
+from homfem.certify.accuracy import Accuracy
+from homfem.certify.coupled import (
+    ActiveElasticity,
+    ActiveStress,
+    PoroElastic,
+    Poroelasticity,
+    ThermoElastic,
+    Thermoelasticity,
+    homogenize_active_stress,
+    homogenize_poroelasticity,
+    homogenize_thermoelasticity,
+    solve_active_stress,
+    solve_poroelasticity,
+    solve_thermoelasticity,
+)
+from homfem.certify.diffusion import (
+    Diffusion,
+    diffusion_gaps,
+    homogenize_diffusion,
+    residual_allowance,
+    solve_diffusion,
+)
+from homfem.certify.elasticity import Elasticity, elastic_gaps, hill_mandel, homogenize_elasticity, solve_elasticity
+from homfem.certify.loop import solve_cell, versions
+from homfem.certify.physics import CellSolution, MeshSolution, Physics
+from homfem.certify.stokes import Stokes, homogenize_stokes, solve_stokes
 
 __all__ = [
+    "Accuracy",
+    "ActiveElasticity",
     "ActiveStress",
     "CellSolution",
-    "CoupledOptions",
+    "Diffusion",
+    "Elasticity",
+    "MeshSolution",
+    "Physics",
     "PoroElastic",
-    "StokesSolution",
+    "Poroelasticity",
+    "Stokes",
     "ThermoElastic",
-    "gap_indicators",
+    "Thermoelasticity",
+    "diffusion_gaps",
+    "elastic_gaps",
     "hill_mandel",
     "homogenize_active_stress",
     "homogenize_diffusion",
@@ -24,10 +55,13 @@ __all__ = [
     "homogenize_poroelasticity",
     "homogenize_stokes",
     "homogenize_thermoelasticity",
-    "refine_towards",
     "residual_allowance",
+    "solve_active_stress",
+    "solve_cell",
     "solve_diffusion",
     "solve_elasticity",
+    "solve_poroelasticity",
     "solve_stokes",
+    "solve_thermoelasticity",
     "versions",
 ]

@@ -10,72 +10,42 @@ Source: Prager, Synge 1947, doi 10.1090/qam/25902; Doerfler 1996, doi 10.1137/07
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import ufl
-from dolfinx import fem
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
-from homfem.local.elasticity import voigt_strain
-from homfem.local.engine import Correctors
-from homfem.local.flux import Fluxes, inverse_coefficient
-from homfem.local.means import broken_fluxes
-from homfem.local.membranes import Membranes, gap_energy
-from homfem.local.stress import Stresses
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array
-from homfem.stiffness import PAIRS
 
 #: Part of the whole gap that the refined elements carry.
 BULK = 0.6
 
 
-def gap_indicators(
-    cell: UnitCell,
-    upper: Correctors,
-    lower: Correctors | Fluxes | Stresses,
-    coefficient: fem.Function | None = None,
-    membranes: Membranes | None = None,
-    *,
-    axes: Sequence[int] | None = None,
-) -> Array:
-    r"""Return :math:`\frac1{|Y|}\sum_j\int_Kg_j\cdot Dg_j` for each owned mesh cell, half of a membrane's.
+def element_sums(cell: UnitCell, domain: Any, energy: ufl.Form, take: Callable[[int], None], loads: int) -> Array:
+    r"""Return the sum over the loads of :math:`\frac1{|Y|}\int_K` of an energy for each owned mesh cell; collective.
 
-    The sum over all mesh cells of all ranks is the trace of :math:`U-L` (without the residual's allowance). ``axes``
-    are those of the loads (for stresses the places of the strains), by default all.
+    Half of what an inner facet has is that of the mesh cell on each of its sides.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    domain
+        The mesh of the form.
+    energy
+        A form without arguments.
+    take
+        ``take(j)`` gives the functions in it their values for the load j.
+    loads
+        Number of loads.
     """
-    mesh, loads = upper.problem.domain, upper.problem.loads
-    weight = ufl.TestFunction(solve.function_space(mesh, "DG", 0))
-    u = [fem.Function(space) for space in upper.spaces]
-    load, none = fem.Constant(mesh, np.zeros(loads)), fem.Constant(mesh, np.zeros(loads))
-    size = len(PAIRS[cell.dimension]) if isinstance(lower, Stresses) else cell.dimension
-    direction = fem.Constant(mesh, np.zeros(size))
-    average, one = upper.problem.average_form, upper.problem.pick(u)
-    below: tuple[fem.Function, ...] = lower.functions
-    if membranes is not None:
-        assert coefficient is not None
-        inverse = inverse_coefficient(coefficient, cell.dimension)
-        if isinstance(lower, Correctors):
-            below = broken_fluxes(cell, coefficient, lower, membranes)
-        sigma = fem.Function(below[0].function_space)
-        energy = gap_energy(cell, membranes, u, sigma, inverse, load) + average(one, load, one, load)
-    elif isinstance(lower, Fluxes):
-        # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
-        sigma = fem.Function(below[0].function_space)
-        inverse = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, inverse - 2 * (direction + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
-    elif isinstance(lower, Stresses):
-        # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
-        sigma = fem.Function(below[0].function_space)
-        energy = average(one, load, one, load) - 2 * ufl.inner(sigma, direction + voigt_strain(one)) * ufl.dx
-    else:
-        # With zero loads the averaged form is the energy of the difference of the correctors.
-        sigma = fem.Function(below[0].function_space)
-        energy = average(sigma - one, none, sigma - one, none)
+    weight = ufl.TestFunction(solve.function_space(domain, "DG", 0))
     weighted = [
         integral.reconstruct(
             integral.integrand() * (ufl.avg(weight) if integral.integral_type() == "interior_facet" else weight)
@@ -83,47 +53,18 @@ def gap_indicators(
         for integral in energy.integrals()
     ]
     form = solve.compile_form(ufl.Form(weighted))
-    total = np.zeros(mesh.topology.index_map(cell.dimension).size_local)
-    for j, (above, other) in enumerate(zip(upper.functions, below, strict=True)):
-        for target, function in zip(u, above if isinstance(above, tuple) else (above,), strict=True):
-            target.x.array[:] = function.x.array
-        sigma.x.array[:] = other.x.array
-        load.value[:] = np.eye(loads)[j]
-        direction.value[:] = np.eye(size)[j if axes is None else axes[j]]
+    total = np.zeros(domain.topology.index_map(cell.dimension).size_local)
+    for j in range(loads):
+        take(j)
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]
         vector.destroy()
-        if isinstance(lower, Stresses):
-            total += lower.energies[:, j]
     return np.asarray(total * cell.copies / cell.lattice.volume)
 
 
-def refine_towards(
-    cell: UnitCell,
-    upper: Correctors,
-    lower: Correctors | Fluxes | Stresses,
-    max_dofs: int | None,
-    dofs: int,
-    coefficient: fem.Function | None = None,
-    membranes: Membranes | None = None,
-    *,
-    axes: Sequence[int] | None = None,
-) -> UnitCell | None:
-    """Bisect the mesh cells that carry most of the gap; None if the budget leaves no room. Collective.
-
-    Parameters
-    ----------
-    max_dofs, dofs
-        The budget, and what the present mesh took.
-    coefficient, membranes
-        Of the problem, where there are membranes.
-    axes
-        The axes of the loads; by default all.
-    """
-    indicators = gap_indicators(cell, upper, lower, coefficient, membranes, axes=axes)
-    if upper.problem.domain is not cell.mesh:
-        indicators = indicators[cell.periodic_mesh.plain_cell[: len(indicators)]]
-    return refine_carriers(cell, on_root(cell, indicators), max_dofs, dofs)
+def on_cell(cell: UnitCell, domain: Any, values: Array) -> Array:
+    """Return values of the owned mesh cells of the mesh of the forms in the order of those of ``cell.mesh``."""
+    return values if domain is cell.mesh else values[cell.periodic_mesh.plain_cell[: len(values)]]
 
 
 def on_root(cell: UnitCell, values: Array) -> Array:
@@ -146,7 +87,7 @@ def refine_carriers(cell: UnitCell, indicators: Array, max_dofs: int | None, dof
     indicators
         One for each mesh cell of ``cell.raw``, on rank 0 (:func:`on_root`).
     max_dofs, dofs
-        As in :func:`refine_towards`. Collective.
+        The budget, and what the present mesh took. Collective.
     """
     raw = None
     with solve.collective(cell.comm):

@@ -31,19 +31,14 @@ Source: the shape derivative of the energy, e.g. Sokolowski, Zolesio 1992, doi 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
-from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.local.boundary import alike
-from homfem.local.engine import Correctors
-from homfem.local.means import mean_gradients
-from homfem.local.membranes import Membranes, facet_areas
+from homfem.local.membranes import facet_areas
 from homfem.local.problem import CellProblem
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS
@@ -52,63 +47,6 @@ Indices = npt.NDArray[np.int32]
 
 #: Weight of the second order: :math:`\pi/.64^2`, rounded up.
 SECOND = 8.0
-
-
-def geometric_error(
-    cell: UnitCell,
-    coefficient: fem.Function,
-    correctors: Correctors,
-    membranes: Membranes | None = None,
-    *,
-    axes: Sequence[int] | None = None,
-) -> float:
-    """Return the estimate in the unit of the coefficients: a largest change over all directions; collective.
-
-    Parameters
-    ----------
-    cell
-        The cell that was solved, with straight facets.
-    coefficient
-        Diffusivity, constant on each mesh cell.
-    correctors
-        Conforming correctors on ``cell.mesh``.
-    membranes
-        Those of the problem that was solved.
-    axes
-        The axes of the loads; by default all.
-    """
-    facets, volumes, first, second = curved_facets(cell)
-    if not cell.comm.allreduce(len(facets), op=MPI.SUM):
-        return 0.0
-    d = cell.dimension
-    gradient = _mean_gradients(
-        cell, correctors, membranes, range(d) if axes is None else axes
-    )  # (local cells, loads, d)
-    alone = (first == second)[:, None]
-    normal = facet_normals(cell, facets, first)
-    matrix = _matrices(coefficient, len(gradient), d)
-    across = [np.einsum("fi,fij,fj->f", normal, matrix[c], normal) for c in (first, second)]
-    flux = [np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)]
-    mean = 0.5 * (gradient[first] + gradient[second])
-    resistance = np.zeros(len(facets))
-    if membranes is not None:
-        place = np.minimum(np.searchsorted(membranes.facets, facets), max(len(membranes.facets) - 1, 0))
-        on = membranes.facets[place] == facets if len(membranes.facets) else np.zeros(len(facets), dtype=bool)
-        resistance[on] = 1.0 / membranes.permeability_of_facet[place[on]]
-    jump = np.where(alone[:, 0], 0.0, 1.0 / across[0] - 1.0 / across[1])
-    through = 0.5 * (flux[0] + flux[1])
-    change = -jump[:, None, None] * through[:, :, None] * through[:, None, :]
-    for sign, c in ((1.0, first), (np.where(alone[:, 0], 0.0, -1.0), second)):
-        own = np.where((resistance > 0.0)[:, None, None], gradient[c], mean)
-        tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
-        energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
-        change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
-    size = change_of_tensor(cell, correctors.problem, facets, volumes, change)
-    area = facet_areas(cell, facets)
-    excess = 40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (d - 1)) * area
-    longer = np.einsum("f,fi,fj->ij", excess * resistance, through, through)
-    longer = cell.comm.allreduce(longer, op=MPI.SUM) * alike(cell, correctors.problem)
-    return size + float(np.linalg.norm(longer, 2) * cell.copies / cell.lattice.volume)
 
 
 def curved_facets(cell: UnitCell) -> tuple[Indices, Array, Indices, Indices]:
@@ -153,13 +91,6 @@ def absolute_sum(change: Array, weight: Array) -> Array:
     return np.asarray(np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned))
 
 
-def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None, axes: Sequence[int]) -> Array:
-    """Mean of e + grad(chi) on each local mesh cell; correctors on the torus or on the plain mesh."""
-    mesh = correctors.problem.domain
-    stacked = mean_gradients(cell, correctors, membranes)[:, :, 0] + np.eye(cell.dimension)[list(axes)]
-    return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
-
-
 def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:
     """Return unit normals of facets, out of their first cell."""
     mesh, d = cell.mesh, cell.dimension
@@ -176,8 +107,3 @@ def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:
     inward = corners.mean(axis=1) - points[:, 0]
     normal *= -np.sign(np.einsum("fi,fi->f", normal, inward))[:, None]
     return np.asarray(normal / np.linalg.norm(normal, axis=1)[:, None])
-
-
-def _matrices(coefficient: fem.Function, cells: int, d: int) -> Array:
-    values = coefficient.x.array.reshape(cells, -1)
-    return values[:, :1, None] * np.eye(d) if values.shape[1] == 1 else values.reshape(cells, d, d)

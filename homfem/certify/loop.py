@@ -1,24 +1,22 @@
-"""What all effective tensors of meshed cells share: the adaptive loop, and the record of how a tensor was computed."""
+"""One call solves the cell problem of any physics: restriction, symmetry, the adaptive loop, the record of it all."""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from homfem.brackets import relative_gap
-from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
+from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.adapt import refine_carriers
+from homfem.certify.physics import CellSolution, MeshSolution, Physics
 from homfem.limits import BudgetError, MemoryLimitError
 from homfem.local.budget import unknowns_limited
-from homfem.local.engine import Correctors
-from homfem.local.flux import Fluxes
-from homfem.local.stress import Stresses
-from homfem.tensors import EffectiveTensor
+from homfem.local.clock import Clock
 
 log = logging.getLogger("homfem")
 
@@ -28,175 +26,200 @@ STALLED = 3
 FACETS = 0.9
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class CellSolution:
-    """An effective tensor together with the fields it was averaged from.
-
-    Parameters
-    ----------
-    tensor
-        The result.
-    cell
-        The cell that was solved, restricted to its active phases and refined.
-    upper
-        Conforming correctors.
-    lower
-        Crouzeix-Raviart correctors (``lower_degree=0``) or fluxes (``lower_degree=1``) for diffusion, stresses for
-        elasticity; None without a lower bound.
-    history
-        For each mesh of the adaptive loop: mesh cells, dofs of the larger system, relative half-gap, seconds.
-    symmetry
-        What was found with ``symmetry="auto"``, else None. ``cell`` is the part between the mirror planes then, and
-        ``upper`` and ``lower`` have one load for each group of axes that are alike.
-    """
-
-    tensor: EffectiveTensor
-    cell: UnitCell
-    upper: Correctors
-    lower: Correctors | Fluxes | Stresses | None
-    history: tuple[Mapping[str, float], ...]
-    symmetry: CellSymmetry | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MeshSolution:
-    """Both sides on one mesh.
-
-    Parameters
-    ----------
-    tensor
-        Value and bounds, or ``estimated_error`` in their place.
-    upper, lower
-        As in :class:`CellSolution`; of an estimate the two that are compared.
-    refine
-        ``refine(dofs)``: the cell with a finer mesh where the gap is, or None if the budget leaves no room.
-    geometric_error
-        Estimate of what straight facets change, made when it is asked for.
-    """
-
-    tensor: EffectiveTensor
-    upper: Correctors
-    lower: Correctors | Fluxes | Stresses | None
-    refine: Callable[[int], UnitCell | None]
-    geometric_error: Callable[[], float] = lambda: 0.0
-
-
-def solve_adaptively(
+def solve_cell(
     cell: UnitCell,
-    active: UnitCell,
-    solve_mesh: Callable[[UnitCell], MeshSolution],
+    physics: Physics[Any],
+    accuracy: Accuracy | None = None,
     *,
-    tolerance: float | None,
-    max_dofs: int | None,
-    sampled: bool,
-    stages: dict[str, float],
-    start: float,
+    config: Mapping[str, Any] | None = None,
 ) -> CellSolution:
-    """Solve on finer meshes until the relative half-gap (or estimated error) is at most ``tolerance``; collective.
+    """Solve the cell problem of a physics as well as is asked for, and bound its effective tensor; collective.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    physics
+        :class:`homfem.certify.Diffusion`, :class:`~homfem.certify.Elasticity`, :class:`~homfem.certify.Stokes`, ...
+    accuracy
+        How well, and how. By default on the mesh of the cell.
+    config
+        The input that led here, kept in the result.
+
+    Returns
+    -------
+    CellSolution
+
+    Raises
+    ------
+    InputError
+        For what the physics refuses.
+    BudgetError, MemoryLimitError
+        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
+    PercolationError
+        If the active phases reach from cell to cell in no direction.
+    ConvergenceError
+        If a linear solve did not converge.
+
+    Examples
+    --------
+    >>> from homfem.cells import laminate
+    >>> layers = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.5)
+    >>> from homfem.certify import Diffusion
+    >>> physics = Diffusion(coefficients={"layer1": 1.0, "layer2": 3.0})
+    >>> solve_cell(layers, physics, Accuracy(tolerance=1e-3)).tensor.value.round(9).tolist()
+    [[1.5, 0.0], [0.0, 2.0]]
+    """
+    physics, plan = physics.prepared(cell, Accuracy() if accuracy is None else accuracy)
+    clock = Clock(cell.seconds)
+    active = physics.active(cell)
+    clock.lap("restrict")
+    loads, symmetry = physics.loads(cell.dimension), None
+    if plan.symmetric:
+        active, loads, symmetry = physics.symmetric(active)
+        clock.lap("symmetry")
+    meshes = _Meshes(cell.name, plan, clock)
+    solved = meshes.solve(physics, active, loads)
+    tensor = solved.tensor
+    if physics.sampled:
+        tensor = replace(tensor, lower=None, upper=None, roundoff=0.0)
+    total = sum(cell.seconds.values()) + clock.elapsed
+    tensor = replace(
+        tensor,
+        **measured(cell),
+        **physics.record(cell),
+        config=dict(config or {}),
+        warnings=(*meshes.part.warnings, *tensor.warnings, *meshes.warnings),
+        dofs=max(side.dofs for side in solved.sides),
+        iterations=meshes.iterations,
+        geometric_error=meshes.geometric,
+        seconds=clock.seconds | {"total": total},
+        reached=meshes.enough and tensor.reached,
+    )
+    return CellSolution(
+        tensor=tensor,
+        cell=solved.cell,
+        correctors=solved.correctors,
+        dual=solved.dual,
+        history=tuple(meshes.history),
+        symmetry=symmetry,
+    )
+
+
+class _Meshes:
+    """Finer and finer meshes, until the relative half-gap (or estimated error) is at most the tolerance.
 
     Where straight facets stand for curved surfaces, the half-gap and what they may change must together be. An
     estimated error is no less than what the last refinement changed, and must be so on two meshes in a row.
 
     Parameters
     ----------
-    cell
-        The whole cell, for the record.
-    active
-        The part of it that is solved.
-    solve_mesh
-        Solves both sides on a mesh.
-    tolerance, max_dofs
-        As in :func:`homfem.certify.diffusion.solve_diffusion`; without a tolerance one mesh is solved.
-    sampled
-        Whether a coefficient is a function of position: the bounds then are not those of the medium.
-    stages, start
-        Wall time by stage until now, and when the work began.
+    name
+        Of the cell, for the log.
+    plan, clock
+        What is asked for, and the time by stage.
     """
-    history: list[Mapping[str, float]] = []
-    warnings: tuple[str, ...] = ()
-    iterations, geometric, within, finer = 0, 0.0, False, active
-    before: EffectiveTensor | None = None
-    while True:
-        lap = time.perf_counter()
-        try:
-            with unknowns_limited(max_dofs):
-                solved = _compared(solve_mesh(finer), before)
-        except (BudgetError, MemoryLimitError) as error:
-            if not history:
-                raise
-            warnings = (f"no finer mesh was solved: {error}",)
-            log.warning("%s: %s", cell.name, warnings[0])
-            break
-        active = finer
-        parts = [part for part in (solved.upper, solved.lower) if part is not None]
-        iterations += sum(part.iterations for part in parts)
-        add_seconds(stages, *(part.seconds for part in parts))
-        dofs = max(part.dofs for part in parts)
-        gap = solved.tensor.relative_gap
-        if gap is None:
-            gap = solved.tensor.estimated_error
-        what = "relative half-gap" if solved.tensor.estimated_error is None else "estimated relative error"
-        history.append(
+
+    def __init__(self, name: str, plan: Plan, clock: Clock) -> None:
+        self.name, self.plan, self.clock = name, plan, clock
+        self.history: list[Mapping[str, float]] = []
+        self.warnings: tuple[str, ...] = ()
+        self.iterations, self.geometric = 0, 0.0
+        self.within = self.enough = self.coarse = False
+
+    def solve(self, physics: Physics[Any], active: UnitCell, loads: Any) -> MeshSolution:
+        """Return the solution on the last mesh, which is :attr:`part`; collective."""
+        self.part = active
+        solved = self._on(physics, active, loads)
+        finer = self._finer(solved)
+        while finer is not None:
+            try:
+                solved = _compared(self._on(physics, finer, loads), solved)
+            except (BudgetError, MemoryLimitError) as error:
+                self.warnings += (f"no finer mesh was solved: {error}",)
+                log.warning("%s: %s", self.name, self.warnings[0])
+                break
+            self.part = finer
+            finer = self._finer(solved)
+        if self.coarse:
+            shape = replace(solved.tensor, geometric_error=self.geometric).relative_geometric_error
+            self.warnings += (
+                f"straight facets of the mesh may change the tensor by {shape:.1e} of itself, too much for the "
+                f"tolerance of {self.plan.tolerance:g}; choose a finer resolution of the cell",
+            )
+        return solved
+
+    def _on(self, physics: Physics[Any], part: UnitCell, loads: Any) -> MeshSolution:
+        self.clock.skip()
+        with unknowns_limited(self.plan.max_dofs):
+            return physics.solve(part, loads, self.plan)
+
+    def _finer(self, solved: MeshSolution) -> UnitCell | None:
+        """Judge what was solved; return the mesh to go on with, if any."""
+        gap, dofs = self._entered(solved)
+        what = _measure_of(solved)
+        if not self._goes_on(solved, gap):
+            return None
+        if len(self.history) > STALLED and gap >= min(entry["relative_gap"] for entry in self.history[:-STALLED]):
+            log.warning("%s: the %s of %.3e does not fall any more, short of %.3e: round-off", self.name, what, gap,
+                        self.plan.tolerance)  # fmt: skip
+            return None
+        self.clock.skip()
+        refined = refine_carriers(self.part, solved.gaps(), self.plan.max_dofs, dofs)
+        self.clock.lap("refine")
+        if refined is None:
+            short = f"short of {self.plan.tolerance:.3e}" if not self.within else "which no coarser mesh confirms"
+            log.warning("%s: max_dofs = %s ends the refinement at a %s of %.3e, %s", self.name, self.plan.max_dofs,
+                        what, gap, short)  # fmt: skip
+        return refined
+
+    def _entered(self, solved: MeshSolution) -> tuple[float, int]:
+        """Enter a mesh into the history; return the gap (nan if there is none) and the unknowns."""
+        tensor, part = solved.tensor, self.part
+        gap = tensor.estimated_error if tensor.relative_gap is None else tensor.relative_gap
+        dofs = max(side.dofs for side in solved.sides)
+        self.iterations += sum(side.iterations for side in solved.sides)
+        self.clock.add(solved.seconds, *(side.seconds for side in solved.sides))
+        self.history.append(
             {
-                "cells": active.number_of_cells,
+                "cells": part.number_of_cells,
                 "dofs": dofs,
                 "relative_gap": float("nan") if gap is None else gap,
-                "seconds": time.perf_counter() - lap,
+                "seconds": self.clock.skip(),
             }
         )
-        log.info("%s: %d mesh cells, %d dofs, %s %s", cell.name, active.number_of_cells, dofs, what,
-                 "none" if gap is None else f"{gap:.3e}")  # fmt: skip
-        if len(history) == 1:
+        shown = "none" if gap is None else f"{gap:.3e}"
+        log.info("%s: %d mesh cells, %d dofs, %s %s", self.name, part.number_of_cells, dofs, _measure_of(solved), shown)
+        if len(self.history) == 1:
             # On the first mesh, whose facets are as long as what they cut off: refinement halves them in their planes.
-            geometric = solved.geometric_error()
+            self.geometric = solved.geometric_error()
+        return self.history[-1]["relative_gap"], dofs
+
+    def _goes_on(self, solved: MeshSolution, gap: float) -> bool:
+        """Whether a finer mesh is needed, and may help."""
+        tolerance, tensor = self.plan.tolerance, solved.tensor
+        confirmed = self.within or tensor.estimated_error is None
+        if tolerance is None or np.isnan(gap):
+            self.within, self.enough, self.coarse = True, confirmed, False
+            return False
         # The tolerance counts what straight facets change as well, and that no refinement lessens.
-        shape = replace(solved.tensor, geometric_error=geometric).relative_geometric_error
-        confirmed = within or solved.tensor.estimated_error is None
-        within = tolerance is None or gap is None or gap + shape <= tolerance
-        enough = within and confirmed
-        coarse = tolerance is not None and gap is not None and gap <= tolerance <= min(shape / FACETS, gap + shape)
-        if enough or coarse or solved.lower is None or tolerance is None or gap is None:
-            break
-        if len(history) > STALLED and gap >= min(entry["relative_gap"] for entry in history[:-STALLED]):
-            log.warning("%s: the %s of %.3e does not fall any more, short of %.3e: round-off", cell.name, what, gap,
-                        tolerance)  # fmt: skip
-            break
-        lap = time.perf_counter()
-        refined = solved.refine(dofs)
-        add_seconds(stages, {"refine": time.perf_counter() - lap})
-        if refined is None:
-            short = f"short of {tolerance:.3e}" if not within else "which no coarser mesh confirms"
-            log.warning(
-                "%s: max_dofs = %s ends the refinement at a %s of %.3e, %s", cell.name, max_dofs, what, gap, short
-            )
-            break
-        finer, before = refined, solved.tensor
-    tensor = replace(solved.tensor, lower=None, upper=None, roundoff=0.0) if sampled else solved.tensor
-    warnings = active.warnings + tensor.warnings + warnings
-    if coarse:
-        warnings += (
-            f"straight facets of the mesh may change the tensor by {shape:.1e} of itself, too much for the tolerance "
-            f"of {tolerance:g}; choose a finer resolution of the cell",
-        )
-    tensor = replace(
-        tensor,
-        **measured(cell),
-        warnings=warnings,
-        dofs=dofs,
-        iterations=iterations,
-        geometric_error=geometric,
-        seconds=stages | {"total": sum(cell.seconds.values()) + time.perf_counter() - start},
-        reached=enough and solved.tensor.reached,
-    )
-    return CellSolution(tensor=tensor, cell=active, upper=solved.upper, lower=solved.lower, history=tuple(history))
+        shape = replace(tensor, geometric_error=self.geometric).relative_geometric_error
+        self.within = gap + shape <= tolerance
+        self.enough = self.within and confirmed
+        self.coarse = gap <= tolerance <= min(shape / FACETS, gap + shape)
+        return not (self.enough or self.coarse)
 
 
-def _compared(solved: MeshSolution, before: EffectiveTensor | None) -> MeshSolution:
+def _measure_of(solved: MeshSolution) -> str:
+    return "relative half-gap" if solved.tensor.estimated_error is None else "estimated relative error"
+
+
+def _compared(solved: MeshSolution, before: MeshSolution) -> MeshSolution:
     """An estimate that is no less than the change from the coarser mesh."""
     error = solved.tensor.estimated_error
-    if error is None or before is None:
+    if error is None:
         return solved
-    change = 2.0 * relative_gap(before.value, solved.tensor.value)
+    change = 2.0 * relative_gap(before.tensor.value, solved.tensor.value)
     return replace(solved, tensor=replace(solved.tensor, estimated_error=max(error, change)))
 
 
@@ -209,13 +232,6 @@ def measured(cell: UnitCell) -> dict[str, Any]:
         "ranks": cell.comm.size,
         "versions": versions(),
     }
-
-
-def add_seconds(stages: dict[str, float], *spent: Mapping[str, float]) -> None:
-    """Add to the wall time of stages."""
-    for seconds in spent:
-        for name, value in seconds.items():
-            stages[name] = stages.get(name, 0.0) + value
 
 
 def versions() -> dict[str, str]:

@@ -23,7 +23,7 @@ from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.diffusion import solve_diffusion
 from homfem.certify.elasticity import solve_elasticity
-from homfem.certify.loop import CellSolution
+from homfem.certify.physics import CellSolution
 from homfem.kinds import CONDUCTION
 from homfem.parameters import InputError, check_choice, check_integer
 from homfem.tensors import EffectiveTensor

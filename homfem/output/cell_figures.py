@@ -17,7 +17,7 @@ from homfem.solve import on_root
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
-    from homfem.local.problem import CellProblem, Correctors
+    from homfem.local.problem import CellProblem
     from homfem.parameters import Array
 
 
@@ -72,7 +72,7 @@ def draw_solution(solution: Any, path: str) -> None:
 
     The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``.
     """
-    cell, tensor, solved = solution.cell, solution.tensor, correctors_of(solution)
+    cell, tensor, solved = solution.cell, solution.tensor, solution.correctors
     functions = fields_of_load(solved.problem, solved.functions[0])
     for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
         values = values_at_arrays(cell, solved.problem, members, functions)
@@ -97,16 +97,11 @@ def write_solution(solution: Any, path: str) -> None:
     The first field goes into ``NAME.bp``, a further one, such as a pressure, into ``NAME_pressure.bp``. A field that
     jumps across membranes is discontinuous in the file.
     """
-    cell, solved = solution.cell, correctors_of(solution)
+    cell, solved = solution.cell, solution.correctors
     for place, (_, members) in zip(*_places(path, solved.problem), strict=True):
         functions = [fields_of_load(solved.problem, function) for function in solved.functions]
         shown = [whole_function(cell, solved.problem, members, fields) for fields in functions]
         write_unfolded(place, cell.periodic_mesh, shown)
-
-
-def correctors_of(solution: Any) -> Correctors:
-    """Return the conforming correctors of a solution."""
-    return solution.correctors if hasattr(solution, "correctors") else solution.upper
 
 
 def _places(path: str, problem: CellProblem) -> tuple[list[str], list[tuple[str, Members]]]:

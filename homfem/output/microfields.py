@@ -159,7 +159,7 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     Parameters
     ----------
     cell, correctors
-        What was solved: ``solution.cell`` and ``solution.upper``, of diffusion (with membranes or without) or
+        What was solved: ``solution.cell`` and ``solution.correctors``, of diffusion (with membranes or without) or
         elasticity; coupled elasticity with the cell restricted to the solid phases.
     load : array, shape (loads,)
         The gradient of the potential, or the Voigt strain (engineering shear); then the further loads of coupled

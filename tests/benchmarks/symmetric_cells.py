@@ -46,7 +46,7 @@ def run(name: str, symmetry: str, coarse: float) -> dict[str, Any]:
         "solve": end - meshed,
         "cells": cell.number_of_cells,
         "solved": found.cell.number_of_cells,
-        "loads": len(found.upper.average),
+        "loads": len(found.correctors.average),
         "value": tensor.value[0, 0],
         "half_gap": tensor.relative_gap,
     }

@@ -106,7 +106,7 @@ def test_the_energy_is_integrated_exactly(shape, degree):
     image = Image.from_labels(labels, {"a": 0, "b": 1}, voxel=[0.5, 0.25, 0.9][: len(shape)])
     solution = solve_diffusion(voxel_cell(image), {"a": 1.0, "b": 9.0}, degree=degree)
     cell = solution.cell
-    gradient = ufl.as_vector([1.0] + [0.0] * (len(shape) - 1)) + ufl.grad(solution.upper.functions[0])
+    gradient = ufl.as_vector([1.0] + [0.0] * (len(shape) - 1)) + ufl.grad(solution.correctors.functions[0])
     density = diffusion_coefficient(cell, {"a": 1.0, "b": 9.0}) * ufl.inner(gradient, gradient)
     energy = solve.integrate(density * ufl.dx(metadata={"quadrature_degree": 2 * degree + 10}))
     assert solution.tensor.value[0, 0] == pytest.approx(energy / cell.lattice.volume, rel=1e-13)

@@ -19,8 +19,8 @@ from mpi4py import MPI
 from homfem import bounds, homogenize_diffusion, homogenize_elasticity, solve
 from homfem.cells.symmetry import symmetric_part
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.lower import residual_excess
-from homfem.certify.stokes_bounds import upper_allowance
+from homfem.certify.diffusion import residual_excess
+from homfem.certify.stokes.bounds import upper_allowance
 from homfem.local.allowance import Spread, unfolded
 from homfem.local.boundary import groups
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem

@@ -55,9 +55,9 @@ def test_the_allowance_keeps_an_unconverged_lower_bound_a_bound(rtol):
 def test_the_allowance_is_small_at_the_default_tolerance():
     solution = solve_diffusion(grid_cell((16, 16), square), CONTRAST, lower_degree=0)
     coefficient = diffusion_coefficient(solution.cell, CONTRAST)
-    assert certify.residual_allowance(solution.cell, coefficient, solution.lower) < 1e-3 * solution.tensor.half_gap
+    assert certify.residual_allowance(solution.cell, coefficient, solution.dual) < 1e-3 * solution.tensor.half_gap
     sharper = solve_diffusion(grid_cell((16, 16), square), CONTRAST)
-    assert sharper.lower.allowance < 1e-3 * sharper.tensor.half_gap
+    assert sharper.dual.allowance < 1e-3 * sharper.tensor.half_gap
 
 
 @pytest.mark.parametrize("rtol", [1e-2, 1e-3, 1e-4])
@@ -85,7 +85,7 @@ def test_the_crouzeix_raviart_flux_is_admissible(degree):
     part = cell.restrict(["a"])
     solution = solve_diffusion(cell, {"a": 2.0}, degree=degree, lower_degree=0, rtol=1e-13)
     n = ufl.FacetNormal(part.mesh)
-    chi = solution.lower.functions[0]
+    chi = solution.dual.functions[0]
     flux = 2.0 * (ufl.grad(chi) + ufl.as_vector([1.0, 0.0]))
     n = ufl.FacetNormal(solution.cell.mesh)
     assert solve.integrate(ufl.jump(flux, n) ** 2 * ufl.dS) < 1e-18
@@ -106,8 +106,8 @@ def test_the_linear_flux_is_admissible(divisions, perforated):
     phases = {"a": np.eye(d) + 0.3 * np.ones((d, d))} | ({} if perforated else {"b": 10.0 * np.eye(d)})
     solution = solve_diffusion(grid_cell(divisions, square if d == 2 else square_3d), phases, rtol=1e-13)
     n = ufl.FacetNormal(solution.cell.mesh)
-    inverse = solution.lower.inverse
-    for j, sigma in enumerate(solution.lower.functions):
+    inverse = solution.dual.inverse
+    for j, sigma in enumerate(solution.dual.functions):
         assert solve.integrate(ufl.div(sigma) ** 2 * ufl.dx) < 1e-16
         assert solve.integrate(ufl.jump(sigma, n) ** 2 * ufl.dS) < 1e-18
         assert solve.integrate(ufl.inner(sigma, n) ** 2 * ufl.ds) < 1e-18
@@ -154,7 +154,7 @@ def test_fluxes_of_layers_lose_no_digits_by_cancellation(contrast, unit):
     cell = grid_cell((8, 4), lambda s: s[:, 0] > 0.5)
     solution = solve_diffusion(cell, {"a": unit, "b": contrast * unit})
     exact = unit * np.array([2.0 / (1.0 + 1.0 / contrast), 0.5 * (1.0 + contrast)])
-    assert np.diag(solution.lower.average) == pytest.approx(exact, rel=1e-12)
+    assert np.diag(solution.dual.average) == pytest.approx(exact, rel=1e-12)
     assert solution.tensor.contains(np.diag(exact), slack=1e-15 * exact[0])
     assert solution.tensor.reached
 
@@ -184,9 +184,9 @@ def case_brackets(comm, backend, lower_degree):
     cell = three_pipe(0.4, resolution=0.3, comm=comm)
     phases = {"er": 250.0, "cytosol": 25.0}
     solution = solve_diffusion(cell, phases, backend=backend, lower_degree=lower_degree, rtol=1e-12)
-    indicators = certify.gap_indicators(solution.cell, solution.upper, solution.lower)
+    indicators = certify.diffusion_gaps(solution.cell, solution.correctors, solution.dual)
     total = comm.allreduce(float(indicators.sum()))
-    means = [abs(float(np.sum(f.x.array))) for f in solution.upper.functions]
+    means = [abs(float(np.sum(f.x.array))) for f in solution.correctors.functions]
     t = solution.tensor
     return {"lower": t.lower.tolist(), "upper": t.upper.tolist(), "trace": total, "dofs": t.dofs, "means": means,
             "iterations": t.iterations}  # fmt: skip
@@ -313,7 +313,7 @@ def test_correctors_have_mean_zero():
     from homfem import solve
 
     solution = solve_diffusion(grid_cell((6, 6, 4), square_3d), CONTRAST, lower_degree=0)
-    for correctors in (solution.upper, solution.lower):
+    for correctors in (solution.correctors, solution.dual):
         for function in correctors.functions:
             assert abs(solve.integrate(function * ufl.dx)) < 1e-13
 

@@ -96,11 +96,11 @@ def test_the_flux_is_admissible_and_its_energy_is_the_bound(divisions):
     tags = dmesh.meshtags(solution.cell.mesh, d - 1, facets, np.ones(len(facets), dtype=np.int32))
     membrane = ufl.Measure("dS", domain=solution.cell.mesh, subdomain_data=tags, subdomain_id=1)
     n = ufl.FacetNormal(solution.cell.mesh)
-    for j, sigma in enumerate(solution.lower.functions):
+    for j, sigma in enumerate(solution.dual.functions):
         assert solve.integrate(ufl.div(sigma) ** 2 * ufl.dx) < 1e-16
         assert solve.integrate(ufl.jump(sigma, n) ** 2 * ufl.dS) < 1e-18
         through = ufl.inner(sigma("+"), n("+"))
-        energy = solve.integrate(ufl.inner(sigma, ufl.dot(solution.lower.inverse, sigma)) * ufl.dx)
+        energy = solve.integrate(ufl.inner(sigma, ufl.dot(solution.dual.inverse, sigma)) * ufl.dx)
         energy += solve.integrate(through**2 / h * membrane)
         assert energy == pytest.approx(solution.tensor.lower[j, j], abs=1e-9)
         assert solve.integrate(through**2 * membrane) > 0.1
@@ -119,7 +119,7 @@ def test_the_indicators_sum_to_the_gap(degree, lower_degree):
     else:
         problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
         lower = solve_correctors(cell, problem, rtol=1e-13)
-    indicators = certify.gap_indicators(cell, upper, lower, coefficient, membranes)
+    indicators = certify.diffusion_gaps(cell, upper, lower, coefficient, membranes)
     gap = np.trace(upper.average - lower.average)
     assert gap > 1e-5
     assert indicators.sum() == pytest.approx(gap, rel=1e-5)
@@ -206,7 +206,7 @@ def test_heart_muscle_cells_behind_their_sarcolemma():
     conduct = {"intracellular": 0.4, "junction": 0.02, "extracellular": 1.0}
     sarcolemma = ("intracellular|extracellular", "junction|extracellular")
     solution = solve_diffusion(cell, conduct, membranes=dict.fromkeys(sarcolemma, 1e-7), degree=1)
-    groups = [set(field.phases) for field in solution.upper.problem.fields]
+    groups = [set(field.phases) for field in solution.correctors.problem.fields]
     assert groups == [{"intracellular", "junction"}, {"extracellular"}]
     apart = [
         homogenize_diffusion(cell, {name: conduct[name] for name in names}, degree=1)

@@ -39,7 +39,7 @@ def layers(s):
 def potential(comm=None, vectors=SKEW):
     cell = grid_cell((6, 5), corner, names=("a", "b"), vectors=vectors, **({} if comm is None else {"comm": comm}))
     solution = solve_diffusion(cell, {"a": 1.0, "b": 10.0}, bounds=False, rtol=1e-12)
-    return solution.tensor, localise(solution.cell, solution.upper, [0.5, -2.0])
+    return solution.tensor, localise(solution.cell, solution.correctors, [0.5, -2.0])
 
 
 def displacement():
@@ -100,7 +100,7 @@ def test_the_potential_jumps_across_membranes(d, tmp_path):
     membranes = {"a|b": 1.0, "b|c": 0.3, "a|c": 3.0}
     cell = grid_cell((4, 3, 3)[:d], layers, length=length)
     solution = solve_diffusion(cell, k, membranes=membranes, bounds=False, degree=1, rtol=1e-12)
-    fields = localise(solution.cell, solution.upper, [1.0, *[0.0] * (d - 1)])
+    fields = localise(solution.cell, solution.correctors, [1.0, *[0.0] * (d - 1)])
     raw, field, flux = fields.unfolded((2, 1, 1)[:d])
     q = solution.tensor.value[0, 0]
     assert flux == pytest.approx(np.tile([q, *[0.0] * (d - 1)], (len(raw.cells), 1)), abs=1e-9)
@@ -122,7 +122,7 @@ def test_the_potential_jumps_across_membranes(d, tmp_path):
 def test_files_keep_the_jumps():
     cell = grid_cell((6, 6), hole, names=("a", "b"))
     solution = solve_diffusion(cell, {"a": 1.0, "b": 10.0}, membranes={"a|b": 0.5}, bounds=False)
-    raw, field, _ = localise(solution.cell, solution.upper, [1.0, 2.0]).unfolded()
+    raw, field, _ = localise(solution.cell, solution.correctors, [1.0, 2.0]).unfolded()
     mesh = _mesh_of(raw)
     function = _function(mesh, "field", field, ("DG", 1))
     number = _dolfinx.original_cell_index(mesh)

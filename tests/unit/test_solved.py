@@ -32,7 +32,7 @@ def stacked(comm=None, degree=2):
 
 def test_names():
     cell = grid_cell((6, 6), square)
-    assert shown_fields(stacked().upper.problem) == {"potential": (0, 1)}
+    assert shown_fields(stacked().correctors.problem) == {"potential": (0, 1)}
     elastic = elasticity_problem(cell, elastic_coefficient(cell, SOLIDS))
     assert shown_fields(elastic) == {"displacement": (0,)}
     assert shown_fields(stokes_problem(cell)) == {"velocity": (0,), "pressure": (1,)}
@@ -64,8 +64,8 @@ def case_jump(comm):
 def jump(comm, degree):
     """1/q = 1 + 2/h with h = 2; the corrector jumps by q/h on both membranes, and nowhere else."""
     solution = stacked(comm, degree)
-    problem, cell = solution.upper.problem, solution.cell
-    fields = fields_of_load(problem, solution.upper.functions[0])
+    problem, cell = solution.correctors.problem, solution.cell
+    fields = fields_of_load(problem, solution.correctors.functions[0])
     broken = whole_function(cell, problem, (0, 1), fields)
     gap = broken("+") - broken("-")
     values = values_at_arrays(cell, problem, (0, 1), fields)

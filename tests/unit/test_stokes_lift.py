@@ -14,7 +14,8 @@ from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.symmetry import symmetric_part
-from homfem.certify import stokes_bounds, stokes_lift
+from homfem.certify.stokes import bounds as stokes_bounds
+from homfem.certify.stokes import lift as stokes_lift
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
 from homfem.meshing.arrays.raw_cell import RawCell, cell_facets

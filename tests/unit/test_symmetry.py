@@ -140,7 +140,7 @@ def test_the_octant_has_the_tensor_of_the_whole(phases, lower_degree):
         solve_diffusion(cell, phases, symmetry=symmetry, lower_degree=lower_degree, rtol=1e-12)
         for symmetry in ("none", "auto")
     )
-    for one, other, error in ((part.upper, whole.upper, 1e-11), (part.lower, whole.lower, 1e-10)):
+    for one, other, error in ((part.correctors, whole.correctors, 1e-11), (part.dual, whole.dual, 1e-10)):
         assert np.diag(one.average)[[0, 1, 0]] == pytest.approx(np.diag(other.average), abs=error)
     stated = part.tensor.roundoff + whole.tensor.roundoff
     assert stated < 1e-9
@@ -148,7 +148,7 @@ def test_the_octant_has_the_tensor_of_the_whole(phases, lower_degree):
     assert part.tensor.lower == pytest.approx(whole.tensor.lower, abs=1e-10 + stated)
     assert part.cell.number_of_cells * 8 == whole.cell.number_of_cells
     assert part.symmetry.first_axis == (0, 1, 0)
-    assert part.upper.average.shape == (2, 2)
+    assert part.correctors.average.shape == (2, 2)
     assert part.tensor.volume_fractions == whole.tensor.volume_fractions
     assert part.tensor.interface_area == whole.tensor.interface_area
 
@@ -317,7 +317,7 @@ def test_arrays_of_curved_bodies_qualify(name):
     assert part.symmetry.first_axis == alike
     assert part.symmetry.reasons == {}
     assert part.cell.copies * part.cell.number_of_cells == cell.number_of_cells
-    assert len(part.upper.average) == 1
+    assert len(part.correctors.average) == 1
     tensor = part.tensor
     assert tensor.lower == pytest.approx(whole.lower, abs=1e-6)
     assert tensor.upper == pytest.approx(whole.upper, abs=1e-6)
@@ -386,8 +386,8 @@ def test_both_bounds_of_elasticity_on_the_part(divisions, paint, loads):
     solids = {name: {"young": young[name], "poisson": 0.25} for name in cell.phase_names}
     whole, part = (solve_elasticity(cell, solids, symmetry=how, degree=1, rtol=1e-12) for how in ("none", "auto"))
     assert part.cell.copies == (4 if paint is slab or len(divisions) == 2 else 8)
-    assert len(part.upper.functions) == len(part.lower.functions) == loads
-    allowances = whole.lower.allowance + part.lower.allowance
+    assert len(part.correctors.functions) == len(part.dual.functions) == loads
+    allowances = whole.dual.allowance + part.dual.allowance
     assert allowances < 1e-5
     for key in ("lower", "upper"):
         one, other = getattr(whole.tensor, key), getattr(part.tensor, key)
@@ -500,7 +500,7 @@ def test_refusals():
         homogenize_diffusion(part, CONTRAST, boundary="flux")
     solution = solve_diffusion(cell, CONTRAST, symmetry="auto")
     for needs_the_whole in (
-        lambda: localise(solution.cell, solution.upper, [1.0]),
+        lambda: localise(solution.cell, solution.correctors, [1.0]),
         lambda: tiled(part, 2),
         lambda: part.save("part.msh"),
         lambda: homogenize_elasticity(part, SOLIDS),

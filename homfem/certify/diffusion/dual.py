@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 from dolfinx import fem
@@ -11,13 +12,13 @@ from mpi4py import MPI
 from homfem import _dolfinx, brackets
 from homfem.brackets import EPS
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.symmetry import Loads
+from homfem.certify.diffusion.medium import Medium
+from homfem.certify.physics import owned_values
 from homfem.local import roundoff
-from homfem.local.diffusion import diffusion_problem
 from homfem.local.engine import solve_correctors
 from homfem.local.flux import Fluxes, solve_fluxes
-from homfem.local.membranes import Membranes, crossing_strength, crossing_weight, membrane_problem
-from homfem.local.problem import Correctors
+from homfem.local.membranes import Membranes, crossing_weight
+from homfem.local.problem import CellProblem, Correctors
 from homfem.parameters import Array, ConvergenceError
 
 log = logging.getLogger("homfem")
@@ -26,56 +27,68 @@ log = logging.getLogger("homfem")
 SHARPEST = 1e-14
 
 
-def values_of(cell: UnitCell, coefficient: fem.Function) -> Array:
-    """The coefficient on each owned mesh cell, shape (n, 1) or (n, d * d)."""
-    owned = cell.mesh.topology.index_map(cell.dimension).size_local
-    return np.asarray(coefficient.x.array.reshape(len(cell.phase_of_cell), -1)[:owned])
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Lower:
+    """The lower side.
+
+    Parameters
+    ----------
+    fields
+        Fluxes or Crouzeix-Raviart correctors.
+    excess : array, shape (loads,)
+        What the residuals may have added to the energy of each load.
+    noise : array, shape (loads, loads)
+        What round-off may have done to the energies.
+    """
+
+    fields: Correctors | Fluxes
+    excess: Array
+    noise: Array
 
 
-def solve_lower(
-    cell: UnitCell,
-    coefficient: fem.Function,
-    membranes: Membranes | None,
-    loads: Loads,
-    lower_degree: int,
-    backend: str,
-    rtol: float,
-    allowance: float,
-) -> tuple[Correctors | Fluxes, Array, Array]:
-    """The lower side, what its residuals may have added to the energy of each load, and what round-off may have done.
+def solve_lower(medium: Medium, degree: int, rtol: float, allowance: float) -> Lower:
+    """Return the lower side of a degree, 0 (Crouzeix-Raviart) or 1 (fluxes); collective.
 
     It is solved again, sharper, where the residual may add more than ``allowance`` of the energy: a finer mesh would
     not help, as that grows with the number of mesh cells.
     """
-    if lower_degree == 1:
-        fluxes = solve_fluxes(cell, coefficient, membranes=membranes, axes=loads.axes, rtol=rtol, allowance=allowance)
-        return fluxes, fluxes.excess, fluxes.noise
-    if membranes is None:
-        problem = diffusion_problem(cell, coefficient, element="CR", axes=loads.axes, backend=backend)
-    else:
-        problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
-    axes = [(axis,) for axis in loads.axes]
-    largest = roundoff.largest(values_of(cell, coefficient), cell.dimension)
-    jumps = 0.0 if membranes is None else crossing_strength(cell, membranes)
-    correctors = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+    if degree == 0:
+        return _solve_broken(medium, rtol, allowance)
+    fluxes = solve_fluxes(
+        medium.cell,
+        medium.coefficient,
+        membranes=medium.membranes,
+        axes=medium.loads.axes,
+        rtol=rtol,
+        allowance=allowance,
+    )
+    return Lower(fields=fluxes, excess=fluxes.excess, noise=fluxes.noise)
+
+
+def _solve_broken(medium: Medium, rtol: float, allowance: float) -> Lower:
+    cell, problem = medium.cell, medium.problem("CR", 1)
+    found = _judged(medium, problem, rtol)
     while True:
-        excess = residual_excess(cell, coefficient, correctors, membranes)
-        noise = roundoff.of_correctors(cell, largest, correctors, axes, jumps)
-        size = roundoff.weights(cell, correctors.average, axes)
-        added = brackets.share(excess, size)
+        size = roundoff.weights(cell, found.fields.average, medium.axes)
+        added = brackets.share(found.excess, size)
         if added <= allowance or rtol <= SHARPEST:
-            break
+            return found
         # It goes with the square of the residual.
         rtol = max(rtol * min(0.1, 0.5 * float(np.sqrt(allowance / added))), SHARPEST)
         log.info("%s: the residual may add %.1e of the energy; rtol = %.0e now", cell.name, added, rtol)
         try:
-            sharper = solve_correctors(cell, problem, backend=backend, rtol=rtol)
+            sharper = _judged(medium, problem, rtol)
         except ConvergenceError as error:
             log.warning("%s: %s", cell.name, error)  # what was reached before is a bound
-            break
-        if brackets.share(residual_excess(cell, coefficient, sharper, membranes), size) < added:
-            correctors = sharper
-    return correctors, excess, noise
+            return found
+        if brackets.share(sharper.excess, size) < added:
+            found = sharper
+
+
+def _judged(medium: Medium, problem: CellProblem, rtol: float) -> Lower:
+    correctors = solve_correctors(medium.cell, problem, backend=medium.backend, rtol=rtol)
+    excess = residual_excess(medium.cell, medium.coefficient, correctors, medium.membranes)
+    return Lower(fields=correctors, excess=excess, noise=medium.noise(correctors))
 
 
 def residual_allowance(
@@ -90,7 +103,7 @@ def residual_excess(
 ) -> Array:
     r"""Return :math:`\frac{W}{|Y|}\|\rho_j\|_1^2` of each load, round-off in the residual included; collective."""
     d = cell.dimension
-    values = values_of(cell, coefficient)
+    values = owned_values(cell, coefficient)
     owned = len(values)
     nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned, : d + 1]][:, :, :d]
     first, second = np.triu_indices(d + 1, 1)

@@ -3,7 +3,7 @@ r"""Guaranteed bounds of a permeability, from the flow of two elements.
 **Lower bound.** :math:`\xi\cdot K\xi=\max_v\frac1{|Y|}\int_{Y_f}2\,v\cdot\xi-|\nabla v|^2` over periodic velocities
 without divergence that vanish on the walls. Those of Scott and Vogelius are such velocities where the linear system is
 solved exactly. Where the solver leaves the residual :math:`\rho` and a divergence, a velocity w of the same space with
-that divergence is constructed (:mod:`homfem.certify.stokes_lift`), and :math:`v=u-w` has none. With the averaged
+that divergence is constructed (:mod:`homfem.certify.stokes.lift`), and :math:`v=u-w` has none. With the averaged
 expression A of :mod:`homfem.local.stokes`
 
 .. math:: \int 2\,v\cdot\xi-|\nabla v|^2 = |Y|A - 2\rho(w) - \|\nabla w\|^2 ,
@@ -44,7 +44,7 @@ from mpi4py import MPI
 from homfem import _dolfinx, solve
 from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.stokes_lift import lift
+from homfem.certify.stokes.lift import lift
 from homfem.local.boundary import alike
 from homfem.local.problem import Correctors
 from homfem.meshing.arrays.refinement import split_at_barycentres

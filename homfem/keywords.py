@@ -1,0 +1,91 @@
+"""Keywords that several functions share: a dataclass has their names, order, defaults and meaning, in one place."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import update_wrapper
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def takes(words: type) -> Callable[[F], F]:
+    """Show the fields of a dataclass in place of ``**name`` in the signature and in the docstring of a function.
+
+    The function takes ``**name: Unpack[...]`` of a typed dictionary of the same words, and has the entry ``**name`` in
+    the parameters of its docstring, where the words of the dataclass are put.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Words:
+    ...     tolerance: float | None = None
+    >>> @takes(Words)
+    ... def solve(cell, **words): ...
+    >>> print(inspect.signature(solve).parameters["tolerance"])
+    tolerance: 'float | None' = None
+    """
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function)
+        kept = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        given = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default if field.default is not MISSING else inspect.Parameter.empty,
+                annotation=field.type,
+            )
+            for field in fields(words)
+        ]
+        setattr(function, "__signature__", own.replace(parameters=[*kept, *given]))  # noqa: B010
+        name = next((one.name for one in own.parameters.values() if one.kind is one.VAR_KEYWORD), "")
+        text = inspect.cleandoc(function.__doc__ or "")
+        entry = re.compile(rf"^\*\*{name}\n(    .*\n?)+", re.MULTILINE)
+        function.__doc__ = entry.sub(lambda _: parameters_of(words), text)
+        return function
+
+    return decorate
+
+
+def parameters_of(words: type) -> str:
+    """Return the entries under ``Parameters`` of a docstring."""
+    text = inspect.cleandoc(words.__doc__ or "") + "\n"
+    found = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    return "" if found is None else found[1].strip() + "\n"
+
+
+def part_of(
+    function: Callable[P, Any], name: str, take: Callable[[Any], R], *, returns: type, summary: str
+) -> Callable[P, R]:
+    """Return the function with the same parameters that gives a part of what another one gives.
+
+    Parameters
+    ----------
+    function
+        Gives the whole.
+    name, summary
+        Name and first line of the docstring of the new one; the parameters, errors and notes are those of the other.
+    take
+        Takes the part.
+    returns
+        Its class.
+    """
+
+    def part(*args: P.args, **kwargs: P.kwargs) -> R:
+        return take(function(*args, **kwargs))
+
+    update_wrapper(part, function)
+    part.__name__ = part.__qualname__ = name
+    part.__annotations__ = {**function.__annotations__, "return": returns.__name__}
+    setattr(part, "__signature__", inspect.signature(function).replace(return_annotation=returns.__name__))  # noqa: B010
+    text = inspect.cleandoc(function.__doc__ or "")
+    text = f"{summary}\n" + text.partition("\n")[2]
+    text = re.sub(r"^Returns\n-+\n\S.*$", lambda found: f"{found[0].rpartition(chr(10))[0]}\n{returns.__name__}", text,
+                  flags=re.MULTILINE)  # fmt: skip
+    part.__doc__ = text
+    return part

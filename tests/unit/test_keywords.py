@@ -1,0 +1,130 @@
+"""Keywords that functions share are in their signatures and docstrings, and the same everywhere."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import get_type_hints
+
+import pytest
+
+import homfem
+from homfem.certify import Accuracy
+from homfem.certify.accuracy import AccuracyOptions
+from homfem.keywords import part_of, takes
+from homfem.parameters import InputError
+
+PHYSICS = ("diffusion", "elasticity", "stokes", "thermoelasticity", "poroelasticity", "active_stress")
+CELLS = [f"{verb}_{what}" for verb in ("solve", "homogenize") for what in PHYSICS]
+WORDS = ["tolerance", "max_dofs", "degree", "bounds", "symmetry", "backend", "rtol"]
+
+
+@dataclass
+class Words:
+    """How.
+
+    Parameters
+    ----------
+    tolerance
+        How near.
+        On two lines.
+    most
+        How many.
+
+    Notes
+    -----
+    No parameter.
+    """
+
+    tolerance: float | None = None
+    most: int = 3
+
+
+@takes(Words)
+def whole(cell, *, unit="", **words):
+    """Solve a cell.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    unit
+        Its unit.
+    **words
+        As they are.
+
+    Returns
+    -------
+    dict
+        All.
+    """
+    return {"cell": cell, "unit": unit} | words
+
+
+def test_the_fields_of_a_dataclass_are_the_keywords_of_a_function():
+    shown = inspect.signature(whole)
+    assert str(shown) == "(cell, *, unit='', tolerance: 'float | None' = None, most: 'int' = 3)"
+    entries = "unit\n    Its unit.\ntolerance\n    How near.\n    On two lines.\nmost\n    How many.\n\nReturns\n"
+    assert entries in whole.__doc__
+    assert "No parameter" not in whole.__doc__
+    assert whole(1, most=4) == {"cell": 1, "unit": "", "most": 4}
+
+
+def test_a_part_has_the_parameters_of_the_whole():
+    unit = part_of(whole, "unit_of", lambda found: found["unit"], returns=str, summary="Return the unit.")
+    assert unit(1, unit="um", most=2) == "um"
+    assert (unit.__name__, unit.__doc__.splitlines()[0]) == ("unit_of", "Return the unit.")
+    assert "Returns\n-------\nstr\n    All." in unit.__doc__
+    assert inspect.signature(unit).parameters == inspect.signature(whole).parameters
+    assert inspect.signature(unit).return_annotation == "str"
+
+
+def test_the_typed_dictionary_has_the_words_of_accuracy():
+    assert [field.name for field in fields(Accuracy)] == WORDS == list(AccuracyOptions.__annotations__)
+    assert get_type_hints(Accuracy) == get_type_hints(AccuracyOptions)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_physics_has_the_same_words_order_and_defaults(name):
+    function = getattr(homfem, name)
+    parameters = inspect.signature(function).parameters
+    assert next(iter(parameters)) == "cell"
+    assert list(parameters)[-len(WORDS) - 1 :] == ["config", *WORDS]
+    assert all(one.kind is not one.VAR_KEYWORD for one in parameters.values())
+    assert [parameters[word].default for word in WORDS] == [field.default for field in fields(Accuracy)]
+    for section in ("Parameters", "Returns", "Raises", "Notes"):
+        assert f"\n{section}\n---" in function.__doc__
+    for word in parameters:
+        documented = [line for line in function.__doc__.splitlines() if not line.startswith(" ")]
+        assert any(word in line.split(" : ")[0].split(", ") for line in documented), word
+    with pytest.raises(TypeError, match="tolerence"):
+        function(*[None] * len([p for p in parameters.values() if p.default is p.empty]), tolerence=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        ({"tolerance": 1.0}, "< 1"),
+        ({"tolerance": 0.0}, ">= 1e-13"),
+        ({"max_dofs": 0}, ">= 1"),
+        ({"degree": 5}, "<= 4"),
+        ({"degree": 0}, ">= 1"),
+        ({"bounds": "yes"}, "True, False or None"),
+        ({"symmetry": "octant"}, "'auto'"),
+        ({"rtol": 1e-3}, "<= 0.0001"),
+        ({"rtol": 0.0}, "> 0"),
+    ],
+)
+def test_what_is_out_of_range_is_refused(given, allowed):
+    with pytest.raises(InputError, match=f"{next(iter(given))} = .*{allowed}"):
+        Accuracy(**given)
+
+
+@pytest.mark.parametrize("name", [f"solve_{what}" for what in PHYSICS[3:]])
+def test_coupled_elasticity_is_solved_whole(name):
+    from made_cells import grid_cell, square
+
+    solids = {"a": {"young": 1.0, "poisson": 0.3}}
+    further = {"solve_thermoelasticity": [{"a": 1.0}], "solve_active_stress": ["a", [1.0, 0.0]]}.get(name, [])
+    with pytest.raises(InputError, match="symmetry"):
+        getattr(homfem, name)(grid_cell((4, 4), square), solids, *further, symmetry="auto")
