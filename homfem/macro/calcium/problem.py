@@ -100,4 +100,4 @@ def diffusivity(name: str, tensor: EffectiveTensor, mesh: dmesh.Mesh) -> Array:
     if mesh.geometry.dim != dimension:
         raise InputError("mesh", f"{dimension}D cells in {mesh.geometry.dim}D", "of cells of the dimension of space")
     taken = required_tensor(name, tensor, DIFFUSION, unit="um^2/s", dimension=dimension)
-    return np.asarray(taken.value / taken.active_fraction, dtype=np.float64)
+    return np.asarray((1.0 / taken.active_fraction) * taken.value, dtype=np.float64)
