@@ -112,7 +112,7 @@ class CheckpointFile:
                 header = {
                     "format": _FORMAT,
                     "fields": {name: _described(numbering, meshes) for name, numbering in spaces.items()},
-                    "meshes": [{"cells": mesh.digest, "orientation": mesh.orientation} for mesh in meshes],
+                    "meshes": [mesh.digest for mesh in meshes],
                     "state": dict(state),
                     "problem": dict(problem),
                 }
@@ -204,14 +204,12 @@ class CheckpointFile:
         series = {name.removeprefix("series "): a for name, a in arrays.items() if name.startswith("series ")}
         return Saved(values, series, comm.bcast(state))
 
-    def _compare_meshes(
-        self, arrays: Mapping[str, Any], stored: list[dict[str, str]], meshes: list[MeshNumbering]
-    ) -> None:
+    def _compare_meshes(self, arrays: Mapping[str, Any], stored: list[str], meshes: list[MeshNumbering]) -> None:
         remedy = "Restart on the mesh that it was written from, made from the same arrays."
         path = str(self.path)
         if len(stored) != len(meshes):
             raise CheckpointError("checkpoint", path, f"of {len(meshes)} mesh(es), not {len(stored)}", remedy)
-        for number, (about, mesh) in enumerate(zip(stored, meshes, strict=True)):
+        for number, (digest, mesh) in enumerate(zip(stored, meshes, strict=True)):
             keys, points = arrays[f"keys {number}"], arrays[f"points {number}"]
             if keys.size != mesh.keys.size:
                 allowed = f"of a mesh of {mesh.keys.size} nodes, not {keys.size} nodes"
@@ -220,13 +218,8 @@ class CheckpointFile:
             same = np.array_equal(keys, mesh.keys) and np.abs(points - mesh.points).max() <= 1e-10 * scale
             if not same:
                 raise CheckpointError("checkpoint", path, "of this mesh: its nodes are others", remedy)
-            if about["cells"] != mesh.digest:
+            if digest != mesh.digest:
                 raise CheckpointError("checkpoint", path, "of this mesh: its cells are others", remedy)
-            if about["orientation"] != mesh.orientation:
-                allowed = (
-                    "of a mesh whose cells have their nodes in this order (a mesh of facets may depend on the ranks)"
-                )
-                raise CheckpointError("checkpoint", path, allowed, "Restart on as many ranks as it was written on.")
 
     def _compare_fields(
         self,
@@ -239,11 +232,15 @@ class CheckpointFile:
         wrong = [
             f"{name}: {_space(stored.get(name))} in the checkpoint, {_space(wanted.get(name))} here"
             for name in sorted({*stored, *wanted})
-            if stored.get(name) != wanted.get(name)
+            if {**stored.get(name, {}), "orientation": ""} != {**wanted.get(name, {}), "orientation": ""}
         ]
         if wrong:
             remedy = "Restart with the spaces that it was written from."
             raise CheckpointError("checkpoint", str(self.path), "of these fields; " + "; ".join(wrong), remedy)
+        for name, numbering in numberings.items():
+            if stored[name]["orientation"] != numbering.orientation:
+                allowed = f"with the nodes of each cell in this order, for {name} (in a mesh of facets ranks choose it)"
+                raise CheckpointError("checkpoint", str(self.path), allowed, "Restart on as many ranks as wrote it.")
 
     def _load(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         path = Path(self.path)
@@ -287,7 +284,8 @@ class CheckpointFile:
 def _described(numbering: Numbering, meshes: list[MeshNumbering]) -> dict[str, Any]:
     """Return what tells a space from others on its mesh."""
     place = next(number for number, mesh in enumerate(meshes) if mesh is numbering.mesh)
-    return {"element": str(numbering.space.ufl_element()), "mesh": place, "values": numbering.size}
+    element, orientation = str(numbering.space.ufl_element()), numbering.orientation
+    return {"element": element, "mesh": place, "values": numbering.size, "orientation": orientation}
 
 
 def _space(described: Mapping[str, Any] | None) -> str:

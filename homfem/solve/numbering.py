@@ -10,6 +10,9 @@ with the transformation T that relates the basis functions of the reference cell
 (identity for Lagrange elements, signs and rotations for H(curl), H(div) and others). So the values are the same on any
 number of ranks, though edges and facets may be turned. T mixes only dofs of one edge or facet, and these have the same
 first cell.
+
+In a mesh of the facets of another, the order of a cell's nodes depends on the ranks. Lagrange functions on straight
+simplices are numbered there as if it were the order of the numbers of the nodes; other spaces hold on to it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy.typing as npt
 from dolfinx import fem, la
 from dolfinx import mesh as dmesh
 
-from homfem._dolfinx import geometry_dofmap
+from homfem._dolfinx import geometry_dofmap, interpolation_points
 from homfem.parameters import Array
 
 Integers = npt.NDArray[np.int64]
@@ -79,6 +82,8 @@ class Numbering:
     ----------
     size
         Number of dofs, times the block size ``block``: that many values has a function.
+    orientation
+        What the order of the nodes in the cells must be for the values to be the same; empty if it does not matter.
 
     Example
     -------
@@ -92,6 +97,9 @@ class Numbering:
         self._map = dofmap.index_map
         topology = space.mesh.topology
         cells = np.asarray(dofmap.list)[: topology.index_map(topology.dim).size_local]
+        self.orientation = self.mesh.orientation
+        if topology.dim < space.mesh.geometry.dim and _is_plain(space):
+            cells, self.orientation = _in_order_of_nodes(space, cells), ""
         mine = self._map.local_to_global(np.ascontiguousarray(cells.ravel(), dtype=np.int32)).reshape(cells.shape)
         parts = self.comm.gather(np.asarray(mine, dtype=np.int64))
         pairs = None if parts is None else self._first_pairs(parts)
@@ -171,6 +179,28 @@ class Numbering:
         vector = la.vector(self._map, self.block, dtype=np.float64)
         vector.array[:] = 0.0
         return vector
+
+
+def _is_plain(space: fem.FunctionSpace) -> bool:
+    """Tell whether functions are given by their values at points of straight simplices."""
+    mesh = space.mesh
+    simplex = str(mesh.topology.cell_name()) in ("interval", "triangle", "tetrahedron")
+    straight = geometry_dofmap(mesh).shape[1] == mesh.topology.dim + 1
+    return simplex and straight and bool(space.element.interpolation_ident)
+
+
+def _in_order_of_nodes(space: fem.FunctionSpace, cells: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """Return the dofs of cells as they would be if the nodes of each cell had ascending numbers in the input."""
+    nodes = geometry_dofmap(space.mesh)[: len(cells)]
+    orders = np.argsort(np.asarray(space.mesh.geometry.input_global_indices)[nodes], axis=1)
+    points = interpolation_points(space)
+    shares = np.column_stack([1.0 - points.sum(axis=1), points])  # barycentric
+    found = np.empty_like(cells)
+    for order in np.unique(orders, axis=0):
+        apart = np.abs(shares[:, order][None] - shares[:, None]).sum(axis=2)
+        rows = (orders == order).all(axis=1)
+        found[rows] = cells[rows][:, apart.argmin(axis=1)]
+    return found
 
 
 def _digest(cells: Integers) -> str:

@@ -287,10 +287,12 @@ def _every_space(comm):
         "quadrature": basix.ufl.quadrature_element("tetrahedron", degree=3),
     }
     spaces = {name: fem.functionspace(domain, element) for name, element in elements.items()}
-    return spaces | {
-        "part P2": fem.functionspace(part, ("Lagrange", 2)),
-        "part DG0": fem.functionspace(part, ("DG", 0)),
-    }
+    domain.topology.create_connectivity(2, 3)
+    skin = mesh.create_submesh(domain, 2, mesh.exterior_facet_indices(domain.topology))[0]
+    for place, where in (("part", part), ("skin", skin)):
+        for family, degree in (("Lagrange", 1), ("Lagrange", 3), ("DG", 2)):
+            spaces[f"{place} {family}{degree}"] = fem.functionspace(where, (family, degree))
+    return spaces
 
 
 def _local(domain):
@@ -339,12 +341,35 @@ def case_read_every_space(comm, path):
 @pytest.mark.mpi
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_fields_of_every_space_go_from_ranks_to_ranks(on_ranks, tmp_path, ranks):
-    """P3, whose dofs on edges and facets are turned, H(curl) and H(div), mixed, quadrature, and a part of the mesh."""
+    """P3, whose dofs on edges and facets are turned, H(curl) and H(div), mixed, quadrature, and parts of the mesh."""
     path = str(tmp_path / "a.ckpt")
     on_ranks(case_write_every_space, ranks=(ranks,), path=path)
     for answer in on_ranks(case_read_every_space, ranks=(1, 2, 3), path=path):
         assert answer["series"] == [0.0, 1.0, 2.0]
         assert max(answer["wrong"].values()) < 1e-13, answer["wrong"]
+
+
+def case_skin(comm, path):
+    """H(div) on the facets of a mesh, whose nodes the ranks order."""
+    domain = mesh.create_unit_cube(comm, 2, 2, 2)
+    domain.topology.create_connectivity(2, 3)
+    skin = mesh.create_submesh(domain, 2, mesh.exterior_facet_indices(domain.topology))[0]
+    space = fem.functionspace(skin, ("RT", 1))
+    file, text = CheckpointFile(path), ""
+    if not file.exists(comm):
+        file.write({"q": _entry(fem.Function(space))}, state={}, problem={})
+    try:
+        file.read({"q": space})
+    except CheckpointError as error:
+        text = str(error)
+    return {"text": text}
+
+
+@pytest.mark.mpi
+def test_what_hangs_on_the_ranks_is_refused_on_others(on_ranks, tmp_path):
+    here, there = on_ranks(case_skin, ranks=(1, 2), path=str(tmp_path / "a"))
+    assert here["text"] == ""
+    assert "in this order, for q (in a mesh of facets ranks choose it). Restart on as many ranks" in there["text"]
 
 
 def test_fields_of_other_spaces_are_refused(written):

@@ -34,14 +34,26 @@ def case_points(comm, path):
         for point in POINTS
         if name != "half" or POINTS[point][0] <= 1.0
     }
-    return {"values": values, "columns": [column.label for column in probes.columns], "times": probes.times.tolist()}
+    jump = fem.Function(fem.functionspace(model.mesh, ("DG", 0)), name="jump")
+    jump.interpolate(lambda x: x[0] + 10 * x[1] + 100 * x[2])
+    model.functions = {"jump": jump}
+    sides = Probes(POINTS, name="sides")
+    march(model, TimeGrid(end=1.0, step=0.5), observers=[sides])
+    return {
+        "sides": [sides.values(point, "jump").tolist() for point in POINTS],
+        "values": values,
+        "columns": [column.label for column in probes.columns],
+        "times": probes.times.tolist(),
+    }
 
 
 @pytest.mark.mpi
 def test_values_at_points_are_those_of_the_polynomial_on_any_ranks(on_ranks, tmp_path):
     """N1curl of degree 1 holds rigid rotations; a field on a part of the mesh has no columns elsewhere."""
     formulas = Polynomials(MPI.COMM_SELF).formulas
-    for answer in on_ranks(case_points, path=str(tmp_path / "probes")):
+    answers = on_ranks(case_points, path=str(tmp_path / "probes"))
+    for answer in answers:
+        assert np.array(answer["sides"]) == pytest.approx(np.array(answers[0]["sides"]), rel=1e-12)  # of the same cell
         assert answer["times"] == TIMES
         assert len(answer["columns"]) == 6 + 18 + 18 + 3
         assert answer["columns"][:2] == ["in: p2 (uM)", "facet: p2 (uM)"]
