@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from homfem import EffectiveTensor, UnitCell, homogenize_diffusion
-from homfem.config import SHAPES, make_config
+from homfem import EffectiveTensor, UnitCell, homogenize_diffusion, runs
+from homfem.config import SHAPES
 from homfem.output.cell_figures import draw_unit_cell
 from homfem.parameters import PercolationError
 
@@ -183,7 +183,7 @@ def main() -> None:
     for name in arguments.only or [name for name in GALLERY if not (arguments.coarse and name in SLOW)]:
         start = time.perf_counter()
         table, phase = GALLERY[name]
-        cell = make_config({"cell": table}).cell.build(COMM, Path())
+        cell = runs.cell({"cell": table}, comm=COMM).cell
         tensors = solve(cell, phase, arguments.coarse)
         check(cell, tensors, phase)
         outer = [key for key in cell.phase_names if key in OUTER]

@@ -1,4 +1,4 @@
-"""A macroscale model as a user adds it: the table of a config, and the function that runs it."""
+"""A shape, a physics and a macroscale model as a user adds them: the tables of a config, and what does their work."""
 
 from __future__ import annotations
 
@@ -9,8 +9,47 @@ import numpy as np
 
 from homfem import runs
 from homfem.config.macro_table import MacroTable
-from homfem.config.table import choice, parse_table, quantity
+from homfem.config.physics.effective_table import EffectiveTable
+from homfem.config.shapes.cell_table import Fraction
+from homfem.config.shapes.made import Shape
+from homfem.config.table import choice, number, parse_table, quantity
 from homfem.quantities import RATE, Quantity
+
+
+class TwoLayers(Shape):
+    """A laminate of two layers, made by the package's own maker."""
+
+    maker = "homfem.cells:laminate"
+    phases, dimensions = ("layer1", "layer2"), (2,)
+
+    share: Fraction
+
+    def own_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the maker."""
+        return {"fractions": [self.share, 1.0 - self.share], "dimension": 2}
+
+
+class Contrast(EffectiveTable):
+    """Diffusion with a number for the first phase, and 1 for the others."""
+
+    runner = "toy_tables:solve_contrast"
+
+    physics: Annotated[str, choice("contrast")]
+    first: Annotated[float, number(above=0.0)]
+
+    def check(self, phase_names: Any, dimension: int | None) -> None:
+        """Nothing to refuse."""
+
+    def check_method(self, methods: Any) -> None:
+        """Nothing to refuse."""
+
+
+def solve_contrast(table: Contrast, cell: Any, *, config: Any, only: Any = None) -> Any:
+    """Return the solution."""
+    from homfem import solve_diffusion
+
+    first, *others = cell.phase_names
+    return solve_diffusion(cell, {first: table.first} | dict.fromkeys(others, 1.0), config=dict(config))
 
 
 class Decay(MacroTable):

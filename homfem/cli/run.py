@@ -33,7 +33,8 @@ def run_macro(
 
 def described(report: Mapping[str, Any]) -> str:
     """Return the text of a run's report: one line for each of its numbers, with their units; series are left out."""
-    units = {"end": report["units"]["time"], "seconds": "s", **report["units"]}
+    units = {"seconds": "s", **report.get("units", {})}
+    units["end"] = units.get("time", "")
     lines = []
     for name, value in report.items():
         if name == "conserved":
@@ -44,8 +45,8 @@ def described(report: Mapping[str, Any]) -> str:
             ]
         elif name not in _LONG:
             lines.append(f"{name}: {_with_unit(value, units.get(name.removesuffix('_range'), ''))}")
-    for name, series in report["probes"].items():
-        lines.append(f"activation of {name}: {_with_unit(series['activation'], units['time'])}")
+    for name, series in report.get("probes", {}).items():
+        lines.append(f"activation of {name}: {_with_unit(series['activation'], units['end'])}")
     return "\n".join(lines)
 
 

@@ -12,9 +12,9 @@ without dimension are bare. Paths in a config are sought from the folder of its 
 
 from homfem.config.cells import SHAPES
 from homfem.config.document import plain_document, read_document, set_values
+from homfem.config.effective import PHYSICS
 from homfem.config.load import Config, load_config, make_config, present
 from homfem.config.macro import MODELS
-from homfem.config.physics import PHYSICS
 from homfem.config.table import renamed
 
 __all__ = [

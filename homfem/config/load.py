@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 
 from homfem.config.cells import CellTable, parse_cell
 from homfem.config.document import Document, read_document, set_values
-from homfem.config.effective import EffectiveTable
+from homfem.config.effective import EffectiveTable, parse_effective
 from homfem.config.macro import MacroTable, parse_macro
-from homfem.config.physics import parse_effective
 from homfem.config.table import Missing, join, refuse_unknown, require_table
 from homfem.parameters import InputError
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import PlainValidator, create_model
 
 from homfem.config.cells import CellTable
-from homfem.config.effective import Coefficient, EffectiveTable, parse_coefficient
-from homfem.config.mechanics import SolidPhase, parse_solid
+from homfem.config.effective import EffectiveTable
+from homfem.config.physics.coefficients import Coefficient, parse_coefficient
+from homfem.config.physics.elasticity import SolidPhase, parse_solid
 from homfem.config.probes import ProbeTable, parse_probes
 from homfem.config.table import (
     Missing,

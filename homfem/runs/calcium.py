@@ -11,7 +11,6 @@ import numpy as np
 
 from homfem.config import Config, present
 from homfem.config.calcium import CalciumTable, StimulusTable
-from homfem.config.effective import with_known_area
 from homfem.config.macro_table import Taken, take_tensor
 from homfem.config.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION
@@ -24,6 +23,7 @@ from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
+from homfem.runs.physics import solve_effective, with_known_area
 from homfem.runs.watching import Shown, probe_keys, probe_report, watch
 from homfem.tensors import EffectiveTensor
 
@@ -47,7 +47,7 @@ def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension:
     def compute(phase: str) -> EffectiveTensor:
         unit_cell, effective = cell(), present("effective", config.effective)
         with keys_under("effective"):
-            tensor: EffectiveTensor = effective.solve(unit_cell, config=config.document, only=[phase]).tensor
+            tensor: EffectiveTensor = solve_effective(effective, unit_cell, config=config.document, only=[phase]).tensor
         return tensor
 
     tensors = {}

@@ -14,6 +14,7 @@ from homfem.progress import progress_bar
 from homfem.runs.configs import Overrides, Source, communicator, read_config
 from homfem.runs.keys import keys_under
 from homfem.runs.outcome import Outcome
+from homfem.runs.shapes import make_cell
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -107,7 +108,7 @@ def cell(
 def build_cell(config: Config, comm: MPI.Comm) -> UnitCell:
     """Return the meshed cell of a checked config that has one; errors name its keys. Collective."""
     with keys_under("cell"):
-        return present("cell", config.cell).build(comm, config.folder)
+        return make_cell(present("cell", config.cell), comm, config.folder)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

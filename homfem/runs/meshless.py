@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homfem.blocks.layout import label_fractions, label_interface, read_layout
-from homfem.config.blocks import Blocks
-from homfem.config.cell_table import CellTable
-from homfem.config.effective import value_of
-from homfem.config.images import ImageCell
-from homfem.config.random import RandomShape
+from homfem.config.physics.methods import METHODS
+from homfem.config.shapes.blocks import Blocks
+from homfem.config.shapes.cell_table import CellTable
+from homfem.config.shapes.images import ImageCell
+from homfem.config.shapes.random import RandomShape
 from homfem.config.table import keys_from
 from homfem.parameters import InputError
+from homfem.runs.physics import value_of
+from homfem.runs.runners import runner
+from homfem.runs.shapes import image_of, voxels_of
 
 if TYPE_CHECKING:
     from homfem.blocks.medium import BlockMedium
-    from homfem.config.effective import Diffusion
+    from homfem.config.physics.diffusion import Diffusion
     from homfem.grid import GridSolution, Image
     from homfem.tensors import EffectiveTensor
 
@@ -63,10 +65,10 @@ def solve_meshless(
     InputError
         If the cell has no such method, or the medium is none that it solves.
     """
-    for kind in type(cell).__mro__:
-        if kind in SOLVERS:
-            return SOLVERS[kind](cell, effective, folder, fields)
-    raise InputError("method", effective.method, "'finite-element' for this cell")
+    if not cell.meshless_runner:
+        raise InputError("method", effective.method, "'finite-element' for this cell")
+    solution: BlockSolution | GridSolution = runner(cell.meshless_runner)(cell, effective, folder, fields)
+    return solution
 
 
 def block_medium(cell: Blocks, effective: Diffusion, unit: str) -> BlockMedium:
@@ -86,14 +88,14 @@ def block_medium(cell: Blocks, effective: Diffusion, unit: str) -> BlockMedium:
     return BlockMedium.from_layout(cell.layout, values, widths=widths, heights=heights[::-1])
 
 
-def _solve_blocks(cell: Blocks, effective: Diffusion, folder: Path, fields: bool) -> BlockSolution:
+def solve_blocks(cell: Blocks, effective: Diffusion, folder: Path, fields: bool) -> BlockSolution:
+    """Return the medium and its tensor by one of the methods of :mod:`homfem.blocks`."""
     from homfem.blocks import homogenize_blocks
 
     unit, length_unit = effective.unit, cell.periods[0].unit
     medium = block_medium(cell, effective, unit)
     labels, letters = read_layout(cell.layout)
-    keys = ("tolerance", "max_dofs", "degree", "abscissas", "modes", "merge", "intervals")
-    options = {key: getattr(effective, key) for key in keys}
+    options = {key: getattr(effective, key) for key in METHODS[effective.method].model_fields}
     tensor = homogenize_blocks(
         medium,
         method=effective.method,
@@ -109,8 +111,9 @@ def _solve_blocks(cell: Blocks, effective: Diffusion, folder: Path, fields: bool
     return BlockSolution(medium=medium, tensor=tensor, length_unit=length_unit)
 
 
-def _solve_image(cell: ImageCell, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
-    image = cell.read(folder)
+def solve_image_cell(cell: ImageCell, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
+    """Return the solution by finite elements on the voxels of an image."""
+    image = image_of(cell, folder)
     try:
         return _solve_voxels(image, effective, fields, "cell.file")
     except InputError as error:
@@ -119,8 +122,9 @@ def _solve_image(cell: ImageCell, effective: Diffusion, folder: Path, fields: bo
         raise type(error)("cell.file", cell.file, error.allowed, error.remedy) from error
 
 
-def _solve_random(cell: RandomShape, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
-    return _solve_voxels(cell.image(), effective, fields, "cell.voxels")
+def solve_voxels(cell: RandomShape, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
+    """Return the solution by finite elements on the voxels of a random medium."""
+    return _solve_voxels(voxels_of(cell), effective, fields, "cell.voxels")
 
 
 def _solve_voxels(image: Image, effective: Diffusion, fields: bool, key: str) -> GridSolution:
@@ -140,11 +144,3 @@ def _solve_voxels(image: Image, effective: Diffusion, fields: bool, key: str) ->
             physics=effective.physics,
             fields=fields,
         )
-
-
-SOLVERS: Mapping[type, Callable[..., Any]] = {
-    Blocks: _solve_blocks,
-    ImageCell: _solve_image,
-    RandomShape: _solve_random,
-}
-"""What solves a cell without a mesh, by the class of its table."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homfem.config import Config, present
-from homfem.config.effective import with_known_area
 from homfem.disk import writing
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
@@ -16,6 +15,7 @@ from homfem.runs.configs import Overrides, Source, communicator, read_config
 from homfem.runs.keys import keys_under
 from homfem.runs.meshless import BlockSolution, solve_meshless
 from homfem.runs.outcome import Outcome
+from homfem.runs.physics import solve_effective, with_known_area
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -112,7 +112,7 @@ def _on_mesh(config: Config, comm: MPI.Comm) -> Any:
     with followed_by(systems_on(config)):
         cell = build_cell(config, comm)
     with keys_under("effective"):
-        return present("effective", config.effective).solve(cell, config=config.document)
+        return solve_effective(present("effective", config.effective), cell, config=config.document)
 
 
 def systems_on(config: Config) -> float:

@@ -11,6 +11,7 @@ from mpi4py import MPI
 from homfem import EffectiveTensor, homogenize_diffusion
 from homfem.cells import Box, painted_cell
 from homfem.config import make_config
+from homfem.runs.shapes import make_cell
 
 fraction = st.floats(0.15, 0.85)
 small = st.floats(0.12, 0.35)
@@ -63,7 +64,7 @@ def test_every_shape_meshes_and_lies_between_reuss_and_voigt(shape):
     @settings(max_examples=2, deadline=None, derandomize=True, phases=[Phase.generate])
     @given(keys=SHAPES[shape], contrast=st.floats(0.1, 10.0))
     def check(keys, contrast):
-        cell = make_config({"cell": {"shape": shape} | keys}).cell.build(MPI.COMM_WORLD, None)
+        cell = make_cell(make_config({"cell": {"shape": shape} | keys}).cell, MPI.COMM_WORLD, None)
         values = {name: contrast**k for k, name in enumerate(cell.phase_names)}
         found = homogenize_diffusion(cell, values, degree=1, lower_degree=0)
         shares = np.array([cell.volume_fractions[name] for name in values])

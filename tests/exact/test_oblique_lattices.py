@@ -9,6 +9,7 @@ from mpi4py import MPI
 from homfem import homogenize_diffusion
 from homfem.config import make_config
 from homfem.parameters import InputError
+from homfem.runs.shapes import make_cell
 
 LAYERS = {"shape": "laminate", "fractions": [0.3, 0.7]}
 FIBRES = {"shape": "fibre-array", "fraction": 0.4, "resolution": 0.15}
@@ -16,7 +17,7 @@ OBLIQUE = [["1 um", "0 um"], ["0.5 um", "0.9 um"]]
 
 
 def tensor(cell, **coefficients):
-    built = make_config({"cell": cell}).cell.build(MPI.COMM_WORLD, None)
+    built = make_cell(make_config({"cell": cell}).cell, MPI.COMM_WORLD, None)
     return homogenize_diffusion(built, coefficients)
 
 
@@ -92,4 +93,4 @@ def test_shapes_that_take_no_period_vectors_say_so(cell, message):
 def test_period_vectors_say_the_lattice_of_fibres():
     table = make_config({"cell": FIBRES | {"lattice": "hexagonal", "period": OBLIQUE}}).cell
     with pytest.raises(InputError, match="they say the lattice"):
-        table.build(MPI.COMM_WORLD, None)
+        make_cell(table, MPI.COMM_WORLD, None)

@@ -14,6 +14,8 @@ from homfem.config.macro_table import Taken
 from homfem.kinds import DIFFUSION
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.runs.meshless import block_medium
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import image_of, make_cell
 
 ER = {
     "cell": {"shape": "three-pipe", "edge": 0.1, "period": "1 um", "resolution": 0.05},
@@ -89,7 +91,7 @@ class Recorded:
 def test_coefficients_go_on_in_the_unit_of_the_first_phase(monkeypatch):
     recorded = Recorded(monkeypatch)
     config = make_config(set_values(ER, ["effective.phases.cytosol=0.22 um^2/ms", "effective.max_dofs=1000"]))
-    config.effective.solve(recorded, config=config.document)
+    solve_effective(config.effective, recorded, config=config.document)
     assert recorded.arguments[1] == {"er": 250.0, "cytosol": pytest.approx(220.0, rel=1e-13)}
     assert recorded.options["unit"] == "um^2/s"
     assert recorded.options["tolerance"] == 5e-3
@@ -101,17 +103,17 @@ def test_coefficients_go_on_in_the_unit_of_the_first_phase(monkeypatch):
 def test_one_phase_alone(monkeypatch):
     recorded = Recorded(monkeypatch)
     config = make_config(set_values(ER, ["effective.phases.cytosol=220 um^2/s", "effective.degree=3"]))
-    config.effective.solve(recorded, config={}, only=["cytosol"])
+    solve_effective(config.effective, recorded, config={}, only=["cytosol"])
     assert recorded.arguments[1] == {"cytosol": 220.0}
     assert recorded.options["degree"] == 3
 
 
 def test_cell_goes_on_in_the_unit_of_its_period(monkeypatch, tmp_path):
     recorded = Recorded(monkeypatch)
-    make_config(set_values(ER, ["cell.period=500 nm"])).cell.build(None, tmp_path)
-    assert recorded.arguments == (0.1,)
+    make_cell(make_config(set_values(ER, ["cell.period=500 nm"])).cell, None, tmp_path)
+    assert recorded.arguments == ()
     assert recorded.options == {
-        "section": "square", "resolution": 0.05, "period": 500.0, "length_unit": "nm", "comm": None
+        "edges": 0.1, "section": "square", "resolution": 0.05, "period": 500.0, "length_unit": "nm", "comm": None
     }  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def test_files_are_sought_from_the_folder_of_the_config(monkeypatch, tmp_path):
     (tmp_path / "hex.geo").write_text("")
     (tmp_path / "a.toml").write_text('[cell]\nfile = "hex.geo"\nperiod = ["1 um", "2 um"]\ndimension = 2\n')
     config = load_config(tmp_path / "a.toml", needed=["cell"])
-    config.cell.build(None, config.folder)
+    make_cell(config.cell, None, config.folder)
     assert recorded.arguments == (tmp_path / "hex.geo",)
     assert recorded.options["period"] == [1.0, 2.0]
     assert recorded.options["dimension"] == 2
@@ -517,7 +519,7 @@ def test_shapes_hand_their_keys_on(shape, monkeypatch, tmp_path):
     assert cell.known_phases == phases
     assert cell.known_dimension == dimension
     assert cell.methods == ()
-    cell.build(None, tmp_path)
+    make_cell(cell, None, tmp_path)
     assert recorded["resolution"] == 0.25
     for name, value in keys.items():
         expected = {"length": 0.1, "gap": pytest.approx(2e-3)}.get(name, value) if "myocyte" in shape else value
@@ -561,15 +563,15 @@ def image_config(tmp_path, **keys):
 
 
 def test_images_are_read_with_their_size(tmp_path):
-    image = image_config(tmp_path, voxel=["1 um", "500 nm", "2 um"]).read(tmp_path)
+    image = image_of(image_config(tmp_path, voxel=["1 um", "500 nm", "2 um"]), tmp_path)
     assert image.voxel == pytest.approx((1.0, 0.5, 2.0))
     assert image.length_unit == "um"
-    assert image_config(tmp_path, period="3 um").read(tmp_path).period == pytest.approx((3.0, 3.0, 3.0))
-    mirrored = image_config(tmp_path, mirror=["y"]).read(tmp_path)
+    assert image_of(image_config(tmp_path, period="3 um"), tmp_path).period == pytest.approx((3.0, 3.0, 3.0))
+    mirrored = image_of(image_config(tmp_path, mirror=["y"]), tmp_path)
     assert mirrored.shape == (3, 8, 5)
     grey = image_config(tmp_path, labels=None, thresholds=0.5, names=["dark", "bright"])
     assert grey.known_phases == ("dark", "bright")
-    assert grey.read(tmp_path).volume_fractions["bright"] == pytest.approx(0.5)
+    assert image_of(grey, tmp_path).volume_fractions["bright"] == pytest.approx(0.5)
     assert grey.methods == ("grid",)
 
 
@@ -577,7 +579,7 @@ def test_images_become_cells_of_the_elements_that_are_asked_for(tmp_path):
     from mpi4py import MPI
 
     kinds = [
-        image_config(tmp_path, **keys).build(MPI.COMM_SELF, tmp_path).kind
+        make_cell(image_config(tmp_path, **keys), MPI.COMM_SELF, tmp_path).kind
         for keys in ({}, {"elements": "simplex"}, {"elements": "voxel"})
     ]
     assert kinds == ["tetrahedron", "tetrahedron", "hexahedron"]
@@ -623,20 +625,20 @@ def test_what_is_wrong_with_the_image_itself_is_said(tmp_path):
         ({"labels": {"a": 0, "b": 7}}, "7"),
     ):
         with pytest.raises(InputError, match=text):
-            image_config(tmp_path, **keys).read(tmp_path)
+            image_of(image_config(tmp_path, **keys), tmp_path)
 
 
 def test_files_take_the_keys_of_their_kind(monkeypatch, tmp_path):
     recorded = Recorded(monkeypatch)
     (tmp_path / "a.vtu").write_text("")
     table = {"file": "a.vtu", "phases": {"pore": 1, "solid": [2, 3]}, "phase_data": "tag", "repair": True}
-    make_config({"cell": table}, folder=tmp_path).cell.build(None, tmp_path)
+    make_cell(make_config({"cell": table}, folder=tmp_path).cell, None, tmp_path)
     assert recorded.arguments == (tmp_path / "a.vtu",)
     assert recorded.options["phases"] == {"pore": 1, "solid": [2, 3]}
     assert recorded.options["phase_data"] == "tag"
     assert recorded.options["repair"] is True
     assert recorded.options["faces"] == "matching"
-    make_config({"cell": {"file": "a.vtu", "faces": "non-matching"}}, folder=tmp_path).cell.build(None, tmp_path)
+    make_cell(make_config({"cell": {"file": "a.vtu", "faces": "non-matching"}}, folder=tmp_path).cell, None, tmp_path)
     assert recorded.options["faces"] == "non-matching"
     for keys, name in (
         ({"phases": {}}, "cell.phases"),

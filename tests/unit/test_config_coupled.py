@@ -15,6 +15,8 @@ from homfem.kinds import STIFFNESS
 from homfem.materials import required_coefficient, required_tensor
 from homfem.parameters import InputError
 from homfem.quantities import EXPANSION, MODULUS, PRESSURE, PURE
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import make_cell
 from homfem.stiffness import isotropic, orthotropic, rotate
 from homfem.tensors import EffectiveTensor
 
@@ -366,8 +368,8 @@ def case_coupled(comm):
     results = {}
     for name, document in (("heat", HEAT), ("pores", PORES), ("muscle", MUSCLE)):
         config = make_config(set_values(document, ["effective.bounds=false"]))
-        cell = config.cell.build(comm, ".")
-        tensor = config.effective.solve(cell, config=config.document).tensor
+        cell = make_cell(config.cell, comm, ".")
+        tensor = solve_effective(config.effective, cell, config=config.document).tensor
         results[name] = tensor.to_dict()["coefficients"] | {"value": tensor.value.tolist()}
     return results
 

@@ -14,6 +14,8 @@ from homfem.config import make_config
 from homfem.grid import Image, homogenize_image
 from homfem.parameters import InputError
 from homfem.runs.meshless import solve_meshless
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import make_cell
 from homfem.stiffness import isotropic
 
 RANDOM = np.random.default_rng(11)
@@ -179,7 +181,7 @@ def test_tensors_of_every_file_are_the_same_medium(tmp_path):
         assert tensor.value == pytest.approx(exact.value, rel=1e-5), field
         assert tensor.unit == "mm^2/s"
     config = make_config({"cell": cell, "effective": keys | {"degree": 1}}, folder=tmp_path)
-    tensor = config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+    tensor = solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config={}).tensor
     assert tensor.value == pytest.approx(on_mesh.value, rel=1e-6)
 
 
@@ -232,7 +234,7 @@ def test_moduli_of_each_voxel_are_the_stiffness_of_as_many_phases(tmp_path):
         young = {"field": {"file": "E.npy", "unit": "MPa"} | field}
         effective = {"physics": "elasticity", "phases": {"s": {"young": young, "poisson": 0.3}}}
         config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
-        return config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+        return solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config={}).tensor
 
     exact = homogenize_elasticity(
         many, {name: entry | {"poisson": 0.3} for name, entry in zip("abc", moduli, strict=True)}

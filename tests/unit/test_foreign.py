@@ -30,6 +30,8 @@ from homfem.meshing.files.foreign import from_meshio_raw, read_raw
 from homfem.meshing.files.saved import MESHIO_TYPES
 from homfem.parameters import CellError, FileError, InputError, Lattice, PeriodicityError, UnitError
 from homfem.periodic import check_faces, identify_nodes
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import make_cell
 from homfem.stiffness import isotropic
 from made_cells import grid_raw, square
 from made_laminates import layered, rational, strain_of
@@ -571,7 +573,7 @@ def tensors_of_file(comm, folder, names):
         cell = {"file": file, "phases": {"tissue": 1}} if msh else {"file": "mesh.vtu", "phases": {"tissue": "*"}}
         effective = {"physics": "diffusion", "phases": {"tissue": field}}
         config = make_config({"cell": cell, "effective": effective}, folder=Path(folder))
-        tensor = config.effective.solve(config.cell.build(comm, Path(folder)), config={}).tensor
+        tensor = solve_effective(config.effective, make_cell(config.cell, comm, Path(folder)), config={}).tensor
         results[name] = [tensor.value.tolist(), tensor.lower.tolist(), tensor.upper.tolist()]
     return results
 
@@ -623,7 +625,7 @@ def test_fields_of_meshes_that_cannot_be_are_refused(tmp_path, data, field, mess
         {"cell": {"file": "mesh.vtu", "phases": {"tissue": "*"}}, "effective": effective}, folder=tmp_path
     )
     with pytest.raises(InputError, match=message):
-        config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={})
+        solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config={})
 
 
 @pytest.mark.parametrize(
@@ -649,7 +651,7 @@ def test_views_of_gmsh_that_are_no_coefficients_are_refused(tmp_path, views, nam
         {"cell": {"file": path.name, "phases": {"tissue": 1}}, "effective": effective}, folder=tmp_path
     )
     with pytest.raises(InputError, match=message):
-        config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={})
+        solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config={})
 
 
 def test_data_of_triangles_of_two_orders_go_by_tags(tmp_path):
@@ -683,7 +685,7 @@ def test_moduli_of_elements_are_those_of_the_file(tmp_path, suffix):
     cell = {"file": path.name, "phases": {"tissue": 1 if suffix == ".msh" else "*"}}
     effective = {"physics": "elasticity", "phases": {"tissue": phase}}
     config = make_config({"cell": cell, "effective": effective}, folder=tmp_path)
-    tensor = config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config={}).tensor
+    tensor = solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config={}).tensor
     stiffnesses = [rational(isotropic(dimension=2, young=modulus, poisson=0.3)) for modulus in young]
     exact = layered(stiffnesses, [Fraction(1, 8)] * 8, strain_of(0, 2)).astype(float)
     for side in (tensor.value, tensor.lower, tensor.upper):

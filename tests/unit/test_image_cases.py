@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homfem.runs.shapes import make_cell
+
 CASES = Path(__file__).parents[1] / "cases"
 EFFECTIVE = '[effective]\nphysics = "diffusion"\nmethod = "grid"\n[effective.phases]\n'
 ENDINGS = ["npy", "npz", "h5", "hdf5", "png", "bmp", "jpg", "jpeg", "tif", "tiff", "nrrd", "nhdr", "mha", "mhd"]
@@ -91,7 +93,7 @@ def refusals(comm, folder):
     for ending in ENDINGS:
         cell = {"shape": "image", "file": f"a.{ending}", "labels": {"a": 0, "b": 1}}
         try:
-            make_config({"cell": cell}, folder=folder).cell.build(comm, Path(folder))
+            make_cell(make_config({"cell": cell}, folder=folder).cell, comm, Path(folder))
         except InputError as error:
             told[ending] = comm.gather(str(error), root=0)
     return told

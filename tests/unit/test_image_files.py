@@ -28,6 +28,8 @@ from homfem.grid import homogenize_image, read_image
 from homfem.grid.files import read_array
 from homfem.limits import VARIABLE, MemoryLimitError
 from homfem.parameters import FileError, InputError
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import image_of, make_cell
 from homfem.tensors import EffectiveTensor
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -267,7 +269,9 @@ def check_length(tmp_path, physics):
         from mpi4py import MPI
 
         config = make_config({"cell": cell | keys, "effective": effective}, folder=tmp_path)
-        return config.effective.solve(config.cell.build(MPI.COMM_SELF, tmp_path), config=config.document).tensor
+        return solve_effective(
+            config.effective, make_cell(config.cell, MPI.COMM_SELF, tmp_path), config=config.document
+        ).tensor
 
     refused(r"cell\.voxel = \(missing\).*no size of a voxel with its unit", solve)
     tensor = solve(voxel="2 um")
@@ -348,7 +352,7 @@ def test_raw_numbers_are_as_many_as_they_are_said_to_be(tmp_path):
     header = {"type": "uint16", "size": [7, 6, 5], "byte_order": "big", "offset": 4}
     assert np.array_equal(read_array(path, raw=header).array, VOLUME)
     cell = {"shape": "image", "file": "a.raw", "labels": LABELS, "raw": header, "voxel": "1 um"}
-    image = make_config({"cell": cell}, folder=tmp_path).cell.read(tmp_path)
+    image = image_of(make_config({"cell": cell}, folder=tmp_path).cell, tmp_path)
     assert np.array_equal(image.phases, VOLUME // 2)
     refused("426 bytes.*It has 424", lambda: read_array(path, raw=header | {"offset": 6}), FileError)
     refused("212 bytes.*It has 424", lambda: read_array(path, raw=header | {"size": [26, 4]}), FileError)
@@ -358,7 +362,7 @@ def test_raw_numbers_are_as_many_as_they_are_said_to_be(tmp_path):
     refused("raw = 'colour'", lambda: read_array(path, raw=header | {"colour": 1}))
     refused("key raw", lambda: read_array(path), FileError)
     bad = cell | {"raw": header | {"type": "uint7"}}
-    refused(r"cell\.raw\.type", lambda: make_config({"cell": bad}, folder=tmp_path).cell.read(tmp_path))
+    refused(r"cell\.raw\.type", lambda: image_of(make_config({"cell": bad}, folder=tmp_path).cell, tmp_path))
 
 
 # ---- several arrays, pages, palettes ---------------------------------------------------------------------------------

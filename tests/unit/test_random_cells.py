@@ -13,6 +13,7 @@ from homfem.config import make_config
 from homfem.grid import homogenize_image
 from homfem.parameters import CellError, InputError
 from homfem.random_media import gaussian_medium
+from homfem.runs.shapes import make_cell, medium_of, voxels_of
 
 DISCS = {"shape": "random-particles", "fraction": 0.25, "radius": 0.1, "gap": 0.04, "seed": 5}
 FIELD = {"shape": "gaussian-field", "fraction": 0.4, "correlation_length": 0.15, "seed": 2}
@@ -20,14 +21,14 @@ FIELD = {"shape": "gaussian-field", "fraction": 0.4, "correlation_length": 0.15,
 
 def test_mesh_and_voxels_of_one_medium_agree():
     table = make_config({"cell": DISCS | {"resolution": 0.04, "voxels": 160, "period": "3 um"}}).cell
-    cell = table.build(MPI.COMM_WORLD, None)
-    exact = table.medium().volume_fraction
+    cell = make_cell(table, MPI.COMM_WORLD, None)
+    exact = medium_of(table).volume_fraction
     assert cell.volume_fractions["inclusion"] == pytest.approx(exact, abs=1e-11)
     assert cell.periods == pytest.approx((3.0, 3.0))
-    count = table.medium().number
+    count = medium_of(table).number
     assert cell.interface_area == pytest.approx(count * 2 * np.pi * 0.1 / 3.0, rel=5e-3)
     mesh = homogenize_diffusion(cell, {"inclusion": 10.0, "matrix": 1.0})
-    grid = homogenize_image(table.image(), {"inclusion": 10.0, "matrix": 1.0})
+    grid = homogenize_image(voxels_of(table), {"inclusion": 10.0, "matrix": 1.0})
     assert np.abs(mesh.value - grid.value).max() < 0.02
     assert mesh.half_gap < 1e-3
 
@@ -40,10 +41,10 @@ NARROW = [(0.1, 54, 5.15e-4), (0.4, 29, 1.84e-5), (0.25, 46, 3.59e-4)]
 @pytest.mark.parametrize(("fraction", "seed", "width"), NARROW)
 def test_narrow_gaps_are_meshed_at_the_defaults(fraction, seed, width):
     table = make_config({"cell": DISCS | {"fraction": fraction, "seed": seed, "gap": 0.0}}).cell
-    medium = table.medium()
+    medium = medium_of(table)
     nearest = scipy.spatial.cKDTree(medium.centres, boxsize=1.0).query(medium.centres, k=2)[0][:, 1].min()
     assert nearest - 0.2 == pytest.approx(width, rel=0.01)
-    cell = table.build(MPI.COMM_WORLD, None)
+    cell = make_cell(table, MPI.COMM_WORLD, None)
     assert cell.volume_fractions["inclusion"] == pytest.approx(medium.number * np.pi * 0.1**2, abs=1e-11)
     assert cell.interface_area == pytest.approx(medium.number * 2 * np.pi * 0.1, rel=5e-3)
 
@@ -52,7 +53,7 @@ def test_spheres_have_a_least_gap_unless_one_is_given():
     spheres = {"shape": "random-particles", "fraction": 0.25, "radius": 0.15, "dimension": 3}
     for gap, seed in ((0.003, 49), (0.0, 49)):  # without the gap 1.2e-5 of the period, whose mesh has millions of cells
         given = {} if gap else {"gap": 0.0}
-        medium = make_config({"cell": spheres | {"seed": seed} | given}).cell.medium()
+        medium = medium_of(make_config({"cell": spheres | {"seed": seed} | given}).cell)
         nearest = scipy.spatial.cKDTree(medium.centres, boxsize=1.0).query(medium.centres, k=2)[0][:, 1].min()
         assert (nearest - 0.3 >= 0.003 - 1e-12) == bool(gap)
 
@@ -60,35 +61,35 @@ def test_spheres_have_a_least_gap_unless_one_is_given():
 def test_slender_particles_are_meshed_at_the_defaults():
     ellipses = {"particle": "ellipsoid", "semi_axes": [0.15, 0.05], "fraction": 0.05, "seed": 3}
     table = make_config({"cell": {"shape": "random-particles"} | ellipses}).cell
-    cell = table.build(MPI.COMM_WORLD, None)
+    cell = make_cell(table, MPI.COMM_WORLD, None)
     around = 4 * 0.15 * scipy.special.ellipe(1.0 - (0.05 / 0.15) ** 2)
-    assert cell.interface_area == pytest.approx(table.medium().number * around, rel=5e-3)
+    assert cell.interface_area == pytest.approx(medium_of(table).number * around, rel=5e-3)
 
 
 def test_a_medium_that_no_mesh_resolves_is_said_with_the_way_without_one():
     table = make_config({"cell": DISCS | {"overlap": True, "seed": 3}}).cell
     with pytest.raises(CellError, match=r"sharp edges.*method = 'grid'") as caught:
-        table.build(MPI.COMM_WORLD, None)
+        make_cell(table, MPI.COMM_WORLD, None)
     assert caught.value.name == "cell.shape"
 
 
 def test_one_seed_is_one_medium():
-    first, again = (make_config({"cell": DISCS}).cell.medium() for _ in range(2))
-    other = make_config({"cell": DISCS | {"seed": 6}}).cell.medium()
+    first, again = (medium_of(make_config({"cell": DISCS}).cell) for _ in range(2))
+    other = medium_of(make_config({"cell": DISCS | {"seed": 6}}).cell)
     assert np.array_equal(first.centres, again.centres)
     assert not np.array_equal(first.centres, other.centres)
 
 
 def test_every_kind_of_particle_and_field():
     fibres = DISCS | {"particle": "fibre", "length": 0.2, "radius": 0.03, "dimension": 3, "fraction": 0.02, "gap": 0.0}
-    assert make_config({"cell": fibres}).cell.medium().dimension == 3
+    assert medium_of(make_config({"cell": fibres}).cell).dimension == 3
     ellipses = {key: value for key, value in DISCS.items() if key != "radius"}
     ellipses |= {"particle": "ellipsoid", "semi_axes": [0.12, 0.06]}
-    image = make_config({"cell": ellipses}).cell.image()
+    image = voxels_of(make_config({"cell": ellipses}).cell)
     assert image.volume_fractions["inclusion"] == pytest.approx(0.25, abs=0.03)
-    overlapping = make_config({"cell": DISCS | {"overlap": True, "fraction": 0.6}}).cell.image()
+    overlapping = voxels_of(make_config({"cell": DISCS | {"overlap": True, "fraction": 0.6}}).cell)
     assert overlapping.volume_fractions["inclusion"] == pytest.approx(0.6, abs=0.15)
-    field = make_config({"cell": FIELD | {"voxels": 50}}).cell.image()
+    field = voxels_of(make_config({"cell": FIELD | {"voxels": 50}}).cell)
     assert field.volume_fractions["inclusion"] == pytest.approx(0.4, abs=1e-3)
 
 
@@ -123,7 +124,7 @@ def test_bad_configs_are_refused(cell, name):
 def test_media_that_cannot_be_are_refused(keys, name):
     table = {key: value for key, value in (DISCS | keys).items() if value is not None}
     with pytest.raises(InputError) as caught:
-        make_config({"cell": table}).cell.image()
+        voxels_of(make_config({"cell": table}).cell)
     assert caught.value.name == f"cell.{name}"
 
 

@@ -29,6 +29,8 @@ from homfem.meshing.shapes import spheres
 from homfem.meshing.shapes.three_pipe_grid import check_edges
 from homfem.parameters import FileError, InputError
 from homfem.runs.meshless import solve_meshless
+from homfem.runs.physics import solve_effective
+from homfem.runs.shapes import image_of, make_cell
 from homfem.runs.targets import check_target
 from homfem.stiffness import check_stiffness
 from homfem.stiffness.notation import check_plane
@@ -213,20 +215,20 @@ def test_what_a_file_of_a_cell_holds_is_said_of_the_file(tmp_path):
     (tmp_path / "b.msh").write_text("$MeshFormat\n")
     image = make_config(changed(IMAGE, ("cell", "dimension"), 3), folder=tmp_path).cell
     with refuse(r"^cell\.file = 'a.npy': it must be an image with 3 axes. It holds an array of shape \(4, 4\)"):
-        image.read(tmp_path)
+        image_of(image, tmp_path)
     (tmp_path / "quad.vtk").write_bytes((Path(__file__).parents[1] / "cases" / "quad.vtk").read_bytes())
     skew = changed(MESH, ("cell", "period"), [["1 m", "1 m"], ["1 m", "1 m"]])
     with refuse(r"^cell\.period = .*linearly independent"):
-        make_config(skew, folder=tmp_path).cell.build(MPI.COMM_SELF, tmp_path)
+        make_cell(make_config(skew, folder=tmp_path).cell, MPI.COMM_SELF, tmp_path)
     (tmp_path / "flat.obj").write_text("v 0 0 0\n")
     with refuse(r"^cell\.file = 'flat.obj': it must be a usable cell, but its cells = \[\] must be at least one"):
-        make_config(naming("cell", "flat.obj"), folder=tmp_path).cell.build(MPI.COMM_SELF, tmp_path)
+        make_cell(make_config(naming("cell", "flat.obj"), folder=tmp_path).cell, MPI.COMM_SELF, tmp_path)
 
 
 def test_a_fluid_that_is_an_island_is_refused_under_its_key():
     config = make_config(changed(SPHERES, ("effective", "fluid"), "sphere"))
     with refuse(r"^effective\.fluid = .*connected"):
-        config.effective.solve(config.cell.build(MPI.COMM_SELF, Path()), config={})
+        solve_effective(config.effective, make_cell(config.cell, MPI.COMM_SELF, Path()), config={})
 
 
 # Checks that nothing else trips: the config, the path of the key, its value, the message.

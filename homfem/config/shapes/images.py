@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import PlainValidator, model_validator
 
-from homfem.config.cell_table import CellTable, Period
-from homfem.config.table import Table, choice, integer, lengths_of, listed, renamed, text
+from homfem.config.shapes.cell_table import CellTable, Period
+from homfem.config.table import Table, choice, integer, lengths_of, listed, text
 from homfem.parameters import InputError, check_integer, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 if TYPE_CHECKING:
-    from mpi4py import MPI
-
-    from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import EffectiveTable
-    from homfem.grid import Image
+    from homfem.config.physics.effective_table import EffectiveTable
 
 Labels = Mapping[str, float | tuple[float, ...]]
 
@@ -81,6 +75,9 @@ class ImageCell(CellTable):
     The size of a voxel is that of the file, where it states one; ``voxel`` or ``period`` give it otherwise.
     """
 
+    runner = "homfem.runs.shapes:from_image"
+    meshless_runner = "homfem.runs.meshless:solve_image_cell"
+
     shape: Annotated[str, choice("image")]
     file: Annotated[str, text("the path of an image, such as slice.png, stack.tif, scan.nii.gz")]
     array: Annotated[str, text("the name of an array in the file")] | None = None
@@ -121,10 +118,8 @@ class ImageCell(CellTable):
         """The voxels themselves are a grid of finite elements."""
         return ("grid",)
 
-    def read(self, folder: Path) -> Image:
-        """Return the image of the file."""
-        from homfem.grid import read_image
-
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of :func:`homfem.grid.read_image`, but for the file."""
         options: dict[str, Any] = {"dimension": self.known_dimension, "array": self.array}
         for name, lengths in (("voxel", self.voxel), ("period", self.period)):
             if lengths is not None:
@@ -133,32 +128,13 @@ class ImageCell(CellTable):
         if self.raw is not None:
             options["raw"] = self.raw.model_dump()
         if self.labels is not None:
-            options["labels"] = dict(self.labels)
-        else:
-            options |= {"thresholds": list(self.thresholds or ()), "names": self.names}
-        try:
-            image = read_image(folder / self.file, **options)
-        except InputError as error:
-            if error.name == "image":
-                remedy = f"It holds {error.shown.strip(chr(39))}. {error.remedy}".strip()
-                raise type(error)("cell.file", self.file, error.allowed, remedy) from error
-            raise renamed(error, f"cell.{re.sub('^image', 'file', error.name)}") from error
-        axes = ["xyz".index(axis) for axis in self.mirror]
-        return image.mirrored(*axes) if axes else image
-
-    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
-        """Return the cell, every voxel cut into simplices or as it is; collective."""
-        from homfem import cells
-        from homfem.solve import collective
-
-        image: list[Image] = []
-        with collective(comm):
-            if comm.rank == 0:
-                image.append(self.read(folder))
-        shared: Image = comm.bcast(image[0] if image else None, root=0)
-        return cells.image_cell(shared, elements=self.elements or "simplex", name=Path(self.file).name, comm=comm)
+            return options | {"labels": dict(self.labels)}
+        return options | {"thresholds": list(self.thresholds or ()), "names": self.names}
 
     def check_effective(self, effective: EffectiveTable) -> None:
         """Refuse a key of meshes with the method that needs none."""
         if effective.meshless and self.elements is not None:
             raise InputError("cell.elements", self.elements, "absent with method 'grid'", "It belongs to meshes.")
+
+
+TABLES: Mapping[str, type[CellTable]] = {"image": ImageCell}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -14,10 +13,7 @@ from homfem.parameters import CellError, InputError, Lattice, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 if TYPE_CHECKING:
-    from mpi4py import MPI
-
-    from homfem.cells.unitcell import UnitCell
-    from homfem.config.effective import EffectiveTable
+    from homfem.config.physics.effective_table import EffectiveTable
 
 
 def _period(value: Any) -> tuple[Quantity, ...]:
@@ -62,9 +58,22 @@ class CellTable(Table):
     #: Numbers of dimensions in which the period may be given as period vectors.
     vector_dimensions: ClassVar[tuple[int, ...]] = ()
 
-    @abstractmethod
-    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
-        """Return the meshed cell; files are sought from ``folder``. Collective."""
+    #: The function that meshes it, ``"package.module:function"``, called with the table, the communicator and the
+    #: folder of its files: by default it calls :attr:`maker`, which takes :meth:`arguments` and the communicator.
+    runner: ClassVar[str] = "homfem.runs.shapes:made"
+    maker: ClassVar[str]
+    #: The function of :attr:`methods`, called with the cell's table, that of ``[effective]``, the folder of files, and
+    #: whether the fields are to be drawn; it returns a solution with a ``tensor``.
+    meshless_runner: ClassVar[str] = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of :attr:`maker`."""
+        return {}
+
+    @property
+    def argument_keys(self) -> Mapping[str, str]:
+        """Keys of the config by the arguments of :attr:`maker`, where these differ."""
+        return {}
 
     @property
     def known_phases(self) -> tuple[str, ...] | None:

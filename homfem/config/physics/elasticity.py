@@ -1,32 +1,27 @@
-"""The tables ``[effective]`` of elasticity and of Stokes flow."""
+"""The table ``[effective]`` of elasticity."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
-from homfem.config.effective import (
+from homfem.config.fields import FieldCoefficient, parse_field_table
+from homfem.config.physics.effective_table import (
     BOUNDARIES,
     MESHED,
     EffectiveTable,
     check_phase,
     refuse_tolerance,
-    require_length,
     require_meshed,
-    value_of,
 )
-from homfem.config.fields import FieldCoefficient, parse_field_table
-from homfem.config.table import choice, flag, integer, keys_from, quantity, renamed, text, tolerance_check
-from homfem.parameters import InputError, check_choice, check_number
-from homfem.quantities import LENGTH, MODULUS, Quantity, parse_quantity
+from homfem.config.table import choice, integer, renamed, text, tolerance_check
+from homfem.parameters import InputError, check_number
+from homfem.quantities import MODULUS, Quantity, parse_quantity
 from homfem.stiffness import PAIRS, PLANES, check_stiffness, moduli
-
-if TYPE_CHECKING:
-    from homfem.cells.unitcell import UnitCell
 
 _SIZES = {len(pairs): dimension for dimension, pairs in PAIRS.items()}
 
@@ -121,6 +116,8 @@ def _solids(value: Any) -> dict[str, SolidPhase]:
 class Elasticity(EffectiveTable):
     """Linear elasticity of the named phases; the others are voids."""
 
+    runner = "homfem.runs.physics:elasticity"
+
     physics: Annotated[str, choice("elasticity")] = "elasticity"
     method: Annotated[str, text("the name of a method")] = MESHED
     tolerance: Annotated[float, tolerance_check()] | None = None
@@ -153,84 +150,5 @@ class Elasticity(EffectiveTable):
         if self.plane is not None and dimension == 3:
             raise InputError("effective.plane", self.plane, "absent in three dimensions")
 
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
-        """Return the solution, its stiffness in the unit of the first phase; collective."""
-        from homfem.certify import solve_elasticity
 
-        self.check(cell.phase_names, cell.dimension)
-        names = list(self.phases) if only is None else list(only)
-        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
-        return solve_elasticity(
-            cell,
-            {name: value_of(name, self.phases[name], self.unit) for name in names},
-            tolerance=self.tolerance,
-            max_dofs=self.max_dofs,
-            boundary=self.boundary,
-            symmetry=self.symmetry,
-            plane=self.plane,
-            unit=self.unit,
-            config=dict(config),
-            **options,
-        )
-
-
-def _fluid(value: Any) -> tuple[str, ...]:
-    names = value if isinstance(value, list) else [value]
-    if not names or any(not isinstance(name, str) or not name for name in names):
-        raise InputError("", value, "the name of the phase that flows, or a list of them")
-    return tuple(names)
-
-
-class Stokes(EffectiveTable):
-    """Slow viscous flow through one phase; the others are solid.
-
-    A ``tolerance`` is the relative half-gap of both bounds, or with ``bounds = false`` an estimate of the relative
-    error, without guarantee.
-    """
-
-    physics: Annotated[str, choice("stokes")] = "stokes"
-    method: Annotated[str, text("the name of a method")] = MESHED
-    fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
-    tolerance: Annotated[float, tolerance_check()] | None = None
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
-    bounds: Annotated[bool, flag()] | None = None
-    degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
-    slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
-    boundary: Annotated[str, choice("periodic")] = "periodic"
-    symmetry: Annotated[str, choice("none", "auto")] = "none"
-
-    @property
-    def phases(self) -> Mapping[str, Any]:
-        """No phase has a coefficient: the permeability is of the geometry alone."""
-        return {}
-
-    def check_method(self, methods: Sequence[str]) -> None:
-        """Refuse all methods but the finite elements."""
-        require_meshed(self.method, "stokes")
-
-    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
-        """Refuse a fluid that the cell does not have."""
-        if phase_names is not None:
-            for name in self.fluid:
-                check_choice("effective.fluid", name, tuple(phase_names))
-
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
-        """Return the solution, its permeability in the squared unit of length of the cell; collective."""
-        from homfem.certify import solve_stokes
-
-        require_length(cell, "a permeability")
-        self.check(cell.phase_names, cell.dimension)
-        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
-        if self.slip_length is not None:
-            options["slip_length"] = self.slip_length.to(cell.length_unit)
-        with keys_from({"phases": "effective.fluid"}):
-            return solve_stokes(
-                cell,
-                fluid=self.fluid,
-                tolerance=self.tolerance,
-                max_dofs=self.max_dofs,
-                bounds=self.tolerance is not None if self.bounds is None else self.bounds,
-                symmetry=self.symmetry,
-                config=dict(config),
-                **options,
-            )
+TABLES: Mapping[str, type[EffectiveTable]] = {"elasticity": Elasticity}

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PlainValidator, model_validator
 
 from homfem.blocks.layout import layer_lengths, read_layout
-from homfem.config.cell_table import CellTable, Period, sizes
+from homfem.config.shapes.cell_table import CellTable, Period, sizes
 from homfem.config.table import choice, integer, lengths_of, number
 from homfem.parameters import CellError, InputError, check_number
 from homfem.quantities import LENGTH, Quantity
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
-
-    from homfem.cells.unitcell import UnitCell
 
 Layers = tuple[float, ...] | tuple[Quantity, ...]
 
@@ -44,6 +39,9 @@ LayersOf = Annotated[Layers, PlainValidator(_layers)]
 
 class Blocks(CellTable):
     """Rectangular blocks, or boxes, of any widths and heights: the media of March, Carr and Turner."""
+
+    maker = "homfem.cells:blocks"
+    meshless_runner = "homfem.runs.meshless:solve_blocks"
 
     shape: Annotated[str, choice("blocks")]
     layout: Annotated[tuple[Any, ...], PlainValidator(_layout)] = Field(
@@ -113,13 +111,12 @@ class Blocks(CellTable):
 
         return METHODS if self.known_dimension == 2 else ()
 
-    def build(self, comm: MPI.Comm, folder: Path) -> UnitCell:
-        """Return the meshed cell; collective."""
-        from homfem import cells
-
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the maker."""
         parts = [part if axis == 0 else part[::-1] for axis, part in enumerate(self.parts())]
         names = ("widths", "heights", "depths")
-        given: dict[str, Any] = {
-            name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None
-        }
-        return cells.blocks(self.layout, comm=comm, **given, **sizes(self.periods, self.resolution))
+        given = {name: part for name, part in zip(names, parts, strict=False) if getattr(self, name) is not None}
+        return {"layout": self.layout, **given, **sizes(self.periods, self.resolution)}
+
+
+TABLES: Mapping[str, type[CellTable]] = {"blocks": Blocks}

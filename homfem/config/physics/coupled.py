@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator
 
-from homfem.config.effective import value_of
-from homfem.config.mechanics import Elasticity, SolidPhase, parse_solid
+from homfem.config.physics.effective_table import EffectiveTable
+from homfem.config.physics.elasticity import Elasticity, SolidPhase, parse_solid
 from homfem.config.table import Missing, choice, flag, listed, quantity, renamed, same_unit, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import EXPANSION, MODULUS, Quantity, parse_quantity
 from homfem.stiffness import INDEX_NAMES, PAIRS
-
-if TYPE_CHECKING:
-    from homfem.cells.unitcell import UnitCell
 
 
 class CoupledElasticity(Elasticity):
@@ -27,19 +23,6 @@ class CoupledElasticity(Elasticity):
     boundary: Annotated[str, choice("periodic")] = "periodic"
     symmetry: Annotated[str, choice("none")] = "none"
     bounds: Annotated[bool, flag()] = True
-
-    @abstractmethod
-    def homogenize(self, cell: UnitCell, stiffnesses: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Return the solution, with its tensor; collective."""
-
-    def solve(self, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
-        """Return the solution, its stiffness in the unit of the first phase; collective."""
-        self.check(cell.phase_names, cell.dimension)
-        names = list(self.phases) if only is None else list(only)
-        options: dict[str, Any] = {} if self.degree is None else {"degree": self.degree}
-        options |= {"tolerance": self.tolerance, "max_dofs": self.max_dofs, "bounds": self.bounds, "plane": self.plane}
-        stiffnesses = {name: value_of(name, self.phases[name], self.unit) for name in names}
-        return self.homogenize(cell, stiffnesses, options | {"unit": self.unit, "config": dict(config)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +91,8 @@ def _thermal_phases(value: Any) -> dict[str, ThermalPhase]:
 class Thermoelasticity(CoupledElasticity):
     """Stiffness and thermal expansion. In plane strain ``expansion`` is that in the plane, as in Python."""
 
+    runner = "homfem.runs.physics:thermoelasticity"
+
     physics: Annotated[str, choice("thermoelasticity")] = "thermoelasticity"
     phases: Annotated[Mapping[str, ThermalPhase], PlainValidator(_thermal_phases)] = Field(  # type: ignore[assignment]
         description="a table [effective.phases] with the stiffness and the expansion of each solid phase"
@@ -122,26 +107,14 @@ class Thermoelasticity(CoupledElasticity):
                 shown = [str(entry) for entry in phase.expansion]
                 raise InputError(f"effective.phases.{name}.expansion", shown, allowed)
 
-    def homogenize(self, cell: UnitCell, stiffnesses: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Return the solution, its expansion in 1/K; collective."""
-        from homfem.certify import homogenize_thermoelasticity
-
-        expansions = {name: self.phases[name].expansion_in("1/K") for name in stiffnesses}
-        return homogenize_thermoelasticity(cell, stiffnesses, expansions, temperature_unit="K", **options)
-
 
 class Poroelasticity(CoupledElasticity):
     """Drained stiffness, Biot's tensor and Biot's modulus of a solid with voids."""
 
+    runner = "homfem.runs.physics:poroelasticity"
+
     physics: Annotated[str, choice("poroelasticity")] = "poroelasticity"
     fluid_bulk: Annotated[Quantity, quantity(MODULUS, above=0.0)] | None = None
-
-    def homogenize(self, cell: UnitCell, stiffnesses: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Return the solution; collective."""
-        from homfem.certify import homogenize_poroelasticity
-
-        fluid = None if self.fluid_bulk is None else self.fluid_bulk.to(self.unit)
-        return homogenize_poroelasticity(cell, stiffnesses, fluid_bulk=fluid, **options)
 
 
 def _component(value: Any) -> float:
@@ -150,6 +123,8 @@ def _component(value: Any) -> float:
 
 class ActiveStress(CoupledElasticity):
     """Stiffness, and the macroscopic stress of a phase that contracts along a direction."""
+
+    runner = "homfem.runs.physics:active_stress"
 
     physics: Annotated[str, choice("active-stress")] = "active-stress"
     active_phase: Annotated[str, text("the name of the phase that contracts")]
@@ -164,11 +139,9 @@ class ActiveStress(CoupledElasticity):
             allowed = f"a vector of {dimension or '2 or 3'} numbers, not zero"
             raise InputError("effective.direction", list(self.direction), allowed)
 
-    def homogenize(self, cell: UnitCell, stiffnesses: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Return the solution; collective."""
-        from homfem.certify import homogenize_active_stress
 
-        tension = None if self.tension is None else self.tension.to(self.unit)
-        return homogenize_active_stress(
-            cell, stiffnesses, self.active_phase, self.direction, tension=tension, **options
-        )
+TABLES: Mapping[str, type[EffectiveTable]] = {
+    "thermoelasticity": Thermoelasticity,
+    "poroelasticity": Poroelasticity,
+    "active-stress": ActiveStress,
+}

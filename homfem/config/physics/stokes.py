@@ -1,0 +1,59 @@
+"""The table ``[effective]`` of Stokes flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, PlainValidator
+
+from homfem.config.physics.effective_table import MESHED, EffectiveTable, require_meshed
+from homfem.config.table import choice, flag, integer, quantity, text, tolerance_check
+from homfem.parameters import InputError, check_choice
+from homfem.quantities import LENGTH, Quantity
+
+
+def _fluid(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else [value]
+    if not names or any(not isinstance(name, str) or not name for name in names):
+        raise InputError("", value, "the name of the phase that flows, or a list of them")
+    return tuple(names)
+
+
+class Stokes(EffectiveTable):
+    """Slow viscous flow through one phase; the others are solid.
+
+    A ``tolerance`` is the relative half-gap of both bounds, or with ``bounds = false`` an estimate of the relative
+    error, without guarantee.
+    """
+
+    runner = "homfem.runs.physics:stokes"
+
+    physics: Annotated[str, choice("stokes")] = "stokes"
+    method: Annotated[str, text("the name of a method")] = MESHED
+    fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
+    tolerance: Annotated[float, tolerance_check()] | None = None
+    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    bounds: Annotated[bool, flag()] | None = None
+    degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
+    slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    boundary: Annotated[str, choice("periodic")] = "periodic"
+    symmetry: Annotated[str, choice("none", "auto")] = "none"
+
+    @property
+    def phases(self) -> Mapping[str, Any]:
+        """No phase has a coefficient: the permeability is of the geometry alone."""
+        return {}
+
+    def check_method(self, methods: Sequence[str]) -> None:
+        """Refuse all methods but the finite elements."""
+        require_meshed(self.method, "stokes")
+
+    def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
+        """Refuse a fluid that the cell does not have."""
+        if phase_names is not None:
+            for name in self.fluid:
+                check_choice("effective.fluid", name, tuple(phase_names))
+
+
+TABLES: Mapping[str, type[EffectiveTable]] = {"stokes": Stokes}

@@ -1,0 +1,74 @@
+"""A cell from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import PlainValidator, model_validator
+
+from homfem.config.shapes.cell_table import CellTable, LatticePeriod, sizes, written
+from homfem.config.table import choice, flag, integer, keys_from, number, text
+from homfem.parameters import InputError
+
+_MESHED_HERE = (".geo", ".step", ".stp")
+
+
+def _groups(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise InputError("", value, "a table of phase names and their numbers or sets in the file")
+    for name, entry in value.items():
+        items = entry if isinstance(entry, list) else [entry]
+        if not items or any(isinstance(item, bool) or not isinstance(item, (int, str)) for item in items):
+            raise InputError(name, entry, "a whole number, the name of a cell set, or a list of these")
+    return dict(value)
+
+
+class FileCell(CellTable):
+    """A cell from a file: Gmsh, STEP, or anything that meshio reads; its groups are the phases."""
+
+    runner = "homfem.runs.shapes:from_file"
+
+    file: Annotated[str, text("the path of a .geo, .step or .msh file, or of a mesh that meshio reads")]
+    period: LatticePeriod | None = None
+    dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+    resolution: Annotated[float, number(above=0.0, at_most=1.0)] | None = None
+    phases: Annotated[Mapping[str, Any], PlainValidator(_groups)] | None = None
+    phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
+    repair: Annotated[bool, flag()] = False
+    trust: Annotated[bool, flag()] = False
+    faces: Annotated[str, choice("matching", "non-matching")] = "matching"
+    cracks: Annotated[bool, flag()] = False
+    timeout: Annotated[float, number(above=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _suffix(self) -> FileCell:
+        suffix = Path(self.file).suffix.lower()
+        if suffix not in _MESHED_HERE and self.resolution is not None:
+            raise InputError("resolution", self.resolution, f"absent for a {suffix} file: its mesh is already made")
+        if suffix != ".geo" and self.trust:
+            raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
+        if self.repair and self.faces == "non-matching":
+            raise InputError(
+                "repair", True, "false with faces = 'non-matching'", "A repaired mesh has faces that match."
+            )
+        if self.dimension and self.period and len(self.period) not in (1, self.dimension):
+            raise InputError(
+                "period", written(self.period), f"one length, or {self.dimension}, or {self.dimension} period vectors"
+            )
+        return self
+
+    @property
+    def known_dimension(self) -> int | None:
+        """What the table says, if it does."""
+        return self.dimension
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of :func:`homfem.cells.from_file`, but for the file."""
+        own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
+        with keys_from({"lattice": "cell.period"}):
+            options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
+        options |= {name: value for name, value in own.items() if value is not None}
+        options |= {"trust": True} if self.trust else {}
+        return options | {"repair": self.repair, "faces": self.faces, "cracks": self.cracks}

@@ -1,0 +1,64 @@
+"""Heart muscle cells, joined by gap junctions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from homfem.config.shapes.cell_table import CellTable, Fraction
+from homfem.config.table import choice, flag, number, quantity
+from homfem.quantities import LENGTH, Quantity
+
+Size = Annotated[Quantity, quantity(LENGTH, above=0.0)]
+
+
+class Myocyte(CellTable):
+    """Heart muscle cells in a brick lattice, joined by gap junctions."""
+
+    maker = "homfem.cells:myocyte"
+
+    shape: Annotated[str, choice("myocyte", "hexagonal-myocyte")]
+    length: Size = Quantity(100.0, "um")
+    width: Size = Quantity(20.0, "um")
+    height: Size | None = Quantity(20.0, "um")
+    gap: Size = Quantity(2.0, "um")
+    end_patch: Fraction | None = None
+    side_patch: Fraction | None = None
+    resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+
+    @property
+    def known_phases(self) -> tuple[str, ...]:
+        """Inside, junctions, outside."""
+        return ("intracellular", "junction", "extracellular")
+
+    @property
+    def known_dimension(self) -> int:
+        """Three."""
+        return 3
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the maker; lengths in the unit of the first."""
+        unit = self.length.unit
+        given = {name: getattr(self, name) for name in ("length", "width", "height", "gap")}
+        lengths = {name: value.to(unit) for name, value in given.items() if value is not None}
+        others = {name: getattr(self, name) for name in ("end_patch", "side_patch", "resolution")}
+        return lengths | {name: value for name, value in others.items() if value is not None} | {"length_unit": unit}
+
+
+class HexagonalMyocyte(Myocyte):
+    """Heart muscle cells of hexagonal section in a hexagonal array."""
+
+    maker = "homfem.cells:hexagonal_myocyte"
+
+    height: None = None
+    staggered: Annotated[bool, flag()] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the maker; lengths in the unit of the first."""
+        return super().arguments() | ({} if self.staggered is None else {"staggered": self.staggered})
+
+
+TABLES: Mapping[str, type[CellTable]] = {
+    "myocyte": Myocyte,
+    "hexagonal-myocyte": HexagonalMyocyte,
+}
