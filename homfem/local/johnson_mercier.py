@@ -45,6 +45,8 @@ class Reference:
         Values at the vertices of the linear fields nearest in the mean square.
     energy : array, shape (n, n, k, k)
         :math:`\int\sigma^{(i)}_\alpha\sigma^{(j)}_\beta`, symmetric in (:math:`\alpha, \beta`).
+    weighted : array, shape (k, d + 1, d + 1, n)
+        Combinations of ``stress`` at the nodes of a part whose products, summed over parts and nodes, are ``energy``.
     """
 
     dimension: int
@@ -52,6 +54,7 @@ class Reference:
     moments: Array
     linear: Array
     energy: Array
+    weighted: Array
 
 
 @functools.cache
@@ -102,7 +105,10 @@ def reference(dimension: int) -> Reference:
     energy += np.einsum("ipa,jpb->abij", total, total, optimize=True)
     energy *= volume / ((d + 1) * (d + 2))
     energy = 0.5 * (energy + energy.transpose(1, 0, 2, 3))
-    return Reference(dimension=d, stress=fields, moments=moments, linear=_projected(fields), energy=energy)
+    mass = volume / ((d + 1) * (d + 2)) * (np.eye(d + 1) + 1.0)
+    weighted = np.einsum("vw,ipwa->ipva", np.linalg.cholesky(mass).T, fields)
+    linear = _projected(fields)
+    return Reference(dimension=d, stress=fields, moments=moments, linear=linear, energy=energy, weighted=weighted)
 
 
 def _gradients(corners: Array) -> Array:

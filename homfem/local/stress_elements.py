@@ -6,9 +6,9 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
@@ -24,6 +24,8 @@ from homfem.parameters import Array
 from homfem.stiffness import PAIRS, basis, voigt_to_mandel
 
 _BLOCK = 4000  # mesh cells per pass of the element matrices, so that their temporaries stay small
+#: Mesh cells whose map from the reference simplex has a larger condition number (Frobenius norms) are flat.
+FLAT = 30.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +42,48 @@ class Recovered:
     reaction: Array
     error: Array
     hidden: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Local:
+    r"""Some mesh cells: F, |det F|, Piola map, the energy A of the fields over |det F|, and the lift A^-1 M of moments.
+
+    Of a cell a times as long as high the energies of the fields span a^4, and A keeps nothing of the small ones beyond
+    a = 1e4. Those of the ``flat`` cells come from singular values of the fields themselves, which span a^2:
+    :math:`A=V\Sigma^2V^T` with ``axes`` V and ``values`` :math:`\Sigma`, ``rooted`` :math:`\Sigma^{-1}V^TM`.
+    """
+
+    gradient: Array
+    determinant: Array
+    piola: Array
+    energy: Array
+    lift: Array
+    flat: npt.NDArray[np.int64]
+    axes: Array
+    values: Array
+    rooted: Array
+
+    def stiffness(self, moments: Array) -> Array:
+        """The matrices S of the unknowns."""
+        count, d, _ = self.gradient.shape
+        unknowns = moments.shape[1]
+        turned = self.gradient.transpose(0, 2, 1)
+        half = (moments.T @ self.lift).reshape(count, -1, d) @ (self.determinant[:, None, None] * turned)
+        result = (self.gradient[:, None] @ half.reshape(count, -1, d, unknowns)).reshape(count, unknowns, unknowns)
+        if len(self.flat):
+            root = (self.rooted.reshape(len(self.flat), -1, d) @ turned[self.flat]).reshape(self.rooted.shape)
+            result[self.flat] = root.transpose(0, 2, 1) @ root * self.determinant[self.flat, None, None]
+        return np.asarray(result)
+
+    def solve(self, pulled: Array) -> tuple[Array, Array]:
+        """The fields of multipliers, pulled back to the reference simplex, and their energies (m, loads, loads)."""
+        fields = self.lift @ pulled
+        energies = fields.transpose(0, 2, 1) @ (self.energy @ fields)
+        if len(self.flat):
+            root = self.rooted @ pulled[self.flat]
+            fields[self.flat] = self.axes @ (root / self.values[:, :, None])
+            energies[self.flat] = root.transpose(0, 2, 1) @ root
+        return fields, energies * self.determinant[:, None, None]
 
 
 class StressElements:
@@ -75,7 +119,7 @@ class StressElements:
             count, -1, len(along)
         )
         self.opposite = opposite
-        self._kept: tuple[slice | None, Any] = (None, None)
+        self._kept: tuple[slice, _Local] | None = None
 
     def _blocks(self) -> Iterator[slice]:
         for begin in range(0, len(self.nodes), _BLOCK):
@@ -92,21 +136,30 @@ class StressElements:
         piola = flat @ pushed.reshape(len(nodes), len(matrices), -1).transpose(0, 2, 1)
         return gradient, np.abs(np.linalg.det(gradient)), piola
 
-    def _local(self, part: slice) -> tuple[Array, Array, Array, Array, Array]:
-        """F, |det F|, Piola map, the energy of the fields over |det F|, and the lift of the moments by its inverse.
+    def _local(self, part: slice) -> _Local:
+        """Of the last block it is kept: a small cell has no other one."""
+        if self._kept is None or part != self._kept[0]:
+            self._kept = (part, self._made(part))
+        return self._kept[1]
 
-        Of the last block they are kept: a small cell has no other one.
-        """
-        if part == self._kept[0]:
-            return self._kept[1]
+    def _made(self, part: slice) -> _Local:
         gradient, determinant, piola = self._map(part)
         r, size = self.reference, len(PAIRS[self.d])
         fields = len(r.stress)
         pulled = piola.transpose(0, 2, 1) @ self.compliance[part] @ piola
         energy = (pulled.reshape(-1, size * size) @ r.energy.reshape(size * size, -1)).reshape(-1, fields, fields)
-        lift = np.linalg.solve(energy, r.moments.reshape(1, fields, -1))
-        self._kept = (part, (gradient, determinant, piola, energy, np.asarray(lift)))
-        return self._kept[1]
+        moments = r.moments.reshape(1, fields, -1)
+        condition = np.linalg.norm(gradient, axis=(1, 2)) * np.linalg.norm(np.linalg.inv(gradient), axis=(1, 2))
+        flat = np.flatnonzero(condition > FLAT)
+        # C^-1 = G^T G; the fields at the nodes, weighted so that their squares sum up to their energy.
+        factor = np.linalg.cholesky(self.compliance[part][flat]).transpose(0, 2, 1) @ piola[flat]
+        weighted = r.weighted.reshape(fields, -1, size)
+        at_nodes = (weighted @ factor.transpose(0, 2, 1)[:, None]).reshape(len(flat), fields, weighted[0].size)
+        triangles = np.linalg.qr(at_nodes.transpose(0, 2, 1), mode="r")
+        _, values, axes = np.linalg.svd(triangles)
+        rooted = (axes @ moments) / values[:, :, None]
+        lift = np.asarray(np.linalg.solve(energy, moments))
+        return _Local(gradient, determinant, piola, energy, lift, flat, axes.transpose(0, 2, 1), values, rooted)
 
     def assemble(self) -> tuple[PETSc.Mat, list[PETSc.Vec], Array, float]:
         """The matrix, the right-hand sides, the energy of the traces, and the factor of the allowance; collective."""
@@ -119,14 +172,11 @@ class StressElements:
         weights = np.zeros(len(self.nodes))
         self.trace_of = np.zeros(len(self.nodes))
         for part in self._blocks():
-            gradient, determinant, _, energy, lift = self._local(part)
+            local = self._local(part)
+            gradient, determinant, energy = local.gradient, local.determinant, local.energy
             count = len(gradient)
-            stiffness = (moments.T @ lift).reshape(count, -1, d) @ (
-                determinant[:, None, None] * gradient.transpose(0, 2, 1)
-            )
-            stiffness = gradient[:, None] @ stiffness.reshape(count, -1, d, unknowns)
-            stiffness = stiffness.reshape(count, unknowns, unknowns)
-            stiffness = 0.5 * (stiffness + stiffness.transpose(0, 2, 1))
+            stiffness = local.stiffness(moments)
+            stiffness = _still(0.5 * (stiffness + stiffness.transpose(0, 2, 1)), d)
             rows = self.rows[part]
             matrix.setValuesRCV(rows, rows, stiffness, addv=PETSc.InsertMode.ADD_VALUES)
             reaction[part] = stiffness @ self.trace[part]
@@ -172,15 +222,15 @@ class StressElements:
         fields = len(r.stress)
         moments = r.moments.reshape(fields, -1)
         for part in self._blocks():
-            gradient, determinant, piola, energy, lift = self._local(part)
+            own = self._local(part)
+            gradient, determinant = own.gradient, own.determinant
             count = len(gradient)
             pulled = gradient.transpose(0, 2, 1)[:, None] @ local[part].reshape(count, -1, d, loads)
-            coefficients = lift @ pulled.reshape(count, -1, loads)
-            energies[part] = coefficients.transpose(0, 2, 1) @ (energy @ coefficients) * determinant[:, None, None]
+            coefficients, energies[part] = own.solve(pulled.reshape(count, -1, loads))
             pushed = (moments.T @ coefficients).reshape(count, -1, d, loads) * determinant[:, None, None, None]
             reaction[part] = (gradient[:, None] @ pushed).reshape(count, -1, loads)
             nodal = (coefficients.transpose(0, 2, 1) @ r.linear.reshape(fields, -1)).reshape(count, loads, d + 1, size)
-            nodal = (nodal @ piola.transpose(0, 2, 1)[:, None]) * weights
+            nodal = (nodal @ own.piola.transpose(0, 2, 1)[:, None]) * weights
             dofs = np.take_along_axis(space.dofmap.list[part], self.permutation[part], axis=1)
             for j, function in enumerate(functions):
                 function.x.array.reshape(-1, size)[dofs] = nodal[:, j]
@@ -227,3 +277,11 @@ class StressElements:
         """Unknowns of each cell, from the order of its facets to that of the vertices' numbers."""
         apart = values.reshape(len(values), self.d + 1, -1)
         return np.take_along_axis(apart, self.permutation[:, :, None], axis=1).reshape(values.shape)
+
+
+def _still(stiffness: Array, d: int) -> Array:
+    """Element matrices less what rounding has left of the forces on a translation: the kernel of the whole matrix."""
+    count, unknowns, _ = stiffness.shape
+    rows = stiffness.reshape(count, -1, d, unknowns)
+    columns = (rows - rows.mean(axis=1, keepdims=True)).reshape(count, unknowns, -1, d)
+    return np.asarray((columns - columns.mean(axis=2, keepdims=True)).reshape(count, unknowns, unknowns))

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import ufl
+from mpi4py import MPI
+from petsc4py import PETSc
 
 from homfem import bounds, periodic, solve
 from homfem.cells.symmetry import symmetric_part
@@ -20,8 +22,9 @@ from homfem.local.stress import solve_stresses
 from homfem.local.stress_elements import StressElements
 from homfem.meshing.topology.unfolding import lay_out
 from homfem.parameters import PercolationError
-from homfem.stiffness import PAIRS, basis
+from homfem.stiffness import PAIRS, basis, isotropic
 from made_cells import grid_cell, grid_raw, square
+from made_laminates import layered_cell
 
 PHASES = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 10.0, "poisson": 0.2}}
 
@@ -51,6 +54,25 @@ def test_the_reference_fields_balance(d, fields):
         assert np.abs(twist).max() < 1e-13
     # The nearest linear field has the same mean.
     assert np.abs(r.linear.mean(axis=1) / math.factorial(d) - mean).max() < 1e-13
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_flat_elements_keep_the_digits_of_their_energies(d):
+    """Elements a thousand times as long as high: the energy of E x is that of E, and translations cost nothing."""
+    cell = layered_cell(np.array([0.0, 0.999, 1.0]), np.array([0, 1]), d, 0, 3, MPI.COMM_SELF)
+    moduli = {"young": 3.0, "poisson": 0.2}
+    number, size = FacetUnknowns(cell, d), len(PAIRS[d])
+    coefficient = elastic_coefficient(cell, {"a": moduli, "b": moduli})
+    elements = StressElements(cell, coefficient, number, Spread(cell), list(range(size)))
+    matrix, _, total, _ = elements.assemble()
+    exact = isotropic(dimension=d, **moduli)
+    assert total == pytest.approx(exact, rel=1e-10, abs=1e-10)
+    found = elements.recover(np.zeros((len(elements.nodes), number.rows.shape[1], size)))
+    assert found.energy == pytest.approx(exact, rel=1e-11, abs=1e-11)
+    whole, product = matrix.norm(PETSc.NormType.INFINITY), matrix.createVecLeft()
+    for vector in HeldUnknowns(number, number.at_vertices(), ()).constants():
+        matrix.mult(vector, product)
+        assert product.norm() < 1e-14 * whole
 
 
 @pytest.mark.parametrize(("d", "normal"), [(2, 0), (2, 1), (3, 0), (3, 2)])
