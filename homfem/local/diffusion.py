@@ -168,4 +168,5 @@ def diffusion_problem(
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
         flux=lambda u, _: flux(ufl.grad(u)),
         domain=domain,
+        coefficients={"diffusivity": conductivity},
     )

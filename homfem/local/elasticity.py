@@ -247,6 +247,7 @@ def elasticity_problem(
         "affine": lambda x, s: strained(x, every_strain(s, along, size), d),
         "flux": total,
         "domain": domain,
+        "coefficients": {"stiffness": modulus} | {f"eigenstress {k + 1}": own for k, own in enumerate(stresses)},
     }
     if not stresses and not pressure:
         return CellProblem(**problem, loads=len(along), parity=strain_parity(d)[along])

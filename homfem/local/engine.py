@@ -23,6 +23,11 @@ The part of a cell between its mirror planes (:mod:`homfem.cells.symmetry`) is s
 as ``periodic`` across the other axes; its mirror images make the corrector of the whole cell. :math:`M_{ij}` is zero
 for loads that answer a mirror differently.
 
+**Kernels.** Where the form does not feel constants, the correctors have mean zero. A form that is not symmetric then
+has a left kernel, fields m with :math:`a(v, m)=0` for every v: constants again for a convection without divergence,
+else the invariant densities of the process (:func:`left_kernel`). A load :math:`\ell` has a corrector only if
+:math:`\ell(m)=0`: in the frame that moves with the mean drift under m.
+
 For positive forms :math:`M^\mathrm{flux} \le M^\mathrm{periodic} \le M^\mathrm{affine}` in the Loewner order.
 
 Source: Hill 1963, doi 10.1016/0022-5096(63)90036-X; Huet 1990, doi 10.1016/0022-5096(90)90041-2; mixed: Hazanov, Huet
@@ -33,8 +38,8 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,15 +52,27 @@ from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local import boundary as conditions
 from homfem.local.budget import require_system
-from homfem.local.fixed import parts_in_space
+from homfem.local.clock import Clock
+from homfem.local.fixed import Planes, parts_in_space
+from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem, Correctors
 from homfem.local.system import Reduced, System
 from homfem.parameters import Array, InputError, check_choice
+from homfem.solve import Block, Coarse
 
 log = logging.getLogger("homfem")
 
 #: Skew part of a form, relative, that is taken for round-off.
 SYMMETRIC = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """How the linear systems are solved; see :func:`solve_correctors`."""
+
+    preconditioner: str | None = None
+    rtol: float = 1e-10
+    max_iterations: int = 500
 
 
 def solve_correctors(
@@ -85,8 +102,9 @@ def solve_correctors(
     boundary
         ``"periodic"``, ``"affine"``, ``"flux"`` or ``"mixed"``, see above; all but the first need a parallelepiped.
     preconditioner, rtol, max_iterations
-        See :class:`homfem.solve.LinearSolver`; ``"direct"`` serves every problem, others only definite ones. By default
-        ``"multigrid"``, and before it a direct solver for a small definite system.
+        See :class:`homfem.solve.LinearSolver`; ``"direct"`` serves every problem. By default ``"multigrid"``, and
+        before it a direct solver for a small definite system. A problem that is not symmetric is solved by factors
+        where they are cheap, else by GMRES, preconditioned by multigrid of the symmetric part or incomplete factors.
 
     Returns
     -------
@@ -95,109 +113,284 @@ def solve_correctors(
     Raises
     ------
     InputError
-        If the problem is made for another mesh, or the boundary condition is not for it.
+        If the problem is made for another mesh, the boundary condition is not for it, the form is not symmetric and
+        does not say so, or a load works on the left kernel.
     BudgetError, MemoryLimitError
         If the system is larger than it may be (:mod:`homfem.local.budget`).
     ConvergenceError
-        If a load was not solved to ``rtol``.
+        If a load was not solved to ``rtol``: the residual is looked at after every solve, of a direct solver too.
     """
-    backend = periodic.check_backend(cell.periodic_mesh, backend)
-    check_choice("boundary", boundary, BOUNDARIES)
-    if problem.kind == "general" and (boundary not in ("periodic", "affine") or cell.mirrors):
-        raise InputError(
-            "boundary", boundary, f"'periodic' or 'affine' on a whole cell for {problem.name}: not symmetric"
-        )
-    clock = _Clock()
-    system = System(cell, problem, backend, boundary)
-    parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
-    groups = conditions.groups(cell, problem, boundary)
-    unknowns = {planes: Reduced(system, planes) for planes in groups}
-    require_system(
-        cell, f"system of the {problem.name}", max(reduced.dofs for reduced in unknowns.values()),
-        max(field.components for field in problem.fields),
-        direct=preconditioner == "direct" or problem.kind == "general",
-    )  # fmt: skip
+    clock = Clock()
+    posed = Posed(cell, problem, backend, boundary)
+    posed.require_room(direct=preconditioner == "direct")
     clock.lap("constraint")
-    load = fem.Constant(problem.domain, np.zeros(problem.loads))
-    blocks = system.matrices(problem.bilinear)
-    metric = system.matrices(problem.metric) if problem.metric is not None else blocks
-    right = conditions.loads(system, boundary, load)
-    compiled = system.vectors(right(problem.pick(system.tests)))
-    sides = []
-    for j in range(problem.loads):
-        load.value[:] = np.eye(problem.loads)[j]
-        sides.append(system.assemble(compiled))
-    means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
-    full = functools.cache(system.prolongations)
+    posed.assemble()
     clock.lap("assembly")
-    functions: list[Any] = [None] * problem.loads
-    residuals, dofs, iterations = np.zeros(problem.loads), 0, 0
-    compliance = np.zeros((problem.loads, problem.loads))
-    for planes, members in groups.items():
-        reduced = unknowns[planes]
-        matrix = reduced.matrix(blocks)
-        # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
-        operator = (
-            matrix.convert("aij")
-            if len(blocks) > 1 and (problem.kind != "saddle" or preconditioner == "direct")
-            else matrix
-        )
-        if problem.kind != "general":
-            _check_symmetry(problem, operator)
-        kernel = solve.find_kernel(operator, reduced.candidates(parts, rotations=boundary != "periodic"))
-        if problem.kind == "general":
-            _check_kernel(problem, operator, kernel)
-        # A load that does nothing (layers along the gradient) leaves round-off of a(F, v), which no solver can reduce.
-        noise = solve.round_off(operator, reduced.dofs) if problem.linear is None and boundary != "flux" else 0.0
-        solver = _solver(reduced, operator, metric, full, kernel, preconditioner, rtol, max_iterations, noise)
-        mean, hidden = reduced.vector(means), solve.product_noise(operator)
+    method = Method(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
+    found = _Found(problem.loads)
+    for planes, members in posed.groups.items():
+        group = Group(posed, planes, method)
         clock.lap("preconditioner")
-        dofs = max(dofs, reduced.dofs)
-        x, rest = reduced.new_vector(), reduced.new_vector()
         for j in members:
-            side = reduced.vector(sides[j])
-            x.set(0.0)
-            if side.norm() > noise:
-                count = solver.solve(side, x)
-                log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
-            for constant in kernel:
-                rest.pointwiseMult(mean, constant)
-                x.axpy(-rest.dot(x) / rest.dot(constant), constant)
-            operator.mult(x, rest)
-            rest.aypx(-1.0, side)
-            residuals[j] = rest.norm(PETSc.NormType.N1) + hidden(x)
-            functions[j] = problem.pick(reduced.functions(x, f"corrector_{j + 1}"))
-            if boundary == "flux":
-                for i in range(problem.loads):
-                    other = reduced.vector(sides[i])
-                    compliance[i, j] = other.dot(x) / cell.lattice.volume
-                    other.destroy()
-            side.destroy()
-        iterations += solver.iterations
+            group.solve(j, found)
         clock.lap("solve")
-        solver.destroy()
-        for thing in (*kernel, mean, x, rest):
-            thing.destroy()
-        if operator is not blocks[0][0]:  # which other groups of loads still need
-            operator.destroy()
+        found.iterations += group.solver.iterations
+        found.dofs = max(found.dofs, group.reduced.dofs)
+        group.destroy()
     if boundary == "flux":
-        average, functions = conditions.from_fluxes(system, sides, compliance, functions)
+        average, functions = conditions.from_fluxes(posed.system, posed.sides, found.compliance, found.functions)
     else:
+        functions = found.functions
         average = averages(cell, problem, functions, hill=conditions.together(cell, problem, boundary))
     clock.lap("average")
-    made = full() if full.cache_info().currsize else ()
-    for thing in (*means, *(vector for side in sides for vector in side), *(m for m in made if m is not None)):
-        thing.destroy()
+    posed.destroy()
     return Correctors(
         functions=tuple(functions),
         average=average,
-        residual_norms=residuals,
+        residual_norms=found.residuals,
         problem=problem,
-        spaces=tuple(space.space for space in system.spaces),
-        dofs=dofs,
-        iterations=iterations,
+        spaces=tuple(space.space for space in posed.system.spaces),
+        dofs=found.dofs,
+        iterations=found.iterations,
+        left_kernel=found.left_kernel,
         seconds=clock.seconds,
     )
+
+
+def left_kernel(cell: UnitCell, problem: CellProblem, *, backend: str | None = None) -> tuple[Any, ...]:
+    r"""Return a basis of the fields m with :math:`a(v, m)=0` for every periodic v; collective.
+
+    One for each connected part and each field that the form does not feel a constant of, with the mean 1 over that
+    part: the invariant densities of a drift and a diffusion, for which a load is made (:math:`\ell(m)=0`).
+
+    Parameters
+    ----------
+    cell, problem, backend
+        As in :func:`solve_correctors`; of the problem its fields and its bilinear form.
+
+    Returns
+    -------
+    tuple of fem.Function
+        Or of tuples of them, of several fields.
+    """
+    posed = Posed(cell, problem, backend, "periodic")
+    posed.require_room(direct=False)
+    posed.assemble(sides=False)
+    (planes,) = posed.groups
+    reduced = posed.unknowns[planes]
+    operator = posed.operator(reduced, nested=False)
+    found = kernels_of(reduced, operator, posed.parts, symmetric=problem.kind != "general")
+    result = tuple(posed.mean_one(reduced, vector) for vector in found.left)
+    found.destroy()
+    posed.destroy()
+    return result
+
+
+class _Found:
+    """What the loads until now have given."""
+
+    def __init__(self, loads: int) -> None:
+        self.functions: list[Any] = [None] * loads
+        self.residuals, self.compliance = np.zeros(loads), np.zeros((loads, loads))
+        self.dofs, self.iterations = 0, 0
+        self.left_kernel: tuple[Any, ...] = ()
+
+
+class Posed:
+    """A cell problem with its spaces, its groups of loads that fix the same unknowns, and what is assembled of it.
+
+    Parameters
+    ----------
+    cell, problem, backend, boundary
+        As in :func:`solve_correctors`.
+    """
+
+    def __init__(self, cell: UnitCell, problem: CellProblem, backend: str | None, boundary: str) -> None:
+        backend = periodic.check_backend(cell.periodic_mesh, backend)
+        check_choice("boundary", boundary, BOUNDARIES)
+        if problem.kind == "general" and (boundary not in ("periodic", "affine") or cell.mirrors):
+            allowed = f"'periodic' or 'affine' on a whole cell for {problem.name}: not symmetric"
+            raise InputError("boundary", boundary, allowed)
+        self.cell, self.problem, self.boundary = cell, problem, boundary
+        self.system = System(cell, problem, backend, boundary)
+        self.parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
+        self.groups = conditions.groups(cell, problem, boundary)
+        self.unknowns = {planes: Reduced(self.system, planes) for planes in self.groups}
+
+    def require_room(self, *, direct: bool) -> None:
+        """Refuse a system that is larger than it may be."""
+        require_system(
+            self.cell,
+            f"system of the {self.problem.name}",
+            max(reduced.dofs for reduced in self.unknowns.values()),
+            max(field.components for field in self.problem.fields),
+            direct=direct,
+        )
+
+    def assemble(self, *, sides: bool = True) -> None:
+        """Assemble matrices, loads and means; collective."""
+        problem, system = self.problem, self.system
+        load = fem.Constant(problem.domain, np.zeros(problem.loads))
+        self.blocks = system.matrices(problem.bilinear)
+        self.metric = system.matrices(problem.metric) if problem.metric is not None else self.blocks
+        self.sides: list[list[PETSc.Vec]] = []
+        if sides:
+            right = conditions.loads(system, self.boundary, load)
+            compiled = system.vectors(right(problem.pick(system.tests)))
+            for j in range(problem.loads):
+                load.value[:] = np.eye(problem.loads)[j]
+                self.sides.append(system.assemble(compiled))
+        self.means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
+        self.full = functools.cache(system.prolongations)
+
+    def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
+        """Return the matrix of a group, a nest or not where there are several fields."""
+        matrix = reduced.matrix(self.blocks)
+        return matrix if nested or len(self.blocks) == 1 else matrix.convert("aij")
+
+    def mean_one(self, reduced: Reduced, vector: PETSc.Vec) -> Any:
+        """Return a vector as functions, of the mean 1 over the parts where it lives; collective."""
+        mean = reduced.vector(self.means)
+        over = mean.duplicate()
+        over.array[:] = np.where(np.abs(vector.array_r) > 0.0, mean.array_r, 0.0)
+        scaled = vector.copy()
+        scaled.scale(over.sum() / mean.dot(vector))
+        result = self.problem.pick(reduced.functions(scaled, "density"))
+        for thing in (mean, over, scaled):
+            thing.destroy()
+        return result
+
+    def destroy(self) -> None:
+        """Free the vectors and the prolongations; the matrices go with the last of the groups."""
+        vectors = [vector for side in self.sides for vector in side]
+        made = self.full() if self.full.cache_info().currsize else ()
+        for thing in (*self.means, *vectors, *(m for m in made if m is not None)):
+            thing.destroy()
+
+
+class Group:
+    """The loads that fix the same unknowns: one matrix and one solver serve them; collective.
+
+    Parameters
+    ----------
+    posed
+        The problem, assembled.
+    planes
+        What they fix.
+    method
+        How the systems are solved.
+    """
+
+    def __init__(self, posed: Posed, planes: tuple[Planes, ...], method: Method) -> None:
+        self.posed, problem = posed, posed.problem
+        self.reduced = reduced = posed.unknowns[planes]
+        # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
+        nested = problem.kind == "saddle" and method.preconditioner != "direct"
+        self.operator = posed.operator(reduced, nested=nested)
+        symmetric, rotations = problem.kind != "general", posed.boundary != "periodic"
+        if symmetric:
+            _check_symmetry(problem, self.operator)
+        self.kernels = kernels_of(reduced, self.operator, posed.parts, symmetric=symmetric, rotations=rotations)
+        # A load that does nothing (layers along the gradient) leaves round-off of a(F, v), which no solver can reduce.
+        self.round_off = solve.round_off(self.operator, reduced.dofs)
+        self.noise = self.round_off if problem.linear is None and posed.boundary != "flux" else 0.0
+        if problem.kind == "general":  # all loads are of one kind: one that does nothing is told by the others
+            largest = max(sum(part.norm() for part in side) for side in posed.sides)
+            self.noise = max(self.noise, float(np.finfo(np.float64).eps * np.sqrt(reduced.dofs)) * largest)
+        self.solver = self._solver(method)
+        self.mean, self.hidden = reduced.vector(posed.means), solve.product_noise(self.operator)
+        self.x, self.rest = reduced.new_vector(), reduced.new_vector()
+
+    def solve(self, j: int, found: _Found) -> None:
+        """Solve for the load j; collective."""
+        posed, reduced, x, rest = self.posed, self.reduced, self.x, self.rest
+        problem, side = posed.problem, reduced.vector(posed.sides[j])
+        x.set(0.0)
+        if side.norm() > self.noise:
+            if problem.linear is not None:
+                require_balance(problem, side, self.kernels, j, self.round_off)
+            count = self.solver.solve(side, x)
+            log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
+        for constant in self.kernels.right:
+            rest.pointwiseMult(self.mean, constant)
+            x.axpy(-rest.dot(x) / rest.dot(constant), constant)
+        self.operator.mult(x, rest)
+        rest.aypx(-1.0, side)
+        found.residuals[j] = rest.norm(PETSc.NormType.N1) + self.hidden(x)
+        found.functions[j] = problem.pick(reduced.functions(x, f"corrector_{j + 1}"))
+        if self.kernels.apart and not found.left_kernel:
+            found.left_kernel = tuple(posed.mean_one(reduced, vector) for vector in self.kernels.left)
+        if posed.boundary == "flux":
+            for i in range(problem.loads):
+                other = reduced.vector(posed.sides[i])
+                found.compliance[i, j] = other.dot(x) / posed.cell.lattice.volume
+                other.destroy()
+        side.destroy()
+
+    def _solver(self, method: Method) -> Any:
+        problem = self.posed.problem
+        options: dict[str, Any] = {
+            "rtol": method.rtol,
+            "max_iterations": method.max_iterations,
+            "name": f"{problem.name} corrector",
+            "kernel": self.kernels.right,
+        }
+        if problem.kind == "saddle" and method.preconditioner != "direct":
+            return solve.BlockSolver(self.operator, self._blocks(), **options)
+        first = solve.DIRECT_FIRST[self.posed.cell.dimension] if method.preconditioner is None else 0
+        return solve.LinearSolver(
+            self.operator,
+            method="gmres" if problem.kind == "general" else "cg",
+            preconditioner=method.preconditioner or "multigrid",
+            left_kernel=self.kernels.left if self.kernels.apart else (),
+            coarse=self._coarse,
+            direct_first=first,
+            smoother=problem.smoother,
+            # Fields that a stiff term ties to each other: the residual is a small difference of large numbers.
+            atol=self.noise if len(problem.fields) > 1 else 0.0,
+            **options,
+        )
+
+    def _coarse(self) -> Coarse:
+        """What multigrid needs for the matrix of all fields; collective."""
+        prolongations = self.reduced.prolongations(self.posed.full())
+        near = self.reduced.near_kernels(prolongations)
+        chain = [p for p in prolongations if p is not None]
+        if len(chain) > 1:
+            count = len(chain)
+            nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
+            chain = [nest.convert("aij")]
+        return Coarse(prolongations=chain, near_kernel=near[0] if len(near) == 1 else ())
+
+    def _blocks(self) -> list[Block]:
+        """What preconditions each field of a saddle point; collective."""
+        prolongations = self.reduced.prolongations(self.posed.full())
+        near = self.reduced.near_kernels(prolongations)
+        problem, blocks = self.posed.problem, list[Block]()
+        for k, field in enumerate(problem.fields):
+            diagonal = self.posed.metric[k][k]
+            if diagonal is None:
+                remedy = "Give a metric: a mass matrix of that field, say."
+                allowed = f"given: field {k + 1} of {problem.name} has no diagonal block"
+                raise InputError("metric", None, allowed, remedy)
+            blocks.append(
+                Block(
+                    matrix=_positive(self.reduced.diagonal(diagonal, k)),
+                    preconditioner=field.preconditioner,
+                    prolongations=[p for p in (prolongations[k],) if p is not None],
+                    near_kernel=near[k],
+                )
+            )
+        return blocks
+
+    def destroy(self) -> None:
+        """Free what belongs to the group."""
+        self.solver.destroy()
+        self.kernels.destroy()
+        for thing in (self.mean, self.x, self.rest):
+            thing.destroy()
+        if self.operator is not self.posed.blocks[0][0]:  # which other groups of loads still need
+            self.operator.destroy()
 
 
 def averages(
@@ -240,68 +433,6 @@ def _fill(targets: Sequence[fem.Function], source: Any) -> None:
         target.x.array[:] = function.x.array
 
 
-def _solver(
-    reduced: Reduced,
-    operator: PETSc.Mat,
-    metric: Sequence[Sequence[PETSc.Mat | None]],
-    full: Callable[[], Sequence[PETSc.Mat | None]],
-    kernel: Sequence[PETSc.Vec],
-    preconditioner: str | None,
-    rtol: float,
-    max_iterations: int,
-    noise: float,
-) -> Any:
-    problem = reduced.system.problem
-    options: dict[str, Any] = {
-        "rtol": rtol,
-        "max_iterations": max_iterations,
-        "name": f"{problem.name} corrector",
-        "kernel": kernel,
-    }
-    if problem.kind != "saddle" or preconditioner == "direct":
-        general = problem.kind == "general"
-        return solve.LinearSolver(
-            operator,
-            method="gmres" if general else "cg",
-            preconditioner="direct" if general else preconditioner or "multigrid",
-            coarse=lambda: _coarse(reduced, full()),
-            direct_first=solve.DIRECT_FIRST[reduced.system.cell.dimension] if preconditioner is None else 0,
-            smoother=problem.smoother,
-            # Fields that a stiff term ties to each other: the residual is a small difference of large numbers.
-            atol=noise if len(problem.fields) > 1 else 0.0,
-            **options,
-        )
-    prolongations = reduced.prolongations(full())
-    near = reduced.near_kernels(prolongations)
-    blocks = []
-    for k, field in enumerate(problem.fields):
-        diagonal = metric[k][k]
-        if diagonal is None:
-            remedy = "Give a metric: a mass matrix of that field, say."
-            raise InputError("metric", None, f"given: field {k + 1} of {problem.name} has no diagonal block", remedy)
-        blocks.append(
-            solve.Block(
-                matrix=_positive(reduced.diagonal(diagonal, k)),
-                preconditioner=field.preconditioner,
-                prolongations=[p for p in (prolongations[k],) if p is not None],
-                near_kernel=near[k],
-            )
-        )
-    return solve.BlockSolver(operator, blocks, **options)
-
-
-def _coarse(reduced: Reduced, full: Sequence[PETSc.Mat | None]) -> solve.Coarse:
-    """What multigrid needs for the matrix of all fields; collective."""
-    prolongations = reduced.prolongations(full)
-    near = reduced.near_kernels(prolongations)
-    chain = [p for p in prolongations if p is not None]
-    if len(chain) > 1:
-        count = len(chain)
-        nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
-        chain = [nest.convert("aij")]
-    return solve.Coarse(prolongations=chain, near_kernel=near[0] if len(near) == 1 else ())
-
-
 def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:
     r"""Compare :math:`x\cdot Ay` with :math:`y\cdot Ax` for random vectors scaled to the diagonal; collective."""
     diagonal = matrix.getDiagonal()
@@ -324,18 +455,6 @@ def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:
         raise InputError("bilinear", problem.name, allowed, "Say kind='general' of a form that is not.")
 
 
-def _check_kernel(problem: CellProblem, matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec]) -> None:
-    """Raise for a kernel that is not that of the transpose; collective."""
-    noise = 1e-9 * matrix.norm(PETSc.NormType.INFINITY)
-    image = matrix.createVecRight()
-    for vector in kernel:
-        matrix.multTranspose(vector, image)
-        if image.norm() > noise:
-            allowed = f"of a form that takes tests {problem.name} does not feel to zero, as it does constants"
-            raise InputError("bilinear", problem.name, allowed, "A convection must have no divergence.")
-    image.destroy()
-
-
 def _positive(matrix: PETSc.Mat) -> PETSc.Mat:
     """The matrix, or its negative if its diagonal is negative."""
     diagonal = matrix.getDiagonal()
@@ -352,16 +471,3 @@ def _mean_form(problem: CellProblem, tests: Sequence[Any]) -> ufl.Form:
     for v in tests:
         form += (v if not v.ufl_shape else sum(v[k] for k in range(v.ufl_shape[0]))) * ufl.dx
     return form
-
-
-class _Clock:
-    """Wall time since the last lap, by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
-        self._last = now

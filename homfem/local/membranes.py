@@ -306,6 +306,7 @@ def membrane_problem(
             sum(part * ufl.grad(v) for part, v in zip(_indicators(cell, membranes), u, strict=True))
         ),
         domain=mesh,
+        coefficients={"diffusivity": coefficient},
     )
 
 

@@ -98,9 +98,10 @@ class CellProblem:
     kind
         ``"definite"``: :math:`a` is symmetric and positive (semi-)definite: conjugate gradients. ``"saddle"``:
         symmetric: MINRES with a preconditioner for each field, its own diagonal block or that of ``metric``.
-        ``"general"``: not symmetric: factors, for ``boundary="periodic"`` and ``"affine"``; :math:`M` is not
-        symmetric then, row i the flux, column j the gradient. Where constants are in the kernel of :math:`a`, they must
-        be in that of its transpose, as with a convection without divergence.
+        ``"general"``: not symmetric: factors where they are cheap, else GMRES, for ``boundary="periodic"`` and
+        ``"affine"``; :math:`M` is not symmetric then, row i the flux, column j the gradient. Where constants are in the
+        kernel of :math:`a`, so is a density in that of its transpose (:func:`homfem.local.engine.left_kernel`), on
+        which no load may work.
     metric
         ``metric(u, v)``: a UFL form whose diagonal blocks are positive definite, such as a mass matrix of the
         pressure.
@@ -112,6 +113,9 @@ class CellProblem:
     parity : array, shape (loads, d)
         +1 or -1: how each load answers a mirror image along each axis; for ``boundary="mixed"``. Vector fields are
         mirrored as vectors, others stay.
+    coefficients
+        The functions and constants in the forms that are material, by name, for derivatives by them
+        (:mod:`homfem.local.slopes`).
     """
 
     name: str
@@ -127,6 +131,7 @@ class CellProblem:
     smoother: str = "ssor"
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
+    coefficients: Mapping[str, fem.Function | fem.Constant] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
@@ -177,6 +182,9 @@ class Correctors:
         The function space of each field.
     dofs, iterations
         Number of independent unknowns; iterations summed over the loads.
+    left_kernel
+        Of a problem that is not symmetric the fields m with :math:`a(v, m) = 0` for every v, where they are no
+        constants (:func:`homfem.local.engine.left_kernel`).
     seconds
         Wall time of ``constraint``, ``assembly``, ``preconditioner``, ``solve``, ``average``.
     """
@@ -188,6 +196,7 @@ class Correctors:
     spaces: tuple[fem.FunctionSpace, ...]
     dofs: int
     iterations: int
+    left_kernel: tuple[Any, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property

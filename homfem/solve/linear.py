@@ -25,6 +25,7 @@ from homfem.solve.options import (
     options_set,
     set_near_kernel,
     stopped,
+    symmetric_part,
 )
 
 log = logging.getLogger("homfem")
@@ -35,6 +36,8 @@ REFINEMENTS = 20
 #: residual that they carry along is not the true one any more then.
 PASS = 1e-10
 PASS_ITERATIONS = 7
+#: Directions that GMRES keeps.
+RESTART = 100
 #: Largest relative residual that rounding excuses.
 LARGEST = 1e-6
 _NONE = Coarse()
@@ -54,7 +57,9 @@ class LinearSolver:
     method
         ``"cg"`` (conjugate gradients); ``"gmres"`` for a matrix that is not symmetric.
     preconditioner
-        ``"multigrid"`` (smoothed aggregation), ``"ssor"``, ``"jacobi"``, ``"none"`` or ``"direct"`` (MUMPS).
+        ``"multigrid"`` (smoothed aggregation), ``"ssor"``, ``"jacobi"``, ``"incomplete-factors"``, ``"none"`` or
+        ``"direct"`` (MUMPS). With ``"gmres"`` multigrid is that of the symmetric part: cheap factors are tried before,
+        incomplete ones, which hold where the skew part is large, after it.
     rtol, atol
         The solve ends when :math:`\|b-Ax\|_2\le\max(\mathrm{rtol}\,\|b\|_2,\mathrm{atol})`: the true residual, not
         the preconditioned one, computed after every solve, of a direct solver too; or when rounding lets it fall no
@@ -127,24 +132,33 @@ class LinearSolver:
             self._attempts = [(preconditioner, one) for one in smoothers]
         else:
             self._attempts = [(preconditioner, smoothers[0])]
+        skew = method == "gmres" and preconditioner == "multigrid"
+        if skew:
+            self._attempts.append(("incomplete-factors", smoothers[0]))
         if preconditioner != "direct" and cheap(matrix):
+            # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
             self._definite = method == "cg" and rtol <= SHARP and entries(matrix) <= direct_first
-            self._attempts.insert(0 if self._definite else len(self._attempts), ("direct", smoothers[0]))
+            self._attempts.insert(0 if self._definite or skew else len(self._attempts), ("direct", smoothers[0]))
         self._prepare()
 
     def _prepare(self) -> None:
         """Set up the first of the solvers that are left."""
         start = time.perf_counter()
         preconditioner, smoother = self._attempts[0]
-        matrix, coarse = self._scaled, _NONE
+        operator, coarse = self._scaled, _NONE
         if preconditioner == "multigrid":
             coarse = self._coarse = self._coarse() if callable(self._coarse) else self._coarse
+        matrix = operator
+        if self._method != "cg" and preconditioner == "multigrid":
+            matrix = symmetric_part(operator)
+            if self._null is not None:
+                matrix.setNullSpace(self._null)
         if coarse.near_kernel and not coarse.prolongations:
             set_near_kernel(matrix, coarse.near_kernel)
         elif self._null is not None:
             matrix.setNearNullSpace(self._null)
         self.ksp = PETSc.KSP().create(matrix.comm)
-        self.ksp.setOperators(matrix)
+        self.ksp.setOperators(operator, matrix)
         options = options_of(preconditioner, bool(coarse.prolongations), smoother, matrix)
         options["ksp_type"] = self._method
         if preconditioner == "direct":
@@ -156,7 +170,7 @@ class LinearSolver:
         self.ksp.setOptionsPrefix(prefix)
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         if self._method != "cg":
-            options["ksp_pc_side"] = "right"
+            options |= {"ksp_pc_side": "right", "ksp_gmres_restart": RESTART}
         options |= interpolate(self.ksp.getPC(), preconditioner, coarse.prolongations, coarse.near_kernel)
         try:
             with options_set(prefix, options):

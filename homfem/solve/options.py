@@ -42,6 +42,8 @@ PRECONDITIONERS: dict[str, dict[str, Any]] = {
     "ssor": {"pc_type": "sor", "pc_sor_local_symmetric": None},
     "jacobi": {"pc_type": "jacobi"},
     "none": {"pc_type": "none"},
+    # Overlapping subdomains, incomplete factors in each: holds where convection is strong, and needs no symmetry.
+    "incomplete-factors": {"pc_type": "asm", "sub_pc_type": "ilu", "sub_pc_factor_levels": 2},
     "direct": {
         "pc_type": "cholesky",
         "pc_factor_mat_solver_type": "mumps",
@@ -205,3 +207,14 @@ def cheap(matrix: PETSc.Mat) -> bool:
 def entries(matrix: PETSc.Mat) -> int:
     """Return the number of entries that a matrix stores, over all ranks; collective."""
     return int(matrix.getInfo(PETSc.Mat.InfoType.GLOBAL_SUM)["nz_used"])
+
+
+def symmetric_part(matrix: PETSc.Mat) -> PETSc.Mat:
+    """Return half of the sum of a matrix and its transpose; collective."""
+    transposed = matrix.transpose(PETSc.Mat())
+    result = matrix.copy()
+    result.axpy(1.0, transposed)
+    result.scale(0.5)
+    result.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+    transposed.destroy()
+    return result

@@ -8,12 +8,14 @@ import basix.ufl
 import numpy as np
 import pytest
 import ufl
+from scipy.special import i0
 
-from homfem import three_pipe
+from homfem import solve, three_pipe
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
-from homfem.local.engine import solve_correctors
+from homfem.local.engine import left_kernel, solve_correctors
 from homfem.local.problem import CellProblem, Field
+from homfem.local.slopes import slopes
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import ConvergenceError, InputError
 from made_cells import grid_cell, square
@@ -175,6 +177,48 @@ def shear(cell):
     )
 
 
+def drifting(cell, drift, density=1.0, mean=(0.0, 0.0), degree=2):
+    """Brownian motion with the unit diffusivity in a drift, in the frame that moves with its mean."""
+    velocity = ufl.as_vector(list(mean))
+    return CellProblem(
+        name="drift",
+        fields=(Field(element=basix.ufl.element("Lagrange", cell.kind, degree)),),
+        loads=2,
+        bilinear=lambda u, v: (ufl.inner(ufl.grad(u), ufl.grad(v)) - ufl.inner(drift, ufl.grad(u)) * v) * ufl.dx,
+        linear=lambda v, s: (ufl.inner(drift - velocity, s) * v - ufl.inner(s, ufl.grad(v))) * ufl.dx,
+        average=lambda w, s, z, t: density * ufl.inner(s + ufl.grad(w), t + ufl.grad(z)) * ufl.dx,
+        domain=cell.mesh,
+        kind="general",
+    )
+
+
+def in_a_potential(cell, height, force=0.0):
+    """Mean drift, dispersion and error of the untilted density in the potential height sin(2 pi x) - force x."""
+    x = ufl.SpatialCoordinate(cell.mesh)[0]
+    drift = ufl.as_vector([force - 2 * ufl.pi * height * ufl.cos(2 * ufl.pi * x), 0.0])
+    (density,) = left_kernel(cell, drifting(cell, drift))
+    mean = solve.integrate(drift[0] * density * ufl.dx)
+    found = solve_correctors(cell, drifting(cell, drift, density, (mean, 0.0)))
+    assert solve.integrate((found.left_kernel[0] - density) ** 2 * ufl.dx) < 1e-18
+    exact = ufl.exp(-height * ufl.sin(2 * ufl.pi * x)) / i0(height)
+    error = np.sqrt(solve.integrate((density - exact) ** 2 * ufl.dx))
+    return {"density": error, "mean": mean, "dispersion": found.average.tolist()}
+
+
+def tilted(height, force):
+    """The same by two quadratures: Reimann et al. 2001, doi 10.1103/PhysRevLett.87.010602, eqs 8 to 10."""
+    x = np.arange(256)[:, None] / 256
+    nodes, weights = np.polynomial.legendre.leggauss(60)
+    y = 0.5 * (nodes + 1.0)
+
+    def potential(place):
+        return height * np.sin(2 * np.pi * place)
+
+    behind = np.exp(potential(x) - potential(x - y) - force * y) @ (0.5 * weights)
+    ahead = np.exp(potential(x + y) - potential(x) - force * y) @ (0.5 * weights)
+    return (1 - np.exp(-force)) / behind.mean(), (behind**2 * ahead).mean() / behind.mean() ** 3
+
+
 def case_not_symmetric(comm):
     refused = []
     cell = grid_cell((4, 4), lambda s: s[:, 0] >= FRACTION, comm=comm)
@@ -184,13 +228,22 @@ def case_not_symmetric(comm):
         except InputError as error:
             refused.append(str(error))
     layers = solve_correctors(cell, hall(cell, "general")).average
-    flow = grid_cell((3, 12), comm=comm)
-    return {"layers": layers.tolist(), "flow": solve_correctors(flow, shear(flow)).average.tolist(), "refused": refused}
+    flow, line = grid_cell((3, 12), comm=comm), grid_cell((24, 3), comm=comm)
+    return {
+        "layers": layers.tolist(),
+        "flow": solve_correctors(flow, shear(flow)).average.tolist(),
+        "refused": refused,
+        "at rest": in_a_potential(line, 1.5),
+        "tilted": in_a_potential(line, 1.5, 3.0),
+    }
 
 
 @pytest.mark.mpi
 def test_a_form_that_is_not_symmetric_is_solved_as_such_or_refused(on_ranks):
-    """Layers: the flux across and the gradient along are constant. Shear: 1 + P^2 / (2 (4 pi^2 + W^2))."""
+    """Layers: the flux across and the gradient along are constant. Shear: 1 + P^2 / (2 (4 pi^2 + W^2)).
+
+    Drift in a potential: 1 / I_0(height)^2 across it (Lifson and Jackson), of a tilted one by quadrature.
+    """
     a, b = np.array([[1.0, 3.0], [-3.0, 1.0]]), np.array([[10.0, -2.0], [2.0, 5.0]])
 
     def mean(f):
@@ -200,24 +253,83 @@ def test_a_form_that_is_not_symmetric_is_solved_as_such_or_refused(on_ranks):
     right, left = mean(lambda m: m[0, 1] / m[0, 0]), mean(lambda m: m[1, 0] / m[0, 0])
     along = mean(lambda m: m[1, 1] - m[1, 0] * m[0, 1] / m[0, 0]) + left * right * across
     exact = np.array([[across, right * across], [left * across, along]])
+    velocity, dispersion = tilted(1.5, 3.0)
     for answer in on_ranks(case_not_symmetric):
         assert np.abs(np.array(answer["layers"]) - exact).max() < 1e-9
         assert np.array(answer["flow"]) == pytest.approx(np.diag([1 + 100 / (2 * (4 * np.pi**2 + 25)), 1.0]), abs=2e-4)
         assert ["kind='general'" in text or "boundary" in text for text in answer["refused"]] == [True] * 3
+        assert answer["at rest"]["density"] < 5e-4
+        assert answer["at rest"]["mean"] == pytest.approx(0.0, abs=1e-9)
+        assert np.array(answer["at rest"]["dispersion"]) == pytest.approx(np.diag([i0(1.5) ** -2, 1.0]), abs=2e-5)
+        assert answer["tilted"]["mean"] == pytest.approx(velocity, abs=1e-4)
+        assert np.array(answer["tilted"]["dispersion"]) == pytest.approx(np.diag([dispersion, 1.0]), abs=2e-4)
 
 
-def test_a_convection_with_divergence_is_refused():
-    """Constants are in the kernel of the form, and not in that of its transpose."""
+def test_a_load_that_works_on_the_invariant_density_is_refused():
+    """It has no corrector: not in a frame at rest, whether the density is a constant or not."""
     cell = grid_cell((6, 6))
     x = ufl.SpatialCoordinate(cell.mesh)
-    flow = ufl.as_vector([ufl.sin(2 * ufl.pi * x[0]), 0.0])
+    for drift in (ufl.as_vector([0.0, 5.0 + ufl.sin(2 * ufl.pi * x[0])]), ufl.as_vector([ufl.cos(x[0]), 0.0])):
+        with pytest.raises(InputError, match="Subtract its mean"):
+            solve_correctors(cell, drifting(cell, drift))
 
-    def bilinear(u, v):
-        return (ufl.inner(ufl.grad(u), ufl.grad(v)) + ufl.inner(flow, ufl.grad(u)) * v) * ufl.dx
 
-    problem = replace(shear(cell), bilinear=bilinear)
-    with pytest.raises(InputError, match="divergence"):
-        solve_correctors(cell, problem)
+@pytest.mark.parametrize(("peclet", "exact"), [(1.0, 1.117730417), (100.0, 10.69345967)])
+def test_gmres_solves_what_has_too_many_entries_for_factors(monkeypatch, peclet, exact):
+    """A cellular flow, the value of a Bloch expansion; multigrid of the symmetric part holds for the slow one only."""
+    monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
+    cell = grid_cell((24, 24))
+    x, y = ufl.SpatialCoordinate(cell.mesh)
+    stream = peclet * ufl.sin(2 * ufl.pi * x) * ufl.sin(2 * ufl.pi * y)
+    found = solve_correctors(cell, drifting(cell, -ufl.as_vector([stream.dx(1), -stream.dx(0)]), degree=3))
+    assert found.average[0, 0] == pytest.approx(exact, rel=6e-4)
+    assert found.iterations < (100 if peclet == 1.0 else 700)
+    assert found.residual_norms.max() < 1e-6
+
+
+def test_parts_have_densities_of_their_own():
+    """Two channels that do not meet, of mean 1 each; none crosses over."""
+    cell = grid_cell((12, 8), lambda s: (4 * s[:, 1]).astype(int) % 2 == 0, names=("b", "a")).restrict(["a"])
+    x = ufl.SpatialCoordinate(cell.mesh)[0]
+    drift = ufl.as_vector([-2 * ufl.pi * ufl.cos(2 * ufl.pi * x), 0.0])
+    found = left_kernel(cell, drifting(cell, drift))
+    assert len(found) == 2
+    total = solve.integrate((found[0] + found[1]) * ufl.dx)
+    assert total == pytest.approx(0.5, abs=1e-12)
+    assert solve.integrate(abs(found[0] * found[1]) * ufl.dx) < 1e-20
+    assert solve.integrate((found[0] + found[1] - ufl.exp(-ufl.sin(2 * ufl.pi * x)) / i0(1.0)) ** 2 * ufl.dx) < 1e-5
+
+
+def test_a_symmetric_problem_has_its_constants():
+    cell = grid_cell((4, 4), square)
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, {"a": 1.0, "b": 5.0}))
+    (constant,) = left_kernel(cell, problem)
+    assert np.abs(constant.x.array - 1.0).max() < 1e-12
+    assert solve_correctors(cell, problem).left_kernel == ()
+
+
+def test_an_effective_tensor_is_derived_by_named_coefficients():
+    """Layers: D = 1/<1/d> across, <d> along. A stiffness is homogeneous of degree one in those of its phases."""
+    cell = grid_cell((4, 4), lambda s: s[:, 0] >= FRACTION, vectors=[[1.0, 0.0], [0.0, 2.0]])
+    d = {"a": 2.0, "b": 6.0}
+    found = solve_correctors(cell, diffusion_problem(cell, diffusion_coefficient(cell, d)), rtol=1e-12)
+    slope, inside = slopes(cell, found, "diffusivity")[..., 0], cell.phase_of_cell == cell.phases["a"]
+    across = 1.0 / (FRACTION / d["a"] + (1 - FRACTION) / d["b"])
+    exact = np.diag([across**2 * FRACTION / d["a"] ** 2, FRACTION])
+    assert slope[..., inside].sum(axis=-1) == pytest.approx(exact, abs=1e-10)
+    solids = {"a": {"young": 1.0, "poisson": 0.3}, "b": {"young": 7.0, "poisson": 0.2}}
+    coefficient = elastic_coefficient(cell, solids)
+    found = solve_correctors(cell, elasticity_problem(cell, coefficient), rtol=1e-12)
+    work = np.einsum("ijcv,cv->ij", slopes(cell, found, "stiffness"), coefficient.x.array.reshape(-1, 9))
+    assert work == pytest.approx(found.average, abs=1e-10)
+    flow = grid_cell((3, 3))
+    for correctors, name, message in (
+        (found, "stifness", "stiffness"),
+        (solve_correctors(flow, replace(shear(flow), coefficients={"d": coefficient})), "d", "symmetric"),
+        (replace(found, problem=replace(found.problem, coefficients={"d": found.functions[0]})), "d", "constant on"),
+    ):
+        with pytest.raises(InputError, match=message):
+            slopes(cell, correctors, name)
 
 
 def test_flows_go_on_with_a_direct_solver(monkeypatch):
