@@ -68,8 +68,10 @@ class TensorKind:
         UnitError
             If the unit is unknown, or of another dimension.
         """
-        if not unit or self.quantity is None:
+        if unit == "" or (self.quantity is None and isinstance(unit, str)):
             return unit
+        if self.quantity is None:
+            raise UnitError(name, unit, "a string")
         try:
             return check_unit(name, unit, self.quantity)
         except UnitError as error:

@@ -78,7 +78,7 @@ def engineering_constants(stiffness: npt.ArrayLike, *, plane: str | None = None)
     plane = check_plane(plane, d)
     s = np.linalg.inv(check_stiffness("stiffness", stiffness, d))
     diagonal = np.diag(s)
-    poisson = -s[:d, :d].T / diagonal[:d, None]
+    poisson = (0.0 - s[:d, :d].T) / diagonal[:d, None]  # without negative zeros
     np.fill_diagonal(poisson, np.nan)
     return EngineeringConstants(young=1.0 / diagonal[:d], poisson=poisson, shear=1.0 / diagonal[d:], plane=plane)
 

@@ -27,11 +27,10 @@ from homfem.stiffness import (
     PLANES,
     EngineeringConstants,
     dimension_of,
-    engineering_constants,
     stiffness,
     voigt_to_mandel,
 )
-from homfem.tensors import anisotropy
+from homfem.tensors import anisotropy, moduli
 from homfem.tensors.text import described
 
 
@@ -115,7 +114,7 @@ class EffectiveTensor:
     upper: Array | None = None
     unit: str = ""
     physics: str = "diffusion"
-    kind: TensorKind = GENERAL
+    kind: TensorKind = field(default=GENERAL, repr=False)
     plane: str | None = None
     method: str = "finite-element"
     boundary: str = "periodic"
@@ -305,12 +304,7 @@ class EffectiveTensor:
     @property
     def engineering_constants(self) -> EngineeringConstants | None:
         """Constants of a stiffness about the coordinate axes; None where it transmits no stress in some direction."""
-        if not self.kind.voigt:
-            raise InputError("kind", self.kind.name, "'stiffness' to have engineering constants")
-        values = self.principal_values
-        if values[-1] <= 1e-9 * values[0]:
-            return None
-        return engineering_constants(brackets.symmetric(self.value), plane=self.plane)
+        return moduli.constants(self)
 
     @property
     def young_moduli(self) -> Array:
@@ -319,12 +313,12 @@ class EffectiveTensor:
         In plane strain those of stress along i at :math:`\varepsilon_{zz}=0`, as for the other constants. InputError if
         the tensor is no stiffness, or transmits no stress in some direction.
         """
-        return self._constants().young
+        return moduli.existing(self).young
 
     @property
     def shear_moduli(self) -> Array:
         r"""Shear moduli :math:`1/S_{II}` of a stiffness in yz, xz, xy, or in 2D xy; shape (3,) or (1,), ``unit``."""
-        return self._constants().shear
+        return moduli.existing(self).shear
 
     @property
     def poisson_ratios(self) -> Array:
@@ -332,13 +326,7 @@ class EffectiveTensor:
 
         Under stress along i alone; shape (d, d), NaN on the diagonal.
         """
-        return self._constants().poisson
-
-    def _constants(self) -> EngineeringConstants:
-        constants = self.engineering_constants
-        if constants is None:
-            raise InputError("value", self.value, "a stiffness that transmits stress in every direction")
-        return constants
+        return moduli.existing(self).poisson
 
     def to(self, unit: str) -> EffectiveTensor:
         """Return the same tensor in another unit of its kind, with its bounds; further coefficients keep theirs.

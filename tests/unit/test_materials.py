@@ -74,6 +74,10 @@ def test_a_unit_of_another_kind_is_refused(physics, good, bad, message):
     with pytest.raises(UnitError, match="unit = "):
         EffectiveTensor.from_json(json.dumps(tensor.to_dict() | {"unit": bad}))
     assert EffectiveTensor(value=np.eye(3), physics=physics).unit == ""
+    for none in (None, 3):
+        for other in (physics, "own"):
+            with pytest.raises(UnitError, match=f"unit = {none}"):
+                EffectiveTensor(value=np.eye(3), physics=other, unit=none)
 
 
 def test_a_unit_is_kept_in_plain_letters():

@@ -245,6 +245,7 @@ def test_what_has_no_moduli_says_so() -> None:
         _ = slack.poisson_ratios
     assert json.loads(slack.to_json())["engineering_constants"] is None
     assert "it transmits no stress in some direction" in str(slack)
+    assert ", nu_xy 0, nu_xz 0, " in str(EffectiveTensor(value=np.eye(6), physics="elasticity"))
 
 
 # -- fractions -----------------------------------------------------------------------------------------------------
