@@ -72,6 +72,7 @@ CAPACITANCE = Kind(name="a capacitance", unit="F", example="150 pF")
 CAPACITANCE_PER_AREA = Kind(name="a capacitance per area", unit="F/m^2", example="1 uF/cm^2")
 
 THERMAL_CONDUCTIVITY = Kind(name="a thermal conductivity", unit="W/(m*K)", example="0.6 W/(m*K)")
+HEAT_TRANSFER = Kind(name="a heat transfer coefficient", unit="W/(m^2*K)", example="10 MW/(m^2*K)")
 EXPANSION = Kind(name="a thermal expansion", unit="1/K", example="12e-6 1/K")
 
 MODULUS = Kind(name="a modulus", unit="Pa", example="10 GPa")

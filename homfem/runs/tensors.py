@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.config import Config, present
 from homfem.disk import writing
+from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.runs.cells import build_cell
@@ -130,10 +131,10 @@ def systems_on(config: Config) -> float:
     }
     whole = phases is not None and set(phases) <= set(table.phase_names)
     plain = all(getattr(part, key, values[0]) in values for key, values in usual.items() for part in (cell, table))
-    vector = {"diffusion": False, "conductivity": False, "elasticity": True}.get(table.physics)
-    if d is None or vector is None or not (whole and plain):
+    kind = kind_of(table.physics)
+    if d is None or table.physics not in (*CONDUCTION, "elasticity") or not (whole and plain):
         return 0.0
-    return bytes_on_cell(d, d if vector else 1)
+    return bytes_on_cell(d, d if kind.voigt else 1)
 
 
 def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[EffectiveTensor, Any]:

@@ -85,6 +85,20 @@ def test_a_laminate_with_membranes(result, conductance):
     assert "membranes: layer1|layer2 0.025 S/m/um" in str(tensor)
 
 
+def test_heat_with_kapitza_resistances(result):
+    """The same laminate: S/m read as W/(m K), and interfaces that resist."""
+    units = {"S/m": "W/m/K", "mS/cm": "mW/cm/K", "conductivity": "heat-conduction"}
+    text = LAMINATE + MEMBRANE.format("25 mW/mm^2/K")
+    for unit, other in units.items():
+        text = text.replace(unit, other)
+    found = result(text)
+    assert (found["physics"], found["kind"], found["unit"]) == ("heat-conduction", "thermal conductivity", "W/m/K")
+    assert np.array(found["value"]) == pytest.approx(np.diag([ACROSS, ALONG]), rel=1e-7, abs=1e-9)
+    tensor = EffectiveTensor.from_json(json.dumps(found))
+    assert tensor.to("W/(cm*K)").value == pytest.approx(0.01 * np.array(found["value"]), rel=1e-12)
+    assert bounds.table(tensor, {"layer1": 0.4, "layer2": 0.2}).physics == "heat-conduction"
+
+
 def as_diffusion(text):
     """The same config in m^2/s, with the same numbers."""
     units = {"mS/cm": "dm*m/s", "mS/m": "m*mm/s", "S/cm": "m*hm/s", "S/m": "m^2/s", "conductivity": "diffusion"}

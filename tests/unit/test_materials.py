@@ -242,13 +242,16 @@ def test_interface_area_in_any_unit():
 # -- functions that compute ----------------------------------------------------------------------------------------
 
 
+NOTHING = SimpleNamespace(volume_fractions={})
+
+
 @pytest.mark.parametrize(
     "compute",
     [
         lambda unit: homfem.homogenize_diffusion(None, {"a": 1.0}, unit=unit),
         lambda unit: homfem.homogenize_diffusion(None, {"a": 1.0}, unit=unit, physics="conductivity"),
         lambda unit: homfem.homogenize_elasticity(None, {"a": {"young": 1.0, "poisson": 0.3}}, unit=unit),
-        lambda unit: homfem.homogenize_poroelasticity(None, {"a": {"young": 1.0, "poisson": 0.3}}, unit=unit),
+        lambda unit: homfem.homogenize_poroelasticity(NOTHING, {"a": {"young": 1.0, "poisson": 0.3}}, unit=unit),
         lambda unit: homogenize_blocks(None, unit=unit),
         lambda unit: homogenize_image(None, {"a": 1.0}, unit=unit),
         lambda unit: homogenize_boxes(None, unit=unit),

@@ -73,6 +73,7 @@ ELECTRIC_AND_MECHANIC = [
     ("1.06 g/cm^3", quantities.DENSITY, "kg/m^3", 1060.0),
     ("0.4 1/GPa", quantities.COMPLIANCE, "1/kPa", 4e-7),
     ("0.6 W/m/K", quantities.THERMAL_CONDUCTIVITY, "mW/(mm*K)", 0.6),
+    ("1 W/cm^2/K", quantities.HEAT_TRANSFER, "W/(m^2*K)", 1e4),
     ("36 km/h", quantities.SPEED, "m/s", 10.0),
     ("1 darcy", quantities.AREA, "um^2", 0.9869233),
     (

@@ -21,7 +21,17 @@ from homfem.config.physics.methods import (
 )
 from homfem.config.table import choice, text
 from homfem.parameters import InputError, check_choice
-from homfem.quantities import CONDUCTANCE, CONDUCTIVITY, DIFFUSIVITY, PERMEABILITY, Kind, Quantity, parse_quantity
+from homfem.quantities import (
+    CONDUCTANCE,
+    CONDUCTIVITY,
+    DIFFUSIVITY,
+    HEAT_TRANSFER,
+    PERMEABILITY,
+    THERMAL_CONDUCTIVITY,
+    Kind,
+    Quantity,
+    parse_quantity,
+)
 
 
 def _membranes_of(kind: Kind) -> PlainValidator:
@@ -103,4 +113,18 @@ class Conductivity(Diffusion):
         return CONDUCTIVITY.unit
 
 
-TABLES: Mapping[str, type[EffectiveTable]] = {"diffusion": Diffusion, "conductivity": Conductivity}
+class HeatConduction(Diffusion):
+    """Conduction of heat: the equations of diffusion; interfaces may have a finite conductance (Kapitza)."""
+
+    physics: Annotated[str, choice("heat-conduction")] = "heat-conduction"
+    membranes: Annotated[Mapping[str, Quantity], _membranes_of(HEAT_TRANSFER)] | None = None
+    phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], phases_of(THERMAL_CONDUCTIVITY)] = Field(
+        description="a table [effective.phases] with the thermal conductivity of each phase that conducts"
+    )
+
+
+TABLES: Mapping[str, type[EffectiveTable]] = {
+    "diffusion": Diffusion,
+    "conductivity": Conductivity,
+    "heat-conduction": HeatConduction,
+}
