@@ -20,7 +20,7 @@ def describe(cell: UnitCell) -> str:
     lines.append(f"  mesh: {cell.number_of_cells} {kind} of order {cell.order}, {points} nodes")
     for name in cell.phases:
         lines.append(f"  volume fraction {cell.volume_fractions[name]:.9g} of {cell.connectivity[name].describe()}")
-    if not cell.periodic_mesh.matching:
+    if not cell.matching:
         lines.append("  faces: not matched node by node; no bounds are guaranteed")
     lines.append(f"  interface area per volume: {cell.interface_area:.9g} /{cell.length_unit}")
     owned = cell.mesh.topology.index_map(cell.dimension - 1).size_local

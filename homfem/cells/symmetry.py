@@ -110,25 +110,5 @@ def symmetric_part(cell: UnitCell, symmetry: CellSymmetry | None = None) -> Unit
     if not symmetry.mirrors:
         return cell
     whole, mirrors = cell.raw, symmetry.mirrors
-    part = UnitCell.from_raw(
-        lambda: between(whole, mirrors) if whole is not None else None,
-        comm=cell.comm,
-        name=cell.name,
-        length=cell.length,
-        length_unit=cell.length_unit,
-        partial=True,
-    )
-    return replace(standing_for(part, cell), mirrors=mirrors)
-
-
-def standing_for(part: UnitCell, whole: UnitCell) -> UnitCell:
-    """Return a cell with another mesh that keeps what is known of the whole: fractions, mirrors, warnings, ..."""
-    return replace(
-        part,
-        volume_fractions=whole.volume_fractions,
-        interface_area=whole.interface_area,
-        connectivity=whole.connectivity,
-        whole=whole.whole,
-        mirrors=whole.mirrors,
-        warnings=whole.warnings,
-    )
+    part = cell.with_mesh(lambda: between(whole, mirrors) if whole is not None else None)
+    return replace(part, mirrors=mirrors)

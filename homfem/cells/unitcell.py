@@ -8,7 +8,6 @@ balanced anew.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,14 +19,16 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
-from homfem import _dolfinx, periodic, solve
-from homfem.cells import features
+from homfem import periodic, solve
 from homfem.cells.description import describe
+from homfem.cells.distribution import Distribution
+from homfem.cells.features import Slivers, at_nodes
+from homfem.cells.making import Checks, Size, made
 from homfem.meshing.arrays import raw_cell
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.files import saved
 from homfem.meshing.shapes.plan import CellPlan
-from homfem.meshing.topology.broadcast import head_of
+from homfem.meshing.topology.broadcast import Facts, Known
 from homfem.meshing.topology.faces import join
 from homfem.meshing.topology.mirrors import Mirror
 from homfem.meshing.topology.percolation import PhaseConnectivity, merged, on_islands
@@ -45,40 +46,17 @@ class UnitCell:
     ----------
     name
         What it is, for messages and results.
-    lattice
-        Period vectors in mesh units (of order one).
     length, length_unit
         Physical length of one mesh unit, and its unit: period vectors are ``length * lattice.vectors``.
-    phases : mapping
-        Phase name to the tag in the arrays; phases are named everywhere else.
-    periodic_mesh
-        The mesh as a torus (``mesh``) and as it lies in space (``plain``).
-    phase_of_cell : array of int, shape (local cells,)
-        Tag of the phase of each local cell of ``mesh``, ghosts included.
-    facets : mapping
-        Name to local facets of ``mesh``: interfaces ``"a|b"`` between phases, period faces ``"period-1"``..., and
-        what the mesh file named.
+    facts
+        What was found on the arrays: lattice, phases, connectivity, ...
+    distribution
+        The mesh over the ranks. It is made when it is first asked for, so that of a cell whose phases, islands and
+        mirrors are chosen first only what is left is distributed.
     volume_fractions : mapping
         Volume of each phase over the volume of the period; measured on the mesh.
     interface_area
         Area of all phase boundaries per cell volume, in 1 / ``length_unit``; measured on the mesh.
-    connectivity : mapping
-        For each phase its connected parts and the directions along which they reach through the cell.
-    whole
-        The same for all phases of the mesh together.
-    part_of_cell : array of int, shape (local cells,)
-        Number of the connected part of the whole mesh to which each local cell belongs.
-    element_of_cell : array of int, shape (local cells,)
-        Number of the element of the mesh, or voxel of the image, as it was made, of which each local cell is a part.
-    element_shape
-        Shape of an array with a value for each of them: that of the image, or the number of mesh cells.
-    order
-        Degree of the geometry.
-    affine
-        Whether every mesh cell is an affine image of the reference cell, so that energies are integrated exactly.
-    slivers
-        Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units:
-        where the true phase of the first cell at the facet is larger than its mesh, and where it is smaller.
     raw
         The arrays; on rank 0 only, None elsewhere.
     partial
@@ -97,23 +75,12 @@ class UnitCell:
     """
 
     name: str
-    lattice: Lattice
     length: float
     length_unit: str
-    phases: Mapping[str, int]
-    periodic_mesh: periodic.PeriodicMesh
-    phase_of_cell: npt.NDArray[np.int32]
-    facets: Mapping[str, npt.NDArray[np.int32]]
+    facts: Facts
+    distribution: Distribution
     volume_fractions: Mapping[str, float]
     interface_area: float
-    connectivity: Mapping[str, PhaseConnectivity]
-    whole: PhaseConnectivity
-    part_of_cell: npt.NDArray[np.int32]
-    element_of_cell: npt.NDArray[np.int64]
-    element_shape: tuple[int, ...]
-    order: int
-    affine: bool
-    slivers: features.Slivers
     raw: RawCell | None
     seconds: Mapping[str, float] = field(default_factory=dict)
     partial: bool = False
@@ -127,6 +94,74 @@ class UnitCell:
         return 1 << len(self.mirrors)
 
     @property
+    def lattice(self) -> Lattice:
+        """Period vectors in mesh units (of order one)."""
+        return self.facts.lattice
+
+    @property
+    def phases(self) -> Mapping[str, int]:
+        """Phase name to the tag in the arrays; phases are named everywhere else."""
+        return self.facts.phases
+
+    @property
+    def connectivity(self) -> Mapping[str, PhaseConnectivity]:
+        """For each phase its connected parts and the directions along which they reach through the cell."""
+        return self.facts.connectivity
+
+    @property
+    def whole(self) -> PhaseConnectivity:
+        """The same for all phases of the mesh together."""
+        return self.facts.whole
+
+    @property
+    def element_shape(self) -> tuple[int, ...]:
+        """Shape of an array with a value for each element of the mesh, or voxel of the image, as it was made."""
+        return self.facts.element_shape
+
+    @property
+    def order(self) -> int:
+        """Degree of the geometry."""
+        return self.facts.order
+
+    @property
+    def affine(self) -> bool:
+        """Whether mesh cells are affine images of the reference cell, so that energies are integrated exactly."""
+        return self.facts.affine
+
+    @property
+    def periodic_mesh(self) -> periodic.PeriodicMesh:
+        """The mesh as a torus and as it lies in space; distributed at the first time, collective then."""
+        return self.distribution.mesh.periodic_mesh
+
+    @property
+    def phase_of_cell(self) -> npt.NDArray[np.int32]:
+        """Tag of the phase of each local cell of ``mesh``, ghosts included."""
+        return self.distribution.mesh.phase_of_cell
+
+    @property
+    def facets(self) -> Mapping[str, npt.NDArray[np.int32]]:
+        """Local facets of ``mesh``: interfaces ``"a|b"``, period faces ``"period-1"``..., what the file named."""
+        return self.distribution.mesh.facets
+
+    @property
+    def part_of_cell(self) -> npt.NDArray[np.int32]:
+        """Number of the connected part of the whole mesh to which each local cell belongs."""
+        return self.distribution.mesh.part_of_cell
+
+    @property
+    def element_of_cell(self) -> npt.NDArray[np.int64]:
+        """Number of the original element, or voxel, of which each local cell is a part."""
+        return self.distribution.mesh.element_of_cell
+
+    @property
+    def slivers(self) -> Slivers:
+        """Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
+
+        Where the true phase of the first cell at the facet is larger than its mesh, and where it is smaller.
+        """
+        return self.distribution.mesh.slivers
+
+    @property
     def mesh(self) -> dmesh.Mesh:
         """The periodic mesh (a torus); the mesh as it lies in space where opposite faces do not match."""
         return self.periodic_mesh.mesh
@@ -134,7 +169,7 @@ class UnitCell:
     @property
     def comm(self) -> MPI.Comm:
         """The communicator of the mesh."""
-        return self.mesh.comm
+        return self.distribution.comm
 
     @property
     def dimension(self) -> int:
@@ -144,7 +179,7 @@ class UnitCell:
     @property
     def kind(self) -> str:
         """Shape of the mesh cells, such as ``"tetrahedron"``."""
-        return str(self.mesh.basix_cell().name)
+        return self.facts.kind
 
     @property
     def simplicial(self) -> bool:
@@ -152,14 +187,19 @@ class UnitCell:
         return is_simplex(self.kind)
 
     @property
+    def matching(self) -> bool:
+        """Whether opposite faces match node by node."""
+        return self.origin is None
+
+    @property
     def faces(self) -> str:
         """``"matching"``, or ``"non-matching"`` where opposite faces need not match."""
-        return "matching" if self.periodic_mesh.seam is None else "non-matching"
+        return "matching" if self.matching else "non-matching"
 
     @property
     def origin(self) -> Array | None:
         """Low corner of the cell in lattice coordinates, where opposite faces need not match; else None."""
-        return None if self.periodic_mesh.seam is None else self.periodic_mesh.seam.origin
+        return self.facts.origin
 
     @property
     def phase_names(self) -> tuple[str, ...]:
@@ -169,7 +209,7 @@ class UnitCell:
     @property
     def number_of_cells(self) -> int:
         """Number of mesh cells, over all ranks."""
-        return int(self.mesh.topology.index_map(self.mesh.topology.dim).size_global)
+        return self.facts.number_of_cells
 
     @property
     def periods(self) -> tuple[float, ...]:
@@ -221,76 +261,9 @@ class UnitCell:
             On every rank, if rank 0 could not make the cell, its faces do not match or its parts are not joined.
         """
         length = check_number("length", length, above=0.0, remedy="The period is a length.")
-        start = time.perf_counter()
-        raw: RawCell | None = None
-        head: dict[str, Any] = {}
-        representative: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-        with solve.collective(comm):
-            if comm.rank == 0:
-                raw = make() if callable(make) else make
-                if raw is None:
-                    raise InputError("make", make, "a RawCell, or a function that makes one, on rank 0")
-                if normalise:
-                    length = raw.lattice.shortest * length
-                    raw = raw_cell.scaled(raw, 1.0 / raw.lattice.shortest)
-                meshed = time.perf_counter()
-                head, representative = head_of(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
-                head["seconds"] = {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
-                head["length"] = length
-        head = comm.bcast(head, root=0)
-        lattice: Lattice = head["lattice"]
-        length = head["length"]
-        checked = time.perf_counter()
-        dimension = lattice.dimension
-        points = raw.points if raw is not None else np.zeros((0, dimension))
-        cells = (
-            raw.cells
-            if raw is not None
-            else np.zeros((0, raw_cell.CELL_NODES[head["kind"], head["order"]]), dtype=np.int64)
-        )
-        if head["origin"] is None:
-            periodic_mesh = periodic.create_periodic_mesh(
-                comm, points, cells, representative, kind=head["kind"], order=head["order"]
-            )
-        else:
-            periodic_mesh = periodic.create_open_mesh(
-                comm, points, cells, head["phase_of_cell"], head["origin"], kind=head["kind"]
-            )
-        mesh = periodic_mesh.mesh
-        number = _dolfinx.original_cell_index(mesh)
-        phase_of_cell = head["phase_of_cell"][number]
-        fractions, area, _ = features.measure(mesh, phase_of_cell, head["phases"], lattice, affine=head["affine"])
-        facets, slivers = features.named_facets(periodic_mesh, phase_of_cell, head)
-        seconds = head["seconds"] | {"periodic mesh": time.perf_counter() - checked}
-        cell = cls(
-            name=name,
-            lattice=lattice,
-            length=length,
-            length_unit=length_unit,
-            phases=head["phases"],
-            periodic_mesh=periodic_mesh,
-            phase_of_cell=phase_of_cell,
-            facets=facets,
-            volume_fractions=fractions,
-            interface_area=(area + head["seam_area"]) / (lattice.volume * length),
-            connectivity=head["connectivity"],
-            whole=head["whole"],
-            part_of_cell=features.on_cells(head["part_of_cell"], number),
-            element_of_cell=head["element"][number],
-            element_shape=head["element_shape"],
-            order=head["order"],
-            affine=head["affine"],
-            slivers=slivers,
-            raw=raw,
-            seconds=seconds,
-            partial=partial,
-            cracks=cracks,
-            warnings=head["warnings"],
-        )
-        for warning in cell.warnings:
-            log.warning("%s: %s", name, warning)
-        log.info("%s: %d cells, %.2f s", name, cell.number_of_cells, time.perf_counter() - start)
-        return cell
+        size = Size(length=length, length_unit=length_unit, normalise=normalise)
+        how = Checks(partial=partial, faces=faces, origin=origin, cracks=cracks)
+        return cls(**made(make, comm, name, size, how))
 
     @classmethod
     def from_plan(cls, plan: CellPlan, *, comm: MPI.Comm) -> UnitCell:
@@ -300,7 +273,7 @@ class UnitCell:
         return replace(cell, warnings=plan.warnings + cell.warnings) if plan.warnings else cell
 
     def restrict(self, phase_names: Sequence[str]) -> UnitCell:
-        """Return the cell with the named phases alone, distributed anew; collective.
+        """Return the cell with the named phases alone; collective.
 
         Volume fractions and interface area stay those of the whole cell. Raises :class:`InputError` for an unknown
         phase.
@@ -309,8 +282,13 @@ class UnitCell:
             check_choice("phase", name, self.phase_names)
         if set(phase_names) == set(self.phases):
             return self
+        self._require_no_mirrors()
         whole = self.raw
-        return self._with(lambda: raw_cell.restrict(whole, phase_names) if whole is not None else None)
+        connectivity = {name: parts for name, parts in self.connectivity.items() if name in phase_names}
+        return self.with_mesh(
+            lambda: raw_cell.restrict(whole, phase_names) if whole is not None else None,
+            replace(self._known, connectivity=connectivity, whole=None),
+        )
 
     def without_islands(self) -> UnitCell:
         """Return the cell without the parts of its mesh that percolate in no direction; collective.
@@ -320,6 +298,7 @@ class UnitCell:
         whole = self.raw
         if not self.whole.islands or not self.whole.rank:
             return self
+        self._require_no_mirrors()
 
         def make() -> RawCell | None:
             if whole is None:
@@ -327,29 +306,40 @@ class UnitCell:
             joined = join(whole, faces=self.faces, partial=True, origin=self.origin)
             return raw_cell.select(whole, ~on_islands(merged(whole), *joined.nodes))
 
-        part = self._with(make)
+        part = self.with_mesh(make, replace(self._known, connectivity=None, whole=None))
         warnings = left_out(name for name in self.phases if name not in part.phases)
         for warning in warnings:
             log.warning("%s: %s", self.name, warning)
         return replace(part, warnings=self.warnings + warnings)
 
-    def _with(self, make: Callable[[], RawCell | None]) -> UnitCell:
-        """The cell with some of its mesh."""
+    def with_mesh(self, make: Callable[[], RawCell | None] | RawCell | None, known: Known | None = None) -> UnitCell:
+        """Return the cell with other mesh cells: a part of its own, or finer ones; collective.
+
+        Parameters
+        ----------
+        make
+            As in :meth:`from_raw`; of a cell whose faces match in the same places.
+        known
+            What is known of the new cell; by default all that is known of this one.
+        """
+        size = Size(length=self.length, length_unit=self.length_unit)
+        how = Checks(partial=True, faces=self.faces, origin=self.origin, cracks=self.cracks)
+        fields = made(make, self.comm, self.name, size, how, self._known if known is None else known)
+        return UnitCell(**fields, mirrors=self.mirrors)
+
+    def _require_no_mirrors(self) -> None:
         if self.mirrors:
             raise InputError("cell", self.name, "whole", "Take the symmetric part last, when the phases are chosen.")
-        part = UnitCell.from_raw(
-            make,
-            comm=self.comm,
-            name=self.name,
-            length=self.length,
-            length_unit=self.length_unit,
-            partial=True,
-            faces=self.faces,
-            origin=self.origin,
-            cracks=self.cracks,
+
+    @property
+    def _known(self) -> Known:
+        return Known(
+            volume_fractions=self.volume_fractions,
+            interface_area=self.interface_area,
+            connectivity=self.connectivity,
+            whole=self.whole,
+            warnings=self.warnings,
         )
-        known = {name: getattr(self, name) for name in ("volume_fractions", "interface_area", "warnings")}
-        return replace(part, **known)
 
     def require_percolation(self) -> None:
         """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction."""
@@ -391,7 +381,7 @@ class UnitCell:
         ``values[i]`` belongs to ``raw.points[i]``, of shape (n,) or, of a vector, (n, components); where a function is
         not continuous it is that of one of the cells at the node.
         """
-        return features.at_nodes(function, self.periodic_mesh, None if self.raw is None else len(self.raw.points))
+        return at_nodes(function, self.periodic_mesh, None if self.raw is None else len(self.raw.points))
 
     def describe(self) -> str:
         """Return a readable description: sizes, phases, fractions, connectivity, named facets (collective)."""

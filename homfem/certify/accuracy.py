@@ -107,7 +107,7 @@ class Accuracy:
         backend
             Whether the backend has them.
         """
-        matching = cell.periodic_mesh.matching
+        matching = cell.matching
         found = wanted and cell.order == 1 and cell.simplicial and matching and boundary == "periodic" and backend
         if self.tolerance is not None and not found:
             allowed, remedy = "None without two-sided bounds", "Choose the resolution instead."

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import ufl
 
 from homfem import _dolfinx, periodic, solve
-from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array
@@ -105,10 +104,7 @@ def refine_carriers(cell: UnitCell, indicators: Array, max_dofs: int | None, dof
                     break
     if not cell.comm.bcast(raw is not None, root=0):
         return None
-    finer = UnitCell.from_raw(
-        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
-    )
-    return standing_for(finer, cell)
+    return cell.with_mesh(raw)
 
 
 def _carriers(indicators: Array, bulk: float) -> npt.NDArray[np.bool_]:

@@ -151,6 +151,8 @@ class _Meshes:
 
     def _on(self, physics: Physics[Any], part: UnitCell, loads: Any) -> MeshSolution:
         self.clock.skip()
+        part.distribution.distribute()
+        self.clock.lap("periodic mesh")
         with unknowns_limited(self.plan.max_dofs):
             return physics.solve(part, loads, self.plan)
 

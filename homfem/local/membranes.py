@@ -155,6 +155,8 @@ def check_membranes(
         For a name that is no interface between two of the phases, for one named twice, for a permeability that is not
         positive and finite.
     """
+    if not permeabilities:
+        return {}
     inactive = [name for name in cell.phase_names if name not in phases]
     known = [name for name in cell.facets if not name.startswith(PERIOD)]
     result: dict[str, float] = {}

@@ -207,7 +207,7 @@ class Correctors:
 
 def domain_of(cell: UnitCell, backend: str | None = None, boundary: str = "periodic") -> Any:
     """Return the mesh on which the forms of a cell problem stand: the torus, or the cell as it lies in space."""
-    backend = periodic.check_backend(cell.periodic_mesh, backend)
+    backend = periodic.check_backend(cell, backend)
     check_choice("boundary", boundary, BOUNDARIES)
     return cell.mesh if backend == "identified" and boundary == "periodic" else cell.periodic_mesh.plain
 

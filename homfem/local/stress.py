@@ -131,7 +131,7 @@ def solve_stresses(
     """
     if not (cell.simplicial and cell.order == 1):
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
-    if not cell.periodic_mesh.matching:
+    if not cell.matching:
         raise InputError("faces", "non-matching", "matching: a stress is in equilibrium across the period only there")
     start = time.perf_counter()
     d = cell.dimension

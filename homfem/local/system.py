@@ -43,7 +43,7 @@ class System:
             raise InputError(
                 "domain", problem.domain, f"the mesh of the {backend} backend, {boundary} boundary", remedy
             )
-        self.walls = Walls(cell, problem.domain, with_faces=boundary != "periodic" or not cell.periodic_mesh.matching)
+        self.walls = Walls(cell, problem.domain, with_faces=boundary != "periodic" or not cell.matching)
         functions = [space.space for space in self.spaces]
         if len(functions) == 1:
             self.trials: Any = (ufl.TrialFunction(functions[0]),)

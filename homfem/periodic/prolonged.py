@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -219,8 +219,16 @@ def _csr(
     return offsets.astype(PETSc.IntType), column[order].astype(PETSc.IntType), values[order]
 
 
-def check_backend(periodic_mesh: PeriodicMesh, backend: str | None) -> str:
-    """Return the backend that a mesh is given to, by default the one that it needs.
+class HasFaces(Protocol):
+    """A cell or its mesh: whether opposite faces match."""
+
+    @property
+    def matching(self) -> bool:
+        """Whether they match node by node."""
+
+
+def check_backend(cell: HasFaces, backend: str | None) -> str:
+    """Return the backend that a cell or its mesh is given to, by default the one that it needs.
 
     Raises
     ------
@@ -228,9 +236,9 @@ def check_backend(periodic_mesh: PeriodicMesh, backend: str | None) -> str:
         For an unknown backend, and for ``"identified"`` where opposite faces do not match.
     """
     if backend is None:
-        return "identified" if periodic_mesh.matching else "multipoint"
+        return "identified" if cell.matching else "multipoint"
     check_choice("backend", backend, ("identified", "multipoint"))
-    if backend == "identified" and not periodic_mesh.matching:
+    if backend == "identified" and not cell.matching:
         raise InputError(
             "backend", backend, "'multipoint' on faces that do not match", "Repair the mesh (repair=True) for it."
         )

@@ -96,7 +96,7 @@ class Diffusion:
         """Refuse what does not go together; return the membranes by the names of the cell, and the plan."""
         unit = kind_of(check_choice("physics", self.physics, CONDUCTION)).check_unit(self.unit)
         check_choice("boundary", self.boundary, BOUNDARIES)
-        backend = periodic.check_backend(cell.periodic_mesh, accuracy.backend)
+        backend = periodic.check_backend(cell, accuracy.backend)
         degree = 2 if accuracy.degree is None else accuracy.degree
         identified, of_period = backend == "identified", self.boundary == "periodic"
         lower = (1 if degree > 1 and identified else 0) if self.lower_degree is None else self.lower_degree
@@ -223,7 +223,7 @@ def _bracket(medium: Medium, upper: Correctors, lower: Lower | None) -> Effectiv
         return EffectiveTensor(**found)
     # On curved elements the energy is integrated by quadrature, not exactly; correctors that do not conform across the
     # period may have less than the least energy: no guarantee.
-    if not cell.affine or (of_period and not cell.periodic_mesh.matching) or medium.boundary == "mixed":
+    if not cell.affine or (of_period and not cell.matching) or medium.boundary == "mixed":
         return EffectiveTensor(value=above)
     return EffectiveTensor(value=above, upper=above + noise, roundoff=float(np.linalg.norm(noise, 2)))
 

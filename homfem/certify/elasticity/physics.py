@@ -69,7 +69,7 @@ class Elasticity:
         unit = STIFFNESS.check_unit(self.unit)
         plane = check_plane(self.plane, cell.dimension)
         check_choice("boundary", self.boundary, BOUNDARIES)
-        backend = periodic.check_backend(cell.periodic_mesh, accuracy.backend)
+        backend = periodic.check_backend(cell, accuracy.backend)
         identified = backend == "identified"
         two_sided = accuracy.between_bounds(
             cell, self.boundary, wanted=accuracy.bounds is not False, backend=identified
@@ -201,7 +201,7 @@ class Solid:
                 noise=(whole(lower.noise), noise),
             )
             return EffectiveTensor(physics="elasticity", **found)
-        if not (self.cell.periodic_mesh.matching and self.cell.affine):
+        if not (self.cell.matching and self.cell.affine):
             return EffectiveTensor(value=above, physics="elasticity")
         size_of_noise = float(np.linalg.norm(noise, 2))
         return EffectiveTensor(value=above, upper=above + noise, roundoff=size_of_noise, physics="elasticity")

@@ -42,7 +42,6 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, solve
-from homfem.cells.symmetry import standing_for
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.stokes.lift import lift
 from homfem.local.boundary import alike
@@ -57,10 +56,7 @@ def split(cell: UnitCell) -> UnitCell:
     with solve.collective(cell.comm):
         if cell.raw is not None:
             raw = split_at_barycentres(cell.raw)
-    finer = UnitCell.from_raw(
-        raw, comm=cell.comm, name=cell.name, length=cell.length, length_unit=cell.length_unit, partial=True
-    )
-    return standing_for(finer, cell)
+    return cell.with_mesh(raw)
 
 
 def lower_allowance(cell: UnitCell, split: UnitCell, correctors: Correctors, axes: Sequence[int]) -> float:

@@ -94,7 +94,7 @@ class Stokes:
         return replace(self, fluid=names, element=element), plan
 
     def _check_mesh(self, cell: UnitCell) -> None:
-        if not cell.periodic_mesh.matching:
+        if not cell.matching:
             remedy = "Mesh the faces alike: no pair of velocity and pressure is known to be stable across others."
             raise InputError("cell", cell.name, "one whose opposite faces match", remedy)
         if self.slip_length is not None and cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):

@@ -1,48 +1,145 @@
-"""What every rank is told of a cell that rank 0 has checked, before the mesh is distributed."""
+"""What is found on the arrays of a cell and told to every rank: at once, and when the mesh is distributed."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell
-from homfem.meshing.topology.faces import join
-from homfem.meshing.topology.percolation import merged, part_of_cell, percolation, together
-from homfem.parameters import Array
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, cell_volumes
+from homfem.meshing.topology.faces import Joined, join
+from homfem.meshing.topology.interfaces import interface_area
+from homfem.meshing.topology.percolation import (
+    PhaseConnectivity,
+    merged,
+    part_of_cell,
+    percolation,
+    shared_facets,
+    together,
+)
+from homfem.parameters import Array, Lattice
 
 
-def head_of(
-    raw: RawCell, *, faces: str, partial: bool, origin: Array | None, cracks: bool
-) -> tuple[dict[str, Any], Indices]:
-    """Return what the ranks are told, all but the nodes and the mesh cells, and each node's representative.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Known:
+    """What a cell with other mesh cells keeps: of what was cut out, refined or mirrored the whole is known.
+
+    Parameters
+    ----------
+    volume_fractions, interface_area
+        See :class:`homfem.cells.UnitCell`.
+    connectivity, whole
+        The same; None where the change may have changed them.
+    warnings
+        What was said of the whole.
+    """
+
+    volume_fractions: Mapping[str, float]
+    interface_area: float
+    connectivity: Mapping[str, PhaseConnectivity] | None = None
+    whole: PhaseConnectivity | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Facts:
+    """What every rank is told of a cell that was checked on one; see :class:`homfem.cells.UnitCell`.
+
+    ``area`` is that of all phase boundaries in the units of the arrays, None where cells are bent: there it is
+    integrated on the mesh. ``seam_area`` is what the faces add to it.
+    """
+
+    lattice: Lattice
+    phases: Mapping[str, int]
+    kind: str
+    order: int
+    affine: bool
+    number_of_cells: int
+    element_shape: tuple[int, ...]
+    volume_fractions: Mapping[str, float]
+    area: float | None
+    seam_area: float
+    connectivity: Mapping[str, PhaseConnectivity]
+    whole: PhaseConnectivity
+    origin: Array | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MeshArrays:
+    """What every rank is told when the mesh is distributed, all but the nodes and the mesh cells.
+
+    ``facets`` are those that carry a name, by the sorted nodes that stand for their corners; ``part_of_cell`` is one
+    zero where the mesh has one part.
+    """
+
+    phase_of_cell: Tags
+    part_of_cell: npt.NDArray[np.int32]
+    element: Indices | None
+    facets: Indices
+    facet_tags: Tags
+    facet_names: Mapping[str, int]
+    slivers: Array | None
+    face_nodes: list[Indices]
+
+
+def facts_of(
+    raw: RawCell, *, faces: str, partial: bool, origin: Array | None, cracks: bool, known: Known | None = None
+) -> tuple[Facts, Joined]:
+    """Check that the arrays are a cell, and return what is found on them; on one rank.
 
     Raises :class:`homfem.parameters.CellError` for what is not joined; for the parameters see
-    :meth:`homfem.cells.unitcell.UnitCell.from_raw`.
+    :meth:`homfem.cells.UnitCell.from_raw`.
     """
     joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
-    connectivity = percolation(raw, *joined.nodes)
-    head: dict[str, Any] = {
-        "lattice": raw.lattice,
-        "phases": dict(raw.phases),
-        "kind": raw.kind,
-        "order": raw.order,
-        "affine": raw.affine,
-        "phase_of_cell": raw.phase_of_cell,
-        "element": raw.element,
-        "element_shape": raw.element_shape,
-        "connectivity": connectivity,
-        "whole": together(raw, *joined.nodes, connectivity=connectivity),
-        "facets": np.sort(joined.representative[raw.facet_corners], axis=1),
-        "facet_tags": raw.facet_tags,
-        "facet_names": dict(raw.facet_names),
-        "slivers": raw.slivers,
-        "face_nodes": joined.face_nodes,
-        "seam_area": joined.seam_area,
-        "origin": joined.origin,
-        "warnings": (*joined.warnings, *raw.notes),
-        "part_of_cell": np.zeros(1, dtype=np.int32),
-    }
-    if len(head["whole"].parts) > 1:
-        head["part_of_cell"] = part_of_cell(merged(raw), *joined.nodes).astype(np.int32)
-    return head, joined.representative
+    connectivity = None if known is None else known.connectivity
+    whole = None if known is None else known.whole
+    shared = None
+    if known is None or connectivity is None or whole is None:
+        shared = shared_facets(raw, joined.representative, joined.offset)
+    if connectivity is None:
+        connectivity = percolation(raw, *joined.nodes, shared=shared)
+    if whole is None:
+        whole = together(raw, *joined.nodes, connectivity=connectivity, shared=shared)
+    if known is None:
+        volumes = np.bincount(raw.phase_of_cell, weights=cell_volumes(raw)) / raw.lattice.volume
+        fractions = {name: float(volumes[tag]) for name, tag in raw.phases.items()}
+        area = interface_area(raw, shared) if shared is not None and raw.affine else None
+    else:
+        fractions, area = dict(known.volume_fractions), None
+    facts = Facts(
+        lattice=raw.lattice,
+        phases=dict(raw.phases),
+        kind=raw.kind,
+        order=raw.order,
+        affine=raw.affine,
+        number_of_cells=len(raw.cells),
+        element_shape=raw.element_shape,
+        volume_fractions=fractions,
+        area=area,
+        seam_area=joined.seam_area,
+        connectivity=connectivity,
+        whole=whole,
+        origin=joined.origin,
+        warnings=(*joined.warnings, *raw.notes) if known is None else known.warnings,
+    )
+    return facts, joined
+
+
+def mesh_arrays_of(raw: RawCell, joined: Joined, parts: int) -> MeshArrays:
+    """Return what the ranks are told beside the mesh; ``parts`` is the number of connected parts of the whole."""
+    part: npt.NDArray[np.int32] = np.zeros(1, dtype=np.int32)
+    if parts > 1:
+        part = part_of_cell(merged(raw), *joined.nodes).astype(np.int32)
+    return MeshArrays(
+        phase_of_cell=raw.phase_of_cell,
+        part_of_cell=part,
+        element=raw.element,
+        facets=np.sort(joined.representative[raw.facet_corners], axis=1),
+        facet_tags=raw.facet_tags,
+        facet_names=dict(raw.facet_names),
+        slivers=raw.slivers,
+        face_nodes=joined.face_nodes,
+    )

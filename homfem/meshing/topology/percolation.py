@@ -109,7 +109,12 @@ class PhaseConnectivity:
 
 
 def percolation(
-    raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
+    raw: RawCell,
+    representative: Indices,
+    offset: Indices,
+    across: Links | None = None,
+    *,
+    shared: Links | None = None,
 ) -> Mapping[str, PhaseConnectivity]:
     """Return the connectivity of each phase on the torus.
 
@@ -123,6 +128,8 @@ def percolation(
         ``points[i] = points[representative[i]] + offset[i] @ lattice.vectors``.
     across
         Further pairs of cells that are joined, see :func:`homfem.meshing.topology.nonmatching_faces.links_across`.
+    shared
+        The facets that two cells share, where :func:`shared_facets` was asked before.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def percolation(
     CellError
         If a facet belongs to more than two cells.
     """
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
+    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across, shared)
     number = len(cycles_of_part)
     fractions = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
     tag_of_part = np.zeros(number, dtype=np.int64)
@@ -194,11 +201,11 @@ def integer_basis(vectors: npt.ArrayLike) -> Indices:
 
 
 def _parts(
-    raw: RawCell, representative: Indices, offset: Indices, across: Links | None
+    raw: RawCell, representative: Indices, offset: Indices, across: Links | None, shared: Links | None = None
 ) -> tuple[Indices, list[Indices]]:
     """Connected part of each cell on the torus, and for each part the offsets of closed paths that generate all."""
     count = len(raw.cells)
-    first, second, jump = _links(raw, representative, offset)
+    first, second, jump = linked_cells(raw, shared_facets(raw, representative, offset) if shared is None else shared)
     if across is not None:
         first, second = np.concatenate([first, across[0]]), np.concatenate([second, across[1]])
         jump = np.vstack([jump, across[2]])
@@ -216,14 +223,14 @@ def _parts(
     return part_of_piece[piece], np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
 
 
-def _links(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
-    """Pairs of cells that share a facet, and the offset of the first's minus that of the second's."""
-    one, two, jump = shared_facets(raw, representative, offset)
+def linked_cells(raw: RawCell, shared: Links) -> Links:
+    """Return the pairs of cells that share a facet, from :func:`shared_facets`."""
+    one, two, jump = shared
     per_cell = len(FACETS[raw.kind])
     return one // per_cell, two // per_cell, jump
 
 
-def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> tuple[Indices, Indices, Indices]:
+def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> Links:
     """Return pairs of facets that are one on the torus, and the offset of the first minus that of the second.
 
     Facet k of cell i has the number ``i * facets of a cell + k``. It is told by its nodes on the covering space up to a
@@ -292,11 +299,12 @@ def together(
     across: Links | None = None,
     *,
     connectivity: Mapping[str, PhaseConnectivity],
+    shared: Links | None = None,
 ) -> PhaseConnectivity:
     """Connectivity of all phases as one."""
     if len(connectivity) == 1:
         return next(iter(connectivity.values()))
-    return percolation(merged(raw), representative, offset, across)["all"]
+    return percolation(merged(raw), representative, offset, across, shared=shared)["all"]
 
 
 def merged(raw: RawCell) -> RawCell:

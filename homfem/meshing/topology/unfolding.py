@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
-from homfem.meshing.topology.percolation import _links
+from homfem.meshing.topology.percolation import linked_cells, shared_facets
 from homfem.parameters import Array
 
 
@@ -58,7 +58,7 @@ def lay_out(raw: RawCell, representative: Indices, offset: Indices) -> Layout:
     raw, representative, offset
         As for :func:`homfem.meshing.topology.percolation.percolation`.
     """
-    first, second, jump = _links(raw, np.asarray(representative), np.asarray(offset))
+    first, second, jump = linked_cells(raw, shared_facets(raw, np.asarray(representative), np.asarray(offset)))
     same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
     first, second, jump = first[same], second[same], jump[same]
     count, d = len(raw.cells), raw.dimension

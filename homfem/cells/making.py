@@ -1,0 +1,100 @@
+"""A cell from its arrays: made and checked on rank 0, and told to all; the mesh itself is distributed later."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mpi4py import MPI
+
+from homfem import solve
+from homfem.cells.distribution import Distribution
+from homfem.cells.features import boundary_area
+from homfem.meshing.arrays.raw_cell import RawCell, scaled
+from homfem.meshing.topology.broadcast import Facts, Known, facts_of
+from homfem.meshing.topology.faces import Joined
+from homfem.parameters import Array, InputError
+
+log = logging.getLogger("homfem")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """Physical length of one mesh unit, as :meth:`UnitCell.from_raw` takes it."""
+
+    length: float
+    length_unit: str
+    normalise: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Checks:
+    """How the arrays are checked, as :meth:`UnitCell.from_raw` takes it."""
+
+    partial: bool
+    faces: str
+    origin: Array | None
+    cracks: bool
+
+
+def made(
+    make: Callable[[], RawCell | None] | RawCell | None,
+    comm: MPI.Comm,
+    name: str,
+    size: Size,
+    how: Checks,
+    known: Known | None = None,
+) -> dict[str, Any]:
+    """Make and check the arrays on rank 0, and tell the others what was found; collective.
+
+    Returns the fields of a :class:`homfem.cells.UnitCell`.
+    """
+    start = time.perf_counter()
+    raw: RawCell | None = None
+    joined: Joined | None = None
+    told: tuple[Facts, float, dict[str, float]] | None = None
+    with solve.collective(comm):
+        if comm.rank == 0:
+            raw, length = make() if callable(make) else make, size.length
+            if raw is None:
+                raise InputError("make", make, "a RawCell, or a function that makes one, on rank 0")
+            if size.normalise:
+                length = raw.lattice.shortest * length
+                raw = scaled(raw, 1.0 / raw.lattice.shortest)
+            meshed = time.perf_counter()
+            facts, joined = facts_of(
+                raw, faces=how.faces, partial=how.partial, origin=how.origin, cracks=how.cracks, known=known
+            )
+            told = facts, length, {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
+    told = comm.bcast(told, root=0)
+    assert told is not None
+    facts, length, seconds = told
+    distribution = Distribution(comm, facts, raw, joined)
+    if known is not None:
+        area = known.interface_area
+    else:
+        mesh_area = facts.area
+        if mesh_area is None:
+            there = distribution.mesh
+            mesh_area = boundary_area(there.periodic_mesh.mesh, there.phase_of_cell, len(facts.phases))
+        area = (mesh_area + facts.seam_area) / (facts.lattice.volume * length)
+        for warning in facts.warnings:
+            log.warning("%s: %s", name, warning)
+    log.info("%s: %d cells, %.2f s", name, facts.number_of_cells, time.perf_counter() - start)
+    return {
+        "name": name,
+        "length": length,
+        "length_unit": size.length_unit,
+        "facts": facts,
+        "distribution": distribution,
+        "volume_fractions": facts.volume_fractions,
+        "interface_area": area,
+        "raw": raw,
+        "seconds": seconds,
+        "partial": how.partial,
+        "cracks": how.cracks,
+        "warnings": facts.warnings,
+    }
