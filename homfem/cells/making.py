@@ -38,6 +38,7 @@ class Checks:
     faces: str
     origin: Array | None
     cracks: bool
+    conforming: bool = False
 
 
 def made(
@@ -66,7 +67,13 @@ def made(
                 raw = scaled(raw, 1.0 / raw.lattice.shortest)
             meshed = time.perf_counter()
             facts, joined = facts_of(
-                raw, faces=how.faces, partial=how.partial, origin=how.origin, cracks=how.cracks, known=known
+                raw,
+                faces=how.faces,
+                partial=how.partial,
+                origin=how.origin,
+                cracks=how.cracks,
+                conforming=how.conforming,
+                known=known,
             )
             told = facts, length, {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
     told = comm.bcast(told, root=0)

@@ -1,8 +1,8 @@
-"""The unit cell: a distributed periodic mesh with its phases, named facets, lattice and physical size.
+"""The unit cell: a periodic mesh with its phases, named facets, lattice and physical size.
 
 A cell is meshed on rank 0 as plain arrays (:class:`homfem.meshing.arrays.raw_cell.RawCell`), checked there, and
-distributed. The arrays stay on rank 0: a phase alone, a refined cell and a file are made from them, so that each is
-balanced anew.
+distributed when its mesh is asked for. The arrays stay on rank 0: a phase alone, a refined cell and a file are made
+from them, so that each is balanced anew.
 """
 
 from __future__ import annotations
@@ -64,10 +64,8 @@ class UnitCell:
     mirrors
         The mesh is what lies between these mirror planes of a symmetric cell (:mod:`homfem.cells.symmetry`), and all
         numbers are those of the whole; none for a mesh of the whole.
-    cracks
-        Whether parts that touch and are not joined are meant.
-    warnings
-        What must be said of every result of this cell, such as that its mesh has cracks.
+    cracks, warnings
+        Whether parts that touch and are not joined are meant, and what must be said of every result of this cell.
 
     Notes
     -----
@@ -155,10 +153,7 @@ class UnitCell:
 
     @property
     def slivers(self) -> Slivers:
-        """Local facets that stand for a curved surface, and the volumes between the two, shape (k, 2), in mesh units.
-
-        Where the true phase of the first cell at the facet is larger than its mesh, and where it is smaller.
-        """
+        """Local facets that stand for a curved surface; volumes of the first cell's phase beyond them, and within."""
         return self.distribution.mesh.slivers
 
     @property
@@ -231,16 +226,14 @@ class UnitCell:
         origin: Array | None = None,
         cracks: bool = False,
     ) -> UnitCell:
-        """Distribute a cell; collective.
+        """Make a cell of arrays; collective.
 
         Parameters
         ----------
         make
             The arrays, or a function that makes them; called on rank 0 only. Elsewhere it may be None.
-        comm
-            Communicator of the cell.
-        name
-            What it is.
+        comm, name
+            Communicator of the cell, and what it is.
         length, length_unit
             Physical length of one mesh unit.
         normalise
@@ -267,8 +260,10 @@ class UnitCell:
 
     @classmethod
     def from_plan(cls, plan: CellPlan, *, comm: MPI.Comm) -> UnitCell:
-        """Mesh and distribute a planned cell; collective."""
-        cell = cls.from_raw(plan.make, comm=comm, name=plan.name, length=plan.length, length_unit=plan.length_unit)
+        """Make a planned cell; collective."""
+        size = Size(length=plan.length, length_unit=plan.length_unit)
+        how = Checks(partial=False, faces="matching", origin=None, cracks=False, conforming=plan.conforming)
+        cell = cls(**made(plan.make, comm, plan.name, size, how))
         cell = cell if plan.phases is None else cell.restrict(plan.phases)
         return replace(cell, warnings=plan.warnings + cell.warnings) if plan.warnings else cell
 
@@ -333,13 +328,8 @@ class UnitCell:
 
     @property
     def _known(self) -> Known:
-        return Known(
-            volume_fractions=self.volume_fractions,
-            interface_area=self.interface_area,
-            connectivity=self.connectivity,
-            whole=self.whole,
-            warnings=self.warnings,
-        )
+        names = ("volume_fractions", "interface_area", "connectivity", "whole", "warnings")
+        return Known(**{name: getattr(self, name) for name in names})
 
     def require_percolation(self) -> None:
         """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction."""

@@ -12,6 +12,7 @@ from homfem import (
     homogenize_diffusion,
     homogenize_elasticity,
     homogenize_stokes,
+    periodic,
     solve_diffusion,
     solve_elasticity,
     solve_stokes,
@@ -69,21 +70,21 @@ def mirrored_cell(divisions, paint):
 
 
 def region(raw):
-    return Region(points=raw.points, corners=raw.corners, phase_of_cell=raw.phase_of_cell)
+    return Region.of(raw.points, raw.corners, raw.phase_of_cell, raw.kind)
 
 
 @pytest.mark.parametrize("d", [2, 3])
 def test_regions_are_compared_as_sets(d):
     """The same square or cube, cut along other diagonals and on another grid; then moved, and with another phase."""
     one = grid_raw((4, 4, 4)[:d], centred)
-    turned = Region(points=one.points * ([-1.0] + [1.0] * (d - 1)) + ([1.0] + [0.0] * (d - 1)), corners=one.corners,
-                    phase_of_cell=one.phase_of_cell)  # fmt: skip
+    images = one.points * ([-1.0] + [1.0] * (d - 1)) + ([1.0] + [0.0] * (d - 1))
+    turned = Region.of(images, one.corners, one.phase_of_cell, one.kind)
     finer = region(grid_raw((8, 4, 12)[:d], centred))
-    assert same_regions(region(one), turned, one.kind)
-    assert same_regions(region(one), finer, one.kind)
-    assert not same_regions(region(one), region(grid_raw((8, 4, 4)[:d], lambda s: centred(s - 0.125))), one.kind)
-    swapped = Region(points=one.points, corners=one.corners, phase_of_cell=3 - one.phase_of_cell)
-    assert not same_regions(region(one), swapped, one.kind)
+    assert same_regions(region(one), turned)
+    assert same_regions(region(one), finer)
+    assert not same_regions(region(one), region(grid_raw((8, 4, 4)[:d], lambda s: centred(s - 0.125))))
+    swapped = Region.of(one.points, one.corners, 3 - one.phase_of_cell, one.kind)
+    assert not same_regions(region(one), swapped)
 
 
 def test_one_cell_of_another_phase_is_a_defect():
@@ -151,6 +152,26 @@ def test_the_octant_has_the_tensor_of_the_whole(phases, lower_degree):
     assert part.correctors.average.shape == (2, 2)
     assert part.tensor.volume_fractions == whole.tensor.volume_fractions
     assert part.tensor.interface_area == whole.tensor.interface_area
+
+
+@pytest.mark.parametrize("symmetry", ["none", "auto"])
+def test_a_cell_is_distributed_once(symmetry, monkeypatch):
+    """However often phases, islands and mirrors are chosen; the whole is so only when its own mesh is asked for."""
+    sizes = []
+    make = periodic.create_periodic_mesh
+
+    def counted(comm, points, cells, *rest, **more):
+        sizes.append(len(cells))
+        return make(comm, points, cells, *rest, **more)
+
+    monkeypatch.setattr(periodic, "create_periodic_mesh", counted)
+    cell = three_pipe(0.3, resolution=1 / 3)
+    solution = solve_diffusion(cell, {"er": 1.0}, symmetry=symmetry)
+    assert sizes == [solution.cell.number_of_cells]
+    assert cell.number_of_cells > sizes[0] * (8 if symmetry == "auto" else 1)
+    assert cell.mesh.topology.index_map(3).size_global == cell.number_of_cells == sizes[-1]
+    assert cell.restrict(["er", "cytosol"]).mesh is cell.mesh
+    assert len(sizes) == 2
 
 
 def test_coefficients_rule_mirrors_out():

@@ -7,6 +7,8 @@ import pytest
 import ufl
 
 from homfem import Lattice, from_file, from_gmsh, homogenize_diffusion, load_cell, solve, three_pipe
+from homfem.cells import fibre_array, hexagonal_myocyte, image_cell
+from homfem.grid.image import Image
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import CellError, FileError, InputError, PercolationError, PeriodicityError
 from homfem.periodic import check_resolution, identify_nodes
@@ -60,6 +62,35 @@ def test_a_square_inclusion_on_every_rank(on_ranks):
         assert answer["wall"] == pytest.approx(2.0, abs=1e-13)
         assert answer["tagged"] == {"matrix|fibre": 2 * 4 + 2 * 6, "period-1": 12}
         assert "fibre: percolates in no direction" in answer["text"]
+
+
+def voxels(shape, edges):
+    phases = np.random.default_rng(1).integers(0, 2, shape)
+    return image_cell(Image(phases=phases, names=("a", "b"), voxel=edges), elements="voxel")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: three_pipe((0.3, 0.2, 0.4), resolution=1 / 3),
+        lambda: three_pipe(0.3, resolution=1 / 3, phases=["er"], period=3.0),
+        lambda: fibre_array("hexagonal", fraction=0.3, period=2.0),
+        lambda: fibre_array("hexagonal", fraction=0.3, order=2),
+        lambda: hexagonal_myocyte(80.0, 16.0, 2.0, resolution=1 / 3),
+        lambda: voxels((3, 4, 5), (0.2, 0.3, 0.4)),
+        lambda: voxels((3, 4), (0.2, 0.3)),
+    ],
+)
+def test_what_is_measured_on_arrays_is_what_is_integrated_on_the_mesh(make):
+    cell = make()
+    volume = cell.lattice.volume
+    tag = cell.cell_function(dict(cell.phases))
+    jump = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0) * ufl.dS
+    area = solve.integrate(1.0 * ufl.ds(domain=cell.mesh)) + (solve.integrate(jump) if len(cell.phases) > 1 else 0.0)
+    assert cell.interface_area * cell.length * volume == pytest.approx(area, rel=1e-12)
+    for name, number in cell.phases.items():
+        own = solve.integrate(ufl.conditional(ufl.eq(tag, float(number)), 1.0, 0.0) * ufl.dx)
+        assert cell.volume_fractions[name] == pytest.approx(own / volume, rel=1e-12)
 
 
 def test_interfaces_on_the_period_faces_count():

@@ -46,4 +46,6 @@ def blocks_plan(given: Blocks) -> CellPlan:
             length_unit=given.length_unit,
         )
 
-    return CellPlan(make=make, name="blocks", length=float(periods.min()), length_unit=given.length_unit)
+    return CellPlan(
+        make=make, name="blocks", length=float(periods.min()), length_unit=given.length_unit, conforming=True
+    )

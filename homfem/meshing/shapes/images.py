@@ -34,4 +34,6 @@ def image_plan(image: Image, *, elements: str = "simplex", name: str = "image") 
             length_unit=image.length_unit,
         )
 
-    return CellPlan(make=make, name=name, length=shortest, length_unit=image.length_unit, warnings=image.warnings)
+    return CellPlan(
+        make=make, name=name, length=shortest, length_unit=image.length_unit, warnings=image.warnings, conforming=True
+    )

@@ -87,6 +87,7 @@ def painted_plan(given: Painting) -> CellPlan:
         length=float(periods.min()),
         length_unit=given.length_unit,
         phases=None if given.phases is None else tuple(given.phases),
+        conforming=True,
     )
 
 

@@ -22,6 +22,9 @@ class CellPlan:
         Physical length of one unit of the arrays.
     phases
         The phases that are kept; None for all. Volume fractions and areas are those of the whole.
+    conforming
+        The arrays are a grid of boxes that is made here: its cells meet in whole facets and never overlap, so that
+        nothing is searched for cracks and overlaps.
     warnings
         What must be said of every result.
     """
@@ -31,4 +34,5 @@ class CellPlan:
     length: float = 1.0
     length_unit: str = "m"
     phases: tuple[str, ...] | None = None
+    conforming: bool = False
     warnings: tuple[str, ...] = ()

@@ -73,7 +73,13 @@ def three_pipe_plan(given: ThreePipe) -> CellPlan:
         )
         return stretched(raw, periods / periods.min(), given.length_unit)
 
-    return CellPlan(make=make, name="three-pipe", length=float(periods.min()), length_unit=given.length_unit)
+    return CellPlan(
+        make=make,
+        name="three-pipe",
+        length=float(periods.min()),
+        length_unit=given.length_unit,
+        conforming=(given.mesher or _default_mesher(given.section, given.order)) == "structured",
+    )
 
 
 def three_pipe_raw(
@@ -111,8 +117,8 @@ def three_pipe_raw(
         it can do; ``"gmsh"``: :func:`gmsh_three_pipe`.
     """
     check_choice("section", section, ["square", "round"])
-    possible = section == "square" and order == 1
-    mesher = check_choice("mesher", mesher or ("structured" if possible else "gmsh"), ["structured", "gmsh"])
+    possible = _default_mesher(section, order) == "structured"
+    mesher = check_choice("mesher", mesher or _default_mesher(section, order), ["structured", "gmsh"])
     if mesher == "gmsh":
         return run_limited(
             gmsh_three_pipe,
@@ -129,3 +135,7 @@ def three_pipe_raw(
         raise InputError("mesher", value, "'gmsh' for round pipes and for order 2")
     slope = 1.0 if growth is None else growth
     return structured_three_pipe(edges, resolution=resolution, grading=grading, growth=slope, phases=phases)
+
+
+def _default_mesher(section: str, order: int) -> str:
+    return "structured" if section == "square" and order == 1 else "gmsh"

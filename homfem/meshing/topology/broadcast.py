@@ -86,14 +86,21 @@ class MeshArrays:
 
 
 def facts_of(
-    raw: RawCell, *, faces: str, partial: bool, origin: Array | None, cracks: bool, known: Known | None = None
+    raw: RawCell,
+    *,
+    faces: str,
+    partial: bool,
+    origin: Array | None,
+    cracks: bool,
+    conforming: bool = False,
+    known: Known | None = None,
 ) -> tuple[Facts, Joined]:
     """Check that the arrays are a cell, and return what is found on them; on one rank.
 
     Raises :class:`homfem.parameters.CellError` for what is not joined; for the parameters see
     :meth:`homfem.cells.UnitCell.from_raw`.
     """
-    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks)
+    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=conforming)
     connectivity = None if known is None else known.connectivity
     whole = None if known is None else known.whole
     shared = None

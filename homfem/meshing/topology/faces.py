@@ -52,7 +52,13 @@ class Joined:
 
 
 def join(
-    raw: RawCell, *, faces: str = "matching", partial: bool = False, origin: Array | None = None, cracks: bool = False
+    raw: RawCell,
+    *,
+    faces: str = "matching",
+    partial: bool = False,
+    origin: Array | None = None,
+    cracks: bool = False,
+    conforming: bool = False,
 ) -> Joined:
     """Check that a cell is joined, inside and across its faces, and return how the faces are.
 
@@ -66,6 +72,8 @@ def join(
         It is a part of a cell that was checked.
     origin
         Of that cell, where its faces need not match.
+    conforming
+        Whether its cells are known to meet in whole facets and not to overlap.
     cracks
         Whether cracks are meant (:mod:`homfem.meshing.topology.cracks`).
 
@@ -87,7 +95,8 @@ def join(
             check_coincident(raw)
             raise
         check_resolution(raw.points, raw.cells, representative, raw.lattice)
-        warnings = () if partial else check_cracks(raw, representative, cracks=cracks)
+        known = partial or conforming
+        warnings = () if known else check_cracks(raw, representative, cracks=cracks)
         face_nodes = _face_nodes(offset, representative)
         return Joined(representative=representative, offset=offset, face_nodes=face_nodes, warnings=warnings)
     representative, warnings = np.arange(len(raw.points)), ()

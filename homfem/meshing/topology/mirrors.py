@@ -14,7 +14,7 @@ end of each line of each plane all vanish if and only if both sets are equal, ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,11 +50,75 @@ class Mirror:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Region:
-    """Mesh cells as sets of points: coordinates, shape (n, d), corner nodes and phase of each cell."""
+    """Mesh cells as sets of points, by the boundaries of their phases.
+
+    Parameters
+    ----------
+    points : array, shape (n, d)
+        Coordinates.
+    rows : array of int, shape (f, d)
+        Corner nodes of the facets that bound a phase, as simplices.
+    middle : array, shape (f, d)
+        A point of the phase that each of them bounds, on the inner side of it.
+    phase : array of int, shape (f,)
+        The phase.
+    """
 
     points: Array
+    rows: Indices
+    middle: Array
+    phase: Indices
+
+    @classmethod
+    def of(cls, points: Array, corners: Indices, phase_of_cell: npt.NDArray[np.int32], kind: str) -> Region:
+        """Return the region of mesh cells, given by their corner nodes and phases."""
+        return _Facets.of(corners, phase_of_cell, kind).bounding(points, np.ones(len(corners), dtype=bool))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Facets:
+    """Facets of mesh cells and what lies behind them, so that the boundary of a part is found without sorting anew.
+
+    Parameters
+    ----------
+    corners : array of int, shape (m, k)
+        Corner nodes of the mesh cells.
+    phase_of_cell : array of int, shape (m,)
+        Phase of each.
+    facets : array of int, shape (m facets, w)
+        Corner nodes of the facets, one cell after the other.
+    behind : array of int, shape (m facets,)
+        The cell on the other side; -1 where there is none.
+    """
+
     corners: Indices
-    phase_of_cell: npt.NDArray[np.int32]
+    phase_of_cell: Indices
+    facets: Indices
+    behind: Indices
+
+    @classmethod
+    def of(cls, corners: Indices, phase_of_cell: npt.ArrayLike, kind: str) -> _Facets:
+        of_cells = cell_facets(corners, kind)
+        per_cell, width = of_cells.shape[1:]
+        facets: Indices = of_cells.reshape(-1, width)
+        number = row_numbers(np.sort(facets, axis=1))
+        order = np.argsort(number)
+        same = np.flatnonzero(number[order[1:]] == number[order[:-1]])
+        behind = np.full(len(facets), -1, dtype=np.int64)
+        behind[order[same]], behind[order[same + 1]] = order[same + 1] // per_cell, order[same] // per_cell
+        phase = np.asarray(phase_of_cell, dtype=np.int64)
+        return cls(corners=corners, phase_of_cell=phase, facets=facets, behind=behind)
+
+    def bounding(self, points: Array, inside: npt.NDArray[np.bool_]) -> Region:
+        """Return the region of some of the mesh cells."""
+        owner = np.repeat(np.arange(len(self.corners)), len(self.facets) // len(self.corners))
+        inner = inside[self.behind] & (self.phase_of_cell[self.behind] == self.phase_of_cell[owner])
+        outer = np.flatnonzero(inside[owner] & ~((self.behind >= 0) & inner))
+        rows, owner = self.facets[outer], owner[outer]
+        if rows.shape[1] == 4:
+            rows, owner = np.concatenate([rows[:, [0, 1, 3]], rows[:, [0, 2, 3]]]), np.tile(owner, 2)
+        middle = points[self.corners[owner]].mean(axis=1)
+        return Region(points=points, rows=rows, middle=middle, phase=self.phase_of_cell[owner])
 
 
 def find_mirrors(raw: RawCell, axes: Sequence[int] | None = None) -> tuple[tuple[Mirror, ...], dict[int, str]]:
@@ -73,8 +137,9 @@ def find_mirrors(raw: RawCell, axes: Sequence[int] | None = None) -> tuple[tuple
     if refused is not None:
         return (), dict.fromkeys(wanted, refused)
     found, reasons = [], {}
+    facets = _Facets.of(raw.corners, raw.phase_of_cell, raw.kind)
     for axis in wanted:
-        low = _plane(raw, axis)
+        low = _plane(raw, facets, axis)
         if isinstance(low, str):
             reasons[axis] = low
         else:
@@ -110,14 +175,14 @@ def equal_axes(part: RawCell, mirrors: Sequence[Mirror], pairs: Sequence[tuple[i
         return tuple(first)
     low = np.array([mirror.low for mirror in sorted(mirrors, key=lambda m: m.axis)])
     sides = np.diag(part.lattice.vectors)
-    own = Region(points=part.points - low, corners=part.corners, phase_of_cell=part.phase_of_cell)
+    own = Region.of(np.asarray(part.points - low), part.corners, part.phase_of_cell, part.kind)
     near = part.lattice.shortest * NEAR
 
     def maps(order: list[int]) -> bool:
         if np.abs(sides[order] - sides).max() > near:
             return False
-        turned = Region(points=own.points[:, order], corners=own.corners, phase_of_cell=own.phase_of_cell)
-        return same_regions(own, turned, part.kind, scale=part.lattice.shortest)
+        turned = replace(own, points=own.points[:, order], middle=own.middle[:, order])
+        return same_regions(own, turned, scale=part.lattice.shortest)
 
     if d == 3 and len(pairs) == 3 and maps([1, 2, 0]):
         return (0, 0, 0)
@@ -129,21 +194,19 @@ def equal_axes(part: RawCell, mirrors: Sequence[Mirror], pairs: Sequence[tuple[i
     return tuple(first)
 
 
-def same_regions(one: Region, other: Region, kind: str, *, scale: float = 1.0) -> bool:
+def same_regions(one: Region, other: Region, *, scale: float = 1.0) -> bool:
     """Return whether each phase fills the same set of points in both; see the top of this module.
 
     Parameters
     ----------
     one, other
-        Straight mesh cells of one kind.
-    kind
-        Their kind.
+        Straight mesh cells.
     scale
         Length of order one.
     """
-    (rows, tags), (others, other_tags) = _boundary(one, kind), _boundary(other, kind)
+    rows, others = _turned_outwards(one), _turned_outwards(other)
     facets = np.vstack([rows, others + len(one.points)])
-    phase = np.concatenate([tags, other_tags])
+    phase = np.concatenate([one.phase, other.phase])
     weight: Indices = np.repeat([1, -1], [len(rows), len(others)])
     points = np.asarray(np.vstack([one.points, other.points]) / scale, dtype=np.float64)
     used = np.unique(facets)
@@ -151,6 +214,8 @@ def same_regions(one: Region, other: Region, kind: str, *, scale: float = 1.0) -
     number[used] = merged(points[used])
     places = np.empty((int(number.max(initial=-1)) + 1, points.shape[1]))
     places[number[used]] = points[used]
+    if not len(facets):
+        return True
     facets, phase, weight = _cancelled(number[facets], phase, weight)
     return not len(facets) or not _ends(places, facets, phase, weight)
 
@@ -167,7 +232,7 @@ def _no_box(raw: RawCell) -> str | None:
     return None
 
 
-def _plane(raw: RawCell, axis: int) -> float | str:
+def _plane(raw: RawCell, facets: _Facets, axis: int) -> float | str:
     """The low plane of a mirror across the axis, or why there is none."""
     period = float(raw.lattice.vectors[axis, axis])
     near = NEAR * raw.lattice.shortest
@@ -187,7 +252,7 @@ def _plane(raw: RawCell, axis: int) -> float | str:
         return 'mesh cells lie on both sides of every plane (shapes with mirrors = "auto" have a mesh with the planes)'
     planes = planes[_halve_the_moments(raw, axis, planes, period)]
     for plane in planes:
-        if _is_mirror(raw, axis, float(plane), period, middle):
+        if _is_mirror(raw, facets, axis, float(plane), period, middle):
             return float(plane)
     return "the phases are not their mirror image"
 
@@ -210,37 +275,33 @@ def _halve_the_moments(raw: RawCell, axis: int, planes: Array, period: float) ->
     return good
 
 
-def _is_mirror(raw: RawCell, axis: int, plane: float, period: float, middle: Array) -> bool:
+def _is_mirror(raw: RawCell, facets: _Facets, axis: int, plane: float, period: float, middle: Array) -> bool:
     inside = (middle > plane) & (middle < plane + 0.5 * period)
-    own = Region(points=raw.points, corners=raw.corners[inside], phase_of_cell=raw.phase_of_cell[inside])
+    own = facets.bounding(raw.points, inside)
+    beyond = facets.bounding(raw.points, ~inside & (middle > plane))
+    below = facets.bounding(raw.points, ~inside & (middle <= plane))
     # Beyond the upper plane a mesh cell is seen through the period: its nodes are numbered anew.
-    beyond = ~inside & (middle > plane)
     count = len(raw.points)
-    images = np.vstack([raw.points, raw.points])
-    images[:, axis] = 2.0 * plane - images[:, axis]
-    images[count:, axis] += period
-    corners = np.where(beyond[:, None], raw.corners + count, raw.corners)[~inside]
-    other = Region(points=images, corners=corners, phase_of_cell=raw.phase_of_cell[~inside])
-    return same_regions(own, other, raw.kind, scale=raw.lattice.shortest)
+    places = np.vstack([below.points, beyond.points])
+    middles = np.vstack([below.middle, beyond.middle])
+    for x, first in ((places, count), (middles, len(below.middle))):
+        x[:, axis] = 2.0 * plane - x[:, axis]
+        x[first:, axis] += period
+    other = Region(
+        points=places,
+        rows=np.vstack([below.rows, beyond.rows + count]),
+        middle=middles,
+        phase=np.concatenate([below.phase, beyond.phase]),
+    )
+    return same_regions(own, other, scale=raw.lattice.shortest)
 
 
-def _boundary(region: Region, kind: str) -> tuple[Indices, Indices]:
-    """The boundary of each phase as simplices that are turned outwards, and the phase of each."""
-    facets = cell_facets(region.corners, kind)
-    per_cell, width = facets.shape[1:]
-    rows: Indices = facets.reshape(-1, width)
-    tag: Indices = np.repeat(region.phase_of_cell.astype(np.int64), per_cell)
-    key = row_numbers(np.column_stack([np.sort(rows, axis=1), tag]))
-    _, first, count = np.unique(key, return_index=True, return_counts=True)
-    outer = first[count == 1]
-    rows, tag, owner = rows[outer], tag[outer], outer // per_cell
-    if width == 4:
-        rows = np.concatenate([rows[:, [0, 1, 3]], rows[:, [0, 2, 3]]])
-        tag, owner = np.tile(tag, 2), np.tile(owner, 2)
-    inward = region.points[region.corners[owner]].mean(axis=1) - region.points[rows[:, 0]]
+def _turned_outwards(region: Region) -> Indices:
+    """The facets with their normals out of the phase that they bound."""
+    rows = region.rows
+    inward = region.middle - region.points[rows[:, 0]]
     wrong = np.einsum("fi,fi->f", _normals(region.points, rows), inward) > 0.0
-    rows = np.where(wrong[:, None], rows[:, [1, 0, *range(2, rows.shape[1])]], rows)
-    return rows, tag
+    return np.where(wrong[:, None], rows[:, [1, 0, *range(2, rows.shape[1])]], rows)
 
 
 def _normals(points: Array, rows: Indices) -> Array:
@@ -268,11 +329,11 @@ def _cancelled(facets: Indices, phase: Indices, weight: Indices) -> tuple[Indice
 
 
 def _sums(rows: Indices, weight: Indices) -> tuple[Indices, Indices]:
-    """Unique rows and the sums of their weights, where these are not zero."""
-    unique, number = np.unique(rows, axis=0, return_inverse=True)
-    total = np.bincount(number.ravel(), weights=weight, minlength=len(unique))
+    """Unique rows and the sums of their weights, where these are not zero; at least one row."""
+    _, first, number = np.unique(row_numbers(rows - rows.min(axis=0)), return_index=True, return_inverse=True)
+    total = np.bincount(number.ravel(), weights=weight, minlength=len(first))
     kept = np.rint(total) != 0
-    return unique[kept], np.rint(total[kept]).astype(np.int64)
+    return rows[first[kept]], np.rint(total[kept]).astype(np.int64)
 
 
 def _ends(points: Array, facets: Indices, phase: Indices, weight: Indices) -> bool:
