@@ -277,22 +277,29 @@ class DiffusionScheme:
         :math:`a_0`.
     stages : tuple of (float, float)
         :math:`(m_i, k_{0,i})`; the first :math:`m` is 0.
+    forcing : tuple of tuples of (float, float)
+        Of a source F(t): stage i adds :math:`k_i\sum_j w_{ij}F(t_n + c_{ij}\Delta t)`, the weights w sum to one; each
+        pair is (w, c). The last c of a stage is its own time.
     """
 
     name: str
     order: int
     diagonal: float
     stages: tuple[tuple[float, float], ...]
+    forcing: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 _GAMMA = 2.0 - math.sqrt(2.0)
 
-BACKWARD_EULER = DiffusionScheme(name="backward-euler", order=1, diagonal=1.0, stages=((0.0, 1.0),))
+BACKWARD_EULER = DiffusionScheme(
+    name="backward-euler", order=1, diagonal=1.0, stages=((0.0, 1.0),), forcing=(((1.0, 1.0),),)
+)
 TR_BDF2 = DiffusionScheme(
     name="tr-bdf2",
     order=2,
     diagonal=0.5 * _GAMMA,
     stages=((0.0, _GAMMA), (1.0 / (_GAMMA * (2.0 - _GAMMA)), 0.5 * _GAMMA)),
+    forcing=(((0.5, 0.0), (0.5, _GAMMA)), ((1.0, 1.0),)),
 )
 """Trapezoidal rule to 2 - sqrt(2) of the step, then BDF2: second order and L-stable (Bank et al. 1985,
 doi 10.1109/T-ED.1985.22232)."""
