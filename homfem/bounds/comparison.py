@@ -81,7 +81,7 @@ class BoundsTable:
             return "-"
         if np.ndim(entry) == 0:
             return f"{float(entry):.6g}"
-        matrix = voigt_to_mandel(entry) if self.physics == "elasticity" else np.asarray(entry)
+        matrix = voigt_to_mandel(entry) if kind_of(self.physics).voigt else np.asarray(entry)
         values = np.linalg.eigvalsh(matrix)
         low, high = f"{values[0]:.6g}", f"{values[-1]:.6g}"
         return low if low == high else f"{low} to {high}"

@@ -30,6 +30,7 @@ from homfem.config.table import (
 )
 from homfem.kinds import PHYSICS, TensorKind, kind_of
 from homfem.parameters import InputError, nearest_name
+from homfem.quantities import DIFFUSIVITY
 
 if TYPE_CHECKING:
     from homfem.tensors import EffectiveTensor
@@ -79,12 +80,15 @@ class FileTensor(Table):
         return read_tensor("file", self.file, taken.folder)
 
 
+Fraction = Annotated[float, number(above=0.0, at_most=1.0)]
+
+
 class MeasuredTensor(Table):
     """An effective tensor that was measured: a number or a matrix, averaged over the whole tissue."""
 
     kind: ClassVar[TensorKind]
     value: Any
-    volume_fraction: Annotated[float, number(above=0.0, at_most=1.0)]
+    volume_fraction: Fraction
 
     def tensor(self, taken: Taken) -> EffectiveTensor:
         """Return the tensor of the named phase, in the unit of the model."""
@@ -104,7 +108,11 @@ class MeasuredTensor(Table):
 
 @functools.cache
 def measured(kind: TensorKind) -> type[MeasuredTensor]:
-    """Return the table of a measured tensor of a kind that has a unit: its value is a quantity of that kind."""
+    """Return the table of a measured tensor of a kind that has a unit: its value is a quantity of that kind.
+
+    What diffuses fills a part of the tissue, and an equation for its concentration needs to know which; the other kinds
+    need not say it.
+    """
     quantity = kind.quantity
     if quantity is None:
         raise InputError("kind", kind.name, "a kind with a unit")
@@ -112,7 +120,10 @@ def measured(kind: TensorKind) -> type[MeasuredTensor]:
     def value(given: Any) -> Coefficient | SolidPhase:
         return parse_solid(given) if kind.voigt else parse_coefficient(given, quantity)
 
-    made = create_model("MeasuredTensor", __base__=MeasuredTensor, value=(Annotated[Any, PlainValidator(value)], ...))
+    fields: dict[str, Any] = {"value": (Annotated[Any, PlainValidator(value)], ...)}
+    if kind.quantity != DIFFUSIVITY:
+        fields["volume_fraction"] = (Fraction, 1.0)
+    made = create_model("MeasuredTensor", __base__=MeasuredTensor, **fields)
     made.kind = kind
     return made
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from homfem.config.macro_table import Taken, parse_source, take_tensor
-from homfem.kinds import CONDUCTIVITY, DIFFUSION, PERMEABILITY, STIFFNESS
+from homfem.kinds import CONDUCTIVITY, DIFFUSION, DISPERSION, PERMEABILITY, STIFFNESS
 from homfem.parameters import InputError, UnitError
 from homfem.stiffness import isotropic
 
@@ -50,6 +50,14 @@ def test_a_value_of_another_kind_is_refused_where_it_is_read():
         parse_source({"value": "1 GPa", "volume_fraction": 0.5}, "t", kind=STIFFNESS)
     with pytest.raises(InputError, match=r't = .*\{ value = "0.3 S/m", volume_fraction = 0.8 \}'):
         parse_source("0.3 S/m", "t", kind=CONDUCTIVITY)
+
+
+def test_only_what_diffuses_must_say_which_part_of_the_tissue_it_fills(tmp_path):
+    source = parse_source({"value": "0.3 S/m"}, kind=CONDUCTIVITY)
+    assert take_tensor(source, taken(tmp_path, CONDUCTIVITY, "mS/mm")).active_fraction == 1.0
+    for kind in (DIFFUSION, DISPERSION):
+        with pytest.raises(InputError, match=r"t\.volume_fraction = \(missing\)"):
+            parse_source({"value": "1 m^2/s"}, "t", kind=kind)
 
 
 def test_a_measured_matrix_of_another_dimension_has_its_key(tmp_path):

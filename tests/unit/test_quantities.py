@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from homfem import quantities
+from homfem.config.table import Table, parse_table, quantity
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import (
     BINDING_RATE,
@@ -17,6 +20,7 @@ from homfem.quantities import (
     INVERSE_LENGTH,
     LENGTH,
     TIME,
+    Quantity,
     check_unit,
     conversion_factor,
     parse_quantity,
@@ -74,6 +78,7 @@ ELECTRIC_AND_MECHANIC = [
     ("0.4 1/GPa", quantities.COMPLIANCE, "1/kPa", 4e-7),
     ("0.6 W/m/K", quantities.THERMAL_CONDUCTIVITY, "mW/(mm*K)", 0.6),
     ("1 W/cm^2/K", quantities.HEAT_TRANSFER, "W/(m^2*K)", 1e4),
+    ("2 GPa/K", quantities.THERMAL_STRESS, "kPa/mK", 2e3),
     ("36 km/h", quantities.SPEED, "m/s", 10.0),
     ("1 darcy", quantities.AREA, "um^2", 0.9869233),
     (
@@ -97,6 +102,53 @@ def test_electric_and_mechanic_quantities_are_those_of_pint(text, kind, unit, va
     assert found == pytest.approx(given.to(unit).magnitude, rel=1e-12)
     with pytest.raises(UnitError, match=kind.name):
         parse_quantity("x", "1 mol", kind)
+
+
+class Membrane(Table):
+    """As a model of heart muscle has it."""
+
+    area: Annotated[Quantity, quantity(INVERSE_LENGTH, above=0.0)]
+    capacitance: Annotated[Quantity, quantity(quantities.CAPACITANCE_PER_AREA, above=0.0)]
+    rest: Annotated[Quantity, quantity(quantities.VOLTAGE)]
+    stimulus: Annotated[Quantity, quantity(quantities.CURRENT_PER_VOLUME)]
+    intracellular: Annotated[Quantity, quantity(quantities.CONDUCTIVITY, at_least=0.0)]
+
+
+MEMBRANE = """
+area = "140 /mm"
+capacitance = "1 uF/cm^2"
+rest = "-85.23 mV"
+stimulus = "50 uA/mm^3"
+intracellular = "0.17 S/m"
+"""
+
+
+def test_electric_quantities_of_a_table_fit_together():
+    """In mV, ms, mm, uA, mS and uF the monodomain equation has no factors: uF/mm^3 mV/ms = uA/mm^3 = mS/mm mV/mm^2."""
+    table = parse_table(Membrane, tomllib.loads(MEMBRANE), "macro.membrane")
+    area, capacitance = table.area.to("1/mm"), table.capacitance.to("uF/mm^2")
+    assert (area, capacitance) == pytest.approx((140.0, 0.01), rel=1e-14)
+    assert table.intracellular.to("mS/mm") == pytest.approx(0.17, rel=1e-14)
+    assert table.stimulus.to("uA/mm^3") / (area * capacitance) == pytest.approx(50 / 1.4)  # mV/ms
+    assert conversion_factor("uF/mm^3*mV/ms", "uA/mm^3") == pytest.approx(1.0, rel=1e-14)
+    assert conversion_factor("mS/mm*mV/mm^2", "uA/mm^3") == pytest.approx(1.0, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("area", "140", r"macro\.membrane\.area = 140: .*no unit"),
+        ("area", '"140 mm"', r"macro\.membrane\.area = '140 mm': .*an area per volume"),
+        ("capacitance", '"1 uF"', r"macro\.membrane\.capacitance = '1 uF': .*a capacitance per area"),
+        ("capacitance", '"-1 uF/cm^2"', r"macro\.membrane\.capacitance = .*> 0"),
+        ("rest", '"-85 mA"', r"macro\.membrane\.rest = '-85 mA': .*a voltage"),
+        ("stimulus", '"50 uA/mm^2"', r"macro\.membrane\.stimulus = .*a current per volume"),
+    ],
+)
+def test_electric_quantities_of_a_table_are_refused_by_their_key(key, text, message):
+    lines = [f"{key} = {text}" if line.startswith(f"{key} ") else line for line in MEMBRANE.splitlines()]
+    with pytest.raises(InputError, match=message):
+        parse_table(Membrane, tomllib.loads("\n".join(lines)), "macro.membrane")
 
 
 def test_every_kind_reads_its_own_example():
