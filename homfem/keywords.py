@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar
@@ -60,7 +60,13 @@ def parameters_of(words: type) -> str:
 
 
 def part_of(
-    function: Callable[P, Any], name: str, take: Callable[[Any], R], *, returns: type, summary: str
+    function: Callable[P, Any],
+    name: str,
+    take: Callable[[Any], R],
+    *,
+    returns: type,
+    summary: str,
+    fixed: Mapping[str, Any] | None = None,
 ) -> Callable[P, R]:
     """Return the function with the same parameters that gives a part of what another one gives.
 
@@ -74,18 +80,25 @@ def part_of(
         Takes the part.
     returns
         Its class.
+    fixed
+        Keywords of the other one that it does not take, with their values.
     """
+    held: dict[str, Any] = dict(fixed or {})
 
     def part(*args: P.args, **kwargs: P.kwargs) -> R:
-        return take(function(*args, **kwargs))
+        return take(function(*args, **kwargs | held))
 
     update_wrapper(part, function)
     part.__name__ = part.__qualname__ = name
     part.__annotations__ = {**function.__annotations__, "return": returns.__name__}
-    setattr(part, "__signature__", inspect.signature(function).replace(return_annotation=returns.__name__))  # noqa: B010
+    shown = inspect.signature(function)
+    kept = [one for one in shown.parameters.values() if one.name not in held]
+    setattr(part, "__signature__", shown.replace(parameters=kept, return_annotation=returns.__name__))  # noqa: B010
     text = inspect.cleandoc(function.__doc__ or "")
     text = f"{summary}\n" + text.partition("\n")[2]
     text = re.sub(r"^Returns\n-+\n\S.*$", lambda found: f"{found[0].rpartition(chr(10))[0]}\n{returns.__name__}", text,
                   flags=re.MULTILINE)  # fmt: skip
+    for word in held:
+        text = re.sub(rf"^{word}\n(    .*\n)+", "", text, flags=re.MULTILINE)
     part.__doc__ = text
     return part

@@ -37,12 +37,14 @@ of the paper, the error of the worst entry; the corner-Galerkin times include bo
 * Insulating blocks: both bounds are as sharp as elsewhere, also where a direction does not percolate.
 """
 
+from homfem.blocks.accuracy import BlockAccuracy
 from homfem.blocks.effective import METHODS, homogenize_blocks
 from homfem.blocks.media import aggregated, checkerboard, inclusions_image, paper_case, pixelated
 from homfem.blocks.medium import BlockMedium
 
 __all__ = [
     "METHODS",
+    "BlockAccuracy",
     "BlockMedium",
     "aggregated",
     "checkerboard",

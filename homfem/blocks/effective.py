@@ -6,19 +6,21 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import scipy
 
 from homfem import brackets
+from homfem.blocks.accuracy import BlockAccuracy, BlockOptions
 from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.galerkin import solve_bounds
 from homfem.blocks.medium import BlockMedium
 from homfem.blocks.semi_analytical import solve_semi_analytical
+from homfem.keywords import takes
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.limits import MemoryLimitError, require_memory
-from homfem.parameters import Array, ConvergenceError, InputError, check_choice, check_tolerance
+from homfem.parameters import Array, ConvergenceError, InputError, check_choice
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -35,24 +37,18 @@ JUDGES = ((2, 1), (4, 2), (8, 2))
 LADDER = ((0, 1), (2, 1), (2, 2), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2))
 
 
+@takes(BlockAccuracy)
 def homogenize_blocks(
     medium: BlockMedium,
     *,
     method: str = "corner-galerkin",
-    abscissas: int | tuple[int, int] = 16,
-    modes: int | None = None,
-    merge: bool = False,
-    intervals: int | tuple[int, int] = 16,
-    degree: int = 4,
-    singular: int = 2,
-    tolerance: float | None = None,
-    max_dofs: int | None = None,
-    collapse: bool = True,
-    unit: str = "",
-    physics: str = "diffusion",
     length_unit: str = "",
     volume_fractions: Mapping[str, float] | None = None,
     active_phases: tuple[str, ...] | None = None,
+    physics: str = "diffusion",
+    unit: str = "",
+    config: Mapping[str, Any] | None = None,
+    **accuracy: Unpack[BlockOptions],
 ) -> EffectiveTensor:
     r"""Return the effective tensor :math:`D^*_{ij}=\frac1A\int e_i\cdot D(e_j+\nabla\psi^{(j)})` of a block medium.
 
@@ -63,24 +59,17 @@ def homogenize_blocks(
     method
         ``"corner-galerkin"`` (default; :mod:`homfem.blocks.galerkin`), ``"semi-analytical"`` (the method of March, Carr
         and Turner), ``"finite-volume"`` (their yardstick).
-    abscissas, modes, merge
-        Semi-analytical method: N_x = N_y or (N_x, N_y) >= 2; N_eig within their eq. 62; merging of equal neighbours.
-    intervals
-        Finite volumes: mesh intervals per block, one number or two.
-    degree, singular
-        Corner-Galerkin: polynomial degree (0 to 12), singular functions per end of an interface (0 to 2).
-    tolerance
-        Corner-Galerkin: degrees are tried in turn until the relative half-gap of the bounds is below it. The other
-        methods keep their resolution; ``reached`` is False where their error may be larger (:func:`judged`). > 0.
-    max_dofs
-        Corner-Galerkin with a tolerance: ``reached`` is False where the next system would have more unknowns.
-    collapse
-        Corner-Galerkin: join equal neighbouring rows and columns first where that at least halves the number of
-        blocks; the tensor is the same.
-    unit, physics, length_unit, volume_fractions, active_phases
-        Go into the result; ``physics`` is ``"diffusion"``, ``"conductivity"`` or ``"heat-conduction"``, whose equations
-        are the same, and the unit must belong to it. By default the fractions are those of the conducting blocks and
-        of the voids.
+    length_unit, volume_fractions, active_phases
+        Go into the result. By default the fractions are those of the conducting blocks and of the voids.
+    physics
+        ``"diffusion"``, ``"conductivity"`` or ``"heat-conduction"``: the name in the result, and what its unit must
+        be. The equations are the same.
+    unit
+        Unit of the coefficients, for the result.
+    config
+        The input that led here, kept in the result; by default the method and its own options.
+    **accuracy
+        As :class:`homfem.blocks.BlockAccuracy` has them.
 
     Returns
     -------
@@ -100,28 +89,9 @@ def homogenize_blocks(
 
     check_choice("method", method, METHODS)
     unit = kind_of(check_choice("physics", physics, CONDUCTION)).check_unit(unit)
-    if tolerance is not None:
-        check_tolerance(tolerance, below=math.inf)
+    wanted = BlockAccuracy(**accuracy)
     start = time.perf_counter()
-    seconds: dict[str, float] = {}
-    options: dict[str, Any] = {"method": method, "tolerance": tolerance}
-    result: dict[str, Any]
-    joined = medium.collapsed() if collapse else medium
-    # Unequal blocks need tables for every aspect ratio: joining a few blocks only does not pay.
-    joined = joined if 2 * joined.diffusivity.size <= medium.diffusivity.size else medium
-    if method == "semi-analytical":
-        series = solve_semi_analytical(medium, abscissas=abscissas, modes=modes, merge=merge)
-        options |= {"abscissas": abscissas, "modes": modes, "merge": merge}
-        seconds |= series.seconds
-        result = {"value": series.value, "dofs": series.unknowns} | judged(series.value, joined, tolerance)
-    elif method == "finite-volume":
-        volumes = solve_finite_volume(medium, intervals=intervals)
-        options |= {"intervals": intervals}
-        result = {"upper": volumes.value, "dofs": volumes.unknowns, "iterations": volumes.iterations}
-        result |= {"value": volumes.value} | judged(volumes.value, joined, tolerance)
-    else:
-        options |= {"degree": degree, "singular": singular, "collapse": collapse}
-        result = _galerkin(joined, degree, singular, tolerance, max_dofs)
+    result, options, seconds = _by_method(medium, method, wanted)
     seconds["total"] = time.perf_counter() - start
     fractions = medium.volume_fractions() if volume_fractions is None else dict(volume_fractions)
     return EffectiveTensor(
@@ -134,9 +104,31 @@ def homogenize_blocks(
         length_unit=length_unit,
         seconds=seconds,
         versions={"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
-        config=options,
+        config=options if config is None else dict(config),
         **result,
     )
+
+
+def _by_method(
+    medium: BlockMedium, method: str, wanted: BlockAccuracy
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """What a method gives, its own options, and wall time by stage."""
+    options: dict[str, Any] = {"method": method, "tolerance": wanted.tolerance}
+    joined = medium.collapsed() if wanted.collapse else medium
+    # Unequal blocks need tables for every aspect ratio: joining a few blocks only does not pay.
+    joined = joined if 2 * joined.diffusivity.size <= medium.diffusivity.size else medium
+    if method == "semi-analytical":
+        own: dict[str, Any] = {"abscissas": wanted.abscissas, "modes": wanted.modes, "merge": wanted.merge}
+        series = solve_semi_analytical(medium, **own)
+        result = {"value": series.value, "dofs": series.unknowns} | judged(series.value, joined, wanted.tolerance)
+        return result, options | own, dict(series.seconds)
+    if method == "finite-volume":
+        volumes = solve_finite_volume(medium, intervals=wanted.intervals)
+        result = {"upper": volumes.value, "dofs": volumes.unknowns, "iterations": volumes.iterations}
+        result |= {"value": volumes.value} | judged(volumes.value, joined, wanted.tolerance)
+        return result, options | {"intervals": wanted.intervals}, {}
+    options |= {"degree": wanted.order, "singular": wanted.singular, "collapse": wanted.collapse}
+    return _galerkin(joined, wanted.order, wanted.singular, wanted.tolerance, wanted.max_dofs), options, {}
 
 
 def judged(value: Array, medium: BlockMedium, tolerance: float | None) -> dict[str, Any]:

@@ -4,12 +4,14 @@
 :func:`homogenize_image` gives the effective tensor; :func:`solve_image` also gives the fields. No DOLFINx.
 """
 
+from homfem.grid.accuracy import GridAccuracy
 from homfem.grid.connectivity import PhaseReport, connectivity, find_parts
 from homfem.grid.effective import GridSolution, homogenize_image, solve_image
 from homfem.grid.files import read_image
 from homfem.grid.image import Image
 
 __all__ = [
+    "GridAccuracy",
     "GridSolution",
     "Image",
     "PhaseReport",

@@ -6,11 +6,14 @@ import inspect
 from dataclasses import dataclass, fields
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 
 import homfem
+from homfem.blocks.accuracy import BlockAccuracy, BlockOptions
 from homfem.certify import Accuracy
 from homfem.certify.accuracy import AccuracyOptions
+from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.keywords import part_of, takes
 from homfem.parameters import InputError
 
@@ -99,6 +102,39 @@ def test_every_physics_has_the_same_words_order_and_defaults(name):
         assert any(word in line.split(" : ")[0].split(", ") for line in documented), word
     with pytest.raises(TypeError, match="tolerence"):
         function(*[None] * len([p for p in parameters.values() if p.default is p.empty]), tolerence=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "options"),
+    [
+        ("solve_image", GridAccuracy, GridOptions),
+        ("homogenize_image", GridAccuracy, GridOptions),
+        ("homogenize_blocks", BlockAccuracy, BlockOptions),
+    ],
+)
+def test_images_and_blocks_have_the_same_words_in_the_same_order(name, words, options):
+    parameters = inspect.signature(getattr(homfem, name)).parameters
+    own = [field.name for field in fields(words)]
+    assert list(parameters)[-len(own) - 3 :] == ["physics", "unit", "config", *own]
+    assert get_type_hints(words) == get_type_hints(options)
+    shared = [word for word in own if word in WORDS]
+    assert own[: len(shared)] == shared == [word for word in WORDS if word in own]
+    assert all(parameters[word].default is None for word in shared)
+    assert (
+        ("fields" in parameters) == ("fields\n    Whether" in getattr(homfem, name).__doc__) == (name == "solve_image")
+    )
+
+
+def test_images_and_blocks_keep_the_physics_and_the_input():
+    """Layers of 1 and 3 S/m."""
+    image = homfem.Image.from_labels([[0, 0], [1, 1]], {"a": 0, "b": 1})
+    given = {"physics": "conductivity", "unit": "S/m", "config": {"key": 1}}
+    grid = homfem.homogenize_image(image, {"a": 1.0, "b": 3.0}, **given)
+    blocks = homfem.homogenize_blocks(homfem.BlockMedium(diffusivity=[[1.0, 3.0]]), **given)
+    for tensor in (grid, blocks):
+        assert (tensor.physics, tensor.unit, dict(tensor.config)) == ("conductivity", "S/m", {"key": 1})
+    assert sorted(np.diag(grid.value)) == pytest.approx([1.5, 2.0])
+    assert sorted(np.diag(blocks.value)) == pytest.approx([1.5, 2.0])
 
 
 @pytest.mark.parametrize(
