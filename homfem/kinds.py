@@ -17,6 +17,10 @@ from homfem.quantities import Kind, check_unit
 BASES = ("vector", "voigt")
 
 
+#: The permeability of an image whose file states no size of a voxel.
+IN_VOXELS = "voxel^2"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorKind:
     r"""A kind of effective tensor.
@@ -69,6 +73,8 @@ class TensorKind:
             If the unit is unknown, or of another dimension.
         """
         if unit == "" or (self.quantity is None and isinstance(unit, str)):
+            return unit
+        if self == PERMEABILITY and unit == IN_VOXELS:
             return unit
         if self.quantity is None:
             raise UnitError(name, unit, "a string")
