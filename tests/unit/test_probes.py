@@ -66,7 +66,10 @@ def test_values_at_points_are_those_of_the_polynomial_on_any_ranks(on_ranks, tmp
 
 
 def case_regions(comm):
-    probes = Probes(regions={"left": lambda x: x[0] < 1.0, "top": lambda x: x[2] > 0.5}, fields=["p2", "v", "half"])
+    regions = {"left": lambda x: x[0] < 1.0, "top": lambda x: x[2] > 0.5}
+    for k in range(4):
+        regions[f"slice{k}"] = lambda x, k=k: (x[0] > 0.5 * k) & (x[0] < 0.5 * (k + 1))
+    probes = Probes(regions=regions, fields=["p2", "v", "half"])
     march(Polynomials(comm), TimeGrid(end=0.5, step=0.5), observers=[probes])
     return {
         "values": {
@@ -90,6 +93,11 @@ def test_statistics_of_regions_are_exact_on_any_ranks(on_ranks):
     }  # fmt: skip
     for answer in on_ranks(case_regions):
         assert answer["units"] == {"mean": "uM", "minimum": "uM", "maximum": "uM", "integral": "uM um^3"}
+        for k in range(4):  # where the ranks meet, nodes belong to one of them
+            found = [answer["values"][f"slice{k} v {name}"][0] for name in ("minimum", "mean", "maximum")]
+            assert found == pytest.approx([0.75 * k, 0.75 * (k + 0.5), 0.75 * (k + 1)], abs=1e-12)
+            least = answer["values"][f"slice{k} p2 minimum"]  # at one node, whichever rank owns it
+            assert least == pytest.approx(1.5 * (0.25 * k**2 - 1.0), abs=1e-12)
         for name, value in exact.items():
             assert answer["values"][name] == pytest.approx(1.5 * np.array(value), abs=1e-12), name
 
@@ -132,6 +140,8 @@ def test_probes_that_cannot_be_are_refused(tmp_path):
         run({"in": (1, 1, 1), "far": (2.5, 1.0, 0.9)})
     with pytest.raises(InputError, match=r"points\['far'\]"):
         run({"far": (2.0 + 1e-6, 1.0, 0.9)})
+    with pytest.raises(InputError, match=r"points\['far'\]"):
+        run({"far": (0.3, -1e-6, 0.9)})
     for point in ((1, 2, 3, 4), (np.nan, 0, 0), [[0, 0, 0]]):
         with pytest.raises(InputError, match=r"points\['a'\].*one to three finite"):
             Probes({"a": point})
@@ -169,6 +179,18 @@ def test_fields_without_values_at_points_are_left_out_or_refused():
     assert [column.field for column in probes.columns] == ["p2"]
     with pytest.raises(InputError, match=r"fields = 'q'.*values at points"):
         run({"a": (0, 0, 0)}, fields=["q"], model=model)
+
+
+def test_a_point_takes_the_value_of_the_cell_that_holds_it():
+    """Two triangles with a number each: their boxes are the same; the number is that of the one around the point."""
+    square = mesh.create_unit_square(MPI.COMM_SELF, 1, 1)
+    model = Polynomials(MPI.COMM_SELF, ("p2",))
+    model.functions = {"side": fem.Function(fem.functionspace(square, ("DG", 0)))}
+    model.functions["side"].interpolate(lambda x: x[0] - x[1])
+    probes = Probes({"below": (0.75, 0.25), "above": (0.25, 0.75), "near": (0.5 + 1e-6, 0.5)})
+    march(model, TimeGrid(end=0.5, step=0.5), observers=[probes])
+    found = [probes.values(name, "side")[0] for name in ("below", "above", "near")]
+    assert found == pytest.approx([1 / 3, -1 / 3, 1 / 3])
 
 
 def test_activation_between_samples_is_linear():
