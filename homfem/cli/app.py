@@ -184,6 +184,22 @@ def tables(
 
 
 @app.command()
+def keys(
+    table: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TABLE]", help="Such as cell.three-pipe, effective, macro.calcium.time.", show_default=False
+        ),
+    ] = None,
+) -> int:
+    """Print the reference of the configuration: every key, what it takes, its default and meaning."""
+    from homfem.config.reference import as_markdown, reference
+
+    session.show(as_markdown(reference(table or "")))
+    return session.DONE
+
+
+@app.command()
 def doctor(
     json: JsonFile = None,
 ) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.domains import DomainTable, FileDomain, parse_domain
@@ -17,6 +17,7 @@ from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, 
 from homfem.config.probes import check_dimension
 from homfem.config.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
+    Check,
     Missing,
     Table,
     choice,
@@ -59,8 +60,11 @@ class TensorsTable(Table):
     """``[macro.tensors]``: where the effective tensors of the two phases come from."""
 
     cytosol: Source = ComputedTensor(phase="cytosol")
+    """The tensor of the cytosol."""
     er: Source = ComputedTensor(phase="er")
+    """The tensor of the endoplasmic reticulum."""
     interface_area: Annotated[Quantity, quantity(INVERSE_LENGTH, above=0.0)] | None = None
+    """Membrane area per volume, where the tensors do not say it."""
 
 
 #: c1 is that of the tensors' geometry.
@@ -72,9 +76,12 @@ class KineticsTable(_Rates):
     """``[macro.kinetics]``: the membrane of the endoplasmic reticulum; any rate of the model by its name."""
 
     model: Annotated[str, choice("li-rinzel")] = "li-rinzel"
+    """The kinetics."""
     parameters: Annotated[str, choice(*_SETS)] = "trigger-wave"
+    """The published set of rates that single ones replace."""
     ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
     density: Annotated[float, number(at_least=0.0)] = 1.0
+    """Density of the transporters in the membrane relative to that of the set."""
 
     def rates(self) -> LiRinzelRates:
         """Return the rates: the named set with the given ones in place of its own; units uM, s."""
@@ -87,7 +94,9 @@ class TimeTable(Table):
     end: PositiveTime = Field(description="the end time, such as '8 s'")
     step: PositiveTime = Field(description="the time step, such as '20 ms'")
     splitting: Annotated[str, choice(*SPLITTINGS)] = "strang"
+    """How reaction and diffusion take turns."""
     subcycles: Annotated[int, integer(at_least=1, at_most=1000)] = 1
+    """Steps of the reaction in one of diffusion."""
 
     @model_validator(mode="after")
     def _whole(self) -> TimeTable:
@@ -104,7 +113,9 @@ class InitialTable(Table):
     """``[macro.initial]``: concentrations at the start; without them the tissue is at rest."""
 
     cytosol: Concentration | None = None
+    """Calcium in the cytosol."""
     er: Concentration | None = None
+    """Calcium in the reticulum."""
 
     @model_validator(mode="after")
     def _both(self) -> InitialTable:
@@ -124,10 +135,15 @@ class OutputTable(Table):
     """``[macro.output]``: what is written, and how often."""
 
     folder: Annotated[str, text("the path of a folder")] = "output"
+    """Where fields and checkpoints are written."""
     every: PositiveTime | None = None
+    """Time between two outputs; start and end alone without it."""
     checkpoint_every: PositiveTime | None = None
+    """Time between two checkpoints; the end alone without it."""
     format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
+    """Format of the fields."""
     threshold: PositiveConcentration | None = None
+    """Calcium in the cytosol from which on a place counts as activated."""
 
 
 class CalciumTable(MacroTable):
@@ -138,11 +154,17 @@ class CalciumTable(MacroTable):
     model: Annotated[str, choice("calcium")]
     domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
     tensors: TensorsTable = TensorsTable()
+    """The effective tensors; without it they are computed from the config's cell."""
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
     time: TimeTable = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
-    stimulus: Annotated[tuple[StimulusTable, ...], PlainValidator(stimuli(StimulusTable))] = ()
+    """The start; without it the tissue is at rest."""
+    stimulus: Annotated[
+        tuple[StimulusTable, ...], Check(stimuli(StimulusTable), says="a table, or a list of tables")
+    ] = ()
+    """What is added at the start."""
     output: OutputTable = OutputTable()
+    """What is written."""
 
     @classmethod
     def parse(cls, value: Any, folder: Path, path: str) -> CalciumTable:

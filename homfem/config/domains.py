@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
 from homfem.config.table import (
+    Check,
     Missing,
     Table,
     choice,
@@ -49,10 +50,13 @@ def _groups(value: Any) -> dict[str, Any]:
     return value
 
 
-Groups = Annotated[Mapping[str, Any], PlainValidator(_groups)]
+Groups = Annotated[Mapping[str, Any], Check(_groups, says="a table of names with groups of the file")]
 Size = Annotated[
     tuple[Quantity, ...],
-    PlainValidator(lambda value: lengths_of(LENGTH, value, (2, 3), "a list of 2 or 3 lengths, one per axis")),
+    Check(
+        lambda value: lengths_of(LENGTH, value, (2, 3), "a list of 2 or 3 lengths, one per axis"),
+        says="a list of 2 or 3 lengths, one per axis",
+    ),
 ]
 
 
@@ -73,7 +77,9 @@ class SizedDomain(DomainTable):
     """A domain of given size along each axis."""
 
     size: Size
+    """Size along each axis."""
     resolution: Annotated[Quantity, quantity(LENGTH, above=0.0)]
+    """Size of the mesh cells."""
 
     @property
     def known_dimension(self) -> int:
@@ -106,7 +112,10 @@ class Box(SizedDomain):
 class Interval(Box):
     """An interval from the origin, with its one ``size``."""
 
-    size: Annotated[tuple[Quantity, ...], PlainValidator(lambda value: lengths_of(LENGTH, value, (1,), "one length"))]
+    size: Annotated[
+        tuple[Quantity, ...],
+        Check(lambda value: lengths_of(LENGTH, value, (1,), "one length"), says="a list of one length"),
+    ]
     shape: Annotated[str, choice("interval")]
 
 
@@ -145,10 +154,15 @@ class FileDomain(DomainTable):
     """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups."""
 
     file: Annotated[str, text("the path of a .msh, .xdmf, .geo or .step file")]
+    """The mesh or geometry."""
     unit: Annotated[str, unit(LENGTH)]
+    """Unit of its coordinates."""
     regions: Groups | None = None
+    """Regions by names, from groups of the file."""
     boundaries: Groups | None = None
+    """Parts of the boundary by names, from groups of the file."""
     trust: Annotated[bool, flag()] = False
+    """Run a `.geo` script whatever it does."""
 
     @model_validator(mode="after")
     def _script(self) -> FileDomain:

@@ -17,6 +17,7 @@ from homfem.config.physics.coefficients import Coefficient, parse_coefficient
 from homfem.config.physics.elasticity import SolidPhase, parse_solid
 from homfem.config.probes import ProbeTable, parse_probes
 from homfem.config.table import (
+    Check,
     Missing,
     Table,
     join,
@@ -44,7 +45,8 @@ class MacroTable(Table):
     runner: ClassVar[str]
 
     model: str
-    probes: Annotated[tuple[ProbeTable, ...], PlainValidator(parse_probes)] = ()
+    probes: Annotated[tuple[ProbeTable, ...], Check(parse_probes, says="a list of tables")] = ()
+    """Points at which the fields are kept over time."""
 
     @classmethod
     @abstractmethod
@@ -198,9 +200,10 @@ def take_tensor(source: TensorSource, taken: Taken) -> EffectiveTensor:
     return required_tensor("", source.tensor(taken), taken.kind, unit=taken.unit, dimension=taken.dimension)
 
 
-def source_of(kind: TensorKind) -> PlainValidator:
+def source_of(kind: TensorKind) -> Check:
     """Return the validator of a source of tensors of a kind."""
-    return PlainValidator(lambda value: parse_source(value, kind=kind))
+    says = "the path of a JSON file, or a table with `file`, `value` and `volume_fraction`, or `phase`"
+    return Check(lambda value: parse_source(value, kind=kind), says=says)
 
 
 def parse_source(value: Any, path: str = "", *, kind: TensorKind) -> TensorSource:

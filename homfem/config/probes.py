@@ -15,7 +15,9 @@ class ProbeTable(Table):
     """One probe."""
 
     name: Annotated[str, text("the name of a probe")]
+    """Its name in the result."""
     at: Annotated[tuple[Quantity, ...], listed(lambda value: parse_quantity("", value, LENGTH), (1, 2, 3), _AT)]
+    """Where it is."""
 
     def point(self, unit: str) -> list[float]:
         """Return the coordinates in a unit of length."""

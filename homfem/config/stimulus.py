@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
-from homfem.config.table import Missing, Table, choice, integer, parse_table, quantity, renamed, text
+from homfem.config.table import Check, Missing, Table, choice, integer, parse_table, quantity, renamed, text
 from homfem.parameters import InputError
 from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
 from homfem.timestepping import Schedule
@@ -35,18 +35,24 @@ _MEANING = {
     "region": "the name of a region of the domain",
 }
 
-Point = Annotated[tuple[Quantity, ...], PlainValidator(_point)]
+Point = Annotated[tuple[Quantity, ...], Check(_point, says="a list of 1 to 3 lengths, one per axis")]
 
 
 class PlaceTable(Table):
     """Where a stimulus acts: a ball (``centre``, ``radius``), a box (``min``, ``max``) or a ``region`` by name."""
 
     type: Annotated[str, choice(*PLACES)] = "ball"
+    """The kind of place."""
     centre: Point | None = None
+    """Centre of the ball."""
     radius: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    """Radius of the ball."""
     min: Point | None = None
+    """Corner of the box with the smallest coordinates."""
     max: Point | None = None
+    """Corner of the box with the largest coordinates."""
     region: Annotated[str, text("the name of a region of the domain")] | None = None
+    """A region of the domain by its name."""
 
     @model_validator(mode="after")
     def _keys(self) -> PlaceTable:

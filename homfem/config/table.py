@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -40,21 +41,35 @@ class Missing:
 T = TypeVar("T", bound=Table)
 
 
+@dataclass(frozen=True, slots=True)
+class Check(PlainValidator):
+    """A validator that says in words what it allows, for the reference of the keys."""
+
+    says: str = ""
+
+
+def _limits(above: float, below: float, at_least: float, at_most: float) -> str:
+    """The limits of a number in words, with a space before them; nothing where there are none."""
+    low = f"> {above:g}" if above > -math.inf else f">= {at_least:g}" if at_least > -math.inf else ""
+    high = f"< {below:g}" if below < math.inf else f"<= {at_most:g}" if at_most < math.inf else ""
+    return " " + " and ".join(filter(None, [low, high])) if low or high else ""
+
+
 def number(
     *, above: float = -math.inf, below: float = math.inf, at_least: float = -math.inf, at_most: float = math.inf
-) -> PlainValidator:
+) -> Check:
     """Return the validator of a bare number in a range."""
 
     def check(value: Any) -> float:
         remedy = "It is a pure number, without unit." if isinstance(value, str) else ""
         return check_number("", value, above=above, below=below, at_least=at_least, at_most=at_most, remedy=remedy)
 
-    return PlainValidator(check)
+    return Check(check, says=f"a number{_limits(above, below, at_least, at_most)}")
 
 
-def tolerance_check() -> PlainValidator:
+def tolerance_check() -> Check:
     """Return the validator of a tolerance that can be reached."""
-    return PlainValidator(lambda value: check_tolerance(value, name=""))
+    return Check(lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1")
 
 
 def choose(name: str, value: Any, known: Sequence[str]) -> str:
@@ -65,22 +80,25 @@ def choose(name: str, value: Any, known: Sequence[str]) -> str:
         raise InputError(name, value, error.allowed, sentence(error.remedy)) from error
 
 
-def integer(*, at_least: int, at_most: int | None = None) -> PlainValidator:
+def integer(*, at_least: int, at_most: int | None = None) -> Check:
     """Return the validator of a whole number in a range."""
-    return PlainValidator(lambda value: check_integer("", value, at_least=at_least, at_most=at_most))
+    limits = _limits(-math.inf, math.inf, at_least, math.inf if at_most is None else at_most)
+    return Check(
+        lambda value: check_integer("", value, at_least=at_least, at_most=at_most), says=f"a whole number{limits}"
+    )
 
 
-def choice(*known: str) -> PlainValidator:
+def choice(*known: str) -> Check:
     """Return the validator of one of several names."""
-    return PlainValidator(lambda value: choose("", value, known))
+    return Check(lambda value: choose("", value, known), says=" or ".join(f'"{name}"' for name in known))
 
 
-def table(parse: Callable[[Any, str], Any]) -> PlainValidator:
+def table(parse: Callable[[Any, str], Any]) -> Check:
     """Return the validator of a table inside a table; ``parse(value, path)`` names keys from an empty path."""
-    return PlainValidator(lambda value: parse(value, ""))
+    return Check(lambda value: parse(value, ""), says="a table")
 
 
-def text(allowed: str) -> PlainValidator:
+def text(allowed: str) -> Check:
     """Return the validator of a string that is not empty; ``allowed`` says what it stands for."""
 
     def check(value: Any) -> str:
@@ -90,10 +108,10 @@ def text(allowed: str) -> PlainValidator:
             raise InputError("", value, f"{allowed}, without control characters")
         return value
 
-    return PlainValidator(check)
+    return Check(check, says=allowed)
 
 
-def flag() -> PlainValidator:
+def flag() -> Check:
     """Return the validator of true or false."""
 
     def check(value: Any) -> bool:
@@ -101,20 +119,21 @@ def flag() -> PlainValidator:
             raise InputError("", value, "true or false")
         return value
 
-    return PlainValidator(check)
+    return Check(check, says="true or false")
 
 
-def quantity(kind: Kind, *, above: float = -math.inf, at_least: float = -math.inf) -> PlainValidator:
+def quantity(kind: Kind, *, above: float = -math.inf, at_least: float = -math.inf) -> Check:
     """Return the validator of a number with its unit."""
-    return PlainValidator(lambda value: parse_quantity("", value, kind, above=above, at_least=at_least))
+    says = f'{kind.name}{_limits(above, math.inf, at_least, math.inf)}, such as "{kind.example}"'
+    return Check(lambda value: parse_quantity("", value, kind, above=above, at_least=at_least), says=says)
 
 
-def unit(kind: Kind) -> PlainValidator:
+def unit(kind: Kind) -> Check:
     """Return the validator of a unit alone."""
-    return PlainValidator(lambda value: check_unit("", value, kind))
+    return Check(lambda value: check_unit("", value, kind), says=f"the unit of {kind.name}, such as {kind.unit!r}")
 
 
-def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) -> PlainValidator:
+def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) -> Check:
     """Return the validator of a list: ``entry`` checks each item, ``lengths`` are the lengths that are allowed."""
 
     def check(value: Any) -> tuple[Any, ...]:
@@ -122,7 +141,7 @@ def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) ->
             raise InputError("", value, allowed)
         return tuple(_item(entry, k, item) for k, item in enumerate(value))
 
-    return PlainValidator(check)
+    return Check(check, says=allowed)
 
 
 def _item(entry: Callable[[Any], Any], index: int, item: Any) -> Any:

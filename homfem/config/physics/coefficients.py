@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import PlainValidator
 
 from homfem.config.fields import FieldCoefficient, parse_field_table
-from homfem.config.table import renamed
+from homfem.config.table import Check, renamed
 from homfem.parameters import InputError, check_spd
 from homfem.quantities import Kind, Quantity, parse_quantity
 
@@ -60,7 +59,7 @@ def parse_phase(value: Any, kind: Kind) -> Coefficient | FieldCoefficient:
     return parse_field_table(value, kind) if isinstance(value, dict) else parse_coefficient(value, kind)
 
 
-def phases_of(kind: Kind) -> PlainValidator:
+def phases_of(kind: Kind) -> Check:
     """Return the validator of a table of phases with a coefficient of a kind each."""
 
     def check(value: Any) -> dict[str, Coefficient | FieldCoefficient]:
@@ -74,4 +73,4 @@ def phases_of(kind: Kind) -> PlainValidator:
                 raise renamed(error, f"{name}{error.name}") from error
         return result
 
-    return PlainValidator(check)
+    return Check(check, says=f"a table of phases, each with {kind.name}, a matrix of them, or a field")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from homfem.config.physics.effective_table import EffectiveTable
 from homfem.config.physics.elasticity import Elasticity, SolidPhase, parse_solid
-from homfem.config.table import Missing, choice, flag, listed, quantity, renamed, same_unit, text
+from homfem.config.table import Check, Missing, choice, flag, listed, quantity, renamed, same_unit, text
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import EXPANSION, MODULUS, Quantity, parse_quantity
 from homfem.stiffness import INDEX_NAMES, PAIRS
@@ -23,6 +23,7 @@ class CoupledElasticity(Elasticity):
     boundary: Annotated[str, choice("periodic")] = "periodic"
     symmetry: Annotated[str, choice("none")] = "none"
     bounds: Annotated[bool, flag()] = True
+    """Whether the stiffness is bounded from both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ class Thermoelasticity(CoupledElasticity):
     runner = "homfem.runs.physics:thermoelasticity"
 
     physics: Annotated[str, choice("thermoelasticity")] = "thermoelasticity"
-    phases: Annotated[Mapping[str, ThermalPhase], PlainValidator(_thermal_phases)] = Field(  # type: ignore[assignment]
+    phases: Annotated[
+        Mapping[str, ThermalPhase],
+        Check(_thermal_phases, says="a table of phases, each as elasticity has them, with `expansion`"),
+    ] = Field(  # type: ignore[assignment]
         description="a table [effective.phases] with the stiffness and the expansion of each solid phase"
     )
 
@@ -115,6 +119,7 @@ class Poroelasticity(CoupledElasticity):
 
     physics: Annotated[str, choice("poroelasticity")] = "poroelasticity"
     fluid_bulk: Annotated[Quantity, quantity(MODULUS, above=0.0)] | None = None
+    """Bulk modulus of the fluid: the result then tells what the pores store."""
 
 
 def _component(value: Any) -> float:
@@ -128,8 +133,11 @@ class ActiveStress(CoupledElasticity):
 
     physics: Annotated[str, choice("active-stress")] = "active-stress"
     active_phase: Annotated[str, text("the name of the phase that contracts")]
+    """The phase that contracts."""
     direction: Annotated[tuple[float, ...], listed(_component, (2, 3), "a list of 2 or 3 numbers, such as [1, 0, 0]")]
+    """Along which it does."""
     tension: Annotated[Quantity, quantity(MODULUS)] | None = None
+    """Its stress along the direction; 1 in the unit of the stiffness without it."""
 
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse a phase without stiffness, a direction of another dimension, and what elasticity refuses."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from homfem.config.fields import FieldCoefficient
 from homfem.config.physics.coefficients import Coefficient, phases_of
@@ -19,7 +19,7 @@ from homfem.config.physics.methods import (
     SemiAnalytical,
     check_section,
 )
-from homfem.config.table import choice, text
+from homfem.config.table import Check, choice, text
 from homfem.parameters import InputError, check_choice
 from homfem.quantities import (
     CONDUCTANCE,
@@ -34,7 +34,7 @@ from homfem.quantities import (
 )
 
 
-def _membranes_of(kind: Kind) -> PlainValidator:
+def _membranes_of(kind: Kind) -> Check:
     def check(value: Any) -> dict[str, Quantity]:
         if not isinstance(value, dict) or not value:
             allowed = f"a table of interfaces with {kind.name} each, such as 'fibre|matrix' = {kind.example!r}"
@@ -42,7 +42,7 @@ def _membranes_of(kind: Kind) -> PlainValidator:
         remedy = "Without a membrane phases are in perfect contact; a phase that is not named insulates."
         return {name: parse_quantity(name, h, kind, above=0.0, remedy=remedy) for name, h in value.items()}
 
-    return PlainValidator(check)
+    return Check(check, says=f"a table of interfaces, each with {kind.name}")
 
 
 class Diffusion(EffectiveTable, CornerGalerkin, SemiAnalytical, FiniteVolume, Grid, FiniteElement):
@@ -52,8 +52,11 @@ class Diffusion(EffectiveTable, CornerGalerkin, SemiAnalytical, FiniteVolume, Gr
 
     physics: Annotated[str, choice("diffusion")] = "diffusion"
     method: Annotated[str, text("the name of a method")] = MESHED
+    """How it is solved: `finite-element`, or one of the shape's own."""
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
+    """Periodic, or the conditions on a window without periods."""
     membranes: Annotated[Mapping[str, Quantity], _membranes_of(PERMEABILITY)] | None = None
+    """Interfaces that resist the flux, by the names of their two phases."""
     phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that conducts"
     )
@@ -103,6 +106,7 @@ class Conductivity(Diffusion):
 
     physics: Annotated[str, choice("conductivity")] = "conductivity"
     membranes: Annotated[Mapping[str, Quantity], _membranes_of(CONDUCTANCE)] | None = None
+    """Interfaces that resist the current, by the names of their two phases."""
     phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], phases_of(CONDUCTIVITY)] = Field(
         description="a table [effective.phases] with the conductivity of each phase that conducts"
     )

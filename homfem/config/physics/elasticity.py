@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from homfem.config.fields import FieldCoefficient, parse_field_table
 from homfem.config.physics.effective_table import (
@@ -18,7 +18,7 @@ from homfem.config.physics.effective_table import (
     refuse_tolerance,
     require_meshed,
 )
-from homfem.config.table import choice, integer, renamed, text, tolerance_check
+from homfem.config.table import Check, choice, integer, renamed, text, tolerance_check
 from homfem.parameters import InputError, check_number
 from homfem.quantities import MODULUS, Quantity, parse_quantity
 from homfem.stiffness import PAIRS, PLANES, check_stiffness, moduli
@@ -120,15 +120,23 @@ class Elasticity(EffectiveTable):
 
     physics: Annotated[str, choice("elasticity")] = "elasticity"
     method: Annotated[str, text("the name of a method")] = MESHED
+    """How it is solved."""
     tolerance: Annotated[float, tolerance_check()] | None = None
+    """Relative half-gap between the bounds that is to be reached."""
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    """Degree of the elements."""
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
+    """Periodic, or the conditions on a window without periods."""
     symmetry: Annotated[str, choice("none", "auto")] = "none"
+    """Whether mirror planes are looked for, so that a part of the cell is solved."""
     plane: Annotated[str, choice(*PLANES)] | None = None
-    phases: Annotated[Mapping[str, SolidPhase], PlainValidator(_solids)] = Field(
-        description="a table [effective.phases] with the stiffness of each solid phase"
-    )
+    """Plane strain or plane stress in two dimensions."""
+    phases: Annotated[
+        Mapping[str, SolidPhase],
+        Check(_solids, says="a table of phases, each with two elastic constants or a Voigt matrix"),
+    ] = Field(description="a table [effective.phases] with the stiffness of each solid phase")
 
     @property
     def unit(self) -> str:

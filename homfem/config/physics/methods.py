@@ -14,43 +14,56 @@ class Method(Table):
     """What every method has."""
 
     tolerance: Annotated[float, tolerance_check()] | None = None
+    """Relative half-gap between the bounds that is to be reached."""
 
 
 class FiniteElement(Method):
     """Finite elements on a mesh of the cell."""
 
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    """Degree of the elements, or of the functions of a block."""
     membranes: Any = None
+    """Permeabilities of interfaces."""
     symmetry: Annotated[str, choice("none", "auto")] | None = None
+    """Whether mirror planes are looked for, so that a part of the cell is solved."""
 
 
 class CornerGalerkin(Method):
     """Block media by functions that are singular at the corners."""
 
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=0, at_most=12)] | None = None
+    """Degree of the elements, or of the functions of a block."""
 
 
 class SemiAnalytical(Method):
     """Block media by the method of March, Carr and Turner."""
 
     abscissas: Annotated[int, integer(at_least=2)] | None = None
+    """Unknown fluxes on each interface."""
     modes: Annotated[int, integer(at_least=0)] | None = None
+    """Terms of the series in each block."""
     merge: Annotated[bool, flag()] | None = None
+    """Whether equal neighbours become one block."""
 
 
 class FiniteVolume(Method):
     """Block media by finite volumes."""
 
     intervals: Annotated[int, integer(at_least=1)] | None = None
+    """Volumes along each side of a block."""
 
 
 class Grid(Method):
     """Finite elements on the voxels of an image."""
 
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    """Most unknowns that refinement may take."""
     refine: Annotated[int, integer(at_least=1)] | None = None
+    """Elements along each side of a voxel."""
 
 
 METHODS: Mapping[str, type[Method]] = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
 from homfem.config.physics.effective_table import MESHED, EffectiveTable, require_meshed
-from homfem.config.table import choice, flag, integer, quantity, text, tolerance_check
+from homfem.config.table import Check, choice, flag, integer, quantity, text, tolerance_check
 from homfem.parameters import InputError, check_choice
 from homfem.quantities import LENGTH, Quantity
 
@@ -31,14 +31,24 @@ class Stokes(EffectiveTable):
 
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
-    fluid: Annotated[tuple[str, ...], PlainValidator(_fluid)] = Field(description="the phase that flows")
+    """How it is solved."""
+    fluid: Annotated[tuple[str, ...], Check(_fluid, says="the name of a phase, or a list of them")] = Field(
+        description="the phase that flows"
+    )
     tolerance: Annotated[float, tolerance_check()] | None = None
+    """Relative half-gap between the bounds, or an estimate of the error without them."""
     max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    """Most unknowns that refinement may take."""
     bounds: Annotated[bool, flag()] | None = None
+    """Whether the permeability is bounded from both sides; by default with a tolerance."""
     degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
+    """Degree of the velocity."""
     slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    """Navier's slip length on the walls; no slip without it."""
     boundary: Annotated[str, choice("periodic")] = "periodic"
+    """The conditions on the cell."""
     symmetry: Annotated[str, choice("none", "auto")] = "none"
+    """Whether mirror planes are looked for, so that a part of the cell is solved."""
 
     @property
     def phases(self) -> Mapping[str, Any]:

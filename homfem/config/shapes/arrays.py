@@ -20,14 +20,23 @@ class FibreArray(CurvedShape):
     axes_in_2d = ()
 
     lattice: Annotated[str, choice("square", "hexagonal")] = "square"
+    """The array of the fibres."""
     radius: Fraction | None = None
+    """Their radius as a fraction of the period, in place of `fraction`."""
     coating: Fraction | None = None
+    """Thickness of a coating as a fraction of the period."""
     section: Annotated[str, choice("round", "elliptical", "polygon")] | None = None
+    """The section of the fibres."""
     aspect: Annotated[float, number(above=0.0)] | None = None
+    """Ratio of the half axes of elliptical fibres."""
     sides: Annotated[int, integer(at_least=3, at_most=64)] | None = None
+    """Number of sides of polygonal fibres."""
     angle: Annotated[float, number()] | None = None
+    """Rotation of elliptical and polygonal fibres in degrees."""
     axis: Axis | None = None
+    """Direction of the fibres in three dimensions."""
     layers: Annotated[int, integer(at_least=1)] | None = None
+    """Mesh cells along the fibres in three dimensions."""
 
     @property
     def known_dimension(self) -> int:
@@ -47,8 +56,11 @@ class SphereArray(CurvedShape):
     phases, dimensions, single_period = ("sphere", "matrix"), (3,), True
 
     lattice: Annotated[str, choice("simple-cubic", "body-centred", "face-centred")] = "simple-cubic"
+    """The array of the spheres."""
     radius: Fraction | None = None
+    """Their radius as a fraction of the period, in place of `fraction`."""
     overlap: Annotated[bool, flag()] = False
+    """Whether spheres may overlap."""
 
 
 class Tube(CurvedShape):
@@ -59,9 +71,12 @@ class Tube(CurvedShape):
     phases, dimensions, axes_in_2d = ("pore", "solid"), (3, 2), ()
 
     fraction: None = None
+    """A tube has a radius."""
     radius: Fraction = Field(description="the radius as a fraction of the period")
     axis: Axis | None = None
+    """Its direction in three dimensions."""
     layers: Annotated[int, integer(at_least=1)] | None = None
+    """Mesh cells along it in three dimensions."""
 
 
 TABLES: Mapping[str, type[CellTable]] = {

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, model_validator
 
 from homfem.blocks.layout import layer_lengths, read_layout
 from homfem.config.shapes.cell_table import CellTable, Period, sizes
-from homfem.config.table import choice, integer, lengths_of, number
+from homfem.config.table import Check, choice, integer, lengths_of, number
 from homfem.parameters import CellError, InputError, check_number
 from homfem.quantities import LENGTH, Quantity
 
@@ -34,7 +34,7 @@ def _layers(value: Any) -> Layers:
     return tuple(check_number(f"[{k}]", entry, above=0.0, at_most=1.0) for k, entry in enumerate(value))
 
 
-LayersOf = Annotated[Layers, PlainValidator(_layers)]
+LayersOf = Annotated[Layers, Check(_layers, says="a list of fractions of the period whose sum is 1, or of lengths")]
 
 
 class Blocks(CellTable):
@@ -44,15 +44,21 @@ class Blocks(CellTable):
     meshless_runner = "homfem.runs.meshless:solve_blocks"
 
     shape: Annotated[str, choice("blocks")]
-    layout: Annotated[tuple[Any, ...], PlainValidator(_layout)] = Field(
+    layout: Annotated[tuple[Any, ...], Check(_layout, says="a list of strings, in 3D a list of such lists")] = Field(
         description="a list of strings, one letter per block, the first being the top row, such as ['LDD', 'LLD']"
     )
     widths: LayersOf | None = None
+    """Widths of the columns."""
     heights: LayersOf | None = None
+    """Heights of the rows, the first being the top one."""
     depths: LayersOf | None = None
+    """Depths of the layers in three dimensions."""
     period: Period | None = None
+    """The period: one length, or one per axis."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    """Size of the mesh cells as a fraction of the shortest period."""
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+    """As the layout has it."""
 
     @model_validator(mode="after")
     def _fits(self) -> Blocks:

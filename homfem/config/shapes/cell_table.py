@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import PlainValidator
 
-from homfem.config.table import Table, lengths_of, same_unit
+from homfem.config.table import Check, Table, lengths_of, same_unit
 from homfem.parameters import CellError, InputError, Lattice, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
@@ -46,10 +45,13 @@ def fraction(value: Any) -> float:
     return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period.")
 
 
-Period = Annotated[tuple[Quantity, ...], PlainValidator(_period)]
+Period = Annotated[tuple[Quantity, ...], Check(_period, says="a length, or a list of one per axis")]
 #: Lengths as :data:`Period` has them, or the period vectors as rows of lengths.
-LatticePeriod = Annotated[tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...], PlainValidator(_vectors)]
-Fraction = Annotated[float, PlainValidator(fraction)]
+LatticePeriod = Annotated[
+    tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...],
+    Check(_vectors, says="a length, a list of one per axis, or rows of period vectors"),
+]
+Fraction = Annotated[float, Check(fraction, says="a number > 0 and < 1, a fraction of the period")]
 
 
 class CellTable(Table):

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
 from homfem.config.shapes.cell_table import CellTable, LatticePeriod, sizes, written
-from homfem.config.table import choice, flag, integer, keys_from, number, text
+from homfem.config.table import Check, choice, flag, integer, keys_from, number, text
 from homfem.parameters import InputError
 
 _MESHED_HERE = (".geo", ".step", ".stp")
@@ -31,16 +31,32 @@ class FileCell(CellTable):
     runner = "homfem.runs.shapes:from_file"
 
     file: Annotated[str, text("the path of a .geo, .step or .msh file, or of a mesh that meshio reads")]
+    """The mesh or geometry: its groups are the phases."""
     period: LatticePeriod | None = None
+    """The period, where the file does not say it: one length, one per axis, or period vectors."""
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+    """Number of space dimensions."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0)] | None = None
-    phases: Annotated[Mapping[str, Any], PlainValidator(_groups)] | None = None
+    """Size of the mesh cells as a fraction of the shortest period, for geometries."""
+    phases: (
+        Annotated[
+            Mapping[str, Any], Check(_groups, says="a table of phase names and their numbers or sets in the file")
+        ]
+        | None
+    ) = None
+    """The phases by the numbers or sets of the file."""
     phase_data: Annotated[str, text("the name of the cell data that tells the phases")] | None = None
+    """The cell data that tells the phases."""
     repair: Annotated[bool, flag()] = False
+    """Mesh the cell anew, with opposite faces that match."""
     trust: Annotated[bool, flag()] = False
+    """Run a `.geo` script whatever it does."""
     faces: Annotated[str, choice("matching", "non-matching")] = "matching"
+    """Whether opposite faces match node by node; without it there are no bounds."""
     cracks: Annotated[bool, flag()] = False
+    """Whether parts that touch and share no nodes are meant as cracks."""
     timeout: Annotated[float, number(above=0.0)] | None = None
+    """Seconds that a mesher may take."""
 
     @model_validator(mode="after")
     def _suffix(self) -> FileCell:

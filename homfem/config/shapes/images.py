@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
 from homfem.config.shapes.cell_table import CellTable, Period
-from homfem.config.table import Table, choice, integer, lengths_of, listed, text
+from homfem.config.table import Check, Table, choice, integer, lengths_of, listed, text
 from homfem.parameters import InputError, check_integer, check_number
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
@@ -63,9 +63,13 @@ class RawHeader(Table):
     """What a file of raw numbers does not say itself; see :func:`homfem.grid.read_image`."""
 
     type: Annotated[str, text("a type of numbers, such as 'uint8'")]
+    """The type of the numbers."""
     size: Annotated[tuple[int, ...], listed(_count, (2, 3), "a list of 2 or 3 numbers of voxels, along x, y and z")]
+    """How many voxels along x, y and z."""
     byte_order: Annotated[str, choice("little", "big")] = "little"
+    """Which byte of a number comes first."""
     offset: Annotated[int, integer(at_least=0)] = 0
+    """Bytes before the first number."""
 
 
 class ImageCell(CellTable):
@@ -80,16 +84,34 @@ class ImageCell(CellTable):
 
     shape: Annotated[str, choice("image")]
     file: Annotated[str, text("the path of an image, such as slice.png, stack.tif, scan.nii.gz")]
+    """The image: its voxels are one period."""
     array: Annotated[str, text("the name of an array in the file")] | None = None
+    """Which of several arrays."""
     raw: RawHeader | None = None
-    labels: Annotated[Labels, PlainValidator(_labels)] | None = None
-    thresholds: Annotated[tuple[float, ...], PlainValidator(_thresholds)] | None = None
-    names: Annotated[tuple[str, ...], PlainValidator(_names)] | None = None
-    voxel: Annotated[tuple[Quantity, ...], PlainValidator(_voxel)] | None = None
+    """What a file of raw numbers does not say itself."""
+    labels: (
+        Annotated[
+            Labels, Check(_labels, says="a table of phase names and their labels, such as { pore = 1, solid = 0 }")
+        ]
+        | None
+    ) = None
+    """The phases by the labels of their voxels."""
+    thresholds: (
+        Annotated[tuple[float, ...], Check(_thresholds, says="a number, or a list of numbers that grow")] | None
+    ) = None
+    """The greys between the phases, in place of `labels`."""
+    names: Annotated[tuple[str, ...], Check(_names, says="a list of names, one more than thresholds")] | None = None
+    """The phases from dark to bright, with `thresholds`."""
+    voxel: Annotated[tuple[Quantity, ...], Check(_voxel, says="a length, or a list of one per axis")] | None = None
+    """The size of a voxel."""
     period: Period | None = None
+    """The size of the image, in place of `voxel`."""
     elements: Annotated[str, choice("simplex", "voxel")] | None = None
-    mirror: Annotated[tuple[str, ...], PlainValidator(_axes)] = ()
+    """What the voxels become on a mesh: triangles or tetrahedra, or one cell each."""
+    mirror: Annotated[tuple[str, ...], Check(_axes, says='a list of axes, such as ["x", "y"]')] = ()
+    """Axes along which the image is continued by its mirror image."""
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+    """Number of space dimensions, where the file leaves it open."""
 
     @model_validator(mode="after")
     def _phases(self) -> ImageCell:

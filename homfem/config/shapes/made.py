@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
 from homfem.config.shapes.cell_table import CellTable, Fraction, LatticePeriod, sizes, written
-from homfem.config.table import choice, integer, number
+from homfem.config.table import Check, choice, integer, number
 from homfem.parameters import InputError, check_number
 from homfem.quantities import Quantity
 
@@ -30,8 +30,10 @@ def _fraction_or_list(value: Any) -> float | tuple[float, ...]:
     return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period, or a list of them.")
 
 
-Fractions = Annotated[tuple[float, ...], PlainValidator(_fractions)]
-FractionOrList = Annotated[float | tuple[float, ...], PlainValidator(_fraction_or_list)]
+Fractions = Annotated[tuple[float, ...], Check(_fractions, says="a list of numbers > 0 whose sum is 1")]
+FractionOrList = Annotated[
+    float | tuple[float, ...], Check(_fraction_or_list, says="a number > 0 and < 1, or a list of them")
+]
 
 
 class Shape(CellTable):
@@ -45,8 +47,11 @@ class Shape(CellTable):
 
     shape: str
     period: LatticePeriod = OneMetre
+    """The period: one length, one per axis where the shape allows that, or period vectors."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    """Size of the mesh cells as a fraction of the shortest period."""
     dimension: Annotated[int, integer(at_least=2, at_most=3)] | None = None
+    """Number of space dimensions, where the shape allows both."""
 
     @model_validator(mode="after")
     def _dimension(self) -> Shape:
@@ -99,7 +104,9 @@ class CutShape(Shape):
     """A shape whose surfaces are cut out of a grid: see :mod:`homfem.meshing.cut.implicit`."""
 
     refinement: Whole | None = None
+    """How often the mesh is halved near the surface."""
     mirrors: Annotated[str, choice("none", "auto")] | None = None
+    """Whether the mesh has the mirror planes of the shape, for `symmetry = "auto"`."""
 
     def suited_to(self, effective: EffectiveTable) -> CutShape:
         """Return the shape with the mirror planes that the cell problem looks for, if nothing else is said."""
@@ -112,4 +119,6 @@ class CurvedShape(CutShape):
     """A shape with keys that all curved ones but struts have."""
 
     order: Annotated[int, integer(at_least=1, at_most=2)] | None = None
+    """Order of the mesh cells: 2 for curved ones."""
     fraction: Fraction | None = None
+    """Volume fraction of the inclusion."""

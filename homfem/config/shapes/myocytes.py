@@ -19,12 +19,19 @@ class Myocyte(CellTable):
 
     shape: Annotated[str, choice("myocyte", "hexagonal-myocyte")]
     length: Size = Quantity(100.0, "um")
+    """Length of a cell."""
     width: Size = Quantity(20.0, "um")
+    """Its width."""
     height: Size | None = Quantity(20.0, "um")
+    """Its height; none in a plane cell."""
     gap: Size = Quantity(2.0, "um")
+    """Width of the space between cells."""
     end_patch: Fraction | None = None
+    """Gap junctions at the ends, as a fraction of the width."""
     side_patch: Fraction | None = None
+    """Gap junctions at the sides, as a fraction of the length over which shifted cells lie side by side."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    """Size of the mesh cells as a fraction of the shortest period."""
 
     @property
     def known_phases(self) -> tuple[str, ...]:
@@ -51,7 +58,9 @@ class HexagonalMyocyte(Myocyte):
     maker = "homfem.cells:hexagonal_myocyte"
 
     height: None = None
+    """A hexagonal cell has a width."""
     staggered: Annotated[bool, flag()] | None = None
+    """Whether every second row is shifted."""
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the maker; lengths in the unit of the first."""

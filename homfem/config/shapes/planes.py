@@ -20,6 +20,7 @@ class Laminate(Shape):
 
     fractions: Fractions = Field(description="the thickness of each layer as a fraction of the period")
     axis: Axis = "x"
+    """The normal of the layers."""
 
     @property
     def known_phases(self) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ class Slit(Shape):
 
     aperture: FractionOrList = Field(description="the width of the slit as a fraction of the period, or several")
     axis: Axis = "x"
+    """The normal of the walls."""
 
 
 class Obstacles(Shape):
@@ -47,6 +49,7 @@ class Obstacles(Shape):
 
     edge: FractionOrList = Field(description="the edge of the obstacles as a fraction of the period, or one per axis")
     lattice: Annotated[str, choice("square", "staggered")] = "square"
+    """Rows above each other, or shifted by half a period."""
 
 
 TABLES: Mapping[str, type[CellTable]] = {

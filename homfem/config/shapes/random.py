@@ -30,10 +30,15 @@ class RandomShape(CellTable):
         description="the seed of the random numbers: one seed, one medium"
     )
     dimension: Annotated[int, integer(at_least=2, at_most=3)] = 2
+    """Number of space dimensions."""
     period: Period = (Quantity(1.0, "m"),)
+    """The length of one side."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
+    """Size of the mesh cells as a fraction of the period."""
     refinement: Annotated[int, integer(at_least=0, at_most=6)] = 0
+    """How often the mesh is halved near the surface."""
     voxels: Annotated[int, integer(at_least=4)] = 64
+    """Voxels along a side, for `method = "grid"`."""
 
     @model_validator(mode="after")
     def _one_length(self) -> RandomShape:
@@ -71,16 +76,21 @@ class RandomParticles(RandomShape):
 
     shape: Annotated[str, choice("random-particles")]
     particle: Annotated[str, choice("sphere", "ellipsoid", "fibre")] = "sphere"
+    """What the particles are."""
     fraction: Fraction = Field(description="the volume fraction of the particles")
     radius: Fraction | None = None
+    """Radius of spheres and fibres as a fraction of the period."""
     semi_axes: FractionOrList | None = None
+    """Half axes of ellipsoids."""
     length: Fraction | None = None
+    """Length of fibres."""
     gap: Annotated[float, number(at_least=0.0, below=1.0)] | None = Field(
         default=None,
         description="the least distance between particles; else 0, in space 1 % of their smallest diameter: "
         "the mesh of a gap in space has cells in inverse proportion to its width",
     )
     overlap: Annotated[bool, flag()] = False
+    """Whether particles may overlap."""
 
     @property
     def argument_keys(self) -> Mapping[str, str]:

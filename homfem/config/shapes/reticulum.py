@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, model_validator
+from pydantic import model_validator
 
 from homfem.config.shapes.cell_table import CellTable, Fraction, Period, fraction, sizes
 from homfem.config.shapes.made import Axis, Shape
-from homfem.config.table import Missing, choice, listed, number
+from homfem.config.table import Check, Missing, choice, listed, number
 from homfem.parameters import InputError, check_number
 from homfem.quantities import Quantity
 
@@ -31,12 +31,19 @@ class ThreePipe(CellTable):
 
     shape: Annotated[str, choice("three-pipe")]
     edge: Fraction | None = None
+    """Width of all pipes as a fraction of the period."""
     edges: Annotated[tuple[float, ...], listed(fraction, (3,), "a list of 3 numbers, one per axis")] | None = None
+    """Widths of the pipes along x, y and z."""
     section: Annotated[str, choice("square", "round")] = "square"
+    """Their section."""
     offsets: Annotated[tuple[float, ...], listed(_offset, (3,), "a list of 3 numbers, one per pipe")] | None = None
+    """Shift of the pipe along x in y, of that along y in z, of that along z in x, as fractions of the period."""
     period: Period = (Quantity(1.0, "m"),)
+    """The period: one length, or one per axis."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
-    dimension: Annotated[int, PlainValidator(_three)] = 3
+    """Size of the mesh cells as a fraction of the shortest period."""
+    dimension: Annotated[int, Check(_three, says="3")] = 3
+    """Number of space dimensions."""
 
     @model_validator(mode="after")
     def _one_size(self) -> ThreePipe:
@@ -81,8 +88,11 @@ class TortuousPipes(Shape):
     phases, dimensions = ("er", "cytosol"), (3,)
 
     edge: Fraction | None = None
+    """Width of the winding pipes as a fraction of the period."""
     straight_edge: Fraction | None = None
+    """Width of the straight pipe."""
     detour: Fraction | None = None
+    """How far the winding pipes step aside, as a fraction of the period."""
 
 
 class Sheets(Shape):
@@ -93,8 +103,11 @@ class Sheets(Shape):
     phases, dimensions = ("er", "cytosol"), (3,)
 
     thickness: Fraction | None = None
+    """Thickness of the sheets as a fraction of the period."""
     tube: Fraction | None = None
+    """Width of the tubes between them."""
     axis: Axis = "z"
+    """The normal of the sheets."""
 
 
 TABLES: Mapping[str, type[CellTable]] = {

@@ -17,10 +17,15 @@ class Struts(CutShape):
     phases, dimensions, single_period = ("strut", "pore"), (3,), True
 
     kind: Annotated[str, choice("cubic", "body-centred", "octet")] = "cubic"
+    """The lattice of the struts."""
     thickness: Fraction | None = None
+    """Their width as a fraction of the period, in place of `fraction`."""
     fraction: Fraction | None = None
+    """Volume fraction of the struts."""
     section: Annotated[str, choice("round", "square")] | None = None
+    """Their section."""
     fillet: Annotated[float, number(at_least=0.0, below=1.0)] | None = None
+    """Rounding where struts meet, over their width."""
 
 
 class MinimalSurface(CurvedShape):
@@ -31,6 +36,7 @@ class MinimalSurface(CurvedShape):
 
     shape: Annotated[str, choice("gyroid", "schwarz-p", "schwarz-d")]
     level: Annotated[float, number(above=-2.0, below=2.0)] | None = None
+    """The level of the surface, in place of `fraction`: 0 is the minimal surface."""
 
     def own_arguments(self) -> dict[str, Any]:
         """Return the arguments of the maker that are the shape's own."""

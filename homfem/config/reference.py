@@ -1,0 +1,205 @@
+"""The reference of the configuration, read off its tables: every key, what it takes, its default, what it means."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from homfem.config.cells import SHAPES
+from homfem.config.domains import DOMAINS, DomainTable, FileDomain
+from homfem.config.effective import PHYSICS
+from homfem.config.macro import MODELS
+from homfem.config.physics.methods import METHODS, Method
+from homfem.config.shapes.files import FileCell
+from homfem.config.table import Check, Table, choose
+from homfem.quantities import Quantity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """A key of a table.
+
+    Parameters
+    ----------
+    name
+        The key.
+    takes
+        What its value may be, with the kind of its unit.
+    default
+        Its default as TOML writes it; ``required``, or empty where there is none.
+    meaning
+        What it means.
+    """
+
+    name: str
+    takes: str
+    default: str
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A table of the config.
+
+    Parameters
+    ----------
+    name
+        Its path, with the shape, physics or model that it is of: ``cell.three-pipe``, ``macro.calcium.time``.
+    header
+        How it begins in a config.
+    meaning
+        What it is.
+    keys
+        Its keys.
+    """
+
+    name: str
+    header: str
+    meaning: str
+    keys: tuple[Key, ...]
+
+
+def reference(name: str = "") -> list[Section]:
+    """Return the tables of the config whose names begin with ``name``, all by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such table.
+    """
+    sections = [
+        *_sections("cell.file", "[cell]", FileCell),
+        *(part for shape, table in SHAPES.items() for part in _kind("cell", "shape", shape, table)),
+        *(part for physics, table in PHYSICS.items() for part in _kind("effective", "physics", physics, table)),
+        *(part for model, table in MODELS.items() for part in _kind("macro", "model", model, table)),
+    ]
+    found = [part for part in sections if not name or f"{part.name}.".startswith(f"{name}.")]
+    if not found:
+        choose("TABLE", name, ["cell", "effective", "macro", *(part.name for part in sections)])
+    return found
+
+
+def as_markdown(sections: list[Section]) -> str:
+    """Return the tables as Markdown."""
+    lines: list[str] = []
+    for section in sections:
+        lines += [f"## `{section.header}`", "", section.meaning, "", "| key | value | default | meaning |"]
+        lines += ["|---|---|---|---|"]
+        for key in section.keys:
+            default = key.default if key.default in ("", "required") else f"`{key.default}`"
+            cells = (f"`{key.name}`", key.takes, default, key.meaning)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _kind(table: str, key: str, name: str, model: type[Table]) -> Iterator[Section]:
+    yield from _sections(f"{table}.{name}", f'[{table}] {key} = "{name}"', model, f"[{table}")
+
+
+def _sections(name: str, header: str, model: type[Table], place: str = "") -> Iterator[Section]:
+    """Yield a table and those inside it; ``place`` begins the headers of these."""
+    told, keys, inside = _docstrings(model), [], []
+    for key, field in model.model_fields.items():
+        if key in ("shape", "physics", "model") and header.partition(f" {key} = ")[1]:
+            continue
+        meaning = _sentence(f"{told.get(key) or field.description or ''}{_owners(model, key)}")
+        keys.append(Key(name=key, takes=_takes(field), default=_default(field), meaning=meaning))
+        inside += [(key, table) for table in _tables(field)]
+    yield Section(name=name, header=header, meaning=_sentence(inspect.getdoc(model) or ""), keys=tuple(keys))
+    for key, table in inside:
+        at = f"{place or header.rstrip(']')}.{key}"
+        if issubclass(table, DomainTable):
+            yield from _sections(f"{name}.{key}.file", f"{at}]", FileDomain, at)
+            for shape, domain in DOMAINS.items():
+                yield from _sections(f"{name}.{key}.{shape}", f'{at}] shape = "{shape}"', domain, at)
+        else:
+            yield from _sections(f"{name}.{key}", f"{at}]", table, at)
+
+
+def _parts(field: FieldInfo) -> Iterator[Any]:
+    """Yield what the annotation of a field is made of: validators and types."""
+    pending: list[Any] = [*field.metadata, field.annotation]
+    while pending:
+        part = pending.pop(0)
+        yield part
+        pending += [*getattr(part, "__metadata__", ()), *get_args(part)]
+
+
+def _tables(field: FieldInfo) -> list[type[Table]]:
+    sources = ("FileTensor", "MeasuredTensor", "ComputedTensor")  # told in words
+    return list(
+        dict.fromkeys(
+            part
+            for part in _parts(field)
+            if isinstance(part, type) and issubclass(part, Table) and part.__name__ not in sources
+        )
+    )
+
+
+def _takes(field: FieldInfo) -> str:
+    said = [part.says for part in _parts(field) if isinstance(part, Check) and part.says]
+    if said:
+        return said[0]
+    return "a table" if _tables(field) else "absent" if field.annotation is type(None) else ""
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    return "" if isinstance(field.default, Table) else _as_toml(field.default)
+
+
+def _as_toml(value: Any) -> str:
+    if value is None or value == ():
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        written = [_as_toml(entry) for entry in value]
+        return written[0] if len(written) == 1 else f"[{', '.join(written)}]"
+    if isinstance(value, (str, Quantity)):
+        return f'"{value}"'
+    return str(value)
+
+
+def _owners(model: type[Table], key: str) -> str:
+    """Tell which methods have a key that not all of them have."""
+    owners = [f"`{name}`" for name, section in METHODS.items() if key in section.model_fields]
+    if not issubclass(model, Method) or len(owners) in (0, len(METHODS)):
+        return ""
+    return f" Method {' or '.join(owners)}."
+
+
+def _docstrings(model: type[Table]) -> dict[str, str]:
+    """Return the string that stands below each key in the source of a table."""
+    told: dict[str, str] = {}
+    for owner in reversed(model.__mro__):
+        if not issubclass(owner, Table) or owner.__module__ == Table.__module__:
+            continue
+        try:
+            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        except (OSError, TypeError):  # a class that was made, not written
+            continue
+        body = tree.body if isinstance(tree, ast.ClassDef) else []
+        for line, below in itertools.pairwise(body):
+            text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
+            if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(text, str):
+                told[line.target.id] = text
+    return told
+
+
+def _sentence(text: str) -> str:
+    """Return a text in one line, with a capital and a full stop, without the marks of Sphinx."""
+    line = " ".join(text.split()).replace("``", "`")
+    for mark in (":mod:", ":func:", ":class:", ":attr:"):
+        line = line.replace(mark, "")
+    line = line[:1].upper() + line[1:]
+    return line if not line or line.endswith((".", ":")) else f"{line}."
