@@ -10,7 +10,7 @@ from homfem.grid.found import choose_array
 from homfem.meshing.by_gmsh.model import MESHED
 from homfem.meshing.by_gmsh.view_data import read_view_data
 from homfem.meshing.files.foreign import dimension_of, elements, read_meshio
-from homfem.parameters import Array, FileError, InputError
+from homfem.parameters import Array, InputError
 
 
 def read_element_data(path: str | Path, name: str | None) -> tuple[Array, tuple[str, ...]]:
@@ -65,7 +65,4 @@ def _cell_data(path: Path, name: str | None) -> tuple[Array, int]:
     d = dimension_of(mesh)
     _, own = elements(path, mesh, d)
     key = choose_array(path, list(mesh.cell_data), name)
-    parts = [np.asarray(mesh.cell_data[key][number]) for number in own]
-    if any(len(part) != len(mesh.cells[number].data) for part, number in zip(parts, own, strict=True)):
-        raise FileError("file", str(path), f"a mesh with a value of {key!r} for each element")
-    return np.concatenate(parts).astype(np.float64), d
+    return np.concatenate([np.asarray(mesh.cell_data[key][number]) for number in own]).astype(np.float64), d
