@@ -1,0 +1,286 @@
+"""A cell problem as it is assembled and solved: for each group of loads that fix the same unknowns one matrix."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import periodic, solve
+from homfem.cells.unitcell import UnitCell
+from homfem.local import boundary as conditions
+from homfem.local.budget import require_system
+from homfem.local.fixed import Planes, parts_in_space
+from homfem.local.kernels import kernels_of, require_balance
+from homfem.local.problem import BOUNDARIES, CellProblem
+from homfem.local.system import Reduced, System
+from homfem.parameters import InputError, check_choice
+from homfem.solve import Block, Coarse
+
+log = logging.getLogger("homfem")
+
+#: Skew part of a form, relative, that is taken for round-off.
+SYMMETRIC = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """How the linear systems are solved; see :func:`solve_correctors`."""
+
+    preconditioner: str | None = None
+    rtol: float = 1e-10
+    max_iterations: int = 500
+
+
+class Found:
+    """What the loads until now have given."""
+
+    def __init__(self, loads: int) -> None:
+        self.functions: list[Any] = [None] * loads
+        self.residuals, self.compliance = np.zeros(loads), np.zeros((loads, loads))
+        self.dofs, self.iterations = 0, 0
+        self.left_kernel: tuple[Any, ...] = ()
+
+
+class Posed:
+    """A cell problem with its spaces, its groups of loads that fix the same unknowns, and what is assembled of it.
+
+    Parameters
+    ----------
+    cell, problem, backend, boundary
+        As in :func:`solve_correctors`.
+    """
+
+    def __init__(self, cell: UnitCell, problem: CellProblem, backend: str | None, boundary: str) -> None:
+        backend = periodic.check_backend(cell.periodic_mesh, backend)
+        check_choice("boundary", boundary, BOUNDARIES)
+        if problem.kind == "general" and (boundary not in ("periodic", "affine") or cell.mirrors):
+            allowed = f"'periodic' or 'affine' on a whole cell for {problem.name}: not symmetric"
+            raise InputError("boundary", boundary, allowed)
+        self.cell, self.problem, self.boundary = cell, problem, boundary
+        self.system = System(cell, problem, backend, boundary)
+        self.parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
+        self.groups = conditions.groups(cell, problem, boundary)
+        self.unknowns = {planes: Reduced(self.system, planes) for planes in self.groups}
+
+    def require_room(self, *, direct: bool) -> None:
+        """Refuse a system that is larger than it may be."""
+        require_system(
+            self.cell,
+            f"system of the {self.problem.name}",
+            max(reduced.dofs for reduced in self.unknowns.values()),
+            max(field.components for field in self.problem.fields),
+            direct=direct,
+        )
+
+    def assemble(self, *, sides: bool = True) -> None:
+        """Assemble matrices, loads and means; collective."""
+        problem, system = self.problem, self.system
+        load = fem.Constant(problem.domain, np.zeros(problem.loads))
+        self.blocks = system.matrices(problem.bilinear)
+        self.metric = system.matrices(problem.metric) if problem.metric is not None else self.blocks
+        self.sides: list[list[PETSc.Vec]] = []
+        if sides:
+            right = conditions.loads(system, self.boundary, load)
+            compiled = system.vectors(right(problem.pick(system.tests)))
+            for j in range(problem.loads):
+                load.value[:] = np.eye(problem.loads)[j]
+                self.sides.append(system.assemble(compiled))
+        self.means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
+        self.full = functools.cache(system.prolongations)
+
+    def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
+        """Return the matrix of a group, a nest or not where there are several fields."""
+        matrix = reduced.matrix(self.blocks)
+        return matrix if nested or len(self.blocks) == 1 else matrix.convert("aij")
+
+    def mean_one(self, reduced: Reduced, vector: PETSc.Vec) -> Any:
+        """Return a vector as functions, of the mean 1 over the parts where it lives; collective."""
+        mean = reduced.vector(self.means)
+        over = mean.duplicate()
+        over.array[:] = np.where(np.abs(vector.array_r) > 0.0, mean.array_r, 0.0)
+        scaled = vector.copy()
+        scaled.scale(over.sum() / mean.dot(vector))
+        result = self.problem.pick(reduced.functions(scaled, "density"))
+        for thing in (mean, over, scaled):
+            thing.destroy()
+        return result
+
+    def destroy(self) -> None:
+        """Free the vectors and the prolongations; the matrices go with the last of the groups."""
+        vectors = [vector for side in self.sides for vector in side]
+        made = self.full() if self.full.cache_info().currsize else ()
+        for thing in (*self.means, *vectors, *(m for m in made if m is not None)):
+            thing.destroy()
+
+
+class Group:
+    """The loads that fix the same unknowns: one matrix and one solver serve them; collective.
+
+    Parameters
+    ----------
+    posed
+        The problem, assembled.
+    planes
+        What they fix.
+    method
+        How the systems are solved.
+    """
+
+    def __init__(self, posed: Posed, planes: tuple[Planes, ...], method: Method) -> None:
+        self.posed, problem = posed, posed.problem
+        self.reduced = reduced = posed.unknowns[planes]
+        # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
+        nested = problem.kind == "saddle" and method.preconditioner != "direct"
+        self.operator = posed.operator(reduced, nested=nested)
+        symmetric, rotations = problem.kind != "general", posed.boundary != "periodic"
+        if symmetric:
+            _check_symmetry(problem, self.operator)
+        self.kernels = kernels_of(reduced, self.operator, posed.parts, symmetric=symmetric, rotations=rotations)
+        # A load that does nothing (layers along the gradient) leaves round-off of a(F, v), which no solver can reduce.
+        self.round_off = solve.round_off(self.operator, reduced.dofs)
+        self.noise = self.round_off if problem.linear is None and posed.boundary != "flux" else 0.0
+        if problem.kind == "general":  # all loads are of one kind: one that does nothing is told by the others
+            largest = max(sum(part.norm() for part in side) for side in posed.sides)
+            self.noise = max(self.noise, float(np.finfo(np.float64).eps * np.sqrt(reduced.dofs)) * largest)
+        self.solver = self._solver(method)
+        self.mean, self.hidden = reduced.vector(posed.means), solve.product_noise(self.operator)
+        self.x, self.rest = reduced.new_vector(), reduced.new_vector()
+
+    def solve(self, j: int, found: Found) -> None:
+        """Solve for the load j; collective."""
+        posed, reduced, x, rest = self.posed, self.reduced, self.x, self.rest
+        problem, side = posed.problem, reduced.vector(posed.sides[j])
+        x.set(0.0)
+        if side.norm() > self.noise:
+            if problem.linear is not None:
+                require_balance(problem, side, self.kernels, j, self.round_off)
+            count = self.solver.solve(side, x)
+            log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
+        for constant in self.kernels.right:
+            rest.pointwiseMult(self.mean, constant)
+            x.axpy(-rest.dot(x) / rest.dot(constant), constant)
+        self.operator.mult(x, rest)
+        rest.aypx(-1.0, side)
+        found.residuals[j] = rest.norm(PETSc.NormType.N1) + self.hidden(x)
+        found.functions[j] = problem.pick(reduced.functions(x, f"corrector_{j + 1}"))
+        if self.kernels.apart and not found.left_kernel:
+            found.left_kernel = tuple(posed.mean_one(reduced, vector) for vector in self.kernels.left)
+        if posed.boundary == "flux":
+            for i in range(problem.loads):
+                other = reduced.vector(posed.sides[i])
+                found.compliance[i, j] = other.dot(x) / posed.cell.lattice.volume
+                other.destroy()
+        side.destroy()
+
+    def _solver(self, method: Method) -> Any:
+        problem = self.posed.problem
+        options: dict[str, Any] = {
+            "rtol": method.rtol,
+            "max_iterations": method.max_iterations,
+            "name": f"{problem.name} corrector",
+            "kernel": self.kernels.right,
+        }
+        if problem.kind == "saddle" and method.preconditioner != "direct":
+            return solve.BlockSolver(self.operator, self._blocks(), **options)
+        first = solve.DIRECT_FIRST[self.posed.cell.dimension] if method.preconditioner is None else 0
+        return solve.LinearSolver(
+            self.operator,
+            method="gmres" if problem.kind == "general" else "cg",
+            preconditioner=method.preconditioner or "multigrid",
+            left_kernel=self.kernels.left if self.kernels.apart else (),
+            coarse=self._coarse,
+            direct_first=first,
+            smoother=problem.smoother,
+            # Fields that a stiff term ties to each other: the residual is a small difference of large numbers.
+            atol=self.noise if len(problem.fields) > 1 else 0.0,
+            **options,
+        )
+
+    def _coarse(self) -> Coarse:
+        """What multigrid needs for the matrix of all fields; collective."""
+        prolongations = self.reduced.prolongations(self.posed.full())
+        near = self.reduced.near_kernels(prolongations)
+        chain = [p for p in prolongations if p is not None]
+        if len(chain) > 1:
+            count = len(chain)
+            nest = PETSc.Mat().createNest([[chain[i] if i == j else None for j in range(count)] for i in range(count)])
+            chain = [nest.convert("aij")]
+        return Coarse(prolongations=chain, near_kernel=near[0] if len(near) == 1 else ())
+
+    def _blocks(self) -> list[Block]:
+        """What preconditions each field of a saddle point; collective."""
+        prolongations = self.reduced.prolongations(self.posed.full())
+        near = self.reduced.near_kernels(prolongations)
+        problem, blocks = self.posed.problem, list[Block]()
+        for k, field in enumerate(problem.fields):
+            diagonal = self.posed.metric[k][k]
+            if diagonal is None:
+                remedy = "Give a metric: a mass matrix of that field, say."
+                allowed = f"given: field {k + 1} of {problem.name} has no diagonal block"
+                raise InputError("metric", None, allowed, remedy)
+            blocks.append(
+                Block(
+                    matrix=_positive(self.reduced.diagonal(diagonal, k)),
+                    preconditioner=field.preconditioner,
+                    prolongations=[p for p in (prolongations[k],) if p is not None],
+                    near_kernel=near[k],
+                )
+            )
+        return blocks
+
+    def destroy(self) -> None:
+        """Free what belongs to the group."""
+        self.solver.destroy()
+        self.kernels.destroy()
+        for thing in (self.mean, self.x, self.rest):
+            thing.destroy()
+        if self.operator is not self.posed.blocks[0][0]:  # which other groups of loads still need
+            self.operator.destroy()
+
+
+def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:
+    r"""Compare :math:`x\cdot Ay` with :math:`y\cdot Ax` for random vectors scaled to the diagonal; collective."""
+    diagonal = matrix.getDiagonal()
+    size = np.abs(diagonal.array_r)
+    weight = 1.0 / np.sqrt(np.where(size > 0.0, size, 1.0))
+    diagonal.destroy()
+    random = np.random.default_rng((12, matrix.comm.rank))
+    x, y, image = (matrix.createVecRight() for _ in range(3))
+    x.array[:], y.array[:] = weight * random.standard_normal((2, len(weight)))
+    matrix.mult(y, image)
+    forward = x.dot(image)
+    image.array[:] *= weight
+    limit = SYMMETRIC * image.norm()
+    matrix.mult(x, image)
+    different = abs(forward - y.dot(image))
+    for vector in (x, y, image):
+        vector.destroy()
+    if different > limit:
+        allowed = f"symmetric for kind = {problem.kind!r}"
+        raise InputError("bilinear", problem.name, allowed, "Say kind='general' of a form that is not.")
+
+
+def _positive(matrix: PETSc.Mat) -> PETSc.Mat:
+    """The matrix, or its negative if its diagonal is negative."""
+    diagonal = matrix.getDiagonal()
+    if diagonal.max()[1] > 0.0:
+        return matrix
+    turned = matrix.copy()
+    turned.scale(-1.0)
+    return turned
+
+
+def _mean_form(problem: CellProblem, tests: Sequence[Any]) -> ufl.Form:
+    """The integral of each basis function (the sum of its components)."""
+    form = 0
+    for v in tests:
+        form += (v if not v.ufl_shape else sum(v[k] for k in range(v.ufl_shape[0]))) * ufl.dx
+    return form
