@@ -9,6 +9,7 @@ from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap
 from homfem.parameters import Array, InputError
+from homfem.solve.numbering import Numbering
 
 # Any two fields that are not the same differ in some weighted mean, unless they are made to agree in all.
 _IRRATIONAL = np.sqrt([5.0, 2.0, 3.0])
@@ -37,7 +38,7 @@ def input_vertices(space: fem.FunctionSpace) -> tuple[npt.NDArray[np.int64], Arr
     mesh = space.mesh
     element, dofmap = space.ufl_element(), space.dofmap
     cells = np.asarray(dofmap.list)
-    if element.family_name != "P" or element.degree != 1 or element.discontinuous or dofmap.bs != 1:
+    if not _is_linear(space):
         raise InputError("space", str(element), "scalar continuous Lagrange of degree 1")
     nodes = geometry_dofmap(mesh)[: cells.shape[0], : cells.shape[1]]  # a cell's vertices come first
     node_of_dof = np.empty(cells.max(initial=-1) + 1, dtype=np.int64)
@@ -48,12 +49,12 @@ def input_vertices(space: fem.FunctionSpace) -> tuple[npt.NDArray[np.int64], Arr
 
 
 def nodal_fingerprint(space: fem.FunctionSpace, values: Array) -> list[float]:
-    """Return numbers that tell a nodal field from others, equal on any number of ranks to round-off; collective.
+    """Return numbers that tell a field from others, equal on any number of ranks to round-off; collective.
 
     Parameters
     ----------
     space
-        A scalar P1 space.
+        A space with any element; scalar P1 takes the least work.
     values
         Values of the dofs that the rank owns.
 
@@ -61,13 +62,23 @@ def nodal_fingerprint(space: fem.FunctionSpace, values: Array) -> list[float]:
     -------
     list of float
         The least and the largest value, the mean, and means with weights in [1, 2) that depend on the index of the
-        vertex in the input.
+        vertex in the input, or on the number of the dof (:class:`homfem.solve.Numbering`).
     """
-    keys, _ = input_vertices(space)
+    comm = space.mesh.comm
+    if _is_linear(space):
+        keys, _ = input_vertices(space)
+    else:
+        values = Numbering(space).gather(values)
+        keys = np.arange(values.size)
     weights = np.vstack([np.ones(keys.size), 1.0 + np.outer(_IRRATIONAL, keys) % 1.0])
     sums = np.vstack([weights @ values, weights.sum(axis=1)])
     extrema = np.array([values.max(initial=-np.inf), -values.min(initial=np.inf)])
-    comm = space.mesh.comm
     comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
     comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
     return [-float(extrema[1]), float(extrema[0]), *(sums[0] / sums[1]).tolist()]
+
+
+def _is_linear(space: fem.FunctionSpace) -> bool:
+    element = space.ufl_element()
+    linear = getattr(element, "family_name", "") == "P" and element.degree == 1 and not element.discontinuous
+    return bool(linear and space.dofmap.bs == 1)

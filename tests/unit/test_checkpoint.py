@@ -14,6 +14,7 @@ from mpi4py import MPI
 from homfem.macro.state import StateField
 from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import CheckpointError, InputError
+from homfem.solve import nodal_fingerprint
 
 
 def _wave(x):
@@ -335,7 +336,9 @@ def case_read_every_space(comm, path):
         exact = _known(space).x.array[: values[name].size]
         assert comm.allreduce(float(np.abs(exact).max(initial=0.0)), op=MPI.MAX) > 0.1
         wrong[name] = comm.allreduce(float(np.abs(values[name] - exact).max(initial=0.0)), op=MPI.MAX)
-    return {"wrong": wrong, "series": series["s"].tolist() if comm.rank == 0 else []}
+    told = {name: nodal_fingerprint(space, _known(space).x.array[: values[name].size])
+            for name, space in spaces.items() if name in ("P3", "edges", "part DG2")}  # fmt: skip
+    return {"wrong": wrong, "told": told, "series": series["s"].tolist() if comm.rank == 0 else []}
 
 
 @pytest.mark.mpi
@@ -344,7 +347,11 @@ def test_fields_of_every_space_go_from_ranks_to_ranks(on_ranks, tmp_path, ranks)
     """P3, whose dofs on edges and facets are turned, H(curl) and H(div), mixed, quadrature, and parts of the mesh."""
     path = str(tmp_path / "a.ckpt")
     on_ranks(case_write_every_space, ranks=(ranks,), path=path)
-    for answer in on_ranks(case_read_every_space, ranks=(1, 2, 3), path=path):
+    answers = on_ranks(case_read_every_space, ranks=(1, 2, 3), path=path)
+    for answer in answers:
+        for name, numbers in answer["told"].items():
+            assert numbers == pytest.approx(answers[0]["told"][name], abs=1e-12)
+            assert len(set(numbers)) == 6
         assert answer["series"] == [0.0, 1.0, 2.0]
         assert max(answer["wrong"].values()) < 1e-13, answer["wrong"]
 
