@@ -15,10 +15,11 @@ from homfem.cells import fibre_array, from_file, load_cell
 from homfem.cells.unitcell import UnitCell
 from homfem.cli.app import main
 from homfem.grid import Image, homogenize_image
-from homfem.meshing.arrays.raw_cell import RawCell, restrict
+from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, restrict, row_numbers
 from homfem.meshing.files.check import check_mesh
 from homfem.meshing.files.saved import beside, write_cell
 from homfem.meshing.shapes.box_grid import box_grid_raw
+from homfem.meshing.topology import crossings
 from homfem.meshing.topology.cracks import find_cracks
 from homfem.parameters import CellError, Lattice
 from made_cells import grid_raw, square
@@ -174,6 +175,30 @@ def test_a_folded_mesh_with_voids(move):
     with pytest.raises(CellError, match="same side"):
         made(folded, cracks=True)
     assert not check_mesh(folded).ok
+
+
+@pytest.mark.parametrize("divisions", [(6, 5), (4, 3, 5)])
+def test_folds_of_simplices_are_those_of_their_places(divisions):
+    """The orientation of facets, which needs no coordinates, against the side on which the cells' middles lie."""
+    sound = restrict(grid_raw(divisions, square), ["a"])
+    folds = 0
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        inner = ((sound.points > 0.01) & (sound.points < 0.99)).all(axis=1, keepdims=True)
+        moved = sound.points + inner * random.uniform(-0.2, 0.2, sound.points.shape)
+        try:
+            raw = replace(sound, points=moved)
+        except CellError:  # more than the volume of the period
+            continue
+        facets = cell_facets(raw.corners, raw.kind).reshape(-1, raw.dimension)
+        number = row_numbers(np.sort(facets, axis=1))
+        order = np.argsort(number)
+        same = np.flatnonzero(np.diff(number[order]) == 0)
+        one, other = order[same], order[same + 1]
+        by_place = crossings._on_one_side(raw, facets, one, other)
+        assert np.array_equal(crossings._turned_alike(facets, one, other), by_place)
+        folds += len(by_place)
+    assert folds > 5
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.6])

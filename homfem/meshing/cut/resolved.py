@@ -102,6 +102,8 @@ def _highest(function: LevelSet, tail: Array, head: Array) -> Array:
     low: Array = np.zeros(len(tail))
     high: Array = np.ones(len(tail))
     best: Array = np.full(len(tail), -np.inf)
+    if not len(tail):
+        return best
 
     def at(fraction: Array) -> Array:
         return np.asarray(function(tail + fraction[:, None] * (head - tail)))

@@ -16,7 +16,7 @@ from homfem.meshing.arrays.mesh_report import place
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, row_numbers
 from homfem.meshing.topology.walls import Facets, walls_of
 from homfem.parameters import Array
-from homfem.reference import FACET_CORNERS, FACETS
+from homfem.reference import CORNERS, FACET_CORNERS, FACETS
 
 Flags = npt.NDArray[np.bool_]
 
@@ -42,12 +42,30 @@ def find_overlaps(raw: RawCell, representative: Indices, *, faces: bool = True) 
 
 
 def _folds(raw: RawCell) -> str:
-    per_cell = len(FACETS[raw.kind])
     facets = cell_facets(raw.corners, raw.kind).reshape(-1, FACET_CORNERS[raw.kind])
     number = row_numbers(np.sort(facets, axis=1))
-    order = np.argsort(number, kind="stable")
+    order = np.argsort(number)
     pair = np.flatnonzero(np.diff(number[order]) == 0)
     one, other = order[pair], order[pair + 1]
+    simplices = CORNERS[raw.kind] == raw.dimension + 1
+    bad = _turned_alike(facets, one, other) if simplices else _on_one_side(raw, facets, one, other)
+    if not len(bad):
+        return ""
+    where = place(raw.points[facets[one[bad[0]]]].mean(axis=0))
+    return f"{len(bad)} facets whose two cells lie on the same side, one at {where}: it is folded"
+
+
+def _turned_alike(facets: Indices, one: Indices, other: Indices) -> Indices:
+    """Which pairs of facets of simplices have one orientation: where all volumes are positive, the folds."""
+    turned = np.arange(len(facets)) % (facets.shape[1] + 1) % 2 == 1  # facet k lies opposite to corner k
+    for i, j in itertools.combinations(range(facets.shape[1]), 2):
+        turned = turned ^ (facets[:, i] > facets[:, j])
+    return np.flatnonzero(turned[one] == turned[other])
+
+
+def _on_one_side(raw: RawCell, facets: Indices, one: Indices, other: Indices) -> Indices:
+    """Which pairs of facets have the middles of both cells on one side."""
+    per_cell = len(FACETS[raw.kind])
     x = raw.points[facets[one]]
     if raw.dimension == 2:
         normal = (x[:, 1] - x[:, 0])[:, ::-1] * np.array([1.0, -1.0])
@@ -56,12 +74,7 @@ def _folds(raw: RawCell) -> str:
     away = [raw.points[raw.corners[cell // per_cell]].mean(axis=1) - x.mean(axis=1) for cell in (one, other)]
     sides = np.stack([np.einsum("fi,fi->f", normal, a) for a in away])
     size = np.linalg.norm(normal, axis=1) * np.maximum(*(np.linalg.norm(a, axis=1) for a in away))
-    bad = np.flatnonzero((np.sign(sides[0]) == np.sign(sides[1])) & (np.abs(sides).min(axis=0) > _LEAST * size))
-    if not len(bad):
-        return ""
-    return (
-        f"{len(bad)} facets whose two cells lie on the same side, one at {place(x[bad[0]].mean(axis=0))}: it is folded"
-    )
+    return np.flatnonzero((np.sign(sides[0]) == np.sign(sides[1])) & (np.abs(sides).min(axis=0) > _LEAST * size))
 
 
 def _crossings(raw: RawCell, walls: Facets) -> str:
