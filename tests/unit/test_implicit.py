@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict, scaled
 from homfem.meshing.arrays.refinement import bisect_cells, bisect_longest
+from homfem.meshing.cut import level_sets
 from homfem.meshing.cut.background import angles, background_raw
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import balls, cylinders, ellipses
 from homfem.meshing.cut.sections import section_of
-from homfem.parameters import CellError, InputError, Lattice
+from homfem.parameters import CellError, ConvergenceError, InputError, Lattice
 from homfem.periodic import check_faces, check_resolution, identify_nodes
 
 SQUARE, CUBE = Lattice.box(1.0, 1.0), Lattice.box(1.0, 1.0, 1.0)
@@ -335,3 +336,29 @@ def test_longest_edges_keep_the_angles_of_the_grid(lattice):
         check_faces(raw.points, raw.cells, check, lattice, whole=True)
         assert angles(raw.points, raw.cells)[0].min() > 44.9, turn
     assert len(raw.cells) > 3 * len(background_raw(lattice, 1 / 3).cells)
+
+
+def test_roots_to_the_last_digit():
+    """Cubes, kinks, steps and a root of order nine; at the ends too. Few values of smooth functions are asked for."""
+    c = np.array([0.0, 1e-12, 0.3, 0.5, 1.0 - 1e-15, 1.0])
+    asked = []
+
+    def cubes(x, number):
+        asked.append(len(x))
+        return x**3 - c[number]
+
+    assert level_sets.roots(cubes, len(c)) == pytest.approx(np.cbrt(c), rel=1e-15)
+    assert sum(asked) < 20 * len(c)
+    steep = np.array([0.2, 0.7])
+    for function in (np.abs, np.ones_like, lambda x: np.abs(x) ** 9):
+        found = level_sets.roots(lambda x, k, f=function: np.sign(steep[k] - x) * f(x - steep[k]), len(steep))
+        assert found == pytest.approx(steep, rel=4e-16, abs=1e-15)
+    assert level_sets.roots(cubes, 0).shape == (0,)
+
+
+def test_functions_without_a_root_are_refused(monkeypatch):
+    with pytest.raises(ConvergenceError, match="one sign at both ends"):
+        level_sets.roots(lambda x, _: 1.0 + x, 3)
+    monkeypatch.setattr(level_sets, "ROUNDS", 3)
+    with pytest.raises(ConvergenceError, match="on 2 edges after 3 rounds"):
+        level_sets.roots(lambda x, _: x - 1 / 3 + 0.1 * (x > 1 / 3), 2)

@@ -17,15 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize.elementwise import find_root
 
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.arrays.refinement import bisect_simplices
 from homfem.meshing.cut.background import sines
-from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, values
+from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, roots, values
 from homfem.meshing.cut.mirror_parts import Part
-from homfem.parameters import Array, ConvergenceError, Lattice
+from homfem.parameters import Array, Lattice
 
 Flags = npt.NDArray[np.bool_]
 
@@ -178,17 +177,7 @@ def _crossings(mesh: CutMesh, phi: LevelSet, edges: _Edges) -> Array:
     """Where the surface crosses each edge of the torus, as a fraction from the low end of its first image."""
     tail = mesh.points[edges.low[edges.first]]
     step = mesh.points[edges.high[edges.first]] - tail
-
-    def along(fraction: Array, edge: Array) -> Array:
-        index = edge.astype(np.int64)
-        return values(phi, tail[index] + fraction[:, None] * step[index])
-
-    numbers = np.arange(len(tail), dtype=np.float64)
-    found = find_root(along, (np.zeros(len(tail)), np.ones(len(tail))), args=(numbers,))
-    if not np.all(found.success):
-        bad = tail[np.flatnonzero(~found.success)[0]]
-        raise ConvergenceError(f"no crossing of the level set found on an edge near {np.array2string(bad)}")
-    return np.asarray(found.x)
+    return roots(lambda x, edge: values(phi, tail[edge] + x[:, None] * step[edge]), len(tail))
 
 
 def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edges, fraction: Array) -> Flags:

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
-from homfem.parameters import Array, CellError, InputError, Lattice
+from homfem.parameters import Array, CellError, ConvergenceError, InputError, Lattice
 
 #: phi(points of shape (n, d)) -> values of shape (n,): periodic, continuous, negative inside.
 LevelSet = Callable[[Array], npt.ArrayLike]
 
 #: Step of the central differences of a gradient, as a fraction of the shortest period.
 STEP = 1e-5
+#: Most rounds of the search for a root; bisection alone takes as many as a number has digits, 53.
+ROUNDS = 100
 
 
 def values(phi: LevelSet, points: Array, name: str = "function") -> Array:
@@ -34,6 +36,56 @@ def gradients(phi: LevelSet, points: Array, step: float) -> Array:
     """Return the gradient by central differences of the given step, shape (n, d)."""
     shifts = step * np.eye(points.shape[1])
     return np.stack([(values(phi, points + s) - values(phi, points - s)) / (2.0 * step) for s in shifts], axis=1)
+
+
+def roots(function: Callable[[Array, npt.NDArray[np.int64]], Array], count: int) -> Array:
+    """Return for each of ``count`` functions a root between 0 and 1, shape (count,), to the last digits.
+
+    Parameters
+    ----------
+    function
+        ``function(x, number)`` gives the values at ``x`` of the functions of these numbers. At 0 and at 1 their signs
+        differ.
+
+    Raises
+    ------
+    ConvergenceError
+        If there is none.
+
+    Notes
+    -----
+    Bisection and inverse quadratic interpolation: Chandrupatla 1997, doi 10.1016/S0965-9978(96)00051-8.
+    """
+    result: Array = np.empty(count)
+    number: npt.NDArray[np.int64] = np.arange(count)
+    part: Array = np.full(count, 0.5)
+    # The newest point of each function, the other end of its bracket, and the point before; their values.
+    ends: Array = np.array([np.zeros(count), np.ones(count), np.zeros(count)])
+    x, y, z = ends
+    fx, fy, fz = function(x, number), function(y, number), ends[2]
+    if np.any(np.sign(fx) * np.sign(fy) > 0.0):
+        raise ConvergenceError("no root: the level set has one sign at both ends of an edge")
+    for _ in range(ROUNDS):
+        new = x + part * (y - x)
+        found = function(new, number)
+        alike = np.sign(found) == np.sign(fx)
+        z, fz = np.where(alike, x, y), np.where(alike, fx, fy)
+        y, fy = np.where(alike, y, x), np.where(alike, fy, fx)
+        x, fx = new, found
+        best = np.where(np.abs(fx) < np.abs(fy), x, y)
+        width, least = np.abs(y - x), 8.0 * np.finfo(np.float64).eps * np.abs(best)
+        done = (width < least) | (fx == 0.0) | (fy == 0.0)
+        result[number[done]] = best[done]
+        if done.all():
+            return result
+        number, best, width, least = (values[~done] for values in (number, best, width, least))
+        x, y, z, fx, fy, fz = (values[~done] for values in (x, y, z, fx, fy, fz))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            xi, phi = (x - y) / (z - y), (fx - fy) / (fz - fy)
+            curved = (1.0 - np.sqrt(1.0 - xi) < phi) & (phi < np.sqrt(xi))
+            step = fx / (fx - fy) * fz / (fz - fy) - (z - x) / (y - x) * fx / (fz - fx) * fy / (fy - fz)
+        part = np.clip(np.where(curved, step, 0.5), 0.5 * least / width, 1.0 - 0.5 * least / width)
+    raise ConvergenceError(f"no root of the level set on {len(number)} edges after {ROUNDS} rounds")
 
 
 def check_periodic(phi: LevelSet, lattice: Lattice, name: str) -> None:
@@ -73,7 +125,8 @@ def balls(lattice: Lattice, centres: npt.ArrayLike, radii: npt.ArrayLike) -> Lev
     if not np.all(radius > 0.0):
         raise CellError("radii", radius, "> 0")
     if len(middle) <= 8 and not np.any(lattice.vectors - np.diag(np.diag(lattice.vectors))):
-        return lambda points: _nearest_in_box(points, middle, radius, np.diag(lattice.vectors))
+        sides = np.diag(lattice.vectors)
+        return lambda points: _nearest_in_box(points, middle, radius, sides)
     images = _images(lattice)
     groups = []
     for r in np.unique(radius):

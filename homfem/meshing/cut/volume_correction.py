@@ -83,7 +83,7 @@ def heights(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface, coun
     x = np.einsum("qk,fkx->fqx", place, mesh.points[faces.nodes])
     normal, area = normals_and_areas(mesh.points, faces.nodes, faces.apex)
     found = np.zeros(x.shape[:2])
-    limit = 0.5 * area ** (1.0 / (mesh.points.shape[1] - 1))
+    limit, step = 0.5 * area ** (1.0 / (mesh.points.shape[1] - 1)), mesh.step
     for number, phi in enumerate(functions):
         own = np.flatnonzero(faces.low == number)
         if not len(own):
@@ -94,9 +94,9 @@ def heights(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface, coun
         height: Array = np.zeros(len(base))
         for _ in range(4):
             here = base + height[:, None] * along
-            slope = values(phi, here + mesh.step * along) - values(phi, here - mesh.step * along)
+            slope = values(phi, here + step * along) - values(phi, here - step * along)
             slope[slope == 0.0] = np.inf
-            height = np.clip(height - 2.0 * mesh.step * values(phi, here) / slope, -bound, bound)
+            height = np.clip(height - 2.0 * step * values(phi, here) / slope, -bound, bound)
         found[own] = height.reshape(-1, len(weight))
     return found, weight
 
