@@ -100,7 +100,8 @@ def facts_of(
     Raises :class:`homfem.parameters.CellError` for what is not joined; for the parameters see
     :meth:`homfem.cells.UnitCell.from_raw`.
     """
-    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=conforming)
+    sound = conforming or known is not None
+    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=sound)
     connectivity = None if known is None else known.connectivity
     whole = None if known is None else known.whole
     shared = None

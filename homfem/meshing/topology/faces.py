@@ -73,7 +73,7 @@ def join(
     origin
         Of that cell, where its faces need not match.
     conforming
-        Whether its cells are known to meet in whole facets and not to overlap.
+        Whether its cells are known to meet in whole facets and not to overlap; of a part also that it is fine enough.
     cracks
         Whether cracks are meant (:mod:`homfem.meshing.topology.cracks`).
 
@@ -94,7 +94,8 @@ def join(
         except PeriodicityError:
             check_coincident(raw)
             raise
-        check_resolution(raw.points, raw.cells, representative, raw.lattice)
+        if not (partial and conforming):
+            check_resolution(raw.points, raw.cells, representative, raw.lattice)
         known = partial or conforming
         warnings = () if known else check_cracks(raw, representative, cracks=cracks)
         face_nodes = _face_nodes(offset, representative)

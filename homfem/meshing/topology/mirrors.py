@@ -138,8 +138,9 @@ def find_mirrors(raw: RawCell, axes: Sequence[int] | None = None) -> tuple[tuple
         return (), dict.fromkeys(wanted, refused)
     found, reasons = [], {}
     facets = _Facets.of(raw.corners, raw.phase_of_cell, raw.kind)
+    extents = _extents(raw)
     for axis in wanted:
-        low = _plane(raw, facets, axis)
+        low = _plane(raw, facets, axis, extents)
         if isinstance(low, str):
             reasons[axis] = low
         else:
@@ -149,7 +150,7 @@ def find_mirrors(raw: RawCell, axes: Sequence[int] | None = None) -> tuple[tuple
 
 def between(raw: RawCell, mirrors: Sequence[Mirror]) -> RawCell:
     """Return the mesh between the planes of all mirrors; the lattice stays that of the whole cell."""
-    middle = raw.points[raw.corners].mean(axis=1)
+    middle = _extents(raw)[2]
     inside = np.ones(len(raw.cells), dtype=bool)
     for mirror in mirrors:
         inside &= (middle[:, mirror.axis] > mirror.low) & (middle[:, mirror.axis] < mirror.high)
@@ -232,15 +233,23 @@ def _no_box(raw: RawCell) -> str | None:
     return None
 
 
-def _plane(raw: RawCell, facets: _Facets, axis: int) -> float | str:
+def _extents(raw: RawCell) -> tuple[Array, Array, Array]:
+    """Low and high ends and middles of the mesh cells along each axis, shape (m, d)."""
+    low = high = total = raw.points[raw.corners[:, 0]]
+    for corner in raw.corners.T[1:]:
+        x = raw.points[corner]
+        low, high, total = np.minimum(low, x), np.maximum(high, x), total + x
+    return low, high, np.asarray(total / raw.corners.shape[1])
+
+
+def _plane(raw: RawCell, facets: _Facets, axis: int, extents: tuple[Array, Array, Array]) -> float | str:
     """The low plane of a mirror across the axis, or why there is none."""
     period = float(raw.lattice.vectors[axis, axis])
     near = NEAR * raw.lattice.shortest
-    place = raw.points[raw.corners][:, :, axis]
-    low, high, middle = place.min(axis=1), place.max(axis=1), place.mean(axis=1)
+    low, high, middle = (extent[:, axis] for extent in extents)
     start = float(low.min())
     # Planes that no mesh cell crosses, the face of the cell first; those in the upper half stand for one in the lower.
-    planes = np.unique(place.ravel())
+    planes = np.unique(raw.points[:, axis])
     planes = np.sort(np.where(planes >= start + 0.5 * period - near, planes - 0.5 * period, planes))
     planes = planes[planes > start - near]
     planes = planes[np.concatenate([[True], np.diff(planes) > near])]
@@ -250,16 +259,16 @@ def _plane(raw: RawCell, facets: _Facets, axis: int) -> float | str:
         planes = planes[np.searchsorted(lows, planes + shift - near, side="left") == above]
     if not len(planes):
         return 'mesh cells lie on both sides of every plane (shapes with mirrors = "auto" have a mesh with the planes)'
-    planes = planes[_halve_the_moments(raw, axis, planes, period)]
+    planes = planes[_halve_the_moments(raw, axis, planes, extents[2])]
     for plane in planes:
         if _is_mirror(raw, facets, axis, float(plane), period, middle):
             return float(plane)
     return "the phases are not their mirror image"
 
 
-def _halve_the_moments(raw: RawCell, axis: int, planes: Array, period: float) -> npt.NDArray[np.bool_]:
+def _halve_the_moments(raw: RawCell, axis: int, planes: Array, centre: Array) -> npt.NDArray[np.bool_]:
     """Whether volume and centre of each phase are as they must be if the planes are mirrors: a quick test."""
-    centre = raw.points[raw.corners].mean(axis=1)
+    period = float(raw.lattice.vectors[axis, axis])
     order = np.argsort(centre[:, axis])
     place = [np.searchsorted(centre[order, axis], planes + shift) for shift in (0.0, 0.5 * period)]
     volume, near = cell_volumes(raw), 1e-8 * raw.lattice.volume
