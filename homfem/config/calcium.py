@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, create_model, model_validator
 
 from homfem.config.cells import CellTable
-from homfem.config.domains import DomainTable, FileDomain, parse_domain
+from homfem.config.domains import DomainTable, FibresTable, FileDomain, parse_domain
 from homfem.config.effective import EffectiveTable
 from homfem.config.kinetics import given_parameters, parameter_keys
 from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, run_files, source_of
@@ -23,7 +23,6 @@ from homfem.config.table import (
     choice,
     integer,
     keys_from,
-    number,
     parse_table,
     quantity,
     require_file,
@@ -32,7 +31,7 @@ from homfem.config.table import (
 )
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
-from homfem.parameters import InputError
+from homfem.parameters import InputError, check_number
 from homfem.quantities import (
     CONCENTRATION,
     INVERSE_LENGTH,
@@ -67,6 +66,13 @@ class TensorsTable(Table):
     """Membrane area per volume, where the tensors do not say it."""
 
 
+def _density(value: Any) -> float | dict[str, float]:
+    if isinstance(value, dict):
+        return {str(region): check_number(region, entry, at_least=0.0) for region, entry in value.items()}
+    remedy = "It is a pure number, without unit." if isinstance(value, str) else ""
+    return check_number("", value, at_least=0.0, remedy=remedy)
+
+
 #: c1 is that of the tensors' geometry.
 _RATES = [entry for entry in parameters_of(LiRinzelRates) if entry.name != "c1"]
 _Rates: Any = create_model("_Rates", __base__=Table, **parameter_keys(_RATES))
@@ -80,8 +86,8 @@ class KineticsTable(_Rates):
     parameters: Annotated[str, choice(*_SETS)] = "trigger-wave"
     """The published set of rates that single ones replace."""
     ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
-    density: Annotated[float, number(at_least=0.0)] = 1.0
-    """Density of the transporters in the membrane relative to that of the set."""
+    density: Annotated[Any, Check(_density, says="a number >= 0, or a table with one for each region")] = 1.0
+    """Density of the transporters in the membrane relative to that of the set, or by region; `"*"` is all others."""
 
     def rates(self) -> LiRinzelRates:
         """Return the rates: the named set with the given ones in place of its own; units uM, s."""
@@ -153,6 +159,8 @@ class CalciumTable(MacroTable):
 
     model: Annotated[str, choice("calcium")]
     domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
+    fibres: FibresTable | None = None
+    """The axes of fibres, in which the tensors then are."""
     tensors: TensorsTable = TensorsTable()
     """The effective tensors; without it they are computed from the config's cell."""
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
@@ -172,6 +180,8 @@ class CalciumTable(MacroTable):
         result = parse_table(cls, value, path)
         if isinstance(result.domain, FileDomain):
             require_file(f"{path}.domain.file", result.domain.file, folder)
+        if result.fibres is not None and result.fibres.file is not None:
+            require_file(f"{path}.fibres.file", result.fibres.file, folder)
         for name in ("cytosol", "er"):
             check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
         return result

@@ -30,7 +30,7 @@ from homfem.config.table import (
     text,
     unit,
 )
-from homfem.parameters import FileError, InputError, VariableError
+from homfem.parameters import FileError, InputError, VariableError, check_number
 from homfem.quantities import LENGTH, Quantity
 
 if TYPE_CHECKING:
@@ -50,6 +50,13 @@ def _groups(value: Any) -> dict[str, Any]:
     return value
 
 
+def _direction(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) not in (1, 2, 3):
+        raise InputError("", value, "a direction: a list of 1 to 3 numbers, one per axis")
+    return tuple(check_number(f"[{k}]", entry) for k, entry in enumerate(value))
+
+
+Direction = Annotated[tuple[float, ...], Check(_direction, says="a list of 1 to 3 numbers, one per axis")]
 Groups = Annotated[Mapping[str, Any], Check(_groups, says="a table of names with groups of the file")]
 Size = Annotated[
     tuple[Quantity, ...],
@@ -189,6 +196,51 @@ class FileDomain(DomainTable):
             if error.name.split(".")[0] in type(self).model_fields or isinstance(error, VariableError):
                 raise
             allowed = f"{error.allowed} ({error.shown})"
+            raise FileError("file", self.file, allowed, error.remedy) from error
+
+
+class FibresTable(Table):
+    """``[macro.fibres]``: the axes of fibres: a direction, or unit vectors for the elements of a file."""
+
+    direction: Direction | None = None
+    """The direction of the fibres, of any length."""
+    sheet: Direction | None = None
+    """The direction of the sheets, across the fibres."""
+    file: Annotated[str, text("the path of a mesh with vectors for its elements")] | None = None
+    """A mesh file with a unit vector for each element; zeros are places without fibres."""
+    name: Annotated[str, text("the name of the fibre directions in the file")] | None = None
+    """The fibre directions in the file; without it the only data."""
+    sheet_name: Annotated[str, text("the name of the sheet directions in the file")] | None = None
+    """The sheet directions in the file."""
+
+    @model_validator(mode="after")
+    def _one(self) -> FibresTable:
+        if (self.direction is None) == (self.file is None):
+            given = Missing() if self.direction is None else list(self.direction)
+            raise InputError("direction", given, "given, or file: one of the two")
+        others = ("name", "sheet_name") if self.file is None else ("sheet",)
+        for key in others:
+            value = getattr(self, key)
+            if value is not None:
+                remedy = "It belongs to a direction." if key == "sheet" else "It belongs to a file."
+                raise InputError(key, value, f"absent with {'direction' if self.file is None else 'file'}", remedy)
+        if self.sheet_name is not None and self.name is None:
+            raise InputError("name", Missing(), "given, where sheet_name is")
+        return self
+
+    def put(self, domain: Domain, folder: Path) -> Domain:
+        """Return the domain with the fibres; collective."""
+        from homfem.macro.domain import fibres_of_file
+        from homfem.macro.fibres import FibreFrame
+
+        if self.file is None:
+            return domain.with_fibres(FibreFrame.constant(domain.mesh, self.direction, self.sheet))
+        try:
+            return domain.with_fibres(fibres_of_file(domain.mesh, folder / self.file, self.name, self.sheet_name))
+        except InputError as error:
+            if error.name in ("name", "sheet_name") or isinstance(error, (FileError, VariableError)):
+                raise
+            allowed = f"a file whose {error.name} is {error.allowed} ({error.shown})"
             raise FileError("file", self.file, allowed, error.remedy) from error
 
 

@@ -67,6 +67,9 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
 
     with keys_under("macro.domain"):
         domain = table.domain.build(comm, config.folder)
+    if table.fibres is not None:
+        with keys_under("macro.fibres"):
+            domain = table.fibres.put(domain, config.folder)
     rise = _rise(domain, table.stimulus)
     tensors = make_tensors(config, table, comm, domain.dimension)
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
@@ -85,7 +88,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
     states = kinetics.steady(np.array([cytosol]), np.array([er]), ip3)[:, 0]
     with keys_under("macro", _KEYS):
         return CalciumProblem(
-            mesh=domain.mesh,
+            mesh=domain,
             cytosol=tensors["cytosol"],
             er=tensors["er"],
             kinetics=kinetics,
@@ -205,7 +208,7 @@ def _report(
     unit = table.time.end.unit
     per_time = conversion_factor("s", unit)
     times = [per_time * float(time) for time in result.times]
-    total = f"uM um^{problem.mesh.topology.dim}"
+    total = f"uM um^{problem.domain.dimension}"
     return {
         "model": "calcium",
         "finished": result.finished,

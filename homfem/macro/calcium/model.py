@@ -14,8 +14,10 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
+from homfem.kinds import DIFFUSION
 from homfem.kinetics import exchange_kinetics
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
+from homfem.macro.coefficients import tensor_coefficient
 from homfem.macro.reaction import NodalReaction
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
@@ -77,7 +79,7 @@ class CalciumModel:
         started = clock.perf_counter()
         step = check_number("step", step, above=0.0)
         self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
-        mesh = problem.mesh
+        mesh = problem.domain.mesh
         self.comm = mesh.comm
         self.space = fem.functionspace(mesh, ("Lagrange", 1))
         self.dofs = int(self.space.dofmap.index_map.size_global)
@@ -97,7 +99,14 @@ class CalciumModel:
         second = self.splitting.order > 1
         self.diffusion: dict[tuple[str, float], DiffusionStep] = {}
         for name, tensor, function in (("cytosol", problem.cytosol, self.cytosol), ("er", problem.er, self.er)):
-            coefficient = fem.Constant(mesh, diffusivity(name, tensor, mesh))
+            coefficient = tensor_coefficient(
+                name,
+                problem.domain,
+                diffusivity(name, tensor, mesh),
+                DIFFUSION,
+                unit="um^2/s",
+                axes="domain" if problem.domain.fibres is None else "fibre",
+            )
             stiffness = assemble_matrix(ufl.inner(coefficient * ufl.grad(u), ufl.grad(v)) * ufl.dx)
             # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
             largest = self.comm.allreduce(float(function.x.array.max(initial=0.0)), op=MPI.MAX)
@@ -127,7 +136,13 @@ class CalciumModel:
         self._c[:] = self._values("initial_cytosol", problem.initial_cytosol)
         self._e[:] = self._values("initial_er", problem.initial_er)
         self._ip3 = self._values("ip3", problem.ip3)
-        density = self._values("density", problem.density)
+        given = problem.density
+        if isinstance(given, Mapping):
+            for region, value in given.items():
+                check_number(f"density.{region}", value, at_least=0.0)
+            density = problem.domain.nodal(given, self.space, "density")
+        else:
+            density = self._values("density", given)
         self._into_cytosol = density * (problem.area / problem.cytosol_fraction)
         self.reaction = NodalReaction(
             exchange_kinetics(problem.kinetics),
@@ -146,7 +161,8 @@ class CalciumModel:
         with collective(self.comm):
             if isinstance(given, fem.Function):
                 space = given.function_space
-                same = space.mesh is self.problem.mesh or space.mesh._cpp_object is self.problem.mesh._cpp_object
+                mesh = self.problem.domain.mesh
+                same = space.mesh is mesh or space.mesh._cpp_object is mesh._cpp_object
                 if not same or space.ufl_element() != self.space.ufl_element():
                     raise InputError(name, str(space.ufl_element()), "a P1 function on the problem's mesh")
                 values = given.x.array[: self.owned].copy()
@@ -241,10 +257,27 @@ class CalciumModel:
         """
         return dict(self._identity)
 
+    def _energies(self) -> list[float]:
+        """Return what tells the diffusion of both fields in space: their energies of polynomials; collective."""
+        points = self.space.tabulate_dof_coordinates()[: self.owned, : self.problem.domain.dimension]
+        extent = self.comm.allreduce(float(np.abs(points).max(initial=0.0)), op=MPI.MAX)
+        scaled = points / (extent or 1.0)
+        columns = [*scaled.T, *(scaled[:, i] * scaled[:, j] for i, j in np.ndindex(scaled.shape[1], scaled.shape[1]))]
+        found = []
+        for step in {name: step for (name, _), step in self.diffusion.items()}.values():
+            vector, product = step.stiffness.createVecs()
+            for column in columns:
+                vector.array[:] = column
+                step.stiffness.mult(vector, product)
+                found.append(float(product.dot(vector)))
+            vector.destroy()
+            product.destroy()
+        return found
+
     def _given(self, rtol: float) -> dict[str, Any]:
         problem = self.problem
         stages = ", ".join(f"{name} {fraction!r}" for name, fraction in self.splitting.stages)
-        tensors = {"cytosol": problem.cytosol, "er": problem.er}
+        tensors, mesh = {"cytosol": problem.cytosol, "er": problem.er}, problem.domain.mesh
         fields = {
             "IP3 (uM)": self._ip3,
             "density": self._into_cytosol * (problem.cytosol_fraction / problem.area),
@@ -255,8 +288,10 @@ class CalciumModel:
         fields |= {f"{name} at the start": self._x[row] for row, name in enumerate(self.state_functions)}
         # Tensors that are computed, and all that follows from them, depend on the number of ranks by round-off.
         about: dict[str, Any] = {
-            f"{name} (um^2/s)": diffusivity(name, tensor, problem.mesh).tolist() for name, tensor in tensors.items()
+            f"{name} (um^2/s)": diffusivity(name, tensor, mesh).tolist() for name, tensor in tensors.items()
         }
+        if problem.domain.fibres is not None:
+            about["energies of polynomials in fibre axes (um^d/s)"] = self._energies()
         about["volume fractions"] = [problem.cytosol_fraction, problem.er_fraction]
         about["membrane area (1/um)"] = problem.area
         about |= {f"parameter {name}": number for name, number in problem.kinetics.parameters.items()}

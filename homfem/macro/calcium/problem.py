@@ -12,6 +12,7 @@ from dolfinx import mesh as dmesh
 
 from homfem.kinds import DIFFUSION
 from homfem.kinetics.calcium import MembraneKinetics
+from homfem.macro.domain import Domain
 from homfem.materials import interface_area, required_tensor
 from homfem.parameters import Array, InputError, check_number
 from homfem.tensors import EffectiveTensor
@@ -26,11 +27,13 @@ class CalciumProblem:
 
     Parameters
     ----------
-    mesh : dolfinx.mesh.Mesh
-        The cell or tissue, 1D to 3D, coordinates in um.
+    mesh : dolfinx.mesh.Mesh or Domain
+        The cell or tissue, 1D to 3D, coordinates in um; with :class:`homfem.macro.domain.Domain` also its regions and
+        fibres.
     cytosol, er : EffectiveTensor
         :math:`A^*` and :math:`B^*` with the volume fractions of their phases, in um^2/s (any unit of area per time
-        is converted; a tensor without a unit is taken to be in um^2/s).
+        is converted; a tensor without a unit is taken to be in um^2/s). In a domain with fibres they are in the axes
+        of these: fibre, sheet, normal.
     kinetics : MembraneKinetics
         The flux f and the states X.
     ip3 : FieldInput
@@ -41,8 +44,9 @@ class CalciumProblem:
         States X at the start by name; one that is not named starts at rest with the initial c and e.
     interface_area : float or None
         S, 1/um, > 0. None: that of the tensors (they must agree).
-    density : FieldInput
-        :math:`\lambda\ge0`, dimensionless: density of the transporters relative to that of ``kinetics``.
+    density : FieldInput, or mapping of str to float
+        :math:`\lambda\ge0`, dimensionless: density of the transporters relative to that of ``kinetics``; or a number
+        for each region of the domain (``"*"`` for all others).
 
     Raises
     ------
@@ -52,7 +56,7 @@ class CalciumProblem:
         If a tensor has a unit that is not an area per time.
     """
 
-    mesh: dmesh.Mesh
+    mesh: dmesh.Mesh | Domain
     cytosol: EffectiveTensor
     er: EffectiveTensor
     kinetics: MembraneKinetics
@@ -61,11 +65,17 @@ class CalciumProblem:
     initial_er: FieldInput
     initial_states: Mapping[str, FieldInput] = field(default_factory=dict)
     interface_area: float | None = None
-    density: FieldInput = 1.0
+    density: FieldInput | Mapping[str, float] = 1.0
+    domain: Domain = field(init=False)
 
     def __post_init__(self) -> None:
+        domain = self.mesh if isinstance(self.mesh, Domain) else Domain(mesh=self.mesh, unit="um")
+        if domain.unit != "um":
+            raise InputError("mesh", domain.unit, "a domain in um")
+        object.__setattr__(self, "domain", domain)
+        object.__setattr__(self, "mesh", domain.mesh)
         for name, tensor in (("cytosol", self.cytosol), ("er", self.er)):
-            diffusivity(name, tensor, self.mesh)
+            diffusivity(name, tensor, domain.mesh)
         shared = set(self.cytosol.active_phases) & set(self.er.active_phases)
         if shared:
             raise InputError("er", self.er.active_phases, "a tensor of other phases than the cytosol's")
