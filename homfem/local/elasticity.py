@@ -28,6 +28,7 @@ Source: Levin 1967 (thermal expansion); Dormieux, Kondo, Ulm 2006, Microporomech
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -223,59 +224,100 @@ def elasticity_problem(
     if (eigenstresses or pressure) and boundary != "periodic":
         raise InputError("boundary", boundary, "'periodic' with eigenstresses or pressure")
     domain = domain_of(cell, backend, boundary)
-    modulus = on_domain(cell, coefficient, domain)
-    stresses = [on_domain(cell, stress, domain) for stress in eigenstresses]
+    solid = _Solid(
+        cell=cell,
+        domain=domain,
+        modulus=on_domain(cell, coefficient, domain),
+        stresses=tuple(on_domain(cell, stress, domain) for stress in eigenstresses),
+        pressure=pressure,
+    )
     element = element_of(cell, "Lagrange", degree, shape=(d,))
-    field = Field(element=element, near_kernel=rigid_motions(d), name="displacement")
+    further = len(eigenstresses) + pressure
+    return CellProblem(
+        name="elasticity",
+        fields=(Field(element=element, near_kernel=rigid_motions(d), name="displacement"),),
+        loads=len(along) + further,
+        bilinear=solid.bilinear,
+        affine=lambda x, s: strained(x, every_strain(s, along, size), d),
+        linear=solid.linear if further else None,
+        average=solid.average if further else None,
+        flux=solid.total,
+        parity=None if further else strain_parity(d)[along],
+        domain=domain,
+        coefficients=solid.coefficients,
+    )
 
-    def bilinear(u: Any, v: Any) -> ufl.Form:
-        return ufl.inner(stress(u), voigt_strain(v)) * ufl.dx
 
-    def stress(u: Any) -> Any:
-        return ufl.dot(modulus, voigt_strain(u))
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Solid:
+    """The forms of an elastic cell; its loads are the strains, then the eigenstresses, then the pressure."""
 
-    def total(u: Any, s: Any) -> Any:
-        whole = stress(u)
-        for k, own in enumerate(stresses):
-            whole += s[size + k] * own
+    cell: UnitCell
+    domain: Any
+    modulus: fem.Function
+    stresses: tuple[fem.Function, ...]
+    pressure: bool
+
+    @property
+    def size(self) -> int:
+        """Number of strains."""
+        return len(PAIRS[self.cell.dimension])
+
+    @property
+    def coefficients(self) -> dict[str, fem.Function]:
+        """The material by name."""
+        return {"stiffness": self.modulus} | {f"eigenstress {k + 1}": own for k, own in enumerate(self.stresses)}
+
+    def stress(self, u: Any) -> Any:
+        """The elastic stress of a displacement."""
+        return ufl.dot(self.modulus, voigt_strain(u))
+
+    def bilinear(self, u: Any, v: Any) -> ufl.Form:
+        """The elastic work."""
+        return ufl.inner(self.stress(u), voigt_strain(v)) * ufl.dx
+
+    def total(self, u: Any, s: Any) -> Any:
+        """The stress of a displacement and of the loads."""
+        whole = self.stress(u)
+        for k, own in enumerate(self.stresses):
+            whole += s[self.size + k] * own
         return whole
 
-    problem: dict[str, Any] = {
-        "name": "elasticity",
-        "fields": (field,),
-        "bilinear": bilinear,
-        "affine": lambda x, s: strained(x, every_strain(s, along, size), d),
-        "flux": total,
-        "domain": domain,
-        "coefficients": {"stiffness": modulus} | {f"eigenstress {k + 1}": own for k, own in enumerate(stresses)},
-    }
-    if not stresses and not pressure:
-        return CellProblem(**problem, loads=len(along), parity=strain_parity(d)[along])
-    normal = ufl.FacetNormal(domain)
-    at_pressure = size + len(stresses)
+    def macroscopic(self, s: Any) -> Any:
+        """The macroscopic strain."""
+        return ufl.as_vector([s[k] for k in range(self.size)])
 
-    solid = solve.integrate(fem.Constant(domain, 1.0) * ufl.dx)
-
-    def macroscopic(s: Any) -> Any:
-        return ufl.as_vector([s[k] for k in range(size)])
-
-    def further(s: Any, z: Any, strain: Any) -> ufl.Form:
+    def further(self, s: Any, z: Any, strain: Any) -> ufl.Form:
         """The work of the further loads ``s`` on a displacement at the walls and on a strain."""
-        form = sum(s[size + k] * ufl.inner(stress, strain) * ufl.dx for k, stress in enumerate(stresses))
-        return form + s[at_pressure] * ufl.inner(z, normal) * ufl.ds if pressure else form
+        form = sum(s[self.size + k] * ufl.inner(own, strain) * ufl.dx for k, own in enumerate(self.stresses))
+        return (
+            form + s[self._at_pressure] * ufl.inner(z, ufl.FacetNormal(self.domain)) * ufl.ds if self.pressure else form
+        )
 
-    def squeezed(s: Any, t: Any) -> ufl.Form:
-        """The work of the pressure on the macroscopic change of the voids."""
-        share = (cell.lattice.volume - solid) / solid  # islands, which are no part of the mesh, float in the fluid
-        return share * s[at_pressure] * sum(t[k] for k in range(d)) * ufl.dx(domain)
+    @property
+    def _at_pressure(self) -> int:
+        return self.size + len(self.stresses)
 
-    def linear(v: Any, s: Any) -> ufl.Form:
-        elastic = ufl.inner(ufl.dot(modulus, macroscopic(s)), voigt_strain(v)) * ufl.dx
-        return -elastic - further(s, v, voigt_strain(v))
+    def linear(self, v: Any, s: Any) -> ufl.Form:
+        """The work of the loads."""
+        elastic = ufl.inner(ufl.dot(self.modulus, self.macroscopic(s)), voigt_strain(v)) * ufl.dx
+        return -elastic - self.further(s, v, voigt_strain(v))
 
-    def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
-        one, other = macroscopic(s) + voigt_strain(w), macroscopic(t) + voigt_strain(z)
-        form = ufl.inner(ufl.dot(modulus, one), other) * ufl.dx + further(s, z, other) + further(t, w, one)
-        return form - squeezed(s, t) - squeezed(t, s) if pressure else form
-
-    return CellProblem(**problem, loads=at_pressure + pressure, linear=linear, average=average)
+    def average(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        """The work of one load on another."""
+        one, other = self.macroscopic(s) + voigt_strain(w), self.macroscopic(t) + voigt_strain(z)
+        form = ufl.inner(ufl.dot(self.modulus, one), other) * ufl.dx
+        form += self.further(s, z, other) + self.further(t, w, one)
+        if not self.pressure:
+            return form
+        # The pressure works on the macroscopic change of the voids too; islands, no part of the mesh, float in them.
+        solid = solve.integrate(fem.Constant(self.domain, 1.0) * ufl.dx)
+        share = (self.cell.lattice.volume - solid) / solid
+        for load, strain in ((s, t), (t, s)):
+            form -= (
+                share
+                * load[self._at_pressure]
+                * sum(strain[k] for k in range(self.cell.dimension))
+                * ufl.dx(self.domain)
+            )
+        return form

@@ -44,6 +44,7 @@ doi 10.1016/j.jcp.2013.08.057 (slip on curved walls).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -102,65 +103,90 @@ def stokes_problem(
     velocity = element_of(cell, "CR" if element == "crouzeix-raviart" else "Lagrange", degree, shape=(d,))
     family = "Lagrange" if element in ("taylor-hood", "equal-order") else "DG"
     pressure = element_of(cell, family, degree if element == "equal-order" else degree - 1)
-    mesh = cell.mesh
     # Without slip the components of the velocity do not meet in its block: aggregation needs no hint.
     near = None if slip_length is None else rigid_motions(d)
     fields = (
         Field(element=velocity, fixed_walls=slip_length is None, near_kernel=near, name="velocity"),
         Field(element=pressure, primary=False, preconditioner=MASS[element], name="pressure"),
     )
-    stable = _stabilisation(cell) if element == "equal-order" else None
-    midpoint = _midpoints(cell) if element == "crouzeix-raviart" else None
-
-    def viscous(u: Any, v: Any) -> ufl.Form:
-        if slip_length is None:
-            return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
-        return slipping(cell, u, v, slip_length, degree)
-
-    def bilinear(w: Any, z: Any) -> ufl.Form:
-        (u, p), (v, q) = w, z
-        form = viscous(u, v) - p * ufl.div(v) * ufl.dx - q * ufl.div(u) * ufl.dx
-        if slip_length is not None:
-            n = ufl.FacetNormal(mesh)
-            form += p * ufl.inner(v, n) * ufl.ds + q * ufl.inner(u, n) * ufl.ds
-        if stable is not None:
-            form -= stable * ufl.inner(ufl.grad(p), ufl.grad(q)) * ufl.dx
-        return form
-
-    def force(s: Any) -> Any:
-        return ufl.as_vector([s[along.index(k)] if k in along else 0 for k in range(d)])
-
-    def linear(z: Any, s: Any) -> ufl.Form:
-        v, q = z
-        if midpoint is not None:
-            moment = ufl.inner(force(s), ufl.SpatialCoordinate(mesh) - midpoint) * ufl.inner(v, ufl.FacetNormal(mesh))
-            # The degree 1 stands for one point in the middle of the facet; on walls the velocity is zero there.
-            middle = {"quadrature_degree": 1}
-            return (moment("+") + moment("-")) * ufl.dS(metadata=middle) + moment * ufl.ds(metadata=middle)
-        form = ufl.inner(force(s), v) * ufl.dx
-        return form if stable is None else form - stable * ufl.inner(force(s), ufl.grad(q)) * ufl.dx
-
-    def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
-        form = linear(w, t) + linear(z, s) - bilinear(w, z)
-        return form if stable is None else form + stable * ufl.inner(force(s), force(t)) * ufl.dx(mesh)
-
-    def metric(w: Any, z: Any) -> ufl.Form:
-        form = viscous(w[0], z[0]) + w[1] * z[1] * ufl.dx
-        return form if stable is None else form + stable * ufl.inner(ufl.grad(w[1]), ufl.grad(z[1])) * ufl.dx
-
+    flow = _Flow(
+        cell=cell,
+        axes=tuple(along),
+        degree=degree,
+        slip_length=slip_length,
+        stable=_stabilisation(cell) if element == "equal-order" else None,
+        midpoint=_midpoints(cell) if element == "crouzeix-raviart" else None,
+    )
     return CellProblem(
         name="stokes",
         fields=fields,
         loads=len(along),
-        bilinear=bilinear,
-        linear=linear,
-        average=average,
+        bilinear=flow.bilinear,
+        linear=flow.linear,
+        average=flow.average,
         kind="saddle",
-        metric=metric,
+        metric=flow.metric,
         # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
-        domain=mesh,
+        domain=cell.mesh,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Flow:
+    """The forms of a flow: ``stable`` weighs the residual in the elements, ``midpoint`` is where forces are centred."""
+
+    cell: UnitCell
+    axes: tuple[int, ...]
+    degree: int
+    slip_length: float | None
+    stable: Any
+    midpoint: Any
+
+    def viscous(self, u: Any, v: Any) -> ufl.Form:
+        """The work of the viscous stress."""
+        if self.slip_length is None:
+            return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
+        return slipping(self.cell, u, v, self.slip_length, self.degree)
+
+    def bilinear(self, w: Any, z: Any) -> ufl.Form:
+        """The form of pairs of velocity and pressure."""
+        (u, p), (v, q) = w, z
+        form = self.viscous(u, v) - p * ufl.div(v) * ufl.dx - q * ufl.div(u) * ufl.dx
+        if self.slip_length is not None:
+            n = ufl.FacetNormal(self.cell.mesh)
+            form += p * ufl.inner(v, n) * ufl.ds + q * ufl.inner(u, n) * ufl.ds
+        if self.stable is not None:
+            form -= self.stable * ufl.inner(ufl.grad(p), ufl.grad(q)) * ufl.dx
+        return form
+
+    def force(self, s: Any) -> Any:
+        """The force of a load."""
+        return ufl.as_vector([s[self.axes.index(k)] if k in self.axes else 0 for k in range(self.cell.dimension)])
+
+    def linear(self, z: Any, s: Any) -> ufl.Form:
+        """The work of the force."""
+        (v, q), force = z, self.force(s)
+        if self.midpoint is not None:
+            mesh = self.cell.mesh
+            moment = ufl.inner(force, ufl.SpatialCoordinate(mesh) - self.midpoint) * ufl.inner(v, ufl.FacetNormal(mesh))
+            # The degree 1 stands for one point in the middle of the facet; on walls the velocity is zero there.
+            middle = {"quadrature_degree": 1}
+            return (moment("+") + moment("-")) * ufl.dS(metadata=middle) + moment * ufl.ds(metadata=middle)
+        form = ufl.inner(force, v) * ufl.dx
+        return form if self.stable is None else form - self.stable * ufl.inner(force, ufl.grad(q)) * ufl.dx
+
+    def average(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        """Lagrange's function of two loads."""
+        form = self.linear(w, t) + self.linear(z, s) - self.bilinear(w, z)
+        if self.stable is None:
+            return form
+        return form + self.stable * ufl.inner(self.force(s), self.force(t)) * ufl.dx(self.cell.mesh)
+
+    def metric(self, w: Any, z: Any) -> ufl.Form:
+        """What measures a velocity and a pressure."""
+        form = self.viscous(w[0], z[0]) + w[1] * z[1] * ufl.dx
+        return form if self.stable is None else form + self.stable * ufl.inner(ufl.grad(w[1]), ufl.grad(z[1])) * ufl.dx
 
 
 def check_element(cell: UnitCell, element: str, degree: int | None, slip_length: float | None) -> int:
