@@ -524,6 +524,10 @@ def test_a_volume_whose_surface_is_open_is_refused():
     with pytest.raises(CellError, match="closed"):
         fill_volume(square_, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3]]))
     points, cells = fill_volume(square_, np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]]))
+    surface = np.array([[0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]])
+    crossing = np.vstack([square_, square_ + np.array([0.65, 0.15, 0.15])])
+    with pytest.raises(CellError, match=r"volume = .*such that Gmsh can fill it"):
+        fill_volume(crossing, np.vstack([surface, surface + 4]))
     edges = points[cells[:, 1:]] - points[cells[:, :1]]
     assert np.abs(np.linalg.det(edges)).sum() / 6 == pytest.approx(1 / 6)
 

@@ -137,7 +137,12 @@ def test_a_saved_cell_keeps_it(tmp_path, name):
     # Twice as large in one direction: areas are twice as large.
     wide = stretched(cell.raw, np.array([2.0, 1.0]), "m")
     assert wide.slivers == pytest.approx(2.0 * cell.raw.slivers, rel=1e-12)
-    (tmp_path / f"{name}.slivers.npz").unlink()
+    beside = tmp_path / f"{name}.slivers.npz"
+    with np.load(beside) as held:
+        np.savez(beside, middles=held["middles"] + 0.01, slivers=held["slivers"])
+    with pytest.raises(FileError, match="of the facets of this cell"):
+        load_cell(tmp_path / name)
+    beside.unlink()
     with pytest.raises(FileError, match="present beside the cell"):
         load_cell(tmp_path / name)
 

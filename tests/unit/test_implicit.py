@@ -187,6 +187,11 @@ def test_facets_on_the_faces_of_the_cell_belong_to_both_phases():
         assert facet_areas(restrict(raw, name)).sum() == pytest.approx(2.0, rel=1e-12)
 
 
+def test_fractions_that_are_not_those_of_the_level_sets_are_refused():
+    with pytest.raises(InputError, match=r"the volumes of the level sets\. Correct them"):
+        ball(2, (0.5, 0.5), resolution=0.1, order=2, fractions={"in": 0.6})  # of radius 0.3: 0.283
+
+
 def test_second_order_nodes_lie_on_the_surface():
     raw = ball(2, (0.5, 0.5), resolution=0.1, order=2)
     distance = np.linalg.norm(raw.points[raw.facets] - 0.5, axis=2)
