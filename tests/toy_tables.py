@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from homfem import runs
-from homfem.config.macro_table import MacroTable
+from homfem.config.models.macro_table import MacroTable
 from homfem.config.physics.effective_table import EffectiveTable
 from homfem.config.shapes.cell_table import Fraction
 from homfem.config.shapes.made import Shape

@@ -1,4 +1,4 @@
-"""The table ``[macro]``: a macroscale model. A new model is one class and its name in :data:`MODELS`."""
+"""The registry of macroscale models, and the table ``[macro]`` of any of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from homfem.config.calcium import CalciumTable
-from homfem.config.macro_table import MacroTable
+from homfem.config.models import calcium
+from homfem.config.models.macro_table import MacroTable
 from homfem.config.table import Missing, choose, refuse_unknown, require_table
 from homfem.parameters import InputError
 
 __all__ = ["MODELS", "MacroTable", "parse_macro"]
 
-MODELS: Mapping[str, type[MacroTable]] = {"calcium": CalciumTable}
+#: Where the models are: a new one is a module with its ``TABLES``, and its place here.
+MODULES = (calcium,)
+MODELS: Mapping[str, type[MacroTable]] = {name: table for module in MODULES for name, table in module.TABLES.items()}
 """Every macroscale model by its name in a config."""
 
 

@@ -13,9 +13,9 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from homfem.config.cells import SHAPES
-from homfem.config.domains import DOMAINS, DomainTable, FileDomain
 from homfem.config.effective import PHYSICS
 from homfem.config.macro import MODELS
+from homfem.config.models.domains import DOMAINS, DomainTable, FileDomain
 from homfem.config.physics.methods import METHODS, Method
 from homfem.config.shapes.files import FileCell
 from homfem.config.table import Check, Table, choose

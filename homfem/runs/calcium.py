@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homfem.config import Config, present
-from homfem.config.calcium import CalciumTable, StimulusTable
-from homfem.config.macro_table import Taken, take_tensor
-from homfem.config.stimulus import stimulus_path
+from homfem.config.models.calcium import CalciumTable, StimulusTable
+from homfem.config.models.macro_table import Taken, take_tensor
+from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION
 from homfem.materials import interface_area
 from homfem.parameters import InputError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.config.probes import ProbeTable
+from homfem.config.models.probes import ProbeTable
 
 if TYPE_CHECKING:
     from homfem.macro.observers import Observer

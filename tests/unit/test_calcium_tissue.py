@@ -11,7 +11,7 @@ from dolfinx import mesh
 from mpi4py import MPI
 
 from homfem import runs
-from homfem.config.domains import FibresTable
+from homfem.config.models.domains import FibresTable
 from homfem.config.table import parse_table
 from homfem.kinetics import TRIGGER_WAVE, li_rinzel, membrane_from_rates, resting_state
 from homfem.macro.calcium import CalciumProblem, run_calcium

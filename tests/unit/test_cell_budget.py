@@ -15,7 +15,7 @@ from mpi4py import MPI
 from homfem import cells
 from homfem.cells.tiling import tiled
 from homfem.cells.unitcell import UnitCell
-from homfem.config.domains import parse_domain
+from homfem.config.models.domains import parse_domain
 from homfem.grid import Image
 from homfem.limits import VARIABLE, MemoryLimitError
 from homfem.meshing.arrays import budget

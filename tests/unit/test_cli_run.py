@@ -201,7 +201,7 @@ def test_domains_have_their_size_in_um(shape, tmp_path):
     from dolfinx import fem
     from mpi4py import MPI
 
-    from homfem.config.domains import parse_domain
+    from homfem.config.models.domains import parse_domain
     from homfem.solve import integrate
 
     volume = 4 / 3 * np.pi * 15 * 10 * 8

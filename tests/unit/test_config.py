@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from homfem.config import load_config, make_config, set_values
-from homfem.config.macro_table import Taken
+from homfem.config.models.macro_table import Taken
 from homfem.kinds import DIFFUSION
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.runs.meshless import block_medium

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from homfem.config.macro_table import Taken, parse_source, take_tensor
+from homfem.config.models.macro_table import Taken, parse_source, take_tensor
 from homfem.kinds import CONDUCTIVITY, DIFFUSION, DISPERSION, PERMEABILITY, STIFFNESS
 from homfem.parameters import InputError, UnitError
 from homfem.stiffness import isotropic

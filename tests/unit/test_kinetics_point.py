@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from homfem.config.calcium import KineticsTable
+from homfem.config.models.calcium import KineticsTable
 from homfem.kinetics import (
     FITZHUGH_NAGUMO,
     TRIGGER_WAVE,

@@ -12,7 +12,7 @@ import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from homfem.config.domains import parse_domain
+from homfem.config.models.domains import parse_domain
 from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_local_cells
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, read_body, read_directions

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpi4py import MPI
 
-from homfem.config.stimulus import PlaceTable, PulseTable, stimuli
+from homfem.config.models.stimulus import PlaceTable, PulseTable, stimuli
 from homfem.config.table import parse_table
 from homfem.kinetics import PointKinetics, Variable
 from homfem.macro.domain import Domain

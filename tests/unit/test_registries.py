@@ -56,9 +56,10 @@ def test_what_tables_name_is_there():
 def test_every_table_stands_in_the_registry_once():
     from homfem.config import cells, effective, macro
 
-    for registry, modules in ((cells.SHAPES, cells.MODULES), (effective.PHYSICS, effective.MODULES)):
-        assert len(registry) == sum(len(module.TABLES) for module in modules)
-    for registry in (cells.SHAPES, effective.PHYSICS, macro.MODELS):
+    registries = ((cells.SHAPES, cells), (effective.PHYSICS, effective), (macro.MODELS, macro))
+    for registry, place in registries:
+        assert len(registry) == sum(len(module.TABLES) for module in place.MODULES)
+    for registry, _ in registries:
         for name, table in registry.items():
             field = next(iter({"shape", "physics", "model"} & set(table.model_fields)))
             checks = [entry for entry in table.model_fields[field].metadata if hasattr(entry, "func")]

@@ -13,9 +13,9 @@ from pydantic import PlainValidator, create_model
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
+from homfem.config.models.probes import ProbeTable, parse_probes
 from homfem.config.physics.coefficients import Coefficient, parse_coefficient
 from homfem.config.physics.elasticity import SolidPhase, parse_solid
-from homfem.config.probes import ProbeTable, parse_probes
 from homfem.config.table import (
     Check,
     Missing,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,12 +11,19 @@ from typing import Annotated, Any
 from pydantic import Field, create_model, model_validator
 
 from homfem.config.cells import CellTable
-from homfem.config.domains import DomainTable, FibresTable, FileDomain, parse_domain
 from homfem.config.effective import EffectiveTable
-from homfem.config.kinetics import given_parameters, parameter_keys
-from homfem.config.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, run_files, source_of
-from homfem.config.probes import check_dimension
-from homfem.config.stimulus import PlaceTable, stimuli, stimulus_path
+from homfem.config.models.domains import DomainTable, FibresTable, FileDomain, parse_domain
+from homfem.config.models.kinetics import given_parameters, parameter_keys
+from homfem.config.models.macro_table import (
+    ComputedTensor,
+    MacroTable,
+    TensorSource,
+    check_source,
+    run_files,
+    source_of,
+)
+from homfem.config.models.probes import check_dimension
+from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
     Missing,
@@ -218,3 +226,6 @@ class CalciumTable(MacroTable):
     def written(self, folder: Path) -> list[Path]:
         """Return what the run writes into its folder, and what an earlier one wrote there."""
         return run_files(folder / self.output.folder)
+
+
+TABLES: Mapping[str, type[MacroTable]] = {"calcium": CalciumTable}
