@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes.blocks import Blocks, blocks_plan
+from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions
 
 
+@takes(BoxMesh)
 def blocks(
     layout: Any,
     *,
     widths: Sequence[float] | None = None,
     heights: Sequence[float] | None = None,
     depths: Sequence[float] | None = None,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
-    length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     r"""Return a cell of rectangular blocks (boxes in 3D), each letter of the layout being a phase; collective.
 
@@ -36,16 +35,10 @@ def blocks(
     widths, heights, depths
         Widths of the columns along x, heights of the rows along y in the order of the strings, depths of the layers
         along z in the order of the layout: fractions of the period that sum to 1. By default they are equal.
-    resolution
-        Mesh size as a fraction of the shortest period, in (0, 1/3]; a block has at least two elements across.
-    grading
-        Mesh size at the sides of the blocks over that in their middle, in (0, 1].
-    growth
-        Slope of the mesh size away from the sides, > 0.
-    period, length_unit
-        Period, or one for each axis, and its unit.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.BoxMesh` has them; a block has at least two elements across.
 
     Raises
     ------
@@ -63,11 +56,7 @@ def blocks(
         widths=widths,
         heights=heights,
         depths=depths,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=BoxMesh(**mesh),
     )
     plan = blocks_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

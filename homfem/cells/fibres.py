@@ -2,15 +2,17 @@ r"""Arrays of parallel fibres with round, elliptical or polygonal section, coate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes import fibres
-from homfem.parameters import Lattice
+from homfem.meshing.shapes.plan import SurfaceMesh, SurfaceMeshOptions
 
 
+@takes(SurfaceMesh)
 def fibre_array(
     lattice: str = "square",
     *,
@@ -23,14 +25,9 @@ def fibre_array(
     angle: float = 0.0,
     dimension: int = 2,
     axis: str = "z",
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
     layers: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return an array of parallel fibres in a matrix; collective.
 
@@ -71,31 +68,25 @@ def fibre_array(
         2, or 3: the section swept along ``axis``.
     axis
         ``"x"``, ``"y"`` or ``"z"``, in three dimensions; the section's axes are the other two, in their order.
-    period, length_unit
-        Period and its unit: one length (that of the first axis of the section, and that along the fibres), or one for
-        each axis; for ``"hexagonal"`` the second of the section is :math:`\sqrt3` times the first. In the plane also
-        two period vectors, with one fibre in the cell (``"square"``); the shortest vectors of their lattice are meshed.
-    resolution
-        Bulk mesh size as a fraction of the shorter period of the section, in (0, 1/3].
-    refinement
-        How often it is halved at the surfaces; by default as often as the gap between the fibres and the coating ask.
     layers
         Number of mesh layers along the fibres, at least 3; by default as high as ``resolution``, and no more than 3
         where the period along them is one length for all (nothing varies along fibres).
-    order
-        Degree of the geometry, 1 or 2.
-    mirrors
-        ``"auto"``: a mesh with the mirror planes of the array, so that cell problems can be solved on the part between
-        them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
-        them.
-        Sections that are turned may have none; in three dimensions the number of layers must be even.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
 
     Raises
     ------
     InputError
         On every rank: sizes out of range, fibres (with their coatings) that touch; the largest fraction is named.
+
+    Notes
+    -----
+    ``period`` is one length (that of the first axis of the section, and that along the fibres), or one for each axis;
+    for ``"hexagonal"`` the second of the section is :math:`\sqrt3` times the first. In the plane also two period
+    vectors, with one fibre in the cell (``"square"``); the shortest vectors of their lattice are meshed. Sections that
+    are turned may have no mirrors; in three dimensions the number of layers must be even for them.
 
     Examples
     --------
@@ -114,31 +105,22 @@ def fibre_array(
         angle=angle,
         dimension=dimension,
         axis=axis,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
         layers=layers,
-        order=order,
-        mirrors=mirrors,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = fibres.fibre_array_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(SurfaceMesh)
 def tube(
     radius: float,
     *,
     axis: str = "z",
     dimension: int = 3,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
     layers: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return a straight round pore along an axis; collective.
 
@@ -162,13 +144,8 @@ def tube(
         angle=0.0,
         dimension=dimension,
         axis=axis,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
         layers=layers,
-        order=order,
-        mirrors=mirrors,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = fibres.tube_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -2,25 +2,24 @@ r"""Networks of square pipes that wind, and heart muscle cells in a brick lattic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes import networks
+from homfem.meshing.shapes.plan import BoxMeshOptions, NetworkMesh
 
 
+@takes(NetworkMesh)
 def tortuous_pipes(
     edge: float = 0.0868,
     straight_edge: float = 0.1003,
     detour: float = 0.1619,
     *,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
-    length_unit: str = "um",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     r"""Return three pipes of which two wind: endoplasmic reticulum (ER) as in Goel et al., figure 9; collective.
 
@@ -36,7 +35,9 @@ def tortuous_pipes(
         Edge a of the straight pipe, in (0, 1/2).
     detour
         Step d, > b and < 1 - b: the pipe must leave its own level.
-    resolution, grading, growth, period, length_unit, comm
+    comm
+        Communicator.
+    **mesh
         As in :func:`homfem.cells.painted.painted_cell`.
 
     Notes
@@ -53,11 +54,7 @@ def tortuous_pipes(
         edge,
         straight_edge,
         detour,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=NetworkMesh(**mesh),
     )
     return UnitCell.from_plan(plan, comm=comm)
 

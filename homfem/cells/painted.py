@@ -9,27 +9,27 @@ vectors but one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes import painted
 from homfem.meshing.shapes.painted import Box
+from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions, NetworkMesh
 from homfem.parameters import Lattice
 
 
+@takes(BoxMesh)
 def painted_cell(
     boxes: Sequence[Box],
     background: str,
     *,
     name: str = "painted",
     phases: Sequence[str] | None = None,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     """Return a cell painted with boxes on a background; collective.
 
@@ -43,14 +43,10 @@ def painted_cell(
         What it is.
     phases
         The phases in the mesh; by default all.
-    resolution
-        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
-    grading, growth
-        Mesh size at the planes of the boxes over that in the bulk, in (0, 1], and its slope, > 0.
-    period, length_unit
-        Period, or one for each axis, or the period vectors, and its unit.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.BoxMesh` has them.
 
     Raises
     ------
@@ -62,11 +58,7 @@ def painted_cell(
         background=background,
         name=name,
         phases=phases,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=BoxMesh(**mesh),
     )
     plan = painted.painted_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
@@ -99,22 +91,22 @@ def laminate(
         As in :func:`painted_cell`.
     """
     plan = painted.laminate_plan(
-        fractions, axis=axis, dimension=dimension, resolution=resolution, period=period, length_unit=length_unit
+        fractions,
+        axis=axis,
+        dimension=dimension,
+        mesh=BoxMesh(resolution=resolution, period=period, length_unit=length_unit),
     )
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(BoxMesh)
 def slit(
     aperture: float | Sequence[float],
     *,
     axis: str = "x",
     dimension: int = 2,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     r"""Return pores between parallel walls; collective.
 
@@ -130,33 +122,28 @@ def slit(
         The normal of the walls; with period vectors the one of them that crosses the walls.
     dimension
         2 or 3.
-    resolution, grading, growth, period, length_unit, comm
+    comm
+        Communicator.
+    **mesh
         As in :func:`painted_cell`.
     """
     plan = painted.slit_plan(
         aperture,
         axis=axis,
         dimension=dimension,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=BoxMesh(**mesh),
     )
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(BoxMesh)
 def obstacles(
     edge: float | Sequence[float] = 0.5,
     *,
     lattice: str = "square",
     dimension: int = 2,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     r"""Return rectangles (boxes in 3D) in a pore space; collective.
 
@@ -171,33 +158,28 @@ def obstacles(
         ``"square"`` or ``"staggered"``.
     dimension
         2 or 3.
-    resolution, grading, growth, period, length_unit, comm
+    comm
+        Communicator.
+    **mesh
         As in :func:`painted_cell`.
     """
     plan = painted.obstacles_plan(
         edge,
         lattice=lattice,
         dimension=dimension,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=BoxMesh(**mesh),
     )
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(NetworkMesh)
 def sheets(
     thickness: float = 0.2,
     tube: float = 0.3,
     *,
     axis: str = "z",
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "um",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[BoxMeshOptions],
 ) -> UnitCell:
     r"""Return parallel sheets joined by square tubes, like rough endoplasmic reticulum (ER); collective.
 
@@ -210,17 +192,15 @@ def sheets(
         Thickness of the sheet and edge of the tube as fractions of the period, in (0, 1).
     axis
         The normal of the sheets.
-    resolution, grading, growth, period, length_unit, comm
+    comm
+        Communicator.
+    **mesh
         As in :func:`painted_cell`.
     """
     plan = painted.sheets_plan(
         thickness,
         tube,
         axis=axis,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
-        period=period,
-        length_unit=length_unit,
+        mesh=NetworkMesh(**mesh),
     )
     return UnitCell.from_plan(plan, comm=comm)

@@ -2,25 +2,25 @@ r"""Simple cubic, body-centred and face-centred arrays of spheres, apart or over
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes import spheres
+from homfem.meshing.shapes.plan import SurfaceMesh, SurfaceMeshOptions
 
 
+@takes(SurfaceMesh)
 def sphere_array(
     lattice: str = "simple-cubic",
     *,
     fraction: float | None = None,
     radius: float | None = None,
     overlap: bool = False,
-    period: float = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int | None = None,
-    order: int = 1,
-    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return a cubic array of equal spheres in a matrix; collective.
 
@@ -45,20 +45,10 @@ def sphere_array(
         Volume fraction of the spheres, or their radius as a fraction of the period: one of the two.
     overlap
         Whether the spheres may overlap.
-    period, length_unit
-        Edge of the cube, and its unit.
-    resolution
-        Bulk mesh size as a fraction of the period, in (0, 1/3].
-    refinement
-        How often it is halved at the surfaces; by default only where the gap between two spheres asks for it.
-    order
-        Degree of the geometry, 1 or 2.
-    mirrors
-        ``"auto"``: a mesh with the mirror planes of the array, so that cell problems can be solved on the part between
-        them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
-        them.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
 
     Raises
     ------
@@ -76,12 +66,7 @@ def sphere_array(
         fraction=fraction,
         radius=radius,
         overlap=overlap,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
-        order=order,
-        mirrors=mirrors,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = spheres.sphere_array_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

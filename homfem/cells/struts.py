@@ -6,12 +6,17 @@ four diagonals, or along the six diagonals of its faces. At each point as many s
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
+from homfem.meshing.shapes.plan import SurfaceMesh, SurfaceMeshOptions
 from homfem.meshing.shapes.struts import Struts, struts_plan
 
 
+@takes(SurfaceMesh)
 def struts(
     kind: str = "cubic",
     *,
@@ -19,12 +24,8 @@ def struts(
     fraction: float | None = None,
     section: str = "round",
     fillet: float = 0.0,
-    resolution: float = 0.1,
-    refinement: int = 0,
-    mirrors: str = "none",
-    period: float = 1.0,
-    length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return a lattice of struts in a pore space; collective.
 
@@ -48,18 +49,10 @@ def struts(
         Radius of the fillets at the joints of round struts as a fraction of the period, >= 0, so small that it does
         not fill the windows: thickness/2 + fillet below half of the bound of the thickness. Body-centred lattices and
         octet trusses need one, > 0.
-    resolution
-        Bulk mesh size as a fraction of the period, in (0, 1/3].
-    refinement
-        How many times the mesh is halved towards the surface of round struts.
-    mirrors
-        ``"auto"``: a mesh of round struts with the mirror planes of the lattice, so that cell problems can be solved on
-        the part between them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes
-        no notice of them.
-    period, length_unit
-        Period, > 0, and its unit.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
 
     Raises
     ------
@@ -91,11 +84,7 @@ def struts(
         fraction=fraction,
         section=section,
         fillet=fillet,
-        resolution=resolution,
-        refinement=refinement,
-        mirrors=mirrors,
-        period=period,
-        length_unit=length_unit,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = struts_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -3,27 +3,25 @@ r"""Triply periodic minimal surfaces, and cells from the user's own level-set fu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.cut.level_sets import LevelSet
 from homfem.meshing.shapes import surfaces
-from homfem.parameters import Lattice
+from homfem.meshing.shapes.plan import SurfaceMesh, SurfaceMeshOptions
 
 
+@takes(SurfaceMesh)
 def tpms(
     surface: str = "gyroid",
     *,
     level: float | None = None,
     fraction: float | None = None,
-    period: float = 1.0,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int = 0,
-    order: int = 1,
-    mirrors: str = "none",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return a solid bounded by a level of the trigonometric approximation of a minimal surface; collective.
 
@@ -42,19 +40,14 @@ def tpms(
         ``"gyroid"``, ``"schwarz-p"`` or ``"schwarz-d"``.
     level, fraction
         The level t, or the volume fraction of the solid: one of the two. By default the level 0.
-    period, length_unit
-        Edge of the cube, and its unit.
-    resolution
-        Bulk mesh size as a fraction of the period, in (0, 1/3]; 0.15 and less show the surface.
-    refinement
-        How often it is halved at the surface.
-    order
-        Degree of the geometry, 1 or 2.
-    mirrors
-        ``"auto"``: a mesh with the mirror planes of Schwarz P, so that cell problems can be solved on the part between
-        them (``symmetry="auto"``). The other two have none across the axes.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
+
+    Notes
+    -----
+    A ``resolution`` of 0.15 and less shows the surface. Schwarz P has mirror planes across the axes, the others none.
 
     Raises
     ------
@@ -76,31 +69,22 @@ def tpms(
         surface=surface,
         level=level,
         fraction=fraction,
-        period=period,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
-        order=order,
-        mirrors=mirrors,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = surfaces.tpms_plan(description)
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(SurfaceMesh)
 def level_set_cell(
     functions: Sequence[LevelSet] | LevelSet,
     phases: Sequence[str],
     *,
-    period: float | Sequence[float] | Lattice = 1.0,
     dimension: int | None = None,
     fractions: Mapping[str, float] | None = None,
-    length_unit: str = "m",
-    resolution: float = 0.1,
-    refinement: int = 0,
-    order: int = 1,
-    mirrors: str | Sequence[str] = "none",
     name: str = "implicit",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[SurfaceMeshOptions],
 ) -> UnitCell:
     r"""Return a cell whose phases are given by level-set functions; collective.
 
@@ -114,20 +98,16 @@ def level_set_cell(
         returning shape (n,); periodic, continuous, with a slope that does not vanish on the surface. Called on rank 0.
     phases
         One name more than there are functions.
-    period
-        One length, one per axis, or the whole lattice, in ``length_unit``.
     dimension
         2 or 3, where ``period`` is one length.
     fractions
         Exact volume fractions of phases, where they are known.
-    length_unit
-        Unit of the period.
-    resolution, refinement, order, mirrors
-        See :func:`homfem.meshing.cut.implicit.implicit_raw`.
     name
         What it is.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
 
     Raises
     ------
@@ -146,15 +126,10 @@ def level_set_cell(
     description = surfaces.LevelSets(
         functions=functions,
         phases=phases,
-        period=period,
         dimension=dimension,
         fractions=fractions,
-        length_unit=length_unit,
-        resolution=resolution,
-        refinement=refinement,
-        order=order,
-        mirrors=mirrors,
         name=name,
+        mesh=SurfaceMesh(**mesh),
     )
     plan = surfaces.level_set_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.meshing.shapes.three_pipe import ThreePipe, three_pipe_plan
+from homfem.keywords import takes
+from homfem.meshing.shapes.three_pipe import PipeMesh, PipeMeshOptions, ThreePipe, three_pipe_plan
 
 
+@takes(PipeMesh)
 def three_pipe(
     edges: float | Sequence[float] = 0.1,
     *,
-    resolution: float = 0.1,
-    grading: float = 0.25,
-    growth: float | None = None,
     section: str = "square",
     offsets: Sequence[float] | None = None,
     phases: Sequence[str] = ("er", "cytosol"),
-    period: float | Sequence[float] = 1.0,
-    length_unit: str = "um",
     order: int = 1,
     mesher: str | None = None,
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **mesh: Unpack[PipeMeshOptions],
 ) -> UnitCell:
     """Return the endoplasmic reticulum as three orthogonal pipes that cross at the centre of the cell; collective.
 
@@ -34,12 +33,6 @@ def three_pipe(
     edges
         Edge of the pipes along x, y, z (``section="round"``: their diameter) as a fraction of the period, in (0, 1),
         or one for all.
-    resolution
-        Bulk mesh size as a fraction of the period, in (0, 1/3].
-    grading
-        Mesh size at the re-entrant edges over the bulk size, in (0, 1].
-    growth
-        Slope of the mesh size away from the edges, > 0; by default 1 on the structured grid, 0.3 with Gmsh.
     section
         ``"square"`` or ``"round"``.
     offsets
@@ -47,14 +40,14 @@ def three_pipe(
         fractions of the period in (-1/2, 1/2). Pipes that are moved apart no longer cross.
     phases
         ``"er"`` and ``"cytosol"``, or one of them.
-    period, length_unit
-        Period, or one for each axis (the whole cell is stretched with it), and its unit.
     order
         Degree of the geometry.
     mesher
         ``"structured"`` or ``"gmsh"``; by default the structured grid where it applies.
     comm
         Communicator.
+    **mesh
+        As :class:`homfem.meshing.shapes.three_pipe.PipeMesh` has them.
 
     Raises
     ------
@@ -73,16 +66,12 @@ def three_pipe(
     """
     description = ThreePipe(
         edges=edges,
-        resolution=resolution,
-        grading=grading,
-        growth=growth,
         section=section,
         offsets=offsets,
         phases=phases,
-        period=period,
-        length_unit=length_unit,
         order=order,
         mesher=mesher,
+        mesh=PipeMesh(**mesh),
     )
     plan = three_pipe_plan(description)
     return UnitCell.from_plan(plan, comm=comm)

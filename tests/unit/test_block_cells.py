@@ -13,7 +13,7 @@ from homfem.blocks import BlockMedium, homogenize_blocks
 from homfem.blocks.boxes import BoxMedium, box_volumes, homogenize_boxes
 from homfem.blocks.layout import label_fractions, label_interface, layer_lengths, read_layout
 from homfem.meshing.shapes.box_grid import block_array_raw, box_grid_raw
-from homfem.parameters import CellError, InputError
+from homfem.parameters import CellError, InputError, Lattice
 
 LAYOUT = ["LDD", "LLD"]
 SIZES = {"widths": [0.5, 0.3, 0.2], "heights": [0.25, 0.75]}
@@ -127,6 +127,7 @@ def test_laminates_of_boxes_are_exact():
         (["LD"], {"heights": [0.5, 0.5]}, "heights"),
         (["LD"], {"depths": [1.0]}, "depths"),
         (["LD"], {"period": [1.0, 1.0, 1.0]}, "period"),
+        (["LD"], {"period": Lattice.box(1.0, 1.0)}, "period"),
         (["LD"], {"resolution": 0.5}, "resolution"),
         (["LD"], {"grading": 0.0}, "grading"),
         (["LD"], {"growth": -1.0}, "growth"),

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 import homfem
+from homfem import cells
 from homfem.blocks.accuracy import BlockAccuracy, BlockOptions
 from homfem.certify import Accuracy
 from homfem.certify.accuracy import AccuracyOptions
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.keywords import part_of, takes
+from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions, NetworkMesh, SurfaceMesh, SurfaceMeshOptions
+from homfem.meshing.shapes.three_pipe import PipeMesh, PipeMeshOptions
 from homfem.parameters import InputError
 
 PHYSICS = ("diffusion", "elasticity", "stokes", "thermoelasticity", "poroelasticity", "active_stress")
@@ -164,3 +167,23 @@ def test_coupled_elasticity_is_solved_whole(name):
     further = {"solve_thermoelasticity": [{"a": 1.0}], "solve_active_stress": ["a", [1.0, 0.0]]}.get(name, [])
     with pytest.raises(InputError, match="symmetry"):
         getattr(homfem, name)(grid_cell((4, 4), square), solids, *further, symmetry="auto")
+
+
+@pytest.mark.parametrize(
+    ("maker", "words", "options"),
+    [
+        ("slit", BoxMesh, BoxMeshOptions),
+        ("sheets", NetworkMesh, BoxMeshOptions),
+        ("three_pipe", PipeMesh, PipeMeshOptions),
+        ("fibre_array", SurfaceMesh, SurfaceMeshOptions),
+    ],
+)
+def test_makers_of_cells_show_how_they_mesh(maker, words, options):
+    parameters = inspect.signature(getattr(cells, maker)).parameters
+    names = [field.name for field in fields(words)]
+    assert list(parameters)[-len(names) :] == names == list(options.__annotations__)
+    assert get_type_hints(words) == get_type_hints(options)
+    assert parameters["length_unit"].default == ("um" if maker in ("sheets", "three_pipe") else "m")
+    assert all(f"\n{name}" in getattr(cells, maker).__doc__ or f", {name}" in getattr(cells, maker).__doc__ for name in names)
+    with pytest.raises(TypeError, match="resolusion"):
+        getattr(cells, maker)(0.2, resolusion=0.1) if maker != "fibre_array" else cells.fibre_array(resolusion=0.1)

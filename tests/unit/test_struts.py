@@ -181,6 +181,7 @@ def test_a_mesh_too_coarse_for_the_fillets_is_refused():
         ("cubic", {"thickness": 0.3, "resolution": 0.5}, "resolution"),
         ("cubic", {"thickness": 0.3, "refinement": -1}, "refinement"),
         ("cubic", {"thickness": 0.3, "period": 0.0}, "period"),
+        ("cubic", {"thickness": 0.3, "order": 2}, "order"),
     ],
 )
 def test_bad_input_is_refused(kind, arguments, name):

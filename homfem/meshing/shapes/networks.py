@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homfem.meshing.shapes.painted import Box, Painting, painted_plan, pipe_boxes
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import BoxMesh, CellPlan, NetworkMesh
 from homfem.parameters import check_number
 
 
@@ -14,11 +14,7 @@ def tortuous_pipes_plan(
     straight_edge: float = 0.1003,
     detour: float = 0.1619,
     *,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] = 1.0,
-    length_unit: str = "um",
+    mesh: BoxMesh = NetworkMesh(),  # noqa: B008  (frozen)
 ) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.tortuous_pipes`, which has the parameters; no MPI here."""
     b = check_number("edge", edge, above=0.0, below=0.5, remedy="It is a fraction of the period.")
@@ -36,11 +32,7 @@ def tortuous_pipes_plan(
             boxes=boxes,
             background="cytosol",
             name="tortuous-pipes",
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            period=period,
-            length_unit=length_unit,
+            mesh=mesh,
         )
     )
 
@@ -88,8 +80,6 @@ def myocyte_plan(
             boxes=boxes,
             background="extracellular",
             name="myocyte",
-            resolution=resolution,
-            period=period,
-            length_unit=length_unit,
+            mesh=BoxMesh(resolution=resolution, period=period, length_unit=length_unit),
         )
     )

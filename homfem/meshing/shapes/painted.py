@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.shapes.box_grid import block_array_raw
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import BoxMesh, CellPlan, NetworkMesh
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
 
 AXES = ("x", "y", "z")
@@ -48,11 +48,7 @@ class Painting:
     background: str
     name: str = "painted"
     phases: Sequence[str] | None = None
-    resolution: float = 0.1
-    grading: float = 1.0
-    growth: float = 1.0
-    period: float | Sequence[float] | Lattice = 1.0
-    length_unit: str = "m"
+    mesh: BoxMesh = BoxMesh()  # noqa: RUF009  (frozen)
 
 
 def painted_plan(given: Painting) -> CellPlan:
@@ -60,7 +56,7 @@ def painted_plan(given: Painting) -> CellPlan:
     if not given.boxes:
         raise CellError("boxes", given.boxes, "at least one box")
     d = len(given.boxes[0].low)
-    lattice = period_vectors(given.period, d)
+    lattice = period_vectors(given.mesh.period, d)
     periods = np.linalg.norm(lattice.vectors, axis=1)
     labels, names, lengths = paint(given.boxes, given.background)
     tags = {phase: tag for tag, phase in enumerate(names, start=1)}
@@ -72,10 +68,10 @@ def painted_plan(given: Painting) -> CellPlan:
             labels + 1,
             tags,
             [part * factor for part, factor in zip(lengths, periods / periods.min(), strict=True)],
-            resolution=given.resolution,
-            grading=given.grading,
-            growth=given.growth,
-            length_unit=given.length_unit,
+            resolution=given.mesh.resolution,
+            grading=given.mesh.grading,
+            growth=given.mesh.growth,
+            length_unit=given.mesh.length_unit,
         )
         along = lattice.vectors / periods[:, None]
         oblique = Lattice(vectors=lattice.vectors / periods.min())
@@ -85,7 +81,7 @@ def painted_plan(given: Painting) -> CellPlan:
         make=make,
         name=given.name,
         length=float(periods.min()),
-        length_unit=given.length_unit,
+        length_unit=given.mesh.length_unit,
         phases=None if given.phases is None else tuple(given.phases),
         conforming=True,
     )
@@ -125,9 +121,7 @@ def laminate_plan(
     *,
     axis: str = "x",
     dimension: int = 2,
-    resolution: float = 0.2,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
+    mesh: BoxMesh = BoxMesh(resolution=0.2),  # noqa: B008  (frozen)
 ) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.laminate`, which has the parameters; no MPI here."""
     normal = check_axis(axis, dimension)
@@ -143,9 +137,7 @@ def laminate_plan(
             boxes=boxes,
             background=boxes[-1].phase,
             name="laminate",
-            resolution=resolution,
-            period=period,
-            length_unit=length_unit,
+            mesh=mesh,
         )
     )
 
@@ -155,11 +147,7 @@ def slit_plan(
     *,
     axis: str = "x",
     dimension: int = 2,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
+    mesh: BoxMesh = BoxMesh(),  # noqa: B008  (frozen)
 ) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.slit`, which has the parameters; no MPI here."""
     normal = check_axis(axis, dimension)
@@ -177,11 +165,7 @@ def slit_plan(
             boxes=boxes,
             background="solid",
             name="slit",
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            period=period,
-            length_unit=length_unit,
+            mesh=mesh,
         )
     )
 
@@ -191,11 +175,7 @@ def obstacles_plan(
     *,
     lattice: str = "square",
     dimension: int = 2,
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "m",
+    mesh: BoxMesh = BoxMesh(),  # noqa: B008  (frozen)
 ) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.obstacles`, which has the parameters; no MPI here."""
     check_integer("dimension", dimension, at_least=2, at_most=3)
@@ -214,11 +194,7 @@ def obstacles_plan(
             boxes=boxes,
             background="pore",
             name="obstacles",
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            period=period,
-            length_unit=length_unit,
+            mesh=mesh,
         )
     )
 
@@ -228,11 +204,7 @@ def sheets_plan(
     tube: float = 0.3,
     *,
     axis: str = "z",
-    resolution: float = 0.1,
-    grading: float = 1.0,
-    growth: float = 1.0,
-    period: float | Sequence[float] | Lattice = 1.0,
-    length_unit: str = "um",
+    mesh: BoxMesh = NetworkMesh(),  # noqa: B008  (frozen)
 ) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.sheets`, which has the parameters; no MPI here."""
     normal = check_axis(axis, 3)
@@ -246,11 +218,7 @@ def sheets_plan(
             boxes=boxes,
             background="cytosol",
             name="sheets",
-            resolution=resolution,
-            grading=grading,
-            growth=growth,
-            period=period,
-            length_unit=length_unit,
+            mesh=mesh,
         )
     )
 
@@ -329,8 +297,12 @@ def period_vectors(period: float | Sequence[float] | Lattice, dimension: int) ->
     return period
 
 
-def axis_periods(period: float | Sequence[float], dimension: int) -> Array:
+def axis_periods(period: float | Sequence[float] | Lattice, dimension: int) -> Array:
     """Return one period per axis, each > 0, or raise :class:`InputError`."""
+    if isinstance(period, Lattice):
+        raise InputError(
+            "period", period.vectors.tolist(), "lengths along the axes: this shape takes no period vectors"
+        )
     values = [period] * dimension if np.isscalar(period) else list(period)  # type: ignore[arg-type]
     if len(values) != dimension:
         raise InputError("period", period, f"one length, or {dimension}, one per axis")

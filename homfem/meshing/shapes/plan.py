@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.parameters import Lattice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,3 +38,91 @@ class CellPlan:
     phases: tuple[str, ...] | None = None
     conforming: bool = False
     warnings: tuple[str, ...] = ()
+
+
+class BoxMeshOptions(TypedDict, total=False):
+    """The words of :class:`BoxMesh` as keywords of a function."""
+
+    resolution: float
+    grading: float
+    growth: float
+    period: float | Sequence[float] | Lattice
+    length_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class BoxMesh:
+    """How a cell is meshed whose interfaces lie in coordinate planes.
+
+    Parameters
+    ----------
+    resolution
+        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
+    grading, growth
+        Mesh size at the planes of the interfaces over that in the bulk, in (0, 1], and its slope, > 0.
+    period, length_unit
+        Period, or one for each axis, or the period vectors, and its unit.
+    """
+
+    resolution: float = 0.1
+    grading: float = 1.0
+    growth: float = 1.0
+    period: float | Sequence[float] | Lattice = 1.0
+    length_unit: str = "m"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NetworkMesh(BoxMesh):
+    """The same for networks within a living cell, whose lengths are in um.
+
+    Parameters
+    ----------
+    resolution
+        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
+    grading, growth
+        Mesh size at the planes of the interfaces over that in the bulk, in (0, 1], and its slope, > 0.
+    period, length_unit
+        Period, or one for each axis, or the period vectors, and its unit.
+    """
+
+    length_unit: str = "um"
+
+
+class SurfaceMeshOptions(TypedDict, total=False):
+    """The words of :class:`SurfaceMesh` as keywords of a function."""
+
+    resolution: float
+    refinement: int | None
+    order: int
+    mirrors: str | Sequence[str]
+    period: float | Sequence[float] | Lattice
+    length_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SurfaceMesh:
+    """How a cell is meshed whose interfaces are curved surfaces, cut out of a grid.
+
+    Parameters
+    ----------
+    resolution
+        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
+    refinement
+        How often it is halved at the surfaces. By default as often as gaps and coatings ask where the shape knows them,
+        and not at all elsewhere.
+    order
+        Degree of the geometry, 1 or 2.
+    mirrors
+        ``"auto"``: a mesh with the mirror planes of the shape, so that cell problems can be solved on the part between
+        them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
+        them.
+    period, length_unit
+        Period, or one for each axis, or the period vectors, as far as the shape has them, and its unit.
+    """
+
+    resolution: float = 0.1
+    refinement: int | None = None
+    order: int = 1
+    mirrors: str | Sequence[str] = "none"
+    period: float | Sequence[float] | Lattice = 1.0
+    length_unit: str = "m"

@@ -14,7 +14,7 @@ from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import balls, second_nearest
 from homfem.meshing.cut.mirror_parts import MIRRORS
 from homfem.meshing.shapes.fibres import halvings_for
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
 
 #: Centres in the cube, distance of nearest neighbours and their number, distance of the second ones and their number.
@@ -39,22 +39,17 @@ class SphereArray:
     fraction: float | None
     radius: float | None
     overlap: bool
-    period: float
-    length_unit: str
-    resolution: float
-    refinement: int | None
-    order: int
-    mirrors: str
+    mesh: SurfaceMesh
 
 
 def sphere_array_plan(given: SphereArray) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
     check_choice("lattice", given.lattice, list(PACKINGS))
     centres, apart, _, second, _ = PACKINGS[given.lattice]
-    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
-    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
-    check_integer("order", given.order, at_least=1, at_most=2)
-    check_choice("mirrors", given.mirrors, MIRRORS)
+    period = check_number("period", given.mesh.period, above=0.0, remedy="A period is a length.")
+    resolution = check_number("resolution", given.mesh.resolution, above=0.0, at_most=1 / 3)
+    check_integer("order", given.mesh.order, at_least=1, at_most=2)
+    check_choice("mirrors", given.mesh.mirrors, MIRRORS)
     size = _radius(given.lattice, given.fraction, given.radius, given.overlap)
     box = Lattice.box(1.0, 1.0, 1.0)
     # Spheres that overlap have a function each, so that the edges between them are met.
@@ -65,9 +60,9 @@ def sphere_array_plan(given: SphereArray) -> CellPlan:
     if gap < 0.0:  # necks where spheres overlap, and gaps between the second neighbours
         thinnest = min(thinnest, 0.8 * math.sqrt(size**2 - 0.25 * apart**2), second - 2.0 * size)
     thin = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
-    halvings = halvings_for(*thin, resolution, thinnest) if given.refinement is None else given.refinement
+    halvings = halvings_for(*thin, resolution, thinnest) if given.mesh.refinement is None else given.mesh.refinement
     mesh_size: Callable[[Array], Array] | None = None
-    if given.refinement is None and gap > 0.0:
+    if given.mesh.refinement is None and gap > 0.0:
         halvings_for(*thin, resolution, gap)
         between = second_nearest(box, centres, size)
         mesh_size = lambda points: np.maximum(0.7 * between(points), 0.7 * gap)  # noqa: E731
@@ -82,12 +77,12 @@ def sphere_array_plan(given: SphereArray) -> CellPlan:
             refinement=halvings,
             size=mesh_size,
             fractions={"sphere": exact},
-            order=given.order,
-            mirrors=given.mirrors,
-            length_unit=given.length_unit,
+            order=given.mesh.order,
+            mirrors=given.mesh.mirrors,
+            length_unit=given.mesh.length_unit,
         )
 
-    return CellPlan(make=make, name="sphere-array", length=period, length_unit=given.length_unit)
+    return CellPlan(make=make, name="sphere-array", length=period, length_unit=given.mesh.length_unit)
 
 
 def volume_fraction(lattice: str, radius: float) -> float:

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -19,7 +20,7 @@ from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet, balls
 from homfem.meshing.cut.mirror_parts import MIRRORS
 from homfem.meshing.shapes.painted import Painting, painted_plan, pipe_boxes
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import BoxMesh, CellPlan, SurfaceMesh
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
 
 log = logging.getLogger("homfem")
@@ -89,21 +90,18 @@ class Struts:
     fraction: float | None
     section: str
     fillet: float
-    resolution: float
-    refinement: int
-    mirrors: str
-    period: float
-    length_unit: str
+    mesh: SurfaceMesh
 
 
 def struts_plan(given: Struts) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
     check_choice("kind", given.kind, KINDS)
     check_choice("section", given.section, SECTIONS)
-    check_choice("mirrors", given.mirrors, MIRRORS)
-    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
-    check_integer("refinement", given.refinement, at_least=0, at_most=12)
-    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
+    check_choice("mirrors", given.mesh.mirrors, MIRRORS)
+    period = check_number("period", given.mesh.period, above=0.0, remedy="A period is a length.")
+    check_integer("order", given.mesh.order, at_least=1, at_most=1)
+    halvings = check_integer("refinement", given.mesh.refinement or 0, at_least=0, at_most=12)
+    resolution = check_number("resolution", given.mesh.resolution, above=0.0, at_most=1 / 3)
     rho = check_number("fillet", given.fillet, at_least=0.0)
     if given.section == "square" and rho > 0.0:
         raise InputError("fillet", given.fillet, "0 for square struts", 'Choose section = "round".')
@@ -136,18 +134,14 @@ def struts_plan(given: Struts) -> CellPlan:
                 boxes=boxes,
                 background="pore",
                 name=name,
-                resolution=resolution,
-                period=[period] * 3,
-                length_unit=given.length_unit,
+                mesh=BoxMesh(resolution=resolution, period=[period] * 3, length_unit=given.mesh.length_unit),
             )
         )
     return CellPlan(
-        make=lambda: _round_raw(
-            given.kind, 0.5 * thick, rho, resolution, given.refinement, given.mirrors, given.length_unit
-        ),
+        make=lambda: _round_raw(given.kind, 0.5 * thick, rho, replace(given.mesh, refinement=halvings)),
         name=name,
         length=period,
-        length_unit=given.length_unit,
+        length_unit=given.mesh.length_unit,
     )
 
 
@@ -210,34 +204,30 @@ def _fraction(kind: str, thick: float, section: str) -> float:
     return r**2 * (math.pi * _KINDS[kind].length - _KINDS[kind].joints * r)
 
 
-def _round_raw(
-    kind: str, radius: float, rho: float, resolution: float, refinement: int, mirrors: str, length_unit: str
-) -> RawCell:
+def _round_raw(kind: str, radius: float, rho: float, mesh: SurfaceMesh) -> RawCell:
     lattice = Lattice.box(1.0, 1.0, 1.0)
     distances = _distances(kind, radius)
+    options: dict[str, Any] = {
+        "lattice": lattice,
+        "resolution": mesh.resolution,
+        "refinement": mesh.refinement,
+        "length_unit": mesh.length_unit,
+    }
     if rho > 0.0:
-        return implicit_raw(
-            _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
-            refinement=refinement, mirrors=mirrors, length_unit=length_unit,
-        )  # fmt: skip
-    if mirrors == "auto":
+        return implicit_raw(_filleted(distances, rho), ["strut", "pore"], mirrors=mesh.mirrors, **options)
+    if mesh.mirrors == "auto":
         # Struts without fillets meet in mirror planes, where the nodes stay: one function is enough.
         try:
-            return implicit_raw(
-                _filleted(distances, rho), ["strut", "pore"], lattice=lattice, resolution=resolution,
-                refinement=refinement, fractions={"strut": _fraction(kind, 2.0 * radius, "round")},
-                mirrors=["x", "y", "z"], length_unit=length_unit,
-            )  # fmt: skip
+            fractions = {"strut": _fraction(kind, 2.0 * radius, "round")}
+            function = _filleted(distances, rho)
+            return implicit_raw(function, ["strut", "pore"], fractions=fractions, mirrors=["x", "y", "z"], **options)
         except CellError as error:
             log.info("the whole period is meshed: %s", error)
     # Three cylinders, each without those before it: two have the volume 16/3 r^3 in common, three 8 (2 - sqrt 2) r^3.
     whole, two, three = math.pi * radius**2, 16.0 / 3.0 * radius**3, 8.0 * (2.0 - math.sqrt(2.0)) * radius**3
     names = [f"strut{k}" for k in range(len(distances))]
-    raw = implicit_raw(
-        distances, [*names, "pore"], lattice=lattice, resolution=resolution, refinement=refinement,
-        fractions=dict(zip(names, (whole, whole - two, whole - 2.0 * two + three), strict=True)),
-        length_unit=length_unit,
-    )  # fmt: skip
+    exact = dict(zip(names, (whole, whole - two, whole - 2.0 * two + three), strict=True))
+    raw = implicit_raw(distances, [*names, "pore"], fractions=exact, **options)
     return _as_one(raw, names)
 
 

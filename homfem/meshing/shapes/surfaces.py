@@ -13,7 +13,7 @@ from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet
 from homfem.meshing.cut.mirror_parts import MIRRORS
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
 
 
@@ -48,20 +48,15 @@ class MinimalSurface:
     surface: str
     level: float | None
     fraction: float | None
-    period: float
-    length_unit: str
-    resolution: float
-    refinement: int
-    order: int
-    mirrors: str
+    mesh: SurfaceMesh
 
 
 def tpms_plan(given: MinimalSurface) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
     check_choice("surface", given.surface, list(SURFACES))
     function, limit = SURFACES[given.surface]
-    check_choice("mirrors", given.mirrors, MIRRORS)
-    period = check_number("period", given.period, above=0.0, remedy="A period is a length.")
+    check_choice("mirrors", given.mesh.mirrors, MIRRORS)
+    period = check_number("period", given.mesh.period, above=0.0, remedy="A period is a length.")
     if given.level is not None and given.fraction is not None:
         raise InputError("level, fraction", (given.level, given.fraction), "given one of the two at most")
     if given.fraction is None:
@@ -82,15 +77,15 @@ def tpms_plan(given: MinimalSurface) -> CellPlan:
             lambda x: function(x) - at,
             ["solid", "pore"],
             lattice=Lattice.box(1.0, 1.0, 1.0),
-            resolution=given.resolution,
-            refinement=given.refinement,
+            resolution=given.mesh.resolution,
+            refinement=given.mesh.refinement or 0,
             fractions={"solid": value},
-            order=given.order,
-            mirrors=given.mirrors,
-            length_unit=given.length_unit,
+            order=given.mesh.order,
+            mirrors=given.mesh.mirrors,
+            length_unit=given.mesh.length_unit,
         )
 
-    return CellPlan(make=make, name=given.surface, length=period, length_unit=given.length_unit)
+    return CellPlan(make=make, name=given.surface, length=period, length_unit=given.mesh.length_unit)
 
 
 def level_fraction(surface: str, level: float, count: int = 1024) -> float:
@@ -117,28 +112,23 @@ class LevelSets:
 
     functions: Sequence[LevelSet] | LevelSet
     phases: Sequence[str]
-    period: float | Sequence[float] | Lattice
     dimension: int | None
     fractions: Mapping[str, float] | None
-    length_unit: str
-    resolution: float
-    refinement: int
-    order: int
-    mirrors: str | Sequence[str]
     name: str
+    mesh: SurfaceMesh
 
 
 def level_set_plan(given: LevelSets) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
-    if isinstance(given.period, Lattice):
-        lattice = given.period
-    elif np.isscalar(given.period):
+    if isinstance(given.mesh.period, Lattice):
+        lattice = given.mesh.period
+    elif np.isscalar(given.mesh.period):
         count = check_integer("dimension", 3 if given.dimension is None else given.dimension, at_least=2, at_most=3)
-        lattice = Lattice.box(*[check_number("period", given.period, above=0.0)] * count)
+        lattice = Lattice.box(*[check_number("period", given.mesh.period, above=0.0)] * count)
     else:
-        sides = [check_number("period", side, above=0.0) for side in given.period]  # type: ignore[union-attr]
+        sides = [check_number("period", side, above=0.0) for side in given.mesh.period]  # type: ignore[union-attr]
         if len(sides) not in (2, 3):
-            raise InputError("period", given.period, "one length, or one for each of 2 or 3 axes")
+            raise InputError("period", given.mesh.period, "one length, or one for each of 2 or 3 axes")
         lattice = Lattice.box(*sides)
     if given.dimension is not None and given.dimension != lattice.dimension:
         raise InputError("dimension", given.dimension, f"{lattice.dimension}, the number of periods")
@@ -150,12 +140,12 @@ def level_set_plan(given: LevelSets) -> CellPlan:
             given.functions,
             given.phases,
             lattice=unit,
-            resolution=given.resolution,
-            refinement=given.refinement,
+            resolution=given.mesh.resolution,
+            refinement=given.mesh.refinement or 0,
             fractions=given.fractions,
-            order=given.order,
-            mirrors=given.mirrors,
-            length_unit=given.length_unit,
+            order=given.mesh.order,
+            mirrors=given.mesh.mirrors,
+            length_unit=given.mesh.length_unit,
         )
 
-    return CellPlan(make=make, name=given.name, length=length, length_unit=given.length_unit)
+    return CellPlan(make=make, name=given.name, length=length, length_unit=given.mesh.length_unit)

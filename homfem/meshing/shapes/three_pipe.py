@@ -13,14 +13,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from homfem.meshing.arrays.raw_cell import RawCell, stretched
 from homfem.meshing.by_gmsh.subprocess_mesher import run_limited
 from homfem.meshing.shapes.painted import Painting, axis_periods, offset_pipes, painted_plan
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import BoxMesh, CellPlan
 from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe
 from homfem.meshing.shapes.three_pipe_grid import NETWORK, OUTSIDE, check_edges, structured_three_pipe
 from homfem.parameters import InputError, check_choice
+
+
+class PipeMeshOptions(TypedDict, total=False):
+    """The words of :class:`PipeMesh` as keywords of a function."""
+
+    resolution: float
+    grading: float
+    growth: float | None
+    period: float | Sequence[float]
+    length_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PipeMesh:
+    """How crossing pipes are meshed.
+
+    Parameters
+    ----------
+    resolution
+        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
+    grading
+        Mesh size at the re-entrant edges over the bulk size, in (0, 1].
+    growth
+        Slope of the mesh size away from the edges, > 0; by default 1 on the structured grid, 0.3 with Gmsh.
+    period, length_unit
+        Period, or one for each axis (the whole cell is stretched with it), and its unit.
+    """
+
+    resolution: float = 0.1
+    grading: float = 0.25
+    growth: float | None = None
+    period: float | Sequence[float] = 1.0
+    length_unit: str = "um"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,21 +62,17 @@ class ThreePipe:
     """Three orthogonal pipes, as the parameters of :func:`homfem.cells.three_pipe` say."""
 
     edges: float | Sequence[float]
-    resolution: float
-    grading: float
-    growth: float | None
     section: str
     offsets: Sequence[float] | None
     phases: Sequence[str]
-    period: float | Sequence[float]
-    length_unit: str
     order: int
     mesher: str | None
+    mesh: PipeMesh
 
 
 def three_pipe_plan(given: ThreePipe) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
-    periods = axis_periods(given.period, 3)
+    periods = axis_periods(given.mesh.period, 3)
     if given.offsets is not None:
         check_choice("section", given.section, ["square"])
         boxes = offset_pipes(check_edges(given.edges), given.offsets)
@@ -52,32 +82,34 @@ def three_pipe_plan(given: ThreePipe) -> CellPlan:
                 background="cytosol",
                 name="three-pipe",
                 phases=given.phases,
-                resolution=given.resolution,
-                grading=given.grading,
-                growth=1.0 if given.growth is None else given.growth,
-                period=list(periods),
-                length_unit=given.length_unit,
+                mesh=BoxMesh(
+                    resolution=given.mesh.resolution,
+                    grading=given.mesh.grading,
+                    growth=1.0 if given.mesh.growth is None else given.mesh.growth,
+                    period=list(periods),
+                    length_unit=given.mesh.length_unit,
+                ),
             )
         )
 
     def make() -> RawCell:
         raw = three_pipe_raw(
             given.edges,
-            resolution=given.resolution,
-            grading=given.grading,
-            growth=given.growth,
+            resolution=given.mesh.resolution,
+            grading=given.mesh.grading,
+            growth=given.mesh.growth,
             phases=given.phases,
             section=given.section,
             order=given.order,
             mesher=given.mesher,
         )
-        return stretched(raw, periods / periods.min(), given.length_unit)
+        return stretched(raw, periods / periods.min(), given.mesh.length_unit)
 
     return CellPlan(
         make=make,
         name="three-pipe",
         length=float(periods.min()),
-        length_unit=given.length_unit,
+        length_unit=given.mesh.length_unit,
         conforming=(given.mesher or _default_mesher(given.section, given.order)) == "structured",
     )
 
