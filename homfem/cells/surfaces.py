@@ -117,8 +117,8 @@ def level_set_cell(
     Examples
     --------
     >>> import numpy as np
-    >>> wave = lambda x: x[:, 1] - 0.5 - 0.1 * np.sin(2 * np.pi * x[:, 0])
-    >>> band = lambda x: np.abs(wave(x)) - 0.2
+    >>> wave = lambda x: x[:, 1] - 0.1 * np.sin(2 * np.pi * x[:, 0])
+    >>> band = lambda x: np.abs(wave(x) % 1.0 - 0.5) - 0.2
     >>> cell = level_set_cell(band, ["sheet", "rest"], dimension=2, fractions={"sheet": 0.4})
     >>> round(cell.volume_fractions["sheet"], 12)
     0.4

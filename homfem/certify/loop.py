@@ -64,7 +64,7 @@ def solve_cell(
     Examples
     --------
     >>> from homfem.cells import laminate
-    >>> layers = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.5)
+    >>> layers = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.25)
     >>> from homfem.certify import Diffusion
     >>> physics = Diffusion(coefficients={"layer1": 1.0, "layer2": 3.0})
     >>> solve_cell(layers, physics, Accuracy(tolerance=1e-3)).tensor.value.round(9).tolist()

@@ -77,6 +77,7 @@ def random_sequential_addition(
 
     Examples
     --------
+    >>> from homfem.random_media import Sphere
     >>> medium = random_sequential_addition(Sphere(0.1), period=(1, 1, 1), fraction=0.2, seed=1)
     >>> medium.number
     48

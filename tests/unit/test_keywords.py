@@ -184,6 +184,8 @@ def test_makers_of_cells_show_how_they_mesh(maker, words, options):
     assert list(parameters)[-len(names) :] == names == list(options.__annotations__)
     assert get_type_hints(words) == get_type_hints(options)
     assert parameters["length_unit"].default == ("um" if maker in ("sheets", "three_pipe") else "m")
-    assert all(f"\n{name}" in getattr(cells, maker).__doc__ or f", {name}" in getattr(cells, maker).__doc__ for name in names)
+    assert all(
+        f"\n{name}" in getattr(cells, maker).__doc__ or f", {name}" in getattr(cells, maker).__doc__ for name in names
+    )
     with pytest.raises(TypeError, match="resolusion"):
         getattr(cells, maker)(0.2, resolusion=0.1) if maker != "fibre_array" else cells.fibre_array(resolusion=0.1)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-import homfem.kinetics.calcium as calcium
 from homfem.kinetics import (
     DE_YOUNG_KEIZER,
     TRIGGER_WAVE,
@@ -123,10 +120,3 @@ def test_geometry_out_of_range_is_refused(change):
 def test_negative_ip3_is_refused():
     with pytest.raises(InputError, match="ip3"):
         resting_state(membrane_from_rates(TRIGGER_WAVE, **GEOMETRY), total=2.0, **FRACTIONS, ip3=-0.1)
-
-
-def test_examples_in_the_docstrings():
-    for module in (calcium.flux, calcium.rates):
-        tried = doctest.testmod(module, extraglobs=vars(calcium))
-        assert tried.attempted
-        assert not tried.failed

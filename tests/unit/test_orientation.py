@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from scipy import special
 from scipy.spatial.transform import Rotation
 
-import homfem.orientation
 from homfem.orientation import (
     Bingham,
     Directions,
@@ -386,8 +385,7 @@ def test_bad_input_is_refused(call, match):
         call()
 
 
-def test_the_examples_run():
-    assert doctest.testmod(homfem.orientation).failed == 0
+def test_the_example_of_the_readme_runs():
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     (example,) = [
         b for b in re.findall(r"^```pycon\n(.*?)^```", readme, re.DOTALL | re.MULTILINE) if "orientation" in b

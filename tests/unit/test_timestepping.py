@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 import signal
 import threading
@@ -11,7 +10,6 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-import homfem.timestepping as timestepping
 from homfem.parameters import InputError
 from homfem.timestepping import (
     BACKWARD_EULER,
@@ -186,10 +184,6 @@ def test_diffusion_scheme_is_l_stable(scheme):
     for carry, slope in scheme.stages:
         previous = (carry * previous - slope * 1e8 * amplitude) / (1.0 + a * 1e8)
     assert abs(amplitude + previous) < 1e-7
-
-
-def test_examples_in_the_docstrings():
-    assert doctest.testmod(timestepping).failed == 0
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -119,6 +119,7 @@ def resting_state(
 
     Example
     -------
+    >>> from homfem.kinetics import TRIGGER_WAVE, membrane_from_rates
     >>> gamma_c, gamma_e = 1 / 1.185, 0.185 / 1.185
     >>> m = membrane_from_rates(TRIGGER_WAVE, cytosol_fraction=gamma_c, er_fraction=gamma_e, interface_area=1.0)
     >>> rest = resting_state(m, total=3 * gamma_c, cytosol_fraction=gamma_c, er_fraction=gamma_e, ip3=0.3)
