@@ -14,6 +14,7 @@ from homfem.parameters import Array, FileError, InputError
 from homfem.quantities import Kind, check_unit, conversion_factor
 
 KEYS = ("file", "name", "unit", "components")
+_MESHES = (".vtu", ".xdmf", ".vtk", ".msh", ".msh2", ".msh4")
 _PAIRS = {3: ("xx", "xy", "yy"), 6: ("xx", "xy", "xz", "yy", "yz", "zz")}
 
 
@@ -71,8 +72,11 @@ class FieldCoefficient:
             from homfem.meshing.files.element_data import read_element_data
 
             return read_element_data(self.file, self.name)
-        from homfem.grid.files import read_array
+        from homfem.grid.files import is_image, read_array
 
+        if not is_image(self.file):
+            allowed = f"an image, or a mesh with data for its elements that ends in {', '.join(_MESHES)}"
+            raise FileError("file", self.file, allowed)
         found = read_array(self.file, array=self.name)
         return found.array, found.components
 
@@ -81,7 +85,7 @@ def _is_mesh(path: Path) -> bool:
     """Whether a file is a mesh that may have data for its elements; a ``.vtk`` may be an image as well."""
     ending = path.suffix.lower()
     if ending != ".vtk":
-        return ending in (".vtu", ".xdmf", ".msh", ".msh2", ".msh4")
+        return ending in _MESHES
     with path.open("rb") as stream:
         return b"UNSTRUCTURED_GRID" in stream.read(1024).upper()
 
