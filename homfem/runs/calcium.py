@@ -24,7 +24,7 @@ from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
 from homfem.runs.physics import solve_effective, with_known_area
-from homfem.runs.watching import Shown, probe_keys, probe_report, watch
+from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
 from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def _raised(value: float, rise: Function) -> Function:
 def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
     """Run the model and write its fields and checkpoints; collective."""
     from homfem.macro.calcium import run_calcium
+    from homfem.macro.observers import Activation
     from homfem.output.checkpoint import CheckpointFile
 
     folder = config.folder / table.output.folder
@@ -172,18 +173,21 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
             drawn="cytosol" if drawn else None,
         )
         watching = watch(shown, table.probes, move)
+        in_cytosol = table.output.threshold_field == "cytosol"
+        in_er = Activation("er", None if in_cytosol else threshold, name="activation of er")
         with keys_under("macro", _KEYS | probe_keys(table.probes)):
             result = run_calcium(
                 problem,
                 grid,
                 splitting=table.time.splitting,
                 subcycles=table.time.subcycles,
-                threshold=threshold,
-                observers=watching.observers,
+                threshold=threshold if in_cytosol else None,
+                observers=watching.observers if in_cytosol else (*watching.observers, in_er),
                 checkpoint=CheckpointFile(folder / "checkpoint"),
                 checkpoint_every=table.steps("checkpoint_every"),
                 resume=resume,
             )
+        write_activation(shown, result.activation if in_cytosol else in_er.times, float(result.times[-1]))
     warnings = (f"{name}: {text}" for name in ("cytosol", "er") for text in getattr(problem, name).warnings)
     return MacroRun(
         result=result,
@@ -205,6 +209,8 @@ def _report(
     threshold: float | None,
 ) -> dict[str, Any]:
     """Return what is said of a run; times are in the unit of its end."""
+    from homfem.certify import versions
+
     unit = table.time.end.unit
     per_time = conversion_factor("s", unit)
     times = [per_time * float(time) for time in result.times]
@@ -221,12 +227,13 @@ def _report(
         "iterations": int(result.iterations.sum()),
         "ranks": result.ranks,
         "seconds": dict(result.seconds),
+        "versions": versions(),
         "units": {"time": unit, "cytosol": "uM", "er": "uM", "total": total},
         "times": times,
         "total": result.total.tolist(),
         "maximum": result.maximum.tolist(),
         "minimum": result.minimum.tolist(),
-        "probes": probe_report(probes, field="cytosol", threshold=threshold, per_time=per_time),
+        "probes": probe_report(probes, field=table.output.threshold_field, threshold=threshold, per_time=per_time),
         "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
         "config": config.document,
     }

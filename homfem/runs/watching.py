@@ -12,6 +12,8 @@ import numpy as np
 from homfem.config.models.probes import ProbeTable
 
 if TYPE_CHECKING:
+    from dolfinx.fem import Function
+
     from homfem.macro.observers import Observer
     from homfem.macro.probes import Probes
     from homfem.output.observers import Record
@@ -72,6 +74,27 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], move: Callable[[float], No
 def probe_keys(probes: Sequence[ProbeTable]) -> dict[str, str]:
     """Return the keys of the config by the names of the arguments that the probes become."""
     return {f"points[{probe.name!r}]": f"probes[{k}].at" for k, probe in enumerate(probes)}
+
+
+def write_activation(shown: Shown, activation: Function | None, end: float) -> None:
+    """Write a map of activation times beside the fields, NaN where the field stayed below. Collective.
+
+    Parameters
+    ----------
+    activation
+        The times, inf where there is none; nothing is written of None.
+    end
+        The time that the run has reached.
+    """
+    from homfem.output.fields import FieldSeries
+
+    if activation is None:
+        return
+    times = activation.copy()
+    times.name = "activation"
+    times.x.array[~np.isfinite(times.x.array)] = np.nan
+    with FieldSeries(shown.folder / f"activation.{shown.suffix}", [times]) as series:
+        series.write(end)
 
 
 def probe_report(probes: Probes | None, *, field: str, threshold: float | None, per_time: float) -> dict[str, Any]:

@@ -97,6 +97,24 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
     exact = 20.0 * (step - 1 + (0.2 - rising[step - 1]) / (rising[step] - rising[step - 1]))
     assert near["activation"] == pytest.approx(exact, rel=1e-9)
     assert far["activation"] is None
+    import meshio
+
+    with meshio.xdmf.TimeSeriesReader(tmp_path / "wave" / "activation.xdmf") as series:
+        points, _ = series.read_points_cells()
+        at, data, _ = series.read_data(0)
+    assert at == pytest.approx(0.4)
+    mapped = data["activation"].ravel()[
+        [int(np.hypot(*(points[:, :2] - place).T).argmin()) for place in ((16, 0), (40, 20))]
+    ]
+    assert mapped[0] == pytest.approx(near["activation"] / 1000, rel=1e-9)  # in s, at the node
+    assert np.isnan(mapped[1])
+    low = np.min(near["er"])
+    change = ["--set", "macro.output.threshold_field=er", "--set", f"macro.output.threshold={low - 1e-3:.6f} uM"]
+    er = json.loads(homfem("run", wave, "--json", "-", *change, "--set", "macro.output.folder=er")[1])
+    assert er["probes"]["near"]["activation"] == 0.0  # above from the start
+    assert er["probes"]["near"]["er"] == near["er"]
+    assert (tmp_path / "er" / "activation.xdmf").is_file()
+    assert {"dolfinx", "homfem"} <= set(result["versions"])
     total = result["total"]
     (conserved,) = result["conserved"]
     assert (conserved["name"], conserved["start"], conserved["unit"]) == ("calcium", total[0], "uM um^2")

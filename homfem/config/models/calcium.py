@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,30 +11,17 @@ from pydantic import Field, create_model, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
-from homfem.config.models.domains import DomainTable, FibresTable, FileDomain, parse_domain
 from homfem.config.models.kinetics import given_parameters, parameter_keys
-from homfem.config.models.macro_table import (
-    ComputedTensor,
-    MacroTable,
-    TensorSource,
-    check_source,
-    run_files,
-    source_of,
-)
-from homfem.config.models.probes import check_dimension
+from homfem.config.models.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
+from homfem.config.models.marching import MarchTable, OutputTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
     Missing,
     Table,
     choice,
-    integer,
     keys_from,
-    parse_table,
     quantity,
-    require_file,
-    table,
-    text,
 )
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
@@ -43,14 +29,11 @@ from homfem.parameters import InputError, check_number
 from homfem.quantities import (
     CONCENTRATION,
     INVERSE_LENGTH,
-    TIME,
     Quantity,
 )
-from homfem.timestepping import SPLITTINGS, TimeGrid
 
 Concentration = Annotated[Quantity, quantity(CONCENTRATION, at_least=0.0)]
 PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
-PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
 
 
 Source = Annotated[TensorSource, source_of(DIFFUSION)]
@@ -58,9 +41,6 @@ Source = Annotated[TensorSource, source_of(DIFFUSION)]
 
 #: The published sets of rates by their name in a config.
 _SETS = {"trigger-wave": TRIGGER_WAVE, "de-young-keizer": DE_YOUNG_KEIZER}
-
-#: More time steps than these are a slip: of a microsecond each they would take days.
-MOST_STEPS = 10**9
 
 
 class TensorsTable(Table):
@@ -102,27 +82,6 @@ class KineticsTable(_Rates):
         return replace(_SETS[self.parameters], **given_parameters(self, _RATES))
 
 
-class TimeTable(Table):
-    """``[macro.time]``: a whole number of steps that ends exactly at the end."""
-
-    end: PositiveTime = Field(description="the end time, such as '8 s'")
-    step: PositiveTime = Field(description="the time step, such as '20 ms'")
-    splitting: Annotated[str, choice(*SPLITTINGS)] = "strang"
-    """How reaction and diffusion take turns."""
-    subcycles: Annotated[int, integer(at_least=1, at_most=1000)] = 1
-    """Steps of the reaction in one of diffusion."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> TimeTable:
-        if self.grid().steps > MOST_STEPS:
-            raise InputError("step", str(self.step), f"one that fits at most {MOST_STEPS:g} times into {self.end}")
-        return self
-
-    def grid(self) -> TimeGrid:
-        """Return the time grid in s."""
-        return TimeGrid(end=self.end.to("s"), step=self.step.to("s"))
-
-
 class InitialTable(Table):
     """``[macro.initial]``: concentrations at the start; without them the tissue is at rest."""
 
@@ -145,76 +104,48 @@ class StimulusTable(PlaceTable):
     rise: PositiveConcentration = Field(description="the added concentration, such as '0.8 uM'")
 
 
-class OutputTable(Table):
+class CalciumOutputTable(OutputTable):
     """``[macro.output]``: what is written, and how often."""
 
-    folder: Annotated[str, text("the path of a folder")] = "output"
-    """Where fields and checkpoints are written."""
-    every: PositiveTime | None = None
-    """Time between two outputs; start and end alone without it."""
-    checkpoint_every: PositiveTime | None = None
-    """Time between two checkpoints; the end alone without it."""
-    format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
-    """Format of the fields."""
     threshold: PositiveConcentration | None = None
-    """Calcium in the cytosol from which on a place counts as activated."""
+    """Calcium from which on a place counts as activated."""
+    threshold_field: Annotated[str, choice("cytosol", "er")] = "cytosol"
+    """Where that calcium is."""
 
 
-class CalciumTable(MacroTable):
+class CalciumTable(MarchTable):
     """``[macro]`` of the calcium bidomain model (:mod:`homfem.macro.calcium`)."""
 
     runner = "homfem.runs.calcium:run_table"
 
     model: Annotated[str, choice("calcium")]
-    domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
-    fibres: FibresTable | None = None
-    """The axes of fibres, in which the tensors then are."""
     tensors: TensorsTable = TensorsTable()
     """The effective tensors; without it they are computed from the config's cell."""
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
-    time: TimeTable = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
     """The start; without it the tissue is at rest."""
     stimulus: Annotated[
         tuple[StimulusTable, ...], Check(stimuli(StimulusTable), says="a table, or a list of tables")
     ] = ()
     """What is added at the start."""
-    output: OutputTable = OutputTable()
+    output: CalciumOutputTable = CalciumOutputTable()
     """What is written."""
 
     @classmethod
     def parse(cls, value: Any, folder: Path, path: str) -> CalciumTable:
         """Return the validated table; files are sought from ``folder``."""
-        result = parse_table(cls, value, path)
-        if isinstance(result.domain, FileDomain):
-            require_file(f"{path}.domain.file", result.domain.file, folder)
-        if result.fibres is not None and result.fibres.file is not None:
-            require_file(f"{path}.fibres.file", result.fibres.file, folder)
+        result = super().parse(value, folder, path)
         for name in ("cytosol", "er"):
             check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
         return result
 
     @model_validator(mode="after")
     def _fits(self) -> CalciumTable:
-        for name in ("every", "checkpoint_every"):
-            self.steps(name)
         for index, stimulus in enumerate(self.stimulus):
             path = stimulus_path("stimulus", index, len(self.stimulus))
             with keys_from({}, path):
                 stimulus.check_dimension(self.domain.known_dimension)
-        check_dimension(self.probes, self.domain.known_dimension)
         return self
-
-    def steps(self, name: str) -> int:
-        """Return how many time steps lie between two outputs: ``every`` or ``checkpoint_every``; all if not given."""
-        interval: Quantity | None = getattr(self.output, name)
-        grid = self.time.grid()
-        if interval is None:
-            return grid.steps
-        ratio = interval.to("s") / grid.step
-        if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-9):
-            raise InputError(f"output.{name}", str(interval), f"a whole number of steps of {self.time.step}")
-        return round(ratio)
 
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
         """Refuse tensors that cannot be computed from the other tables."""
@@ -222,10 +153,6 @@ class CalciumTable(MacroTable):
             source = getattr(self.tensors, name)
             if isinstance(source, ComputedTensor):
                 source.check(f"macro.tensors.{name}", cell, effective, DIFFUSION)
-
-    def written(self, folder: Path) -> list[Path]:
-        """Return what the run writes into its folder, and what an earlier one wrote there."""
-        return run_files(folder / self.output.folder)
 
 
 TABLES: Mapping[str, type[MacroTable]] = {"calcium": CalciumTable}

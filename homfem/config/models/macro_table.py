@@ -62,14 +62,6 @@ class MacroTable(Table):
         return []
 
 
-def run_files(folder: Path) -> list[Path]:
-    """Return what the run of any model writes into its folder, and what an earlier one wrote there."""
-    fields = [folder / f"fields.{suffix}" for suffix in ("xdmf", "h5", "bp")]
-    probes = [folder / f"probes.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
-    checkpoints = [folder / f"checkpoint{part}" for part in ("", ".previous", ".part", ".old")]
-    return [*fields, *probes, *checkpoints, folder / ".lock", *folder.glob("fields-*")]
-
-
 class FileTensor(Table):
     """An effective tensor that ``homfem effective --json`` wrote."""
 

@@ -1,0 +1,103 @@
+"""What the table ``[macro]`` of every model that marches in time has: domain, fibres, time, output, probes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from homfem.config.models.domains import DomainTable, FibresTable, FileDomain, parse_domain
+from homfem.config.models.macro_table import MacroTable
+from homfem.config.models.probes import check_dimension
+from homfem.config.table import Table, choice, integer, parse_table, quantity, require_file, table, text
+from homfem.parameters import InputError
+from homfem.quantities import TIME, Quantity
+from homfem.timestepping import SPLITTINGS, TimeGrid
+
+PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
+
+#: More time steps than these are a slip: of a microsecond each they would take days.
+MOST_STEPS = 10**9
+
+
+class TimeTable(Table):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end."""
+
+    end: PositiveTime = Field(description="the end time, such as '8 s'")
+    step: PositiveTime = Field(description="the time step, such as '20 ms'")
+    splitting: Annotated[str, choice(*SPLITTINGS)] = "strang"
+    """How reaction and diffusion take turns."""
+    subcycles: Annotated[int, integer(at_least=1, at_most=1000)] = 1
+    """Steps of the reaction in one of diffusion."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> TimeTable:
+        if self.grid().steps > MOST_STEPS:
+            raise InputError("step", str(self.step), f"one that fits at most {MOST_STEPS:g} times into {self.end}")
+        return self
+
+    def grid(self, unit: str = "s") -> TimeGrid:
+        """Return the time grid in a unit of time."""
+        return TimeGrid(end=self.end.to(unit), step=self.step.to(unit))
+
+
+class OutputTable(Table):
+    """``[macro.output]``: what is written, and how often."""
+
+    folder: Annotated[str, text("the path of a folder")] = "output"
+    """Where fields and checkpoints are written."""
+    every: PositiveTime | None = None
+    """Time between two outputs; start and end alone without it."""
+    checkpoint_every: PositiveTime | None = None
+    """Time between two checkpoints; the end alone without it."""
+    format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
+    """Format of the fields."""
+
+
+class MarchTable(MacroTable):
+    """What every model that marches in time has."""
+
+    domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
+    fibres: FibresTable | None = None
+    """The axes of fibres, in which the tensors then are."""
+    time: TimeTable = Field(description="a table [macro.time]")
+    output: OutputTable = OutputTable()
+    """What is written."""
+
+    @classmethod
+    def parse(cls, value: Any, folder: Path, path: str) -> Self:
+        """Return the validated table; files are sought from ``folder``."""
+        result = parse_table(cls, value, path)
+        if isinstance(result.domain, FileDomain):
+            require_file(f"{path}.domain.file", result.domain.file, folder)
+        if result.fibres is not None and result.fibres.file is not None:
+            require_file(f"{path}.fibres.file", result.fibres.file, folder)
+        return result
+
+    @model_validator(mode="after")
+    def _marches(self) -> Self:
+        for name in ("every", "checkpoint_every"):
+            self.steps(name)
+        check_dimension(self.probes, self.domain.known_dimension)
+        return self
+
+    def steps(self, name: str) -> int:
+        """Return how many time steps lie between two outputs: ``every`` or ``checkpoint_every``; all if not given."""
+        interval: Quantity | None = getattr(self.output, name)
+        grid = self.time.grid()
+        if interval is None:
+            return grid.steps
+        ratio = interval.to("s") / grid.step
+        if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-9):
+            raise InputError(f"output.{name}", str(interval), f"a whole number of steps of {self.time.step}")
+        return round(ratio)
+
+    def written(self, folder: Path) -> list[Path]:
+        """Return what the run writes into its folder, and what an earlier one wrote there."""
+        place = folder / self.output.folder
+        fields = [place / f"{name}.{suffix}" for name in ("fields", "activation") for suffix in ("xdmf", "h5", "bp")]
+        probes = [place / f"probes.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
+        checkpoints = [place / f"checkpoint{part}" for part in ("", ".previous", ".part", ".old")]
+        return [*fields, *probes, *checkpoints, place / ".lock", *place.glob("fields-*")]
