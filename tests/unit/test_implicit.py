@@ -358,6 +358,9 @@ def test_roots_to_the_last_digit():
     for function in (np.abs, np.ones_like, lambda x: np.abs(x) ** 9):
         found = level_sets.roots(lambda x, k, f=function: np.sign(steep[k] - x) * f(x - steep[k]), len(steep))
         assert found == pytest.approx(steep, rel=4e-16, abs=1e-15)
+    near = np.array([0.0, 5e-324, 1e-60, 1e-17, 1e-12])  # at a node, or as good as
+    for function in (lambda x, k: np.where(x > near[k], 1.0, -1.0), lambda x, k: x - near[k] - 1e-300):
+        assert level_sets.roots(function, len(near)) == pytest.approx(near, rel=1e-9, abs=1e-23)
     assert level_sets.roots(cubes, 0).shape == (0,)
 
 

@@ -15,8 +15,10 @@ LevelSet = Callable[[Array], npt.ArrayLike]
 
 #: Step of the central differences of a gradient, as a fraction of the shortest period.
 STEP = 1e-5
-#: Most rounds of the search for a root; bisection alone takes as many as a number has digits, 53.
+#: Most rounds of the search for a root; bisection alone takes 53 for the digits of a number, and 33 to reach NEAREST.
 ROUNDS = 100
+#: A root that is nearer to 0 than this has no more digits than one there.
+NEAREST = 1e-10
 
 
 def values(phi: LevelSet, points: Array, name: str = "function") -> Array:
@@ -73,7 +75,7 @@ def roots(function: Callable[[Array, npt.NDArray[np.int64]], Array], count: int)
         y, fy = np.where(alike, y, x), np.where(alike, fy, fx)
         x, fx = new, found
         best = np.where(np.abs(fx) < np.abs(fy), x, y)
-        width, least = np.abs(y - x), 8.0 * np.finfo(np.float64).eps * np.abs(best)
+        width, least = np.abs(y - x), 8.0 * np.finfo(np.float64).eps * np.maximum(np.abs(best), NEAREST)
         done = (width < least) | (fx == 0.0) | (fy == 0.0)
         result[number[done]] = best[done]
         if done.all():
