@@ -47,8 +47,13 @@ def turn(p, z, factor):
 
 
 @_inline
-def _at_node(c, u00, u01, u02, u10, u11, u12, u20, u21, u22, k00, k01, k10, k11, low, mid, high):
-    """The row of a node: each neighbour counts with the coefficients of the voxels that it shares with the node."""
+def _at_node(c, u, k, low, mid, high):
+    """The row of a node: each neighbour counts with the coefficients of the voxels that it shares with the node.
+
+    ``u`` are the nine lines of nodes around it, ``k`` the four lines of voxels.
+    """
+    u00, u01, u02, u10, u11, u12, u20, u21, u22 = u
+    k00, k01, k10, k11 = k
     k0, k1, k2, k3 = k00[low], k00[mid], k01[low], k01[mid]
     k4, k5, k6, k7 = k10[low], k10[mid], k11[low], k11[mid]
     s0, s1, s2, s3 = k0 + k1, k2 + k3, k4 + k5, k6 + k7
@@ -79,17 +84,15 @@ def stiffness_product(c, k, u, out):
         i, j = line // n1, line % n1
         im, ip = (i - 1) % n0, (i + 1) % n0
         jm, jp = (j - 1) % n1, (j + 1) % n1
-        u00, u01, u02 = u[im, jm], u[im, j], u[im, jp]
-        u10, u11, u12 = u[i, jm], u[i, j], u[i, jp]
-        u20, u21, u22 = u[ip, jm], u[ip, j], u[ip, jp]
-        k00, k01, k10, k11 = k[im, jm], k[im, j], k[i, jm], k[i, j]
+        lines = (u[im, jm], u[im, j], u[im, jp], u[i, jm], u[i, j], u[i, jp], u[ip, jm], u[ip, j], u[ip, jp])
+        voxels = (k[im, jm], k[im, j], k[i, jm], k[i, j])
         o = out[i, j]
         for m in range(1, last):
-            o[m] = _at_node(c, u00, u01, u02, u10, u11, u12, u20, u21, u22, k00, k01, k10, k11, m - 1, m, m + 1)
+            o[m] = _at_node(c, lines, voxels, m - 1, m, m + 1)
         for m in (0, last):
             low = m - 1 if m else last
             high = m + 1 if m < last else 0
-            o[m] = _at_node(c, u00, u01, u02, u10, u11, u12, u20, u21, u22, k00, k01, k10, k11, low, m, high)
+            o[m] = _at_node(c, lines, voxels, low, m, high)
 
 
 @_parallel

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 
+from homfem.keywords import takes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.cut import volume_correction
 from homfem.meshing.cut.background import angles, background_raw, sines
@@ -33,20 +36,65 @@ log = logging.getLogger("homfem")
 FLATTEST = {2: 12.0, 3: 5.0}
 
 
+class CutOptions(TypedDict, total=False):
+    """The words of :class:`Cut` as keywords of a function."""
+
+    resolution: float
+    refinement: int
+    size: MeshSize | None
+    conserve: bool
+    order: int
+    mirrors: str | Sequence[str]
+    length_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cut:
+    """How a grid is made and cut.
+
+    Parameters
+    ----------
+    resolution
+        Longest edge of the grid as a fraction of the shortest period, in (0, 1/3].
+    refinement
+        How many times the grid is halved at the surfaces before it is cut.
+    size
+        Wanted length of the longest edges at points near the surfaces, ``size(points) -> (n,)``, where it is to vary.
+    conserve
+        Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
+    order
+        Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
+    mirrors
+        ``"auto"``: where the functions are their own mirror images across the planes at 0 and half a period of an axis,
+        and across those that exchange axes, only the part between these planes is meshed, and its images are the rest:
+        the mesh has the symmetry, so that cell problems can be solved on the part. ``"none"``, or axes that are to
+        have such planes, such as ``["x", "y"]``.
+    length_unit
+        Unit of the lattice.
+    """
+
+    resolution: float = 0.1
+    refinement: int = 0
+    size: MeshSize | None = None
+    conserve: bool = True
+    order: int = 1
+    mirrors: str | Sequence[str] = "none"
+    length_unit: str = "m"
+
+    def __post_init__(self) -> None:
+        check_integer("refinement", self.refinement, at_least=0, at_most=12)
+        check_integer("order", self.order, at_least=1, at_most=2)
+
+
+@takes(Cut)
 def implicit_raw(
     functions: Sequence[LevelSet] | LevelSet,
     phases: Sequence[str],
     *,
     lattice: Lattice,
-    resolution: float = 0.1,
-    refinement: int = 0,
-    size: MeshSize | None = None,
     fractions: Mapping[str, float] | None = None,
     corners: Mapping[int, Array] | None = None,
-    conserve: bool = True,
-    order: int = 1,
-    mirrors: str | Sequence[str] = "none",
-    length_unit: str = "m",
+    **how: Unpack[CutOptions],
 ) -> RawCell:
     r"""Return the mesh of the cell whose phases are given by level-set functions.
 
@@ -61,12 +109,6 @@ def implicit_raw(
         an edge a function each, and the edge is resolved.
     lattice
         Period vectors. The grid of a box is mapped to them: strongly skewed ones give flat simplices.
-    resolution
-        Longest edge of the grid as a fraction of the shortest period, in (0, 1/3].
-    refinement
-        How many times the grid is halved at the surfaces before it is cut.
-    size
-        Wanted length of the longest edges at points near the surfaces, ``size(points) -> (n,)``, where it is to vary.
     fractions
         Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, by a
         distance of fourth order in the mesh size and in proportion to it where it is finer, until the mesh has them to
@@ -74,17 +116,8 @@ def implicit_raw(
     corners
         In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
         nodes: of polygons, which the mesh then has exactly.
-    conserve
-        Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
-    order
-        Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
-    mirrors
-        ``"auto"``: where the functions are their own mirror images across the planes at 0 and half a period of an axis,
-        and across those that exchange axes, only the part between these planes is meshed, and its images are the rest:
-        the mesh has the symmetry, so that cell problems can be solved on the part. ``"none"``, or axes that are to
-        have such planes, such as ``["x", "y"]``.
-    length_unit
-        Unit of the lattice.
+    **how
+        As :class:`Cut` has them.
 
     Returns
     -------
@@ -108,48 +141,49 @@ def implicit_raw(
     Measured over some hundred random discs and spheres: angles of triangles from 17 to 142 degrees, dihedral angles of
     tetrahedra from 5 to 170; the worst ones of a mesh are in the log. A million tetrahedra take about 6 seconds.
     """
+    wanted = Cut(**how)
     given: list[LevelSet] = [functions] if callable(functions) else list(functions)
     names = _check_phases(phases, len(given))
-    check_integer("refinement", refinement, at_least=0, at_most=12)
-    check_integer("order", order, at_least=1, at_most=2)
     if corners and lattice.dimension != 2:
         raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
     unique = list(dict.fromkeys(names))
     phase = np.array([unique.index(name) for name in names])
-    if order == 2 and len(unique) < len(names):
-        raise CellError("order", order, "1 where functions share a phase")
+    if wanted.order == 2 and len(unique) < len(names):
+        raise CellError("order", wanted.order, "1 where functions share a phase")
     for number, phi in enumerate(given):
         check_periodic(phi, lattice, f"functions[{number}]")
     targets = _targets(fractions or {}, unique, lattice.volume)
 
-    def grid(part: Part) -> RawCell:
-        raw = background_raw(lattice, resolution, length_unit, part)
-        if size is None and not refinement:
-            return raw
-        wanted = resolution * lattice.shortest * 0.5**refinement
-
-        def wish(x: Array) -> Array:
-            return np.minimum(wanted, size(x)) if size else np.full(len(x), wanted)
-
-        return graded(raw, given, wish, part.copies, refinement)
-
     def make(part: Part) -> RawCell:
-        mesh = start(grid(part), len(given), part)
+        mesh = start(_grid(lattice, given, wanted, part), len(given), part)
         places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
         _cut_along(mesh, given, names, places)
         share = {k: volume / part.copies for k, volume in targets.items()}
-        faces = _fit(mesh, given, phase, unique, share, conserve=conserve and order == 1)
-        found = _to_raw(mesh, given, faces, unique, phase, length_unit)
-        return completed(found if order == 1 else of_second_order(found, given, share, part), part)
+        faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
+        found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit)
+        return completed(found if wanted.order == 1 else of_second_order(found, given, share, part), part)
 
-    part = find_part(given, lattice, mirrors)
-    if part.copies > 1 and mirrors == "auto":
+    part = find_part(given, lattice, wanted.mirrors)
+    if part.copies > 1 and wanted.mirrors == "auto":
         try:
             return make(part)
         except InputError as error:
             log.info("the whole period is meshed, not %s: %s", part.describe(), error)
             part = Part(lattice=lattice)
     return make(part)
+
+
+def _grid(lattice: Lattice, functions: Sequence[LevelSet], wanted: Cut, part: Part) -> RawCell:
+    """Return the grid that is cut, as fine near the surfaces as is wanted there."""
+    raw = background_raw(lattice, wanted.resolution, wanted.length_unit, part)
+    if wanted.size is None and not wanted.refinement:
+        return raw
+    finest, size = wanted.resolution * lattice.shortest * 0.5**wanted.refinement, wanted.size
+
+    def wish(x: Array) -> Array:
+        return np.minimum(finest, size(x)) if size else np.full(len(x), finest)
+
+    return graded(raw, functions, wish, part.copies, wanted.refinement)
 
 
 def _cut_along(
