@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from homfem import runs
-from homfem.config import MODELS, PHYSICS, SHAPES
+from homfem.config import MODELS, PHYSICS, SHAPES, make_config
 from homfem.config.shapes.files import FileCell
 from homfem.parameters import InputError
 from homfem.runs.runners import runner
@@ -43,6 +43,23 @@ def test_a_new_shape_and_a_new_physics_are_a_table_and_a_line_each(homfem, tmp_p
             runs.tensor(tmp_path / "new.toml", overrides=wrong)
     with pytest.raises(InputError, match=r"^effective\.first = 0: .*> 0"):
         runs.tensor(tmp_path / "new.toml", overrides={"effective.first": 0})
+
+
+@pytest.mark.parametrize(
+    ("method", "keys", "message"),
+    [
+        ("corner-galerkin", {"abscissas": 4}, r"abscissas = 4: .*absent with method 'corner-.*to 'semi-analytical'\."),
+        ("finite-element", {"refine": 2}, r"refine = 2: .*absent with method 'finite-element'.*belongs to 'grid'\."),
+        ("semi-analytical", {"max_dofs": 9}, r"max_dofs = 9: .*'finite-element' and 'corner-galerkin' and 'grid'\."),
+        ("finite-element", {"degree": 5}, r"degree = 5: .*<= 4"),
+        ("corner-galerkin", {"degree": 13}, r"degree = 13: .*<= 12"),
+    ],
+)
+def test_a_key_belongs_to_the_methods_whose_section_has_it(method, keys, message):
+    cell = {"shape": "blocks", "layout": ["LD", "DL"]}
+    phases = {"L": "4 m^2/s", "D": "1 m^2/s"}
+    with pytest.raises(InputError, match=rf"^effective\.{message}"):
+        make_config({"cell": cell, "effective": {"physics": "diffusion", "method": method, "phases": phases, **keys}})
 
 
 def test_what_tables_name_is_there():

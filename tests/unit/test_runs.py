@@ -87,7 +87,9 @@ def test_a_path_a_mapping_and_the_command_line_give_the_same(homfem, place, name
     status, out, _ = homfem("effective", place / f"{name}.toml", "--set", f"{key}={value}", "--json", "-")
     reports = [from_path.report(), from_mapping.report(), runs.tensor(checked).report(), json.loads(out)]
     assert len({told(report) for report in reports}) == 1
+    assert runs.read_config(checked, overrides={"effective.max_dofs": 9000}).effective.max_dofs == 9000
     assert mapping == tomllib.loads(text)  # overrides go into a copy
+    assert "max_dofs" not in checked.document["effective"]
     assert reports[0]["config"]["effective"][key.split(".")[1]] == value
     assert (from_path.outcome, status) == (Outcome.DONE, 0)
     assert np.diag(from_path.tensor.value) == pytest.approx(exact, rel=1e-3)
@@ -257,6 +259,7 @@ def test_a_wave_from_python_is_that_of_the_command(homfem, place):
     assert half.report()["steps"] == 5
     whole = runs.macro(mapping, folder=place, overrides={"macro.output.folder": "half"}, resume=True, drawn=True)
     assert whole.report()["total"] == run.report()["total"]
+    assert [path.name for path in (place / "half").glob("fields-*.xdmf")] == ["fields-from-step-5.xdmf"]
     runs.draw_macro(whole, "wave.svg")
     assert "<svg" in Path("wave.svg").read_text()[:1000]
     with pytest.raises(InputError, match=r"^drawn = False"):
