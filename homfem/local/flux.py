@@ -172,7 +172,7 @@ def solve_fluxes(
     smoothers = ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor")
     noise = solve.round_off(full, number.dofs)
     options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux"}
-    options |= {"atol": 0.0 if membranes is None else noise, "direct_first": solve.DIRECT_FIRST[d]}
+    options["atol"] = 0.0 if membranes is None else noise
     seconds = {"assembly": time.perf_counter() - start}
     state = _State(elements, number, trace, weight, [(axis,) for axis in axes])
     iterations, dofs = 0, 0
@@ -182,8 +182,9 @@ def solve_fluxes(
         kernel = held.constants()
         sides = [held.without(number.vector(-elements.stiffness @ trace[:, :, j, None])) for j in members]
         multipliers = [matrix.createVecRight() for _ in sides]
+        chosen = solve.Multigrid(coarse=held.coarse, smoother=smoothers, direct_first=solve.DIRECT_FIRST[d])
         solver = solve.solve_with(
-            smoothers, matrix, sides, multipliers, noise=noise, kernel=kernel, coarse=held.coarse, **options
+            matrix, sides, multipliers, noise=noise, kernel=kernel, preconditioner=chosen, **options
         )
         prepared = lap + solver.setup_seconds
         seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + solver.setup_seconds

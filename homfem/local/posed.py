@@ -22,7 +22,7 @@ from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
 from homfem.local.system import Reduced, System
 from homfem.parameters import InputError, check_choice
-from homfem.solve import Block, Coarse
+from homfem.solve import Block, Coarse, Multigrid
 
 log = logging.getLogger("homfem")
 
@@ -186,19 +186,19 @@ class Group:
             "rtol": method.rtol,
             "max_iterations": method.max_iterations,
             "name": f"{problem.name} corrector",
-            "kernel": self.kernels.right,
         }
         if problem.kind == "saddle" and method.preconditioner != "direct":
-            return solve.BlockSolver(self.operator, self._blocks(), **options)
-        first = solve.DIRECT_FIRST[self.posed.cell.dimension] if method.preconditioner is None else 0
+            return solve.BlockSolver(self.operator, self._blocks(), kernel=self.kernels.right, **options)
+        chosen: str | Multigrid | None = method.preconditioner
+        if chosen is None or chosen == "multigrid":
+            first = solve.DIRECT_FIRST[self.posed.cell.dimension] if chosen is None else 0
+            chosen = Multigrid(coarse=self._coarse, smoother=problem.smoother, direct_first=first)
+        left = self.kernels.left if self.kernels.apart else ()
         return solve.LinearSolver(
             self.operator,
             method="gmres" if problem.kind == "general" else "cg",
-            preconditioner=method.preconditioner or "multigrid",
-            left_kernel=self.kernels.left if self.kernels.apart else (),
-            coarse=self._coarse,
-            direct_first=first,
-            smoother=problem.smoother,
+            preconditioner=chosen,
+            kernel=solve.Kernel(vectors=self.kernels.right, left=left),
             # Fields that a stiff term ties to each other: the residual is a small difference of large numbers.
             atol=self.noise if len(problem.fields) > 1 else 0.0,
             **options,

@@ -169,8 +169,11 @@ def solve_stresses(
             rtol=rtol,
             max_iterations=max_iterations,
             kernel=kernel,
-            coarse=functools.partial(held.coarse, rigid_motions(d)),
-            direct_first=solve.DIRECT_FIRST[d],
+            preconditioner=solve.Multigrid(
+                coarse=functools.partial(held.coarse, rigid_motions(d)),
+                smoother=("incomplete-cholesky", "ssor"),
+                direct_first=solve.DIRECT_FIRST[d],
+            ),
             name="stress",
         )
         for j, x in zip(members, multipliers, strict=True):
@@ -226,7 +229,7 @@ def _solve_group(
 ) -> tuple[list[PETSc.Vec], solve.LinearSolver]:
     """Solve for loads that hold the same unknowns until the residual may add little."""
     multipliers = [matrix.createVecRight() for _ in sides]
-    solver = solve.solve_with(("incomplete-cholesky", "ssor"), matrix, sides, multipliers, rtol=rtol, **options)
+    solver = solve.solve_with(matrix, sides, multipliers, rtol=rtol, **options)
     best = math.inf
     while True:
         energies, residuals = _energy(matrix, sides, multipliers, constant, node_norms)

@@ -26,7 +26,7 @@ from petsc4py import PETSc
 
 from homfem.macro.domain import Domain
 from homfem.parameters import Array, ConvergenceError, InputError, check_number
-from homfem.solve import LinearSolver, assemble_matrix, assemble_vector
+from homfem.solve import Kernel, LinearSolver, assemble_matrix, assemble_vector
 from homfem.timestepping import TR_BDF2, DiffusionScheme, DiffusionStep
 
 Value: TypeAlias = float | Callable[[Array, float], Array]
@@ -329,7 +329,9 @@ class EllipticSolver:
         self.matrix = problem.stiffness()
         self._fixed, self._load = _Fixed(problem), _Load(problem)
         chosen: dict[str, Any] = {"name": problem.name} | options
-        self.solver = LinearSolver(self._fixed.eliminated(self.matrix), constant_kernel=problem.closed, **chosen)
+        self.solver = LinearSolver(
+            self._fixed.eliminated(self.matrix), kernel=Kernel(constant=problem.closed), **chosen
+        )
         v = ufl.TestFunction(problem.space)
         self.weights = assemble_vector(v * ufl.dx(domain=problem.domain.mesh))
         self._rhs, self._work = self.matrix.createVecLeft(), self.matrix.createVecLeft()

@@ -19,7 +19,7 @@ from homfem.solve.forms import (
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
-from homfem.solve.options import DIRECT_FIRST, Coarse
+from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "Block",
     "BlockSolver",
     "Coarse",
+    "Kernel",
     "LinearSolver",
     "MeshNumbering",
+    "Multigrid",
     "Numbering",
     "assemble_matrix",
     "assemble_vector",

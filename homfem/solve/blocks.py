@@ -16,6 +16,7 @@ from homfem.parameters import ConvergenceError, check_choice, check_integer, che
 from homfem.solve.linear import LinearSolver
 from homfem.solve.options import (
     PRECONDITIONERS,
+    Kernel,
     cheap,
     interpolate,
     new_prefix,
@@ -87,7 +88,7 @@ class BlockSolver:
         start = time.perf_counter()
         self.matrix, self.name, self.iterations, self.solves = matrix, name, 0, 0
         self._rtol, self._max_iterations = rtol, max_iterations
-        self._null, self._kernel = null_space(matrix, kernel, False), tuple(kernel)
+        self._null, self._kernel = null_space(matrix, Kernel(vectors=kernel)), tuple(kernel)
         self._direct: LinearSolver | None = None
         count = len(blocks)
         self._preconditioner = PETSc.Mat().createNest(

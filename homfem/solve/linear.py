@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from petsc4py import PETSc
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
 from homfem.solve.options import (
     PRECONDITIONERS,
-    SMOOTHERS,
     Coarse,
+    Kernel,
+    Multigrid,
     cheap,
     entries,
     interpolate,
@@ -57,28 +58,18 @@ class LinearSolver:
     method
         ``"cg"`` (conjugate gradients); ``"gmres"`` for a matrix that is not symmetric.
     preconditioner
-        ``"multigrid"`` (smoothed aggregation), ``"ssor"``, ``"jacobi"``, ``"incomplete-factors"``, ``"none"`` or
-        ``"direct"`` (MUMPS). With ``"gmres"`` multigrid is that of the symmetric part: cheap factors are tried before,
-        incomplete ones, which hold where the skew part is large, after it.
+        ``"multigrid"`` (smoothed aggregation) or a :class:`homfem.solve.Multigrid`, ``"ssor"``, ``"jacobi"``,
+        ``"incomplete-factors"``, ``"none"`` or ``"direct"`` (MUMPS). With ``"gmres"`` multigrid is that of the
+        symmetric part: cheap factors are tried before, incomplete ones, which hold where the skew part is large, after
+        it.
     rtol, atol
         The solve ends when :math:`\|b-Ax\|_2\le\max(\mathrm{rtol}\,\|b\|_2,\mathrm{atol})`: the true residual, not
         the preconditioned one, computed after every solve, of a direct solver too; or when rounding lets it fall no
         further, :math:`\|b-Ax\|_2\le\min(\epsilon(\|A\|_\infty\|x\|_2+\|b\|_2), 10^{-6}\|b\|_2)`.
     max_iterations
         Of each solver that is tried; a direct one has its own.
-    constant_kernel
-        The constants are in the kernel of ``matrix``: they are removed from every right-hand side and solution.
-    kernel, left_kernel
-        Orthonormal vectors that span the kernel, and that of the transpose where that is another one.
-    coarse
-        What multigrid needs, or a function that makes it when multigrid is set up (collective).
-    direct_first
-        Entries up to which a direct solver goes before the ``preconditioner``.
-    smoother
-        Of the p-multigrid: ``"ssor"``, which stays good on stretched meshes, or ``"incomplete-cholesky"``, which is
-        up to twice as fast on the fluxes of :mod:`homfem.local.flux` and several times slower on stretched Lagrange
-        elements; or ``"incomplete-cholesky-throughout"``, on the aggregated levels as well, which copes with unknowns
-        that stiff terms tie in pairs. Several: in the order in which they are tried.
+    kernel
+        Orthonormal vectors that span it, or a :class:`homfem.solve.Kernel`.
     name
         For messages.
 
@@ -93,32 +84,27 @@ class LinearSolver:
         matrix: PETSc.Mat,
         *,
         method: str = "cg",
-        preconditioner: str = "multigrid",
+        preconditioner: str | Multigrid = "multigrid",
         rtol: float = 1e-10,
         atol: float = 0.0,
         max_iterations: int = 500,
-        constant_kernel: bool = False,
-        kernel: Sequence[PETSc.Vec] = (),
-        left_kernel: Sequence[PETSc.Vec] = (),
-        coarse: Coarse | Callable[[], Coarse] = _NONE,
-        direct_first: int = 0,
-        smoother: str | Sequence[str] = "ssor",
+        kernel: Kernel | Sequence[PETSc.Vec] = (),
         name: str = "linear system",
     ) -> None:
         check_choice("method", method, ("cg", "gmres"))
-        check_choice("preconditioner", preconditioner, tuple(PRECONDITIONERS))
-        smoothers = (smoother,) if isinstance(smoother, str) else tuple(smoother)
-        for one in smoothers:
-            check_choice("smoother", one, tuple(SMOOTHERS))
+        multigrid = preconditioner if isinstance(preconditioner, Multigrid) else Multigrid()
+        first = "multigrid" if isinstance(preconditioner, Multigrid) else preconditioner
+        check_choice("preconditioner", first, tuple(PRECONDITIONERS))
+        known = kernel if isinstance(kernel, Kernel) else Kernel(vectors=kernel)
         check_number("rtol", rtol, at_least=0.0, below=1.0)
         check_number("atol", atol, at_least=0.0)
         check_integer("max_iterations", max_iterations, at_least=1)
         self.matrix, self.name, self.iterations, self.solves, self.setup_seconds = matrix, name, 0, 0, 0.0
         self._method, self._rtol, self._atol, self._max_iterations = method, rtol, atol, max_iterations
-        self._coarse, self._definite = coarse, False
+        self._coarse, self._definite, self._part = multigrid.coarse, False, None
         self._size = matrix.norm(PETSc.NormType.INFINITY)
-        self._null = null_space(matrix, kernel, constant_kernel, left_kernel)
-        self._left = self._null if not left_kernel else PETSc.NullSpace().create(vectors=list(left_kernel))
+        self._null = null_space(matrix, known)
+        self._left = self._null if not known.left else PETSc.NullSpace().create(vectors=list(known.left))
         matrix.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
         # PETSc compares pivots with absolute numbers: where those could matter the solver sees a matrix of size one.
         self._scale = 1.0 if 1e-6 < self._size < 1e6 or not self._size else 2.0 ** -round(math.log2(self._size))
@@ -127,19 +113,22 @@ class LinearSolver:
             self._scaled = matrix.copy()
             self._scaled.scale(self._scale)
             self._scaled.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
-            null_space(self._scaled, kernel, constant_kernel, left_kernel)
-        if preconditioner == "multigrid":
-            self._attempts = [(preconditioner, one) for one in smoothers]
-        else:
-            self._attempts = [(preconditioner, smoothers[0])]
-        skew = method == "gmres" and preconditioner == "multigrid"
-        if skew:
-            self._attempts.append(("incomplete-factors", smoothers[0]))
-        if preconditioner != "direct" and cheap(matrix):
-            # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
-            self._definite = method == "cg" and rtol <= SHARP and entries(matrix) <= direct_first
-            self._attempts.insert(0 if self._definite or skew else len(self._attempts), ("direct", smoothers[0]))
+            null_space(self._scaled, known)
+        self._attempts = self._tried(first, multigrid)
         self._prepare()
+
+    def _tried(self, first: str, multigrid: Multigrid) -> list[tuple[str, str]]:
+        """The solvers in the order in which they are tried, each with its smoother."""
+        smoothers, skew = multigrid.smoothers, self._method == "gmres" and first == "multigrid"
+        attempts = [(first, one) for one in (smoothers if first == "multigrid" else smoothers[:1])]
+        if skew:
+            attempts.append(("incomplete-factors", smoothers[0]))
+        if first != "direct" and cheap(self.matrix):
+            # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
+            small = entries(self.matrix) <= multigrid.direct_first
+            self._definite = self._method == "cg" and self._rtol <= SHARP and small
+            attempts.insert(0 if self._definite or skew else len(attempts), ("direct", smoothers[0]))
+        return attempts
 
     def _prepare(self) -> None:
         """Set up the first of the solvers that are left."""
@@ -150,7 +139,7 @@ class LinearSolver:
             coarse = self._coarse = self._coarse() if callable(self._coarse) else self._coarse
         matrix = operator
         if self._method != "cg" and preconditioner == "multigrid":
-            matrix = symmetric_part(operator)
+            matrix = self._part = symmetric_part(operator)
             if self._null is not None:
                 matrix.setNullSpace(self._null)
         if coarse.near_kernel and not coarse.prolongations:
@@ -321,6 +310,8 @@ class LinearSolver:
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrix stays the caller's."""
         self.ksp.destroy()
+        if self._part is not None:
+            self._part.destroy()
         for null in {id(one): one for one in (self._null, self._left) if one is not None}.values():
             null.destroy()
         if self._scaled is not self.matrix:
@@ -328,7 +319,6 @@ class LinearSolver:
 
 
 def solve_with(
-    smoothers: Sequence[str],
     matrix: PETSc.Mat,
     sides: Sequence[PETSc.Vec],
     solutions: Sequence[PETSc.Vec],
@@ -336,14 +326,12 @@ def solve_with(
     noise: float = 0.0,
     **options: Any,
 ) -> LinearSolver:
-    """Solve for all right-hand sides with the first smoother that copes; collective.
+    """Solve for all right-hand sides with the first solver that copes; collective.
 
     A faster smoother may be indefinite at a contrast of 1e4 and more: give one that is not as the last.
 
     Parameters
     ----------
-    smoothers
-        As of :class:`LinearSolver`, in the order in which they are tried.
     matrix, sides, solutions, noise
         As of :class:`LinearSolver` and :meth:`LinearSolver.solve_all`; the solutions are overwritten.
     options
@@ -361,7 +349,7 @@ def solve_with(
     """
     for x in solutions:
         x.set(0.0)
-    solver = LinearSolver(matrix, smoother=smoothers, **options)
+    solver = LinearSolver(matrix, **options)
     try:
         solver.solve_all(sides, solutions, noise=noise)
     except ConvergenceError:

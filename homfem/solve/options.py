@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from petsc4py import PETSc
+
+from homfem.parameters import check_choice
 
 _serial = itertools.count()
 
@@ -101,6 +103,61 @@ class Coarse:
     near_kernel: Sequence[PETSc.Vec] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Multigrid:
+    """Multigrid as a preconditioner, and what is tried before and after it.
+
+    Parameters
+    ----------
+    coarse
+        What it needs beside the matrix, or a function that makes it when multigrid is set up (collective).
+    smoother
+        Of the p-multigrid: ``"ssor"``, which stays good on stretched meshes, or ``"incomplete-cholesky"``, which is
+        up to twice as fast on the fluxes of :mod:`homfem.local.flux` and several times slower on stretched Lagrange
+        elements; or ``"incomplete-cholesky-throughout"``, on the aggregated levels as well, which copes with unknowns
+        that stiff terms tie in pairs. Several: in the order in which they are tried.
+    direct_first
+        Entries up to which a direct solver goes first.
+
+    Raises
+    ------
+    InputError
+        For an unknown smoother.
+    """
+
+    coarse: Coarse | Callable[[], Coarse] = Coarse()
+    smoother: str | Sequence[str] = "ssor"
+    direct_first: int = 0
+
+    def __post_init__(self) -> None:
+        for one in self.smoothers:
+            check_choice("smoother", one, tuple(SMOOTHERS))
+
+    @property
+    def smoothers(self) -> tuple[str, ...]:
+        """Those that are tried, in their order."""
+        return (self.smoother,) if isinstance(self.smoother, str) else tuple(self.smoother)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Kernel:
+    """The kernel of a matrix: it is removed from every right-hand side and solution.
+
+    Parameters
+    ----------
+    vectors
+        Orthonormal vectors that span it.
+    left
+        Those of the transpose, where that has another one.
+    constant
+        Whether the constants are in it.
+    """
+
+    vectors: Sequence[PETSc.Vec] = ()
+    left: Sequence[PETSc.Vec] = ()
+    constant: bool = False
+
+
 @contextmanager
 def options_set(prefix: str, options: dict[str, Any]) -> Iterator[None]:
     """Set options for the duration of the block."""
@@ -119,17 +176,15 @@ def new_prefix() -> str:
     return f"homfem_{next(_serial)}_"
 
 
-def null_space(
-    matrix: PETSc.Mat, kernel: Sequence[PETSc.Vec], constant: bool, left: Sequence[PETSc.Vec] = ()
-) -> PETSc.NullSpace | None:
+def null_space(matrix: PETSc.Mat, kernel: Kernel) -> PETSc.NullSpace | None:
     """Give a matrix its kernel, and that of its transpose if it is another one; None without one."""
-    if not (constant or kernel):
+    if not (kernel.constant or kernel.vectors):
         return None
-    null = PETSc.NullSpace().create(constant=constant, vectors=list(kernel), comm=matrix.comm)
+    null = PETSc.NullSpace().create(constant=kernel.constant, vectors=list(kernel.vectors), comm=matrix.comm)
     matrix.setNullSpace(null)
-    other = PETSc.NullSpace().create(vectors=list(left), comm=matrix.comm) if left else null
+    other = PETSc.NullSpace().create(vectors=list(kernel.left), comm=matrix.comm) if kernel.left else null
     matrix.setTransposeNullSpace(other)
-    if left:
+    if kernel.left:
         other.destroy()  # the matrix holds it
     return null
 

@@ -50,7 +50,7 @@ def errors(cell, degree):
     # The best that the mesh has, with no constraint at all.
     full, side = solve.assemble_matrix(energy), solve.assemble_vector(ufl.inner(ufl.grad(exact), ufl.grad(v)) * fine)
     best = fem.Function(space.space)
-    solve.LinearSolver(full, constant_kernel=True, rtol=1e-10).solve(side, best.x.petsc_vec)
+    solve.LinearSolver(full, kernel=solve.Kernel(constant=True), rtol=1e-10).solve(side, best.x.petsc_vec)
     best.x.scatter_forward()
     return np.sqrt([*found, _energy(best - exact, fine)])
 

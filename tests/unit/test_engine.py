@@ -300,6 +300,14 @@ def test_parts_have_densities_of_their_own():
     assert solve.integrate((found[0] + found[1] - ufl.exp(-ufl.sin(2 * ufl.pi * x)) / i0(1.0)) ** 2 * ufl.dx) < 1e-5
 
 
+def test_densities_that_are_none_are_not_returned(monkeypatch):
+    cell = grid_cell((6, 3))
+    drift = ufl.as_vector([ufl.cos(2 * ufl.pi * ufl.SpatialCoordinate(cell.mesh)[0]), 0.0])
+    monkeypatch.setattr("homfem.local.kernels.ROUND_OFF", 1e-30)
+    with pytest.raises(ConvergenceError, match="left kernel: a residual of"):
+        left_kernel(cell, drifting(cell, drift))
+
+
 def test_a_symmetric_problem_has_its_constants():
     cell = grid_cell((4, 4), square)
     problem = diffusion_problem(cell, diffusion_coefficient(cell, {"a": 1.0, "b": 5.0}))

@@ -12,13 +12,14 @@ import pytest
 import homfem
 from homfem import cells
 from homfem.blocks.accuracy import BlockAccuracy, BlockOptions
-from homfem.certify import Accuracy
+from homfem.certify import Accuracy, Diffusion, Elasticity, Stokes, solve_cell
 from homfem.certify.accuracy import AccuracyOptions
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.keywords import part_of, takes
 from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions, NetworkMesh, SurfaceMesh, SurfaceMeshOptions
 from homfem.meshing.shapes.three_pipe import PipeMesh, PipeMeshOptions
 from homfem.parameters import InputError
+from made_cells import grid_cell, square
 
 PHYSICS = ("diffusion", "elasticity", "stokes", "thermoelasticity", "poroelasticity", "active_stress")
 CELLS = [f"{verb}_{what}" for verb in ("solve", "homogenize") for what in PHYSICS]
@@ -128,6 +129,24 @@ def test_images_and_blocks_have_the_same_words_in_the_same_order(name, words, op
     )
 
 
+@pytest.mark.parametrize(
+    ("physics", "accuracy", "message"),
+    [
+        (Stokes(fluid="a", max_iterations=0), {}, "max_iterations"),
+        (Stokes(fluid="a", boundary="affine"), {}, "boundary"),
+        (Stokes(fluid="a", slip_length=1.0), {"symmetry": "auto"}, "symmetry"),
+        (Stokes(fluid="a"), {"backend": "multipoint"}, "backend"),
+        (Diffusion(coefficients={"a": 1.0}, boundary="flux"), {"symmetry": "auto"}, "symmetry"),
+        (Diffusion(coefficients={"a": 1.0}), {"tolerance": 0.1, "bounds": False}, "tolerance"),
+        (Diffusion(coefficients={"a": 1.0}, lower_degree=2), {}, "lower_degree"),
+        (Elasticity(stiffnesses={"a": {"young": 1.0, "poisson": 0.3}}), {"tolerance": 0.1, "bounds": False}, "toler"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_the_work(physics, accuracy, message):
+    with pytest.raises(InputError, match=message):
+        solve_cell(grid_cell((4, 4), square), physics, Accuracy(**accuracy))
+
+
 def test_images_and_blocks_keep_the_physics_and_the_input():
     """Layers of 1 and 3 S/m."""
     image = homfem.Image.from_labels([[0, 0], [1, 1]], {"a": 0, "b": 1})
@@ -161,8 +180,6 @@ def test_what_is_out_of_range_is_refused(given, allowed):
 
 @pytest.mark.parametrize("name", [f"solve_{what}" for what in PHYSICS[3:]])
 def test_coupled_elasticity_is_solved_whole(name):
-    from made_cells import grid_cell, square
-
     solids = {"a": {"young": 1.0, "poisson": 0.3}}
     further = {"solve_thermoelasticity": [{"a": 1.0}], "solve_active_stress": ["a", [1.0, 0.0]]}.get(name, [])
     with pytest.raises(InputError, match="symmetry"):

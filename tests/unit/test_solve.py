@@ -31,7 +31,9 @@ def laplace(comm, n, shift=0.0, degree=1):
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_the_true_residual_is_what_was_asked_for(preconditioner, shift):
     matrix, b = laplace(MPI.COMM_WORLD, 12, shift)
-    solver = solve.LinearSolver(matrix, preconditioner=preconditioner, rtol=1e-9, constant_kernel=shift == 0.0)
+    solver = solve.LinearSolver(
+        matrix, preconditioner=preconditioner, rtol=1e-9, kernel=solve.Kernel(constant=shift == 0.0)
+    )
     x = matrix.createVecRight()
     for scale in (1.0, 1e-6):
         side = b.copy()
@@ -57,7 +59,7 @@ def test_iterations_do_not_grow_under_refinement():
     for n in (16, 32, 64):
         matrix, b = laplace(MPI.COMM_WORLD, n)
         x = matrix.createVecRight()
-        counts.append(solve.LinearSolver(matrix, constant_kernel=True).solve(b, x))
+        counts.append(solve.LinearSolver(matrix, kernel=solve.Kernel(constant=True)).solve(b, x))
     assert counts[-1] <= counts[0] + 6
 
 
@@ -140,12 +142,13 @@ def test_a_direct_solver_goes_first_where_the_matrix_is_small_and_the_tolerance_
         made.append(solve.Coarse())
         return made[-1]
 
-    options = {"constant_kernel": True, "coarse": coarse}
     cases = [(1e-10, 10**6, True), (1e-10, 100, False), (1e-3, 10**6, False), (1e-10, 0, False)]
     for rtol, entries, direct in cases:
         made.clear()
         x = matrix.createVecRight()
-        count = solve.LinearSolver(matrix, rtol=rtol, direct_first=entries, **options).solve(b.copy(), x)
+        multigrid = solve.Multigrid(coarse=coarse, direct_first=entries)
+        kernel = solve.Kernel(constant=True)
+        count = solve.LinearSolver(matrix, rtol=rtol, preconditioner=multigrid, kernel=kernel).solve(b.copy(), x)
         assert (count == 1) == (not made) == direct
         assert (b - matrix * x).norm() <= 1.01 * rtol * b.norm()
 
@@ -153,26 +156,28 @@ def test_a_direct_solver_goes_first_where_the_matrix_is_small_and_the_tolerance_
 def test_multigrid_goes_on_where_factors_fail(monkeypatch):
     matrix, b = laplace(MPI.COMM_WORLD, 12, 1.0)
     monkeypatch.setattr("homfem.solve.linear.REFINEMENTS", 0)
-    solver, x = solve.LinearSolver(matrix, direct_first=10**6), matrix.createVecRight()
+    solver, x = solve.LinearSolver(matrix, preconditioner=solve.Multigrid(direct_first=10**6)), matrix.createVecRight()
     assert solver.solve(b, x) > 1
     assert (b - matrix * x).norm() <= 1.01e-10 * b.norm()
 
 
 def test_a_direct_solver_that_goes_first_sees_an_indefinite_matrix():
     matrix, b = laplace(MPI.COMM_WORLD, 8, -100.0)
-    solver = solve.LinearSolver(matrix, direct_first=10**6, name="test system")
+    solver = solve.LinearSolver(matrix, preconditioner=solve.Multigrid(direct_first=10**6), name="test system")
     with pytest.raises(ConvergenceError, match=r"test system: .* indefinite"):
         solver.solve(b, matrix.createVecRight())
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"method": "bicg"}, {"preconditioner": "ilu"}, {"smoother": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}],
+    [{"method": "bicg"}, {"preconditioner": "ilu"}, {"rtol": 2.0}, {"max_iterations": 0}],
 )
 def test_refusals(options):
     matrix, _ = laplace(MPI.COMM_WORLD, 4, 1.0)
     with pytest.raises(InputError, match=next(iter(options))):
         solve.LinearSolver(matrix, **options)
+    with pytest.raises(InputError, match="smoother"):
+        solve.Multigrid(smoother=("ssor", "ilu"))
 
 
 def saddle(n, scales):
@@ -265,7 +270,10 @@ def test_prolongation_makes_a_second_order_space_cheap():
     for prolongations in ([], [prolongation]):
         y = matrix.createVecRight()
         solver = solve.LinearSolver(
-            matrix, constant_kernel=True, coarse=solve.Coarse(prolongations=prolongations), rtol=1e-11
+            matrix,
+            kernel=solve.Kernel(constant=True),
+            preconditioner=solve.Multigrid(coarse=solve.Coarse(prolongations=prolongations)),
+            rtol=1e-11,
         )
         counts.append(solver.solve(b.copy(), y))
         solutions.append(y.array.copy())
@@ -280,7 +288,9 @@ def test_a_destroyed_solver_lets_go_of_its_vectors():
     for vector in (kernel, near):
         vector.set(1.0)
         vector.normalize()
-    solver = solve.LinearSolver(matrix, kernel=[kernel], coarse=solve.Coarse(near_kernel=[near]))
+    solver = solve.LinearSolver(
+        matrix, kernel=[kernel], preconditioner=solve.Multigrid(coarse=solve.Coarse(near_kernel=[near]))
+    )
     assert kernel.getRefCount() > 1
     assert near.getRefCount() > 1
     solver.destroy()
