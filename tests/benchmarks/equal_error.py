@@ -17,6 +17,8 @@ Case = dict[str, Any]
 Points = list[tuple[float, float]]
 GUARANTEED = "guaranteed half-gap"
 MIDPOINT = "midpoint of the bounds"
+#: How the names of curves begin that use mirror planes.
+OCTANT = "octant, "
 
 
 def coarsest(cases: Sequence[Case]) -> list[Case]:
@@ -60,7 +62,8 @@ def curves(
             continue
         errors = {r["curve"]: error(r)}
         if r.get("half_gap") is not None:
-            errors = {MIDPOINT: error(r), GUARANTEED: r["half_gap"]}
+            part = OCTANT if r.get("octant") else ""
+            errors = {part + MIDPOINT: error(r), part + GUARANTEED: r["half_gap"]}
         for name, value in errors.items():
             found.setdefault((r["peer"], name), []).append((r["seconds"], value))
     return {key: sorted(points, key=lambda point: -point[1]) for key, points in found.items()}
@@ -87,10 +90,10 @@ def seconds_at(points: Sequence[tuple[float, float]], level: float) -> float:
 def ratios(title: str, found: Mapping[tuple[str, str], Points], peers: Sequence[str], levels: Sequence[float]) -> str:
     """Return the table of the seconds of each method at equal error, and over those of the best curve of homfem."""
     lines = {
-        f"{peer}, best curve": [v for (who, name), v in found.items() if who == peer and name != GUARANTEED]
+        f"{peer}, best curve": [v for (who, name), v in found.items() if who == peer and not name.endswith(GUARANTEED)]
         for peer in peers
     }
-    lines["homfem, guaranteed"] = [found[key] for key in [("homfem", GUARANTEED)] if key in found]
+    lines["homfem, guaranteed"] = [v for (_, name), v in found.items() if name.endswith(GUARANTEED)]
     base = {level: _best(lines["homfem, best curve"], level) for level in levels}
     rows = [
         [name, *(_ratio(_best(several, level), base[level]) for level in levels)]
@@ -128,11 +131,11 @@ def draw(
 
     figure, axes = plt.subplots(1, len(panels), figsize=(7.5 * len(panels), 7), layout="constrained", squeeze=False)
     for ax, (title, found) in zip(axes[0], panels.items(), strict=True):
-        count = {peer: sum(who == peer and name != GUARANTEED for who, name in found) for peer in colours}
+        count = {peer: sum(who == peer and not name.endswith(GUARANTEED) for who, name in found) for peer in colours}
         seen = dict.fromkeys(colours, 0)
         for (peer, name), points in found.items():
             style: dict[str, Any] = {"color": "black", "linestyle": "--", "marker": "x"}
-            if name != GUARANTEED:
+            if not name.endswith(GUARANTEED):
                 k, seen[peer] = seen[peer], seen[peer] + 1
                 shade = plt.get_cmap(colours[peer])(0.4 + 0.55 * k / max(1, count[peer] - 1))
                 style = {"color": shade, "marker": "osD^v*Pp"[k % 8]}
