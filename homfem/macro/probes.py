@@ -252,9 +252,9 @@ class Probes(Observer):
         table = np.array(self._rows)[:, chosen]
         return table[:, 0] if self.columns[chosen[0]].component is None else table
 
-    def activation(self, probe: str, field: str, threshold: float) -> float:
-        """Return when a field at a point first rose through a threshold, linear between samples; inf if it did not."""
-        values, times = self.values(probe, field), self.times
+    def activation(self, probe: str, field: str, threshold: float, statistic: str = "") -> float:
+        """Return when a series first rose through a threshold, linear between samples; inf if it did not."""
+        values, times = self.values(probe, field, statistic), self.times
         if values[0] >= threshold:
             return float(times[0])
         up = np.flatnonzero((values[:-1] < threshold) & (values[1:] >= threshold))[:1]

@@ -172,7 +172,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
             length_unit="um",
             drawn="cytosol" if drawn else None,
         )
-        watching = watch(shown, table.probes, move)
+        watching = watch(shown, table.probes, problem.domain, move)
         in_cytosol = table.output.threshold_field == "cytosol"
         in_er = Activation("er", None if in_cytosol else threshold, name="activation of er")
         with keys_under("macro", _KEYS | probe_keys(table.probes)):

@@ -14,6 +14,7 @@ from homfem.config.models.probes import ProbeTable
 if TYPE_CHECKING:
     from dolfinx.fem import Function
 
+    from homfem.macro.domain import Domain
     from homfem.macro.observers import Observer
     from homfem.macro.probes import Probes
     from homfem.output.observers import Record
@@ -53,14 +54,25 @@ class Shown:
     drawn: str | None
 
 
-def watch(shown: Shown, probes: Sequence[ProbeTable], move: Callable[[float], None]) -> Watch:
-    """Return the observers of a run; ``move`` is told the time that it has reached."""
+def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Callable[[float], None]) -> Watch:
+    """Return the observers of a run; ``move`` is told the time that it has reached.
+
+    Raises
+    ------
+    InputError
+        For a region that the domain does not have.
+    """
     from homfem.macro.observers import Call
     from homfem.macro.probes import Probes
     from homfem.output.observers import Fields, Record
 
-    points = {probe.name: probe.point(shown.length_unit) for probe in probes}
-    kept = Probes(points, path=shown.folder / "probes") if points else None
+    points = {probe.name: probe.point(shown.length_unit) for probe in probes if probe.at is not None}
+    regions = {}
+    for k, probe in enumerate(probes):
+        if probe.region is not None:
+            domain.region(probe.region, path=f"macro.probes[{k}].region")
+            regions[probe.name] = domain.cells(probe.region)
+    kept = Probes(points, regions=regions, path=shown.folder / "probes") if probes else None
     record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
     fields = Fields(shown.folder, shown.suffix, every=shown.every)
     progress = Call(lambda _model, _step, time: move(time), every=shown.every, name="progress")
@@ -100,6 +112,8 @@ def write_activation(shown: Shown, activation: Function | None, end: float) -> N
 def probe_report(probes: Probes | None, *, field: str, threshold: float | None, per_time: float) -> dict[str, Any]:
     """Return the series by probe: each field over time, and ``activation``, when the named field passed a threshold.
 
+    A field in a region has a series for each statistic, and is activated when its largest value passes.
+
     Parameters
     ----------
     threshold
@@ -109,10 +123,16 @@ def probe_report(probes: Probes | None, *, field: str, threshold: float | None, 
     """
     if probes is None:
         return {}
-    report: dict[str, Any] = {name: {} for name in probes.points}
+    report: dict[str, Any] = {name: {} for name in (*probes.points, *probes.regions)}
     for column in probes.columns:
-        report[column.probe][column.field] = probes.values(column.probe, column.field).tolist()
+        values = probes.values(column.probe, column.field, column.statistic).tolist()
+        if column.statistic:
+            report[column.probe].setdefault(column.field, {})[column.statistic] = values
+        else:
+            report[column.probe][column.field] = values
     for name, series in report.items():
-        arrival = np.inf if threshold is None or field not in series else probes.activation(name, field, threshold)
+        arrival, statistic = np.inf, "maximum" if name in probes.regions else ""
+        if threshold is not None and field in series:
+            arrival = probes.activation(name, field, threshold, statistic)
         series["activation"] = per_time * arrival if np.isfinite(arrival) else None
     return report

@@ -141,6 +141,43 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
     assert "probes.points.near: [16, 0, 0] in the checkpoint, [16, 1, 0] here" in err
 
 
+def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path):
+    """The halves of a rectangle from a file with named groups: their integrals make the total of the calcium."""
+    import meshio
+    from dolfinx import mesh as made_mesh
+    from mpi4py import MPI
+
+    from homfem._dolfinx import geometry_dofmap
+
+    domain = made_mesh.create_rectangle(MPI.COMM_SELF, [[0, 0], [40, 20]], [10, 5])
+    points, cells = domain.geometry.x, geometry_dofmap(domain)
+    tags = np.where(points[cells][:, :, 0].mean(axis=1) < 20, 1, 2)
+    data = {"gmsh:physical": [tags], "gmsh:geometrical": [tags]}
+    groups = {"left": np.array([1, 2]), "right": np.array([2, 2])}
+    meshio.Mesh(points, [("triangle", cells)], cell_data=data, field_data=groups).write(
+        tmp_path / "halves.msh", file_format="gmsh22", binary=False
+    )
+    options = ["--set", "macro.domain={file='halves.msh', unit='um'}", "--set", "macro.output.threshold=0.95 uM"]
+    given = "macro.probes=[{name='l', region='left'}, {name='r', region='right'}, {name='p', at=['0 um', '0 um']}]"
+    status, out, err = homfem("run", wave, *options, "--set", given, "--json", "-")
+    assert status == 0, err
+    result = json.loads(out)
+    sides = [result["probes"][name] for name in "lr"]
+    total = sum(
+        share * np.array(side[field]["integral"]) for side in sides for field, share in (("cytosol", 0.8), ("er", 0.2))
+    )
+    assert total == pytest.approx(np.array(result["total"]), rel=1e-12)
+    assert np.array(sides[0]["er"]["mean"]) * 400 == pytest.approx(np.array(sides[0]["er"]["integral"]), rel=1e-12)
+    assert np.maximum(*(side["cytosol"]["maximum"] for side in sides)) == pytest.approx(np.array(result["maximum"]))
+    assert np.minimum(*(side["cytosol"]["minimum"] for side in sides)) == pytest.approx(np.array(result["minimum"]))
+    assert 0.0 < sides[0]["activation"] < 0.4
+    assert sides[1]["activation"] is None
+    status, _, err = homfem("run", wave, *options, "--set", "macro.probes=[{name='l', region='lefd'}]")
+    assert status == 2
+    assert err.startswith("homfem: macro.probes[0].region = 'lefd'")
+    assert "'left'" in err
+
+
 @pytest.mark.parametrize(
     ("probes", "message"),
     [
@@ -153,7 +190,9 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
          "be a name that no other probe has"),
         ("[{name='a/b', at=['1 um', '2 um']}]", "macro.probes[0].name = 'a/b'"),
         ("[{name='a', where=['1 um', '2 um']}]", "macro.probes[0].where"),
-        ("[{name='a'}]", "macro.probes[0].at = (missing)"),
+        ("[{name='a'}]", "macro.probes[0].at = (missing): it must be given, or region, not both"),
+        ("[{name='a', at=['1 um', '2 um'], region='b'}]", "macro.probes[0].at = 'beside region'"),
+        ("[{name='a', region='b'}]", "macro.probes[0].region = 'b'"),
         ("{name='a', at=['1 um', '2 um']}", "macro.probes = {"),
         ("[3]", "macro.probes[0] = 3: it must be a table of keys"),
     ],

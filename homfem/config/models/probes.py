@@ -1,10 +1,12 @@
-"""The tables ``[[macro.probes]]``: named points at which a model's fields are kept over time."""
+"""The tables ``[[macro.probes]]``: named points and regions in which a model's fields are kept over time."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from homfem.config.table import Table, listed, parse_table, text
+from pydantic import model_validator
+
+from homfem.config.table import Missing, Table, listed, parse_table, text
 from homfem.parameters import InputError
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
@@ -12,22 +14,33 @@ _AT = "a list of 1 to 3 lengths, one per axis"
 
 
 class ProbeTable(Table):
-    """One probe."""
+    """One probe: a point, or a region of the domain, of which mean, extrema and integral are kept."""
 
     name: Annotated[str, text("the name of a probe")]
     """Its name in the result."""
-    at: Annotated[tuple[Quantity, ...], listed(lambda value: parse_quantity("", value, LENGTH), (1, 2, 3), _AT)]
-    """Where it is."""
+    at: (
+        Annotated[tuple[Quantity, ...], listed(lambda value: parse_quantity("", value, LENGTH), (1, 2, 3), _AT)] | None
+    ) = None
+    """Where it is; either this or a region is given."""
+    region: Annotated[str, text("the name of a region of the domain")] | None = None
+    """The region of the domain."""
+
+    @model_validator(mode="after")
+    def _one(self) -> ProbeTable:
+        if (self.at is None) == (self.region is None):
+            given = Missing() if self.at is None else "beside region"
+            raise InputError("at", given, "given, or region, not both: a list of lengths, or the name of a region")
+        return self
 
     def point(self, unit: str) -> list[float]:
-        """Return the coordinates in a unit of length."""
-        return [entry.to(unit) for entry in self.at]
+        """Return the coordinates of a point in a unit of length."""
+        return [entry.to(unit) for entry in self.at or ()]
 
 
 def parse_probes(value: Any) -> tuple[ProbeTable, ...]:
     """Return the validated probes, whose names differ; raise :class:`InputError` for anything wrong in them."""
     if not isinstance(value, list):
-        raise InputError("", value, "a list of tables, each as [[macro.probes]] with name and at")
+        raise InputError("", value, "a list of tables, each as [[macro.probes]] with name and at or region")
     probes = tuple(parse_table(ProbeTable, entry, f"[{k}]") for k, entry in enumerate(value))
     for k, probe in enumerate(probes):
         if "/" in probe.name or any(probe.name == other.name for other in probes[:k]):
@@ -38,6 +51,6 @@ def parse_probes(value: Any) -> tuple[ProbeTable, ...]:
 def check_dimension(probes: tuple[ProbeTable, ...], dimension: int | None) -> None:
     """Refuse points of another dimension than the domain's, if that is known."""
     for k, probe in enumerate(probes):
-        if dimension is not None and len(probe.at) != dimension:
+        if dimension is not None and probe.at is not None and len(probe.at) != dimension:
             given = [str(entry) for entry in probe.at]
             raise InputError(f"probes[{k}].at", given, f"{dimension} length{'s' * (dimension > 1)}, as the domain")
