@@ -11,6 +11,7 @@ from dolfinx import mesh
 from mpi4py import MPI
 
 from homfem import runs
+from homfem._dolfinx import geometry_dofmap
 from homfem.config.models.domains import FibresTable
 from homfem.config.table import parse_table
 from homfem.kinetics import TRIGGER_WAVE, li_rinzel, membrane_from_rates, resting_state
@@ -119,7 +120,7 @@ CONFIG = {
 @pytest.fixture
 def place(tmp_path):
     made = square()
-    cells = np.asarray(made.geometry.dofmap)
+    cells = geometry_dofmap(made)
     y = made.geometry.x[cells].mean(axis=1)[:, 1]
     f = np.stack([np.cos(y / 20), np.sin(y / 20), 0 * y], axis=1)
     meshio.Mesh(made.geometry.x, [("triangle", cells)], cell_data={"f": [f], "y": [y]}).write(tmp_path / "body.vtu")

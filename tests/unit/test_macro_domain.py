@@ -12,6 +12,7 @@ import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
+from homfem._dolfinx import geometry_dofmap
 from homfem.config.models.domains import parse_domain
 from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_local_cells
 from homfem.macro.fibres import FibreFrame
@@ -25,7 +26,7 @@ FIBRE = np.array([0.6, 0.8, 0.0])
 def blocks(d: int = 3, n: int = 3) -> BodyArrays:
     """The unit square or cube: regions "left" (x < 1/n) and "right", facets "x0", "top", "inner" (x = 1/n)."""
     made = (mesh.create_unit_square(MPI.COMM_SELF, n, n), mesh.create_unit_cube(MPI.COMM_SELF, n, n, n))[d - 2]
-    points, cells = made.geometry.x[:, :d].copy(), np.asarray(made.geometry.dofmap).astype(np.int64)
+    points, cells = made.geometry.x[:, :d].copy(), geometry_dofmap(made).astype(np.int64)
     middle = points[cells].mean(axis=1)
     facets = np.unique(np.sort(np.concatenate([cells[:, k] for k in SIDES[d]]), axis=1), axis=0)
     x = points[facets]

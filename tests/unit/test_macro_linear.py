@@ -64,6 +64,7 @@ def case_plane(comm):
         step.apply(u.x.petsc_vec, 0.1 * k)
     found["in time"] = error(u, plane)
     closed = problem(comm, source=lambda x, t: np.exp(-((x[0] - 0.3) ** 2)) * (1 + t), conditions=MIXED[1:3])
+    u = fem.Function(closed.space)
     u.interpolate(lambda x: x[0] * x[1])
     step = BoundedDiffusionStep(closed, step=0.1, rtol=1e-3)
     masses = [step.weights.dot(u.x.petsc_vec)]
