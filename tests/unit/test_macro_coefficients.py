@@ -133,10 +133,12 @@ def test_uniform_tensors_are_constants_in_the_unit_of_the_model():
     assert tensor_coefficient("k", domain, 2.0, DIFFUSION, unit="um^2/s").value.tolist() == (2.0 * np.eye(3)).tolist()
 
 
-def test_a_place_without_fibres_takes_an_isotropic_tensor_alone():
+@pytest.mark.parametrize("sheet", [False, True])
+def test_a_place_without_fibres_takes_an_isotropic_tensor_alone(sheet):
     domain = cube(fibres=False)
     fibre = np.where(midpoints(domain)[:, :1] < 0.5, [[1.0, 0.0, 0.0]], 0.0)
-    domain = domain.with_fibres(FibreFrame.of_cells(domain.mesh, fibre=fibre))
+    across = np.tile([[0.0, 0.0, 1.0]], (len(fibre), 1)) if sheet else None
+    domain = domain.with_fibres(FibreFrame.of_cells(domain.mesh, fibre=fibre, sheet=across))
     given = {"low": np.diag([3.0, 1.0, 1.0]), "high": 0.5}
     found = tensor_coefficient("k", domain, given, CONDUCTIVITY, unit="mS/mm", axes="fibre").x.array.reshape(-1, 3, 3)
     assert found[domain.cells("high")[0]] == pytest.approx(0.5 * np.eye(3))

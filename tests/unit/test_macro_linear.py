@@ -193,6 +193,28 @@ def test_a_closed_system_at_rest_has_mean_zero_and_must_balance():
         EllipticSolver(problem(conditions=fluxes[:1])).solve(u.x.petsc_vec)
 
 
+def test_the_mean_at_rest_is_that_of_the_integral():
+    """Not that of the nodes: cos(2 pi x) has more of its crests at nodes than of its troughs."""
+    given = problem(n=8, tensor=np.eye(2), source=lambda x, _t: np.cos(2 * np.pi * x[0]))
+    u = fem.Function(given.space)
+    solver = EllipticSolver(given)
+    solver.solve(u.x.petsc_vec)
+    assert abs(solver.weights.dot(u.x.petsc_vec)) < 1e-15
+    assert u.x.array.sum() > 0.1
+
+
+def test_fixed_values_are_exact_whatever_the_solver_leaves():
+    conditions = (Dirichlet(boundary="left", value=lambda x, t: x[1] + t),)
+    given = problem(conditions=conditions)
+    u = fem.Function(given.space)
+    u.interpolate(lambda x: x[1] + 0.1)
+    left = given.space.tabulate_dof_coordinates()[:, 0] < 1e-9
+    BoundedDiffusionStep(given, step=0.1, rtol=0.3).apply(u.x.petsc_vec, 0.1)
+    assert np.array_equal(u.x.array[left], given.space.tabulate_dof_coordinates()[left, 1] + 0.2)
+    EllipticSolver(given, rtol=0.3).solve(u.x.petsc_vec, 0.5)
+    assert np.array_equal(u.x.array[left], given.space.tabulate_dof_coordinates()[left, 1] + 0.5)
+
+
 def test_a_load_and_a_fixed_value_at_rest():
     """-u'' = 2 by a vector, u = t at x = 0, no flux at 1: u = t + 2x - x^2, exact at the nodes of an interval."""
     line = mesh.create_interval(MPI.COMM_SELF, 7, [0.0, 1.0])
