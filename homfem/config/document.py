@@ -112,9 +112,10 @@ def set_values(document: Mapping[str, Any], assignments: Mapping[str, Any] | Ite
         for path, value in assignments.items():
             _set(result, _keys(str(path), "overrides", str(path)), _plain(str(path), value, 0), "overrides", str(path))
         return result
-    if isinstance(assignments, str):
+    texts = list(assignments) if isinstance(assignments, Iterable) and not isinstance(assignments, str) else None
+    if texts is None or not all(isinstance(text, str) for text in texts):
         raise InputError("overrides", assignments, "a mapping, or a list of texts path.to.key=value")
-    for text in assignments:
+    for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
             raise InputError("--set", text, "of the form path.to.key=value", "For example --set cell.edge=0.2.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homfem.config import Config, make_config, plain_document, read_document, set_values
+from homfem.parameters import InputError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -46,8 +47,10 @@ def read_config(
         document, place = config.document, config.folder
     elif isinstance(config, Mapping):
         document, place = plain_document(config), Path()
-    else:
+    elif isinstance(config, (str, Path)):
         document, place = read_document(config), Path(config).parent
+    else:
+        raise InputError("config", config, "the path of a TOML file, a mapping of its tables, or a checked config")
     place = place if folder is None else Path(folder)
     return make_config(set_values(document, overrides), folder=place, needed=needed)
 

@@ -220,6 +220,10 @@ def test_what_a_file_of_a_cell_holds_is_said_of_the_file(tmp_path):
     skew = changed(MESH, ("cell", "period"), [["1 m", "1 m"], ["1 m", "1 m"]])
     with refuse(r"^cell\.period = .*linearly independent"):
         make_cell(make_config(skew, folder=tmp_path).cell, MPI.COMM_SELF, tmp_path)
+    solid = changed(MESH, ("cell", "period"), [["1 m", "0 m", "0 m"], ["0 m", "1 m", "0 m"], ["0 m", "0 m", "1 m"]])
+    solid = changed(solid, ("cell", "dimension"), DELETED)
+    with refuse(r"^cell\.period = .*2 period vectors, as the mesh has quadrilateral cells"):
+        make_cell(make_config(solid, folder=tmp_path).cell, MPI.COMM_SELF, tmp_path)
     (tmp_path / "flat.obj").write_text("v 0 0 0\n")
     with refuse(r"^cell\.file = 'flat.obj': it must be a usable cell, but its cells = \[\] must be at least one"):
         make_cell(make_config(naming("cell", "flat.obj"), folder=tmp_path).cell, MPI.COMM_SELF, tmp_path)
