@@ -32,6 +32,9 @@ class Checkpointer(Protocol):
     def exists(self, comm: MPI.Comm) -> bool:
         """Tell whether there is something to resume from."""
 
+    def prepare(self, spaces: Mapping[str, fem.FunctionSpace]) -> None:
+        """Do what can be done before the first checkpoint, which a signal may want at once."""
+
     def write(
         self,
         fields: Mapping[str, StateField],
@@ -190,6 +193,7 @@ class _Run:
             self.identity = {**model.identity(), with_unit("start", model.units.time): grid.start}
             for observer in self.observers.values():
                 self.identity |= observer.identity(model)
+            self.checkpoint.prepare({name: entry.space for name, entry in self.fields().items()})
         if resume and self.checkpoint is not None and self.checkpoint.exists(model.comm):
             self.restore(self.checkpoint)
         else:

@@ -75,6 +75,10 @@ class CheckpointFile:
     def __str__(self) -> str:
         return str(self.path)
 
+    def prepare(self, spaces: Mapping[str, fem.FunctionSpace]) -> None:
+        """Number the dofs of the fields to come, which takes longer than to write them; collective."""
+        self._number(spaces)
+
     def write(
         self,
         fields: Mapping[str, StateField],

@@ -240,6 +240,15 @@ def test_previous_checkpoint_is_kept_and_nothing_else(written, monkeypatch):
     assert sorted(path.name for path in written.parent.iterdir()) == ["a.ckpt", "a.ckpt.previous"]
 
 
+def test_what_takes_long_is_done_before_the_first_checkpoint(tmp_path, monkeypatch):
+    """A signal leaves half a second: a mesh of a million cells takes seconds to number, and a tenth to write."""
+    spaces, file = _spaces(MPI.COMM_SELF), CheckpointFile(tmp_path / "a")
+    file.prepare(spaces)
+    monkeypatch.setattr("homfem.output.checkpoint.Numbering", None)
+    file.write({name: _entry(_field(space)) for name, space in spaces.items()}, state={}, problem={})
+    assert file.read(spaces).state == {}
+
+
 def test_remedy_names_the_previous_checkpoint(written):
     case_write(MPI.COMM_SELF, str(written))
     written.write_bytes(b"")

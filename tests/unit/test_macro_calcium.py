@@ -294,6 +294,9 @@ def test_signals_save_after_the_step_under_way(number, saved, done):
         def exists(self, comm):
             return False
 
+        def prepare(self, spaces):
+            pass
+
         def write(self, fields, *, state, problem, series):
             times.append(state["time"])
 

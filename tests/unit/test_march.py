@@ -146,6 +146,9 @@ def test_a_checkpoint_comes_before_what_is_shown_of_its_step_and_files_after_it(
         def exists(self, comm):
             return False
 
+        def prepare(self, spaces):
+            calls.append(("prepared", sorted(spaces)))
+
         def write(self, fields, *, state, problem, series):
             calls.append(("saved", round(state["time"] / STEP)))
 
@@ -157,7 +160,8 @@ def test_a_checkpoint_comes_before_what_is_shown_of_its_step_and_files_after_it(
     watching = [Files("files"), Call(lambda _, step, __: calls.append(("shown", step)), every=3)]
     march(model, TimeGrid(end=4 * STEP, step=STEP), observers=watching, checkpoint=Kept(), checkpoint_every=3)
     done = ("saved", "written", "shown")
-    assert calls == [("written", 0), ("shown", 0), *((what, step) for step in (3, 4) for what in done)]
+    before = [("prepared", ["V", "w"]), ("written", 0), ("shown", 0)]
+    assert calls == [*before, *((what, step) for step in (3, 4) for what in done)]
 
 
 def test_what_a_model_refuses_ends_the_run(tmp_path):
