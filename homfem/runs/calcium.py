@@ -19,6 +19,7 @@ from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.cells import build_cell
+from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
@@ -66,10 +67,10 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
     from homfem.macro.calcium import CalciumProblem
 
     with keys_under("macro.domain"):
-        domain = table.domain.build(comm, config.folder)
+        domain = make_domain(table.domain, comm, config.folder)
     if table.fibres is not None:
         with keys_under("macro.fibres"):
-            domain = table.fibres.put(domain, config.folder)
+            domain = with_fibres(domain, table.fibres, config.folder)
     rise = _rise(domain, table.stimulus)
     tensors = make_tensors(config, table, comm, domain.dimension)
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}

@@ -23,6 +23,7 @@ from homfem.meshing.by_gmsh.subprocess_mesher import run_limited
 from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe
 from homfem.parameters import CellError
 from homfem.random_media import Sphere, random_sequential_addition
+from homfem.runs.domains import make_domain
 
 SQUARE = """SetFactory("OpenCASCADE"); Rectangle(1) = {0, 0, 0, 2, 1}; Physical Surface("a") = {1};
 Periodic Curve {2} = {4} Translate {2, 0, 0}; Periodic Curve {3} = {1} Translate {0, 1, 0};
@@ -86,7 +87,9 @@ def test_gmsh_fills_a_box_as_estimated(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_domains_are_filled_as_estimated(monkeypatch: pytest.MonkeyPatch, shape: str, size: list[str]) -> None:
     seen: list[float] = []
     monkeypatch.setattr(budget, "require_memory", lambda name, value, needed, *rest: seen.append(needed))
-    mesh = parse_domain({"shape": shape, "size": size, "resolution": "0.0025 mm"}).build(MPI.COMM_SELF, Path()).mesh
+    mesh = make_domain(
+        parse_domain({"shape": shape, "size": size, "resolution": "0.0025 mm"}), MPI.COMM_SELF, Path()
+    ).mesh
     d = len(size)
     count = mesh.topology.index_map(d).size_local
     assert 0.5 < seen[-1] / budget.BYTES["triangle" if d == 2 else "tetrahedron"] / count < 2.0

@@ -259,6 +259,7 @@ def test_domains_have_their_size_in_um(shape, tmp_path):
     from mpi4py import MPI
 
     from homfem.config.models.domains import parse_domain
+    from homfem.runs.domains import make_domain
     from homfem.solve import integrate
 
     volume = 4 / 3 * np.pi * 15 * 10 * 8
@@ -271,7 +272,7 @@ def test_domains_have_their_size_in_um(shape, tmp_path):
             tmp_path / "body.msh", file_format="gmsh22", binary=False
         )
         table, volume = {"file": "body.msh", "unit": "mm"}, 1e9 / 6
-    mesh = parse_domain(table).build(MPI.COMM_SELF, tmp_path).mesh
+    mesh = make_domain(parse_domain(table), MPI.COMM_SELF, tmp_path).mesh
     measured = integrate(fem.Constant(mesh, 1.0) * ufl.dx)
     assert measured == pytest.approx(volume, rel=0.02 if shape == "cell-body" else 1e-12)
 

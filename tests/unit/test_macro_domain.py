@@ -18,6 +18,7 @@ from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_loca
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, read_body, read_directions
 from homfem.parameters import FileError, InputError, UnitError
+from homfem.runs.domains import make_domain
 
 SIDES = {2: [[1, 2], [0, 2], [0, 1]], 3: [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]}
 FIBRE = np.array([0.6, 0.8, 0.0])
@@ -341,16 +342,16 @@ def test_fibres_of_a_file_belong_to_their_elements(tmp_path):
 def test_a_file_of_a_config_has_regions_and_boundaries(tmp_path):
     geometry(tmp_path / "disc.msh")
     table = {"file": "disc.msh", "unit": "mm", "regions": {"inside": "core", "rest": [2]}}
-    domain = parse_domain(table).build(MPI.COMM_SELF, tmp_path)
+    domain = make_domain(parse_domain(table), MPI.COMM_SELF, tmp_path)
     assert (domain.unit, set(domain.regions), set(domain.boundaries)) == ("um", {"inside", "rest"}, {"rim", "wall"})
     assert domain.volumes()["inside"] == pytest.approx(math.pi * 1e6, rel=0.02)
     with pytest.raises(InputError, match=r"^regions\.inside = 'cor': .*'2', 'core'.*did you mean 'core'"):
-        parse_domain(table | {"regions": {"inside": "cor"}}).build(MPI.COMM_SELF, tmp_path)
+        make_domain(parse_domain(table | {"regions": {"inside": "cor"}}), MPI.COMM_SELF, tmp_path)
 
 
 def test_an_interval_of_a_config():
     table = {"shape": "interval", "size": ["16 mm"], "resolution": "0.1 cm"}
-    domain = parse_domain(table).build(MPI.COMM_SELF, None, "mm")
+    domain = make_domain(parse_domain(table), MPI.COMM_SELF, None, "mm")
     assert domain.volumes() == pytest.approx({"": 16.0})
     assert domain.mesh.topology.index_map(1).size_local == 16
     assert np.ptp(domain.mesh.geometry.x[:, 0]) == pytest.approx(16.0)

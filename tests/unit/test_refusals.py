@@ -28,6 +28,7 @@ from homfem.meshing.files import foreign, time_limit
 from homfem.meshing.shapes import spheres
 from homfem.meshing.shapes.three_pipe_grid import check_edges
 from homfem.parameters import FileError, InputError
+from homfem.runs.domains import make_domain
 from homfem.runs.meshless import solve_meshless
 from homfem.runs.physics import solve_effective
 from homfem.runs.shapes import image_of, make_cell
@@ -315,10 +316,10 @@ def test_options_that_do_not_go_together(arguments):
 def test_domains_that_are_no_simplices_or_not_flat(folder):
     domain = make_config(naming("domain", "quad.vtk"), folder=folder).macro.domain
     with refuse(r"^file = .*straight triangles or tetrahedra.*It has quad"):
-        domain.build(MPI.COMM_SELF, folder)
+        make_domain(domain, MPI.COMM_SELF, folder)
     (folder / "bent.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 1\nf 1 2 3\nf 2 4 3\n")
     with refuse(r"^file = .*flat mesh if it is one of triangles"):
-        make_config(naming("domain", "bent.obj"), folder=folder).macro.domain.build(MPI.COMM_SELF, folder)
+        make_domain(make_config(naming("domain", "bent.obj"), folder=folder).macro.domain, MPI.COMM_SELF, folder)
 
 
 def reach(method, tolerance):

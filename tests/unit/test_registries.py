@@ -9,6 +9,7 @@ import pytest
 
 from homfem import runs
 from homfem.config import MODELS, PHYSICS, SHAPES, make_config
+from homfem.config.models.domains import DOMAINS, FileDomain
 from homfem.config.shapes.files import FileCell
 from homfem.parameters import InputError
 from homfem.runs.runners import runner
@@ -63,7 +64,7 @@ def test_a_key_belongs_to_the_methods_whose_section_has_it(method, keys, message
 
 
 def test_what_tables_name_is_there():
-    tables = [*SHAPES.values(), *PHYSICS.values(), *MODELS.values(), FileCell]
+    tables = [*SHAPES.values(), *PHYSICS.values(), *MODELS.values(), *DOMAINS.values(), FileCell, FileDomain]
     names = [getattr(table, key, "") for table in tables for key in ("runner", "maker", "meshless_runner", "medium")]
     named = {name for name in names if name}
     assert len(named) > 20

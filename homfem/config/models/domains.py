@@ -5,13 +5,10 @@ A new domain is one class here and its name in :data:`DOMAINS`.
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-import numpy as np
 from pydantic import model_validator
 
 from homfem.config.table import (
@@ -30,13 +27,8 @@ from homfem.config.table import (
     text,
     unit,
 )
-from homfem.parameters import FileError, InputError, VariableError, check_number
+from homfem.parameters import InputError, check_number
 from homfem.quantities import LENGTH, Quantity
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
-
-    from homfem.macro.domain import Domain
 
 
 def _groups(value: Any) -> dict[str, Any]:
@@ -70,9 +62,9 @@ Size = Annotated[
 class DomainTable(Table):
     """What every domain has."""
 
-    @abstractmethod
-    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
-        """Return the domain, coordinates in ``unit``; collective."""
+    #: The function that makes it, ``"package.module:function"``, called with the table, the communicator, the folder of
+    #: files and the unit of the coordinates; collective.
+    runner: ClassVar[str]
 
     @property
     def known_dimension(self) -> int | None:
@@ -101,19 +93,9 @@ class SizedDomain(DomainTable):
 class Box(SizedDomain):
     """A rectangle or a box with one corner at the origin."""
 
+    runner = "homfem.runs.domains:box"
+
     shape: Annotated[str, choice("box")]
-
-    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
-        """Return the domain, coordinates in ``unit``; collective."""
-        from homfem.bodies import box_mesh
-        from homfem.macro.domain import Domain
-        from homfem.meshing.shapes.box_grid import require_boxes
-
-        sides, step = self.sides(unit), self.resolution.to(unit)
-        boxes = math.prod(max(1.0, side / step) for side in sides)
-        require_boxes("resolution", str(self.resolution), boxes, max(2, len(sides)))
-        counts = [max(1, math.ceil(side / step - 1e-9)) for side in sides]
-        return Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
 
 
 class Interval(Box):
@@ -129,36 +111,15 @@ class Interval(Box):
 class CellBody(SizedDomain):
     """An ellipse or an ellipsoid about the origin; ``size`` holds its diameters."""
 
+    runner = "homfem.runs.domains:cell_body"
+
     shape: Annotated[str, choice("cell-body")]
-
-    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
-        """Return the domain, coordinates in ``unit``; collective."""
-        from homfem.bodies import mesh_from_arrays
-        from homfem.macro.domain import Domain
-        from homfem.meshing.arrays.budget import require_filled
-
-        sides, step = self.sides(unit), self.resolution.to(unit)
-        share = math.pi / (4.0 if len(sides) == 2 else 6.0)
-        require_filled("resolution", str(self.resolution), sides, step, share)
-        return Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
-
-
-def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:
-    from homfem.bodies import gmsh_arrays
-    from homfem.meshing.by_gmsh.session import gmsh_session
-
-    d, radii = len(sides), [0.5 * side for side in sides]
-    with gmsh_session(Mesh_MeshSizeMin=step, Mesh_MeshSizeMax=step) as gmsh:
-        occ = gmsh.model.occ
-        body = occ.addDisk(0, 0, 0, 1, 1) if d == 2 else occ.addSphere(0, 0, 0, 1)
-        occ.dilate([(d, body)], 0, 0, 0, *radii, *([1.0] * (3 - d)))
-        occ.synchronize()
-        gmsh.model.mesh.generate(d)
-        return gmsh_arrays(d)
 
 
 class FileDomain(DomainTable):
     """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups."""
+
+    runner = "homfem.runs.domains:from_file"
 
     file: Annotated[str, text("the path of a .msh, .xdmf, .geo or .step file")]
     """The mesh or geometry."""
@@ -177,26 +138,6 @@ class FileDomain(DomainTable):
         if suffix != ".geo" and self.trust:
             raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
         return self
-
-    def build(self, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
-        """Return the domain, coordinates in ``unit``; collective."""
-        from homfem.macro.domain import read_domain
-
-        try:
-            return read_domain(
-                comm,
-                folder / self.file,
-                unit=self.unit,
-                to=unit,
-                regions=self.regions,
-                boundaries=self.boundaries,
-                trust=self.trust,
-            )
-        except InputError as error:
-            if error.name.split(".")[0] in type(self).model_fields or isinstance(error, VariableError):
-                raise
-            allowed = f"{error.allowed} ({error.shown})"
-            raise FileError("file", self.file, allowed, error.remedy) from error
 
 
 class FibresTable(Table):
@@ -227,21 +168,6 @@ class FibresTable(Table):
         if self.sheet_name is not None and self.name is None:
             raise InputError("name", Missing(), "given, where sheet_name is")
         return self
-
-    def put(self, domain: Domain, folder: Path) -> Domain:
-        """Return the domain with the fibres; collective."""
-        from homfem.macro.domain import fibres_of_file
-        from homfem.macro.fibres import FibreFrame
-
-        if self.file is None:
-            return domain.with_fibres(FibreFrame.constant(domain.mesh, self.direction, self.sheet))
-        try:
-            return domain.with_fibres(fibres_of_file(domain.mesh, folder / self.file, self.name, self.sheet_name))
-        except InputError as error:
-            if error.name in ("name", "sheet_name") or isinstance(error, (FileError, VariableError)):
-                raise
-            allowed = f"a file whose {error.name} is {error.allowed} ({error.shown})"
-            raise FileError("file", self.file, allowed, error.remedy) from error
 
 
 DOMAINS: Mapping[str, type[DomainTable]] = {"interval": Interval, "box": Box, "cell-body": CellBody}

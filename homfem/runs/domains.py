@@ -1,0 +1,101 @@
+"""The domains of macroscale models from the tables ``[macro.domain]`` and ``[macro.fibres]``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from homfem.config.models.domains import CellBody, DomainTable, FibresTable, FileDomain, SizedDomain
+from homfem.parameters import FileError, InputError, VariableError
+from homfem.runs.runners import runner
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.macro.domain import Domain
+
+
+def make_domain(table: DomainTable, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
+    """Return the domain of a table, coordinates in ``unit``; files are sought from ``folder``. Collective."""
+    domain: Domain = runner(table.runner)(table, comm, folder, unit)
+    return domain
+
+
+def box(table: SizedDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
+    """Return an interval, a rectangle or a box; collective."""
+    from homfem.bodies import box_mesh
+    from homfem.macro.domain import Domain
+    from homfem.meshing.shapes.box_grid import require_boxes
+
+    sides, step = table.sides(unit), table.resolution.to(unit)
+    boxes = math.prod(max(1.0, side / step) for side in sides)
+    require_boxes("resolution", str(table.resolution), boxes, max(2, len(sides)))
+    counts = [max(1, math.ceil(side / step - 1e-9)) for side in sides]
+    return Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
+
+
+def cell_body(table: CellBody, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
+    """Return an ellipse or an ellipsoid; collective."""
+    from homfem.bodies import mesh_from_arrays
+    from homfem.macro.domain import Domain
+    from homfem.meshing.arrays.budget import require_filled
+
+    sides, step = table.sides(unit), table.resolution.to(unit)
+    share = math.pi / (4.0 if len(sides) == 2 else 6.0)
+    require_filled("resolution", str(table.resolution), sides, step, share)
+    return Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
+
+
+def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:
+    from homfem.bodies import gmsh_arrays
+    from homfem.meshing.by_gmsh.session import gmsh_session
+
+    d, radii = len(sides), [0.5 * side for side in sides]
+    with gmsh_session(Mesh_MeshSizeMin=step, Mesh_MeshSizeMax=step) as gmsh:
+        occ = gmsh.model.occ
+        body = occ.addDisk(0, 0, 0, 1, 1) if d == 2 else occ.addSphere(0, 0, 0, 1)
+        occ.dilate([(d, body)], 0, 0, 0, *radii, *([1.0] * (3 - d)))
+        occ.synchronize()
+        gmsh.model.mesh.generate(d)
+        return gmsh_arrays(d)
+
+
+def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
+    """Return the domain of a mesh or a geometry; collective."""
+    from homfem.macro.domain import read_domain
+
+    try:
+        return read_domain(
+            comm,
+            folder / table.file,
+            unit=table.unit,
+            to=unit,
+            regions=table.regions,
+            boundaries=table.boundaries,
+            trust=table.trust,
+        )
+    except InputError as error:
+        if error.name.split(".")[0] in type(table).model_fields or isinstance(error, VariableError):
+            raise
+        allowed = f"{error.allowed} ({error.shown})"
+        raise FileError("file", table.file, allowed, error.remedy) from error
+
+
+def with_fibres(domain: Domain, table: FibresTable, folder: Path) -> Domain:
+    """Return the domain with the fibres of a table; collective."""
+    from homfem.macro.domain import fibres_of_file
+    from homfem.macro.fibres import FibreFrame
+
+    if table.file is None:
+        return domain.with_fibres(FibreFrame.constant(domain.mesh, table.direction, table.sheet))
+    try:
+        return domain.with_fibres(fibres_of_file(domain.mesh, folder / table.file, table.name, table.sheet_name))
+    except InputError as error:
+        if error.name in ("name", "sheet_name") or isinstance(error, (FileError, VariableError)):
+            raise
+        allowed = f"a file whose {error.name} is {error.allowed} ({error.shown})"
+        raise FileError("file", table.file, allowed, error.remedy) from error
