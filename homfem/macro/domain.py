@@ -175,6 +175,8 @@ class Domain:
             constant g it is g / (d + 1).
         """
         owned, d = len(shares), self.dimension
+        if space.dofmap.bs != 1 or space.dofmap.list.shape[1] != d + 1:
+            raise InputError("space", str(space.ufl_element()), "scalar continuous Lagrange of degree 1 on simplices")
         dofs, volumes = np.asarray(space.dofmap.list)[:owned].ravel(), self.cell_volumes()[:owned]
         sums = [fem.Function(space), fem.Function(space)]
         whole = np.repeat(volumes / (d + 1), d + 1)

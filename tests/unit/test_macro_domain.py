@@ -257,6 +257,15 @@ def test_unknown_names_are_refused_with_the_nearest():
     assert np.unique(domain.cell_values({"scar": 1.0, "*": 2.0})).tolist() == [1.0, 2.0]
 
 
+def test_nodal_means_are_of_linear_elements():
+    domain = square()
+    with pytest.raises(InputError, match=r"space = .*degree 1 on simplices"):
+        domain.nodal({"*": 1.0}, fem.functionspace(domain.mesh, ("Lagrange", 2)))
+    boxes = mesh.create_unit_square(MPI.COMM_SELF, 2, 2, mesh.CellType.quadrilateral)
+    with pytest.raises(InputError, match=r"mesh = 4.*straight simplices"):
+        Domain(mesh=boxes, unit="mm").volumes()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "named"),
     [
