@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -93,6 +95,13 @@ def test_a_path_a_mapping_and_the_command_line_give_the_same(homfem, place, name
     assert reports[0]["config"]["effective"][key.split(".")[1]] == value
     assert (from_path.outcome, status) == (Outcome.DONE, 0)
     assert np.diag(from_path.tensor.value) == pytest.approx(exact, rel=1e-3)
+
+
+def test_runs_are_at_hand_in_the_package(place):
+    """The line that the documentation shows, in a process that has loaded nothing else."""
+    line = "import homfem; print(homfem.runs.tensor('../blocks.toml').tensor.value[0, 0])"
+    answer = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, timeout=100)
+    assert float(answer.stdout) == pytest.approx(2.0, rel=1e-3), answer.stderr
 
 
 def test_a_run_that_is_short_says_so_and_why(homfem, place):
