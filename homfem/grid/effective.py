@@ -145,31 +145,18 @@ def solve_image(
     grids.seconds["connectivity"] = time.perf_counter() - start
     with threads_set(wanted.threads) as number:
         solved = grids.solve(number, fields)
-    value = solved.tensor.value
-    if wanted.estimate == "calibrated":
-        value = _calibrated(coefficients, wanted, solved.tensor, grids)
     tensor = replace(
         solved.tensor,
-        value=value,
-        **_record(medium),
+        value=_calibrated(coefficients, wanted, solved.tensor, grids),
+        **_record(medium, physics),
         unit=unit,
-        physics=physics,
-        kind=kind_of(physics),
         iterations=grids.iterations,
         seconds=grids.seconds | {"total": time.perf_counter() - start},
         config=dict(config or {}),
         reached=grids.enough and solved.tensor.reached,
         warnings=image.warnings + lost + solved.tensor.warnings,
     )
-    return GridSolution(
-        tensor=tensor,
-        image=image.refined(grids.cuts),
-        inside=refined(inside, grids.cuts),
-        loads=span,
-        potentials=solved.potentials,
-        fluxes=solved.fluxes,
-        history=tuple(grids.history),
-    )
+    return grids.solution(solved, tensor)
 
 
 homogenize_image = part_of(
@@ -228,12 +215,24 @@ class _Grids:
                  "none" if gap is None else f"{gap:.3e}", solved.iterations)  # fmt: skip
         return solved
 
+    def solution(self, solved: GridResult, tensor: EffectiveTensor) -> GridSolution:
+        """Return the fields of the last grid with the tensor."""
+        return GridSolution(
+            tensor=tensor,
+            image=self.medium.image.refined(self.cuts),
+            inside=refined(self.inside, self.cuts),
+            loads=self.span,
+            potentials=solved.potentials,
+            fluxes=solved.fluxes,
+            history=tuple(self.history),
+        )
+
 
 def _calibrated(
     coefficients: Mapping[str, float | npt.ArrayLike], accuracy: GridAccuracy, tensor: EffectiveTensor, grids: _Grids
 ) -> Array:
-    """The value between the bounds where a sample of the image lies."""
-    if tensor.lower is None or tensor.upper is None:
+    """The value between the bounds: where a sample of the image lies, if that is asked for."""
+    if accuracy.estimate != "calibrated" or tensor.lower is None or tensor.upper is None:
         return tensor.value
     lap = time.perf_counter()
 
@@ -253,13 +252,15 @@ def _calibrated(
     return tensor.lower + weight * (tensor.upper - tensor.lower)
 
 
-def _record(medium: Medium) -> dict[str, Any]:
+def _record(medium: Medium, physics: str) -> dict[str, Any]:
     """What a tensor keeps of the image and of where it was computed."""
     from homfem import __version__
 
     image = medium.image
     return {
         "method": "grid",
+        "physics": physics,
+        "kind": kind_of(physics),
         "volume_fractions": image.volume_fractions,
         "active_phases": medium.names,
         "interface_area": image.interface_area,
