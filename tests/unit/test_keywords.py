@@ -16,6 +16,8 @@ from homfem.certify import Accuracy, Diffusion, Elasticity, Stokes, solve_cell
 from homfem.certify.accuracy import AccuracyOptions
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.keywords import part_of, takes
+from homfem.macro.calcium.run import CalciumOptions, CalciumSettings, run_calcium
+from homfem.macro.march import march
 from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions, NetworkMesh, SurfaceMesh, SurfaceMeshOptions
 from homfem.meshing.shapes.three_pipe import PipeMesh, PipeMeshOptions
 from homfem.parameters import InputError
@@ -206,3 +208,13 @@ def test_makers_of_cells_show_how_they_mesh(maker, words, options):
     )
     with pytest.raises(TypeError, match="resolusion"):
         getattr(cells, maker)(0.2, resolusion=0.1) if maker != "fibre_array" else cells.fibre_array(resolusion=0.1)
+
+
+def test_a_run_shows_how_it_marches():
+    parameters = inspect.signature(run_calcium).parameters
+    names = [field.name for field in fields(CalciumSettings)]
+    assert list(parameters)[-len(names) :] == names == list(CalciumOptions.__annotations__)
+    assert [parameters[name].default for name in names] == [field.default for field in fields(CalciumSettings)]
+    march_words = inspect.signature(march).parameters
+    for name in ("checkpoint", "checkpoint_every", "resume", "observers"):
+        assert parameters[name].default == march_words[name].default

@@ -64,7 +64,7 @@ GMSH = {"meshing", "bodies", "cli"}
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
 LIGHT = {"config", "runs"}  # they load what computes where they use it
-FEW = 11  # functions with more than MANY parameters
+FEW = 9  # functions with more than MANY parameters
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
 # What macroscale models share: each model may import these, and they may import each other, but never a model.

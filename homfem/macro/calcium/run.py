@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 from dolfinx import fem
 
+from homfem.keywords import takes
 from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem
 from homfem.macro.march import Checkpointer, march
@@ -64,37 +66,27 @@ class CalciumResult:
         return float(np.abs(self.total / self.total[0] - 1.0).max())
 
 
-def run_calcium(
-    problem: CalciumProblem,
-    grid: TimeGrid,
-    *,
-    splitting: str | Splitting = "strang",
-    subcycles: int = 1,
-    rtol: float = 1e-10,
-    preconditioner: str = "jacobi",
-    threshold: float | None = None,
-    observe: Callable[[Snapshot], None] | None = None,
-    observe_every: int = 1,
-    checkpoint: Checkpointer | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
-    observers: Sequence[Observer] = (),
-) -> CalciumResult:
-    """March the calcium bidomain equations over a time grid; collective.
+class CalciumOptions(TypedDict, total=False):
+    """The words of :class:`CalciumSettings` as keywords of a function."""
 
-    SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
-    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
+    splitting: str | Splitting
+    subcycles: int
+    rtol: float
+    preconditioner: str
+    checkpoint: Checkpointer | None
+    checkpoint_every: int
+    resume: bool
+    observers: Sequence[Observer]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CalciumSettings:
+    """How a calcium bidomain problem is solved, saved and watched.
 
     Parameters
     ----------
-    problem, grid
-        What is solved, and the time steps (s).
     splitting, subcycles, rtol, preconditioner
         See :class:`CalciumModel`.
-    threshold
-        Record when c first passes this concentration (uM).
-    observe, observe_every
-        Called with a :class:`Snapshot` at the start, every so many steps, and at the end; on every rank.
     checkpoint, checkpoint_every
         Where the run is saved, every so many steps and at the end.
     resume
@@ -105,6 +97,43 @@ def run_calcium(
         tolerance of the linear solver, with a preconditioner that depends on the ranks).
     observers
         What else watches the march (:mod:`homfem.macro.observers`), such as probes; fields ``cytosol``, ``er``, states.
+    """
+
+    splitting: str | Splitting = "strang"
+    subcycles: int = 1
+    rtol: float = 1e-10
+    preconditioner: str = "jacobi"
+    checkpoint: Checkpointer | None = None
+    checkpoint_every: int = 1000
+    resume: bool = False
+    observers: Sequence[Observer] = ()
+
+
+@takes(CalciumSettings)
+def run_calcium(
+    problem: CalciumProblem,
+    grid: TimeGrid,
+    *,
+    threshold: float | None = None,
+    observe: Callable[[Snapshot], None] | None = None,
+    observe_every: int = 1,
+    **settings: Unpack[CalciumOptions],
+) -> CalciumResult:
+    """March the calcium bidomain equations over a time grid; collective.
+
+    SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
+    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
+
+    Parameters
+    ----------
+    problem, grid
+        What is solved, and the time steps (s).
+    threshold
+        Record when c first passes this concentration (uM).
+    observe, observe_every
+        Called with a :class:`Snapshot` at the start, every so many steps, and at the end; on every rank.
+    **settings
+        As :class:`CalciumSettings` has them.
 
     Raises
     ------
@@ -114,17 +143,28 @@ def run_calcium(
         If the linear solver stalls or a concentration is no longer finite.
     """
     check_integer("observe_every", observe_every, at_least=1)
+    chosen = CalciumSettings(**settings)
     model = CalciumModel(
-        problem, step=grid.step, splitting=splitting, subcycles=subcycles, rtol=rtol, preconditioner=preconditioner
+        problem,
+        step=grid.step,
+        splitting=chosen.splitting,
+        subcycles=chosen.subcycles,
+        rtol=chosen.rtol,
+        preconditioner=chosen.preconditioner,
     )
     activation = Activation("cytosol", threshold)
-    watching: list[Observer] = [activation, *observers]
+    watching: list[Observer] = [activation, *chosen.observers]
     if observe is not None:
         seen = observe
         call = lambda _, step, time: seen(model.snapshot(step, time))  # noqa: E731
         watching.append(Call(call, every=observe_every))
     done = march(
-        model, grid, observers=watching, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume
+        model,
+        grid,
+        observers=watching,
+        checkpoint=chosen.checkpoint,
+        checkpoint_every=chosen.checkpoint_every,
+        resume=chosen.resume,
     )
     model.fields()
     return CalciumResult(
