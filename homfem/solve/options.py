@@ -21,7 +21,7 @@ ESTIMATES = 20
 DIRECT = 3_000_000
 #: Entries of the largest matrix of a cell for which a direct solver goes first, by dimension: it is up to five times as
 #: fast as multigrid there (two or three right-hand sides), and as fast at this size.
-DIRECT_FIRST = {2: 300_000, 3: 100_000}
+DIRECT_FIRST = {2: 200_000, 3: 100_000}
 
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.
@@ -29,7 +29,7 @@ MULTIGRID = {
     "pc_gamg_type": "agg",
     "pc_gamg_agg_nsmooths": 1,
     "pc_gamg_threshold": 0.02,
-    "pc_gamg_coarse_eq_limit": 500,
+    "pc_gamg_coarse_eq_limit": 200,  # singular values of 500 unknowns take longer than all the rest of a small set-up
     "pc_gamg_esteig_ksp_max_it": ESTIMATES,
     "mg_levels_ksp_type": "chebyshev",
     "mg_levels_ksp_chebyshev_esteig_steps": ESTIMATES,
