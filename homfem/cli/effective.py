@@ -62,7 +62,7 @@ def run_effective(
     if fields is not None and present("effective", config.effective).meshless:
         raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")
     with session.results_only(json == "-"):
-        run = runs.tensor(config, drawn=figure is not None)
+        run = runs.tensor(config, drawn=figure is not None or fields is not None)
         if figure is not None:
             runs.draw_tensor(run, figure)
         if fields is not None:

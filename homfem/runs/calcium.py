@@ -24,7 +24,7 @@ from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
-from homfem.runs.physics import solve_effective, with_known_area
+from homfem.runs.physics import solve_effective, with_known_area, with_symmetry
 from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
 from homfem.tensors import EffectiveTensor
 
@@ -48,7 +48,8 @@ def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension:
     def compute(phase: str) -> EffectiveTensor:
         unit_cell, effective = cell(), present("effective", config.effective)
         with keys_under("effective"):
-            tensor: EffectiveTensor = solve_effective(effective, unit_cell, config=config.document, only=[phase]).tensor
+            table = with_symmetry(effective, unit_cell)
+            tensor: EffectiveTensor = solve_effective(table, unit_cell, config=config.document, only=[phase]).tensor
         return tensor
 
     tensors = {}

@@ -16,7 +16,7 @@ from homfem.runs.configs import Overrides, Source, communicator, read_config
 from homfem.runs.keys import keys_under
 from homfem.runs.meshless import BlockSolution, solve_meshless
 from homfem.runs.outcome import Outcome
-from homfem.runs.physics import solve_effective, with_known_area
+from homfem.runs.physics import solve_effective, with_known_area, with_symmetry
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -79,7 +79,8 @@ def tensor(
     comm
         The ranks that share the work; all by default.
     drawn
-        Keep the flux in voxels, which :func:`draw_tensor` needs of ``method = "grid"``.
+        Keep what pictures and fields need: of ``method = "grid"`` the flux in voxels, for :func:`draw_tensor`; on a
+        mesh the whole cell, where by default no more than its part between mirror planes is solved.
 
     Returns
     -------
@@ -99,21 +100,22 @@ def tensor(
         if present("effective", checked.effective).meshless:
             found, solution = _without_mesh(checked, ranks, drawn)
         else:
-            solution = _on_mesh(checked, ranks)
+            solution = _on_mesh(checked, ranks, drawn)
             found = solution.tensor
     found = with_known_area(found)
     outcome = Outcome.DONE if found.reached else Outcome.SHORT
     return TensorRun(tensor=found, outcome=outcome, solution=solution, config=checked, comm=ranks)
 
 
-def _on_mesh(config: Config, comm: MPI.Comm) -> Any:
-    """Mesh the cell and solve its problem; collective."""
+def _on_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> Any:
+    """Mesh the cell and solve its problem, on the whole cell if it is to be drawn; collective."""
     from homfem.meshing.arrays.budget import followed_by
 
     with followed_by(systems_on(config)):
         cell = build_cell(config, comm)
+    table = present("effective", config.effective)
     with keys_under("effective"):
-        return solve_effective(present("effective", config.effective), cell, config=config.document)
+        return solve_effective(table if drawn else with_symmetry(table, cell), cell, config=config.document)
 
 
 def systems_on(config: Config) -> float:

@@ -288,3 +288,19 @@ def test_a_run_that_is_interrupted_says_so(place, monkeypatch):
     stopped = runs.macro(tomllib.loads(WAVE))
     assert stopped.outcome is Outcome.INTERRUPTED
     assert stopped.outcome.status == 1
+
+
+def test_a_run_uses_the_mirrors_that_the_mesh_has_unless_it_is_drawn():
+    """What is left out is the symmetric part; the same bracket as of the whole, which pictures and fields get."""
+    tables = {
+        "cell": {"shape": "three-pipe", "edge": 0.3, "resolution": 0.33, "period": "1 um"},
+        "effective": {"physics": "diffusion", "phases": {"er": "1 um^2/s"}},
+    }
+    part, drawn = runs.tensor(tables), runs.tensor(tables, drawn=True)
+    whole = runs.tensor(tables, overrides={"effective.symmetry": "none"})
+    assert [run.solution.cell.copies for run in (part, drawn, whole)] == [8, 1, 1]
+    for bound in ("lower", "upper", "value"):
+        ours, theirs = getattr(part.tensor, bound), getattr(whole.tensor, bound)
+        assert np.allclose(ours, theirs, rtol=0.0, atol=1e-6 * np.abs(theirs).max())
+    walls = runs.tensor(tables, overrides={"effective.boundary": "affine"})
+    assert walls.solution.cell.copies == 1

@@ -36,7 +36,7 @@ SLIPS = [
     ("effective.abscissas", "blocks", LAYOUT, 'method = "semi-analytical"\nabscissas = 1000000000\n'),
     ("effective.intervals", "blocks", LAYOUT, 'method = "finite-volume"\nintervals = 1000000\n'),
     ("effective.max_dofs", "blocks", LAYOUT, "method = 'corner-galerkin'\nmax_dofs = 3\n"),
-    ("effective.max_dofs", "blocks", LAYOUT + "resolution = 0.2\n", "max_dofs = 383\n"),
+    ("effective.max_dofs", "blocks", LAYOUT + "resolution = 0.2\n", "symmetry = 'none'\nmax_dofs = 383\n"),
     ("effective.max_dofs", "image", IMAGE, 'method = "grid"\nmax_dofs = 15\n'),
     ("effective.refine", "image", IMAGE, 'method = "grid"\nrefine = 100000\n'),
     ("cell.voxels", "random-particles", DISCS + "voxels = 1000000\n", 'method = "grid"\n'),

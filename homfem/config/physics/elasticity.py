@@ -129,8 +129,8 @@ class Elasticity(EffectiveTable):
     """Degree of the elements."""
     boundary: Annotated[str, choice(*BOUNDARIES)] = "periodic"
     """Periodic, or the conditions on a window without periods."""
-    symmetry: Annotated[str, choice("none", "auto")] = "none"
-    """Whether mirror planes are looked for, so that a part of the cell is solved."""
+    symmetry: Annotated[str, choice("none", "auto")] | None = None
+    """Whether mirror planes are looked for, so that a part of the cell is solved; by default where that may help."""
     plane: Annotated[str, choice(*PLANES)] | None = None
     """Plane strain or plane stress in two dimensions."""
     phases: Annotated[

@@ -27,7 +27,7 @@ class FiniteElement(Method):
     membranes: Any = None
     """Permeabilities of interfaces."""
     symmetry: Annotated[str, choice("none", "auto")] | None = None
-    """Whether mirror planes are looked for, so that a part of the cell is solved."""
+    """Whether mirror planes are looked for, so that a part of the cell is solved; by default where that may help."""
 
 
 class CornerGalerkin(Method):

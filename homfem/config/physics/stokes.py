@@ -47,8 +47,8 @@ class Stokes(EffectiveTable):
     """Navier's slip length on the walls; no slip without it."""
     boundary: Annotated[str, choice("periodic")] = "periodic"
     """The conditions on the cell."""
-    symmetry: Annotated[str, choice("none", "auto")] = "none"
-    """Whether mirror planes are looked for, so that a part of the cell is solved."""
+    symmetry: Annotated[str, choice("none", "auto")] | None = None
+    """Whether mirror planes are looked for, so that a part of the cell is solved; by default where that may help."""
 
     @property
     def phases(self) -> Mapping[str, Any]:
