@@ -62,9 +62,9 @@ def parameters_of(words: type) -> str:
 def part_of(
     function: Callable[P, Any],
     name: str,
-    take: Callable[[Any], R],
+    take: Callable[[Any], Any],
     *,
-    returns: type,
+    returns: type[R],
     summary: str,
     fixed: Mapping[str, Any] | None = None,
 ) -> Callable[P, R]:
@@ -86,7 +86,8 @@ def part_of(
     held: dict[str, Any] = dict(fixed or {})
 
     def part(*args: P.args, **kwargs: P.kwargs) -> R:
-        return take(function(*args, **kwargs | held))
+        found: R = take(function(*args, **kwargs | held))
+        return found
 
     update_wrapper(part, function)
     part.__name__ = part.__qualname__ = name

@@ -332,8 +332,8 @@ def solve_stokes(
     Returns
     -------
     CellSolution
-        ``tensor.value`` is the permeability for the whole cell's volume, in ``cell.length_unit`` squared; exactly zero
-        along axes that the fluid does not percolate.
+        The value of the tensor is the permeability for the whole cell's volume, in ``cell.length_unit`` squared;
+        exactly zero along axes that the fluid does not percolate.
 
     Raises
     ------
