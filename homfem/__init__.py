@@ -1,6 +1,6 @@
 """homfem: effective tensors of periodic microstructures, with guaranteed bounds, for tissue-scale models on FEniCSx.
 
-A periodic cell and a physics give an :class:`EffectiveTensor`; a macroscale model takes effective tensors and an organ
+A periodic cell and a physics give an ``EffectiveTensor``; a macroscale model takes effective tensors and an organ
 mesh and marches in time over MPI. The names below load on first use, so that importing homfem stays fast.
 """
 

@@ -23,7 +23,7 @@ log = logging.getLogger("homfem")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """Physical length of one mesh unit, as :meth:`UnitCell.from_raw` takes it."""
+    """Physical length of one mesh unit, as :meth:`homfem.cells.UnitCell.from_raw` takes it."""
 
     length: float
     length_unit: str
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Checks:
-    """How the arrays are checked, as :meth:`UnitCell.from_raw` takes it."""
+    """How the arrays are checked, as :meth:`homfem.cells.UnitCell.from_raw` takes it."""
 
     partial: bool
     faces: str

@@ -32,7 +32,7 @@ def struts(
     ``"cubic"``: struts along the axes of the cell; ``"body-centred"``: along its four diagonals; ``"octet"``: along the
     diagonals of its faces, which join the points of a face-centred lattice to their twelve neighbours. Round struts
     cross at the corners of the cell, square ones at its centre. Phases ``strut`` and ``pore``; the fraction of the
-    struts is that of :func:`strut_fraction`.
+    struts is that of :func:`homfem.meshing.shapes.struts.strut_fraction`.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ SYMMETRIC = 1e-10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """How the linear systems are solved; see :func:`solve_correctors`."""
+    """How the linear systems are solved; see :func:`homfem.local.engine.solve_correctors`."""
 
     preconditioner: str | None = None
     rtol: float = 1e-10
@@ -55,7 +55,7 @@ class Posed:
     Parameters
     ----------
     cell, problem, backend, boundary
-        As in :func:`solve_correctors`.
+        As in :func:`homfem.local.engine.solve_correctors`.
     """
 
     def __init__(self, cell: UnitCell, problem: CellProblem, backend: str | None, boundary: str) -> None:

@@ -2,7 +2,7 @@
 
 The second-order tensor does not determine the fourth-order one: what these functions return are estimates. All give
 a tensor with :math:`A_{ijkk}=A_{ij}` but the hybrid and the quadratic one are not fully symmetric in general: no
-distribution has them, and :class:`OrientationTensors` refuses them. The Bingham closure is the one for averages.
+distribution has them, and ``OrientationTensors`` refuses them. The Bingham closure is the one for averages.
 
 Source of all but the Bingham closure: Advani, Tucker 1990, J. Rheol. 34, 367; Cintra, Tucker 1995, J. Rheol. 39, 1095.
 """

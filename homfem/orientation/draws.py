@@ -22,8 +22,8 @@ def sample_directions(
     Parameters
     ----------
     orientation
-        A distribution of :mod:`homfem.orientation`, such as :class:`Uniform` (of any dimension), :class:`Directions`,
-        :class:`VonMisesFisher`, :class:`Watson`, :class:`Bingham`; or a function ``(generator, count) -> array of
+        A distribution of :mod:`homfem.orientation`, such as :class:`Uniform` (of any dimension), ``Directions``,
+        ``VonMisesFisher``, ``Watson``, ``Bingham``; or a function ``(generator, count) -> array of
         shape (count, dimension)`` of vectors that are not zero.
     count
         How many.

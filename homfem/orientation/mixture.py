@@ -46,7 +46,7 @@ def average(orientation: HasMoments, *, longitudinal: float, transverse: float) 
     Parameters
     ----------
     orientation
-        A distribution, or :class:`OrientationTensors`, in d = 2 or 3 dimensions.
+        A distribution, or :class:`homfem.orientation.OrientationTensors`, in d = 2 or 3 dimensions.
     longitudinal, transverse
         Conductivity (or diffusivity) of parallel fibres along and across them, > 0 and >= 0; one unit.
 
@@ -133,7 +133,7 @@ def average_stiffness(
     Parameters
     ----------
     orientation
-        A distribution, or :class:`OrientationTensors` with a fourth-order tensor, in 3 dimensions.
+        A distribution, or :class:`homfem.orientation.OrientationTensors` with a fourth-order tensor, in 3 dimensions.
     stiffness : array, shape (6, 6)
         Stiffness of parallel fibres, symmetric positive definite. One that is not transversely isotropic about ``axis``
         is first averaged over all rotations about it: the fibres are rolled at random.

@@ -7,7 +7,7 @@ keeps two coordinates for it: the mesh is a true torus. A function space on it i
 its element: Lagrange of any degree, Crouzeix-Raviart, Raviart-Thomas, discontinuous; interior-facet integrals see the
 period faces as interior.
 
-*Multipoint constraint* (:mod:`dolfinx_mpc`). The mesh stays as it is and every degree of freedom on a high face is
+*Multipoint constraint* (``dolfinx_mpc``). The mesh stays as it is and every degree of freedom on a high face is
 eliminated in favour of the basis functions at the point one period away. It is the independent cross-check of the
 first.
 

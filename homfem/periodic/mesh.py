@@ -88,7 +88,7 @@ def create_periodic_mesh(
     kind: str,
     order: int = 1,
 ) -> PeriodicMesh:
-    """Distribute a mesh whose nodes have been matched by :func:`identify_nodes`; collective.
+    """Distribute a mesh whose nodes have been matched by ``identify_nodes``; collective.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def create_periodic_mesh(
     cells : array of int, shape (m, nodes per cell)
         Nodes of each cell in the ordering of dolfinx, on rank 0 and empty elsewhere; corners come first.
     representative : array of int, shape (n,)
-        As :func:`identify_nodes` gives it.
+        As :func:`homfem.meshing.arrays.identification.identify_nodes` gives it.
     kind
         ``"triangle"``, ``"tetrahedron"``, ``"quadrilateral"`` or ``"hexahedron"``.
     order

@@ -77,7 +77,7 @@ class IdentifiedSpace:
 
 
 class MultipointSpace:
-    """A periodic space on a plain mesh, constrained by :mod:`dolfinx_mpc`.
+    """A periodic space on a plain mesh, constrained by ``dolfinx_mpc``.
 
     Only for single spaces (scalar or blocked) and homogeneous relations. The mesh should have a size of order one: the
     search tolerance of the library is absolute. Faces that do not match node by node must still do so within one mesh

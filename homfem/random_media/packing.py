@@ -39,7 +39,7 @@ def random_sequential_addition(
     Parameters
     ----------
     particle
-        :class:`Sphere`, :class:`Ellipsoid` or :class:`Fibre`.
+        ``Sphere``, ``Ellipsoid`` or ``Fibre``.
     period
         Sides of the box along x, y (and z): their number is the dimension.
     seed
@@ -49,10 +49,10 @@ def random_sequential_addition(
     number
         How many particles. With ``fraction`` the particles are scaled, so that it is met exactly.
     gap
-        Least distance between the surfaces of two particles, >= 0 (for ellipsoids see :meth:`Ellipsoid.apart`).
+        Least distance between the surfaces of two particles, >= 0 (for ellipsoids see ``Ellipsoid.apart``).
     orientation
-        Distribution of the directions, of :mod:`homfem.orientation`: :class:`Uniform`, :class:`Directions`,
-        :class:`VonMisesFisher`, :class:`Watson`, ...; or a function ``(generator, count) -> vectors``.
+        Distribution of the directions, of :mod:`homfem.orientation`: :class:`Uniform`, ``Directions``,
+        ``VonMisesFisher``, ``Watson``, ...; or a function ``(generator, count) -> vectors``.
     scale
         Function ``(generator, count) -> factors > 0`` for the sizes; large particles are then tried first.
     tries
@@ -138,7 +138,7 @@ def boolean_model(
     Parameters
     ----------
     particle
-        :class:`Sphere`, :class:`Ellipsoid` or :class:`Fibre`; not longer than the shortest period.
+        ``Sphere``, ``Ellipsoid`` or ``Fibre``; not longer than the shortest period.
     period
         Sides of the box along x, y (and z).
     seed

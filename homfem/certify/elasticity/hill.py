@@ -23,7 +23,7 @@ def hill_mandel(cell: UnitCell, correctors: Correctors) -> tuple[float, float]:
     cell
         The cell that was solved.
     correctors
-        As :func:`solve_elasticity` returns them.
+        As :func:`homfem.certify.solve_elasticity` returns them.
     """
     problem = correctors.problem
     w, z = fem.Function(correctors.space), fem.Function(correctors.space)

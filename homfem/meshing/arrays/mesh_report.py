@@ -70,7 +70,7 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeshReport:
-    """What :func:`check_mesh` found.
+    """What :func:`homfem.meshing.files.check.check_mesh` found.
 
     Parameters
     ----------

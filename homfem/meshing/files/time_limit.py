@@ -16,7 +16,7 @@ LEAST, BYTES_PER_SECOND = 3.0, 2e4
 
 @contextmanager
 def reading_limit(path: Path) -> Iterator[None]:
-    """Raise :class:`TimeoutError` in the body when it takes far more processor time than reading a file can take.
+    """Raise ``TimeoutError`` in the body when it takes far more processor time than reading a file can take.
 
     Only in the main thread: elsewhere there is no limit.
     """

@@ -86,7 +86,7 @@ def sphere_array_plan(given: SphereArray) -> CellPlan:
 
 
 def volume_fraction(lattice: str, radius: float) -> float:
-    """Return the fraction of the spheres, see :func:`sphere_array`; the radius as a fraction of the period."""
+    """Return the fraction of the spheres, see ``sphere_array``; the radius as a fraction of the period."""
     centres, apart, neighbours, _, _ = PACKINGS[lattice]
     height = max(0.0, radius - 0.5 * apart)
     cap = math.pi / 3.0 * height**2 * (3.0 * radius - height)

@@ -159,7 +159,7 @@ def strut_fraction(kind: str, thickness: float, section: str = "round") -> float
     Parameters
     ----------
     kind, thickness, section
-        As in :func:`struts`.
+        As in :func:`homfem.cells.struts`.
 
     Notes
     -----
