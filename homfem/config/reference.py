@@ -67,7 +67,7 @@ class Section:
 
 
 def reference(name: str = "") -> list[Section]:
-    """Return the tables of the config whose names begin with ``name``, all by default.
+    """Return the tables of the config whose names or headers begin with ``name``, all by default.
 
     Raises
     ------
@@ -80,7 +80,11 @@ def reference(name: str = "") -> list[Section]:
         *(part for physics, table in PHYSICS.items() for part in _kind("effective", "physics", physics, table)),
         *(part for model, table in MODELS.items() for part in _kind("macro", "model", model, table)),
     ]
-    found = [part for part in sections if not name or f"{part.name}.".startswith(f"{name}.")]
+    found = [
+        part
+        for part in sections
+        if not name or any(f"{at}.".startswith(f"{name}.") for at in (part.name, part.header[1:].partition("]")[0]))
+    ]
     if not found:
         choose("TABLE", name, ["cell", "effective", "macro", *(part.name for part in sections)])
     return found

@@ -104,7 +104,7 @@ def text(allowed: str) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not value.strip():
             raise InputError("", value, allowed)
-        if any(ord(letter) < 32 for letter in value):
+        if any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in value):  # these no file can hold
             raise InputError("", value, f"{allowed}, without control characters")
         return value
 
@@ -157,6 +157,11 @@ def lengths_of(kind: Kind, value: Any, lengths: Sequence[int], allowed: str) -> 
         raise InputError("", value, allowed)
     items = [_item(lambda v: parse_quantity("", v, kind, above=0.0), k, item) for k, item in enumerate(value)]
     return same_unit(items)
+
+
+def lengths(count: int) -> str:
+    """Return how many lengths are allowed, in words."""
+    return f"{count} length{'s' * (count > 1)}"
 
 
 def same_unit(items: Iterable[Quantity]) -> tuple[Quantity, ...]:

@@ -236,6 +236,8 @@ class _Run:
         fields = self.fields()
         values, series, state = checkpoint.read({name: entry.space for name, entry in fields.items()}, self.identity)
         with collective(self.model.comm):
+            if state["time"] > self.grid.end + 0.5 * self.grid.step:
+                raise InputError("end", self.grid.end, f"no earlier than the checkpoint, at {self.at(state['time'])}")
             self.step = self.grid.index(state["time"])
         for name, entry in fields.items():
             entry.values[:] = values[name]

@@ -217,6 +217,18 @@ def owned_cells(mesh: dmesh.Mesh, name: str, region: Region) -> Indices:
     return np.unique(np.asarray(region, dtype=np.int32)[np.asarray(region) < owned])
 
 
+def extent(mesh: dmesh.Mesh, name: str, region: Region) -> dict[str, Any]:
+    """Return what tells a region from others on any ranks: cells, extrema and mean of their midpoints. Collective."""
+    cells, d = owned_cells(mesh, name, region), mesh.geometry.dim
+    middles = dmesh.compute_midpoints(mesh, mesh.topology.dim, cells).reshape(-1, 3)[:, :d]
+    outermost = np.concatenate([middles.max(axis=0, initial=-np.inf), -middles.min(axis=0, initial=np.inf)])
+    total = np.append(middles.sum(axis=0), len(cells))
+    mesh.comm.Allreduce(MPI.IN_PLACE, outermost, op=MPI.MAX)
+    mesh.comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
+    places = [*-outermost[d:], *outermost[:d], *total[:d] / total[d]]
+    return {"cells": int(total[d]), "midpoints": {"about": [float(x) for x in places]}}
+
+
 def sample_points(
     comm: MPI.Comm, spaces: Mapping[str, fem.FunctionSpace], points: Mapping[str, Array], unit: str
 ) -> dict[str, tuple[PointValues, list[int]]]:

@@ -12,7 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.observers import Observer, crossed
-from homfem.macro.places import Region, components, has_values, sample_points, sample_regions
+from homfem.macro.places import Region, components, extent, has_values, sample_points, sample_regions
 from homfem.macro.series import DataSet, SeriesFiles
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array, InputError, check_choice
@@ -68,7 +68,8 @@ class Probes(Observer):
     ------
     InputError
         At the start of the march: for a point outside, with the node nearest to it; for names that are empty, there
-        twice or hold a ``/``; for fields without values at points or without values at nodes, where these are needed.
+        twice, hold a ``/`` or are ``.`` or ``time``; for fields without values at points or without values at nodes,
+        where these are needed.
 
     Notes
     -----
@@ -92,8 +93,9 @@ class Probes(Observer):
         self.points = {key: _point(key, value) for key, value in (points or {}).items()}
         self.regions = dict(regions or {})
         for key in (*self.points, *self.regions):
-            if not key or "/" in key or (key in self.points and key in self.regions):
-                raise InputError("probes", key, "names that are not empty, differ and hold no '/'")
+            if key in ("", ".", "time") or "/" in key or (key in self.points and key in self.regions):
+                allowed = "names that are not empty, differ, hold no '/', and are neither '.' nor 'time'"
+                raise InputError("probes", key, allowed)
         self.statistics = [check_choice("statistics", entry, STATISTICS) for entry in statistics]
         self.wanted, self.path = fields, None if path is None else Path(path)
         self.columns: list[Column] = []
@@ -120,6 +122,8 @@ class Probes(Observer):
                 raise InputError(f"points[{key!r}]", list(given), f"{d} coordinate{'s' * (d > 1)}, one per axis")
         self._point_values = sample_points(self.comm, spaces, self.points, self.units.length)
         self._region_values = sample_regions(self.comm, spaces, self.regions, self.statistics)
+        held = {key: spaces[field].mesh for key, field in self._region_values}
+        self._extents = {key: extent(mesh, key, self.regions[key]) for key, mesh in held.items()}
         self.columns = [*self._point_columns(spaces), *self._region_columns(spaces)]
         if len({column.label for column in self.columns}) < len(self.columns):
             raise InputError("probes", [column.label for column in self.columns], "columns with different names")
@@ -192,7 +196,8 @@ class Probes(Observer):
         """The series of a run are of the same probes from its start to its end."""
         columns = [column.label for column in self.columns]
         points = {key: point.tolist() for key, point in self.points.items()}
-        return {self.name: {"columns": columns, "every": self.every, "points": points}}
+        kept: dict[str, Any] = {"columns": columns, "every": self.every, "points": points}
+        return {self.name: kept | ({"regions": self._extents} if self._extents else {})}
 
     def series(self) -> Mapping[str, Array]:
         """Return the samples so far."""

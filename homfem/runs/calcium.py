@@ -115,6 +115,7 @@ _KEYS = {
     "initial_er": "initial.er",
     "mesh": "domain",
     "time": "time.step",
+    "end": "time.end",
 }
 
 

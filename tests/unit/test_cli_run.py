@@ -172,6 +172,16 @@ def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path
     assert np.minimum(*(side["cytosol"]["minimum"] for side in sides)) == pytest.approx(np.array(result["minimum"]))
     assert 0.0 < sides[0]["activation"] < 0.4
     assert sides[1]["activation"] is None
+    other = given.replace("region='left'", "region='it'").replace("region='right'", "region='left'")
+    other = other.replace("region='it'", "region='right'")
+    status, _, err = homfem("run", wave, *options, "--set", other, "--resume")
+    assert status == 2, "the halves in each other's place are other probes"
+    assert "these differ: probes.regions.l.midpoints, probes.regions.r.midpoints." in err
+    status, _, err = homfem("run", wave, *options, "--set", given, "--resume", "--set", "macro.time.end=0.2 s")
+    assert (status, err) == (
+        2,
+        "homfem: macro.time.end = 0.2: it must be no earlier than the checkpoint, at t = 0.4 s\n",
+    )
     status, _, err = homfem("run", wave, *options, "--set", "macro.probes=[{name='l', region='lefd'}]")
     assert status == 2
     assert err.startswith("homfem: macro.probes[0].region = 'lefd'")
@@ -189,7 +199,11 @@ def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path
         ("[{name='a', at=['1 um', '2 um']}, {name='a', at=['1 um', '3 um']}]", "macro.probes[1].name = 'a': it must "
          "be a name that no other probe has"),
         ("[{name='a/b', at=['1 um', '2 um']}]", "macro.probes[0].name = 'a/b'"),
-        ("[{name='a', where=['1 um', '2 um']}]", "macro.probes[0].where"),
+        ("[{name='time', at=['1 um', '2 um']}]", "macro.probes[0].name = 'time': it must be a name without '/', "
+         "and not 'time' or '.'"),
+        ("[{name='.', at=['1 um', '2 um']}]", "macro.probes[0].name = '.'"),
+        ("[{name='a', ad=['1 um', '2 um']}]", "macro.probes[0].ad = ['1 um', '2 um']: it must be one of the known keys "
+         "name, at, region. Did you mean 'at'?"),
         ("[{name='a'}]", "macro.probes[0].at = (missing): it must be given, or region, not both"),
         ("[{name='a', at=['1 um', '2 um'], region='b'}]", "macro.probes[0].at = 'beside region'"),
         ("[{name='a', region='b'}]", "macro.probes[0].region = 'b'"),

@@ -236,6 +236,11 @@ BAD_MACRO = [
     ("macro.output.checkpoint_every=1 ms", ["macro.output.checkpoint_every = '1 ms'", "steps of 20 ms"]),
     ("macro.output.format=vtk", ["macro.output.format = 'vtk'", "'xdmf', 'bp'"]),
     ("macro.stimulus.centre=['0 um', '0 um', '0 um']", ["macro.stimulus.centre", "2 lengths, as the domain"]),
+    (
+        "macro.stimulus={type='box', min=['2 um', '0 um'], max=['1 um', '9 um'], rise='1 uM'}",
+        ["macro.stimulus.max = ['1 um', '9 um']", "on no axis less than min"],
+    ),
+    ("macro.output.threshold_field='er'", ["macro.output.threshold_field = 'er'", "absent without a threshold"]),
     ("macro.stimulus.centre=['0 um', 0]", ["macro.stimulus.centre[1] = 0", "no unit"]),
     ("macro.stimulus={rise='1 uM'}", ["macro.stimulus.centre = (missing)", "centre of the ball"]),
     ("macro.domain.shape=bal", ["macro.domain.shape = 'bal'", "'interval', 'box', 'cell-body'"]),

@@ -210,7 +210,11 @@ def test_tables_of_places_and_pulses():
     [
         ({"type": "bal"}, "^type = 'bal'.*'ball'"),
         ({"type": "box", "min": ["0 mm"]}, "^max = .missing.*largest coordinates"),
-        ({"type": "box", "min": ["0 mm"], "max": ["1 mm", "1 mm"]}, "^max = .*1 lengths, as min"),
+        ({"type": "box", "min": ["0 mm"], "max": ["1 mm", "1 mm"]}, "^max = .*1 length, as min"),
+        (
+            {"type": "box", "min": ["0 mm", "5 mm"], "max": ["1 mm", "4000 um"]},
+            "^max = .*'4000 um'.*on no axis less than min",
+        ),
         ({"type": "box", "min": ["0 mm"], "max": ["1 mm"], "radius": "1 mm"}, "^radius = '1 mm'.*absent.*min and max"),
         ({"type": "region", "region": "x", "period": "1 s"}, "^period"),
         ({"type": "region", "region": "x", "duration": "2 s", "pulses": 2}, "^period = None.*pulses = 2"),

@@ -149,6 +149,9 @@ def test_probes_that_cannot_be_are_refused(tmp_path):
         run({"a": (1, 1)})
     with pytest.raises(InputError, match="no '/'"):
         Probes({"a/b": (0, 0, 0)})
+    for name in (".", "time"):  # of the series of times in the file, and of its root
+        with pytest.raises(InputError, match=rf"probes = '{name}'.*neither '\.' nor 'time'"):
+            Probes({name: (0, 0, 0)})
     with pytest.raises(InputError, match="differ"):
         Probes({"a": (0, 0, 0)}, regions={"a": lambda x: x[0] > 0})
     with pytest.raises(InputError, match=r"fields = 'q'.*'p2', 'edge'"):

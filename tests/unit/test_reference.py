@@ -64,6 +64,7 @@ def test_the_command_prints_a_table_and_those_inside_it(homfem):
     assert "TABLE = 'cell.three-pip'" in err
     assert "'cell.three-pipe'" in err
     assert homfem("keys", "cell.three")[0] == 2
+    assert homfem("keys", "macro.probes") == homfem("keys", "macro.calcium.probes"), "as the header in a config"
 
 
 def test_the_page_is_current():

@@ -64,6 +64,7 @@ def refuse(message: str, kind: type[Exception] = InputError) -> Any:
     ("document", "path", "value", "message"),
     [
         (WAVE, "macro.output.folder", "a\0b", r"^macro\.output\.folder = 'a\\x00b': .*control characters"),
+        (WAVE, "macro.output.folder", "a\ud800b", r"^macro\.output\.folder = .*control characters"),
         (WAVE, "macro.time.subcycles", 1001, r"^macro\.time\.subcycles = 1001: .*<= 1000"),
         (WAVE, "macro.time.step", "1e-14 s", r"^macro\.time\.step = '1e-14 s': .*at most 1e\+09 times into 0.04 s"),
         (MESH, "cell.file", LONG, r"^cell\.file = 'xxx.*a file that exists"),
@@ -75,7 +76,7 @@ def refuse(message: str, kind: type[Exception] = InputError) -> Any:
             r"^effective\.phases\.er\.field\.file = 'xxx.*a file that exists",
         ),
     ],
-    ids=range(8),
+    ids=range(9),
 )  # fmt: skip
 def test_values_of_keys(document, path, value, message):
     with refuse(message):

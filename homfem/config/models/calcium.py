@@ -112,6 +112,12 @@ class CalciumOutputTable(OutputTable):
     threshold_field: Annotated[str, choice("cytosol", "er")] = "cytosol"
     """Where that calcium is."""
 
+    @model_validator(mode="after")
+    def _used(self) -> CalciumOutputTable:
+        if self.threshold is None and "threshold_field" in self.model_fields_set:
+            raise InputError("threshold_field", self.threshold_field, "absent without a threshold", "Give a threshold.")
+        return self
+
 
 class CalciumTable(MarchTable):
     """``[macro]`` of the calcium bidomain model (:mod:`homfem.macro.calcium`)."""

@@ -46,7 +46,7 @@ class MacroTable(Table):
 
     model: str
     probes: Annotated[tuple[ProbeTable, ...], Check(parse_probes, says="a list of tables")] = ()
-    """Points at which the fields are kept over time."""
+    """Points and regions of which the fields are kept over time."""
 
     @classmethod
     @abstractmethod

@@ -6,9 +6,12 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from homfem.config.table import Missing, Table, listed, parse_table, text
+from homfem.config.table import Missing, Table, keys_from, lengths, listed, parse_table, text
 from homfem.parameters import InputError
 from homfem.quantities import LENGTH, Quantity, parse_quantity
+
+#: Names that the files of probes have a use for: the series of times, and the group that a name would be in.
+RESERVED = ("time", ".")
 
 _AT = "a list of 1 to 3 lengths, one per axis"
 
@@ -26,6 +29,12 @@ class ProbeTable(Table):
     """The region of the domain."""
 
     @model_validator(mode="after")
+    def _names(self) -> ProbeTable:
+        if "/" in self.name or self.name in RESERVED:
+            raise InputError("name", self.name, f"a name without '/', and not {' or '.join(map(repr, RESERVED))}")
+        return self
+
+    @model_validator(mode="after")
     def _one(self) -> ProbeTable:
         if (self.at is None) == (self.region is None):
             given = Missing() if self.at is None else "beside region"
@@ -41,11 +50,14 @@ def parse_probes(value: Any) -> tuple[ProbeTable, ...]:
     """Return the validated probes, whose names differ; raise :class:`InputError` for anything wrong in them."""
     if not isinstance(value, list):
         raise InputError("", value, "a list of tables, each as [[macro.probes]] with name and at or region")
-    probes = tuple(parse_table(ProbeTable, entry, f"[{k}]") for k, entry in enumerate(value))
-    for k, probe in enumerate(probes):
-        if "/" in probe.name or any(probe.name == other.name for other in probes[:k]):
-            raise InputError(f"[{k}].name", probe.name, "a name that no other probe has, without '/'")
-    return probes
+    probes: list[ProbeTable] = []
+    for k, entry in enumerate(value):
+        with keys_from({"": f"[{k}]"}, f"[{k}]"):
+            probe = parse_table(ProbeTable, entry, "")
+            if any(probe.name == other.name for other in probes):
+                raise InputError("name", probe.name, "a name that no other probe has")
+        probes.append(probe)
+    return tuple(probes)
 
 
 def check_dimension(probes: tuple[ProbeTable, ...], dimension: int | None) -> None:
@@ -53,4 +65,4 @@ def check_dimension(probes: tuple[ProbeTable, ...], dimension: int | None) -> No
     for k, probe in enumerate(probes):
         if dimension is not None and probe.at is not None and len(probe.at) != dimension:
             given = [str(entry) for entry in probe.at]
-            raise InputError(f"probes[{k}].at", given, f"{dimension} length{'s' * (dimension > 1)}, as the domain")
+            raise InputError(f"probes[{k}].at", given, f"{lengths(dimension)}, as the domain")

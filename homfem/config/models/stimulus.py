@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import model_validator
 
-from homfem.config.table import Check, Missing, Table, choice, integer, parse_table, quantity, renamed, text
+from homfem.config.table import Check, Missing, Table, choice, integer, lengths, parse_table, quantity, renamed, text
 from homfem.parameters import InputError
 from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
 from homfem.timestepping import Schedule
@@ -64,8 +64,12 @@ class PlaceTable(Table):
                 if kind != self.type and given is not None:
                     shown = [str(entry) for entry in given] if isinstance(given, tuple) else str(given)
                     raise InputError(key, shown, f"absent for type = {self.type!r}, which has {_listed(self.type)}")
-        if self.min is not None and self.max is not None and len(self.min) != len(self.max):
-            raise InputError("max", [str(entry) for entry in self.max], f"{len(self.min)} lengths, as min")
+        if self.min is not None and self.max is not None:
+            low, high = ([entry.to("m") for entry in corner] for corner in (self.min, self.max))
+            if len(low) != len(high):
+                raise InputError("max", [str(entry) for entry in self.max], f"{lengths(len(low))}, as min")
+            if any(a > b for a, b in zip(low, high, strict=True)):
+                raise InputError("max", [str(entry) for entry in self.max], "on no axis less than min")
         return self
 
     def check_dimension(self, dimension: int | None) -> None:
@@ -73,7 +77,7 @@ class PlaceTable(Table):
         for key in ("centre", "min"):
             point = getattr(self, key)
             if dimension is not None and point is not None and len(point) != dimension:
-                raise InputError(key, [str(x) for x in point], f"{dimension} lengths, as the domain")
+                raise InputError(key, [str(x) for x in point], f"{lengths(dimension)}, as the domain")
 
     def place(self, unit: str) -> Place:
         """Return the place, lengths in a unit."""
