@@ -94,7 +94,7 @@ def _short(value: Any) -> str:
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
+    """Return ``"did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

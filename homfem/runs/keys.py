@@ -31,4 +31,6 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
         name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", name)
         if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
             raise
-        raise renamed(error, join(path, (keys or {}).get(name, name))) from error
+        head, dot, rest = name.partition(".")
+        known = (keys or {}).get(name) or f"{(keys or {}).get(head, head)}{dot}{rest}"
+        raise renamed(error, join(path, known)) from error

@@ -15,7 +15,6 @@ from homfem.solve.forms import (
     integral,
     integrate,
     reassemble_matrix,
-    reassemble_vector,
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
@@ -47,7 +46,6 @@ __all__ = [
     "on_root",
     "product_noise",
     "reassemble_matrix",
-    "reassemble_vector",
     "round_off",
     "solve_with",
 ]

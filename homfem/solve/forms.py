@@ -123,15 +123,6 @@ def assemble_vector(form: Any) -> PETSc.Vec:
     return vector
 
 
-def reassemble_vector(vector: PETSc.Vec, compiled: fem.Form) -> PETSc.Vec:
-    """Assemble a compiled linear form into an existing vector; collective."""
-    with vector.localForm() as local:
-        local.set(0.0)
-    dolfinx.fem.petsc.assemble_vector(vector, compiled)
-    vector.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
-    return vector
-
-
 def integral(form: ufl.Form) -> Callable[[], float]:
     """Compile a functional once; the callable returned gives its global value each time (collective)."""
     compiled = compile_form(form)

@@ -123,7 +123,8 @@ def place(tmp_path):
     cells = geometry_dofmap(made)
     y = made.geometry.x[cells].mean(axis=1)[:, 1]
     f = np.stack([np.cos(y / 20), np.sin(y / 20), 0 * y], axis=1)
-    meshio.Mesh(made.geometry.x, [("triangle", cells)], cell_data={"f": [f], "y": [y]}).write(tmp_path / "body.vtu")
+    data = {"f": [f], "y": [y], "half": [f * (y > 20)[:, None]]}
+    meshio.Mesh(made.geometry.x, [("triangle", cells)], cell_data=data).write(tmp_path / "body.vtu")
     return tmp_path
 
 
@@ -146,6 +147,11 @@ def test_a_config_with_fibres_of_a_file_and_two_stimuli(place):
     [
         ({"fibres": {"file": "body.vtu", "name": "y"}}, InputError, r"macro\.fibres\.name = .*2 or 3 components"),
         ({"fibres": {"file": "body.vtu"}}, InputError, r"macro\.fibres\.(name|file).*'f', 'y'"),
+        ({"fibres": {"file": "body.vtu", "name": "half"}}, InputError, r"^macro\.tensors\.cytosol = .*isotropic"),
+        ({"domain": CONFIG["domain"] | {"regions": {"*": "a"}}}, InputError,
+         r"^macro\.domain\.regions\.\* = 'a'.*other than"),
+        ({"domain": CONFIG["domain"] | {"regions": {"a": []}}}, InputError,
+         r"^macro\.domain\.regions\.a = \[\].*one group"),
         ({"fibres": {"file": "none.vtu"}}, FileError, r"macro\.fibres\.file = 'none.vtu'.*exists"),
         ({"fibres": {"direction": [1, 0, 0]}}, InputError, r"macro\.fibres\.direction = .*2 finite numbers"),
         ({"kinetics": {"ip3": "0.3 uM", "density": {"wall": 1}}}, InputError, r"macro\.kinetics\.density = 'wall'"),

@@ -191,6 +191,8 @@ def test_overlapping_sets_are_refused_until_they_are_named(tmp_path):
     with pytest.raises(InputError, match=r"regions\.every = 'every'.*without the 8 that 'left' has"):
         read_body(tmp_path / "body.inp")
     assert set(read_body(tmp_path / "body.inp", regions={"tissue": "every"}).regions) == {"tissue"}
+    with pytest.raises(InputError, match=r"regions\.b = 'every'.*regions = { a = 'left' }"):
+        read_body(tmp_path / "body.inp", regions={"a": "left", "b": "every"})
     with pytest.raises(InputError, match=r"regions\.tissue = 'evry'.*'left', 'every'.*did you mean 'every'"):
         read_body(tmp_path / "body.inp", regions={"tissue": "evry"})
 

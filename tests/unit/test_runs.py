@@ -15,6 +15,7 @@ from homfem import runs
 from homfem.config import load_config
 from homfem.parameters import FileError, InputError
 from homfem.runs import Outcome
+from homfem.runs.keys import keys_under
 
 LAYERS = """
 [cell]
@@ -304,3 +305,9 @@ def test_a_run_uses_the_mirrors_that_the_mesh_has_unless_it_is_drawn():
         assert np.allclose(ours, theirs, rtol=0.0, atol=1e-6 * np.abs(theirs).max())
     walls = runs.tensor(tables, overrides={"effective.boundary": "affine"})
     assert walls.solution.cell.copies == 1
+
+
+def test_arguments_of_a_region_have_the_key_of_the_argument():
+    for name, key in (("er.left", r"tensors\.er\.left"), ("er", r"tensors\.er"), ("mesh.left", r"mesh\.left")):
+        with pytest.raises(InputError, match=rf"^macro\.{key} = "), keys_under("macro", {"er": "tensors.er"}):
+            raise InputError(name, 1, "another")

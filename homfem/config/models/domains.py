@@ -36,6 +36,8 @@ def _groups(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise InputError("", value, allowed)
     for name, labels in value.items():
+        if name == "*" or labels == []:
+            raise InputError(name, labels, 'one group or several, under a name other than "*", which is all others')
         for label in labels if isinstance(labels, list) else [labels]:
             if not isinstance(label, (str, int)) or isinstance(label, bool):
                 raise InputError(name, labels, "the name or the number of a group, or a list of these")

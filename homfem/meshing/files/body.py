@@ -238,7 +238,7 @@ def _named(
             both = flags & (tags > 0)
             if both.any():
                 other = list(wanted)[int(tags[both][0]) - 1]
-                remedy = f"Name those that are meant: {what} = {{ {other} = {other!r} }}."
+                remedy = f"Name those that are meant: {what} = {{ {other} = {wanted[other]!r} }}."
                 raise InputError(f"{what}.{key}", label, f"without the {int(both.sum())} that {other!r} has", remedy)
             tags[flags] = number
     return {str(key): number for number, key in enumerate(wanted, start=1)}, tags
