@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -78,11 +79,17 @@ def homfem(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
 
 
 _modules = 0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @pytest.fixture(autouse=True)
 def _collect() -> Any:
+    handlers = [signal.getsignal(number) for number in _SIGNALS]
     yield
+    left = [signal.getsignal(number) for number in _SIGNALS]
+    for number, handler in zip(_SIGNALS, handlers, strict=True):
+        signal.signal(number, handler)
+    assert left == handlers, "a handler of signals is not put back: the next interrupt would be lost"
     gc.collect()
     # Most of the objects there are come from imports: no need to look at them after each test.
     global _modules
