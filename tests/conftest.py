@@ -29,6 +29,11 @@ def _here(case: Callable[..., dict[str, Any]], inputs: str) -> dict:
         raise
 
 
+# A shell's background jobs ignore interrupts, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def _ranks() -> Iterator[dict[int, Ranks]]:
     started = {number: Ranks(number) for number in (2, 3)}
