@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import basix.ufl
@@ -104,20 +105,65 @@ def create_form(form: ufl.Form, kernels: Any, module: Any) -> fem.Form:
     ValueError
         The form has several subdomain data for integrals of one type.
     """
-    coefficients, taken = form.coefficients(), kernels.original_coefficient_positions
-    number = kernels.num_coefficients
+    coefficients = form.coefficients()
+    parts = FormParts(
+        mesh=cargo(form),
+        spaces=[argument.ufl_function_space() for argument in form.arguments()],
+        functions=[coefficients[i] for i in taken_coefficients(kernels)],
+        constants=form.constants(),
+    )
+    return join_form(parts, kernels, module, _subdomains(form, kernels))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormParts:
+    """What compiled kernels are joined to.
+
+    Parameters
+    ----------
+    mesh
+        The C++ mesh.
+    spaces
+        Of the arguments, in the order of their numbers.
+    functions, constants
+        In the order in which the kernels take them.
+    """
+
+    mesh: Any
+    spaces: Sequence[fem.FunctionSpace]
+    functions: Sequence[fem.Function] = ()
+    constants: Sequence[fem.Constant] = ()
+
+
+def join_form(parts: FormParts, kernels: Any, module: Any, subdomains: dict[Any, Any]) -> fem.Form:
+    """Join compiled kernels to what they are for."""
     pointer = module.ffi.cast("uintptr_t", module.ffi.addressof(kernels))
     old = VERSION < (0, 10)
     made = dolfinx.fem.forms.form_cpp_class(dolfinx.default_scalar_type)(
         pointer if old else [int(pointer)],
-        [argument.ufl_function_space()._cpp_object for argument in form.arguments()],
-        [coefficients[taken[i]]._cpp_object for i in range(number)],
-        [constant._cpp_object for constant in form.constants()],
-        _subdomains(form, kernels),
+        [space._cpp_object for space in parts.spaces],
+        [function._cpp_object for function in parts.functions],
+        [constant._cpp_object for constant in parts.constants],
+        subdomains,
         {} if old else [],
-        cargo(form),
+        parts.mesh,
     )
     return fem.Form(made, kernels, None, module)
+
+
+def taken_coefficients(kernels: Any) -> list[int]:
+    """Return the places of the coefficients that kernels take, among all that their form had."""
+    return [kernels.original_coefficient_positions[i] for i in range(kernels.num_coefficients)]
+
+
+def whole_mesh(form: ufl.Form) -> dict[Any, Any] | None:
+    """Return the subdomains of a form over whole meshes: none, for each type of integral; None for other forms."""
+    (of_type,) = form.subdomain_data().values()
+    data = [entry for several in of_type.values() for entry in several]
+    everywhere = all(integral.subdomain_id() == "everywhere" for integral in form.integrals())
+    if not everywhere or any(entry is not None for entry in data):
+        return None
+    return {dolfinx.fem.forms._ufl_to_dolfinx_domain[name]: [] for name in of_type}
 
 
 def cargo(form: ufl.Form) -> Any:

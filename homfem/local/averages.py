@@ -32,7 +32,13 @@ def averages(
     w, z = [fem.Function(space) for space in spaces], [fem.Function(space) for space in spaces]
     s = fem.Constant(problem.domain, np.zeros(problem.loads))
     t = fem.Constant(problem.domain, np.zeros(problem.loads))
-    value = solve.integral(problem.average_form(problem.pick(w), s, problem.pick(z), t))
+    compiled = problem.compile(
+        "average",
+        lambda: problem.average_form(problem.pick(w), s, problem.pick(z), t),
+        functions=[*w, *z],
+        constants=[s, t],
+    )
+    value = solve.integral(compiled)
     result = np.zeros((problem.loads, problem.loads))
     unit, alike = np.eye(problem.loads), conditions.alike(cell, problem)
     for j in range(problem.loads):

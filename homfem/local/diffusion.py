@@ -169,4 +169,5 @@ def diffusion_problem(
         flux=lambda u, _: flux(ufl.grad(u)),
         domain=domain,
         coefficients={"diffusivity": conductivity},
+        formula=("diffusion", tuple(along)),
     )

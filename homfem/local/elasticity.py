@@ -245,6 +245,7 @@ def elasticity_problem(
         parity=None if further else strain_parity(d)[along],
         domain=domain,
         coefficients=solid.coefficients,
+        formula=None if further else ("elasticity", tuple(along)),
     )
 
 

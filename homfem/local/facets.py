@@ -59,8 +59,12 @@ class FacetUnknowns:
     def empty_matrix(self) -> PETSc.Mat:
         """A matrix that takes element matrices of all cells."""
         # The pattern of a vector-valued Crouzeix-Raviart mass matrix: all unknowns of a cell are coupled.
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        return dolfinx.fem.petsc.create_matrix(solve.compile_form(ufl.inner(u, v) * ufl.dx))
+        compiled = solve.compile_formula(
+            "mass",
+            lambda: ufl.inner(ufl.TrialFunction(self.space), ufl.TestFunction(self.space)) * ufl.dx,
+            solve.Terminals(mesh=self.cell.mesh, spaces=(self.space,)),
+        )
+        return dolfinx.fem.petsc.create_matrix(compiled)
 
     def matrix(self, values: Array) -> PETSc.Mat:
         """Assemble element matrices, shape (m, k, k)."""

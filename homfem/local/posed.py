@@ -84,16 +84,16 @@ class Posed:
         """Assemble matrices, loads and means; collective."""
         problem, system = self.problem, self.system
         load = fem.Constant(problem.domain, np.zeros(problem.loads))
-        self.blocks = system.matrices(problem.bilinear)
-        self.metric = system.matrices(problem.metric) if problem.metric is not None else self.blocks
+        self.blocks = system.matrices(problem.bilinear, "bilinear")
+        self.metric = system.matrices(problem.metric, "metric") if problem.metric is not None else self.blocks
         self.sides: list[list[PETSc.Vec]] = []
         if sides:
             right = conditions.loads(system, self.boundary, load)
-            compiled = system.vectors(right(problem.pick(system.tests)))
+            compiled = system.vectors(lambda: right(problem.pick(system.tests)), f"load {self.boundary}", [load])
             for j in range(problem.loads):
                 load.value[:] = np.eye(problem.loads)[j]
                 self.sides.append(system.assemble(compiled))
-        self.means = system.assemble(system.vectors(_mean_form(problem, system.tests)))
+        self.means = system.assemble(system.vectors(lambda: _mean_form(system.tests), "mean"))
         self.full = functools.cache(system.prolongations)
 
     def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
@@ -278,7 +278,7 @@ def _positive(matrix: PETSc.Mat) -> PETSc.Mat:
     return turned
 
 
-def _mean_form(problem: CellProblem, tests: Sequence[Any]) -> ufl.Form:
+def _mean_form(tests: Sequence[Any]) -> ufl.Form:
     """The integral of each basis function (the sum of its components)."""
     form = 0
     for v in tests:

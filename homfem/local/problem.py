@@ -2,7 +2,7 @@ r"""What a cell problem is: its fields and its UFL formulas; and what solving it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
-from homfem import _dolfinx, periodic
+from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError, check_choice
 
@@ -116,6 +116,10 @@ class CellProblem:
     coefficients
         The functions and constants in the forms that are material, by name, for derivatives by them
         (:mod:`homfem.local.slopes`).
+    formula
+        Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields and
+        of ``coefficients``: the forms of problems that share it are built once in a process
+        (:func:`homfem.solve.compile_formula`). Without it each problem builds its own.
     """
 
     name: str
@@ -132,6 +136,7 @@ class CellProblem:
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
     coefficients: Mapping[str, fem.Function | fem.Constant] = field(default_factory=dict)
+    formula: Hashable = None
 
     def __post_init__(self) -> None:
         check_choice("kind", self.kind, KINDS)
@@ -153,6 +158,27 @@ class CellProblem:
         if self.average is not None:
             return self.average(w, s, z, t)
         return self.bilinear(_sum(w, self._affine(s)), _sum(z, self._affine(t)))
+
+    def compile(
+        self,
+        name: str,
+        build: Callable[[], ufl.Form],
+        *,
+        spaces: Sequence[fem.FunctionSpace] = (),
+        functions: Sequence[fem.Function] = (),
+        constants: Sequence[fem.Constant] = (),
+    ) -> Any:
+        """Compile a form of the problem, or join one that has been built before to these terminals; collective."""
+        if self.formula is None:
+            return solve.compile_form(build())
+        own = self.coefficients.values()
+        terminals = solve.Terminals(
+            mesh=self.domain,
+            spaces=spaces,
+            functions=[*functions, *(one for one in own if isinstance(one, fem.Function))],
+            constants=[*constants, *(one for one in own if isinstance(one, fem.Constant))],
+        )
+        return solve.compile_formula((self.formula, name), build, terminals)
 
     def _affine(self, s: Any) -> Any:
         assert self.affine is not None  # or else both forms are given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dolfinx.fem.petsc
@@ -57,20 +57,28 @@ class System:
             return periodic.make_periodic_space(self.cell.periodic_mesh, element, self.cell.lattice, self.backend)
         return periodic.IdentifiedSpace(self.cell.periodic_mesh.plain, element)
 
-    def matrices(self, form: Any) -> list[list[PETSc.Mat | None]]:
-        """Assemble ``form(u, v)``: a matrix for each pair of fields that it couples."""
-        a = form(self.problem.pick(self.trials), self.problem.pick(self.tests))
+    def matrices(self, form: Any, name: str) -> list[list[PETSc.Mat | None]]:
+        """Assemble ``form(u, v)``, that of the problem under a name: a matrix for each pair of fields it couples."""
+
+        def build() -> ufl.Form:
+            return form(self.problem.pick(self.trials), self.problem.pick(self.tests))
+
         if len(self.spaces) == 1:
-            return [[self.spaces[0].matrix(a)]]
-        count = len(self.spaces)
+            space = self.spaces[0]
+            return [[space.matrix(self.problem.compile(name, build, spaces=(space.space,)))]]
+        count, a = len(self.spaces), build()
         rows = _filled([_filled(row, count) for row in ufl.extract_blocks(a)], count, [None] * count)
         return [[None if e is None else _without_zeros(solve.assemble_matrix(e)) for e in row] for row in rows]
 
-    def vectors(self, form: ufl.Form) -> list[Any]:
-        """Compile a linear form in the test functions: one for each field, None where it is absent."""
+    def vectors(self, build: Callable[[], ufl.Form], name: str, constants: Sequence[fem.Constant] = ()) -> list[Any]:
+        """Compile a linear form in the test functions: one for each field, None where it is absent.
+
+        ``name`` is that of the form within the problem, ``constants`` are in it besides those of the problem.
+        """
         if len(self.spaces) == 1:
-            return [solve.compile_form(form)]
-        entries = _filled(ufl.extract_blocks(form), len(self.spaces))
+            spaces = (self.spaces[0].space,)
+            return [self.problem.compile(name, build, spaces=spaces, constants=constants)]
+        entries = _filled(ufl.extract_blocks(build()), len(self.spaces))
         return [None if entry is None else solve.compile_form(entry) for entry in entries]
 
     def assemble(self, compiled: Sequence[Any]) -> list[PETSc.Vec]:

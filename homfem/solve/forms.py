@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,124 @@ def compile_form(form: ufl.Form | fem.Form) -> Any:
         return None
     kernels, module = _kernels(form)
     return _dolfinx.create_form(form, kernels, module)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terminals:
+    """All that a form is made of besides its formula.
+
+    Parameters
+    ----------
+    mesh
+        What it is integrated over.
+    spaces
+        Of its arguments.
+    functions, constants
+        Its coefficients, in any order that is always the same.
+    """
+
+    mesh: dmesh.Mesh
+    spaces: Sequence[fem.FunctionSpace] = ()
+    functions: Sequence[fem.Function] = ()
+    constants: Sequence[fem.Constant] = ()
+
+    @property
+    def alike(self) -> bool:
+        """Whether all are on the one mesh and none occurs twice: the formula alone tells what the form is then."""
+        spaces = [*self.spaces, *(function.function_space for function in self.functions)]
+        domain, several = self.mesh.ufl_domain(), [*self.functions, *self.constants]
+        here = all(space.mesh is self.mesh for space in spaces)
+        here = here and all(constant.ufl_domain() is domain for constant in self.constants)
+        return here and len(set(map(id, several))) == len(several)
+
+    @property
+    def elements(self) -> Hashable:
+        """What kernels depend on."""
+        return (
+            self.mesh.ufl_domain().ufl_coordinate_element(),
+            tuple(space.ufl_element() for space in self.spaces),
+            tuple(function.function_space.ufl_element() for function in self.functions),
+            tuple(constant.ufl_shape for constant in self.constants),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Template:
+    """Compiled kernels, and the places among the terminals of what they take."""
+
+    kernels: Any
+    module: Any
+    subdomains: dict[Any, Any]
+    spaces: tuple[int, ...]
+    functions: tuple[int, ...]
+    constants: tuple[int, ...]
+
+    def join(self, terminals: Terminals) -> fem.Form:
+        parts = _dolfinx.FormParts(
+            mesh=terminals.mesh._cpp_object,
+            spaces=[terminals.spaces[i] for i in self.spaces],
+            functions=[terminals.functions[i] for i in self.functions],
+            constants=[terminals.constants[i] for i in self.constants],
+        )
+        return _dolfinx.join_form(parts, self.kernels, self.module, self.subdomains)
+
+
+#: By formula and elements.
+_TEMPLATES: dict[Hashable, _Template] = {}
+
+
+def compile_formula(formula: Hashable, build: Callable[[], ufl.Form], terminals: Terminals) -> Any:
+    """Compile the form of a formula, or take it from an earlier one; collective.
+
+    To build a form in UFL and to find its signature costs more than to assemble it on a small mesh.
+
+    Parameters
+    ----------
+    formula
+        Its name: forms of one name and with terminals of the same elements and shapes, in the same order, are the same.
+        Only forms over the whole mesh are kept.
+    build
+        Returns the form; called if none is known.
+    terminals
+        What the form is made of. A form of others is compiled as by :func:`compile_form`.
+    """
+    if not terminals.alike:
+        return compile_form(build())
+    key, comm = (formula, terminals.elements), terminals.mesh.comm
+    template = _TEMPLATES.get(key)
+    known = template is not None
+    if comm.size > 1:  # to build is collective, and ranks of other groups may have built more
+        known = comm.allreduce(known, op=MPI.LAND)
+    if template is not None and known:
+        return template.join(terminals)
+    form = build()
+    if (made := _template(form, terminals)) is not None:
+        _TEMPLATES[key] = made
+    return compile_form(form)
+
+
+def _template(form: ufl.Form, terminals: Terminals) -> _Template | None:
+    """What is kept of a form; None if it has other terminals or is not over the whole mesh."""
+    subdomains = None if form.empty() else _dolfinx.whole_mesh(form)
+    places = [
+        _places([argument.ufl_function_space() for argument in form.arguments()], terminals.spaces),
+        _places(form.coefficients(), terminals.functions),
+        _places(form.constants(), terminals.constants),
+    ]
+    spaces, functions, constants = places
+    if subdomains is None or spaces is None or functions is None or constants is None:
+        return None
+    kernels, module = _kernels(form)
+    taken = tuple(functions[i] for i in _dolfinx.taken_coefficients(kernels))
+    return _Template(
+        kernels=kernels, module=module, subdomains=subdomains, spaces=spaces, functions=taken, constants=constants
+    )
+
+
+def _places(wanted: Sequence[Any], among: Sequence[Any]) -> tuple[int, ...] | None:
+    """The place of each of some things among others; None if one is not there."""
+    place = {id(one): i for i, one in reversed(list(enumerate(among)))}
+    return tuple(place[id(one)] for one in wanted) if all(id(one) in place for one in wanted) else None
 
 
 def _kernels(form: ufl.Form) -> tuple[Any, Any]:

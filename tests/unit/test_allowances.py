@@ -84,7 +84,7 @@ def broken(cell, coefficient, membranes=None):
     else:
         problem = membrane_problem(cell, coefficient, membranes, element="CR", degree=1)
     system = System(cell, problem, "identified", "periodic")
-    blocks = system.matrices(problem.bilinear)
+    blocks = system.matrices(problem.bilinear, "bilinear")
     matrices = [
         dense(Reduced(system, planes).matrix(blocks).convert("aij")) for planes in groups(cell, problem, "periodic")
     ]
@@ -361,7 +361,7 @@ def test_the_factor_of_the_upper_bound_of_a_permeability():
     cell = channel(12)
     problem = diffusion_problem(cell, diffusion_coefficient(cell, {"a": 1.0}), element="CR")
     system = System(cell, problem, "identified", "periodic")
-    whole = dense(system.matrices(problem.bilinear)[0][0])
+    whole = dense(system.matrices(problem.bilinear, "bilinear")[0][0])
     mid = system.spaces[0].space.tabulate_dof_coordinates()[: len(whole)]
     inner = np.flatnonzero((mid[:, 1] > 1e-9) & (mid[:, 1] < 1.0 / 12.0 - 1e-9))
     assert len(inner) == 24

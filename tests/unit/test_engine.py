@@ -340,6 +340,34 @@ def test_an_effective_tensor_is_derived_by_named_coefficients():
             slopes(cell, correctors, name)
 
 
+def kept_problems():
+    """Problems whose forms are kept: in this order, a wrong one of those before would be taken up."""
+    cell = grid_cell([4, 4], lambda s: (s[:, 0] > FRACTION).astype(int), names=("a", "b"))
+    young = {"a": {"young": 2.0, "poisson": 0.3}, "b": {"young": 1.0, "poisson": 0.2}}
+    number = diffusion_coefficient(cell, {"a": 1.0, "b": 3.0})
+    matrix = diffusion_coefficient(cell, {"a": [[2.0, 0.5], [0.5, 1.0]], "b": 3.0})
+    stiffness = elastic_coefficient(cell, young)
+    stress = cell.cell_function({"a": [1.0, 0.0, 0.0], "b": [0.0, 2.0, 0.5]})
+    for boundary in ("periodic", "affine", "flux"):
+        for coefficient in (number, matrix):
+            for options in ({}, {"degree": 2}, {"element": "CR"}, {"axes": [0]}, {"axes": [1]}, {"axes": [1, 0]}):
+                yield cell, diffusion_problem(cell, coefficient, boundary=boundary, **options), boundary
+        for options in ({}, {"degree": 2}, {"strains": [0, 1]}, {"strains": [2]}, {"strains": [1]}):
+            yield cell, elasticity_problem(cell, stiffness, boundary=boundary, **{"degree": 1} | options), boundary
+    yield cell, elasticity_problem(cell, stiffness, degree=1, eigenstresses=(stress,)), "periodic"
+
+
+def test_forms_that_are_kept_are_those_of_the_problem():
+    for cell, problem, boundary in kept_problems():
+        kept, built = (
+            solve_correctors(cell, one, boundary=boundary, preconditioner="direct")
+            for one in (problem, replace(problem, formula=None))
+        )
+        assert kept.average == pytest.approx(built.average, rel=1e-12, abs=1e-13)
+        for ours, theirs in zip(kept.functions, built.functions, strict=True):
+            assert ours.x.array == pytest.approx(theirs.x.array, abs=1e-11)
+
+
 def test_flows_go_on_with_a_direct_solver(monkeypatch):
     cell = grid_cell((6, 6), square).restrict(["a"])
     problem = stokes_problem(cell)

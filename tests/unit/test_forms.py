@@ -201,3 +201,116 @@ def test_a_compiled_form_stays_and_one_without_integrals_is_none():
     form = compile_form(fem.Constant(square(2), 1.0) * ufl.dx)
     assert compile_form(form) is form
     assert compile_form(ufl.Form([])) is None
+
+
+@pytest.fixture
+def built(compilations, monkeypatch):
+    """How often a form was built in UFL, in a process that has none at first."""
+    monkeypatch.setattr(forms, "_TEMPLATES", {})
+    return []
+
+
+def formula(built, domain, *, degree=1, shape=(), late=False, tags=None, other=None):
+    """``sum_i b v_i + k (u - a) v_i`` with a = 3, u = 7, b = 5, k = 2, summed over v: 13 of each component.
+
+    ``late`` makes the functions in the other order, which is that of UFL; ``tags`` are over what is integrated.
+    """
+    space, flat = function_space(domain, "Lagrange", degree, shape), function_space(domain, "DG", 0)
+    values = {"b": 5.0, "u": 7.0, "a": 3.0}
+    made = {}
+    for name in reversed(values) if late else values:
+        made[name] = fem.Function(flat)
+        made[name].x.array[:] = values[name]
+    k, unused = (fem.Constant(domain, value) for value in ((2.0, 100.0) if late else (2.0, -100.0)))
+    made |= other or {}
+    v = ufl.TestFunction(space)
+
+    def build():
+        built.append(domain)
+        every = v if not v.ufl_shape else sum(v[i] for i in range(v.ufl_shape[0]))
+        dx = ufl.dx if tags is None else ufl.Measure("dx", domain=domain, subdomain_data=tags)(1)
+        return (made["b"] + k * (made["u"] - made["a"])) * every * dx
+
+    terminals = forms.Terminals(
+        mesh=domain, spaces=[space], functions=[made[name] for name in ("a", "u", "b")], constants=[unused, k]
+    )
+    return fem.assemble_vector(forms.compile_formula("all" if tags is None else "part", build, terminals)).array.sum()
+
+
+def test_a_formula_is_built_once_for_all_meshes_and_orders_of_its_functions(built):
+    for n, late in ((2, False), (4, True), (3, False)):
+        assert formula(built, square(n), late=late) == pytest.approx(13.0)
+    assert len(built) == 1
+
+
+def test_a_formula_is_built_again_for_other_elements(built):
+    quadrilaterals = mesh.CellType.quadrilateral
+    for _ in range(2):
+        assert formula(built, square(2)) == pytest.approx(13.0)
+        assert formula(built, square(2), degree=2) == pytest.approx(13.0)
+        assert formula(built, square(2), shape=(3,)) == pytest.approx(39.0)
+        assert formula(built, square(2, quadrilaterals)) == pytest.approx(13.0)
+    assert len(built) == 4
+
+
+def test_a_form_of_other_terminals_or_a_part_of_the_mesh_is_built_each_time(built):
+    assert formula(built, square(2)) == pytest.approx(13.0)
+    for values in ((0, 1), (1, 1)):
+        domain = square(2)
+        flat = function_space(domain, "DG", 0)
+        twice = fem.Function(flat)
+        twice.x.array[:] = 4.0
+        assert formula(built, domain, other={"u": twice, "a": twice}) == pytest.approx(5.0)
+        tags = mesh.meshtags(domain, 2, np.arange(8, dtype=np.int32), np.repeat(values, 4).astype(np.int32))
+        assert formula(built, domain, tags=tags) == pytest.approx(13.0 * np.mean(values))
+    assert len(built) == 5
+
+
+def test_a_formula_with_a_function_that_is_no_terminal_is_not_kept(built):
+    domain = square(2)
+    for value in (1.0, 2.0):
+        hidden = fem.Constant(domain, value)
+        terminals = forms.Terminals(mesh=domain)
+        form = forms.compile_formula("hidden", lambda hidden=hidden: hidden * ufl.dx, terminals)
+        assert fem.assemble_scalar(form) == value
+    assert forms._TEMPLATES == {}
+
+
+def test_a_kept_formula_keeps_no_mesh_alive(built):
+    domain = square(2)
+    assert formula(built, domain) == pytest.approx(13.0)
+    gone = weakref.ref(domain)
+    built.clear()
+    del domain
+    gc.collect()
+    assert gone() is None
+    assert len(forms._TEMPLATES) == 1
+
+
+def case_one_rank_knows_a_formula(comm):
+    forms._TEMPLATES.clear()
+    built = []
+    if comm.rank == 0:
+        formula(built, square(2))
+    total = comm.allreduce(formula(built, square(3, comm=comm)))
+    return {"value": total, "built": len(built) - (comm.rank == 0), "known": len(forms._TEMPLATES)}
+
+
+def test_ranks_of_which_one_alone_knows_a_formula(on_ranks):
+    for answer in on_ranks(case_one_rank_knows_a_formula):
+        assert answer["known"] == 1
+        assert answer["value"] == pytest.approx(13.0)
+
+
+def test_a_formula_is_built_again_for_other_cells_and_shapes_of_constants(built):
+    for kind in (mesh.CellType.triangle, mesh.CellType.quadrilateral):
+        for values in (2.0, [1.0, 3.0], [1.0, 2.0, 4.0]):
+            domain = square(2, kind)
+            k = fem.Constant(domain, values)
+
+            def build(k=k, domain=domain):
+                every = sum(k[i] for i in range(k.ufl_shape[0])) if k.ufl_shape else k
+                return every * ufl.SpatialCoordinate(domain)[0] ** 2 * ufl.dx
+
+            form = forms.compile_formula("moment", build, forms.Terminals(mesh=domain, constants=[k]))
+            assert fem.assemble_scalar(form) == pytest.approx(np.sum(values) / 3.0)

@@ -163,7 +163,7 @@ def test_the_kernel_of_fields_that_a_stiff_term_ties():
         problem = membrane_problem(cell, diffusion_coefficient(cell, BOTH), find_membranes(cell, {"a|b": h}))
         system = System(cell, problem, "identified", "periodic")
         reduced = Reduced(system, ((), ()))
-        matrix = reduced.matrix(system.matrices(problem.bilinear)).convert("aij")
+        matrix = reduced.matrix(system.matrices(problem.bilinear, "bilinear")).convert("aij")
         kernel = find_kernel(matrix, reduced.candidates(cell.part_of_cell, rotations=False))
         assert len(kernel) == 1
         assert np.ptp(kernel[0].array) < 1e-9
