@@ -51,6 +51,8 @@ def read_config(
         document, place = read_document(config), Path(config).parent
     else:
         raise InputError("config", config, "the path of a TOML file, a mapping of its tables, or a checked config")
+    if folder is not None and not isinstance(folder, (str, Path)):
+        raise InputError("folder", folder, "the path of a folder")
     place = place if folder is None else Path(folder)
     return make_config(set_values(document, overrides), folder=place, needed=needed)
 

@@ -153,6 +153,8 @@ def test_a_config_with_fibres_of_a_file_and_two_stimuli(place):
         ({"domain": CONFIG["domain"] | {"regions": {"a": []}}}, InputError,
          r"^macro\.domain\.regions\.a = \[\].*one group"),
         ({"fibres": {"file": "none.vtu"}}, FileError, r"macro\.fibres\.file = 'none.vtu'.*exists"),
+        ({"domain": {"shape": "box", "size": ["60 um", "40 um"], "resolution": "5 um"},
+          "fibres": {"file": "body.vtu", "name": "f"}}, InputError, r"^macro\.fibres\.file = 'body.vtu'.*absent"),
         ({"fibres": {"direction": [1, 0, 0]}}, InputError, r"macro\.fibres\.direction = .*2 finite numbers"),
         ({"kinetics": {"ip3": "0.3 uM", "density": {"wall": 1}}}, InputError, r"macro\.kinetics\.density = 'wall'"),
         ({"kinetics": {"ip3": "0.3 uM", "density": {"wall": -1}}}, InputError, r"macro\.kinetics\.density\.wall = -1"),

@@ -145,11 +145,12 @@ ENDLESS["cell"] = ENDLESS
         ({"cell": {1: 2}}, {}, r"^cell = 1: .*keys are strings"),
         (ENDLESS, {}, r"^cell = '\.\.\.'.*deep"),
         (3, {}, r"^config = 3: .*the path of a TOML file, a mapping"),
+        (tomllib.loads(LAYERS), {"folder": 3}, r"^folder = 3: .*the path of a folder"),
         (tomllib.loads(LAYERS), {"overrides": 3}, r"^overrides = 3: .*a mapping, or a list"),
         (tomllib.loads(LAYERS), {"overrides": [3]}, r"^overrides = \[3\]: .*a mapping, or a list"),
         (tomllib.loads(IMAGE), {}, r"^cell\.file = 'layers\.npy'.*exists"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_is_wrong_has_the_path_of_its_key(place, config, options, message):
     with pytest.raises(InputError, match=message):

@@ -150,7 +150,7 @@ class FibresTable(Table):
     sheet: Direction | None = None
     """The direction of the sheets, across the fibres."""
     file: Annotated[str, text("the path of a mesh with vectors for its elements")] | None = None
-    """A mesh file with a unit vector for each element; zeros are places without fibres."""
+    """A mesh file with a unit vector for each element, in the domain's order; zeros are places without fibres."""
     name: Annotated[str, text("the name of the fibre directions in the file")] | None = None
     """The fibre directions in the file; without it the only data."""
     sheet_name: Annotated[str, text("the name of the sheet directions in the file")] | None = None

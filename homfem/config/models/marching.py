@@ -81,6 +81,9 @@ class MarchTable(MacroTable):
         for name in ("every", "checkpoint_every"):
             self.steps(name)
         check_dimension(self.probes, self.domain.known_dimension)
+        if self.fibres is not None and self.fibres.file is not None and not isinstance(self.domain, FileDomain):
+            remedy = "The elements of a domain that is made here have no order that a file could follow."
+            raise InputError("fibres.file", self.fibres.file, "absent, unless [macro.domain] has a file", remedy)
         return self
 
     def steps(self, name: str) -> int:
