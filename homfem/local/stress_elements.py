@@ -183,9 +183,10 @@ class StressElements:
             self.trace_of[part] = np.trace(stiffness, axis1=1, axis2=2)
             # A generalised inverse of the element matrix, block by block of its diagonal.
             image = (energy @ moments).reshape(count, len(moments), -1, d)
-            inner = np.einsum("kni,mknj->mnij", at_node, image, optimize=True)
+            inner = np.einsum("kni,mknj->mnij", at_node, image)
             back = np.linalg.inv(gradient)
-            trace = np.einsum("mia,mnij,mja->mn", back, inner, back, optimize=True) / determinant[:, None]
+            metric = back @ back.transpose(0, 2, 1)
+            trace = np.einsum("mij,mnij->mn", metric, inner) / determinant[:, None]
             slope = 1.0 + self.spread.diameter * self._slopes(part)
             weights[part] = 4.0 * slope**2 * trace.max(axis=1)
         matrix.assemble()
@@ -256,7 +257,7 @@ class StressElements:
             [points[:, :, i, None] * values[:, :, j] - points[:, :, j, None] * values[:, :, i] for i, j in spins],
             axis=2,
         ).sum(axis=1)
-        gram = np.einsum("mka,mkb->mab", points, points, optimize=True)
+        gram = points.transpose(0, 2, 1) @ points
         # The rotation W with W x = sum_ij w_ij (x_i e_j - x_j e_i): its normal equations.
         matrix = np.zeros((count, len(spins), len(spins)))
         for a, (i, j) in enumerate(spins):

@@ -12,6 +12,7 @@ order.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,15 +102,20 @@ def heights(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface, coun
     return found, weight
 
 
+@functools.cache
 def _points_on_simplex(dimension: int, count: int) -> tuple[Array, Array]:
     """Barycentric points and weights on a segment or triangle: Gauss-Legendre, collapsed in the second case."""
     nodes, weights = (0.5 * array for array in np.polynomial.legendre.leggauss(count))
     nodes = nodes + 0.5
     if dimension == 1:
-        return np.stack([1.0 - nodes, nodes], axis=1), weights
-    u, v = (g.ravel() for g in np.meshgrid(nodes, nodes, indexing="ij"))
-    weight = 2.0 * np.outer(weights * (1.0 - nodes), weights).ravel()
-    return np.stack([u, (1.0 - u) * v, (1.0 - u) * (1.0 - v)], axis=1), weight
+        points = np.stack([1.0 - nodes, nodes], axis=1)
+    else:
+        u, v = (g.ravel() for g in np.meshgrid(nodes, nodes, indexing="ij"))
+        weights = 2.0 * np.outer(weights * (1.0 - nodes), weights).ravel()
+        points = np.stack([u, (1.0 - u) * v, (1.0 - u) * (1.0 - v)], axis=1)
+    for kept in (points, weights):  # they are the next caller's too
+        kept.setflags(write=False)
+    return points, weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)

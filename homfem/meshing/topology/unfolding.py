@@ -62,12 +62,12 @@ def lay_out(raw: RawCell, representative: Indices, offset: Indices) -> Layout:
     same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
     first, second, jump = first[same], second[same], jump[same]
     count, d = len(raw.cells), raw.dimension
-    graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     parts, part_of_cell = connected_components(graph, directed=False)
     # One extra vertex, joined to the first cell of each part, makes the forest one tree.
     roots = np.unique(part_of_cell, return_index=True)[1]
     rows, columns = np.concatenate([first, np.full(parts, count)]), np.concatenate([second, roots])
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
+    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(count + 1, count + 1)).tocsr()
     order, parent = breadth_first_order(graph, count, directed=False)
     parent = parent[:count].astype(np.int64)
     parent[roots] = -1
