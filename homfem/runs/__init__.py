@@ -10,7 +10,8 @@
 
 A run takes a config (the path of a TOML file, a mapping as TOML gives it, or one that was checked before) with keys to
 ``overrides``, prints nothing but its log and progress, and returns a frozen result: what was computed, a ``report()``
-of plain numbers, lists and strings (what ``--json`` writes), an ``outcome`` with the exit status, and ``warnings``.
+of plain numbers, lists and strings (what ``--json`` writes, where the command has that), an ``outcome`` with the exit
+status, and ``warnings``.
 """
 
 from homfem.runs.cells import CellRun, CheckRun, build_cell, cell, check

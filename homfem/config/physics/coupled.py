@@ -21,7 +21,9 @@ class CoupledElasticity(Elasticity):
     """What the three share: the keys of elasticity, of periodic cells that are solved whole."""
 
     boundary: Annotated[str, choice("periodic")] = "periodic"
+    """The conditions on the cell."""
     symmetry: Annotated[str, choice("none")] = "none"
+    """The whole cell is solved."""
     bounds: Annotated[bool, flag()] = True
     """Whether the stiffness is bounded from both sides."""
 
