@@ -40,7 +40,6 @@ from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.mirrors import NEAR, Mirror
-from homfem.meshing.topology.percolation import merged
 from homfem.meshing.topology.unfolding import Layout, lay_out
 from homfem.parameters import Array, PercolationError
 
@@ -56,9 +55,9 @@ class Spread:
         self._turned = 0.0
         with solve.collective(cell.comm):
             if cell.raw is not None:
-                raw = unfolded(merged(cell.raw), cell.mirrors)
+                raw = unfolded(cell.raw, cell.mirrors)
                 matched = periodic.identify_nodes(raw.points, raw.lattice, partial=True)
-                self._layout = lay_out(raw, *matched)
+                self._layout = lay_out(raw, *matched, together=True)
                 self.diameter = self._layout.diameter
                 self._turned = max(_turning(cycles, self.diameter, cell) for cycles in self._layout.cycles)
         self.diameter = cell.comm.bcast(self.diameter, root=0)

@@ -50,17 +50,20 @@ class Layout:
         return result
 
 
-def lay_out(raw: RawCell, representative: Indices, offset: Indices) -> Layout:
-    """Return the layout of the connected parts of each phase.
+def lay_out(raw: RawCell, representative: Indices, offset: Indices, *, together: bool = False) -> Layout:
+    """Return the layout of the connected parts of each phase, or of all phases together.
 
     Parameters
     ----------
     raw, representative, offset
         As for :func:`homfem.meshing.topology.percolation.percolation`.
+    together
+        Whether cells of different phases are connected.
     """
     first, second, jump = linked_cells(raw, shared_facets(raw, np.asarray(representative), np.asarray(offset)))
-    same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
-    first, second, jump = first[same], second[same], jump[same]
+    if not together:
+        same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
+        first, second, jump = first[same], second[same], jump[same]
     count, d = len(raw.cells), raw.dimension
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     parts, part_of_cell = connected_components(graph, directed=False)
