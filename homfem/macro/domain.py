@@ -23,7 +23,7 @@ from mpi4py import MPI
 from homfem._dolfinx import geometry_dofmap, original_cell_index
 from homfem.bodies import mesh_from_arrays
 from homfem.macro.fibres import FibreFrame
-from homfem.meshing.files.body import BodyArrays, Label, read_body, read_directions
+from homfem.meshing.files.body import BodyArrays, Label, read_body
 from homfem.parameters import Array, InputError, nearest_name
 from homfem.quantities import LENGTH, check_unit, conversion_factor
 from homfem.solve import collective, integrate
@@ -390,31 +390,3 @@ def _number(path: str, name: str, known: Mapping[str, int], what: str) -> int:
         allowed = f"the name of a {what}: " + (", ".join(map(repr, known)) or "there are none")
         raise InputError(path, name, allowed, nearest_name(str(name), list(known)))
     return known[name]
-
-
-def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, sheet: str | None = None) -> FibreFrame:
-    """Return the axes of fibres from unit vectors of the elements of a file; collective.
-
-    Parameters
-    ----------
-    mesh
-        A mesh of the same elements in the same order, such as that of :func:`read_domain` of the same file.
-    path, name
-        See :func:`homfem.meshing.files.body.read_directions`.
-    sheet
-        The name of the sheet directions; None: they are not known.
-
-    Raises
-    ------
-    InputError
-        Without such data, or for data of another number of elements or of vectors that are not of length 1 or 0.
-    """
-    keys = {"fibre": name} | ({} if sheet is None else {"sheet": sheet})
-    total = mesh.topology.index_map(mesh.topology.dim).size_global
-    given: dict[str, Array] = {}
-    with collective(mesh.comm):
-        for key, data in keys.items() if mesh.comm.rank == 0 else ():
-            given[key] = read_directions(path, data)
-            if len(given[key]) != total:
-                raise InputError(key, len(given[key]), f"a vector for each of the {total} elements of the domain")
-    return FibreFrame.of_cells(mesh, **{key: to_local_cells(mesh, given.get(key)) for key in keys})

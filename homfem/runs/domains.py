@@ -87,7 +87,7 @@ def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Dom
 
 def with_fibres(domain: Domain, table: FibresTable, folder: Path) -> Domain:
     """Return the domain with the fibres of a table; collective."""
-    from homfem.macro.domain import fibres_of_file
+    from homfem.macro.fibre_files import fibres_of_file
     from homfem.macro.fibres import FibreFrame
 
     if table.file is None:

@@ -72,7 +72,7 @@ SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
         *("state", "march", "observers", "places", "probes", "series"),
-        *("domain", "fibres", "coefficients", "reaction", "linear", "stimulus"),
+        *("domain", "fibres", "fibre_files", "coefficients", "reaction", "linear", "stimulus"),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}

@@ -15,6 +15,7 @@ from mpi4py import MPI
 from homfem._dolfinx import geometry_dofmap
 from homfem.config.models.domains import parse_domain
 from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_local_cells
+from homfem.macro.fibre_files import fibres_of_file
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, read_body, read_directions
 from homfem.parameters import FileError, InputError, UnitError
@@ -329,6 +330,38 @@ def test_places_without_fibres_are_known():
 def dmidpoints(domain):
     count = domain.mesh.topology.index_map(2).size_local
     return mesh.compute_midpoints(domain.mesh, 2, np.arange(count, dtype=np.int32))
+
+
+def case_fibres(comm, path, other):
+    domain = read_domain(comm, path, unit="um")
+    try:
+        frame = fibres_of_file(domain.mesh, other, "f")
+    except FileError as error:
+        return {"error": str(error)}
+    count = domain.mesh.topology.index_map(2).size_local
+    found = np.asarray(frame.fibre.x.array).reshape(-1, 2)[:count, 0]
+    return {"apart": comm.allreduce(float(np.abs(found - np.cos(dmidpoints(domain)[:, 0])).max()), op=MPI.MAX)}
+
+
+@pytest.mark.mpi
+def test_fibres_of_elements_elsewhere_or_in_another_order_are_refused(on_ranks, tmp_path):
+    body = blocks(2, 4)
+    angle = body.points[body.cells].mean(axis=1)[:, 0]
+    vectors = np.c_[np.cos(angle), np.sin(angle), 0 * angle]
+    three = np.c_[body.points, 0 * body.points[:, 0]]
+
+    def write(name, order, points):
+        cells = [("triangle", body.cells[order])]
+        meshio.Mesh(points, cells, cell_data={"f": [vectors[order]]}).write(tmp_path / name)
+        return str(tmp_path / name)
+
+    same = np.arange(len(body.cells))
+    path = write("f.vtu", same, three)
+    for other in (path, write("mm.vtu", same, 1e-3 * three)):
+        assert all(answer["apart"] < 1e-12 for answer in on_ranks(case_fibres, path=path, other=other))
+    for other in (write("back.vtu", same[::-1], three), write("moved.vtu", same, three + np.array([0.5, 0.0, 0.0]))):
+        answers = on_ranks(case_fibres, ranks=(1, 2), path=path, other=other)
+        assert all("elements of the domain in their order" in answer["error"] for answer in answers)
 
 
 def test_fibres_of_a_file_belong_to_their_elements(tmp_path):

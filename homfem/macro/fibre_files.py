@@ -1,0 +1,69 @@
+"""Axes of fibres from files: unit vectors of the elements of the mesh of a domain."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+
+from homfem.macro.domain import to_local_cells
+from homfem.macro.fibres import FibreFrame
+from homfem.meshing.files.body import read_body, read_directions
+from homfem.parameters import Array, FileError, InputError
+from homfem.solve import collective
+
+
+def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, sheet: str | None = None) -> FibreFrame:
+    """Return the axes of fibres from unit vectors of the elements of a file; collective.
+
+    Parameters
+    ----------
+    mesh
+        A mesh of the same elements in the same order, such as that of :func:`read_domain` of the same file.
+    path, name
+        See :func:`homfem.meshing.files.body.read_directions`.
+    sheet
+        The name of the sheet directions; None: they are not known.
+
+    Raises
+    ------
+    InputError
+        Without such data, or for data of another number of elements or of vectors that are not of length 1 or 0.
+    FileError
+        For elements elsewhere or in another order than those of the mesh; the unit of the file may be another.
+    """
+    keys = {"fibre": name} | ({} if sheet is None else {"sheet": sheet})
+    total = mesh.topology.index_map(mesh.topology.dim).size_global
+    given: dict[str, Array] = {}
+    middles: Array | None = None
+    with collective(mesh.comm):
+        for key, data in keys.items() if mesh.comm.rank == 0 else ():
+            given[key] = read_directions(path, data)
+            if len(given[key]) != total:
+                raise InputError(key, len(given[key]), f"a vector for each of the {total} elements of the domain")
+        if mesh.comm.rank == 0:
+            body = read_body(path)
+            middles = body.points[body.cells].mean(axis=1)
+    _require_same_elements(mesh, to_local_cells(mesh, middles), path)
+    return FibreFrame.of_cells(mesh, **{key: to_local_cells(mesh, given.get(key)) for key in keys})
+
+
+def _require_same_elements(mesh: dmesh.Mesh, middles: Array, path: str | Path) -> None:
+    """Refuse midpoints of elements that are not those of the local cells, up to one factor; collective."""
+    d = mesh.topology.dim
+    cells = np.arange(len(middles), dtype=np.int32)
+    own = dmesh.compute_midpoints(mesh, d, cells)[:, : middles.shape[1]]
+    sums = mesh.comm.allreduce(np.array([np.sum(own * own), np.sum(middles * middles)]), op=MPI.SUM)
+    scaled = middles * math.sqrt(sums[0] / max(sums[1], 1e-300))
+    size = mesh.comm.allreduce(float(np.abs(own).max(initial=0.0)), op=MPI.MAX)
+    apart = mesh.comm.allreduce(float(np.abs(scaled - own).max(initial=0.0)), op=MPI.MAX)
+    if apart > 1e-6 * size:
+        raise FileError(
+            "file",
+            str(path),
+            f"the elements of the domain in their order: some are {apart / size:.1e} of its size elsewhere",
+            "Write the directions into the mesh file of the domain.",
+        )
