@@ -79,6 +79,15 @@ def told(report):
     return json.dumps({name: value for name, value in report.items() if name != "seconds"}, allow_nan=False)
 
 
+def alike(one, other, part):
+    """Compare plain data; numbers to a part of themselves or of one."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key], part) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(alike(a, b, part) for a, b in zip(one, other, strict=True))
+    return one == other or (isinstance(one, float) and abs(one - other) <= part * max(1.0, abs(one)))
+
+
 @pytest.mark.parametrize("name", list(EXACT))
 def test_a_path_a_mapping_and_the_command_line_give_the_same(homfem, place, name):
     text, exact = EXACT[name]
@@ -89,7 +98,9 @@ def test_a_path_a_mapping_and_the_command_line_give_the_same(homfem, place, name
     checked = load_config(place / f"{name}.toml", assignments=[f"{key}={value}"])
     status, out, _ = homfem("effective", place / f"{name}.toml", "--set", f"{key}={value}", "--json", "-")
     reports = [from_path.report(), from_mapping.report(), runs.tensor(checked).report(), json.loads(out)]
-    assert len({told(report) for report in reports}) == 1
+    first, *others = (json.loads(told(report)) for report in reports)
+    # On voxels threads add up, in an order that is not always the same.
+    assert all(alike(first, other, 1e-13 if name == "image" else 0.0) for other in others)
     assert runs.read_config(checked, overrides={"effective.max_dofs": 9000}).effective.max_dofs == 9000
     assert mapping == tomllib.loads(text)  # overrides go into a copy
     assert "max_dofs" not in checked.document["effective"]
