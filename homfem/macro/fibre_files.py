@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from homfem.macro.domain import to_local_cells
 from homfem.macro.fibres import FibreFrame
-from homfem.meshing.files.body import read_body, read_directions
+from homfem.meshing.files.body import midpoints_of_directions, read_directions
 from homfem.parameters import Array, FileError, InputError
 from homfem.solve import collective
 
@@ -22,7 +22,7 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
     Parameters
     ----------
     mesh
-        A mesh of the same elements in the same order, such as that of :func:`read_domain` of the same file.
+        A mesh of the same elements in the same order, such as that of :func:`homfem.macro.domain.read_domain` of the same file.
     path, name
         See :func:`homfem.meshing.files.body.read_directions`.
     sheet
@@ -45,8 +45,7 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
             if len(given[key]) != total:
                 raise InputError(key, len(given[key]), f"a vector for each of the {total} elements of the domain")
         if mesh.comm.rank == 0:
-            body = read_body(path)
-            middles = body.points[body.cells].mean(axis=1)
+            middles = midpoints_of_directions(path)
     _require_same_elements(mesh, to_local_cells(mesh, middles), path)
     return FibreFrame.of_cells(mesh, **{key: to_local_cells(mesh, given.get(key)) for key in keys})
 
@@ -55,7 +54,8 @@ def _require_same_elements(mesh: dmesh.Mesh, middles: Array, path: str | Path) -
     """Refuse midpoints of elements that are not those of the local cells, up to one factor; collective."""
     d = mesh.topology.dim
     cells = np.arange(len(middles), dtype=np.int32)
-    own = dmesh.compute_midpoints(mesh, d, cells)[:, : middles.shape[1]]
+    own = dmesh.compute_midpoints(mesh, d, cells)[:, :d]
+    middles = middles[:, :d]
     sums = mesh.comm.allreduce(np.array([np.sum(own * own), np.sum(middles * middles)]), op=MPI.SUM)
     scaled = middles * math.sqrt(sums[0] / max(sums[1], 1e-300))
     size = mesh.comm.allreduce(float(np.abs(own).max(initial=0.0)), op=MPI.MAX)

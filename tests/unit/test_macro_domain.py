@@ -364,6 +364,29 @@ def test_fibres_of_elements_elsewhere_or_in_another_order_are_refused(on_ranks, 
         assert all("elements of the domain in their order" in answer["error"] for answer in answers)
 
 
+@pytest.mark.parametrize("rising", [True, False])
+def test_element_data_of_gmsh_belong_to_their_tags(rising, tmp_path):
+    """The mesh comes in the order of the file, the data in that of the tags: where these differ they are refused."""
+    body = blocks(2, 4)
+    angle = body.points[body.cells].mean(axis=1)[:, 0]
+    tags = np.arange(1, len(body.cells) + 1)[:: 1 if rising else -1]
+    nodes = "".join(f"{k} {x!r} {y!r} 0\n" for k, (x, y) in enumerate(body.points.tolist(), 1))
+    cells = "".join(f"{t} 2 2 1 1 {a} {b} {c}\n" for t, (a, b, c) in zip(tags, body.cells + 1, strict=True))
+    data = "".join(
+        f"{t} {math.cos(a)!r} {math.sin(a)!r} 0\n" for t, a in zip(tags.tolist(), angle.tolist(), strict=True)
+    )
+    (tmp_path / "f.msh").write_text(
+        "$MeshFormat\n2.2 0 8\n$EndMeshFormat\n"
+        f"$Nodes\n{len(body.points)}\n{nodes}$EndNodes\n$Elements\n{len(tags)}\n{cells}$EndElements\n"
+        f'$ElementData\n1\n"f"\n1\n0\n3\n0\n3\n{len(tags)}\n{data}$EndElementData\n'
+    )
+    answer = case_fibres(MPI.COMM_SELF, tmp_path / "f.msh", tmp_path / "f.msh")
+    if rising:
+        assert answer["apart"] < 1e-12
+    else:
+        assert "elements of the domain in their order" in answer["error"]
+
+
 def test_fibres_of_a_file_belong_to_their_elements(tmp_path):
     body = blocks(2, 4)
     angle = body.points[body.cells].mean(axis=1)[:, 0]

@@ -56,6 +56,19 @@ def read_view_data(path: Path, name: str | None) -> tuple[Array, int]:
     return np.where(given[:, None], values[order][place], np.nan), dimension
 
 
+def midpoints_by_tag(path: Path) -> Array:
+    """Return the midpoints, shape (n, 3), of the elements that :func:`read_view_data` has values for, in its order."""
+    with gmsh_session() as gmsh:
+        merge_mesh(gmsh, path)
+        dimension = max(int(gmsh.model.getDimension()), 2)
+        tags, middles = [np.zeros(0)], [np.zeros((0, 3))]
+        for entity in _entities(gmsh, dimension):
+            kinds, own, _ = gmsh.model.mesh.getElements(dimension, entity)
+            tags += own
+            middles += [np.reshape(gmsh.model.mesh.getBarycenters(k, entity, False, True), (-1, 3)) for k in kinds]
+    return np.asarray(np.concatenate(middles)[np.argsort(np.concatenate(tags))])
+
+
 def _values(gmsh: Any, path: Path, view: int, names: list[str]) -> tuple[Indices, Array]:
     """Tags of elements and their values."""
     name = gmsh.view.option.getString(view, "Name")
@@ -71,7 +84,11 @@ def _values(gmsh: Any, path: Path, view: int, names: list[str]) -> tuple[Indices
 
 def _tags(gmsh: Any, dimension: int) -> Indices:
     """Tags of the elements in the physical groups of a dimension, ascending."""
-    groups = gmsh.model.getPhysicalGroups(dimension)
-    entities = [gmsh.model.getEntitiesForPhysicalGroup(*group) for group in groups]
-    own = [gmsh.model.mesh.getElements(dimension, int(tag))[1] for tag in np.unique(np.concatenate([*entities, []]))]
+    own = [gmsh.model.mesh.getElements(dimension, entity)[1] for entity in _entities(gmsh, dimension)]
     return np.sort(np.concatenate([np.zeros(0), *(tags for kinds in own for tags in kinds)]).astype(np.int64))
+
+
+def _entities(gmsh: Any, dimension: int) -> list[int]:
+    groups = gmsh.model.getPhysicalGroups(dimension)
+    of_groups = [gmsh.model.getEntitiesForPhysicalGroup(*group) for group in groups]
+    return [int(tag) for tag in np.unique(np.concatenate([*of_groups, []]))]

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from homfem.meshing.by_gmsh.model import STEP, from_gmsh_raw
+from homfem.meshing.by_gmsh.model import MESHED, STEP, from_gmsh_raw
+from homfem.meshing.by_gmsh.view_data import midpoints_by_tag
 from homfem.meshing.files.element_data import read_element_data
 from homfem.meshing.files.foreign import read_meshio
 from homfem.parameters import Array, FileError, InputError, check_number, nearest_name
@@ -189,6 +190,16 @@ def read_directions(path: str | Path, name: str | None) -> Array:
     if values.ndim != 2 or values.shape[1] not in (2, 3):
         raise InputError("name", values.shape, "cell data with 2 or 3 components for each element")
     return values
+
+
+def midpoints_of_directions(path: str | Path) -> Array:
+    """Return the midpoints of the elements of a file, shape (m, 2 or 3), in the order of :func:`read_directions`."""
+    path = Path(path)
+    if path.suffix.lower() in MESHED:
+        # Element data of Gmsh come in the order of the elements' tags, which need not be that of the file.
+        return midpoints_by_tag(path)
+    body = read_body(path)
+    return np.asarray(body.points[body.cells].mean(axis=1))
 
 
 def _of_gmsh(path: Path, length: float, trust: bool) -> BodyArrays:
