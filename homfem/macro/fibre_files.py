@@ -22,7 +22,8 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
     Parameters
     ----------
     mesh
-        A mesh of the same elements in the same order, such as that of :func:`homfem.macro.domain.read_domain` of the same file.
+        A mesh of the same elements in the same order, such as that of :func:`homfem.macro.domain.read_domain` of the
+        same file.
     path, name
         See :func:`homfem.meshing.files.body.read_directions`.
     sheet
