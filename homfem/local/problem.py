@@ -119,7 +119,8 @@ class CellProblem:
     formula
         Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields and
         of ``coefficients``: the forms of problems that share it are built once in a process
-        (:func:`homfem.solve.compile_formula`). Without it each problem builds its own.
+        (:func:`homfem.solve.compile_formula`). Without it, and with a coefficient that is neither a function nor a
+        constant of DOLFINx, each problem builds its own.
     """
 
     name: str
@@ -169,9 +170,10 @@ class CellProblem:
         constants: Sequence[fem.Constant] = (),
     ) -> Any:
         """Compile a form of the problem, or join one that has been built before to these terminals; collective."""
-        if self.formula is None:
+        own = list(self.coefficients.values())
+        # An expression or a number in place of a function is part of the form itself.
+        if self.formula is None or not all(isinstance(one, (fem.Function, fem.Constant)) for one in own):
             return solve.compile_form(build())
-        own = self.coefficients.values()
         terminals = solve.Terminals(
             mesh=self.domain,
             spaces=spaces,
