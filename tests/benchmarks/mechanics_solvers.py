@@ -43,7 +43,7 @@ def array_mesh(resolution: float) -> Any:
 
 
 def _stages(names: tuple[str, ...], lap: list[float]) -> dict[str, float]:
-    return {name: round(b - a, 4) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
+    return {name: round(b - a, 7) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
 
 
 def _homfem() -> tuple[Solver, str]:
@@ -83,7 +83,7 @@ def _homfem() -> tuple[Solver, str]:
             "value": [float(value[i, j]) for i, j in ((0, 0), (0, 1), (2, 2))],
             "half_gap": gap,
             "dofs": dofs,
-            "stages": {name: round(s, 4) for name, s in stages.items()},
+            "stages": {name: round(s, 7) for name, s in stages.items()},
         }
 
     def stokes(case: Case) -> Case:
@@ -95,7 +95,7 @@ def _homfem() -> tuple[Solver, str]:
             "value": [float(value[0, 0])],
             "half_gap": None if gap is None else float(gap),
             "dofs": tensor.dofs,
-            "stages": {name: round(s, 4) for name, s in tensor.seconds.items()},
+            "stages": {name: round(s, 7) for name, s in tensor.seconds.items()},
         }
 
     return lambda cell, case: {"elasticity": elasticity, "stokes": stokes}[cell](case), homfem.__version__

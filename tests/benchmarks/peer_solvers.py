@@ -49,7 +49,7 @@ def _homfem() -> tuple[Callable[[str, Case], Case], str]:
             "half_gap": None if gap is None else float(gap),
             "upper": float(tensor.upper[0, 0]) if tensor.upper is not None else None,
             "dofs": tensor.dofs,
-            "stages": {name: round(s, 4) for name, s in tensor.seconds.items()},
+            "stages": {name: round(s, 7) for name, s in tensor.seconds.items()},
         }
 
     return solve, homfem.__version__
@@ -151,7 +151,7 @@ def _ngsolve() -> tuple[Callable[[str, Case], Case], str]:
                 tensor[i][j] *= 8 if case["octant"] else 1
         lap.append(time.perf_counter())
         names = ("geometry and mesh", "assembly", "solve")
-        stages = {name: round(b - a, 4) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
+        stages = {name: round(b - a, 7) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
         return {"value": tensor[0][0], "dofs": space.ndof, "stages": stages}
 
     return solve, ng.__version__
@@ -220,7 +220,7 @@ def _scikit_fem() -> tuple[Callable[[str, Case], Case], str]:
             tensor = 8.0 * np.diag(np.diag(tensor))
         lap.append(time.perf_counter())
         names = ("mesh", "assembly", "solve")
-        stages = {name: round(b - a, 4) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
+        stages = {name: round(b - a, 7) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
         return {"value": float(tensor[0, 0]), "dofs": count, "stages": stages}
 
     return solve, skfem.__version__
