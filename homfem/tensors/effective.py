@@ -23,13 +23,7 @@ from homfem.disk import write_text
 from homfem.kinds import GENERAL, PHYSICS, TensorKind, conduction_in, read_kind, settled
 from homfem.parameters import Array, InputError, UnitError, check_choice, check_number, check_spd
 from homfem.quantities import conversion_factor
-from homfem.stiffness import (
-    PLANES,
-    EngineeringConstants,
-    dimension_of,
-    stiffness,
-    voigt_to_mandel,
-)
+from homfem.stiffness import PLANES, EngineeringConstants, dimension_of, stiffness, voigt_to_mandel
 from homfem.tensors import anisotropy, moduli
 from homfem.tensors.text import described
 

@@ -15,30 +15,8 @@ import pytest
 
 from homfem.disk import write_text
 from homfem.parameters import InputError
+from made_configs import CELL, EFFECTIVE, WAVE
 
-CELL = '[cell]\nshape = "three-pipe"\nedge = 0.5\nperiod = "2 um"\nresolution = 0.3\n'
-EFFECTIVE = '[effective]\nphysics = "diffusion"\n[effective.phases]\ner = "250 um^2/s"\n'
-WAVE = """
-[macro]
-model = "calcium"
-[macro.domain]
-shape = "box"
-size = ["40 um", "20 um"]
-resolution = "4 um"
-[macro.tensors]
-cytosol = { value = "16 um^2/s", volume_fraction = 0.8 }
-er = { value = "2 um^2/s", volume_fraction = 0.2 }
-interface_area = "2 1/um"
-[macro.kinetics]
-ip3 = "0.3 uM"
-[macro.time]
-end = "0.4 s"
-step = "20 ms"
-[macro.output]
-folder = "wave"
-every = "0.1 s"
-checkpoint_every = "0.2 s"
-"""
 IMAGE = '[cell]\nshape = "image"\nfile = "in.png"\nlabels = { pore = 0, solid = 1 }\nvoxel = "1 um"\n'
 IMAGE += EFFECTIVE.replace("er =", "pore =")
 FIELD = EFFECTIVE.replace('"250 um^2/s"', '{ field = { file = "in.png", unit = "um^2/s" } }')
