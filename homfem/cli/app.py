@@ -127,9 +127,7 @@ def cell(
         return run_check(check, json=json, period=period, trust=trust)
     if period is not None or trust:
         raise typer.BadParameter("--period and --trust go with --check; a config has keys for them.")
-    if json is not None:
-        raise typer.BadParameter("--json goes with --check; a cell is saved by --save.")
-    return run_cell(str(config), assignments or [], save=save, figure=figure, verbose=verbose)
+    return run_cell(str(config), assignments or [], json=json, save=save, figure=figure, verbose=verbose)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem import runs
 from homfem.cli import session
-from homfem.config import Config, present
+from homfem.config import Config, load_config, present
 from homfem.disk import write_text, writing
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import set_up_logging
@@ -28,7 +28,7 @@ def start(
     ``outputs`` are the files of the options that write, by the names of the options; none may be one that is read.
     """
     set_up_logging(rank=session.launched_rank() or 0, verbose=verbose)
-    config = runs.read_config(path, overrides=assignments, needed=needed)
+    config = load_config(path, assignments=assignments, needed=needed)
     run = config.macro.written(config.folder) if config.macro is not None and "macro" in needed else []
     named = [pair for option, file in outputs.items() for pair in with_derived(f"--{option}", file)]
     keep_apart([*(("macro.output.folder", file) for file in run), *named], [("CONFIG", Path(path)), *config.files])
@@ -73,21 +73,25 @@ def run_effective(
     return run.outcome.status
 
 
-def run_cell(path: str, assignments: Sequence[str], *, save: str | None, figure: str | None, verbose: bool) -> int:
+def run_cell(
+    path: str, assignments: Sequence[str], *, json: str | None, save: str | None, figure: str | None, verbose: bool
+) -> int:
     """Mesh, describe and save the cell of a config; return the exit status. Collective."""
+    check_target("--json", json)
     check_target("--figure", figure, (".png",))
     check_target("--save", save, (".msh", ".xdmf"))
-    config, _ = start(path, assignments, ("cell",), verbose, save=save, figure=figure)
-    run = runs.cell(config)
-    if save is not None:
-        with writing(save):
-            run.cell.save(save)
-    if figure is not None:
-        from homfem.output.cell_figures import draw_unit_cell
+    config, comm = start(path, assignments, ("cell",), verbose, json=json, save=save, figure=figure)
+    with session.results_only(json == "-"):
+        run = runs.cell(config)
+        if save is not None:
+            with writing(save):
+                run.cell.save(save)
+        if figure is not None:
+            from homfem.output.cell_figures import draw_unit_cell
 
-        with writing(figure):
-            draw_unit_cell(run.cell, figure)
-    session.show(run.description)
+            with writing(figure):
+                draw_unit_cell(run.cell, figure)
+    hand_over(run.report(), run.description, json, comm)
     return run.outcome.status
 
 

@@ -90,7 +90,9 @@ def _plain(path: str, entry: Any, depth: int) -> Any:
     return entry
 
 
-def set_values(document: Mapping[str, Any], assignments: Mapping[str, Any] | Iterable[str]) -> Document:
+def set_values(
+    document: Mapping[str, Any], assignments: Mapping[str, Any] | Iterable[str], *, name: str = "overrides"
+) -> Document:
     """Return the document with keys set, in order; the document itself stays.
 
     Parameters
@@ -101,6 +103,8 @@ def set_values(document: Mapping[str, Any], assignments: Mapping[str, Any] | Ite
         ``{"cell.edge": 0.2}``: values as TOML gives them by a key's path as TOML writes it. Or texts
         ``"cell.edge=0.2"``: such a path, and a TOML value; what is no TOML value is a string, so that
         ``cell.period=2 um`` needs no quotes.
+    name
+        What gave the assignments, for messages.
 
     Raises
     ------
@@ -110,16 +114,19 @@ def set_values(document: Mapping[str, Any], assignments: Mapping[str, Any] | Ite
     result = _copied(document)
     if isinstance(assignments, Mapping):
         for path, value in assignments.items():
-            _set(result, _keys(str(path), "overrides", str(path)), _plain(str(path), value, 0), "overrides", str(path))
+            keys = _keys(str(path), name, str(path), "the path of a key as TOML writes it, such as 'cell.edge'")
+            _set(result, keys, _plain(str(path), value, 0), name, str(path))
         return result
     texts = list(assignments) if isinstance(assignments, Iterable) and not isinstance(assignments, str) else None
     if texts is None or not all(isinstance(text, str) for text in texts):
-        raise InputError("overrides", assignments, "a mapping, or a list of texts path.to.key=value")
+        raise InputError(name, assignments, "a mapping, or a list of texts path.to.key=value")
     for text in texts:
         path, equals, value = text.partition("=")
         if not equals:
-            raise InputError("--set", text, "of the form path.to.key=value", "For example --set cell.edge=0.2.")
-        _set(result, _keys(path, "--set", text), _value(value.strip(), text), "--set", text)
+            option = "--set " if name == "--set" else ""
+            raise InputError(name, text, "of the form path.to.key=value", f"For example {option}cell.edge=0.2.")
+        keys = _keys(path, name, text, "path.to.key=value with a path as TOML writes it")
+        _set(result, keys, _value(value.strip(), name, text), name, text)
     return result
 
 
@@ -136,27 +143,27 @@ def _set(document: Document, keys: list[str], value: Any, name: str, whole: str)
         raise InputError(name, whole, _SHALLOW)
 
 
-def _keys(path: str, name: str, text: str) -> list[str]:
+def _keys(path: str, name: str, text: str, allowed: str) -> list[str]:
     try:
         parsed: Any = tomllib.loads(f"{path.strip()} = 0")
     except tomllib.TOMLDecodeError as error:
-        raise InputError(name, text, "path.to.key=value with a path as TOML writes it") from error
+        raise InputError(name, text, allowed) from error
     keys = []
     while isinstance(parsed, dict):
         if len(parsed) != 1:
-            raise InputError(name, text, "one assignment path.to.key=value")
+            raise InputError(name, text, "the path of one key")
         key, parsed = next(iter(parsed.items()))
         keys.append(key)
     return keys
 
 
-def _value(text: str, whole: str) -> Any:
+def _value(text: str, name: str, whole: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     except (ValueError, RecursionError) as error:  # thousands of digits or brackets
-        raise InputError("--set", whole, "path.to.key=value with a value of a sane length") from error
+        raise InputError(name, whole, "path.to.key=value with a value of a sane length") from error
     return parsed["value"] if len(parsed) == 1 else text
 
 

@@ -115,5 +115,5 @@ def load_config(path: str | Path, *, assignments: Iterable[str] = (), needed: It
     InputError
         For the first thing that is wrong in it.
     """
-    document = set_values(read_document(path), assignments)
+    document = set_values(read_document(path), assignments, name="--set")
     return make_config(document, folder=Path(path).parent, needed=needed)

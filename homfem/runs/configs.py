@@ -58,7 +58,15 @@ def read_config(
 
 
 def communicator(comm: MPI.Comm | None) -> MPI.Comm:
-    """Return the communicator of a run: that of all ranks, if none is given."""
+    """Return the communicator of a run: that of all ranks, if none is given.
+
+    Raises
+    ------
+    InputError
+        For anything else than a communicator of ``mpi4py``.
+    """
     from mpi4py import MPI
 
-    return MPI.COMM_WORLD if comm is None else comm
+    from homfem.solve import require_communicator
+
+    return MPI.COMM_WORLD if comm is None else require_communicator(comm)

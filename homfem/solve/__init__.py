@@ -5,7 +5,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
-from homfem.solve.errors import collective, on_root
+from homfem.solve.errors import collective, on_root, require_communicator
 from homfem.solve.forms import (
     JIT_OPTIONS,
     Terminals,
@@ -50,6 +50,7 @@ __all__ = [
     "on_root",
     "product_noise",
     "reassemble_matrix",
+    "require_communicator",
     "round_off",
     "solve_with",
 ]

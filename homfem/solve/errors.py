@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 from mpi4py import MPI
 
-from homfem.parameters import HomfemError
+from homfem.parameters import HomfemError, InputError
+
+
+def require_communicator(comm: MPI.Comm) -> MPI.Comm:
+    """Return a communicator; raise :class:`InputError` for anything else, and for one without ranks."""
+    if not isinstance(comm, MPI.Comm) or comm == MPI.COMM_NULL:
+        raise InputError("comm", comm, "a communicator of mpi4py, such as MPI.COMM_WORLD")
+    return comm
 
 
 @contextmanager
@@ -18,6 +25,7 @@ def collective(comm: MPI.Comm) -> Iterator[None]:
     other ranks as it is, any other, and one that holds what cannot be sent, as a :class:`HomfemError` with its text.
     """
     mine: BaseException | None = None
+    require_communicator(comm)
     try:
         yield
     except Exception as error:  # noqa: BLE001 - handed on below, on every rank

@@ -8,11 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from homfem import runs
+
 
 def test_cell_is_described_saved_and_drawn(homfem, er, tmp_path):
     mesh, figure = tmp_path / "er.msh", tmp_path / "er.png"
-    status, out, err = homfem("cell", er, "--save", mesh, "--figure", figure)
+    status, out, err = homfem("cell", er, "--save", mesh, "--figure", figure, "--json", tmp_path / "er.json")
     assert status == 0, err
+    report = json.loads((tmp_path / "er.json").read_text())
+    assert report == runs.cell(er).report()
+    assert report["volume_fractions"]["er"] == pytest.approx(0.5, rel=1e-12)
+    status, alone, err = homfem("cell", er, "--json", "-")
+    assert (status, json.loads(alone)) == (0, report), err
     assert "periods 2 x 2 x 2 um" in out
     assert mesh.stat().st_size > 1000
     assert figure.read_bytes().startswith(b"\x89PNG")

@@ -383,8 +383,8 @@ def test_set_makes_tables_takes_quoted_keys_and_goes_in_order():
     ],
 )
 def test_bad_assignments_are_refused(assignment, message):
-    with pytest.raises(InputError, match=r"--set = ") as caught:
-        set_values({"a": {"b": 1}}, [assignment])
+    with pytest.raises(InputError, match=r"^--set = ") as caught:
+        set_values({"a": {"b": 1}}, [assignment], name="--set")
     assert assignment in str(caught.value)
     assert message in str(caught.value)
 

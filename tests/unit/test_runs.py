@@ -152,7 +152,9 @@ ENDLESS["cell"] = ENDLESS
         (tomllib.loads(LAYERS), {"overrides": {"cell..period": 1}}, r"^overrides = 'cell\.\.period'"),
         (tomllib.loads(LAYERS), {"overrides": {"cell.shape.x": 1}}, r"^overrides = .*cell\.shape is a value"),
         (tomllib.loads(LAYERS), {"overrides": "cell.period=1 m"}, r"^overrides = 'cell\.period=1 m'.*a list"),
-        (tomllib.loads(LAYERS), {"overrides": ["cell.period"]}, r"^--set = 'cell\.period'"),
+        (tomllib.loads(LAYERS), {"overrides": ["cell.period"]}, r"^overrides = 'cell\.period'.* cell\.edge=0\.2"),
+        (tomllib.loads(LAYERS), {"overrides": {"a b": 1}}, r"^overrides = 'a b': .*a key as TOML writes it, such as"),
+        (tomllib.loads(LAYERS), {"comm": 3}, r"^comm = 3: .*a communicator of mpi4py"),
         ({"cell": {"shape": "laminate", "fractions": [0.5, Path()]}}, {}, r"^cell\.fractions\[1\] = .*what TOML has"),
         ({"cell": {1: 2}}, {}, r"^cell = 1: .*keys are strings"),
         (ENDLESS, {}, r"^cell = '\.\.\.'.*deep"),
@@ -162,7 +164,7 @@ ENDLESS["cell"] = ENDLESS
         (tomllib.loads(LAYERS), {"overrides": [3]}, r"^overrides = \[3\]: .*a mapping, or a list"),
         (tomllib.loads(IMAGE), {}, r"^cell\.file = 'layers\.npy'.*exists"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_what_is_wrong_has_the_path_of_its_key(place, config, options, message):
     with pytest.raises(InputError, match=message):

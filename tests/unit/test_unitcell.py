@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import ufl
+from mpi4py import MPI
 
 from homfem import Lattice, from_file, from_gmsh, homogenize_diffusion, load_cell, solve, three_pipe
 from homfem.cells import fibre_array, hexagonal_myocyte, image_cell
@@ -153,6 +154,12 @@ def test_a_bad_edge_is_refused_on_every_rank(on_ranks, edge):
     for number, answer in enumerate(on_ranks(case_refused, ranks=(1, 2), edge=edge), start=1):
         assert len(answer["texts"]) == number
         assert all("edges" in text and "< 1" in text for text in answer["texts"])
+
+
+@pytest.mark.parametrize("comm", [3, None, MPI.COMM_NULL])
+def test_what_is_no_communicator_is_refused(comm):
+    with pytest.raises(InputError, match=r"^comm = .*a communicator of mpi4py"):
+        three_pipe(0.5, resolution=0.3, comm=comm)
 
 
 def test_islands_do_not_percolate():
