@@ -12,7 +12,7 @@ from mpi4py import MPI
 
 from homfem import _dolfinx
 from homfem.parameters import Array, InputError
-from homfem.solve import collective
+from homfem.ranks import collective
 
 Indices = npt.NDArray[np.int64]
 

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from mpi4py import MPI
 
-from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.raw_cell import RawCell, stretched
 from homfem.meshing.files import saved
@@ -21,6 +20,7 @@ from homfem.meshing.topology.cracks import check_cracks
 from homfem.meshing.topology.faces import FACES, join
 from homfem.meshing.topology.walls import curved_boundaries
 from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_number
+from homfem.ranks import collective
 
 
 def from_file(
@@ -163,7 +163,7 @@ def load_cell(path: str | Path, *, comm: MPI.Comm = MPI.COMM_WORLD) -> UnitCell:
     """
     source = Path(path)
     about: dict[str, Any] = {}
-    with solve.collective(comm):
+    with collective(comm):
         if comm.rank == 0:
             check_choice("suffix", source.suffix, saved.SUFFIXES)
             for file in (source, saved.beside(source)):

@@ -10,13 +10,13 @@ from typing import Any
 
 from mpi4py import MPI
 
-from homfem import solve
 from homfem.cells.distribution import Distribution
 from homfem.cells.features import boundary_area
 from homfem.meshing.arrays.raw_cell import RawCell, scaled
 from homfem.meshing.topology.broadcast import Facts, Known, facts_of
 from homfem.meshing.topology.faces import Joined
 from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 
 log = logging.getLogger("homfem")
 
@@ -57,7 +57,7 @@ def made(
     raw: RawCell | None = None
     joined: Joined | None = None
     told: tuple[Facts, float, dict[str, float]] | None = None
-    with solve.collective(comm):
+    with collective(comm):
         if comm.rank == 0:
             raw, length = make() if callable(make) else make, size.length
             if raw is None:

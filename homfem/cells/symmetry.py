@@ -18,9 +18,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.topology.mirrors import Mirror, between, equal_axes, find_mirrors
+from homfem.ranks import collective
 
 log = logging.getLogger("homfem")
 
@@ -77,7 +77,7 @@ def find_symmetry(
     elif cell.faces != "matching":
         excluded = dict.fromkeys(range(d), "opposite faces do not match")
     found = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             mirrors, others = find_mirrors(cell.raw, [axis for axis in range(d) if axis not in excluded])
             first = tuple(range(d))

@@ -33,6 +33,7 @@ from homfem.meshing.topology.faces import join
 from homfem.meshing.topology.mirrors import Mirror
 from homfem.meshing.topology.percolation import PhaseConnectivity, merged, on_islands
 from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number, left_out
+from homfem.ranks import collective
 from homfem.reference import is_simplex
 
 log = logging.getLogger("homfem")
@@ -385,7 +386,7 @@ class UnitCell:
         self.require_whole()
         target = Path(path)
         check_choice("suffix", target.suffix, saved.SUFFIXES)
-        with solve.collective(self.comm):
+        with collective(self.comm):
             if self.raw is not None:
                 about = {
                     "name": self.name,

@@ -21,6 +21,7 @@ from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array
+from homfem.ranks import collective
 
 #: Part of the whole gap that the refined elements carry.
 BULK = 0.6
@@ -89,7 +90,7 @@ def refine_carriers(cell: UnitCell, indicators: Array, max_dofs: int | None, dof
         The budget, and what the present mesh took. Collective.
     """
     raw = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             representative, _ = periodic.identify_nodes(cell.raw.points, cell.raw.lattice, partial=True)
             bulk = BULK

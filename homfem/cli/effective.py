@@ -14,6 +14,7 @@ from homfem.config import Config, load_config, present
 from homfem.disk import write_text, writing
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import set_up_logging
+from homfem.ranks import on_root, world
 from homfem.runs.targets import check_target, keep_apart, with_derived
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def start(
     run = config.macro.written(config.folder) if config.macro is not None and "macro" in needed else []
     named = [pair for option, file in outputs.items() for pair in with_derived(f"--{option}", file)]
     keep_apart([*(("macro.output.folder", file) for file in run), *named], [("CONFIG", Path(path)), *config.files])
-    return config, session.world()
+    return config, world()
 
 
 def hand_over(report: Mapping[str, Any], text: str, json: str | None, comm: MPI.Comm | None = None) -> None:
@@ -45,8 +46,6 @@ def hand_over(report: Mapping[str, Any], text: str, json: str | None, comm: MPI.
         if comm is None:
             write_text(str(json), written + "\n")
         else:
-            from homfem.solve import on_root
-
             on_root(comm, lambda: write_text(str(json), written + "\n"))
     session.show(written if json == "-" else text)
 

@@ -12,10 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
+from typing import TextIO
 
 DONE, FAILED, BAD_INPUT, SHORT = 0, 1, 2, 3
 """Exit statuses: done; anything else; bad input; done, but short of the tolerance."""
@@ -210,13 +207,6 @@ class _Agreement:
             say(first)
         self.comm.Barrier()
         return worst
-
-
-def world() -> MPI.Comm:
-    """Return the communicator of all ranks."""
-    from mpi4py import MPI
-
-    return MPI.COMM_WORLD
 
 
 @contextmanager

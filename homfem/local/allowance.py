@@ -36,12 +36,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from homfem import _dolfinx, periodic, solve
+from homfem import _dolfinx, periodic
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.mirrors import NEAR, Mirror
 from homfem.meshing.topology.unfolding import Layout, lay_out
 from homfem.parameters import Array, PercolationError
+from homfem.ranks import collective
 
 
 class Spread:
@@ -53,7 +54,7 @@ class Spread:
         #: The largest diameter of the parts laid out in space.
         self.diameter = 0.0
         self._turned = 0.0
-        with solve.collective(cell.comm):
+        with collective(cell.comm):
             if cell.raw is not None:
                 raw = unfolded(cell.raw, cell.mirrors)
                 matched = periodic.identify_nodes(raw.points, raw.lattice, partial=True)

@@ -14,9 +14,9 @@ from contextvars import ContextVar
 
 from mpi4py import MPI
 
-from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.limits import BudgetError, require_memory
+from homfem.ranks import collective
 
 #: Bytes for each unknown with a multigrid preconditioner, by dimension; with several components each couples to all.
 BYTES = {2: 1500.0, 3: 2700.0}
@@ -65,7 +65,7 @@ def require_system(cell: UnitCell, name: str, dofs: int, components: int = 1, *,
         allowed = f">= {dofs}: the {name} on this mesh has so many unknowns"
         raise BudgetError("max_dofs", most, allowed, f"Allow more. {REMEDY}")
     what = f"the {name} on {cell.number_of_cells} mesh cells, with {dofs} unknowns,"
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         needed = bytes_of(dofs, cell.dimension, components, direct=direct) / _machines(cell.comm)
         require_memory("cell", cell.name, needed, what, REMEDY)
 

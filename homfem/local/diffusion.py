@@ -22,12 +22,12 @@ import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
-from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.fields import check_spd_field, field_of
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
 from homfem.local.samples import sample
 from homfem.parameters import Array, InputError, check_choice, check_spd
+from homfem.ranks import collective
 
 #: A coefficient of one phase: a number, a matrix, a function of position (3, n) -> (n,) or (n, d, d), or an array with
 #: a number or a matrix for each element of the mesh.
@@ -97,7 +97,7 @@ def _values(cell: UnitCell, name: str, coefficient: Any) -> Array:
     tail = field.shape[len(cell.element_shape) :]
     values = np.ones((len(cell.phase_of_cell), *tail))
     inside = cell.phase_of_cell == cell.phases[name]
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         values[inside] = check_spd_field(label, field, cell.element_shape, cell.element_of_cell[inside], (d, d))
     return values
 
@@ -106,7 +106,7 @@ def _sample(cell: UnitCell, name: str, function: Any) -> Array:
     """Values of a coefficient function at the midpoints of all local cells, checked on every rank."""
     d = cell.dimension
     values = sample(cell, f"coefficients[{name!r}]", function, ((), (d, d)))
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         inside = values[cell.phase_of_cell == cell.phases[name]]
         good = bool(np.all(np.isfinite(inside)))
         if good and inside.ndim > 1 and len(inside):

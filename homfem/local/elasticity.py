@@ -42,6 +42,7 @@ from homfem.fields import check_spd_field
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
 from homfem.local.samples import sample
 from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 from homfem.stiffness import PAIRS, check_plane, check_stiffness, isotropic_field, stiffness, voigt_to_mandel
 
 #: A stiffness of one phase: moduli, a Voigt matrix, or a function of position (d, n) -> (n, m, m).
@@ -104,7 +105,7 @@ def _of_elements(
 ) -> Array:
     """Voigt matrices of the local cells of a phase whose stiffness has a value for each element; collective."""
     label, size, shape = f"stiffnesses[{name!r}]", len(PAIRS[cell.dimension]), cell.element_shape
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         numbers = cell.element_of_cell[inside]
         if isinstance(value, Mapping):
             own: dict[str, Array] = {}
@@ -129,7 +130,7 @@ def _sampled(cell: UnitCell, name: str, function: Callable[[Array], Array]) -> A
     label, size = f"stiffnesses[{name!r}]", len(PAIRS[cell.dimension])
     values = sample(cell, label, function, ((size, size),))
     inside = cell.phase_of_cell == cell.phases[name]
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         mine = values[inside]
         good = bool(np.all(np.isfinite(mine)))
         if good and len(mine):

@@ -18,6 +18,7 @@ from homfem.local.problem import Field
 from homfem.meshing.topology.mirrors import Mirror
 from homfem.meshing.topology.percolation import merged, part_of_cell
 from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 
 Indices = npt.NDArray[np.int32]
 #: For each component of a field the axes on whose faces it is fixed.
@@ -62,7 +63,7 @@ def mirror_faces(cell: UnitCell, domain: dmesh.Mesh) -> list[Indices]:
 def parts_in_space(cell: UnitCell) -> Indices:
     """Return for each local cell of ``plain`` the connected part that it is in, faces apart; collective."""
     numbers = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             count = len(cell.raw.points)
             none = np.zeros((count, cell.dimension), dtype=np.int64)

@@ -41,6 +41,7 @@ from homfem.local.problem import CellProblem, Field, element_of
 from homfem.meshing.topology.faces import join
 from homfem.meshing.topology.percolation import part_of_cell
 from homfem.parameters import Array, InputError, check_choice, check_number
+from homfem.ranks import collective
 
 Indices = npt.NDArray[np.int32]
 
@@ -108,7 +109,7 @@ def crossing_strength(cell: UnitCell, membranes: Membranes) -> float:
 def _pieces(cell: UnitCell, group_of_phase: Indices) -> Indices:
     """The connected piece of each local mesh cell; facets between groups are membranes, all of them; collective."""
     numbers = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             raw = cell.raw
             table = np.zeros(max(raw.phases.values()) + 1, dtype=np.int32)

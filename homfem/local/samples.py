@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from homfem import _dolfinx, solve
+from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 from homfem.reference import CORNERS
 
 
@@ -32,7 +33,7 @@ def sample(cell: UnitCell, name: str, function: Callable[[Array], Array], shapes
     mesh, d = cell.mesh, cell.dimension
     midpoints = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[:, : CORNERS[cell.kind]]].mean(axis=1)[:, :d]
     count = len(midpoints)
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         values = np.asarray(function(midpoints.T), dtype=np.float64)
         if values.shape not in [(count, *shape) for shape in shapes]:
             allowed = " or ".join("(" + ", ".join(["n", *map(str, shape)]) + ")" for shape in shapes)

@@ -26,7 +26,8 @@ from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, Label, read_body
 from homfem.parameters import Array, InputError, nearest_name
 from homfem.quantities import LENGTH, check_unit, conversion_factor
-from homfem.solve import collective, integrate
+from homfem.ranks import collective
+from homfem.solve import integrate
 
 Indices = npt.NDArray[np.int32]
 Where = Callable[[Array], npt.NDArray[np.bool_]]

@@ -13,7 +13,7 @@ from homfem.macro.domain import to_local_cells
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import midpoints_of_directions, read_directions
 from homfem.parameters import Array, FileError, InputError
-from homfem.solve import collective
+from homfem.ranks import collective
 
 
 def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, sheet: str | None = None) -> FibreFrame:

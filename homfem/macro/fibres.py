@@ -15,7 +15,7 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 
 from homfem.parameters import Array, InputError
-from homfem.solve import collective
+from homfem.ranks import collective
 
 #: Lengths of given directions may differ from 1 by this much; of others it is not sure that they are directions.
 UNIT = 1e-2

@@ -20,7 +20,7 @@ from mpi4py import MPI
 from homfem.macro.observers import Observer
 from homfem.macro.state import Model, Reduction, StateField, with_unit
 from homfem.parameters import Array, InputError, check_choice, check_integer
-from homfem.solve import collective
+from homfem.ranks import collective
 from homfem.timestepping import Request, TimeGrid, interruptible
 
 log = logging.getLogger("homfem")

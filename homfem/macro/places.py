@@ -16,7 +16,8 @@ from mpi4py import MPI
 
 from homfem._dolfinx import coordinate_map, geometry_dofmap
 from homfem.parameters import Array, InputError
-from homfem.solve import assemble_vector, collective, integrate
+from homfem.ranks import collective
+from homfem.solve import assemble_vector, integrate
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Region: TypeAlias = Indices | Callable[[Array], npt.NDArray[np.bool_]]

@@ -16,7 +16,7 @@ from homfem.macro.places import Region, components, extent, has_values, sample_p
 from homfem.macro.series import DataSet, SeriesFiles
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array, InputError, check_choice
-from homfem.solve import collective
+from homfem.ranks import collective
 
 STATISTICS = ("mean", "minimum", "maximum", "integral")
 

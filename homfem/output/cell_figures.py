@@ -13,7 +13,7 @@ from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell
 from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
 from homfem.output.views import CellView
-from homfem.solve import on_root
+from homfem.ranks import on_root
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell

@@ -27,7 +27,8 @@ from mpi4py import MPI
 
 from homfem.macro.state import StateField
 from homfem.parameters import Array, CheckpointError, InputError
-from homfem.solve import MeshNumbering, Numbering, collective
+from homfem.ranks import collective
+from homfem.solve import MeshNumbering, Numbering
 
 _FORMAT = "homfem checkpoint 3"
 _EXACT = 1e-11  # numbers that the input gives: its units are converted

@@ -14,7 +14,7 @@ from dolfinx import fem
 from homfem._dolfinx import geometry_dofmap
 from homfem.disk import require_room
 from homfem.parameters import FileError, InputError
-from homfem.solve import collective
+from homfem.ranks import collective
 
 
 class FieldSeries:

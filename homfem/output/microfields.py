@@ -32,6 +32,7 @@ from homfem.output.pictures import draw_cell
 from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays
 from homfem.output.views import CellView
 from homfem.parameters import Array, InputError, check_number
+from homfem.ranks import collective
 from homfem.reference import CORNERS
 
 
@@ -94,7 +95,7 @@ class MicroFields:
         """
         target = Path(path)
         second = target.with_name(f"{target.stem}_flux{target.suffix}")
-        with solve.collective(self.cell.comm):
+        with collective(self.cell.comm):
             if self.cell.comm.rank == 0:
                 raw, field, flux = self.unfolded(periods)
                 mesh = _mesh_of(raw)
@@ -128,7 +129,7 @@ class MicroFields:
             As :func:`homfem.output.pictures.draw_cell`.
         """
         deform = check_number("deform", deform, at_least=0.0)
-        with solve.collective(self.cell.comm):
+        with collective(self.cell.comm):
             if self.cell.comm.rank == 0:
                 raw, field, _ = self.unfolded(periods)
                 vector = field.ndim > (2 if self.jumps else 1)

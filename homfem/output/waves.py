@@ -21,7 +21,8 @@ from homfem._dolfinx import interpolation_points
 from homfem.output.cuts import Cells, boundary, clip, outline, section, vertex_normals
 from homfem.output.views import SeriesView
 from homfem.parameters import Array, FileError, InputError
-from homfem.solve import Numbering, collective
+from homfem.ranks import collective
+from homfem.solve import Numbering
 
 log = logging.getLogger("homfem")
 

@@ -22,6 +22,7 @@ from homfem.parameters import InputError, Lattice, check_choice
 from homfem.periodic.mesh import PeriodicMesh, Seam
 from homfem.periodic.nonmatching import FaceTraces, Weights, constraint_weights
 from homfem.periodic.spaces import IdentifiedSpace, MultipointSpace, constants_of, fill
+from homfem.ranks import collective
 
 log = logging.getLogger("homfem")
 
@@ -88,7 +89,7 @@ class ProlongedSpace:
         traces = _traces(self.space, lattice, seam)
         gathered = comm.gather(traces, root=0)
         found: Weights | None = None
-        with solve.collective(comm):
+        with collective(comm):
             if gathered is not None:
                 found = constraint_weights(_joined(gathered), lattice, element.degree)
         weights: Weights = comm.bcast(found, root=0)

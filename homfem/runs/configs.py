@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.config import Config, make_config, plain_document, read_document, set_values
 from homfem.parameters import InputError
+from homfem.ranks import require_communicator, world
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -65,8 +66,4 @@ def communicator(comm: MPI.Comm | None) -> MPI.Comm:
     InputError
         For anything else than a communicator of ``mpi4py``.
     """
-    from mpi4py import MPI
-
-    from homfem.solve import require_communicator
-
-    return MPI.COMM_WORLD if comm is None else require_communicator(comm)
+    return world() if comm is None else require_communicator(comm)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from homfem.parameters import FileError
+from homfem.ranks import on_root
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -29,8 +30,6 @@ def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
     FileError
         If the folder cannot be made or written in, or another run writes there.
     """
-    from homfem.solve import on_root
-
     held: list[int] = []
 
     def take() -> None:

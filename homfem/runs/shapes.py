@@ -14,6 +14,7 @@ from homfem.config.shapes.images import ImageCell
 from homfem.config.shapes.random import GaussianField, RandomParticles, RandomShape
 from homfem.config.table import keys_from, renamed
 from homfem.parameters import CellError, InputError, VariableError
+from homfem.ranks import on_root
 from homfem.runs.runners import runner
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def image_of(table: ImageCell, folder: Path) -> Image:
 def from_image(table: ImageCell, comm: MPI.Comm, folder: Path) -> UnitCell:
     """Return the cell of an image, every voxel cut into simplices or as it is; collective."""
     from homfem import cells
-    from homfem.solve import on_root
 
     image: list[Image] = []
     on_root(comm, lambda: image.append(image_of(table, folder)))

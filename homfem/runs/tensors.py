@@ -11,6 +11,7 @@ from homfem.disk import writing
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
+from homfem.ranks import on_root
 from homfem.runs.cells import build_cell
 from homfem.runs.configs import Overrides, Source, communicator, read_config
 from homfem.runs.keys import keys_under
@@ -141,8 +142,6 @@ def systems_on(config: Config) -> float:
 
 def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[EffectiveTensor, Any]:
     """Compute the tensor by a method of the cell's own, on rank 0; collective. The solution stays there."""
-    from homfem.solve import on_root
-
     found: list[Any] = []
 
     def work() -> None:
@@ -174,8 +173,6 @@ def draw_tensor(run: TensorRun, path: str | Path) -> None:
         with writing(path):
             draw_solution(run.solution, str(path))
         return
-    from homfem.solve import on_root
-
     on_root(run.comm, lambda: _draw_meshless(run.solution, path))
 
 

@@ -1,11 +1,10 @@
-"""Checked linear solves, assembly, global integrals and errors that reach every rank.
+"""Checked linear solves, assembly and global integrals.
 
 The only package besides :mod:`homfem.periodic` that names PETSc options. A solver that does not reach its tolerance
 raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
-from homfem.solve.errors import collective, on_root, require_communicator
 from homfem.solve.forms import (
     JIT_OPTIONS,
     Terminals,
@@ -38,7 +37,6 @@ __all__ = [
     "Terminals",
     "assemble_matrix",
     "assemble_vector",
-    "collective",
     "compile_form",
     "compile_formula",
     "find_kernel",
@@ -47,10 +45,8 @@ __all__ = [
     "integral",
     "integrate",
     "nodal_fingerprint",
-    "on_root",
     "product_noise",
     "reassemble_matrix",
-    "require_communicator",
     "round_off",
     "solve_with",
 ]

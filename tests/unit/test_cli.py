@@ -142,10 +142,10 @@ def test_an_error_on_one_rank_alone_ends_all(rank, tmp_path):
     """The other rank waits for a message that never comes."""
     script = tmp_path / "alone.py"
     script.write_text(
-        "from homfem.cli import session\nfrom homfem.parameters import InputError\n"
+        "from homfem.cli import session\nfrom homfem.parameters import InputError\nfrom homfem.ranks import world\n"
         "session._PATIENCE = 0.5\n"
         "def body():\n"
-        "    comm = session.world()\n"
+        "    comm = world()\n"
         f"    if comm.rank == {rank}:\n        raise InputError('cell.edge', 2, 'a number < 1')\n"
         "    comm.Barrier()\n    return 0\n"
         "raise SystemExit(session.run_on_all_ranks(body))\n"
@@ -165,11 +165,12 @@ def test_an_error_on_one_rank_at_the_end_is_the_status_of_all(tmp_path):
     script = tmp_path / "last.py"
     script.write_text(
         "import sys\nfrom homfem.cli import session\nfrom homfem.parameters import InputError\n"
+        "from homfem.ranks import world\n"
         "def body():\n"
-        "    if session.world().rank == 1:\n        raise InputError('cell.edge', 2, 'a number < 1')\n"
+        "    if world().rank == 1:\n        raise InputError('cell.edge', 2, 'a number < 1')\n"
         "    return 0\n"
         "status = session.run_on_all_ranks(body)\n"
-        "print(session.world().rank, status, file=sys.stderr)\nraise SystemExit(status)\n"
+        "print(world().rank, status, file=sys.stderr)\nraise SystemExit(status)\n"
     )
     answer = subprocess.run(
         ["mpirun", "-n", "2", sys.executable, str(script)], capture_output=True, text=True, timeout=60

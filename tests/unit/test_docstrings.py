@@ -82,7 +82,7 @@ def test_references_in_docstrings_name_something():
 
 def test_a_dangling_reference_is_seen():
     module = importlib.import_module("homfem.timestepping")
-    text = ":class:`TimeGrid`, :func:`homfem.solve.on_root`, :attr:`steps`, :attr:`kept` self.kept"
+    text = ":class:`TimeGrid`, :func:`homfem.ranks.on_root`, :attr:`steps`, :attr:`kept` self.kept"
     assert dangling(module, text) == []
     text = ":class:`TimeGrit`, :func:`homfem.cells.raw.load`, :mod:`homfem.solver`, :meth:`TimeGrid.tyme`"
     assert dangling(module, text) == ["TimeGrit", "homfem.cells.raw.load", "homfem.solver", "TimeGrid.tyme"]

@@ -28,7 +28,7 @@ ROWS = (
     ("materials", "bounds", "orientation", "blocks", "grid", "kinetics"),
     ("random_media",),
     ("meshing",),
-    ("_dolfinx",),
+    ("_dolfinx", "ranks"),
     ("solve", "timestepping"),
     ("periodic",),
     ("cells", "bodies"),

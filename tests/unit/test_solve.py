@@ -12,6 +12,7 @@ from petsc4py import PETSc
 
 from homfem import solve
 from homfem.parameters import ConvergenceError, HomfemError, InputError
+from homfem.ranks import collective
 
 ALIVE = []  # spaces whose matrices are in use: PETSc objects borrow the communicator of their index map
 
@@ -225,7 +226,7 @@ def test_functionals_follow_their_coefficients():
 def case_collective(comm, kind):
     """The last rank fails; every rank must see it."""
     try:
-        with solve.collective(comm):
+        with collective(comm):
             if comm.rank == comm.size - 1:
                 if kind == "input":
                     raise InputError("edge", 2.0, "in (0, 1)", "Choose less.")
@@ -245,7 +246,7 @@ def test_errors_reach_every_rank(on_ranks, kind, text):
 
 
 def case_nothing(comm):
-    with solve.collective(comm):
+    with collective(comm):
         done = comm.rank
     return {"sum": comm.allreduce(done)}
 

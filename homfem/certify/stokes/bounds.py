@@ -48,12 +48,13 @@ from homfem.local.boundary import alike
 from homfem.local.problem import Correctors
 from homfem.meshing.arrays.refinement import split_at_barycentres
 from homfem.parameters import Array
+from homfem.ranks import collective
 
 
 def split(cell: UnitCell) -> UnitCell:
     """Return the cell with its simplices split at their barycentres; collective."""
     raw = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             raw = split_at_barycentres(cell.raw)
     return cell.with_mesh(raw)

@@ -43,6 +43,7 @@ from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets
 from homfem.meshing.topology.percolation import shared_facets
 from homfem.meshing.topology.walls import COINCIDE
 from homfem.parameters import Array
+from homfem.ranks import collective
 
 #: C and S of the regular simplex with edges 1, rounded up, by dimension and degree of the velocity.
 REGULAR = {(2, 2): (2.62, 0.90), (2, 3): (2.87, 0.96), (2, 4): (3.03, 0.98), (3, 3): (4.67, 3.02), (3, 4): (4.87, 3.69)}
@@ -83,7 +84,7 @@ def lift(cell: UnitCell, split: UnitCell, correctors: Correctors, axes: Sequence
     degree = correctors.spaces[0].ufl_element().degree
     outflow, squares = (on_root(split, values) for values in _divergences(correctors))
     found = None
-    with solve.collective(cell.comm):
+    with collective(cell.comm):
         if cell.raw is not None:
             shape = (len(cell.raw.cells), cell.dimension + 1, -1)
             means, squares = outflow.reshape(shape).sum(axis=1), squares.reshape(shape).sum(axis=1)

@@ -21,7 +21,8 @@ from homfem.macro.coefficients import tensor_coefficient
 from homfem.macro.reaction import NodalReaction
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
-from homfem.solve import LinearSolver, assemble_matrix, collective, nodal_fingerprint
+from homfem.ranks import collective
+from homfem.solve import LinearSolver, assemble_matrix, nodal_fingerprint
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
 
 log = logging.getLogger("homfem")
