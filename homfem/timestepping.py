@@ -132,6 +132,16 @@ class Schedule:
             return self.pulses * self.duration
         return whole * self.duration + min(max(0.0, since - whole * self.period), self.duration)
 
+    def active(self, time: float) -> bool:
+        """Tell whether it is on at a time, the start of a pulse included."""
+        since = time - self.start
+        if self.period is None:
+            return 0.0 <= since < self.duration
+        whole = math.floor(since / self.period + 1e-12)
+        return 0 <= whole < (math.inf if self.pulses is None else self.pulses) and (
+            since - whole * self.period < self.duration
+        )
+
     def share(self, time: float, step: float) -> float:
         """Return the share of the step from ``time`` in which it is on, from 0 to 1."""
         share = (self.on(time + step) - self.on(time)) / step
@@ -303,6 +313,11 @@ TR_BDF2 = DiffusionScheme(
 )
 """Trapezoidal rule to 2 - sqrt(2) of the step, then BDF2: second order and L-stable (Bank et al. 1985,
 doi 10.1109/T-ED.1985.22232)."""
+CRANK_NICOLSON = DiffusionScheme(
+    name="crank-nicolson", order=2, diagonal=0.5, stages=((0.0, 1.0),), forcing=(((0.5, 0.0), (0.5, 1.0)),)
+)
+"""Second order; it does not damp what a step is too long for."""
+SCHEMES: Mapping[str, DiffusionScheme] = {scheme.name: scheme for scheme in (BACKWARD_EULER, CRANK_NICOLSON, TR_BDF2)}
 
 
 class _Solver(Protocol):

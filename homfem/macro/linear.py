@@ -1,236 +1,32 @@
-r"""Linear diffusion with sources and boundary values, in time and at rest.
+r"""Linear transport with sources and boundary values, in time and at rest.
 
 .. math::
-    C\,\partial_t u &= \nabla\cdot(K\nabla u) + s\quad\text{or}\quad 0 = \nabla\cdot(K\nabla u) + s,\\
-    u &= g\ \text{(Dirichlet)},\qquad n\cdot K\nabla u = q\ \text{(Neumann)},\qquad
-    n\cdot K\nabla u = h\,(u_a - u)\ \text{(Robin)}
+    C\,\partial_t u = -\nabla\cdot j + s\quad\text{or}\quad 0 = -\nabla\cdot j + s,\qquad
+    j = v u - K\nabla u,
 
-on named boundaries; no flux where nothing is said. With the mass matrix M of C and the stiffness K of the continuous
-elements, h included, :math:`M\dot u = -K u + F(t)`. Matrices, solvers and the places of the boundary values are set up
-once; a source or flux that is a function of time costs one product with a mass matrix in each stage.
+with the conditions of :mod:`homfem.macro.conditions` on named boundaries; v = 0 unless a velocity is given. With the
+mass matrix M of C and the matrix K of the continuous elements, all that depends on u at the boundaries included,
+:math:`M\dot u = -K u + F(t)`. Matrices, solvers and the places of the boundary values are set up once; a source or
+flux that is a function of time costs one product with a mass matrix in each stage.
 
-Where neither Dirichlet nor Robin conditions let something out, a step changes :math:`\int C u` by exactly what the
-sources bring, to round-off, whatever the linear solver leaves.
+The flux is integrated by parts as a whole, :math:`-\int j\cdot\nabla w`: with w = 1 a step changes :math:`\int C u` by
+what sources and boundaries bring and by nothing else, whatever the divergence of v. A velocity whose divergence is not
+zero against the basis functions does not keep constants, though. Where nothing is let out by the matrix, the balance
+holds to round-off whatever the linear solver leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+import copy
+from typing import Any
 
-import numpy as np
 import ufl
-from dolfinx import fem
 from petsc4py import PETSc
 
-from homfem.macro.domain import Domain
-from homfem.parameters import Array, ConvergenceError, InputError, check_number
-from homfem.solve import Kernel, LinearSolver, assemble_matrix, assemble_vector
+from homfem.macro.linear_problem import FixedValues, LinearProblem, Load
+from homfem.parameters import Array, ConvergenceError, check_number
+from homfem.solve import Kernel, LinearSolver, assemble_vector
 from homfem.timestepping import TR_BDF2, DiffusionScheme, DiffusionStep
-
-Value: TypeAlias = float | Callable[[Array, float], Array]
-"""A number, or a function ``f(x, time) -> values`` of points x of shape (3, n), values of shape (n,) or a number."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dirichlet:
-    """``u = value`` on a boundary."""
-
-    boundary: str
-    value: Value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Neumann:
-    """``n . K grad u = flux`` on a boundary: what enters, per area and time."""
-
-    boundary: str
-    flux: Value
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Robin:
-    """``n . K grad u = coefficient (ambient - u)`` on a boundary; coefficient > 0."""
-
-    boundary: str
-    coefficient: float
-    ambient: Value
-
-
-Condition: TypeAlias = Dirichlet | Neumann | Robin
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class LinearProblem:
-    """Diffusion on a space: coefficient, capacity, source and boundary conditions.
-
-    Parameters
-    ----------
-    domain
-        Where it is solved; its boundaries are named in the conditions.
-    space
-        A scalar continuous Lagrange space on its mesh.
-    coefficient
-        K, as :func:`homfem.macro.coefficients.tensor_coefficient` returns it.
-    capacity
-        C, a number or a UFL coefficient.
-    source
-        s; None: without.
-    conditions
-        On each boundary at most one.
-    name
-        For messages.
-
-    Raises
-    ------
-    InputError
-        For an unknown boundary, one with two conditions, or a Robin coefficient that is not > 0.
-    """
-
-    domain: Domain
-    space: fem.FunctionSpace
-    coefficient: Any
-    capacity: Any = 1.0
-    source: Value | None = None
-    conditions: Sequence[Condition] = ()
-    name: str = "diffusion"
-
-    def __post_init__(self) -> None:
-        seen: set[str] = set()
-        for k, condition in enumerate(self.conditions):
-            self.domain.boundary(condition.boundary, f"conditions[{k}].boundary")
-            if condition.boundary in seen:
-                allowed = "a boundary with one condition; this one has two"
-                raise InputError(f"conditions[{k}].boundary", condition.boundary, allowed)
-            seen.add(condition.boundary)
-            if isinstance(condition, Robin):
-                check_number(f"conditions[{k}].coefficient", condition.coefficient, above=0.0)
-
-    @property
-    def closed(self) -> bool:
-        """Whether nothing leaves but by Neumann fluxes: K has the constants in its kernel."""
-        return not any(isinstance(condition, (Dirichlet, Robin)) for condition in self.conditions)
-
-    def mass(self, capacity: bool = True) -> PETSc.Mat:
-        """Return the mass matrix, with C or with 1; collective."""
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        return assemble_matrix((self.capacity if capacity else 1.0) * u * v * ufl.dx(domain=self.domain.mesh))
-
-    def stiffness(self) -> PETSc.Mat:
-        """Return the stiffness matrix, with the Robin terms; collective."""
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        form = ufl.inner(self.coefficient * ufl.grad(u), ufl.grad(v)) * ufl.dx
-        for condition in self.conditions:
-            if isinstance(condition, Robin):
-                h = fem.Constant(self.domain.mesh, float(condition.coefficient))
-                form += h * u * v * self.domain.ds(condition.boundary)
-        return assemble_matrix(form)
-
-
-class _NodalValue:
-    """A value at some owned dofs; a number is evaluated once."""
-
-    def __init__(self, name: str, space: fem.FunctionSpace, dofs: Array, value: Value) -> None:
-        self.name, self.dofs, self.varies = name, dofs, callable(value)
-        self._value, self._points = value, space.tabulate_dof_coordinates()[dofs].T
-        self._fixed = None if callable(value) else np.full(len(dofs), check_number(name, value))
-
-    def at(self, time: float) -> Array:
-        """Return the values at a time."""
-        if self._fixed is not None:
-            return self._fixed
-        values = np.asarray(self._value(self._points, time), dtype=np.float64)  # type: ignore[operator]
-        if values.shape not in ((), (len(self.dofs),)):
-            raise InputError(self.name, values.shape, f"a function whose values have shape ({len(self.dofs)},)")
-        return np.broadcast_to(values, (len(self.dofs),))
-
-
-class _Load:
-    """F(t): sources and boundary fluxes, as a vector; what does not vary is assembled once."""
-
-    def __init__(self, problem: LinearProblem) -> None:
-        space, domain = problem.space, problem.domain
-        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
-        index_map = space.dofmap.index_map
-        owned = np.arange(index_map.size_local)
-        self._fixed: PETSc.Vec | None = None
-        self._varying: list[tuple[PETSc.Mat, _NodalValue]] = []
-        terms: list[tuple[str, Any, Value, float, Array]] = []
-        if problem.source is not None:
-            terms.append(("source", u * v * ufl.dx(domain=domain.mesh), problem.source, 1.0, owned))
-        for k, condition in enumerate(problem.conditions):
-            if isinstance(condition, Dirichlet):
-                continue
-            name, value, factor = f"conditions[{k}].flux", getattr(condition, "flux", 0.0), 1.0
-            if isinstance(condition, Robin):
-                name, value, factor = f"conditions[{k}].ambient", condition.ambient, condition.coefficient
-            dofs = _dofs_on(problem, condition.boundary)
-            terms.append((name, u * v * domain.ds(condition.boundary), value, factor, dofs))
-        self._nodal = fem.Function(space)
-        for name, form, value, factor, dofs in terms:
-            nodal = _NodalValue(name, space, dofs, value)
-            matrix = assemble_matrix(fem.Constant(domain.mesh, factor) * form)
-            if nodal.varies:
-                self._varying.append((matrix, nodal))
-                continue
-            self._fixed = matrix.createVecLeft() if self._fixed is None else self._fixed
-            self._add(matrix, nodal, 0.0, self._fixed)
-            matrix.destroy()
-        self.varies, self.any = bool(self._varying), bool(terms)
-
-    def _add(self, matrix: PETSc.Mat, nodal: _NodalValue, time: float, result: PETSc.Vec) -> None:
-        vector = self._nodal.x.petsc_vec
-        vector.set(0.0)
-        vector.array[nodal.dofs] = nodal.at(time)
-        matrix.multAdd(vector, result, result)
-
-    def add(self, time: float, factor: float, result: PETSc.Vec, work: PETSc.Vec) -> None:
-        """Add ``factor F(time)`` to a vector."""
-        if self._fixed is not None:
-            result.axpy(factor, self._fixed)
-        if self._varying:
-            work.set(0.0)
-            for matrix, nodal in self._varying:
-                self._add(matrix, nodal, time, work)
-            result.axpy(factor, work)
-
-
-class _Fixed:
-    """Dirichlet values: their owned dofs, and systems with their rows and columns taken out."""
-
-    def __init__(self, problem: LinearProblem) -> None:
-        self.values = [
-            _NodalValue(f"conditions[{k}].value", problem.space, _dofs_on(problem, c.boundary), c.value)
-            for k, c in enumerate(problem.conditions)
-            if isinstance(c, Dirichlet)
-        ]
-        found = [value.dofs for value in self.values]
-        self.dofs = np.unique(np.concatenate([np.zeros(0, dtype=np.int32), *found])).astype(np.int32)
-        first = problem.space.dofmap.index_map.local_range[0]
-        self.rows = (self.dofs + first).astype(PETSc.IntType)
-        self.diagonal = 1.0
-
-    def eliminated(self, matrix: PETSc.Mat) -> PETSc.Mat:
-        """Return the matrix without rows and columns of the fixed dofs, but a diagonal of its size; collective."""
-        if not self.values:
-            return matrix
-        result = matrix.copy()
-        diagonal = matrix.getDiagonal()
-        self.diagonal = diagonal.sum() / diagonal.getSize()
-        result.zeroRowsColumns(self.rows, diag=self.diagonal)
-        return result
-
-    def at(self, time: float, into: PETSc.Vec) -> None:
-        """Put the values at a time into a vector, at the fixed dofs."""
-        for value in self.values:
-            into.array[value.dofs] = value.at(time)
-
-    def lift(self, matrix: PETSc.Mat, values: PETSc.Vec, rhs: PETSc.Vec, work: PETSc.Vec) -> None:
-        """Take the part of fixed ``values`` (zero elsewhere) from a right-hand side, and set its fixed rows."""
-        matrix.mult(values, work)
-        rhs.axpy(-1.0, work)
-        rhs.array[self.dofs] = self.diagonal * values.array_r[self.dofs]
 
 
 class BoundedDiffusionStep(DiffusionStep):
@@ -245,6 +41,13 @@ class BoundedDiffusionStep(DiffusionStep):
     options
         Of :class:`homfem.solve.LinearSolver`.
 
+    Attributes
+    ----------
+    brought : float
+        What sources and boundaries brought to :math:`\int C u` in the last step: the fluxes of the discrete equations,
+        those at Dirichlet values from the rows of these, so that it differs from the change by what the linear solver
+        has left.
+
     Raises
     ------
     InputError
@@ -254,24 +57,33 @@ class BoundedDiffusionStep(DiffusionStep):
     def __init__(
         self, problem: LinearProblem, *, step: float, scheme: DiffusionScheme = TR_BDF2, **options: Any
     ) -> None:
-        mass, stiffness = problem.mass(), problem.stiffness()
-        weights = mass.createVecLeft()
-        ones = mass.createVecRight()
-        ones.set(1.0)
-        mass.mult(ones, weights)
-        ones.destroy()
-        self.problem, self._fixed, self._load = problem, _Fixed(problem), _Load(problem)
-        chosen: dict[str, Any] = {"preconditioner": "jacobi", "rtol": 1e-10, "name": problem.name} | options
+        self.problem, self._fixed, self._load, self.brought = problem, FixedValues(problem), Load(problem), 0.0
+        method = "cg" if problem.velocity is None else "gmres"
+        preconditioner = "jacobi" if problem.velocity is None else "incomplete-factors"
+        chosen: dict[str, Any] = {"preconditioner": preconditioner, "rtol": 1e-10, "name": problem.name} | options
         super().__init__(
-            mass,
-            stiffness,
-            weights,
+            problem.mass(),
+            problem.stiffness(),
+            problem.weights(),
             step=step,
             scheme=scheme,
-            make_solver=lambda matrix: LinearSolver(self._fixed.eliminated(matrix), **chosen),
+            make_solver=lambda matrix: LinearSolver(self._fixed.eliminated(matrix), method=method, **chosen),
             guess=chosen["preconditioner"] != "direct",
         )
-        self._values, self._work = stiffness.createVecRight(), stiffness.createVecLeft()
+        self._values, self._work = self.stiffness.createVecRight(), self.stiffness.createVecLeft()
+        self._leaks = None if problem.closed else _sums(self.stiffness)
+        self._fixed_rows = _sums(self.matrix, self._fixed.dofs) if self._fixed.values else None
+
+    def of_other_values(self, problem: LinearProblem) -> BoundedDiffusionStep:
+        """Return steps with the matrices and solvers of these, of a problem with other sources and values alone."""
+        other = copy.copy(self)
+        other.problem, other._load, other.brought = problem, Load(problem), 0.0
+        other._fixed = FixedValues(problem)
+        other._fixed.diagonal = self._fixed.diagonal
+        other.increments = [vector.duplicate() for vector in self.increments]
+        for vector in other.increments:
+            vector.set(0.0)
+        return other
 
     def apply(self, u: PETSc.Vec, time: float = 0.0) -> int:
         """Advance ``u`` in place by the step from ``time``; return the number of iterations. Collective.
@@ -280,26 +92,37 @@ class BoundedDiffusionStep(DiffusionStep):
         """
         self.stiffness.mult(u, self._slope)
         count, brought = 0, 0.0
+        leaking = 0.0 if self._leaks is None else float(self._leaks.dot(u))
         for stage, (carry, slope) in enumerate(self.scheme.stages):
             rhs, increment, length = self._rhs, self.increments[stage], slope * self.step
             rhs.zeroEntries()
             for weight, at in self.scheme.forcing[stage]:
                 self._load.add(time + at * self.step, weight * length, rhs, self._work)
-            brought = carry * brought + (rhs.sum() if self._load.any and self.problem.closed else 0.0)
+            brought = carry * brought + (rhs.sum() if self._load.any else 0.0) - length * leaking
             rhs.axpy(-length, self._slope)
             if carry:
                 self.mass.mult(self.increments[stage - 1], self._carry)
                 rhs.axpy(carry, self._carry)
             if self._fixed.values:
+                brought -= self._on_fixed(rhs)
                 self._to_values(u, time + self.scheme.forcing[stage][-1][1] * self.step)
                 self._fixed.lift(self.matrix, self._values, rhs, self._work)
             count += self.solver.solve(rhs, increment, guess=self.guess)
-            if self.problem.closed:
+            if self._leaks is None:
                 increment.shift((brought - self.weights.dot(increment)) / self.volume)
+            else:
+                brought -= self.scheme.diagonal * self.step * float(self._leaks.dot(increment))
+            if self._fixed_rows is not None:
+                brought += float(self._fixed_rows.dot(increment))
         u.axpy(1.0, self.increments[-1])
         if self._fixed.values:
             self._fixed.at(time + self.step, u)
+        self.brought = brought
         return count
+
+    def _on_fixed(self, vector: PETSc.Vec) -> float:
+        """Return the sum of a vector over the fixed rows; collective."""
+        return float(vector.comm.tompi4py().allreduce(float(vector.array_r[self._fixed.dofs].sum())))
 
     def _to_values(self, u: PETSc.Vec, time: float) -> None:
         """Put the increments that lead to the Dirichlet values of a time into the vector of values."""
@@ -327,7 +150,7 @@ class EllipticSolver:
     def __init__(self, problem: LinearProblem, *, balance: float = 1e-8, **options: Any) -> None:
         self.problem, self.balance = problem, check_number("balance", balance, at_least=0.0)
         self.matrix = problem.stiffness()
-        self._fixed, self._load = _Fixed(problem), _Load(problem)
+        self._fixed, self._load = FixedValues(problem), Load(problem)
         chosen: dict[str, Any] = {"name": problem.name} | options
         self.solver = LinearSolver(
             self._fixed.eliminated(self.matrix), kernel=Kernel(constant=problem.closed), **chosen
@@ -383,9 +206,14 @@ class EllipticSolver:
             )
 
 
-def _dofs_on(problem: LinearProblem, boundary: str) -> Array:
-    """Return the owned dofs on a boundary; collective."""
-    d, facets = problem.domain.dimension, problem.domain.facets(boundary)
-    problem.domain.mesh.topology.create_connectivity(d - 1, d)
-    dofs = np.asarray(fem.locate_dofs_topological(problem.space, d - 1, facets))
-    return dofs[dofs < problem.space.dofmap.index_map.size_local].astype(np.int32)
+def _sums(matrix: PETSc.Mat, rows: Array | None = None) -> PETSc.Vec:
+    """Return the sums of the columns of a matrix over all rows, or over some that the rank owns; collective."""
+    ones, result = matrix.createVecLeft(), matrix.createVecRight()
+    if rows is None:
+        ones.set(1.0)
+    else:
+        ones.set(0.0)
+        ones.array[rows] = 1.0
+    matrix.multTranspose(ones, result)
+    ones.destroy()
+    return result

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.config.models.domains import CellBody, DomainTable, FibresTable, FileDomain, SizedDomain
-from homfem.parameters import FileError, InputError, VariableError
+from homfem.config.models.domains import SIDES, CellBody, DomainTable, FibresTable, FileDomain, SizedDomain
+from homfem.parameters import Array, FileError, InputError, VariableError
 from homfem.runs.runners import runner
 
 if TYPE_CHECKING:
@@ -35,7 +35,15 @@ def box(table: SizedDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
     boxes = math.prod(max(1.0, side / step) for side in sides)
     require_boxes("resolution", str(table.resolution), boxes, max(2, len(sides)))
     counts = [max(1, math.ceil(side / step - 1e-9)) for side in sides]
-    return Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
+    domain = Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
+    ends = [(k, end) for k, side in enumerate(sides) for end in (0.0, side)]
+    names = [name for pair in SIDES[len(sides)] for name in pair]
+    return domain.with_boundaries({name: _end(k, end, sides[k]) for name, (k, end) in zip(names, ends, strict=True)})
+
+
+def _end(axis: int, end: float, side: float) -> Callable[[Array], Any]:
+    """Return what tells the points at an end of an axis."""
+    return lambda x: np.abs(x[axis] - end) < 1e-9 * side
 
 
 def cell_body(table: CellBody, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
@@ -47,7 +55,8 @@ def cell_body(table: CellBody, comm: MPI.Comm, folder: Path, unit: str) -> Domai
     sides, step = table.sides(unit), table.resolution.to(unit)
     share = math.pi / (4.0 if len(sides) == 2 else 6.0)
     require_filled("resolution", str(table.resolution), sides, step, share)
-    return Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
+    domain = Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
+    return domain.with_boundaries({"surface": lambda x: np.full(x.shape[1], True)})
 
 
 def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:

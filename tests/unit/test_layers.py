@@ -73,6 +73,7 @@ SHARED_IN_MACRO = {
     for name in (
         *("state", "march", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "coefficients", "reaction", "linear", "stimulus"),
+        *("conditions", "linear_problem", "flow", "positive", "initial"),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}

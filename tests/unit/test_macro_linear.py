@@ -9,8 +9,9 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
+from homfem.macro.conditions import Dirichlet, Neumann, Robin
 from homfem.macro.domain import Domain
-from homfem.macro.linear import BoundedDiffusionStep, Dirichlet, EllipticSolver, LinearProblem, Neumann, Robin
+from homfem.macro.linear import BoundedDiffusionStep, EllipticSolver, LinearProblem
 from homfem.parameters import ConvergenceError, InputError
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2
 

@@ -92,8 +92,17 @@ class SizedDomain(DomainTable):
         return [entry.to(unit) for entry in self.size]
 
 
+#: The boundaries of an interval, a rectangle and a box, by its dimension: of each axis the low and the high end.
+SIDES: Mapping[int, tuple[tuple[str, str], ...]] = {
+    1: (("left", "right"),),
+    2: (("left", "right"), ("bottom", "top")),
+    3: (("left", "right"), ("front", "back"), ("bottom", "top")),
+}
+
+
 class Box(SizedDomain):
-    """A rectangle or a box with one corner at the origin."""
+    """A rectangle or a box with one corner at the origin: sides `left`, `right` (x), `bottom`, `top` (y; in a box z,
+    and `front`, `back` along y)."""
 
     runner = "homfem.runs.domains:box"
 
@@ -101,7 +110,7 @@ class Box(SizedDomain):
 
 
 class Interval(Box):
-    """An interval from the origin, with its one ``size``."""
+    """An interval from the origin, with its one ``size``; its ends are `left` and `right`."""
 
     size: Annotated[
         tuple[Quantity, ...],
@@ -111,7 +120,7 @@ class Interval(Box):
 
 
 class CellBody(SizedDomain):
-    """An ellipse or an ellipsoid about the origin; ``size`` holds its diameters."""
+    """An ellipse or an ellipsoid about the origin; ``size`` holds its diameters. Its boundary is `surface`."""
 
     runner = "homfem.runs.domains:cell_body"
 

@@ -16,12 +16,12 @@ from mpi4py import MPI
 
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import exchange_kinetics
-from homfem.macro.calcium.problem import CalciumProblem, FieldInput, diffusivity
+from homfem.macro.calcium.problem import CalciumProblem, diffusivity
 from homfem.macro.coefficients import tensor_coefficient
+from homfem.macro.initial import FieldInput, nodal_values
 from homfem.macro.reaction import NodalReaction
 from homfem.macro.state import Reduction, StateField, Units
-from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
-from homfem.ranks import collective
+from homfem.parameters import Array, ConvergenceError, check_integer, check_number
 from homfem.solve import LinearSolver, assemble_matrix, nodal_fingerprint
 from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
 
@@ -159,26 +159,7 @@ class CalciumModel:
 
     def _values(self, name: str, given: FieldInput) -> Array:
         """Return the owned nodal values of a non-negative field; errors on every rank."""
-        with collective(self.comm):
-            if isinstance(given, fem.Function):
-                space = given.function_space
-                mesh = self.problem.domain.mesh
-                same = space.mesh is mesh or space.mesh._cpp_object is mesh._cpp_object
-                if not same or space.ufl_element() != self.space.ufl_element():
-                    raise InputError(name, str(space.ufl_element()), "a P1 function on the problem's mesh")
-                values = given.x.array[: self.owned].copy()
-            elif callable(given):
-                points = self.space.tabulate_dof_coordinates()[: self.owned].T
-                values = np.asarray(given(points), dtype=np.float64) if self.owned else np.empty(0)
-                if values.shape not in ((), (self.owned,)):
-                    raise InputError(name, values.shape, f"a function whose values have shape ({self.owned},)")
-                values = np.array(np.broadcast_to(values, (self.owned,)))
-            else:
-                values = np.full(self.owned, check_number(name, given))
-            if not np.all(np.isfinite(values)) or values.min(initial=0.0) < 0.0:
-                bad = values[~np.isfinite(values)]
-                raise InputError(name, float(bad[0] if bad.size else values.min()), "a finite number >= 0 everywhere")
-        return values
+        return nodal_values(name, given, self.space, at_least=0.0)
 
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()

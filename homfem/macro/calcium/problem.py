@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-from dolfinx import fem
 from dolfinx import mesh as dmesh
 
 from homfem.kinds import DIFFUSION
 from homfem.kinetics.calcium import MembraneKinetics
 from homfem.macro.domain import Domain
+from homfem.macro.initial import FieldInput
 from homfem.materials import interface_area, required_tensor
 from homfem.parameters import Array, InputError, check_number
 from homfem.tensors import EffectiveTensor
-
-FieldInput: TypeAlias = float | Callable[[Array], Array] | fem.Function
-"""A number, a callable ``f(x) -> values`` with x of shape (3, n), or a P1 function on the model's mesh."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
