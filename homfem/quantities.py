@@ -32,7 +32,7 @@ class Kind:
     name
         What it is, with its article: ``"a length"``.
     unit
-        A unit of its dimension.
+        A unit of its dimension; empty: it may be of any.
     example
         How one is written.
     """
@@ -152,7 +152,7 @@ def parse_quantity(
     unit = _plain_unit(text[found.end() :])
     if not unit:
         raise UnitError(name, text, kind.allowed, "This number has no unit.")
-    problem = _why_not(unit, kind.unit)
+    problem = _why_not(unit, kind.unit or unit)
     if problem:
         raise UnitError(name, text, kind.allowed, problem)
     value = float(found[1])
@@ -188,6 +188,27 @@ def conversion_factor(unit: str, wanted: str) -> float:
     if problem:
         raise UnitError("unit", unit, f"a unit that converts to {wanted}", problem)
     return float(_registry().Quantity(1.0, unit).to(wanted).magnitude)
+
+
+def dimension_of(unit: str) -> dict[str, float]:
+    """Return the exponents of a unit in the base dimensions, such as ``{"[length]": 2.0, "[time]": -1.0}``.
+
+    Raises
+    ------
+    UnitError
+        If it is no unit, or one whose zero is not that of its dimension (a temperature in degC).
+
+    Example
+    -------
+    >>> sorted(dimension_of("um^2/s").items())
+    [('[length]', 2.0), ('[time]', -1.0)]
+    """
+    problem = _why_not(unit, unit)
+    if problem:
+        raise UnitError("unit", unit, "a unit", problem)
+    if _registry().Quantity(0.0, unit).to_base_units().magnitude != 0.0:
+        raise UnitError("unit", unit, "a unit that starts at zero", "Give a temperature in K.")
+    return {str(name): float(power) for name, power in _registry().Quantity(1.0, unit).dimensionality.items()}
 
 
 @functools.cache

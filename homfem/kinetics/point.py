@@ -69,6 +69,8 @@ class PointKinetics:
         The states at rest for fields that are held, of shape (states, n).
     jacobian : callable or None
         Derivatives of :math:`(\dot u, \dot X)` with respect to (u, X), of shape (f + s, f + s, n).
+    quasi_positive : bool
+        Whether :math:`\dot u_i \ge 0` is proved where :math:`u_i = 0` and the other fields are :math:`\ge 0`.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class PointKinetics:
     drift: Callable[[float, Fields, Array, Any], Array] | None = None
     rest: Callable[[Fields, Any], Array] | None = None
     jacobian: Callable[[float, Fields, Array, Any], Array] | None = None
+    quasi_positive: bool = False
 
     def __post_init__(self) -> None:
         for what, entries in (("fields and states", (*self.fields, *self.states)), ("parameters", self.parameters)):
