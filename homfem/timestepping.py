@@ -240,7 +240,8 @@ def interruptible() -> Iterator[Callable[[], Request]]:
 
     SIGINT, SIGTERM and SIGUSR1 ask for an end, and stay so; a second SIGINT interrupts at once. SIGCONT asks for a
     checkpoint: Open MPI sends it a quarter of a second before the SIGTERM that it follows with SIGKILL. SIGUSR1 is
-    what ``mpirun`` hands on and then waits. Outside the main thread signals keep their meaning.
+    what ``mpirun`` hands on and then waits. What is ignored stays ignored (``nohup``, background jobs of shells).
+    Outside the main thread signals keep their meaning.
     """
     asked = Request.NOTHING
 
@@ -261,7 +262,8 @@ def interruptible() -> Iterator[Callable[[], Request]]:
         yield lambda: Request.NOTHING
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCONT)
-    previous = {number: signal.signal(number, handle) for number in numbers}
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in heard}
     try:
         yield take
     finally:

@@ -17,7 +17,7 @@ from mpi4py import MPI
 from homfem._dolfinx import coordinate_map, geometry_dofmap
 from homfem.parameters import Array, InputError
 from homfem.ranks import collective
-from homfem.solve import assemble_vector, integrate
+from homfem.solve import assemble_vector, fingerprint, integrate
 
 Indices: TypeAlias = npt.NDArray[np.int32]
 Region: TypeAlias = Indices | Callable[[Array], npt.NDArray[np.bool_]]
@@ -219,15 +219,10 @@ def owned_cells(mesh: dmesh.Mesh, name: str, region: Region) -> Indices:
 
 
 def extent(mesh: dmesh.Mesh, name: str, region: Region) -> dict[str, Any]:
-    """Return what tells a region from others on any ranks: cells, extrema and mean of their midpoints. Collective."""
-    cells, d = owned_cells(mesh, name, region), mesh.geometry.dim
-    middles = dmesh.compute_midpoints(mesh, mesh.topology.dim, cells).reshape(-1, 3)[:, :d]
-    outermost = np.concatenate([middles.max(axis=0, initial=-np.inf), -middles.min(axis=0, initial=np.inf)])
-    total = np.append(middles.sum(axis=0), len(cells))
-    mesh.comm.Allreduce(MPI.IN_PLACE, outermost, op=MPI.MAX)
-    mesh.comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
-    places = [*-outermost[d:], *outermost[:d], *total[:d] / total[d]]
-    return {"cells": int(total[d]), "midpoints": {"about": [float(x) for x in places]}}
+    """Return what tells a region from others on any ranks: a hash of the nodes of its cells. Collective."""
+    cells = owned_cells(mesh, name, region)
+    nodes = np.asarray(mesh.geometry.input_global_indices, dtype=np.int64)[geometry_dofmap(mesh)[cells]]
+    return {"cells": int(mesh.comm.allreduce(len(cells))), "hash": fingerprint(mesh.comm, np.sort(nodes, axis=1))}
 
 
 def sample_points(

@@ -2,8 +2,9 @@
 
 A checkpoint is one NumPy archive: the values of each field in an order that does not depend on the ranks
 (:mod:`homfem.solve.numbering`), the nodes of the meshes, series of numbers, the state of the run and what tells its
-problem from others. It is written to a new file, synchronised and renamed; the one before is kept as
-``NAME.previous``. The checksums and the directory of the archive, which stands at its end, tell a truncated file.
+problem from others. Rank 0 writes and reads it block by block (:mod:`homfem.output.archives`). It is written to a new
+file, synchronised and renamed; the one before is kept as ``NAME.previous``. The checksums and the directory of the
+archive, which stands at its end, tell a truncated file.
 
 A mesh is the same on another number of ranks if it was made from the same arrays (a Gmsh model, a file, a box); cells
 and coordinates are compared, so that another mesh is refused. A mesh that was refined in parallel is not.
@@ -14,8 +15,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +27,12 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.state import StateField
+from homfem.output.archives import BROKEN, ArchiveReader, ArchiveWriter
 from homfem.parameters import Array, CheckpointError, InputError
 from homfem.ranks import collective
 from homfem.solve import MeshNumbering, Numbering
 
-_FORMAT = "homfem checkpoint 3"
+_FORMAT = "homfem checkpoint 4"
 _EXACT = 1e-11  # numbers that the input gives: its units are converted
 _ABOUT = 1e-10  # numbers that sums over the ranks or solvers make
 
@@ -108,24 +110,21 @@ class CheckpointFile:
             If the file cannot be written. Any file at the path is then as it was.
         """
         spaces, meshes = self._number({name: entry.space for name, entry in fields.items()})
-        comm = meshes[0].comm
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        for name, entry in fields.items():
-            arrays[f"field {name}"] = spaces[name].gather(entry.values)
-        with collective(comm):
-            if comm.rank == 0:
-                header = {
-                    "format": _FORMAT,
-                    "fields": {name: _described(numbering, meshes) for name, numbering in spaces.items()},
-                    "meshes": [mesh.digest for mesh in meshes],
-                    "state": dict(state),
-                    "problem": dict(problem),
-                }
-                arrays["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-                for number, mesh in enumerate(meshes):
-                    arrays |= {f"keys {number}": mesh.keys, f"points {number}": mesh.points}
-                arrays |= {f"series {name}": np.asarray(values) for name, values in (series or {}).items()}
-                self._replace(arrays)
+        header = {
+            "format": _FORMAT,
+            "fields": {name: _described(numbering, meshes) for name, numbering in spaces.items()},
+            "meshes": [{"digest": mesh.digest, "nodes": _nodes(mesh)} for mesh in meshes],
+            "state": dict(state),
+            "problem": dict(problem),
+        }
+        with self._replacing(meshes[0].comm) as archive:
+            archive.add_whole({"header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)})
+            for number, mesh in enumerate(meshes):
+                archive.add(f"keys {number}", mesh.keys)
+                archive.add(f"points {number}", mesh.points)
+            for name, entry in fields.items():
+                archive.add(f"field {name}", spaces[name].to_block(entry.values))
+            archive.add_whole({f"series {name}": np.asarray(values) for name, values in (series or {}).items()})
 
     def _number(self, spaces: Mapping[str, fem.FunctionSpace]) -> tuple[dict[str, Numbering], list[MeshNumbering]]:
         """Return the numbering of each space, and those of their meshes; made once, kept with the file. Collective."""
@@ -145,37 +144,55 @@ class CheckpointFile:
                 meshes.append(numbering.mesh)
         return found, meshes
 
-    def _replace(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        path = Path(self.path)
+    @contextmanager
+    def _replacing(self, comm: MPI.Comm) -> Iterator[ArchiveWriter]:
+        """Give a new archive, which takes the place of the old one if all is well; collective."""
+        path, root = Path(self.path), comm.rank == 0
         partial = path.with_name(f"{path.name}.part")
+        file = None
+        with self._refusing(comm):
+            file = open(partial, "wb") if root else None  # noqa: SIM115 - closed below, on every way
+        archive = ArchiveWriter(comm, file)
         try:
-            with open(partial, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]
-                file.flush()
-                os.fsync(file.fileno())
-            if path.is_file():
-                # A second name for the old file, so that there is a whole one at the path at every moment.
-                spare = path.with_name(f"{path.name}.old")
-                spare.unlink(missing_ok=True)
-                try:
-                    os.link(path, spare)
-                except OSError:  # a file system without hard links
-                    shutil.copyfile(path, spare)
-                os.replace(spare, self.previous)
-            os.replace(partial, path)
-            folder = os.open(path.parent, os.O_RDONLY)
+            yield archive
+            with self._refusing(comm):
+                archive.finish()
+                if file is not None:
+                    file.flush()
+                    os.fsync(file.fileno())
+                    file.close()
+                    self._take_place(partial)
+        finally:
+            if file is not None:
+                file.close()
+                partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _refusing(self, comm: MPI.Comm) -> Iterator[None]:
+        with collective(comm):
             try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise CheckpointError(
-                "checkpoint",
-                str(path),
-                "a path that can be written",
-                f"{error.strerror}: check folder, rights and space.",
-            ) from error
+                yield
+            except OSError as error:
+                remedy = f"{error.strerror}: check folder, rights and space."
+                raise CheckpointError("checkpoint", str(self.path), "a path that can be written", remedy) from error
+
+    def _take_place(self, partial: Path) -> None:
+        path = Path(self.path)
+        if path.is_file():
+            # A second name for the old file, so that there is a whole one at the path at every moment.
+            spare = path.with_name(f"{path.name}.old")
+            spare.unlink(missing_ok=True)
+            try:
+                os.link(path, spare)
+            except OSError:  # a file system without hard links
+                shutil.copyfile(path, spare)
+            os.replace(spare, self.previous)
+        os.replace(partial, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def read(self, spaces: Mapping[str, fem.FunctionSpace], problem: Mapping[str, Any] | None = None) -> Saved:
         """Read a checkpoint on any number of ranks; collective.
@@ -195,40 +212,56 @@ class CheckpointFile:
         """
         numberings, meshes = self._number(spaces)
         comm = meshes[0].comm
-        arrays: dict[str, npt.NDArray[Any]] = {}
-        state: dict[str, Any] | None = None
-        with collective(comm):
-            if comm.rank == 0:
-                arrays, header = self._load()
-                self._compare_meshes(arrays, header["meshes"], meshes)
+        with self._open(comm) as archive:
+            header: dict[str, Any] = {}
+            with self._reading(comm):
+                if comm.rank == 0:
+                    header = json.loads(archive.whole("header").tobytes())
+            header = comm.bcast(header)
+            if not isinstance(header, dict) or header.get("format") != _FORMAT:
+                remedy = "Go on with the version of homfem that made it, or start anew in another folder."
+                raise CheckpointError("checkpoint", str(self.path), f"of the format {_FORMAT!r}", remedy)
+            self._compare_meshes(archive, header["meshes"], meshes)
+            with collective(comm):
                 self._compare(header["problem"], problem)
-                self._compare_fields(arrays, header["fields"], numberings, meshes)
-                state = header["state"]
-        empty = np.empty(0)
-        values = {name: numbering.scatter(arrays.get(f"field {name}", empty)) for name, numbering in numberings.items()}
-        series = {name.removeprefix("series "): a for name, a in arrays.items() if name.startswith("series ")}
-        return Saved(values, series, comm.bcast(state))
+                self._compare_fields(header["fields"], numberings, meshes)
+            values = {}
+            for name, numbering in numberings.items():
+                like = np.empty((numbering.rows, numbering.block))
+                values[name] = numbering.from_block(self._block(archive, f"field {name}", like))
+            series = {}
+            with self._reading(comm):
+                names = [name for name in archive.names if name.startswith("series ")]
+                series = {name.removeprefix("series "): archive.whole(name) for name in names}
+        return Saved(values, series, header["state"])
 
-    def _compare_meshes(self, arrays: Mapping[str, Any], stored: list[str], meshes: list[MeshNumbering]) -> None:
+    def _block(self, archive: ArchiveReader, name: str, like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        with self._reading(archive.comm):
+            return archive.block(name, like)
+
+    def _compare_meshes(self, archive: ArchiveReader, stored: list[Any], meshes: list[MeshNumbering]) -> None:
         remedy = "Restart on the mesh that it was written from, made from the same arrays."
         path = str(self.path)
         if len(stored) != len(meshes):
             raise CheckpointError("checkpoint", path, f"of {len(meshes)} mesh(es), not {len(stored)}", remedy)
-        for number, (digest, mesh) in enumerate(zip(stored, meshes, strict=True)):
-            keys, points = arrays[f"keys {number}"], arrays[f"points {number}"]
-            if keys.size != mesh.keys.size:
-                allowed = f"of a mesh of {mesh.keys.size} nodes, not {keys.size} nodes"
+        for number, (there, mesh) in enumerate(zip(stored, meshes, strict=True)):
+            if there["nodes"] != _nodes(mesh):
+                allowed = f"of a mesh of {_nodes(mesh)} nodes, not {there['nodes']} nodes"
                 raise CheckpointError("checkpoint", path, allowed, remedy)
-            scale = float(np.ptp(points, axis=0).max())
-            same = np.array_equal(keys, mesh.keys) and np.abs(points - mesh.points).max() <= 1e-10 * scale
-            if not same:
+            keys = self._block(archive, f"keys {number}", mesh.keys)
+            points = self._block(archive, f"points {number}", mesh.points)
+            apart = np.abs(points - mesh.points).max(initial=0.0) if np.array_equal(keys, mesh.keys) else np.inf
+            measured = np.concatenate(
+                [points.max(axis=0, initial=-np.inf), -points.min(axis=0, initial=np.inf), [apart]]
+            )
+            mesh.comm.Allreduce(MPI.IN_PLACE, measured, op=MPI.MAX)
+            if not measured[6] <= 1e-10 * (measured[:3] + measured[3:6]).max():
                 raise CheckpointError("checkpoint", path, "of this mesh: its nodes are others", remedy)
-            if digest != mesh.digest:
+            if there["digest"] != mesh.digest:
                 raise CheckpointError("checkpoint", path, "of this mesh: its cells are others", remedy)
 
     def _compare_fields(
         self,
-        arrays: Mapping[str, Any],
         stored: Mapping[str, dict[str, Any]],
         numberings: Mapping[str, Numbering],
         meshes: list[MeshNumbering],
@@ -247,30 +280,38 @@ class CheckpointFile:
                 allowed = f"with the nodes of each cell in this order, for {name} (in a mesh of facets ranks choose it)"
                 raise CheckpointError("checkpoint", str(self.path), allowed, "Restart on as many ranks as wrote it.")
 
-    def _load(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-        path = Path(self.path)
-        remedy = "Start anew."
+    @property
+    def _remedy(self) -> str:
         if self.previous.is_file():
-            remedy = f"The checkpoint before it is {str(self.previous)!r}: copy it to this path, or start anew."
-        if not path.is_file():
-            raise CheckpointError("checkpoint", str(path), "a file that exists", f"Check the path. {remedy}")
+            return f"The checkpoint before it is {str(self.previous)!r}: copy it to this path, or start anew."
+        return "Start anew."
+
+    @contextmanager
+    def _reading(self, comm: MPI.Comm) -> Iterator[None]:
+        """Say on every rank what is wrong with the file; collective."""
+        failure = None
         try:
-            if not zipfile.is_zipfile(path):
-                raise zipfile.BadZipFile("no archive")
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            header = json.loads(arrays["header"].tobytes())
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, ValueError, KeyError) as error:
-            raise CheckpointError(
-                "checkpoint",
-                str(path),
-                "a whole checkpoint; this file is truncated, damaged or of another kind",
-                remedy,
-            ) from error
-        if not isinstance(header, dict) or header.get("format") != _FORMAT:
-            remedy = "Go on with the version of homfem that made it, or start anew in another folder."
-            raise CheckpointError("checkpoint", str(path), f"of the format {_FORMAT!r}", remedy)
-        return arrays, header
+            yield
+        except BROKEN as error:
+            failure = error
+        with collective(comm):
+            if failure is not None:
+                allowed = "a whole checkpoint; this file is truncated, damaged or of another kind"
+                raise CheckpointError("checkpoint", str(self.path), allowed, self._remedy) from failure
+
+    @contextmanager
+    def _open(self, comm: MPI.Comm) -> Iterator[ArchiveReader]:
+        path = Path(self.path)
+        with collective(comm):
+            if comm.rank == 0 and not path.is_file():
+                allowed, remedy = "a file that exists", f"Check the path. {self._remedy}"
+                raise CheckpointError("checkpoint", str(path), allowed, remedy)
+        with self._reading(comm):
+            archive = ArchiveReader(comm, path if comm.rank == 0 else None)
+        try:
+            yield archive
+        finally:
+            archive.close()
 
     def _compare(self, stored: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> None:
         if wanted is None:
@@ -284,6 +325,11 @@ class CheckpointFile:
                 "; ".join(f"{name}: {there} in the checkpoint, {here} here" for name, there, here in found)
                 + ". Resume with the input that made it, or start anew in another folder.",
             )
+
+
+def _nodes(mesh: MeshNumbering) -> int:
+    """Return the number of nodes of a mesh, over all ranks; collective."""
+    return int(mesh.comm.allreduce(len(mesh.keys)))
 
 
 def _described(numbering: Numbering, meshes: list[MeshNumbering]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from homfem.solve.forms import (
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
 from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid
+from homfem.solve.routes import Blocks, fingerprint, positions
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LARGEST",
     "Block",
     "BlockSolver",
+    "Blocks",
     "Coarse",
     "Kernel",
     "LinearSolver",
@@ -40,11 +42,13 @@ __all__ = [
     "compile_form",
     "compile_formula",
     "find_kernel",
+    "fingerprint",
     "function_space",
     "input_vertices",
     "integral",
     "integrate",
     "nodal_fingerprint",
+    "positions",
     "product_noise",
     "reassemble_matrix",
     "round_off",

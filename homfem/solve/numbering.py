@@ -13,26 +13,27 @@ first cell.
 
 In a mesh of the facets of another, the order of a cell's nodes depends on the ranks. Lagrange functions on straight
 simplices are numbered there as if it were the order of the numbers of the nodes; other spaces hold on to it.
+
+Numbers are found by sorting over all ranks, and each rank has a block of what they number: nothing is whole anywhere.
 """
 
 from __future__ import annotations
-
-import hashlib
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from dolfinx import fem, la
 from dolfinx import mesh as dmesh
+from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap, interpolation_points
 from homfem.parameters import Array
+from homfem.solve.routes import Blocks, Route, fingerprint, positions
 
 Integers = npt.NDArray[np.int64]
 
 
 class MeshNumbering:
-    """The nodes and cells of a mesh, whole on rank 0; collective.
+    """The nodes and cells of a mesh, in blocks over the ranks; collective.
 
     Parameters
     ----------
@@ -41,8 +42,11 @@ class MeshNumbering:
 
     Attributes
     ----------
+    cells
+        The number of each cell that the rank owns.
     keys, points
-        On rank 0 the numbers that the nodes had in the input, ascending, and their coordinates (n, 3); else empty.
+        A part of the numbers that the nodes had in the input and of their coordinates, (n, 3). The keys of one rank
+        after the other ascend.
     digest, orientation
         What tells the cells from those of other meshes, and the order of the nodes in them; the same on every rank.
     """
@@ -52,20 +56,13 @@ class MeshNumbering:
         number = mesh.topology.index_map(mesh.topology.dim).size_local
         nodes = geometry_dofmap(mesh)[:number]
         inputs = np.asarray(mesh.geometry.input_global_indices, dtype=np.int64)
+        rows = inputs[nodes].reshape(number, nodes.shape[1])
+        self.cells = positions(self.comm, np.sort(rows, axis=1))
+        self.digest, self.orientation = fingerprint(self.comm, np.sort(rows, axis=1)), fingerprint(self.comm, rows)
         used = np.unique(nodes)
-        cells = inputs[nodes].reshape(number, -1)
-        parts = self.comm.gather((cells, inputs[used], np.asarray(mesh.geometry.x, dtype=np.float64)[used]))
-        self.keys, self.points = np.empty(0, dtype=np.int64), np.empty((0, 3))
-        self.order: Integers = np.empty(0, dtype=np.int64)
-        digests: tuple[str, str] | None = None
-        if parts is not None:
-            self.keys, first = np.unique(np.concatenate([part[1] for part in parts]), return_index=True)
-            self.points = np.concatenate([part[2] for part in parts])[first]
-            whole = np.concatenate([part[0] for part in parts])
-            rows = np.sort(whole, axis=1)
-            self.order = np.lexsort(rows.T[::-1])
-            digests = _digest(rows[self.order]), _digest(whole[self.order])
-        self.digest, self.orientation = self.comm.bcast(digests)
+        route = Route(self.comm, _share(self.comm, inputs[used]))
+        self.keys, first = np.unique(route.there(inputs[used]), return_index=True)
+        self.points = route.there(np.asarray(mesh.geometry.x, dtype=np.float64)[used])[first]
 
 
 class Numbering:
@@ -100,11 +97,9 @@ class Numbering:
         self.orientation = self.mesh.orientation
         if topology.dim < space.mesh.geometry.dim and _is_plain(space):
             cells, self.orientation = _in_order_of_nodes(space, cells), ""
-        mine = self._map.local_to_global(np.ascontiguousarray(cells.ravel(), dtype=np.int32)).reshape(cells.shape)
-        parts = self.comm.gather(np.asarray(mine, dtype=np.int64))
-        pairs = None if parts is None else self._first_pairs(parts)
-        places: Integers = self.comm.scatter(None if pairs is None else [place for place, _ in pairs])
-        self._numbers = [] if pairs is None else [number for _, number in pairs]  # of every rank, on rank 0
+        places = self._first_places(cells)
+        numbers = positions(self.comm, self._met[:, None])
+        self._blocks = Blocks(self.comm, numbers, int(self._map.size_global))
         self._turned = bool(space.element.needs_dof_transformations)
         if self._turned:
             topology.create_entity_permutations()
@@ -114,23 +109,54 @@ class Numbering:
             self._pairs = row * cells.shape[1] + places % max(1, cells.shape[1])
         self._dofs = cells.ravel()[places]
         self.size = int(self._map.size_global) * self.block
+        self._numbers = numbers
 
-    def _first_pairs(self, parts: Sequence[Integers]) -> list[tuple[Integers, Integers]]:
-        """Return for each rank the places (cell and local dof) where dofs are met first, and the dofs' numbers."""
-        width = parts[0].shape[1]
-        whole = np.concatenate(parts)[self.mesh.order]
-        met = np.sort(np.unique(whole, return_index=True)[1])
-        places = self.mesh.order[met // width] * width + met % width
-        ends = np.cumsum([0, *(part.size for part in parts)])
-        rank = np.searchsorted(ends, places, side="right") - 1
-        pairs = []
-        for number in range(len(parts)):
-            chosen = np.flatnonzero(rank == number)
-            pairs.append((places[chosen] - ends[number], chosen))
-        return pairs
+    def _first_places(self, cells: npt.NDArray[np.int32]) -> Integers:
+        """Return where in the cells of this rank dofs are met first, of all ranks."""
+        width = cells.shape[1]
+        met = (self.mesh.cells[:, None] * width + np.arange(width)).ravel()
+        owned, ghosts = int(self._map.size_local), np.asarray(self._map.ghosts, dtype=np.int64)
+        first = np.full(owned + len(ghosts), np.iinfo(np.int64).max)
+        np.minimum.at(first, cells.ravel(), met)
+        # Owners take the least of all ranks, and tell it.
+        route = Route(self.comm, np.asarray(self._map.owners, dtype=np.int64))
+        mine = route.there(ghosts) - int(self._map.local_range[0])
+        least = first[:owned].copy()
+        np.minimum.at(least, mine, route.there(first[owned:]))
+        least = np.concatenate([least, route.back(least[mine])])
+        places = np.flatnonzero(met == least[cells.ravel()])
+        self._met = met[places]
+        return places
 
     def gather(self, values: Array) -> Array:
         """Return the values in this order on rank 0, nothing on the others; collective.
+
+        Parameters
+        ----------
+        values
+            An array that begins with the values that the rank owns.
+        """
+        parts = self.comm.gather(self.to_block(values))
+        return np.empty(0) if parts is None else np.concatenate(parts).ravel()
+
+    def scatter(self, whole: Array) -> Array:
+        """Return the values that the rank owns of those that rank 0 holds in this order; collective."""
+        counts = self.comm.gather(self.rows)
+        parts = None if counts is None else np.split(whole.reshape(-1, self.block), np.cumsum(counts)[:-1])
+        return self.from_block(self.comm.scatter(parts))
+
+    @property
+    def rows(self) -> int:
+        """Length of the block of this rank."""
+        return self._blocks.count
+
+    @property
+    def first(self) -> int:
+        """Where the block of this rank begins."""
+        return self._blocks.first
+
+    def to_block(self, values: Array) -> Array:
+        """Return this rank's part of the values in this order, shape (rows, block); collective.
 
         Parameters
         ----------
@@ -147,17 +173,11 @@ class Numbering:
             local = np.ascontiguousarray(blocks[self._cells].reshape(-1))
             self.space.element.Tt_apply(local, self._turns, self.block)
             mine = local.reshape(-1, self.block)[self._pairs]
-        parts = self.comm.gather(mine)
-        if parts is None:
-            return np.empty(0)
-        whole = np.empty((self.size // self.block, self.block))
-        whole[np.concatenate(self._numbers)] = np.concatenate(parts)
-        return whole.ravel()
+        return np.asarray(self._blocks.gather(mine))
 
-    def scatter(self, whole: Array) -> Array:
-        """Return the values that the rank owns of those that rank 0 holds in this order; collective."""
-        blocks = [whole.reshape(-1, self.block)[numbers] for numbers in self._numbers]
-        mine: Array = self.comm.scatter(blocks if self.comm.rank == 0 else None)
+    def from_block(self, block: Array) -> Array:
+        """Return the values that the rank owns, of the parts of all ranks, (rows, block) each; collective."""
+        mine = self._blocks.scatter(block)
         vector = self._vector()
         if self._turned:
             local = np.zeros((self._cells.size, self.block))
@@ -170,6 +190,15 @@ class Numbering:
         vector.scatter_reverse(la.InsertMode.add)
         return vector.array[: self.owned].copy()
 
+    def numbers(self) -> Integers:
+        """Return the number of each local dof of the space, ghosts included; collective."""
+        vector = la.vector(self._map, 1, dtype=np.float64)
+        vector.array[:] = 0.0
+        vector.array[self._dofs] = self._numbers
+        vector.scatter_reverse(la.InsertMode.add)
+        vector.scatter_forward()
+        return np.rint(vector.array).astype(np.int64)
+
     @property
     def owned(self) -> int:
         """How many values the rank owns."""
@@ -179,6 +208,12 @@ class Numbering:
         vector = la.vector(self._map, self.block, dtype=np.float64)
         vector.array[:] = 0.0
         return vector
+
+
+def _share(comm: MPI.Comm, keys: Integers) -> Integers:
+    """Return the rank of each key: as many possible keys for each."""
+    largest = comm.allreduce(int(keys.max(initial=0)), op=MPI.MAX)
+    return keys * comm.size // (largest + 1)
 
 
 def _is_plain(space: fem.FunctionSpace) -> bool:
@@ -201,7 +236,3 @@ def _in_order_of_nodes(space: fem.FunctionSpace, cells: npt.NDArray[np.int32]) -
         rows = (orders == order).all(axis=1)
         found[rows] = cells[rows][:, apart.argmin(axis=1)]
     return found
-
-
-def _digest(cells: Integers) -> str:
-    return hashlib.sha256(np.ascontiguousarray(cells, dtype="<i8").tobytes()).hexdigest()[:16]

@@ -68,8 +68,9 @@ def nodal_fingerprint(space: fem.FunctionSpace, values: Array) -> list[float]:
     if _is_linear(space):
         keys, _ = input_vertices(space)
     else:
-        values = Numbering(space).gather(values)
-        keys = np.arange(values.size)
+        numbering = Numbering(space)
+        values = numbering.to_block(values).ravel()
+        keys = numbering.first * numbering.block + np.arange(values.size)
     weights = np.vstack([np.ones(keys.size), 1.0 + np.outer(_IRRATIONAL, keys) % 1.0])
     sums = np.vstack([weights @ values, weights.sum(axis=1)])
     extrema = np.array([values.max(initial=-np.inf), -values.min(initial=np.inf)])

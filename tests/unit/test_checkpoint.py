@@ -229,12 +229,12 @@ def test_previous_checkpoint_is_kept_and_nothing_else(written, monkeypatch):
 
         return run
 
-    for place, name in ((os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"), (os, "fsync"), (np, "savez")):
+    for place, name in ((os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"), (os, "fsync")):
         monkeypatch.setattr(place, name, watched(name, getattr(place, name)))
     second = _entry(_field(spaces["a"]))
     file.write(dict.fromkeys("ab", second), state={"time": 2.0}, problem={})
     assert [call for call in calls if call[1] != call[2]] == [("replace", 0.1, 2.0)]
-    assert [call[0] for call in calls] == ["savez", "fsync", "link", "replace", "replace", "fsync"]
+    assert [call[0] for call in calls] == ["fsync", "link", "replace", "replace", "fsync"]
     assert file.read(spaces).state == {"time": 2.0}
     assert CheckpointFile(file.previous).read(spaces).state["time"] == 0.1
     assert sorted(path.name for path in written.parent.iterdir()) == ["a.ckpt", "a.ckpt.previous"]
@@ -265,15 +265,52 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
 def test_a_write_that_fails_half_way_leaves_the_old_file(written, monkeypatch):
     before = written.read_bytes()
 
-    def full(file, **arrays):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    calls = []
 
-    monkeypatch.setattr(np, "savez", full)
+    def full(stream, piece):
+        calls.append(stream.write(piece.tobytes()[:100]))
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("homfem.output.archives.write_piece", full)
     with pytest.raises(CheckpointError, match="No space"):
         case_write(MPI.COMM_SELF, str(written))
+    assert len(calls) == 3
     assert written.read_bytes() == before
     assert [path.name for path in written.parent.iterdir()] == ["a.ckpt"]
+
+
+def case_full(comm, path):
+    """Rank 0 fails half way: the others are told, and the next checkpoint is whole."""
+    from homfem.output import archives
+
+    kept, calls = archives.write_piece, []
+
+    def full(stream, piece):
+        calls.append(0)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        kept(stream, piece)
+
+    archives.write_piece = full
+    try:
+        case_write(comm, path)
+    except CheckpointError as error:
+        text = str(error)
+    else:
+        text = ""
+    finally:
+        archives.write_piece = kept
+    case_write(comm, path)
+    return {"texts": comm.allgather(text)} | case_read(comm, path)
+
+
+@pytest.mark.mpi
+def test_a_write_that_fails_reaches_every_rank(on_ranks, tmp_path):
+    for number, answer in enumerate(on_ranks(case_full, path=str(tmp_path / "a.ckpt")), start=1):
+        assert answer["equal"]
+        assert len(answer["texts"]) == number
+        assert all("No space" in text for text in answer["texts"])
 
 
 def _every_space(comm):

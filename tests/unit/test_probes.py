@@ -11,6 +11,7 @@ from dolfinx import fem, mesh
 from mpi4py import MPI
 
 from homfem.macro.march import march
+from homfem.macro.places import extent
 from homfem.macro.probes import Probes
 from homfem.parameters import InputError
 from homfem.timestepping import TimeGrid
@@ -100,6 +101,25 @@ def test_statistics_of_regions_are_exact_on_any_ranks(on_ranks):
             assert least == pytest.approx(1.5 * (0.25 * k**2 - 1.0), abs=1e-12)
         for name, value in exact.items():
             assert answer["values"][name] == pytest.approx(1.5 * np.array(value), abs=1e-12), name
+
+
+def case_identity(comm):
+    """Of cells by the places of their midpoints: two on a diagonal have the count, extent and mean of the other two."""
+    square = mesh.create_unit_square(comm, 2, 2, mesh.CellType.quadrilateral)
+    regions = {
+        "rising": lambda x: (x[0] < 0.5) == (x[1] < 0.5),
+        "falling": lambda x: (x[0] < 0.5) != (x[1] < 0.5),
+        "all": lambda x: x[0] >= 0.0,
+    }
+    return {name: extent(square, name, where) for name, where in regions.items()}
+
+
+@pytest.mark.mpi
+def test_regions_with_the_same_extent_are_told_apart_on_any_ranks(on_ranks):
+    answers = on_ranks(case_identity)
+    assert answers[0] == answers[1] == answers[2]
+    assert [entry["cells"] for entry in answers[0].values()] == [2, 2, 4]
+    assert len({entry["hash"] for entry in answers[0].values()}) == 3
 
 
 @pytest.mark.parametrize("cell", [mesh.CellType.hexahedron, mesh.CellType.tetrahedron])

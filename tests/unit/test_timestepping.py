@@ -210,6 +210,18 @@ def test_a_signal_asks_and_a_second_sigint_interrupts(first, handlers):
             signal.raise_signal(signal.SIGINT)
 
 
+def test_a_signal_that_is_ignored_stays_ignored(handlers):
+    """A shell script starts its background jobs so: an interrupt of the script is not meant for them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interruptible() as asked:
+        signal.raise_signal(signal.SIGINT)
+        assert not asked()
+        signal.raise_signal(signal.SIGTERM)
+        assert asked()
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
 @pytest.mark.parametrize("error", [None, ValueError("inside"), KeyboardInterrupt()])
 def test_signals_mean_what_they_meant_after_the_run(error, handlers):
     with suppress(ValueError, KeyboardInterrupt), interruptible():
