@@ -40,6 +40,7 @@ _WHERE = {
     "solve_poroelasticity": "homfem.certify",
     "solve_stokes": "homfem.certify",
     "solve_thermoelasticity": "homfem.certify",
+    "tensor_table": "homfem.tensors",
     "three_pipe": "homfem.cells",
 }
 

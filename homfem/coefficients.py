@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from homfem.brackets import check_symmetric
 from homfem.kinds import TensorKind
 from homfem.parameters import Array, InputError, check_choice
 
@@ -21,7 +22,9 @@ _SHAPES: Mapping[str, tuple[tuple[int, ...], ...]] = {
     "strain": _VOIGT,
     "stress": _VOIGT,
     "stiffness": ((3, 3), (6, 6)),
+    "third-order": ((2, 2, 2), (3, 3, 3)),
 }
+ORDERS = ("entries", "loewner")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,18 +36,21 @@ class NamedCoefficient:
     value : array, any shape
         The coefficient; shape () for a number. In Voigt notation where the tensor is.
     lower, upper : array of the same shape, or None
-        Bounds, where the theory gives some.
+        Bounds, where the theory gives some; in the sense of ``order``.
     unit : str
         Unit of ``value``; empty for a pure number, and where none was given.
     basis : str
         What the entries mean, and so how they turn with the axes: ``"scalar"``, ``"vector"`` (a velocity),
         ``"matrix"`` (a second-order tensor), ``"strain"`` (Voigt, engineering shear: a thermal expansion), ``"stress"``
-        (Voigt: Biot's tensor), ``"stiffness"`` (Voigt matrix); empty where it was not said.
+        (Voigt: Biot's tensor), ``"stiffness"`` (Voigt matrix), ``"third-order"``; empty where it was not said.
+    order : str
+        ``"entries"``: the bounds hold entry by entry. ``"loewner"``: of a matrix or a stiffness, in every direction.
 
     Raises
     ------
     InputError
-        If an entry is not finite, a bound has another shape, or the shape is none of the basis.
+        If an entry is not finite, a bound has another shape, the shape is none of the basis, or bounds are said to be
+        in the Loewner order of what has none.
     """
 
     value: Array
@@ -52,6 +58,7 @@ class NamedCoefficient:
     upper: Array | None = None
     unit: str = ""
     basis: str = ""
+    order: str = "entries"
 
     def __post_init__(self) -> None:
         for name in ("value", "lower", "upper"):
@@ -68,6 +75,17 @@ class NamedCoefficient:
             shapes = _SHAPES[check_choice("basis", self.basis, tuple(_SHAPES))]
             if self.value.shape not in shapes:
                 raise InputError("value", self.value, f"of shape {' or '.join(map(str, shapes))}, as a {self.basis}")
+        if check_choice("order", self.order, ORDERS) == "loewner":
+            if self.basis not in ("matrix", "stiffness"):
+                raise InputError("order", self.order, "'entries' but for the bases 'matrix' and 'stiffness'")
+            for name in ("value", "lower", "upper"):
+                if getattr(self, name) is not None and self.bounded:
+                    check_symmetric(name, getattr(self, name))
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it has a bound."""
+        return self.lower is not None or self.upper is not None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NamedCoefficient):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
@@ -22,6 +21,7 @@ from homfem.materials import required_tensor
 from homfem.parameters import Array, InputError, check_choice, check_number, check_spd
 from homfem.solve import function_space
 from homfem.tensors import EffectiveTensor
+from homfem.tensors.expression import laid_along
 
 #: Entries of a tensor that differ by less than this, relative to the largest, are alike.
 ALIKE = 1e-9
@@ -186,12 +186,8 @@ def _of_cells(axis: fem.Function | fem.Constant | None, count: int, d: int) -> A
 
 def _nodal(domain: Domain, frame: FibreFrame, values: Mapping[str, Array], cells: Array) -> Any:
     """Return the tensor with axes that vary in a cell, as an expression."""
-    d, axes = domain.dimension, frame.axes()
     matrix = fem.Constant(domain.mesh, values["*"]) if set(values) == {"*"} else _by_cell(domain, cells)
-    if len(axes) < d:
-        along = (matrix[0, 0] - matrix[1, 1]) * ufl.outer(axes[0], axes[0])
-        return matrix[1, 1] * ufl.Identity(d) + along
-    return sum(matrix[i, j] * ufl.outer(axes[i], axes[j]) for i in range(d) for j in range(d))
+    return laid_along(matrix, frame.axes())
 
 
 def _check_missing(name: str, domain: Domain, frame: FibreFrame, cells: Array) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,19 @@ from homfem.coefficients import NamedCoefficient, named_coefficients, plain
 from homfem.descriptions import checked_description, read_description
 from homfem.disk import write_text
 from homfem.kinds import GENERAL, PHYSICS, TensorKind, conduction_in, read_kind, settled
-from homfem.parameters import Array, InputError, UnitError, check_choice, check_number, check_spd
-from homfem.quantities import conversion_factor
-from homfem.stiffness import PLANES, EngineeringConstants, dimension_of, stiffness, voigt_to_mandel
-from homfem.tensors import anisotropy, moduli
+from homfem.parameters import Array, InputError, check_choice, check_number, check_spd
+from homfem.stiffness import PLANES, stiffness
+from homfem.tensors.comparison import TensorComparison, compared
+from homfem.tensors.conversion import converted
+from homfem.tensors.expression import expression
+from homfem.tensors.properties import TensorProperties
+from homfem.tensors.rotation import rotated
+from homfem.tensors.tables import html_of
 from homfem.tensors.text import described
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class EffectiveTensor:
+class EffectiveTensor(TensorProperties):
     r"""An effective (homogenized) coefficient with its guaranteed bounds and its provenance.
 
     For diffusion ``value`` is :math:`D^*_{ij} = \frac1{|Y|}\int_Y e_i\cdot D(e_j+\nabla\chi_j)\,dy`, averaged over the
@@ -203,151 +207,127 @@ class EffectiveTensor:
             active_phases=(name,),
         )
 
-    @property
-    def dimension(self) -> int:
-        """Size of the matrix: the number of loads of the cell problem."""
-        return int(self.value.shape[0])
-
-    @property
-    def space_dimension(self) -> int:
-        """Number of space dimensions: that of the solid where the tensor is a stiffness, else :attr:`dimension`."""
-        return dimension_of(self.value) if self.kind.voigt else self.dimension
-
-    @property
-    def active_fraction(self) -> float:
-        """Volume fraction of the phases that carry the flux (1 if no phase is named)."""
-        if not self.active_phases:
-            return 1.0
-        return float(sum(self.volume_fractions[name] for name in self.active_phases))
-
-    @property
-    def effective_coefficient(self) -> Array:
-        """``value`` per volume of the active phases: Goel's effective diffusion coefficient (EDC)."""
-        return np.asarray(self.value / self.active_fraction)
-
-    @property
-    def half_gap(self) -> float | None:
-        """Largest half-distance of the bounds over all unit directions, in ``unit``; None without both bounds.
-
-        For a stiffness over all strains of unit (Frobenius) norm.
-        """
-        if self.lower is None or self.upper is None:
-            return None
-        return 0.5 * float(np.linalg.norm(self.in_orthonormal_basis(self.upper - self.lower), 2))
-
-    @property
-    def relative_gap(self) -> float | None:
-        r"""Largest relative half-gap over all directions, :math:`\max_\xi \frac{\xi\cdot(U-L)\xi}{\xi\cdot(U+L)\xi}`.
-
-        None without both bounds; see :func:`homfem.brackets.relative_gap`. One or more, or infinite, when the bounds
-        say nothing about some direction.
-        """
-        if self.lower is None or self.upper is None:
-            return None
-        return brackets.relative_gap(self.lower, self.upper)
-
-    @property
-    def relative_geometric_error(self) -> float:
-        """``geometric_error`` over the smallest principal value; a direction in which nothing flows does not count."""
-        values = np.abs(self.principal_values)
-        return self.geometric_error / float(values[values > 1e-9 * values.max(initial=0.0)].min(initial=math.inf))
-
-    @property
-    def principal_values(self) -> Array:
-        """Eigenvalues of the symmetric part of ``value``, descending; shape (n,), unit ``unit``.
-
-        For a stiffness those of its Mandel matrix.
-        """
-        return anisotropy.principal(self.in_orthonormal_basis(self.value))[0]
-
-    @property
-    def principal_axes(self) -> Array:
-        """Unit principal axes as rows, in the order of :attr:`principal_values`; shape (n, n).
-
-        For a stiffness the eigenstrains in Mandel notation.
-        """
-        return anisotropy.principal(self.in_orthonormal_basis(self.value))[1]
-
-    @property
-    def anisotropy_ratio(self) -> float:
-        """Largest over smallest principal value; infinite where a direction does not conduct."""
-        values = self.principal_values
-        return float(values[0] / values[-1]) if values[-1] > 1e-12 * abs(values[0]) else float("inf")
-
-    @property
-    def anisotropy(self) -> str:
-        """Class of a second-order tensor as far as the bounds can tell.
-
-        ``"isotropic"``, ``"transversely isotropic"`` (3D: two principal values equal) or ``"orthotropic"``. Two
-        principal values count as equal when they differ by no more than the width of the bracket, or by 1e-6 of the
-        largest where that is more. For a stiffness the class of :func:`homfem.stiffness.symmetry` about the coordinate
-        axes, within the width of the bracket. ``"undetermined"`` where the bracket is wider than a tenth of the value
-        and does not tell these classes apart. Without bounds it is the class of the value alone.
-        """
-        return anisotropy.class_within(self.value, self.kind.voigt, self.class_width or 0.0)
-
-    @property
-    def class_width(self) -> float | None:
-        """Relative width of the bracket, within which :attr:`anisotropy` holds; None without both bounds."""
-        if self.half_gap is None or self.relative_gap is None:
-            return None
-        if self.kind.voigt:
-            return 2.0 * self.relative_gap
-        return 2.0 * self.half_gap / (abs(float(self.principal_values[0])) or 1.0)
-
-    @property
-    def engineering_constants(self) -> EngineeringConstants | None:
-        """Constants of a stiffness about the coordinate axes; None where it transmits no stress in some direction."""
-        return moduli.constants(self)
-
-    @property
-    def young_moduli(self) -> Array:
-        r"""Young's moduli :math:`E_i=1/S_{ii}`, :math:`S=C^{-1}`, of a stiffness along the axes; shape (d,), ``unit``.
-
-        In plane strain those of stress along i at :math:`\varepsilon_{zz}=0`, as for the other constants. InputError if
-        the tensor is no stiffness, or transmits no stress in some direction.
-        """
-        return moduli.existing(self).young
-
-    @property
-    def shear_moduli(self) -> Array:
-        r"""Shear moduli :math:`1/S_{II}` of a stiffness in yz, xz, xy, or in 2D xy; shape (3,) or (1,), ``unit``."""
-        return moduli.existing(self).shear
-
-    @property
-    def poisson_ratios(self) -> Array:
-        r"""Poisson's ratios :math:`\nu_{ij}=-S_{ji}/S_{ii}` of a stiffness: contraction along j over extension along i.
-
-        Under stress along i alone; shape (d, d), NaN on the diagonal.
-        """
-        return moduli.existing(self).poisson
-
     def to(self, unit: str) -> EffectiveTensor:
-        """Return the same tensor in another unit of its kind, with its bounds; further coefficients keep theirs.
+        """Return the same tensor in another unit of its kind, with its bounds and all that is in its unit.
+
+        Further coefficients go along where their unit is of the same kind, or is written with that of the tensor: from
+        GPa to MPa a modulus in GPa goes to MPa, a stress in GPa/K to MPa/K, a storage in 1/GPa to 1/MPa.
 
         Raises
         ------
         UnitError
             If the tensor has no unit, or the unit is of another dimension.
         """
-        if not self.unit:
-            raise UnitError("unit", self.unit, f"given, to be converted to {unit}")
-        wanted = self.kind.check_unit(unit)
-        factor = conversion_factor(self.unit, wanted)
-        given = {name: getattr(self, name) for name in ("value", "lower", "upper", "roundoff", "geometric_error")}
-        scaled = {name: factor * entry for name, entry in given.items() if entry is not None}
-        membranes = {name: factor * entry for name, entry in self.membranes.items()}
-        return replace(self, unit=wanted, membranes=membranes, **scaled)
+        return converted(self, unit)
 
-    def contains(self, matrix: npt.ArrayLike, *, slack: float = 0.0) -> bool:
-        """Tell whether ``lower <= matrix <= upper`` in the Loewner order, up to ``slack`` (in ``unit``)."""
-        if self.lower is None or self.upper is None:
-            raise InputError("bounds", None, "both present to ask what lies between them")
-        array = np.asarray(matrix, dtype=np.float64)
-        array = array * np.eye(self.dimension) if array.ndim == 0 else array
-        above = np.linalg.eigvalsh(brackets.symmetric(array - self.lower))[0]
-        below = np.linalg.eigvalsh(brackets.symmetric(self.upper - array))[0]
-        return bool(above >= -slack and below >= -slack)
+    def rotated(
+        self,
+        rotation: npt.ArrayLike | None = None,
+        *,
+        fibre: npt.ArrayLike | None = None,
+        sheet: npt.ArrayLike | None = None,
+        axis: str = "x",
+    ) -> EffectiveTensor:
+        r"""Return the tensor of the body turned by R: :math:`D'_{ij} = R_{ia}R_{jb}D_{ab}`, a stiffness by four R.
+
+        Or, which is the same, the components in the axes that are the rows of R:
+        ``tensor.rotated(tensor.principal_axes)`` is diagonal. ``rotated(R.T)`` turns it back.
+
+        Parameters
+        ----------
+        rotation : array, shape (d, d)
+            An orthogonal matrix R to 1e-9; it is made orthogonal to round-off.
+        fibre, sheet : array, shape (d,)
+            In place of ``rotation``: directions of any length, along which ``axis`` of the tensor and the axis after it
+            (x, y, z, x) are laid; the sheet gives way where they are not at right angles. In 3D the sheet may be left
+            out where the tensor is alike in all directions across the axis.
+        axis
+            ``"x"``, ``"y"`` or ``"z"``: the axis of this tensor that becomes the fibre.
+
+        Returns
+        -------
+        EffectiveTensor
+            Bounds in the Loewner order turn with it, and are moved apart for what round-off may do to them (counted in
+            ``roundoff``; nothing where R permutes axes). Bounds that hold entry by entry, of further coefficients, are
+            derived again, and wider: :math:`\sum_b\min(T_{ab}l_b, T_{ab}u_b)` for entries that turn by T; a bound that
+            has no other side is left out.
+
+        Raises
+        ------
+        InputError
+            If R is not orthogonal or of another size, a direction is zero, the sheet is along the fibre, or missing
+            where it matters; if it is not known how the tensor (:data:`homfem.kinds.GENERAL`) or a further coefficient
+            (without a basis) turns.
+
+        Example
+        -------
+        >>> tissue = EffectiveTensor.measured("cells", [[0.3, 0], [0, 0.1]], unit="S/m", dimension=2)
+        >>> print(tissue.rotated(fibre=[1, 1]).value.round(3))
+        [[0.2 0.1]
+         [0.1 0.2]]
+        """
+        return rotated(self, rotation, fibre=fibre, sheet=sheet, axis=axis)
+
+    def compared(
+        self, other: EffectiveTensor | npt.ArrayLike, *, unit: str | None = None, norm: str = "frobenius"
+    ) -> TensorComparison:
+        """Set the tensor beside another one, or beside a measured number or matrix; ``print`` what comes.
+
+        Parameters
+        ----------
+        other
+            The reference: a tensor of the same kind, or its matrix (a number k of a second-order tensor is k I).
+        unit
+            Unit of a matrix; by default that of this tensor, in which everything is compared. A tensor has its own.
+        norm
+            ``"frobenius"`` or ``"spectral"``; of a stiffness that of its Mandel matrix.
+
+        Raises
+        ------
+        InputError
+            If the other is of another kind, size or plane.
+        UnitError
+            If its unit does not convert, or only one of both has one.
+        """
+        return compared(self, other, unit=unit, norm=norm)
+
+    def ufl(
+        self,
+        mesh: Any = None,
+        *,
+        unit: str | None = None,
+        per_phase: bool = False,
+        fibre: Any = None,
+        sheet: Any = None,
+    ) -> Any:
+        r"""Return the value as a UFL expression, for forms of one's own.
+
+        Parameters
+        ----------
+        mesh
+            A DOLFINx mesh: a ``Constant`` on it, whose ``value`` can be changed without another form. None: numbers.
+        unit
+            The unit that the forms compute in; by default the tensor's own. A tensor without a unit is taken to be in
+            it.
+        per_phase
+            Divide by the volume fraction of the phases that carry the flux, as :attr:`effective_coefficient`.
+        fibre, sheet
+            UFL vectors (a Function, a Constant, an expression) of length 1 and at right angles, along which the first
+            and the second axis of the tensor lie at each point: :math:`\sum_{ij} D_{ij}\,a_i\otimes a_j`. In 3D a
+            tensor that is alike in all directions across the first axis needs no sheet.
+
+        Returns
+        -------
+        UFL expression of shape (d, d), of a stiffness (d, d, d, d): :math:`\sigma_{ij} = C_{ijkl}arepsilon_{kl}`
+
+        Raises
+        ------
+        InputError
+            If the tensor is of another dimension than the mesh or the fibre, or needs the sheet.
+        UnitError
+            If the unit does not convert.
+        """
+        return expression(self, mesh, unit=unit, per_phase=per_phase, fibre=fibre, sheet=sheet)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists, numbers and strings: the JSON fields of the command line's result."""
@@ -393,6 +373,5 @@ class EffectiveTensor:
     def __str__(self) -> str:
         return described(self)
 
-    def in_orthonormal_basis(self, matrix: Array) -> Array:
-        """The symmetric part of a matrix of this tensor's kind; a stiffness as Mandel matrix."""
-        return voigt_to_mandel(brackets.symmetric(matrix)) if self.kind.voigt else brackets.symmetric(matrix)
+    def _repr_html_(self) -> str:
+        return html_of(self)

@@ -9,10 +9,10 @@ from homfem.parameters import InputError
 from homfem.stiffness import EngineeringConstants, engineering_constants
 
 if TYPE_CHECKING:
-    from homfem.tensors.effective import EffectiveTensor
+    from homfem.tensors.properties import TensorProperties
 
 
-def constants(tensor: EffectiveTensor) -> EngineeringConstants | None:
+def constants(tensor: TensorProperties) -> EngineeringConstants | None:
     """Return the constants about the coordinate axes; None where the solid transmits no stress in some direction.
 
     Raises
@@ -28,7 +28,7 @@ def constants(tensor: EffectiveTensor) -> EngineeringConstants | None:
     return engineering_constants(symmetric(tensor.value), plane=tensor.plane)
 
 
-def existing(tensor: EffectiveTensor) -> EngineeringConstants:
+def existing(tensor: TensorProperties) -> EngineeringConstants:
     """Return the constants, or raise :class:`InputError` where they do not exist."""
     found = constants(tensor)
     if found is None:

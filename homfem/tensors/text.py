@@ -22,11 +22,20 @@ _ROUND_OFF = 1e-14
 
 def described(tensor: EffectiveTensor) -> str:
     """Return the text of a tensor, in several lines."""
-    rows, printed = brackets.rounded(without_round_off(tensor.value, tensor.roundoff), tensor.half_gap)
-    lines = [_headline(tensor), *(f"  [{row} ]" for row in rows), *_guarantee(tensor, printed), *_doubts(tensor)]
-    lines += _structure(tensor)
+    rows, printed = shown(tensor)
+    return "\n".join([headline(tensor), *(f"  [{row} ]" for row in rows), *remarks(tensor, printed)])
+
+
+def shown(tensor: EffectiveTensor) -> tuple[list[str], Array]:
+    """Return the rows of the value with the digits that are known, and the matrix that they show."""
+    return brackets.rounded(without_round_off(tensor.value, tensor.roundoff), tensor.half_gap)
+
+
+def remarks(tensor: EffectiveTensor, printed: Array) -> list[str]:
+    """Return, in lines, what is guaranteed of the matrix that is printed, what is known of it, where it came from."""
+    lines = [*_guarantee(tensor, printed), *_doubts(tensor), *_structure(tensor)]
     lines += [f"  {name}: {coefficient}" for name, coefficient in tensor.coefficients.items()]
-    return "\n".join(lines + _origin(tensor))
+    return lines + _origin(tensor)
 
 
 def without_round_off(value: Array, roundoff: float) -> Array:
@@ -45,7 +54,8 @@ def without_round_off(value: Array, roundoff: float) -> Array:
     return np.where(off & (np.abs(value) <= noise), 0.0, value)
 
 
-def _headline(tensor: EffectiveTensor) -> str:
+def headline(tensor: EffectiveTensor) -> str:
+    """Return what a tensor is, of which phases, by which method and in which unit."""
     physics = tensor.physics + (" in plane stress" if tensor.plane == "stress" else "")
     name = f"{physics}, {', '.join(tensor.active_phases) or 'whole cell'}"
     unit = f" in {tensor.unit}" if tensor.unit else ""

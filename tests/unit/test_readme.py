@@ -73,6 +73,15 @@ def test_the_example_of_bounds_runs_and_finds_the_spheres_inside(tmp_path: Path)
     assert " NO " not in printed
 
 
+def test_the_example_of_a_form_runs(tmp_path: Path) -> None:
+    """Fibres that turn by two right angles conduct along x as the mean of both conductivities."""
+    (example,) = (block for block in blocks("python") if ".ufl(" in block)
+    statements = [line for line in example.splitlines() if line and not line.startswith(("import", "from"))]
+    assert len(statements) <= 10
+    (tmp_path / "shown.py").write_text(example)
+    assert float(run(tmp_path, sys.executable, str(tmp_path / "shown.py"))) == pytest.approx(0.2, rel=1e-6)
+
+
 def test_the_example_of_permeability_runs(tmp_path: Path) -> None:
     """K = 1/217.89 of the squared period: Sangani, Acrivos 1982."""
     (example,) = (block for block in blocks("python") if "homogenize_stokes" in block)

@@ -1,0 +1,63 @@
+"""An effective tensor in another unit, with all that is in its unit. No dolfinx here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from homfem.coefficients import NamedCoefficient
+from homfem.parameters import Array, UnitError
+from homfem.quantities import conversion_factor
+
+if TYPE_CHECKING:
+    from homfem.tensors.effective import EffectiveTensor
+
+
+def converted(tensor: EffectiveTensor, unit: str) -> EffectiveTensor:
+    """Return the tensor in another unit, see :meth:`homfem.tensors.EffectiveTensor.to`."""
+    if not tensor.unit:
+        raise UnitError("unit", tensor.unit, f"given, to be converted to {unit}")
+    wanted = tensor.kind.check_unit(unit)
+    factor = conversion_factor(tensor.unit, wanted)
+    given = {name: getattr(tensor, name) for name in ("value", "lower", "upper", "roundoff", "geometric_error")}
+    scaled = {name: factor * entry for name, entry in given.items() if entry is not None}
+    membranes = {name: factor * entry for name, entry in tensor.membranes.items()}
+    coefficients = {name: _with_it(entry, tensor.unit, wanted) for name, entry in tensor.coefficients.items()}
+    return replace(tensor, unit=wanted, membranes=membranes, coefficients=coefficients, **scaled)
+
+
+def _with_it(coefficient: NamedCoefficient, old: str, new: str) -> NamedCoefficient:
+    """Return a coefficient beside a tensor that goes from one unit to another."""
+    unit = _unit_with_it(coefficient.unit, old, new)
+    if unit == coefficient.unit:
+        return coefficient
+    factor = conversion_factor(coefficient.unit, unit)
+    return mapped(coefficient, lambda entry: factor * entry, unit=unit)
+
+
+def _unit_with_it(unit: str, old: str, new: str) -> str:
+    """Return the unit of such a coefficient: the new one in the place of the old one, or of one that converts to it."""
+    if not unit:
+        return unit
+    try:
+        conversion_factor(unit, new)
+    except UnitError:
+        pass
+    else:
+        return new
+    around = re.fullmatch(rf"{re.escape(old)}(/.+)", unit)
+    if around:
+        return f"{new}{around[1]}"
+    below = f"({new})" if re.search(r"[*/]", new) else new
+    return f"1/{below}" if unit in (f"1/{old}", f"1/({old})") else unit
+
+
+def mapped(
+    coefficient: NamedCoefficient, change: Callable[[Array], Array], *, unit: str | None = None
+) -> NamedCoefficient:
+    """Return the coefficient with a positive factor or a turn applied to its value and its bounds."""
+    entries = {name: getattr(coefficient, name) for name in ("value", "lower", "upper")}
+    changed: dict[str, Any] = {name: change(entry) for name, entry in entries.items() if entry is not None}
+    return replace(coefficient, unit=coefficient.unit if unit is None else unit, **changed)
