@@ -322,6 +322,67 @@ def test_an_enclosure_holds_every_value(text, place, seed):
     assert (value[finite] <= found[1] + room).all()
 
 
+@pytest.mark.parametrize(
+    ("text", "slope"),
+    [
+        ("exp(u)", lambda u, v: np.exp(u)),
+        ("log(u)", lambda u, v: 1.0 / u),
+        ("sqrt(u)", lambda u, v: 0.5 * u**-0.5),
+        ("sin(u)", lambda u, v: np.cos(u)),
+        ("cos(u)", lambda u, v: -np.sin(u)),
+        ("tanh(u)", lambda u, v: np.cosh(u) ** -2.0),
+        ("abs(u - v)", lambda u, v: np.where(u > v, 1.0, -1.0)),
+        ("min(u, v)", lambda u, v: np.where(u < v, 1.0, 0.0)),
+        ("max(v, 3*u)", lambda u, v: np.where(3.0 * u > v, 3.0, 0.0)),
+        ("v^u", lambda u, v: v**u * np.log(v)),
+        ("u^v", lambda u, v: v * u ** (v - 1.0)),
+        ("v/u", lambda u, v: -v / u**2),
+        ("u^0 + (u - u)^0", lambda u, v: 0.0 * u),
+    ],
+)
+def test_the_slope_of_each_function(text, slope):
+    u, v = np.array([0.3, 0.8, 2.5]), np.array([0.5, 0.6, 9.0])
+    found = parse_expression("rate", text, NAMES).slopes({"u": u, "v": v}, ["u"])[1]
+    np.testing.assert_allclose(found["u"], slope(u, v), rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("u", (-2.0, 3.0)),
+        ("-u", (-3.0, 2.0)),
+        ("abs(u)", (0.0, 3.0)),
+        ("abs(u - 5)", (2.0, 7.0)),
+        ("u^2", (0.0, 9.0)),
+        ("u^3", (-8.0, 27.0)),
+        ("(u - 4)^-2", (1.0 / 36.0, 1.0)),
+        ("u*(u + 1)", (-8.0, 12.0)),
+        ("1/(u + 4)", (1.0 / 7.0, 0.5)),
+        ("1/u", None),
+        ("u^-1", None),
+        ("u^0.5", None),
+        ("sqrt(u)", None),
+        ("log(u)", None),
+        ("min(u, 1)", (-2.0, 1.0)),
+        ("max(u, 1)", (1.0, 3.0)),
+        ("max(u, v)", (0.0, math.inf)),
+        ("sin(u)", (-1.0, 1.0)),
+        ("u*v", (-math.inf, math.inf)),
+        ("0*v", (0.0, 0.0)),
+        ("u - v", (-math.inf, 3.0)),
+        ("2^u", (0.25, 8.0)),
+        ("v^u", None),
+        ("exp(v)", (1.0, math.inf)),
+        ("exp(-v)", (0.0, 1.0)),
+        ("1e300*exp(600)", (1.7976931348623157e308, math.inf)),
+    ],
+)
+def test_the_enclosure_of_each_operation(text, expected):
+    tree = parse_expression("rate", text, NAMES).tree
+    found = enclosure(tree, {"u": (-2.0, 3.0), "v": (0.0, math.inf), "k": (1.0, 1.0)})
+    assert found == (expected if expected is None else pytest.approx(expected, rel=1e-14))
+
+
 HOSTILE = [
     "__import__('os').system('true')",
     "().__class__.__base__.__subclasses__()",
