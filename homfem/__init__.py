@@ -48,8 +48,8 @@ __all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "runs":  # a package of calls: homfem.runs.tensor("cell.toml")
-        return importlib.import_module("homfem.runs")
+    if name in ("runs", "sweeps"):  # packages of calls: homfem.runs.tensor("cell.toml")
+        return importlib.import_module(f"homfem.{name}")
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'homfem' has no attribute {name!r}")

@@ -165,6 +165,17 @@ def parse_quantity(
     return Quantity(value, unit)
 
 
+def split_quantity(text: Any) -> Quantity | None:
+    """Return the number and the unit, known or not, that a string is made of; None for anything else.
+
+    >>> split_quantity("250 um^2/s"), split_quantity("hexagonal"), split_quantity(0.3)
+    (Quantity(value=250.0, unit='um^2/s'), None, None)
+    """
+    found = _NUMBER.match(text) if isinstance(text, str) else None
+    unit = _plain_unit(text[found.end() :]) if found else ""
+    return Quantity(float(found[1]), unit) if found and unit and math.isfinite(float(found[1])) else None
+
+
 def check_unit(name: str, text: Any, kind: Kind) -> str:
     """Return a unit of the given kind in plain letters; raise :class:`UnitError` for anything else."""
     allowed = f"a unit of {kind.name}, such as {kind.example.split(maxsplit=1)[1]!r}"

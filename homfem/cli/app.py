@@ -152,6 +152,37 @@ def run(
     return run_macro(config, assignments or [], resume=resume, json=json, figure=figure, verbose=verbose)
 
 
+@app.command()
+def sweep(
+    plan: Annotated[str, typer.Argument(metavar="PLAN.toml", help="The plan.", show_default=False)],
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, show_default=False, help="Processes, in place of the plan's workers."),
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Run rows again that failed.")] = False,
+    task: Annotated[
+        int | None, typer.Option("--task", metavar="N", show_default=False, help="Run row N alone, from 1.")
+    ] = None,
+    collect: Annotated[bool, typer.Option("--collect", help="Run nothing: the table of what is stored.")] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Run nothing: write a job script with a task for each row.")
+    ] = False,
+    json: JsonFile = None,
+    figure: Annotated[
+        str | None,
+        typer.Option("--figure", metavar="FILE", show_default=False, help="Draw the results, also into this file."),
+    ] = None,
+) -> int:
+    """Run a config over a grid, a list or a sample of its keys."""
+    from homfem.cli.sweep import run_sweep
+
+    chosen = [word for word, wanted in (("collect", collect), ("slurm", slurm)) if wanted]
+    if len(chosen) + (task is not None) > 1 or (chosen and retry):
+        raise typer.BadParameter("only one of --task, --collect, --slurm; --retry goes with neither of the last two.")
+    how = chosen[0] if chosen else "run" if task is None else task
+    return run_sweep(plan, workers=workers, retry=retry, how=how, json=json, figure=figure)
+
+
 blocks_app = typer.Typer(help="Block media: the method of March, Carr and Turner, and what goes past it.")
 app.add_typer(blocks_app, name="blocks", no_args_is_help=True)
 

@@ -114,7 +114,7 @@ def set_values(
     result = _copied(document)
     if isinstance(assignments, Mapping):
         for path, value in assignments.items():
-            keys = _keys(str(path), name, str(path), "the path of a key as TOML writes it, such as 'cell.edge'")
+            keys = key_path(str(path), name, str(path), "the path of a key as TOML writes it, such as 'cell.edge'")
             _set(result, keys, _plain(str(path), value, 0), name, str(path))
         return result
     texts = list(assignments) if isinstance(assignments, Iterable) and not isinstance(assignments, str) else None
@@ -125,7 +125,7 @@ def set_values(
         if not equals:
             option = "--set " if name == "--set" else ""
             raise InputError(name, text, "of the form path.to.key=value", f"For example {option}cell.edge=0.2.")
-        keys = _keys(path, name, text, "path.to.key=value with a path as TOML writes it")
+        keys = key_path(path, name, text, "path.to.key=value with a path as TOML writes it")
         _set(result, keys, _value(value.strip(), name, text), name, text)
     return result
 
@@ -143,7 +143,8 @@ def _set(document: Document, keys: list[str], value: Any, name: str, whole: str)
         raise InputError(name, whole, _SHALLOW)
 
 
-def _keys(path: str, name: str, text: str, allowed: str) -> list[str]:
+def key_path(path: str, name: str, text: str, allowed: str) -> list[str]:
+    """Return the keys of a path as TOML writes it; ``name``, ``text`` and ``allowed`` are for the message."""
     try:
         parsed: Any = tomllib.loads(f"{path.strip()} = 0")
     except tomllib.TOMLDecodeError as error:

@@ -17,6 +17,7 @@ from homfem.config.effective import PHYSICS
 from homfem.config.macro import MODELS
 from homfem.config.models.domains import DOMAINS, DomainTable, FileDomain
 from homfem.config.physics.methods import METHODS, Method
+from homfem.config.plan import PlanTable
 from homfem.config.shapes.files import FileCell
 from homfem.config.table import Check, Table, choose
 from homfem.quantities import Quantity
@@ -79,6 +80,7 @@ def reference(name: str = "") -> list[Section]:
         *(part for shape, table in SHAPES.items() for part in _kind("cell", "shape", shape, table)),
         *(part for physics, table in PHYSICS.items() for part in _kind("effective", "physics", physics, table)),
         *(part for model, table in MODELS.items() for part in _kind("macro", "model", model, table)),
+        *_sections("sweep", "PLAN.toml of homfem sweep", PlanTable),
     ]
     found = [
         part
@@ -162,7 +164,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _as_toml(value: Any) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return ""
     if isinstance(value, bool):
         return str(value).lower()

@@ -74,7 +74,7 @@ def keep_apart(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
         With the option of the output, its path, and what it would overwrite.
     """
     written = [(option, path) for option, path in outputs if str(path) != "-"]
-    read = [named for entry in inputs for named in _with_data(*entry)]
+    read = [named for entry in inputs for named in with_data(*entry)]
     for number, (option, path) in enumerate(written):
         for key, other in read:
             if _same(path, other):
@@ -91,7 +91,7 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _with_data(key: str, path: Path) -> list[Named]:
+def with_data(key: str, path: Path) -> list[Named]:
     """A file that is read, and those that are read with it: its data, or what a script of Gmsh names."""
     found = [path, *(path.with_suffix(suffix) for suffix in _DATA.get(path.suffix.lower(), ()))]
     if path.suffix.lower() == ".geo" and path.is_file():

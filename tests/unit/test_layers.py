@@ -37,6 +37,7 @@ ROWS = (
     ("inverse", "twoscale", "output"),
     ("config",),
     ("runs",),
+    ("sweeps",),
     ("cli",),
     ("__main__",),
 )
@@ -53,6 +54,7 @@ RULES = {
     "output": "plot libraries load where they are used",
     "config": "importing it loads no DOLFINx",
     "runs": "from a config to a result, without printing; importing it loads no DOLFINx",
+    "sweeps": "importing it loads no DOLFINx",
     "cli": "importing it loads no DOLFINx",
 }
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
@@ -65,7 +67,7 @@ GMSH = {"meshing", "bodies", "cli"}
 IN_FORMS = "homfem.tensors.expression"
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
-LIGHT = {"config", "runs"}  # they load what computes where they use it
+LIGHT = {"config", "runs", "sweeps"}  # they load what computes where they use it
 FEW = 9  # functions with more than MANY parameters
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
@@ -368,8 +370,8 @@ except SystemExit as end:
 
 @pytest.mark.parametrize(
     "action",
-    ["import homfem", "import homfem.config", "import homfem.runs", HELP],
-    ids=["homfem", "homfem.config", "homfem.runs", "homfem --help"],
+    ["import homfem", "import homfem.config", "import homfem.runs", "import homfem.sweeps", HELP],
+    ids=["homfem", "homfem.config", "homfem.runs", "homfem.sweeps", "homfem --help"],
 )
 def test_light_entries_load_no_heavy_library(action: str) -> None:
     heavy = sorted(FINITE_ELEMENTS | {"matplotlib", "pyvista", "vtk", "meshio", "mpi4py"})
