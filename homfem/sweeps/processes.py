@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from homfem.sweeps.work import Task, failure
 
 _PATIENCE = 20.0  # seconds that a process that is to end has for its checkpoint
 _WAIT = 0.3  # seconds until a row that another process has is looked at again
+#: What tells a process that a launcher of MPI started it; each of ours is alone.
+_LAUNCHED = re.compile(r"PMIX?_|PRTE_|OMPI_(?!MCA_|ALLOW_)|MV2_COMM_")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -41,7 +44,8 @@ def run_in_processes(tasks: Iterable[Task], workers: int, report: Callable[[Mapp
     """
     pending = deque(tasks)
     answers: queue.Queue[Mapping[str, Any] | BaseException | None] = queue.Queue()
-    environment = os.environ | dict.fromkeys(_THREADS, "1")
+    environment = {name: value for name, value in os.environ.items() if not _LAUNCHED.match(name)}
+    environment |= dict.fromkeys(_THREADS, "1")
     environment[VARIABLE] = f"{memory_limit() / workers:.0f} B"
     started = [_Worker(pending, answers, environment) for _ in range(min(workers, len(pending)))]
     left = len(started)

@@ -127,7 +127,7 @@ def _tasks(ready: Prepared, number: int | None) -> list[Task]:
 
 def _open(store: Store, tasks: Sequence[Task], retry: bool, comm: MPI.Comm) -> None:
     """Make the store, and forget the failures in it if they are to be tried again; collective."""
-    from homfem.solve import on_root
+    from homfem.ranks import on_root
 
     def make() -> None:
         store.make()
@@ -166,4 +166,5 @@ def _run_in_groups(
     finally:
         if groups > 1:
             group.Free()
-    comm.Barrier()
+    if comm.size > 1:
+        comm.Barrier()

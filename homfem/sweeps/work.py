@@ -64,7 +64,7 @@ def run_task(task: Task, comm: MPI.Comm) -> dict[str, Any] | None:
     KeyboardInterrupt
         If the run was interrupted; nothing is stored then.
     """
-    from homfem.solve import collective
+    from homfem.ranks import collective
 
     store, free = Store(Path(task.store)), False
     with ExitStack() as stack:

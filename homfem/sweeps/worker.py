@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from homfem.progress import set_up_logging
+from homfem.ranks import world
 from homfem.sweeps.work import Task, run_task
 
 
 def serve(lines: Iterable[str], answers: TextIO) -> None:
     """Run the row of each line, and answer with its record, or with ``taken`` where another process has the row."""
-    from mpi4py import MPI
-
     for line in lines:
-        record = run_task(Task(**json.loads(line)), MPI.COMM_SELF)
+        record = run_task(Task(**json.loads(line)), world())
         print("taken" if record is None else json.dumps(record), file=answers, flush=True)
 
 

@@ -21,7 +21,7 @@ from homfem.sweeps import processes
 from homfem.sweeps.picture import draw
 from homfem.sweeps.slurm import job_script, write_job_script
 from homfem.sweeps.store import Store
-from made_configs import WAVE
+from made_configs import WAVE, outside
 
 BLOCKS = """
 [config.cell]
@@ -365,6 +365,16 @@ def test_a_process_that_dies_fails_its_row_alone(tmp_path, monkeypatch):
     table = sweeps.sweep(plan("", grid={L: ["9 um^2/s", "16 um^2/s"]}), folder=tmp_path, workers=2)
     assert table.statuses == ("failed", "done")
     assert table.messages[0] == "the process that ran the row ended with signal SIGKILL: lost"
+
+
+@pytest.mark.mpi
+def test_a_launcher_of_mpi_does_not_reach_the_processes(tmp_path):
+    (tmp_path / "plan.toml").write_text(
+        BLOCKS.replace("\n[config", "\nworkers = 2\n[config", 1) + f'[grid]\n{L} = ["1 um^2/s", "4 um^2/s"]\n'
+    )
+    answer = outside("sweep", tmp_path / "plan.toml", ranks=1)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "2 rows: 2 done" in answer.stdout
 
 
 def test_an_error_in_the_caller_ends_the_processes(tmp_path, monkeypatch):
