@@ -88,6 +88,19 @@ def integer(*, at_least: int, at_most: int | None = None) -> Check:
     )
 
 
+def numbers(what: str) -> Check:
+    """Return the validator of a table of bare numbers by name; ``what`` says of what."""
+
+    def check(value: Any) -> dict[str, float]:
+        if not isinstance(value, dict) or not value:
+            raise InputError("", value, f"a table of {what}")
+        remedy = "It is a pure number, without unit."
+        return {name: check_number(name, entry, remedy=remedy if isinstance(entry, str) else "")
+                for name, entry in value.items()}  # fmt: skip
+
+    return Check(check, says=f"a table of {what}")
+
+
 def choice(*known: str) -> Check:
     """Return the validator of one of several names."""
     return Check(lambda value: choose("", value, known), says=" or ".join(f'"{name}"' for name in known))

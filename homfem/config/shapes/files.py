@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import model_validator
 
 from homfem.config.shapes.cell_table import CellTable, LatticePeriod, sizes, written
-from homfem.config.table import Check, choice, flag, integer, keys_from, number, text
+from homfem.config.table import Check, choice, flag, integer, keys_from, number, numbers, text
 from homfem.parameters import InputError
 
 _MESHED_HERE = (".geo", ".step", ".stp")
@@ -38,6 +38,12 @@ class FileCell(CellTable):
     """Number of space dimensions."""
     resolution: Annotated[float, number(above=0.0, at_most=1.0)] | None = None
     """Size of the mesh cells as a fraction of the shortest period, for geometries."""
+    order: Annotated[int, integer(at_least=1, at_most=2)] | None = None
+    """Degree of the mesh cells, for geometries: 2 follows curved surfaces. By default what the file says, else 1."""
+    parameters: Annotated[Mapping[str, float], numbers("numbers by the names that the .geo file declares")] | None = (
+        None
+    )
+    """Values for what a `.geo` file declares by `DefineConstant`, or by its path in ONELAB."""
     phases: (
         Annotated[
             Mapping[str, Any], Check(_groups, says="a table of phase names and their numbers or sets in the file")
@@ -61,8 +67,11 @@ class FileCell(CellTable):
     @model_validator(mode="after")
     def _suffix(self) -> FileCell:
         suffix = Path(self.file).suffix.lower()
-        if suffix not in _MESHED_HERE and self.resolution is not None:
-            raise InputError("resolution", self.resolution, f"absent for a {suffix} file: its mesh is already made")
+        for name in ("resolution", "order"):
+            if suffix not in _MESHED_HERE and getattr(self, name) is not None:
+                raise InputError(name, getattr(self, name), f"absent for a {suffix} file: its mesh is already made")
+        if suffix != ".geo" and self.parameters is not None:
+            raise InputError("parameters", dict(self.parameters), f"absent for a {suffix} file: it has no constants")
         if suffix != ".geo" and self.trust:
             raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
         if self.repair and self.faces == "non-matching":
@@ -82,7 +91,7 @@ class FileCell(CellTable):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of :func:`homfem.cells.from_file`, but for the file."""
-        own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout")}
+        own = {name: getattr(self, name) for name in ("phases", "phase_data", "timeout", "order", "parameters")}
         with keys_from({"lattice": "cell.period"}):
             options = {"dimension": self.dimension} | sizes(self.period, self.resolution)
         options |= {name: value for name, value in own.items() if value is not None}

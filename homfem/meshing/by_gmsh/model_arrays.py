@@ -12,6 +12,8 @@ import numpy.typing as npt
 from homfem.meshing.arrays.elements import SHAPES, Block, uniform, uniform_facets
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, facets_of
 from homfem.meshing.by_gmsh.model_surfaces import curved_surfaces
+from homfem.meshing.by_gmsh.periods import lattice_of_model
+from homfem.meshing.by_gmsh.reading import Label
 from homfem.parameters import Array, CellError, InputError, Lattice
 
 log = logging.getLogger("homfem")
@@ -49,8 +51,6 @@ FROM_GMSH = {
 # Shape of an element by its dimension and corners.
 _SHAPES = {(dimension, corners): name for name, (dimension, corners, _) in SHAPES.items()}
 
-Label = int | str
-
 
 class Group(NamedTuple):
     """A group of parts of a Gmsh model: its name and number, and the tags of the parts."""
@@ -84,6 +84,7 @@ def read_model(
     *,
     made: bool = True,
     grouped: bool = True,
+    periodic: bool = True,
 ) -> tuple[ModelArrays, Lattice]:
     """Return the mesh of the current Gmsh model: its physical groups, in the node order of DOLFINx; and its lattice.
 
@@ -96,17 +97,22 @@ def read_model(
     dimension
         2 or 3.
     lattice
-        Period vectors. Default: the sides of the box around all elements of ``dimension``, also those in no group.
+        Period vectors. Default: see :func:`homfem.meshing.by_gmsh.periods.lattice_of_model`; also elements in no group
+        count.
     phases, grouped
         See :func:`groups_of`.
     made
         The mesh was made here: elements of higher order, other than simplices of order 2, are refused, since it can be
         made without. Else they are taken as straight, which the notes say.
+    periodic
+        Whether the mesh is one of a cell: else the lattice is the box around it, whatever the model says.
 
     Raises
     ------
     CellError
         No physical groups, groups without names, elements in two of them, elements of too high an order.
+    PeriodicityError
+        Periods of the model that are not those of the lattice, or of none.
     """
     import gmsh
 
@@ -132,7 +138,9 @@ def read_model(
     if dimension == 2 and np.ptp(points[inside, 2]) > 1e-10 * max(np.ptp(points[inside, :2], axis=0).max(), 1e-300):
         raise CellError("points", float(np.ptp(points[inside, 2])), "in one plane z = constant for a 2D cell")
     points = np.ascontiguousarray(points[:, :dimension])
-    lattice = lattice or Lattice.box(*np.ptp(points[inside], axis=0))
+    lattice = (lattice_of_model(dimension, lattice) if periodic else lattice) or Lattice.box(
+        *np.ptp(points[inside], axis=0)
+    )
     cells = uniform(points, blocks, lattice, FROM_GMSH)
     numbered = cells.rank is not None or len(blocks) > 1
     sides = groups_of(dimension - 1)
@@ -166,12 +174,13 @@ def model_to_raw(
     *,
     made: bool = True,
     grouped: bool = True,
+    periodic: bool = True,
 ) -> RawCell:
     """Return the current Gmsh model as a cell; for the arguments see :func:`read_model`.
 
     Straight facets on curved surfaces of the model have their slivers; its mesh is of second order then.
     """
-    model, lattice = read_model(dimension, lattice, phases, made=made, grouped=grouped)
+    model, lattice = read_model(dimension, lattice, phases, made=made, grouped=grouped, periodic=periodic)
     fields = model._asdict()
     whole = dimension == 2 or model.element is None  # facets that were cut are none of Gmsh's
     if model.order == 1 and whole:

@@ -13,6 +13,7 @@ from homfem.meshing.arrays.budget import require_filled
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.by_gmsh.generation import generate
 from homfem.meshing.by_gmsh.model_arrays import model_to_raw
+from homfem.meshing.by_gmsh.reading import GmshReading
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.parameters import Array, CellError, FileError, Lattice, PeriodicityError
 from homfem.quantities import LENGTH, check_unit, conversion_factor
@@ -23,26 +24,20 @@ _TOLERANCE = 1e-6
 _NO_NAMES = ("Open CASCADE STEP translator", "Shapes")
 
 
-def mesh_step(
-    path: Path, lattice: Lattice | None, dimension: int | None, length_unit: str, resolution: float | None, order: int
-) -> RawCell:
+def mesh_step(path: Path, reading: GmshReading) -> RawCell:
     """Mesh a STEP file in this process: :func:`step_model`, then Gmsh.
 
     Parameters
     ----------
     path
         The file.
-    lattice
-        Period vectors, in ``length_unit``. Default: the sides of the bounding box.
-    dimension
-        2 or 3. Default: 3 if the file holds solids, else 2.
-    length_unit
-        The file's unit is converted to it.
-    resolution
-        Largest mesh size as a fraction of the shortest period; default 0.1.
-    order
-        Degree of the geometry, 1 or 2: mid-edge nodes then lie on the true surfaces.
+    reading
+        Of its words ``lattice`` (in ``length_unit``; by default the sides of the bounding box), ``dimension`` (by
+        default 3 if the file holds solids, else 2), ``length_unit``, to which the file's unit is converted,
+        ``resolution`` (by default 0.1) and ``order``: of 2 the mid-edge nodes lie on the true surfaces.
     """
+    lattice, dimension, length_unit = reading.lattice, reading.dimension, reading.length_unit or "m"
+    resolution, order = reading.resolution, reading.order or 1
     # OpenCASCADE converts every file to millimetres; its tolerances are made for numbers of order one to thousands.
     factor = conversion_factor(check_unit("length_unit", length_unit, LENGTH), "mm")
     with gmsh_session(Mesh_ElementOrder=order, Geometry_OCCImportLabels=1) as gmsh:

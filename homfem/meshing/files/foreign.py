@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from homfem.keywords import takes
 from homfem.meshing.arrays.elements import SHAPES, Block, uniform, uniform_facets
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, facets_of, scaled
 from homfem.meshing.by_gmsh.model import MESHED, STEP, from_gmsh_raw
-from homfem.meshing.by_gmsh.subprocess_mesher import TIMEOUT
+from homfem.meshing.by_gmsh.reading import Label, Labels, Reading, ReadingOptions
 from homfem.meshing.files.abaqus import read_abaqus
 from homfem.meshing.files.element_sets import Flags, partition
 from homfem.meshing.files.saved import MESHIO_TYPES
 from homfem.meshing.files.time_limit import reading_limit
-from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.parameters import CellError, FileError, InputError, Lattice, check_choice
 from homfem.reference import BOX, SIMPLEX
 
 #: Endings of the files that Gmsh reads; meshio is asked about all others.
@@ -39,8 +41,6 @@ _SECOND_ORDER = {
 }  # fmt: skip
 # Numbered as a tensor product in VTK.
 _LATTICES = {"pixel": ("quad", [0, 1, 3, 2]), "voxel": ("hexahedron", [0, 1, 3, 2, 4, 5, 7, 6])}
-
-Label = int | str
 
 
 def read_raw(path: str | Path, **options: Any) -> RawCell:
@@ -66,19 +66,47 @@ def read_raw(path: str | Path, **options: Any) -> RawCell:
     return from_gmsh_raw(path, **given) if gmsh else from_meshio_raw(path, **given)
 
 
-def from_meshio_raw(
-    path: str | Path,
-    *,
-    lattice: Lattice | None = None,
-    phases: Mapping[str, Label | Sequence[Label]] | None = None,
-    phase_data: str | None = None,
-    facets: Mapping[str, Label | Sequence[Label]] | None = None,
-    dimension: int | None = None,
-    length: float = 1.0,
-    length_unit: str | None = None,
-    repair: bool = False,
-    timeout: float | None = TIMEOUT,
-) -> RawCell:
+class MeshioOptions(ReadingOptions, total=False):
+    """The words of :class:`MeshioReading` as keywords of a function."""
+
+    phase_data: str | None
+    facets: Labels | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeshioReading(Reading):
+    """What a file of meshio is asked for.
+
+    Parameters
+    ----------
+    lattice
+        Period vectors in the unit of the file. Default: the sides of the bounding box.
+    dimension
+        2 or 3. Default: 3 if the file has tetrahedra.
+    length
+        Factor for all coordinates and periods.
+    length_unit
+        Unit of the coordinates after scaling; default "m".
+    phases
+        Name of each phase and what it has in the file: a number of the cell data, the name of a cell set, or a list of
+        these; ``"*"`` is all other cells. Cells that have none of them are refused. Default: those cell sets that
+        together hold each cell once, under their names (of Abaqus those with a section, if they do); else
+        ``"phase<number>"`` for each number of the cell data; else one phase, ``"phase1"``. Where several choices of
+        sets are possible, or none, the file is refused.
+    repair, timeout
+        See :class:`homfem.meshing.by_gmsh.reading.GmshReading`.
+    phase_data
+        Name of the cell data that tells the phases. Default: the only one that holds whole numbers.
+    facets
+        The same as ``phases`` for cells of one dimension less: named facets. Facets without a name are passed over.
+    """
+
+    phase_data: str | None = None
+    facets: Labels | None = None
+
+
+@takes(MeshioReading)
+def from_meshio_raw(path: str | Path, **reading: Unpack[MeshioOptions]) -> RawCell:
     """Read a cell from a mesh file in any format of meshio: VTK, VTU, XDMF, Abaqus, Nastran, MEDIT, Exodus, ...
 
     Cells are the elements of three dimensions of the file, or of two. What stays and what is cut into simplices says
@@ -88,26 +116,8 @@ def from_meshio_raw(
     ----------
     path
         The file.
-    lattice
-        Period vectors in the unit of the file. Default: the sides of the bounding box.
-    phases
-        Name of each phase and what it has in the file: a number of the cell data, the name of a cell set, or a list of
-        these; ``"*"`` is all other cells. Cells that have none of them are refused. Default: those cell sets that
-        together hold each cell once, under their names (of Abaqus those with a section, if they do); else
-        ``"phase<number>"`` for each number of the cell data; else one phase, ``"phase1"``. Where several choices of
-        sets are possible, or none, the file is refused.
-    phase_data
-        Name of the cell data that tells the phases. Default: the only one that holds whole numbers.
-    facets
-        The same as ``phases`` for cells of one dimension less: named facets. Facets without a name are passed over.
-    dimension
-        2 or 3. Default: 3 if the file has tetrahedra.
-    length
-        Factor for all coordinates and periods.
-    length_unit
-        Unit of the coordinates after scaling; default "m".
-    repair, timeout
-        See :func:`homfem.meshing.by_gmsh.model.from_gmsh_raw`.
+    **reading
+        See :class:`MeshioReading`.
 
     Raises
     ------
@@ -118,12 +128,10 @@ def from_meshio_raw(
     InputError
         Names of data or sets that the file does not have.
     """
-    path = Path(path)
-    length = check_number("length", length, above=0.0)
-    if dimension is not None:
-        check_integer("dimension", dimension, at_least=2, at_most=3)
+    path, asked = Path(path), MeshioReading(**reading)
+    phase_data, facets, lattice = asked.phase_data, asked.facets, asked.lattice
     mesh = read_meshio(path)
-    d = dimension or dimension_of(mesh)
+    d = asked.dimension or dimension_of(mesh)
     blocks, own = elements(path, mesh, d)
     used = np.unique(np.concatenate([block.nodes.ravel() for block in blocks]))
     points = np.asarray(mesh.points, dtype=np.float64)
@@ -133,7 +141,7 @@ def from_meshio_raw(
     lattice = Lattice.box(*np.ptp(points[used], axis=0)) if lattice is None else lattice
     cells = uniform(points, blocks, lattice, CURVED)
 
-    phase_names, tags = named(mesh, own, phases, phase_data, "phases")
+    phase_names, tags = named(mesh, own, asked.phases, phase_data, "phases")
     if np.any(tags == 0):
         count = int(np.count_nonzero(tags == 0))
         allowed = f"names for all cells; {count} of {len(tags)} have none"
@@ -154,16 +162,16 @@ def from_meshio_raw(
         facet_tags=side_tags[kept],
         facet_names=side_names,
         lattice=lattice,
-        length_unit=length_unit or "m",
+        length_unit=asked.length_unit or "m",
         element=None if cells.rank is None else cells.parent,
         element_shape=() if cells.rank is None else (len(tags),),
         notes=cells.notes,
     )
-    raw = raw if length == 1.0 else scaled(raw, length)
-    if repair:
+    raw = raw if asked.length == 1.0 else scaled(raw, asked.length)
+    if asked.repair:
         from homfem.meshing.by_gmsh.repair import repaired
 
-        raw = repaired(raw, timeout=timeout)
+        raw = repaired(raw, timeout=asked.timeout)
     return raw
 
 

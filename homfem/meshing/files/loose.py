@@ -13,6 +13,7 @@ from homfem.meshing.arrays.elements import SHAPES, Block, uniform
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags
 from homfem.meshing.by_gmsh.model import MESHED, OTHER_MESHES, from_gmsh_raw, merge_mesh, note_of
 from homfem.meshing.by_gmsh.model_arrays import FROM_GMSH, Group, elements_of
+from homfem.meshing.by_gmsh.periods import lattice_of_model
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.meshing.files import foreign
 from homfem.parameters import Array, CellError, FileError, HomfemError, InputError, Lattice, check_number
@@ -66,7 +67,8 @@ def read_loosely(
     if suffix in MESHED:
         return _of_merged(path, dimension, period)
     if suffix in foreign.GMSH_FILES:
-        return _of_raw(from_gmsh_raw(path, dimension=dimension, trust=trust))
+        told = period if isinstance(period, Lattice) and suffix == ".geo" else None
+        return _of_raw(from_gmsh_raw(path, dimension=dimension, trust=trust, lattice=told))
     return _of_meshio(path, dimension, period)
 
 
@@ -101,7 +103,14 @@ def _of_merged(path: Path, dimension: int | None, period: Any) -> LooseMesh:
         merge_mesh(gmsh, path)
         d = dimension or max(int(gmsh.model.getDimension()), 2)
         grouped = path.suffix.lower() not in OTHER_MESHES
-        return replace(_of_model(gmsh, d, lattice if period is None else period, grouped), lattice=lattice)
+        problems: list[str] = []
+        try:
+            found = lattice_of_model(d, lattice if period is None else read_period(period, d))
+            lattice = found if period is None else lattice
+        except HomfemError as error:
+            problems.append(str(error))
+        mesh = _of_model(gmsh, d, lattice if period is None else period, grouped)
+        return replace(mesh, lattice=lattice, problems=[*mesh.problems, *problems])
 
 
 def _of_model(gmsh: Any, d: int, period: Any, grouped: bool) -> LooseMesh:
