@@ -165,5 +165,8 @@ def _readable(report: dict[str, Any]) -> str:
     lines.append(f"figures: {report['figures']}")
     lines.append(f"threads per rank: {report['threads per rank']}")
     lines += [f"PROBLEM: {problem}" for problem in report["problems"]]
-    lines.append("everything works" if report["works"] else "homfem cannot compute here")
+    here = "homfem does not work here"
+    if any(report["versions"][name] == "missing" for name in _ESSENTIAL):
+        here = "only methods without a mesh compute here: those of blocks, and method = 'grid' on images"
+    lines.append("everything works" if report["works"] else here)
     return "\n".join(lines)
