@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +112,7 @@ def create_form(form: ufl.Form, kernels: Any, module: Any) -> fem.Form:
         functions=[coefficients[i] for i in taken_coefficients(kernels)],
         constants=form.constants(),
     )
-    return join_form(parts, kernels, module, _subdomains(form, kernels))
+    return join_form(parts, kernels, module, integration_data(form, kernels))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,8 +135,13 @@ class FormParts:
     constants: Sequence[fem.Constant] = ()
 
 
-def join_form(parts: FormParts, kernels: Any, module: Any, subdomains: dict[Any, Any]) -> fem.Form:
-    """Join compiled kernels to what they are for."""
+def join_form(
+    parts: FormParts, kernels: Any, module: Any, data: Mapping[Any, tuple[dmesh.MeshTags | None, list[int]]]
+) -> fem.Form:
+    """Join compiled kernels to what they are for; ``data`` as from :func:`integration_data`."""
+    subdomains = {
+        kind: dolfinx.fem.forms.get_integration_domains(kind, tags, marks) for kind, (tags, marks) in data.items()
+    }
     pointer = module.ffi.cast("uintptr_t", module.ffi.addressof(kernels))
     old = VERSION < (0, 10)
     made = dolfinx.fem.forms.form_cpp_class(dolfinx.default_scalar_type)(
@@ -156,35 +161,31 @@ def taken_coefficients(kernels: Any) -> list[int]:
     return [kernels.original_coefficient_positions[i] for i in range(kernels.num_coefficients)]
 
 
-def whole_mesh(form: ufl.Form) -> dict[Any, Any] | None:
-    """Return the subdomains of a form over whole meshes: none, for each type of integral; None for other forms."""
-    (of_type,) = form.subdomain_data().values()
-    data = [entry for several in of_type.values() for entry in several]
-    everywhere = all(integral.subdomain_id() == "everywhere" for integral in form.integrals())
-    if not everywhere or any(entry is not None for entry in data):
-        return None
-    return {dolfinx.fem.forms._ufl_to_dolfinx_domain[name]: [] for name in of_type}
-
-
 def cargo(form: ufl.Form) -> Any:
     """Return the C++ mesh that a form is integrated over."""
     (domain,) = form.subdomain_data()
     return domain.ufl_cargo()
 
 
-def _subdomains(form: ufl.Form, kernels: Any) -> dict[Any, Any]:
-    """Return for each type of integral its entities by the number of the subdomain."""
+def integration_data(form: ufl.Form, kernels: Any) -> dict[Any, tuple[dmesh.MeshTags | None, list[int]]]:
+    """Return for each type of integral the tags of the parts of the mesh, None over all of it, and their values.
+
+    Raises
+    ------
+    ValueError
+        The form has several subdomain data for integrals of one type.
+    """
     (of_type,) = form.subdomain_data().values()
     kinds = dolfinx.fem.forms._ufl_to_dolfinx_domain  # in the order of the kernels' offsets
-    found = {}
+    found: dict[Any, tuple[dmesh.MeshTags | None, list[int]]] = {}
     for name, several in of_type.items():
         data = [entry for entry in several if entry is not None]
         if any(entry is not data[0] for entry in data):
             raise ValueError(f"{name} integrals of one form have different subdomain data; give them the same")
-        kind, place = kinds[name], list(kinds).index(name)
+        place = list(kinds).index(name)
         first, last = (kernels.form_integral_offsets[i] for i in (place, place + 1))
         marks = [mark for i in range(first, last) if (mark := kernels.form_integral_ids[i]) >= 0]
-        found[kind] = dolfinx.fem.forms.get_integration_domains(kind, data[0] if data else None, marks)
+        found[kinds[name]] = data[0] if data else None, marks
     return found
 
 

@@ -25,11 +25,17 @@ PERIOD = "period-"
 
 def boundary_area(mesh: dmesh.Mesh, phase_of_cell: npt.NDArray[np.int32], phases: int) -> float:
     """Area of all boundaries of phases, of which there are so many, in mesh units; integrated on the mesh."""
-    tag = fem.Function(fem.functionspace(mesh, ("DG", 0)))
+    tag = fem.Function(solve.function_space(mesh, "DG", 0))
     tag.x.array[:] = phase_of_cell
-    changes = ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0)
-    outer = 1.0 * ufl.ds(domain=mesh)
-    return solve.integrate(outer if phases == 1 else changes * ufl.dS(domain=mesh) + outer)
+
+    def outer() -> ufl.Form:
+        return 1.0 * ufl.ds(domain=mesh)
+
+    def every() -> ufl.Form:
+        return ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0) * ufl.dS(domain=mesh) + outer()
+
+    name, build = ("outer area", outer) if phases == 1 else ("area", every)
+    return solve.integrate(solve.compile_formula(name, build, solve.Terminals(mesh=mesh, functions=[tag])))
 
 
 def at_nodes(

@@ -10,15 +10,17 @@ Source: Prager, Synge 1947, doi 10.1090/qam/25902; Doerfler 1996, doi 10.1137/07
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import ufl
+from dolfinx import fem
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.local.problem import CellProblem
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import Array
 from homfem.ranks import collective
@@ -27,34 +29,42 @@ from homfem.ranks import collective
 BULK = 0.6
 
 
-def element_sums(cell: UnitCell, domain: Any, energy: ufl.Form, take: Callable[[int], None], loads: int) -> Array:
+def element_sums(
+    cell: UnitCell,
+    problem: CellProblem,
+    name: str,
+    energy: Callable[[], ufl.Form],
+    take: Callable[[int], None],
+    functions: Sequence[fem.Function],
+    constants: Sequence[fem.Constant],
+) -> Array:
     r"""Return the sum over the loads of :math:`\frac1{|Y|}\int_K` of an energy for each owned mesh cell; collective.
 
     Half of what an inner facet has is that of the mesh cell on each of its sides.
 
     Parameters
     ----------
-    cell
-        The cell.
-    domain
-        The mesh of the form.
-    energy
-        A form without arguments.
+    cell, problem
+        The cell, and what was solved on it.
+    name, energy
+        Name of the energy among the forms of the problem, and what builds it: a form without arguments.
     take
         ``take(j)`` gives the functions in it their values for the load j.
-    loads
-        Number of loads.
+    functions, constants
+        What is in it besides what is the problem's own.
     """
-    weight = ufl.TestFunction(solve.function_space(domain, "DG", 0))
-    weighted = [
-        integral.reconstruct(
-            integral.integrand() * (ufl.avg(weight) if integral.integral_type() == "interior_facet" else weight)
-        )
-        for integral in energy.integrals()
-    ]
-    form = solve.compile_form(ufl.Form(weighted))
-    total = np.zeros(domain.topology.index_map(cell.dimension).size_local)
-    for j in range(loads):
+    space = solve.function_space(problem.domain, "DG", 0)
+
+    def weighted() -> ufl.Form:
+        weight = ufl.TestFunction(space)
+        of_type = {"interior_facet": ufl.avg(weight)}
+        parts = [part.reconstruct(part.integrand() * of_type.get(part.integral_type(), weight))
+                 for part in energy().integrals()]  # fmt: skip
+        return ufl.Form(parts)
+
+    form = problem.compile(name, weighted, spaces=[space], functions=functions, constants=constants)
+    total = np.zeros(space.dofmap.index_map.size_local)
+    for j in range(problem.loads):
         take(j)
         vector = solve.assemble_vector(form)
         total += vector.array_r[: len(total)]

@@ -86,7 +86,13 @@ def _least(system: System, work: Array, functions: Sequence[Any]) -> Array:
     r""":math:`(T_i(u_j)+T_j(u_i)-a(u_i,u_j))/|Y|` from :math:`T_i(u_j)/|Y|`, less what round-off may have added."""
     problem = system.problem
     first, second = ([fem.Function(space.space) for space in system.spaces] for _ in range(2))
-    energy = solve.integral(problem.bilinear(problem.pick(first), problem.pick(second)))
+    energy = solve.integral(
+        problem.compile(
+            "energy",
+            lambda: problem.bilinear(problem.pick(first), problem.pick(second)),
+            functions=[*first, *second],
+        )
+    )
     result = work + work.T
     for i in range(problem.loads):
         _fill(first, functions[i])

@@ -226,11 +226,11 @@ def elasticity_problem(
         raise InputError("boundary", boundary, "'periodic' with eigenstresses or pressure")
     domain = domain_of(cell, backend, boundary)
     solid = _Solid(
-        cell=cell,
+        dimension=d,
         domain=domain,
         modulus=on_domain(cell, coefficient, domain),
         stresses=tuple(on_domain(cell, stress, domain) for stress in eigenstresses),
-        pressure=pressure,
+        voids=fem.Constant(domain, _void_ratio(cell, domain)) if pressure else None,
     )
     element = element_of(cell, "Lagrange", degree, shape=(d,))
     further = len(eigenstresses) + pressure
@@ -246,24 +246,34 @@ def elasticity_problem(
         parity=None if further else strain_parity(d)[along],
         domain=domain,
         coefficients=solid.coefficients,
-        formula=None if further else ("elasticity", tuple(along)),
+        given=() if solid.voids is None else (solid.voids,),
+        formula=("elasticity", tuple(along), len(eigenstresses), pressure),
     )
+
+
+def _void_ratio(cell: UnitCell, domain: Any) -> float:
+    """The volume of the voids over that of the solid; islands, no part of the mesh, float in them. Collective."""
+    solid = solve.volume(domain)
+    return (cell.lattice.volume - solid) / solid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Solid:
-    """The forms of an elastic cell; its loads are the strains, then the eigenstresses, then the pressure."""
+    """The forms of an elastic cell; its loads are the strains, then the eigenstresses, then the pressure.
 
-    cell: UnitCell
+    With a pressure ``voids`` is their volume over that of the solid.
+    """
+
+    dimension: int
     domain: Any
     modulus: fem.Function
     stresses: tuple[fem.Function, ...]
-    pressure: bool
+    voids: fem.Constant | None
 
     @property
     def size(self) -> int:
         """Number of strains."""
-        return len(PAIRS[self.cell.dimension])
+        return len(PAIRS[self.dimension])
 
     @property
     def coefficients(self) -> dict[str, fem.Function]:
@@ -292,9 +302,9 @@ class _Solid:
     def further(self, s: Any, z: Any, strain: Any) -> ufl.Form:
         """The work of the further loads ``s`` on a displacement at the walls and on a strain."""
         form = sum(s[self.size + k] * ufl.inner(own, strain) * ufl.dx for k, own in enumerate(self.stresses))
-        return (
-            form + s[self._at_pressure] * ufl.inner(z, ufl.FacetNormal(self.domain)) * ufl.ds if self.pressure else form
-        )
+        if self.voids is None:
+            return form
+        return form + s[self._at_pressure] * ufl.inner(z, ufl.FacetNormal(self.domain)) * ufl.ds
 
     @property
     def _at_pressure(self) -> int:
@@ -310,16 +320,10 @@ class _Solid:
         one, other = self.macroscopic(s) + voigt_strain(w), self.macroscopic(t) + voigt_strain(z)
         form = ufl.inner(ufl.dot(self.modulus, one), other) * ufl.dx
         form += self.further(s, z, other) + self.further(t, w, one)
-        if not self.pressure:
+        if self.voids is None:
             return form
-        # The pressure works on the macroscopic change of the voids too; islands, no part of the mesh, float in them.
-        solid = solve.integrate(fem.Constant(self.domain, 1.0) * ufl.dx)
-        share = (self.cell.lattice.volume - solid) / solid
+        # The pressure works on the macroscopic change of the voids too.
         for load, strain in ((s, t), (t, s)):
-            form -= (
-                share
-                * load[self._at_pressure]
-                * sum(strain[k] for k in range(self.cell.dimension))
-                * ufl.dx(self.domain)
-            )
+            trace = sum(strain[k] for k in range(self.dimension))
+            form -= self.voids * load[self._at_pressure] * trace * ufl.dx(self.domain)
         return form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import dolfinx.la
@@ -98,6 +99,13 @@ class Walls:
             self.phase_of_cell = np.empty_like(cell.phase_of_cell)
             self.phase_of_cell[cell.periodic_mesh.plain_cell] = cell.phase_of_cell
 
+    @functools.cached_property
+    def outer_tags(self) -> dmesh.MeshTags:
+        """The faces of the cell, tagged 1."""
+        return dmesh.meshtags(
+            self.domain, self.cell.dimension - 1, self.outer, np.ones(len(self.outer), dtype=np.int32)
+        )
+
     def outer_measure(self) -> ufl.Measure:
         """Return the measure of the faces of the cell.
 
@@ -106,10 +114,11 @@ class Walls:
         InputError
             If the mesh leaves a part of a face out: no uniform flux can pass there.
         """
-        d, fdim = self.cell.dimension, self.cell.dimension - 1
-        tags = dmesh.meshtags(self.domain, fdim, self.outer, np.ones(len(self.outer), dtype=np.int32))
-        measure = ufl.Measure("ds", domain=self.domain, subdomain_data=tags, subdomain_id=1)
-        area = solve.integrate(fem.Constant(self.domain, 1.0) * measure)
+        d = self.cell.dimension
+        measure = ufl.Measure("ds", domain=self.domain, subdomain_data=self.outer_tags, subdomain_id=1)
+        one = fem.Constant(self.domain, 1.0)
+        terminals = solve.Terminals(mesh=self.domain, constants=[one], tags=[self.outer_tags])
+        area = solve.integrate(solve.compile_formula("area of faces", lambda: one * measure, terminals))
         vectors = self.cell.lattice.vectors
         minors = [np.delete(vectors, k, axis=0) for k in range(d)]
         full = 2.0 * sum(float(np.sqrt(np.linalg.det(rows @ rows.T))) for rows in minors)

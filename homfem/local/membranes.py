@@ -22,7 +22,7 @@ doi 10.1098/rspa.1996.0018 (bounds and limits).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -280,15 +280,14 @@ def membrane_problem(
     """
     check_choice("element", element, ("Lagrange", "CR"))
     mesh = cell.mesh
-    dx, facets = measures(cell, membranes, degree=1 if element == "CR" else None)
+    dx, facets = measures(mesh, membranes, degree=1 if element == "CR" else None)
     # Constants, not numbers: the compiled form serves every permeability.
     links = [(one, other, fem.Constant(mesh, value)) for one, other, value in membranes.links]
 
-    def flux(gradient: Any) -> Any:
-        return coefficient * gradient if not coefficient.ufl_shape else ufl.dot(coefficient, gradient)
-
     def bilinear(u: Any, v: Any) -> ufl.Form:
-        form = sum(ufl.inner(flux(ufl.grad(a)), ufl.grad(b)) * part for a, b, part in zip(u, v, dx, strict=True))
+        form = sum(
+            ufl.inner(times(coefficient, ufl.grad(a)), ufl.grad(b)) * part for a, b, part in zip(u, v, dx, strict=True)
+        )
         for (one, other, h), part in zip(links, facets, strict=True):
             # Each field is continuous on the torus mesh (in the middle of the facets, with CR): avg is its trace.
             form += h * ufl.avg(u[other] - u[one]) * ufl.avg(v[other] - v[one]) * part
@@ -305,16 +304,24 @@ def membrane_problem(
         affine=lambda x, s: (ufl.dot(s, x),) * len(membranes.groups),
         smoother="incomplete-cholesky-throughout",  # pairs of unknowns that a large permeability ties
         parity=1 - 2 * np.eye(cell.dimension, dtype=int),
-        flux=lambda u, _: flux(
-            sum(part * ufl.grad(v) for part, v in zip(_indicators(cell, membranes), u, strict=True))
+        flux=lambda u, _: times(
+            coefficient, sum(part * ufl.grad(v) for part, v in zip(_indicators(cell, membranes), u, strict=True))
         ),
         domain=mesh,
         coefficients={"diffusivity": coefficient},
+        given=[h for _, _, h in links],
+        tags=(membranes.cell_tags, membranes.facet_tags),
+        formula=("membranes", element, tuple((one, other) for one, other, _ in links)),
     )
 
 
-def _numbers(cell: UnitCell, membranes: Membranes) -> fem.Function:
-    """The number of the group, on each mesh cell."""
+def times(coefficient: Any, gradient: Any) -> Any:
+    """Return the product of a coefficient, a number or a matrix, and a vector in UFL."""
+    return coefficient * gradient if not coefficient.ufl_shape else ufl.dot(coefficient, gradient)
+
+
+def group_numbers(cell: UnitCell, membranes: Membranes) -> fem.Function:
+    """Return the number of the group on each mesh cell."""
     group = fem.Function(solve.function_space(cell.mesh, "DG", 0))
     group.x.array[:] = membranes.group_of_cell
     return group
@@ -322,33 +329,42 @@ def _numbers(cell: UnitCell, membranes: Membranes) -> fem.Function:
 
 def _indicators(cell: UnitCell, membranes: Membranes) -> list[Any]:
     """For each group the expression that is 1 there and 0 elsewhere."""
-    group = _numbers(cell, membranes)
+    group = group_numbers(cell, membranes)
     return [ufl.conditional(ufl.eq(group, float(g)), 1.0, 0.0) for g in range(len(membranes.groups))]
 
 
-def measures(cell: UnitCell, membranes: Membranes, degree: int | None = None) -> tuple[list[Any], list[Any]]:
+def measures(mesh: dmesh.Mesh, membranes: Membranes, degree: int | None = None) -> tuple[list[Any], list[Any]]:
     """Return ``dx`` of each group and ``dS`` of each link; of the latter the degree of the quadrature on request."""
     metadata = {} if degree is None else {"quadrature_degree": degree}
-    dx = ufl.Measure("dx", domain=cell.mesh, subdomain_data=membranes.cell_tags)
-    facets = ufl.Measure("dS", domain=cell.mesh, subdomain_data=membranes.facet_tags, metadata=metadata)
+    dx = ufl.Measure("dx", domain=mesh, subdomain_data=membranes.cell_tags)
+    facets = ufl.Measure("dS", domain=mesh, subdomain_data=membranes.facet_tags, metadata=metadata)
     return [dx(g) for g in range(len(membranes.groups))], [facets(k) for k in range(len(membranes.links))]
 
 
-def gap_energy(cell: UnitCell, membranes: Membranes, u: Any, sigma: Any, inverse: Any, load: Any) -> ufl.Form:
+def gap_energy(
+    membranes: Membranes,
+    u: Any,
+    sigma: Any,
+    inverse: Any,
+    load: Any,
+    *,
+    group: fem.Function,
+    permeabilities: Sequence[fem.Constant],
+) -> ufl.Form:
     r"""Return the form whose value is the distance of a potential from a flux.
 
     .. math:: \sum_g\int_{Y_g}(g-D^{-1}\sigma)\cdot D(g-D^{-1}\sigma)
               + \sum_\Gamma\int_\Gamma\frac1h\bigl(\sigma\cdot n - h\,(u_2-u_1)\bigr)^2 ,\qquad g = \xi+\nabla u_g ,
 
     less the first integral's term :math:`g\cdot Dg` and the second's :math:`h(u_2-u_1)^2`, which are the energy of u.
+    ``group`` is that of :func:`group_numbers`, ``permeabilities`` are those of the links in mesh units.
     """
-    dx, facets = measures(cell, membranes)
-    group = _numbers(cell, membranes)
-    across = inverse * sigma if not inverse.ufl_shape else ufl.dot(inverse, sigma)
+    mesh = group.function_space.mesh
+    dx, facets = measures(mesh, membranes)
+    across = times(inverse, sigma)
     form = sum(ufl.inner(sigma, across - 2 * (load + ufl.grad(v))) * part for v, part in zip(u, dx, strict=True))
-    normal = ufl.FacetNormal(cell.mesh)
-    for (one, other, value), part in zip(membranes.links, facets, strict=True):
-        h = fem.Constant(cell.mesh, value)
+    normal = ufl.FacetNormal(mesh)
+    for (one, other, _), h, part in zip(membranes.links, permeabilities, facets, strict=True):
         turn = ufl.conditional(ufl.eq(group("+"), float(one)), 1.0, -1.0)
         through = turn * ufl.inner(sigma("+"), normal("+"))
         form += through * (through / h - 2 * ufl.avg(u[other] - u[one])) * part

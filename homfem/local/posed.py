@@ -85,16 +85,22 @@ class Posed:
         problem, system = self.problem, self.system
         load = fem.Constant(problem.domain, np.zeros(problem.loads))
         self.blocks = system.matrices(problem.bilinear, "bilinear")
-        self.metric = system.matrices(problem.metric, "metric") if problem.metric is not None else self.blocks
         self.sides: list[list[PETSc.Vec]] = []
         if sides:
             right = conditions.loads(system, self.boundary, load)
-            compiled = system.vectors(lambda: right(problem.pick(system.tests)), f"load {self.boundary}", [load])
+            tags = [system.walls.outer_tags] if self.boundary == "flux" else []
+            compiled = system.vectors(lambda: right(problem.pick(system.tests)), f"load {self.boundary}", [load], tags)
             for j in range(problem.loads):
                 load.value[:] = np.eye(problem.loads)[j]
                 self.sides.append(system.assemble(compiled))
         self.means = system.assemble(system.vectors(lambda: _mean_form(system.tests), "mean"))
         self.full = functools.cache(system.prolongations)
+
+    @functools.cached_property
+    def metric(self) -> list[list[PETSc.Mat | None]]:
+        """The matrices of the metric, for which a direct solver does not ask; collective."""
+        metric = self.problem.metric
+        return self.blocks if metric is None else self.system.matrices(metric, "metric")
 
     def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
         """Return the matrix of a group, a nest or not where there are several fields."""

@@ -116,9 +116,13 @@ class CellProblem:
     coefficients
         The functions and constants in the forms that are material, by name, for derivatives by them
         (:mod:`homfem.local.slopes`).
+    given
+        Further functions and constants in the forms: of the geometry, say.
+    tags
+        Mesh tags over whose parts the forms are integrated.
     formula
-        Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields and
-        of ``coefficients``: the forms of problems that share it are built once in a process
+        Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields, of
+        ``coefficients`` and of ``given``: the forms of problems that share it are built once in a process
         (:func:`homfem.solve.compile_formula`). Without it, and with a coefficient that is neither a function nor a
         constant of DOLFINx, each problem builds its own.
     """
@@ -137,6 +141,8 @@ class CellProblem:
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
     coefficients: Mapping[str, fem.Function | fem.Constant] = field(default_factory=dict)
+    given: Sequence[fem.Function | fem.Constant] = ()
+    tags: Sequence[Any] = ()
     formula: Hashable = None
 
     def __post_init__(self) -> None:
@@ -170,17 +176,45 @@ class CellProblem:
         constants: Sequence[fem.Constant] = (),
     ) -> Any:
         """Compile a form of the problem, or join one that has been built before to these terminals; collective."""
-        own = list(self.coefficients.values())
+        terminals = self._terminals(spaces, functions, constants, self.tags)
+        if terminals is None:
+            return solve.compile_form(build())
+        return solve.compile_formula((self.formula, name), build, terminals)
+
+    def compile_blocks(
+        self,
+        name: str,
+        build: Callable[[], Sequence[ufl.Form | None]],
+        *,
+        spaces: Sequence[fem.FunctionSpace],
+        constants: Sequence[fem.Constant] = (),
+        tags: Sequence[Any] = (),
+    ) -> list[Any]:
+        """Compile the blocks of a form, None where one is absent, as :meth:`compile` does; collective."""
+        terminals = self._terminals(spaces, (), constants, [*self.tags, *tags])
+        if terminals is None:
+            return [None if form is None else solve.compile_form(form) for form in build()]
+        return solve.compile_formulas((self.formula, name), build, terminals)
+
+    def _terminals(
+        self,
+        spaces: Sequence[fem.FunctionSpace],
+        functions: Sequence[fem.Function],
+        constants: Sequence[fem.Constant],
+        tags: Sequence[Any],
+    ) -> solve.Terminals | None:
+        """What a form of the problem is made of; None where it is not to be kept."""
+        own = [*self.coefficients.values(), *self.given]
         # An expression or a number in place of a function is part of the form itself.
         if self.formula is None or not all(isinstance(one, (fem.Function, fem.Constant)) for one in own):
-            return solve.compile_form(build())
-        terminals = solve.Terminals(
+            return None
+        return solve.Terminals(
             mesh=self.domain,
             spaces=spaces,
             functions=[*functions, *(one for one in own if isinstance(one, fem.Function))],
             constants=[*constants, *(one for one in own if isinstance(one, fem.Constant))],
+            tags=tags,
         )
-        return solve.compile_formula((self.formula, name), build, terminals)
 
     def _affine(self, s: Any) -> Any:
         assert self.affine is not None  # or else both forms are given

@@ -50,8 +50,12 @@ def slopes(cell: UnitCell, correctors: Correctors, name: str) -> Array:
         raise InputError("name", name, "a function that is constant on each mesh cell")
     w, z = ([fem.Function(one) for one in correctors.spaces] for _ in range(2))
     s, t = (fem.Constant(problem.domain, np.zeros(problem.loads)) for _ in range(2))
-    average = problem.average_form(problem.pick(w), s, problem.pick(z), t)
-    form = solve.compile_form(ufl.derivative(average, coefficient, ufl.TestFunction(space)))
+
+    def slope() -> ufl.Form:
+        average = problem.average_form(problem.pick(w), s, problem.pick(z), t)
+        return ufl.derivative(average, coefficient, ufl.TestFunction(space))
+
+    form = problem.compile(f"slope by {name}", slope, spaces=[space], functions=[*w, *z], constants=[s, t])
     unit, size = np.eye(problem.loads), space.dofmap.bs
     owned = space.dofmap.index_map.size_local
     result = np.empty((problem.loads, problem.loads, owned, size))

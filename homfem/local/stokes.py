@@ -113,7 +113,7 @@ def stokes_problem(
         cell=cell,
         axes=tuple(along),
         degree=degree,
-        slip_length=slip_length,
+        slip=None if slip_length is None else (fem.Constant(cell.mesh, slip_length), _heights(cell)),
         stable=_stabilisation(cell) if element == "equal-order" else None,
         midpoint=_midpoints(cell) if element == "crouzeix-raviart" else None,
     )
@@ -129,31 +129,42 @@ def stokes_problem(
         # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
         domain=cell.mesh,
+        given=flow.given,
+        formula=("stokes", element, degree, slip_length is not None, tuple(along)),
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Flow:
-    """The forms of a flow: ``stable`` weighs the residual in the elements, ``midpoint`` is where forces are centred."""
+    """The forms of a flow.
+
+    ``slip`` is the slip length and the height of each mesh cell, ``stable`` weighs the residual in the elements,
+    ``midpoint`` is where forces are centred.
+    """
 
     cell: UnitCell
     axes: tuple[int, ...]
     degree: int
-    slip_length: float | None
-    stable: Any
-    midpoint: Any
+    slip: tuple[fem.Constant, fem.Function] | None
+    stable: fem.Function | None
+    midpoint: fem.Function | None
+
+    @property
+    def given(self) -> list[fem.Function | fem.Constant]:
+        """What the forms take of the mesh and its walls."""
+        return [one for one in (*(self.slip or ()), self.stable, self.midpoint) if one is not None]
 
     def viscous(self, u: Any, v: Any) -> ufl.Form:
         """The work of the viscous stress."""
-        if self.slip_length is None:
+        if self.slip is None:
             return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
-        return slipping(self.cell, u, v, self.slip_length, self.degree)
+        return slipping(u, v, *self.slip, degree=self.degree)
 
     def bilinear(self, w: Any, z: Any) -> ufl.Form:
         """The form of pairs of velocity and pressure."""
         (u, p), (v, q) = w, z
         form = self.viscous(u, v) - p * ufl.div(v) * ufl.dx - q * ufl.div(u) * ufl.dx
-        if self.slip_length is not None:
+        if self.slip is not None:
             n = ufl.FacetNormal(self.cell.mesh)
             form += p * ufl.inner(v, n) * ufl.ds + q * ufl.inner(u, n) * ufl.ds
         if self.stable is not None:
@@ -208,9 +219,9 @@ def check_element(cell: UnitCell, element: str, degree: int | None, slip_length:
     return degree
 
 
-def slipping(cell: UnitCell, u: Any, v: Any, slip_length: float, degree: int) -> ufl.Form:
+def slipping(u: Any, v: Any, slip_length: fem.Constant, height: fem.Function, *, degree: int) -> ufl.Form:
     """Return the viscous form with Navier's slip at the walls, the normal component by Nitsche's method."""
-    n = ufl.FacetNormal(cell.mesh)
+    n = ufl.FacetNormal(height.function_space.mesh)
 
     def strain(w: Any) -> Any:
         return ufl.sym(ufl.grad(w))
@@ -222,7 +233,7 @@ def slipping(cell: UnitCell, u: Any, v: Any, slip_length: float, degree: int) ->
     along = ufl.inner(u, v) - normal_u * normal_v
     form = 2.0 * ufl.inner(strain(u), strain(v)) * ufl.dx + along / slip_length * ufl.ds
     form -= (pull(u) * normal_v + pull(v) * normal_u) * ufl.ds
-    return form + PENALTY * degree**2 / _heights(cell) * normal_u * normal_v * ufl.ds
+    return form + PENALTY * degree**2 / height * normal_u * normal_v * ufl.ds
 
 
 def _corners(cell: UnitCell) -> Array:

@@ -63,23 +63,39 @@ class System:
         def build() -> ufl.Form:
             return form(self.problem.pick(self.trials), self.problem.pick(self.tests))
 
-        if len(self.spaces) == 1:
-            space = self.spaces[0]
-            return [[space.matrix(self.problem.compile(name, build, spaces=(space.space,)))]]
-        count, a = len(self.spaces), build()
-        rows = _filled([_filled(row, count) for row in ufl.extract_blocks(a)], count, [None] * count)
-        return [[None if e is None else _without_zeros(solve.assemble_matrix(e)) for e in row] for row in rows]
+        count = len(self.spaces)
 
-    def vectors(self, build: Callable[[], ufl.Form], name: str, constants: Sequence[fem.Constant] = ()) -> list[Any]:
+        def blocks() -> list[ufl.Form | None]:
+            if count == 1:
+                return [build()]
+            rows = [_filled(row, count) for row in ufl.extract_blocks(build())]
+            return [entry for row in _filled(rows, count, [None] * count) for entry in row]
+
+        spaces = [space.space for space in self.spaces]
+        compiled = self.problem.compile_blocks(name, blocks, spaces=spaces)
+        if count == 1:
+            return [[self.spaces[0].matrix(compiled[0])]]
+        made = [None if one is None else _without_zeros(solve.assemble_matrix(one)) for one in compiled]
+        return [made[k : k + count] for k in range(0, count**2, count)]
+
+    def vectors(
+        self,
+        build: Callable[[], ufl.Form],
+        name: str,
+        constants: Sequence[fem.Constant] = (),
+        tags: Sequence[Any] = (),
+    ) -> list[Any]:
         """Compile a linear form in the test functions: one for each field, None where it is absent.
 
-        ``name`` is that of the form within the problem, ``constants`` are in it besides those of the problem.
+        ``name`` is that of the form within the problem, ``constants`` and ``tags`` are in it besides the problem's own.
         """
-        if len(self.spaces) == 1:
-            spaces = (self.spaces[0].space,)
-            return [self.problem.compile(name, build, spaces=spaces, constants=constants)]
-        entries = _filled(ufl.extract_blocks(build()), len(self.spaces))
-        return [None if entry is None else solve.compile_form(entry) for entry in entries]
+        spaces = [space.space for space in self.spaces]
+
+        def blocks() -> list[ufl.Form | None]:
+            form = build()
+            return [form] if len(spaces) == 1 else _filled(ufl.extract_blocks(form), len(spaces))
+
+        return self.problem.compile_blocks(name, blocks, spaces=spaces, constants=constants, tags=tags)
 
     def assemble(self, compiled: Sequence[Any]) -> list[PETSc.Vec]:
         """Assemble what :meth:`vectors` compiled."""

@@ -12,10 +12,12 @@ from homfem.solve.forms import (
     assemble_vector,
     compile_form,
     compile_formula,
+    compile_formulas,
     function_space,
     integral,
     integrate,
     reassemble_matrix,
+    volume,
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
@@ -41,6 +43,7 @@ __all__ = [
     "assemble_vector",
     "compile_form",
     "compile_formula",
+    "compile_formulas",
     "find_kernel",
     "fingerprint",
     "function_space",
@@ -53,4 +56,5 @@ __all__ = [
     "reassemble_matrix",
     "round_off",
     "solve_with",
+    "volume",
 ]

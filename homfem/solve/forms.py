@@ -57,18 +57,21 @@ class Terminals:
         Of its arguments.
     functions, constants
         Its coefficients, in any order that is always the same.
+    tags
+        Mesh tags over whose parts it is integrated, in such an order too.
     """
 
     mesh: dmesh.Mesh
     spaces: Sequence[fem.FunctionSpace] = ()
     functions: Sequence[fem.Function] = ()
     constants: Sequence[fem.Constant] = ()
+    tags: Sequence[dmesh.MeshTags] = ()
 
     @property
     def alike(self) -> bool:
         """Whether all are on the one mesh and none occurs twice: the formula alone tells what the form is then."""
         spaces = [*self.spaces, *(function.function_space for function in self.functions)]
-        domain, several = self.mesh.ufl_domain(), [*self.functions, *self.constants]
+        domain, several = self.mesh.ufl_domain(), [*self.functions, *self.constants, *self.tags]
         here = all(space.mesh is self.mesh for space in spaces)
         here = here and all(constant.ufl_domain() is domain for constant in self.constants)
         return here and len(set(map(id, several))) == len(several)
@@ -81,16 +84,20 @@ class Terminals:
             tuple(space.ufl_element() for space in self.spaces),
             tuple(function.function_space.ufl_element() for function in self.functions),
             tuple(constant.ufl_shape for constant in self.constants),
+            tuple(tags.dim for tags in self.tags),
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Template:
-    """Compiled kernels, and the places among the terminals of what they take."""
+    """Compiled kernels, and the places among the terminals of what they take.
+
+    ``parts`` has for each type of integral the place of the tags, None without any, and their values.
+    """
 
     kernels: Any
     module: Any
-    subdomains: dict[Any, Any]
+    parts: dict[Any, tuple[int | None, list[int]]]
     spaces: tuple[int, ...]
     functions: tuple[int, ...]
     constants: tuple[int, ...]
@@ -102,11 +109,12 @@ class _Template:
             functions=[terminals.functions[i] for i in self.functions],
             constants=[terminals.constants[i] for i in self.constants],
         )
-        return _dolfinx.join_form(parts, self.kernels, self.module, self.subdomains)
+        data = {kind: (None if at is None else terminals.tags[at], marks) for kind, (at, marks) in self.parts.items()}
+        return _dolfinx.join_form(parts, self.kernels, self.module, data)
 
 
-#: By formula and elements.
-_TEMPLATES: dict[Hashable, _Template] = {}
+#: By formula and elements; None for a form without integrals.
+_TEMPLATES: dict[Hashable, list[_Template | None]] = {}
 
 
 def compile_formula(formula: Hashable, build: Callable[[], ufl.Form], terminals: Terminals) -> Any:
@@ -118,42 +126,63 @@ def compile_formula(formula: Hashable, build: Callable[[], ufl.Form], terminals:
     ----------
     formula
         Its name: forms of one name and with terminals of the same elements and shapes, in the same order, are the same.
-        Only forms over the whole mesh are kept.
     build
         Returns the form; called if none is known.
     terminals
         What the form is made of. A form of others is compiled as by :func:`compile_form`.
     """
+    return compile_formulas(formula, lambda: [build()], terminals)[0]
+
+
+def compile_formulas(
+    formula: Hashable, build: Callable[[], Sequence[ufl.Form | None]], terminals: Terminals
+) -> list[Any]:
+    """Compile the forms of a formula, such as its blocks, as :func:`compile_formula` does; collective.
+
+    None in place of a form, and a form without integrals, gives None.
+    """
     if not terminals.alike:
-        return compile_form(build())
+        return [_compiled(form) for form in build()]
     key, comm = (formula, terminals.elements), terminals.mesh.comm
-    template = _TEMPLATES.get(key)
-    known = template is not None
+    templates = _TEMPLATES.get(key)
+    known = templates is not None
     if comm.size > 1:  # to build is collective, and ranks of other groups may have built more
         known = comm.allreduce(known, op=MPI.LAND)
-    if template is not None and known:
-        return template.join(terminals)
-    form = build()
-    if (made := _template(form, terminals)) is not None:
+    if templates is not None and known:
+        return [None if one is None else one.join(terminals) for one in templates]
+    forms = [None if form is None or form.empty() else form for form in build()]
+    made = [None if form is None else _template(form, terminals) for form in forms]
+    if any(made) and all((one is None) == (form is None) for one, form in zip(made, forms, strict=True)):
         _TEMPLATES[key] = made
-    return compile_form(form)
+    return [_compiled(form) for form in forms]
+
+
+def _compiled(form: ufl.Form | None) -> Any:
+    return None if form is None else compile_form(form)
 
 
 def _template(form: ufl.Form, terminals: Terminals) -> _Template | None:
-    """What is kept of a form; None if it has other terminals or is not over the whole mesh."""
-    subdomains = None if form.empty() else _dolfinx.whole_mesh(form)
-    places = [
+    """What is kept of a form; None if it has other terminals."""
+    kernels, module = _kernels(form)
+    data = _dolfinx.integration_data(form, kernels)
+    tags = [entry for entry, _ in data.values() if entry is not None]
+    found = [
         _places([argument.ufl_function_space() for argument in form.arguments()], terminals.spaces),
         _places(form.coefficients(), terminals.functions),
         _places(form.constants(), terminals.constants),
+        _places(tags, terminals.tags),
     ]
-    spaces, functions, constants = places
-    if subdomains is None or spaces is None or functions is None or constants is None:
+    spaces, functions, constants, places = found
+    if spaces is None or functions is None or constants is None or places is None:
         return None
-    kernels, module = _kernels(form)
-    taken = tuple(functions[i] for i in _dolfinx.taken_coefficients(kernels))
+    place = dict(zip(map(id, tags), places, strict=True))
     return _Template(
-        kernels=kernels, module=module, subdomains=subdomains, spaces=spaces, functions=taken, constants=constants
+        kernels=kernels,
+        module=module,
+        parts={kind: (place.get(id(entry)), marks) for kind, (entry, marks) in data.items()},
+        spaces=spaces,
+        functions=tuple(functions[i] for i in _dolfinx.taken_coefficients(kernels)),
+        constants=constants,
     )
 
 
@@ -242,7 +271,7 @@ def assemble_vector(form: Any) -> PETSc.Vec:
     return vector
 
 
-def integral(form: ufl.Form) -> Callable[[], float]:
+def integral(form: ufl.Form | fem.Form) -> Callable[[], float]:
     """Compile a functional once; the callable returned gives its global value each time (collective)."""
     compiled = compile_form(form)
     comm = compiled.mesh.comm
@@ -253,6 +282,12 @@ def integral(form: ufl.Form) -> Callable[[], float]:
     return value
 
 
-def integrate(form: ufl.Form) -> float:
+def integrate(form: ufl.Form | fem.Form) -> float:
     """Return the global value of a functional on every rank (collective)."""
     return integral(form)()
+
+
+def volume(mesh: dmesh.Mesh) -> float:
+    """Return the volume of a mesh (its area in 2D) on every rank (collective)."""
+    one = fem.Constant(mesh, 1.0)
+    return integrate(compile_formula("volume", lambda: one * ufl.dx, Terminals(mesh=mesh, constants=[one])))

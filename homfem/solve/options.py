@@ -49,6 +49,7 @@ PRECONDITIONERS: dict[str, dict[str, Any]] = {
     "direct": {
         "pc_type": "cholesky",
         "pc_factor_mat_solver_type": "mumps",
+        "mat_mumps_icntl_12": 1,  # no matching before the ordering: it took half of the set-up of a saddle point
         "mat_mumps_icntl_24": 1,
         "mat_mumps_icntl_14": 300,  # pivots that are put off at high contrast take several times what is foreseen
     },

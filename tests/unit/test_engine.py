@@ -14,6 +14,7 @@ from homfem import solve, three_pipe
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import left_kernel, solve_correctors
+from homfem.local.membranes import find_membranes, membrane_problem
 from homfem.local.problem import CellProblem, Field
 from homfem.local.slopes import slopes
 from homfem.local.stokes import stokes_problem
@@ -348,13 +349,34 @@ def kept_problems():
     matrix = diffusion_coefficient(cell, {"a": [[2.0, 0.5], [0.5, 1.0]], "b": 3.0})
     stiffness = elastic_coefficient(cell, young)
     stress = cell.cell_function({"a": [1.0, 0.0, 0.0], "b": [0.0, 2.0, 0.5]})
+    other = cell.cell_function({"a": [0.0, 1.0, 3.0], "b": [1.0, 0.0, 0.5]})
+    slip = {"slip_length": 3.0}
     for boundary in ("periodic", "affine", "flux"):
         for coefficient in (number, matrix):
             for options in ({}, {"degree": 2}, {"element": "CR"}, {"axes": [0]}, {"axes": [1]}, {"axes": [1, 0]}):
                 yield cell, diffusion_problem(cell, coefficient, boundary=boundary, **options), boundary
         for options in ({}, {"degree": 2}, {"strains": [0, 1]}, {"strains": [2]}, {"strains": [1]}):
             yield cell, elasticity_problem(cell, stiffness, boundary=boundary, **{"degree": 1} | options), boundary
-    yield cell, elasticity_problem(cell, stiffness, degree=1, eigenstresses=(stress,)), "periodic"
+    for further in ({}, {"eigenstresses": (stress,)}, {"eigenstresses": (stress, other)}):
+        yield cell, elasticity_problem(cell, stiffness, degree=1, **further), "periodic"
+    # The voids of the two have different volumes.
+    for part in (grid_cell([6, 6], square).restrict(["b"]), grid_cell([8, 8], square).restrict(["b"])):
+        own = elastic_coefficient(part, {"b": young["b"]})
+        pulled = part.cell_function({"b": [1.0, -1.0, 0.5]})
+        for further in ({"pressure": True}, {"pressure": True, "eigenstresses": (pulled,)}):
+            yield part, elasticity_problem(part, own, degree=1, **further), "periodic"
+    fluid = grid_cell([6, 6], square).restrict(["a"])
+    for options in ({}, {"degree": 3}, {"axes": [1]}, {"slip_length": 0.1}, {"slip_length": 3.0}, {"degree": 3} | slip,
+                    {"element": "equal-order"}, {"element": "crouzeix-raviart"}):  # fmt: skip
+        yield fluid, stokes_problem(fluid, **options), "periodic"
+    for permeability in (0.5, 20.0):
+        layers = grid_cell([4, 4], lambda s: (s[:, 0] > FRACTION).astype(int), names=("a", "b"))
+        membranes = find_membranes(layers, {"a|b": permeability})
+        for coefficients in ({"a": 1.0, "b": 3.0}, {"a": [[2.0, 0.5], [0.5, 1.0]], "b": 3.0}):
+            coefficient = diffusion_coefficient(layers, coefficients)
+            for element, degree in (("Lagrange", 2), ("Lagrange", 1), ("CR", 1)):
+                problem = membrane_problem(layers, coefficient, membranes, element=element, degree=degree)
+                yield layers, problem, "periodic"
 
 
 def test_forms_that_are_kept_are_those_of_the_problem():
@@ -365,7 +387,48 @@ def test_forms_that_are_kept_are_those_of_the_problem():
         )
         assert kept.average == pytest.approx(built.average, rel=1e-12, abs=1e-13)
         for ours, theirs in zip(kept.functions, built.functions, strict=True):
-            assert ours.x.array == pytest.approx(theirs.x.array, abs=1e-11)
+            pairs = zip(ours, theirs, strict=True) if isinstance(ours, tuple) else [(ours, theirs)]
+            for one, other in pairs:
+                assert one.x.array == pytest.approx(other.x.array, abs=1e-11)
+
+
+def on_two_meshes():
+    """A solve of each problem with forms of its own, as a function of the mesh size."""
+
+    def layers(n):
+        return grid_cell([n, n], lambda s: (s[:, 0] > FRACTION).astype(int), names=("a", "b"))
+
+    def solid(n, **further):
+        cell = grid_cell([n, n], square).restrict(["b"])
+        return cell, elasticity_problem(
+            cell, elastic_coefficient(cell, {"b": {"young": 1.0, "poisson": 0.2}}), **further
+        )
+
+    def crossed(n):
+        cell = layers(n)
+        coefficient = diffusion_coefficient(cell, {"a": 1.0, "b": float(n)})
+        return cell, membrane_problem(cell, coefficient, find_membranes(cell, {"a|b": float(n)}))
+
+    def flow(n, **options):
+        cell = grid_cell([n, n], square).restrict(["a"])
+        return cell, stokes_problem(cell, **options)
+
+    return {
+        "pressure": lambda n: solid(n, pressure=True),
+        "membranes": crossed,
+        "flow": flow,
+        "slip": lambda n: flow(n, slip_length=float(n)),
+        "upper bound of a flow": lambda n: flow(n, element="crouzeix-raviart"),
+    }
+
+
+@pytest.mark.parametrize("name", list(on_two_meshes()))
+def test_forms_are_built_once_whatever_the_mesh_and_the_numbers_in_them(name, monkeypatch):
+    make = on_two_meshes()[name]
+    for n in (4, 8):
+        cell, problem = make(n)
+        solve_correctors(cell, problem, preconditioner="direct")
+        monkeypatch.setattr("homfem.solve.forms._compiled", lambda form: pytest.fail("a form is built again"))
 
 
 def test_flows_go_on_with_a_direct_solver(monkeypatch):

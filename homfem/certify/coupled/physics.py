@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 
 from homfem import brackets, solve
@@ -157,7 +156,7 @@ class Poroelasticity(CoupledElasticity):
     def _porosity(self, cell: UnitCell) -> float:
         """The volume that is no part of the solid as it is solved: islands float in the fluid."""
         porosity = self._named_voids(cell)
-        islands = 1.0 - porosity - solve.integrate(fem.Constant(cell.mesh, 1.0) * ufl.dx) / cell.lattice.volume
+        islands = 1.0 - porosity - solve.volume(cell.mesh) / cell.lattice.volume
         return porosity + islands if islands > 1e-12 else porosity
 
     def completed(self, stiffness: EffectiveTensor, cell: UnitCell, correctors: Correctors) -> EffectiveTensor:

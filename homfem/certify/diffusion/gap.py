@@ -12,7 +12,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import element_sums, on_cell
 from homfem.local.flux import Fluxes, inverse_coefficient
 from homfem.local.means import broken_fluxes
-from homfem.local.membranes import Membranes, gap_energy
+from homfem.local.membranes import Membranes, gap_energy, group_numbers, times
 from homfem.local.problem import Correctors
 from homfem.parameters import Array
 
@@ -41,26 +41,36 @@ def diffusion_gaps(
     axes
         Those of the loads, by default all.
     """
-    domain, loads, d = upper.problem.domain, upper.problem.loads, cell.dimension
+    problem, d = upper.problem, cell.dimension
     u = [fem.Function(space) for space in upper.spaces]
-    one, average = upper.problem.pick(u), upper.problem.average_form
-    load, direction = fem.Constant(domain, np.zeros(loads)), fem.Constant(domain, np.zeros(d))
     below: tuple[fem.Function, ...] = lower.functions
-    if membranes is not None and coefficient is not None:
-        inverse = inverse_coefficient(coefficient, d)
-        if not isinstance(lower, Fluxes):
-            below = broken_fluxes(cell, coefficient, lower, membranes)
-        sigma = fem.Function(below[0].function_space)
-        energy = gap_energy(cell, membranes, u, sigma, inverse, load) + average(one, load, one, load)
-    elif isinstance(lower, Fluxes):
+    if membranes is not None and coefficient is not None and not isinstance(lower, Fluxes):
+        below = broken_fluxes(cell, coefficient, lower, membranes)
+    sigma = fem.Function(below[0].function_space)
+    load, none, direction = (fem.Constant(problem.domain, np.zeros(n)) for n in (problem.loads, problem.loads, d))
+    one, average = problem.pick(u), problem.average_form
+    inverse = group = None
+
+    def at_membranes() -> ufl.Form:
+        assert membranes is not None
+        own = gap_energy(membranes, u, sigma, inverse, load, group=group, permeabilities=problem.given)
+        return own + average(one, load, one, load)
+
+    def of_fluxes() -> ufl.Form:
         # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
-        sigma = fem.Function(below[0].function_space)
-        across = lower.inverse * sigma if not lower.inverse.ufl_shape else ufl.dot(lower.inverse, sigma)
-        energy = ufl.inner(sigma, across - 2 * (direction + ufl.grad(one))) * ufl.dx + average(one, load, one, load)
-    else:
+        own = ufl.inner(sigma, times(inverse, sigma) - 2 * (direction + ufl.grad(one))) * ufl.dx
+        return own + average(one, load, one, load)
+
+    def of_correctors() -> ufl.Form:
         # With zero loads the averaged form is the energy of the difference of the correctors.
-        sigma, none = fem.Function(below[0].function_space), fem.Constant(domain, np.zeros(loads))
-        energy = average(sigma - one, none, sigma - one, none)
+        return average(sigma - one, none, sigma - one, none)
+
+    name, energy = "gap of correctors", of_correctors
+    if membranes is not None and coefficient is not None:
+        name, energy = "gap at membranes", at_membranes
+        inverse, group = inverse_coefficient(coefficient, d), group_numbers(cell, membranes)
+    elif isinstance(lower, Fluxes):
+        name, energy, inverse = "gap of fluxes", of_fluxes, lower.inverse
     along = range(d) if axes is None else axes
 
     def take(j: int) -> None:
@@ -68,7 +78,9 @@ def diffusion_gaps(
         for target, function in zip(u, above if isinstance(above, tuple) else (above,), strict=True):
             target.x.array[:] = function.x.array
         sigma.x.array[:] = below[j].x.array
-        load.value[:] = np.eye(loads)[j]
+        load.value[:] = np.eye(problem.loads)[j]
         direction.value[:] = np.eye(d)[along[j]]
 
-    return on_cell(cell, domain, element_sums(cell, domain, energy, take, loads))
+    functions = [*u, sigma, *(more for more in (inverse, group) if more is not None)]
+    found = element_sums(cell, problem, name, energy, take, functions, [load, none, direction])
+    return on_cell(cell, problem.domain, found)

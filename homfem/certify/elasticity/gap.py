@@ -36,10 +36,12 @@ def elastic_gaps(cell: UnitCell, upper: Correctors, lower: Stresses, *, strains:
     size = len(PAIRS[cell.dimension])
     u, sigma = fem.Function(upper.space), fem.Function(lower.functions[0].function_space)
     load, direction = fem.Constant(domain, np.zeros(loads)), fem.Constant(domain, np.zeros(size))
-    # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
-    work = ufl.inner(sigma, direction + voigt_strain(u)) * ufl.dx
-    energy = upper.problem.average_form(u, load, u, load) - 2 * work
     along = range(size) if strains is None else strains
+
+    def energy() -> ufl.Form:
+        # The energy of the stress is known; its linear part does the same work on the strain of degree two at most.
+        work = ufl.inner(sigma, direction + voigt_strain(u)) * ufl.dx
+        return upper.problem.average_form(u, load, u, load) - 2 * work
 
     def take(j: int) -> None:
         u.x.array[:] = upper.functions[j].x.array
@@ -47,5 +49,5 @@ def elastic_gaps(cell: UnitCell, upper: Correctors, lower: Stresses, *, strains:
         load.value[:] = np.eye(loads)[j]
         direction.value[:] = np.eye(size)[along[j]]
 
-    found = element_sums(cell, domain, energy, take, loads)
+    found = element_sums(cell, upper.problem, "gap", energy, take, [u, sigma], [load, direction])
     return on_cell(cell, domain, found + lower.energies.sum(axis=1) * cell.copies / cell.lattice.volume)

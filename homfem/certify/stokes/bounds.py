@@ -89,7 +89,11 @@ def broken_energy(cell: UnitCell, correctors: Correctors) -> Array:
     share_of_part = cell.copies / cell.lattice.volume
     loads, together = len(correctors.functions), alike(cell, correctors.problem)
     u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
-    value = solve.integral(ufl.inner(ufl.dev(ufl.grad(u)), ufl.grad(v)) * ufl.dx)
+    terminals = solve.Terminals(mesh=cell.mesh, functions=[u, v])
+    form = solve.compile_formula(
+        ("flow", "broken energy"), lambda: ufl.inner(ufl.dev(ufl.grad(u)), ufl.grad(v)) * ufl.dx, terminals
+    )
+    value = solve.integral(form)
     energy = np.zeros((loads, loads))
     for i in range(loads):
         u.x.array[:] = correctors.functions[i][0].x.array

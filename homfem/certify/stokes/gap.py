@@ -61,11 +61,17 @@ def change_energy(cell: UnitCell, one: Correctors, other: Correctors) -> Array:
 
     Of two pairs of velocities and pressures on one mesh; with slip the viscous form of the first.
     """
-    mesh, problem = one.problem.domain, one.problem
+    problem = one.problem
     u, v = (fem.Function(one.spaces[0]) for _ in range(2))
     lesser, lesser_too = (fem.Function(other.spaces[0]) for _ in range(2))
-    none = fem.Constant(mesh, 0.0)
-    value = solve.integral(problem.bilinear((u - lesser, none), (v - lesser_too, none)))
+    none = fem.Constant(problem.domain, 0.0)
+    form = problem.compile(
+        "change",
+        lambda: problem.bilinear((u - lesser, none), (v - lesser_too, none)),
+        functions=[u, lesser, v, lesser_too],
+        constants=[none],
+    )
+    value = solve.integral(form)
     together, energy = alike(cell, problem), np.zeros((problem.loads,) * 2)
     for i, j in zip(*np.nonzero(np.triu(together)), strict=True):
         for k, full, less in ((i, u, lesser), (j, v, lesser_too)):
@@ -79,8 +85,12 @@ def _gradients(correctors: Correctors) -> Array:
     mesh = correctors.problem.domain
     d = mesh.topology.dim
     velocity = fem.Function(correctors.spaces[0])
-    test = ufl.TestFunction(solve.function_space(mesh, "DG", 0, (d, d)))
-    form = solve.compile_form(ufl.inner(ufl.grad(velocity), test) * ufl.dx)
+    space = solve.function_space(mesh, "DG", 0, (d, d))
+    form = solve.compile_formula(
+        ("flow", "gradients"),
+        lambda: ufl.inner(ufl.grad(velocity), ufl.TestFunction(space)) * ufl.dx,
+        solve.Terminals(mesh=mesh, spaces=[space], functions=[velocity]),
+    )
     found = []
     for u, _ in correctors.functions:
         velocity.x.array[:] = u.x.array
@@ -95,9 +105,15 @@ def _energies(one: Correctors, other: Correctors | None) -> Array:
     mesh = one.problem.domain
     first = fem.Function(one.spaces[0])
     second = None if other is None else fem.Function(other.spaces[0])
-    gradient = ufl.grad(first) if second is None else ufl.grad(first) - ufl.grad(second)
-    test = ufl.TestFunction(solve.function_space(mesh, "DG", 0))
-    form = solve.compile_form(ufl.inner(gradient, gradient) * test * ufl.dx)
+    space = solve.function_space(mesh, "DG", 0)
+
+    def energy() -> ufl.Form:
+        gradient = ufl.grad(first) if second is None else ufl.grad(first) - ufl.grad(second)
+        return ufl.inner(gradient, gradient) * ufl.TestFunction(space) * ufl.dx
+
+    functions = [first] if second is None else [first, second]
+    terminals = solve.Terminals(mesh=mesh, spaces=[space], functions=functions)
+    form = solve.compile_formula(("flow", "energy"), energy, terminals)
     total = np.zeros(mesh.topology.index_map(mesh.topology.dim).size_local)
     for j, (u, _) in enumerate(one.functions):
         first.x.array[:] = u.x.array

@@ -58,10 +58,14 @@ def wall_error(cell: UnitCell, correctors: Correctors) -> float:
     weights = (volumes[:, 0] - volumes[:, 1], total, total**2 / areas / areas ** (1.0 / (d - 1)))
     facets = np.sort(facets)
     tags = dmesh.meshtags(mesh, d - 1, facets, np.ones(len(facets), dtype=np.int32))
-    ds = ufl.Measure("ds", domain=mesh, subdomain_data=tags, subdomain_id=1)
-    n = ufl.FacetNormal(mesh)
     u, v = fem.Function(correctors.spaces[0]), fem.Function(correctors.spaces[0])
-    value = solve.integral(move * ufl.inner(ufl.dot(ufl.grad(u), n), ufl.dot(ufl.grad(v), n)) * ds)
+
+    def change() -> ufl.Form:
+        ds, n = ufl.Measure("ds", domain=mesh, subdomain_data=tags, subdomain_id=1), ufl.FacetNormal(mesh)
+        return move * ufl.inner(ufl.dot(ufl.grad(u), n), ufl.dot(ufl.grad(v), n)) * ds
+
+    terminals = solve.Terminals(mesh=mesh, functions=[move, u, v], tags=[tags])
+    value = solve.integral(solve.compile_formula(("flow", "wall error"), change, terminals))
     loads, together = len(correctors.functions), alike(cell, correctors.problem)
     sums = np.zeros((len(weights), loads, loads))
     for number, weight in enumerate(weights):

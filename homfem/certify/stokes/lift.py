@@ -96,8 +96,12 @@ def lift(cell: UnitCell, split: UnitCell, correctors: Correctors, axes: Sequence
 def _divergences(correctors: Correctors) -> tuple[Array, Array]:
     """Integrals of the divergence and of its square over each owned mesh cell, shape (cells, loads)."""
     mesh = correctors.problem.domain
-    velocity, test = fem.Function(correctors.spaces[0]), ufl.TestFunction(solve.function_space(mesh, "DG", 0))
-    forms = [solve.compile_form(ufl.div(velocity) ** power * test * ufl.dx) for power in (1, 2)]
+    velocity, space = fem.Function(correctors.spaces[0]), solve.function_space(mesh, "DG", 0)
+    forms = solve.compile_formulas(
+        ("flow", "divergence"),
+        lambda: [ufl.div(velocity) ** power * ufl.TestFunction(space) * ufl.dx for power in (1, 2)],
+        solve.Terminals(mesh=mesh, spaces=[space], functions=[velocity]),
+    )
     found: list[list[Array]] = [[], []]
     for u, _ in correctors.functions:
         velocity.x.array[:] = u.x.array
