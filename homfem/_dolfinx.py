@@ -212,3 +212,10 @@ def periodic_constraint(
 def coordinate_map(mesh: dmesh.Mesh) -> Any:
     """Return the map of the reference cell, with ``pull_back`` and ``push_forward``."""
     return mesh.geometry.cmap if VERSION < (0, 11) else mesh.geometry.cmaps[0]
+
+
+def vtk_order(mesh: dmesh.Mesh, number: int) -> npt.NDArray[np.int64]:
+    """Return which of the nodes of a cell comes where in VTK; ``number`` of them: ``nodes[:, order]``."""
+    from dolfinx.cpp.io import perm_vtk
+
+    return np.argsort(perm_vtk(mesh.topology.cell_type, number))

@@ -1,4 +1,4 @@
-"""Fields in time for ParaView: XDMF with HDF5, or VTX (ADIOS2). One file holds functions of one space."""
+"""Fields in time: XDMF with HDF5 for ParaView, PyVista and meshio, or VTX (ADIOS2) for ParaView."""
 
 from __future__ import annotations
 
@@ -13,39 +13,60 @@ from dolfinx import fem
 
 from homfem._dolfinx import geometry_dofmap
 from homfem.disk import require_room
+from homfem.macro.domain import Domain
+from homfem.macro.state import Units
+from homfem.output.xdmf import XdmfSeries
 from homfem.parameters import FileError, InputError
 from homfem.ranks import collective
+
+_NO_UNITS = Units()
 
 
 class FieldSeries:
     """Writes functions at several times; use it in a ``with`` block. Collective.
 
-    After each time the file is whole: however the run ends, what was written can be read.
+    After each time the files are whole: however the run ends, what was written can be read.
 
     Parameters
     ----------
     path : Path or str
-        ``NAME.xdmf`` (and ``NAME.h5`` beside it) for functions of the degree of the mesh or constant on cells;
-        ``NAME.bp`` (a folder) for Lagrange functions of any degree.
+        ``NAME.xdmf``, with ``NAME.h5`` and the folder ``NAME-times`` beside it, for functions of any spaces with values
+        at points: all of them in each grid, at nodes of degree 1 or 2 (:class:`homfem.output.grids.Grid`), in order
+        for ParaView, PyVista and meshio. ``NAME.bp`` (a folder of ADIOS2, for ParaView) for Lagrange functions of one
+        space.
     functions
-        Functions of one space on one mesh, with different names.
+        Functions on one mesh, with different names.
+    units
+        Of times, lengths and fields; they stand in the files of XDMF.
+    domain
+        Its regions are cell data of XDMF.
+    after
+        Go on with the series at the path, of which the steps up to this one are kept; XDMF only.
 
     Raises
     ------
     InputError
-        If the functions are of several spaces or share a name, or the format does not take their element.
+        If the functions are of several meshes or share a name, or the format does not take their spaces.
     FileError
-        If the suffix is another, the folder does not exist, something else has the name, or dolfinx was built without
-        ADIOS2.
+        If the suffix is another, the folder does not exist, something else has the name, the series to go on with is of
+        other functions, or dolfinx was built without ADIOS2.
     OSError
         If there is no room for the file; before the writers, which end the process, find out.
 
     Example
     -------
-    ``with FieldSeries("wave.bp", [c, e]) as series: series.write(0.0)``
+    ``with FieldSeries("wave.xdmf", [c, e]) as series: series.write(0.0)``
     """
 
-    def __init__(self, path: Path | str, functions: Sequence[fem.Function]) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        functions: Sequence[fem.Function],
+        *,
+        units: Units = _NO_UNITS,
+        domain: Domain | None = None,
+        after: int | None = None,
+    ) -> None:
         self.path, self.functions = Path(path), list(functions)
         if not self.functions:
             raise InputError("functions", [], "at least one function")
@@ -54,28 +75,30 @@ class FieldSeries:
         if len(set(names)) < len(names):
             raise InputError("functions", names, "functions with different names", "Give each one a name of its own.")
         for function in self.functions:
-            space = function.function_space
-            if space.mesh is not first.mesh or space.ufl_element() != first.ufl_element():
-                raise InputError("functions", names, "functions of one space", "Write one file per space.")
+            if function.function_space.mesh is not first.mesh:
+                raise InputError("functions", names, "functions on one mesh", "Write one file per mesh.")
         self.comm = first.mesh.comm
-        element = first.ufl_element()
-        if getattr(element, "family_name", "") != "P":
-            remedy = "Interpolate them into a discontinuous Lagrange space, or write the parts of a mixed one."
-            raise InputError("functions", str(element), "Lagrange functions, continuous or not", remedy)
         with collective(self.comm):
             if self.path.suffix not in (".xdmf", ".bp"):
                 raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
             if self.comm.rank == 0:
                 self._check_place()
         mesh, per_cell = first.mesh, geometry_dofmap(first.mesh).shape[1]
-        self._values = 8 * len(self.functions) * first.dofmap.index_map.size_global * first.dofmap.bs
+        spaces = [function.function_space for function in self.functions]
+        self._values = 8 * sum(space.dofmap.index_map.size_global * space.dofmap.bs for space in spaces)
         self._require_room(8 * per_cell * mesh.topology.index_map(mesh.topology.dim).size_global + 3 * self._values)
         self._open = True
         self._vtx: Any = None
+        self._xdmf: XdmfSeries | None = None
         if self.path.suffix == ".xdmf":
-            self._begin_xdmf(first)
+            self._xdmf = XdmfSeries(self.path, self.functions, units=units, domain=domain, after=after)
         else:
             self._vtx = self._open_vtx()
+
+    @property
+    def last(self) -> int | None:
+        """The last step in the files of XDMF; None before the first."""
+        return None if self._xdmf is None else self._xdmf.last
 
     def _check_place(self) -> None:
         """Refuse a path that the writers cannot take: they would end the process."""
@@ -85,6 +108,9 @@ class FieldSeries:
         for path in (self.path,) if folders else (self.path, self.path.with_suffix(".h5")):
             if path.exists() and path.is_dir() != folders:
                 raise FileError("path", str(path), "the name of a folder or a new name" if folders else "no folder")
+        times = self.path.with_name(f"{self.path.stem}-times")
+        if not folders and times.exists() and not times.is_dir():
+            raise FileError("path", str(times), "a folder of the series or a new name")
         if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):
             raise FileError("path", str(self.path), "in a folder that can be written in")
 
@@ -93,44 +119,31 @@ class FieldSeries:
             if self.comm.rank == 0:
                 require_room(self.path, size)
 
-    def _begin_xdmf(self, space: fem.FunctionSpace) -> None:
-        from dolfinx.io import XDMFFile
-
-        element, mesh = space.ufl_element(), space.mesh
-        degree, cmap_degree = (
-            element.embedded_superdegree,
-            mesh.ufl_domain().ufl_coordinate_element().embedded_superdegree,
-        )
-        if not (degree == 0 or (degree == cmap_degree and not element.discontinuous)):
-            raise InputError(
-                "functions", str(element), "of the degree of the mesh or 0 for XDMF", "Use NAME.bp instead."
-            )
-        with XDMFFile(self.comm, str(self.path), "w") as file:
-            file.write_mesh(mesh)
-
     def _open_vtx(self) -> Any:
+        spaces = [function.function_space for function in self.functions]
+        names, elements = [function.name for function in self.functions], [space.ufl_element() for space in spaces]
+        if any(element != elements[0] for element in elements):
+            raise InputError("functions", names, "functions of one space", "Write one file per space, or NAME.xdmf.")
+        if getattr(elements[0], "family_name", "") != "P":
+            remedy = "Write NAME.xdmf, or interpolate them into a discontinuous Lagrange space."
+            raise InputError("functions", str(elements[0]), "Lagrange functions, continuous or not", remedy)
         try:
             from dolfinx.io import VTXWriter
         except ImportError as error:
             raise FileError("path", str(self.path), "NAME.xdmf: this dolfinx has no ADIOS2") from error
         return VTXWriter(self.comm, str(self.path), self.functions, engine="BP4")
 
-    def write(self, time: float) -> None:
-        """Write the functions as they are now, for the given time."""
+    def write(self, time: float, step: int | None = None) -> None:
+        """Write the functions as they are now, for the given time; steps ascend, by default by one."""
         if not self._open:
             raise InputError("series", "closed", "open; write inside the with block")
         if not np.isfinite(time):
             raise InputError("time", time, "a finite number")
         self._require_room(2 * self._values)
-        if self._vtx is not None:
+        if self._xdmf is not None:
+            self._xdmf.write(float(time), step)
+        else:
             self._vtx.write(time)
-            return
-        from dolfinx.io import XDMFFile
-
-        # HDF5 files that are open when a process ends cannot be read.
-        with XDMFFile(self.comm, str(self.path), "a") as file:
-            for function in self.functions:
-                file.write_function(function, time)
 
     def close(self) -> None:
         """Finish the file; a second call does nothing."""
@@ -154,7 +167,7 @@ def write_unfolded(path: Path | str, periodic_mesh: Any, functions: Sequence[fem
     Parameters
     ----------
     path
-        As for :class:`FieldSeries`; correctors of degree two need ``NAME.bp``.
+        As for :class:`FieldSeries`.
     periodic_mesh
         The :class:`homfem.periodic.PeriodicMesh` of the cell.
     functions

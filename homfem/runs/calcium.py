@@ -174,6 +174,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
             every=table.steps("every"),
             length_unit="um",
             drawn="cytosol" if drawn else None,
+            time_unit=table.time.end.unit,
         )
         watching = watch(shown, table.probes, problem.domain, move)
         in_cytosol = table.output.threshold_field == "cytosol"
@@ -190,7 +191,8 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
                 checkpoint_every=table.steps("checkpoint_every"),
                 resume=resume,
             )
-        write_activation(shown, result.activation if in_cytosol else in_er.times, float(result.times[-1]))
+        activation = result.activation if in_cytosol else in_er.times
+        write_activation(shown, activation, float(result.times[-1]), "s")
     warnings = (f"{name}: {text}" for name in ("cytosol", "er") for text in getattr(problem, name).warnings)
     return MacroRun(
         result=result,

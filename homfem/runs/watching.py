@@ -45,6 +45,8 @@ class Shown:
         The model's.
     drawn
         Name of the field that the figure will show; None: no figure.
+    time_unit
+        Unit of the times in the files of fields; None: the model's, which is then that of the time grid.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class Shown:
     every: int
     length_unit: str
     drawn: str | None
+    time_unit: str | None = None
 
 
 def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Callable[[float], None]) -> Watch:
@@ -74,7 +77,7 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Call
             regions[probe.name] = domain.cells(probe.region)
     kept = Probes(points, regions=regions, path=shown.folder / "probes") if probes else None
     record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
-    fields = Fields(shown.folder, shown.suffix, every=shown.every)
+    fields = Fields(shown.folder, shown.suffix, every=shown.every, domain=domain, time_unit=shown.time_unit)
     progress = Call(lambda _model, _step, time: move(time), every=shown.every, name="progress")
     return Watch(
         observers=tuple(entry for entry in (kept, fields, record, progress) if entry is not None),
@@ -88,7 +91,7 @@ def probe_keys(probes: Sequence[ProbeTable]) -> dict[str, str]:
     return {f"points[{probe.name!r}]": f"probes[{k}].at" for k, probe in enumerate(probes)}
 
 
-def write_activation(shown: Shown, activation: Function | None, end: float) -> None:
+def write_activation(shown: Shown, activation: Function | None, end: float, unit: str = "") -> None:
     """Write a map of activation times beside the fields, NaN where the field stayed below. Collective.
 
     Parameters
@@ -97,7 +100,10 @@ def write_activation(shown: Shown, activation: Function | None, end: float) -> N
         The times, inf where there is none; nothing is written of None.
     end
         The time that the run has reached.
+    unit
+        That of the times, the model's.
     """
+    from homfem.macro.state import Units
     from homfem.output.fields import FieldSeries
 
     if activation is None:
@@ -105,7 +111,8 @@ def write_activation(shown: Shown, activation: Function | None, end: float) -> N
     times = activation.copy()
     times.name = "activation"
     times.x.array[~np.isfinite(times.x.array)] = np.nan
-    with FieldSeries(shown.folder / f"activation.{shown.suffix}", [times]) as series:
+    units = Units(time=unit, length=shown.length_unit, fields={"activation": unit})
+    with FieldSeries(shown.folder / f"activation.{shown.suffix}", [times], units=units) as series:
         series.write(end)
 
 

@@ -13,6 +13,7 @@ import pytest
 from homfem.parameters import InputError
 from homfem.tensors import EffectiveTensor
 from made_configs import CELL, EFFECTIVE, WAVE, outside
+from read_files import read_with_meshio
 
 
 def test_a_mesh_of_junk_is_no_domain(homfem, tmp_path):
@@ -99,6 +100,10 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
     assert far["activation"] is None
     import meshio
 
+    fields = read_with_meshio(tmp_path / "wave" / "fields.xdmf")
+    assert fields["times"] == pytest.approx([0.0, 100.0, 200.0, 300.0, 400.0])
+    corner = int(np.hypot(*(fields["points"][:, :2] - (40, 20)).T).argmin())
+    assert [nodal["er"][corner] for nodal in fields["nodal"]] == pytest.approx(far["er"][::5], rel=1e-12)
     with meshio.xdmf.TimeSeriesReader(tmp_path / "wave" / "activation.xdmf") as series:
         points, _ = series.read_points_cells()
         at, data, _ = series.read_data(0)
@@ -176,7 +181,7 @@ def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path
     other = other.replace("region='it'", "region='right'")
     status, _, err = homfem("run", wave, *options, "--set", other, "--resume")
     assert status == 2, "the halves in each other's place are other probes"
-    assert "these differ: probes.regions.l.midpoints, probes.regions.r.midpoints." in err
+    assert "these differ: probes.regions.l.hash, probes.regions.r.hash." in err
     status, _, err = homfem("run", wave, *options, "--set", given, "--resume", "--set", "macro.time.end=0.2 s")
     assert (status, err) == (
         2,

@@ -358,7 +358,12 @@ def test_places_of_fields(tmp_path, monkeypatch):
     function = fem.Function(space_of(), name="c")
     (tmp_path / "a.h5").mkdir()
     (tmp_path / "a.bp").write_text("")
-    for name, message in (("a.xdmf", "no folder"), ("a.bp", "the name of a folder or a new name")):
+    (tmp_path / "c-times").write_text("")
+    for name, message in (
+        ("a.xdmf", "no folder"),
+        ("a.bp", "the name of a folder or a new name"),
+        ("c.xdmf", "c-times': it must be a folder of the series"),
+    ):
         with refused(message, FileError):
             FieldSeries(tmp_path / name, [function])
     monkeypatch.delattr(dolfinx.io, "VTXWriter")

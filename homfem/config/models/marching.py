@@ -53,7 +53,7 @@ class OutputTable(Table):
     checkpoint_every: PositiveTime | None = None
     """Time between two checkpoints; the end alone without it."""
     format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
-    """Format of the fields."""
+    """Format of the fields: XDMF with HDF5 for ParaView, PyVista and meshio, or the folders of ADIOS2 for ParaView."""
 
 
 class MarchTable(MacroTable):
