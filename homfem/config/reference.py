@@ -70,6 +70,8 @@ class Section:
 def reference(name: str = "") -> list[Section]:
     """Return the tables of the config whose names or headers begin with ``name``, all by default.
 
+    Of tables that several models share alike, one is given where their header is asked for.
+
     Raises
     ------
     InputError
@@ -89,7 +91,8 @@ def reference(name: str = "") -> list[Section]:
     ]
     if not found:
         choose("TABLE", name, ["cell", "effective", "macro", *(part.name for part in sections)])
-    return found
+    alike = {(part.header, part.meaning, part.keys): part for part in reversed(found)}
+    return [part for part in found if not name or alike[part.header, part.meaning, part.keys] is part]
 
 
 def as_markdown(sections: list[Section]) -> str:

@@ -146,6 +146,23 @@ def unit(kind: Kind) -> Check:
     return Check(lambda value: check_unit("", value, kind), says=f"the unit of {kind.name}, such as {kind.unit!r}")
 
 
+def tables_by_name(parse: Callable[[Any], Any], what: str) -> Check:
+    """Return the validator of a table of tables, such as ``[macro.species.NAME]``; ``parse`` checks each of them."""
+
+    def check(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or not value:
+            raise InputError("", value, f"a table for each {what}, by its name")
+        found = {}
+        for name, entry in value.items():
+            try:
+                found[str(name)] = parse(entry)
+            except InputError as error:
+                raise renamed(error, join(str(name), error.name)) from error
+        return found
+
+    return Check(check, says=f"a table for each {what}, by its name")
+
+
 def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) -> Check:
     """Return the validator of a list: ``entry`` checks each item, ``lengths`` are the lengths that are allowed."""
 

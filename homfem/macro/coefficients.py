@@ -89,7 +89,7 @@ def tensor_coefficient(
     if axes == "domain":
         if set(values) == {"*"}:
             return fem.Constant(domain.mesh, values["*"])
-        return _by_cell(domain, domain.cell_values(values, name))
+        return cell_function(domain, domain.cell_values(values, name))
     return _turned(name, domain, values)
 
 
@@ -111,7 +111,7 @@ def scalar_coefficient(
         region: check_number(f"{name}.{region}", entry, above=above, at_least=at_least)
         for region, entry in given.items()
     }
-    return _by_cell(domain, domain.cell_values(values, name))
+    return cell_function(domain, domain.cell_values(values, name))
 
 
 def _matrix(name: str, given: TensorInput, kind: TensorKind, unit: str, d: int, per_phase: bool) -> Array:
@@ -121,7 +121,7 @@ def _matrix(name: str, given: TensorInput, kind: TensorKind, unit: str, d: int, 
     return np.asarray(tensor.value / tensor.active_fraction if per_phase else tensor.value, dtype=np.float64)
 
 
-def _by_cell(domain: Domain, values: Array) -> fem.Function:
+def cell_function(domain: Domain, values: Array) -> fem.Function:
     """Return values of each local cell, of shape (cells, ...), as a function of degree 0; collective."""
     space = function_space(domain.mesh, "DG", 0, values.shape[1:])
     function = fem.Function(space)
@@ -151,7 +151,7 @@ def _turned(name: str, domain: Domain, values: Mapping[str, Array]) -> Any:
         return _nodal(domain, frame, values, cells)
     if isinstance(frame.fibre, fem.Constant) and set(values) == {"*"}:
         return fem.Constant(domain.mesh, _turn(values["*"][None], _frame_of_cells(frame, 1, d))[0])
-    return _by_cell(domain, _turn(cells, _frame_of_cells(frame, len(cells), d)))
+    return cell_function(domain, _turn(cells, _frame_of_cells(frame, len(cells), d)))
 
 
 def _turn(matrices: Array, axes: Array) -> Array:
@@ -186,7 +186,7 @@ def _of_cells(axis: fem.Function | fem.Constant | None, count: int, d: int) -> A
 
 def _nodal(domain: Domain, frame: FibreFrame, values: Mapping[str, Array], cells: Array) -> Any:
     """Return the tensor with axes that vary in a cell, as an expression."""
-    matrix = fem.Constant(domain.mesh, values["*"]) if set(values) == {"*"} else _by_cell(domain, cells)
+    matrix = fem.Constant(domain.mesh, values["*"]) if set(values) == {"*"} else cell_function(domain, cells)
     return laid_along(matrix, frame.axes())
 
 

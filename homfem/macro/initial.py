@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from dolfinx import fem
 
+from homfem.macro.domain import Domain
+from homfem.macro.stimulus import Place, nodes_inside, overlap
 from homfem.parameters import Array, InputError, check_number
 from homfem.ranks import collective
 
@@ -55,4 +58,38 @@ def nodal_values(name: str, given: FieldInput, space: fem.FunctionSpace, *, at_l
             bad = values[~np.isfinite(values)]
             limit = f" >= {at_least:g}" if at_least > -np.inf else ""
             raise InputError(name, float(bad[0] if bad.size else values.min()), f"a finite number{limit} everywhere")
+    return values
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inside:
+    """A value in a place, such as a :class:`homfem.macro.stimulus.Box`."""
+
+    place: Place
+    value: float
+
+
+def placed_values(
+    name: str, domain: Domain, space: fem.FunctionSpace, given: Sequence[Inside], outside: float = 0.0
+) -> Array:
+    """Return a field that has values in places as nodal values, those that the rank owns; collective.
+
+    Where places meet, the later one counts. At the nodes of a P1 space whose basis functions reach beyond a place, the
+    value is the mean: the integral of the field over the place is the value times its volume. In a space of higher
+    degree the nodes inside have the value.
+
+    Raises
+    ------
+    InputError
+        For a place that meets no part of the domain.
+    """
+    values = np.full(space.dofmap.index_map.size_local, check_number(f"{name}.outside", outside))
+    for k, entry in enumerate(given):
+        at = name if len(given) == 1 else f"{name}[{k}]"
+        share: Array
+        if space.ufl_element().degree == 1:
+            share = overlap(domain, space, entry.place, name=at)[0]
+        else:
+            share = nodes_inside(domain, space, entry.place, name=at).astype(np.float64)
+        values += share * (check_number(f"{at}.value", entry.value) - values)
     return values

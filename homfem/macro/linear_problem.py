@@ -99,14 +99,30 @@ class LinearProblem:
         if self.streamline is not None:
             form += self.streamline * ufl.dot(self.velocity, ufl.grad(v)) * ufl.div(flux) * ufl.dx
         for condition in self.conditions:
-            out: Any = None
             if isinstance(condition, Robin):
-                out = fem.Constant(self.domain.mesh, float(condition.coefficient))
-            elif isinstance(condition, Outflow) and self.velocity is not None:
-                out = ufl.max_value(ufl.dot(self.velocity, ufl.FacetNormal(self.domain.mesh)), 0.0)
-            if out is not None:
-                form += out * u * v * self.domain.ds(condition.boundary)
-        return assemble_matrix(form)
+                h = fem.Constant(self.domain.mesh, float(condition.coefficient))
+                form += h * u * v * self.domain.ds(condition.boundary)
+        matrix = assemble_matrix(form)
+        self._let_out(matrix)
+        return matrix
+
+    def _let_out(self, matrix: PETSc.Mat) -> None:
+        """Add what flows out: at each node of an outflow boundary the integral of v . grad w, where it is positive.
+
+        That is the flux through its share of the boundary, if v has no divergence against the basis; and then a
+        constant field stays.
+        """
+        open_ = [condition.boundary for condition in self.conditions if isinstance(condition, Outflow)]
+        if self.velocity is None or not open_:
+            return
+        v = ufl.TestFunction(self.space)
+        through = assemble_vector(ufl.dot(self.velocity, ufl.grad(v)) * ufl.dx(domain=self.domain.mesh))
+        dofs = np.unique(np.concatenate([dofs_on(self, boundary) for boundary in open_]))
+        diagonal = matrix.getDiagonal()
+        diagonal.array[dofs] += np.maximum(through.array_r[dofs], 0.0)
+        matrix.setDiagonal(diagonal)
+        for vector in (through, diagonal):
+            vector.destroy()
 
 
 class Load:

@@ -15,12 +15,14 @@ from typing import Protocol
 import basix
 import numpy as np
 import numpy.typing as npt
-from dolfinx import fem
+import ufl
+from dolfinx import fem, la
 from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap
 from homfem.macro.domain import Domain
 from homfem.parameters import Array, InputError, check_number
+from homfem.solve import assemble_vector
 from homfem.timestepping import Schedule
 
 Flags = npt.NDArray[np.bool_]
@@ -135,9 +137,11 @@ class NodalStimulus:
     Parameters
     ----------
     domain, space
-        The domain, and a scalar P1 space on it.
+        The domain, and a scalar Lagrange space on it (:func:`overlap`).
     stimuli
         The stimuli; ``volumes`` holds the volume that each acts on, in the unit of the domain.
+    scale
+        What an amplitude changes in the field: a number, or one for each node that the rank owns.
     name
         Of the parameter, for messages.
 
@@ -148,14 +152,20 @@ class NodalStimulus:
     """
 
     def __init__(
-        self, domain: Domain, space: fem.FunctionSpace, stimuli: Sequence[Stimulus], *, name: str = "stimulus"
+        self,
+        domain: Domain,
+        space: fem.FunctionSpace,
+        stimuli: Sequence[Stimulus],
+        *,
+        scale: float | Array = 1.0,
+        name: str = "stimulus",
     ) -> None:
         self.stimuli, self.volumes, self._parts = tuple(stimuli), [], []
         for k, stimulus in enumerate(stimuli):
             weights, volume = overlap(domain, space, stimulus.place, name=f"{name}[{k}]")
             nodes = np.flatnonzero(weights)
             self.volumes.append(volume)
-            self._parts.append((nodes, stimulus.amplitude * weights[nodes]))
+            self._parts.append((nodes, stimulus.amplitude * (scale * weights)[nodes]))
 
     def add(self, values: Array, time: float, step: float, *, part: float = 1.0) -> None:
         """Add what the stimuli bring in the step from ``time``, or a part of it, to the owned values of the space."""
@@ -166,7 +176,10 @@ class NodalStimulus:
 
 
 def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> tuple[Array, float]:
-    """Return the weights of the owned nodes of a P1 space for a place, and the volume that it has; collective.
+    """Return the weights of the owned nodes of a space for a place, and the volume that it has; collective.
+
+    In a P1 space they are between 0 and 1. In one of higher degree, where the integral of a basis function may be zero,
+    nodes inside have one weight and all others none, so that the integral of the function is the volume as well.
 
     Raises
     ------
@@ -189,7 +202,13 @@ def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str
     total = domain.comm.allreduce(float((volumes[:, None] * inside).sum()))
     if total <= 0.0:
         raise _nothing(domain, space, place, name)
-    return np.minimum(domain.nodal_mean(space, inside), 1.0), total
+    if space.ufl_element().degree == 1:
+        return np.minimum(domain.nodal_mean(space, inside), 1.0), total
+    weights = nodes_inside(domain, space, place, name=name).astype(np.float64)
+    whole = domain.comm.allreduce(float(assemble_vector(ufl.TestFunction(space) * ufl.dx).array_r @ weights))
+    if whole <= 1e-9 * total:
+        raise _nothing(domain, space, place, name)
+    return (total / whole) * weights, total
 
 
 def nodes_inside(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> Flags:
@@ -202,10 +221,14 @@ def nodes_inside(domain: Domain, space: fem.FunctionSpace, place: Place, *, name
     """
     _check_dimension(domain, place, name)
     size = space.dofmap.index_map.size_local
+    flags: Flags
     if isinstance(place, Region):
         number = domain.region(place.name, f"{name}.region")
-        weights = (domain.region_of_cell == number)[: domain.mesh.topology.index_map(domain.dimension).size_local]
-        flags = domain.nodal_mean(space, np.repeat(weights[:, None], domain.dimension + 1, axis=1).astype(float)) > 0.0
+        owned = domain.mesh.topology.index_map(domain.dimension).size_local
+        inside = fem.Function(space)
+        inside.x.array[np.asarray(space.dofmap.list)[:owned][(domain.region_of_cell == number)[:owned]]] = 1.0
+        inside.x.scatter_reverse(la.InsertMode.add)
+        flags = np.asarray(inside.x.array[:size] > 0.0)
     else:
         flags = place.inside(space.tabulate_dof_coordinates()[:size, : domain.dimension])
     if not domain.comm.allreduce(bool(flags.any()), op=MPI.LOR):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.config import Config, present
+from homfem.config import Config
 from homfem.config.models.calcium import CalciumTable, StimulusTable
 from homfem.config.models.macro_table import Taken, take_tensor
 from homfem.config.models.stimulus import stimulus_path
@@ -18,13 +17,13 @@ from homfem.materials import interface_area
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
-from homfem.runs.cells import build_cell
 from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
-from homfem.runs.physics import solve_effective, with_known_area, with_symmetry
+from homfem.runs.phases import phase_tensors
+from homfem.runs.physics import with_known_area
 from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
 from homfem.tensors import EffectiveTensor
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from dolfinx.fem import Function
     from mpi4py import MPI
 
-    from homfem.cells import UnitCell
     from homfem.macro.calcium import CalciumProblem, CalciumResult
     from homfem.macro.domain import Domain
     from homfem.macro.probes import Probes
@@ -40,18 +38,7 @@ if TYPE_CHECKING:
 
 def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
     """Return the tensors of the two phases: read, measured, or computed from the config's cell. Collective."""
-
-    @functools.cache
-    def cell() -> UnitCell:
-        return build_cell(config, comm)
-
-    def compute(phase: str) -> EffectiveTensor:
-        unit_cell, effective = cell(), present("effective", config.effective)
-        with keys_under("effective"):
-            table = with_symmetry(effective, unit_cell)
-            tensor: EffectiveTensor = solve_effective(table, unit_cell, config=config.document, only=[phase]).tensor
-        return tensor
-
+    compute = phase_tensors(config, comm)
     tensors = {}
     for name in ("cytosol", "er"):
         taken = Taken(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import model_validator
 
@@ -91,16 +91,20 @@ class PlaceTable(Table):
         return Box(low=low, high=high)
 
 
-class PulseTable(PlaceTable):
-    """A place with a schedule: pulses of a ``duration`` from ``start`` on, one every ``period``."""
+class ScheduleTable(Table):
+    """When something is on: pulses of a ``duration`` from ``start`` on, one every ``period``; always without keys."""
 
     start: Annotated[Quantity, quantity(TIME)] | None = None
+    """When the first pulse begins; 0 without it."""
     duration: Annotated[Quantity, quantity(TIME, above=0.0)] | None = None
+    """How long each pulse lasts; without end without it."""
     period: Annotated[Quantity, quantity(TIME, above=0.0)] | None = None
+    """Time from the start of a pulse to that of the next; one pulse alone without it."""
     pulses: Annotated[int, integer(at_least=1)] | None = None
+    """How many pulses; without it one, with a period no end of them."""
 
     @model_validator(mode="after")
-    def _whole(self) -> PulseTable:
+    def _whole(self) -> Self:
         self.schedule("s")
         return self
 
@@ -110,6 +114,10 @@ class PulseTable(PlaceTable):
         given = {key: value.to(unit) for key, value in times.items() if value is not None}
         pulses = self.pulses if self.pulses is not None else None if "period" in given else 1
         return Schedule(**{"duration": math.inf} | given, pulses=pulses)
+
+
+class PulseTable(PlaceTable, ScheduleTable):
+    """A place with a schedule: pulses of a ``duration`` from ``start`` on, one every ``period``."""
 
 
 T = TypeVar("T", bound=PlaceTable)

@@ -1,0 +1,174 @@
+"""The table ``[macro]`` with ``model = "reaction-diffusion"``: species, reaction, flow, sources, output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from homfem.config.cells import CellTable
+from homfem.config.effective import EffectiveTable
+from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
+from homfem.config.models.marching import MarchTable, OutputTable, TimeTable
+from homfem.config.models.reactions import ReactionTable
+from homfem.config.models.species import DARCY, DarcyTable, NumberOrText, SourceTable, SpeciesTable
+from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
+from homfem.config.table import (
+    Check,
+    Missing,
+    choice,
+    integer,
+    keys_from,
+    parse_table,
+    renamed,
+    tables_by_name,
+    text,
+)
+from homfem.kinds import DIFFUSION, PERMEABILITY
+from homfem.kinetics.expressions import check_name
+from homfem.parameters import InputError, check_choice
+from homfem.timestepping import SCHEMES, SPLITTINGS
+
+
+class TransportTime(TimeTable):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end."""
+
+    splitting: Annotated[str, choice(*SPLITTINGS, "implicit")] = "strang"
+    """How reaction and transport take turns; `"implicit"`: not at all, both are solved for together."""
+    scheme: Annotated[str, choice(*SCHEMES)] | None = None
+    """The scheme of transport; without it TR-BDF2, with `"godunov"` backward Euler."""
+
+
+class ThresholdTable(OutputTable):
+    """``[macro.output]``: what is written, and how often."""
+
+    threshold: NumberOrText | None = None
+    """Value of a species from which on a place counts as activated."""
+    threshold_field: Annotated[str, text("the name of a species")] | None = None
+    """Which species; the first one without it."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.threshold is None and self.threshold_field is not None:
+            raise InputError("threshold_field", self.threshold_field, "absent without a threshold", "Give a threshold.")
+        return self
+
+
+class ReactionDiffusionTable(MarchTable):
+    """``[macro]`` of species that diffuse, flow and react (:mod:`homfem.macro.reaction_diffusion`)."""
+
+    runner = "homfem.runs.reaction_diffusion:run_table"
+
+    model: Annotated[str, choice("reaction-diffusion")]
+    species: Annotated[
+        Mapping[str, SpeciesTable], tables_by_name(lambda value: parse_table(SpeciesTable, value, ""), "species")
+    ] = Field(description="a table [macro.species.NAME] for each species")
+    reaction: ReactionTable | None = None
+    """The reaction; without it the species only move."""
+    darcy: DarcyTable | None = None
+    """The flow that `velocity = "darcy"` means."""
+    stimulus: Annotated[tuple[SourceTable, ...], Check(stimuli(SourceTable), says="a table, or a list of tables")] = ()
+    """Sources."""
+    degree: Annotated[int, integer(at_least=1, at_most=2)] = 1
+    """Degree of the elements."""
+    stabilization: Annotated[str, choice("auto", "supg", "none")] = "auto"
+    """Of advection: `"supg"`, `"none"`, or SUPG where a cell has a Peclet number above 1."""
+    time: TransportTime = Field(description="a table [macro.time]")
+    output: ThresholdTable = ThresholdTable()
+    """What is written."""
+
+    @property
+    def suffix(self) -> str:
+        """The format of the field files: that of the output, with elements of degree 2 the one that takes them."""
+        return "bp" if self.degree > 1 else self.output.format
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units of the species; empty for pure numbers."""
+        return {name: table.own_unit for name, table in self.species.items()}
+
+    @property
+    def threshold_field(self) -> str:
+        """The species that the threshold belongs to."""
+        return self.output.threshold_field or next(iter(self.species))
+
+    def source_of(self, index: int) -> tuple[str, SpeciesTable]:
+        """Return the species that a source feeds, with its table."""
+        name = self.stimulus[index].species or next(iter(self.species))
+        return name, self.species[name]
+
+    @classmethod
+    def parse(cls, value: Any, folder: Path, path: str) -> Self:
+        """Return the validated table; files are sought from ``folder``."""
+        result = super().parse(value, folder, path)
+        for name, table in result.species.items():
+            for region, source in table.tensors.items():
+                check_source(_tensor_path(path, name, region), source, folder)
+        if result.darcy is not None:
+            check_source(f"{path}.darcy.permeability", result.darcy.permeability, folder)
+        return result
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        dimension = self.domain.known_dimension
+        for name, table in self.species.items():
+            check_name("species", name, ("t", "x", "y", "z"))
+            self._check_species(f"species.{name}", table, dimension)
+        if self.darcy is not None and not any(table.velocity == DARCY for table in self.species.values()):
+            raise InputError("darcy", "given", 'absent unless a species has velocity = "darcy"')
+        if self.degree > 1 and "format" in self.output.model_fields_set and self.output.format == "xdmf":
+            raise InputError("output.format", "xdmf", "'bp' with degree 2")
+        if self.output.threshold is not None:
+            check_choice("output.threshold_field", self.threshold_field, list(self.species))
+            self.species[self.threshold_field].number("output.threshold", self.output.threshold)
+        for index, source in enumerate(self.stimulus):
+            path = stimulus_path("stimulus", index, len(self.stimulus))
+            if source.species is not None:
+                check_choice(f"{path}.species", source.species, list(self.species))
+            self.source_of(index)[1].number(f"{path}.amplitude", source.amplitude, "1/s")
+            _check_place(path, source, dimension)
+        if self.reaction is not None:
+            with keys_from({}, "reaction"):
+                self.reaction.kinetics(self.units, dimension or 3)
+        return self
+
+    def _check_species(self, path: str, table: SpeciesTable, dimension: int | None) -> None:
+        if isinstance(table.initial, tuple):
+            for k, entry in enumerate(table.initial):
+                _check_place(stimulus_path(f"{path}.initial", k, len(table.initial)), entry, dimension)
+        if table.velocity == DARCY:
+            if self.darcy is None:
+                raise InputError("darcy", Missing(), f"given, as a table [macro.darcy], for {path}.velocity")
+        elif table.velocity is not None and dimension is not None:
+            by_region = isinstance(table.velocity, dict)
+            for region, speeds in table.velocity.items() if by_region else [("", table.velocity)]:
+                if len(speeds) != dimension:
+                    at = f"{path}.velocity.{region}" if region else f"{path}.velocity"
+                    raise InputError(
+                        at, [str(speed) for speed in speeds], f"{dimension} speeds, as the domain has axes"
+                    )
+
+    def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
+        """Refuse tensors that cannot be computed from the other tables."""
+        for name, table in self.species.items():
+            for region, source in table.tensors.items():
+                if isinstance(source, ComputedTensor):
+                    source.check(_tensor_path("macro", name, region), cell, effective, DIFFUSION)
+        if self.darcy is not None and isinstance(self.darcy.permeability, ComputedTensor):
+            self.darcy.permeability.check("macro.darcy.permeability", cell, effective, PERMEABILITY)
+
+
+def _tensor_path(path: str, name: str, region: str) -> str:
+    return f"{path}.species.{name}.tensor" + (f".{region}" if region else "")
+
+
+def _check_place(path: str, place: PlaceTable, dimension: int | None) -> None:
+    try:
+        place.check_dimension(dimension)
+    except InputError as error:
+        raise renamed(error, f"{path}.{error.name}") from error
+
+
+TABLES: Mapping[str, type[MacroTable]] = {"reaction-diffusion": ReactionDiffusionTable}

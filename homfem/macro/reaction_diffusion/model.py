@@ -1,0 +1,292 @@
+"""The discretised reaction-diffusion problem with its state: one step of it, and what is observed."""
+
+from __future__ import annotations
+
+import logging
+import time as clock
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+
+from homfem.kinetics import PointKinetics, Variable
+from homfem.macro.conditions import Dirichlet, Neumann, Robin
+from homfem.macro.initial import nodal_values
+from homfem.macro.linear import BoundedDiffusionStep
+from homfem.macro.reaction import NodalReaction
+from homfem.macro.reaction_diffusion.equations import Equations
+from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
+from homfem.macro.state import Reduction, StateField, Units
+from homfem.macro.stimulus import NodalStimulus
+from homfem.parameters import Array, ConvergenceError, InputError, check_number
+from homfem.solve import nodal_fingerprint
+from homfem.timestepping import advance, subcycled
+
+log = logging.getLogger("homfem")
+
+
+class ReactionDiffusionModel:
+    """The discretised problem with its state: matrices and solvers are set up here, once; collective.
+
+    Parameters
+    ----------
+    problem
+        What is solved.
+    step
+        Time step, in the problem's unit.
+    method
+        How it is solved.
+
+    Raises
+    ------
+    InputError
+        For bad coefficients, starts, sources or parameters, under the name of the species.
+    """
+
+    name = "reaction-diffusion"
+
+    def __init__(self, problem: ReactionDiffusion, *, step: float, method: Method | None = None) -> None:
+        started = clock.perf_counter()
+        self.problem, self.method = problem, Method() if method is None else method
+        self.step = check_number("step", step, above=0.0)
+        self.comm, self.iterations = problem.domain.comm, 0
+        units = {species.name: species.unit for species in problem.species}
+        self.units = Units(time=problem.time_unit, length=problem.domain.unit, fields=units)
+        self.equations = Equations(problem, self.method)
+        self.space = self.equations.space
+        self.dofs = int(self.space.dofmap.index_map.size_global) * len(problem.species)
+        self.functions = {name: fem.Function(self.space, name=name) for name in units}
+        owned = self.equations.owned
+        self.values = {name: function.x.array[:owned] for name, function in self.functions.items()}
+        least = 0.0 if self.method.positivity else -np.inf
+        for species in problem.species:
+            path = f"species.{species.name}.initial"
+            self.values[species.name][:] = nodal_values(path, species.initial, self.space, at_least=least)
+        self.reaction = self._make_reaction()
+        names = [] if self.reaction is None else [state.name for state in self.reaction.kinetics.states]
+        self.state_functions = {name: fem.Function(self.space, name=name) for name in names}
+        self.transport = {
+            (name, fraction): transport
+            for fraction in self.method.split.fractions("diffusion")
+            for name, transport in self._make_transport(fraction).items()
+        }
+        self.brought = dict.fromkeys(units, 0.0)
+        self._last = 0
+        self._identity = self._given()  # of the start: no step has changed the fields yet
+        self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "transport": 0.0}
+
+    def _make_transport(self, fraction: float) -> dict[str, BoundedDiffusionStep]:
+        """Return the steps of the species that move, those of like species with one matrix."""
+        made: dict[str, BoundedDiffusionStep] = {}
+        for name, problem in self.equations.problems.items():
+            same = self.equations.alike[name]
+            if same != name:
+                made[name] = made[same].of_other_values(problem)
+                continue
+            made[name] = BoundedDiffusionStep(
+                problem,
+                step=fraction * self.step,
+                scheme=self.method.one_step,
+                **self.equations.solver_options(name),
+            )
+        return made
+
+    def _make_reaction(self) -> NodalReaction | None:
+        """Return the reaction with the sources; None if nothing reacts."""
+        problem, equations = self.problem, self.equations
+        sources = {}
+        for species in problem.species:
+            if species.sources:
+                scale = equations.per_tissue[species.name]
+                path = f"species.{species.name}.sources"
+                sources[species.name] = NodalStimulus(
+                    problem.domain, self.space, species.sources, scale=scale, name=path
+                )
+        if problem.kinetics is None and not sources:
+            return None
+        return NodalReaction(
+            with_species(problem.kinetics, problem.species),
+            self.values,
+            parameters=self._parameters(),
+            scales=equations.per_tissue,
+            sources=sources,
+            order=self.method.split.order,
+        )
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters at the nodes: by region, and the coordinates."""
+        given = dict(self.problem.parameters)
+        for name, value in given.items():
+            if isinstance(value, Mapping):
+                if self.problem.degree > 1:
+                    raise InputError(f"parameters.{name}", dict(value), "a number, with elements of degree 2")
+                given[name] = self.problem.domain.nodal(value, self.space, f"parameters.{name}")
+        kinetics = self.problem.kinetics
+        for axis, name in zip(self.equations.coordinates(), "xyz", strict=True):
+            if kinetics is not None and name not in given and name in [entry.name for entry in kinetics.parameters]:
+                given[name] = axis
+        return given
+
+    def _react(self, time: float, step: float) -> None:
+        if self.reaction is None:
+            return
+        started = clock.perf_counter()
+        before = self._amounts()
+        self.reaction.step(time, step)
+        for name, amount in self._amounts().items():
+            self.brought[name] += amount - before[name]
+        self.seconds["reaction"] += clock.perf_counter() - started
+
+    def _move(self, time: float, step: float) -> None:
+        started = clock.perf_counter()
+        fraction = min(self.method.split.fractions("diffusion"), key=lambda f: abs(f * self.step - step))
+        for name in self.equations.problems:
+            transport = self.transport[name, fraction]
+            self.iterations += transport.apply(self.functions[name].x.petsc_vec, time)
+            if self.comm.rank == 0:
+                self.brought[name] += transport.brought
+        self.seconds["transport"] += clock.perf_counter() - started
+
+    def _amounts(self) -> dict[str, float]:
+        """Return the integral of phi u of each species, the rank's part of it."""
+        return {name: float(self.equations.weights[name] @ values) for name, values in self.values.items()}
+
+    def advance(self, time: float) -> int:
+        """Advance the state by one step from ``time``; return the iterations of the linear solvers. Collective."""
+        before = self.iterations
+        self.brought = dict.fromkeys(self.brought, 0.0)
+        operators = {"reaction": subcycled(self._react, self.method.subcycles), "diffusion": self._move}
+        advance(self.method.split, operators, time, self.step)
+        self._last = self.iterations - before
+        return self._last
+
+    def measure(self) -> dict[str, tuple[float, Reduction]]:
+        """Return of each species the amount, the extrema, and what the last step brought; and its iterations."""
+        found: dict[str, tuple[float, Reduction]] = {}
+        for name, amount in self._amounts().items():
+            found[f"{name} amount"] = (amount, "sum")
+            found[f"{name} brought"] = (self.brought[name], "sum")
+            found[f"{name} maximum"] = (float(self.values[name].max(initial=-np.inf)), "max")
+            found[f"{name} minimum"] = (float(self.values[name].min(initial=np.inf)), "min")
+        return found | {"iterations": (float(self._last), "max")}
+
+    def judge(self, time: float, numbers: Mapping[str, float]) -> None:
+        """Refuse fields that are not finite."""
+        for name in self.values:
+            if not np.isfinite(numbers[f"{name} amount"]):
+                raise ConvergenceError(
+                    f"reaction-diffusion: {name} is not finite at t = {time:g} {self.units.time}. "
+                    "Take a smaller step or more subcycles."
+                )
+
+    def fields(self) -> dict[str, fem.Function]:
+        """Return the species and the states of the kinetics by name, their ghosts brought up to date; collective."""
+        for row, function in enumerate(self.state_functions.values()):
+            function.x.array[: self.equations.owned] = self.reaction.states[row]  # type: ignore[union-attr]
+        shown = {**self.functions, **self.state_functions}
+        for function in shown.values():
+            function.x.scatter_forward()
+        return shown
+
+    def state(self) -> dict[str, StateField]:
+        """Return all that a restart needs: the fields, the states, and the start values of iterations."""
+        values = dict(self.values)
+        if self.reaction is not None:
+            values |= {name: self.reaction.states[row] for row, name in enumerate(self.state_functions)}
+        for (name, fraction), step in self.transport.items():
+            if step.guess:
+                for stage, increment in enumerate(step.increments):
+                    values[f"increment {name} {fraction:g} {stage}"] = increment.array
+        return {name: StateField(self.space, array) for name, array in values.items()}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this problem, its start and its steps from others; equal on any number of ranks."""
+        return dict(self._identity)
+
+    def _given(self) -> dict[str, Any]:
+        method, problem = self.method, self.problem
+        kinetics = problem.kinetics
+        about: dict[str, Any] = {}
+        for (name, fraction), step in self.transport.items():
+            norms = [matrix.norm() for matrix in (step.mass, step.stiffness)]
+            about[f"{name}: norms of the matrices of {fraction:g}"] = norms
+        for name, values in self.values.items():
+            about[f"{name} at the start, min/max/means"] = nodal_fingerprint(self.space, values)
+            about[f"{name}: volumes of the nodes"] = nodal_fingerprint(self.space, self.equations.weights[name])
+        if self.reaction is not None:
+            used = {} if kinetics is None else vars(kinetics.values(self._parameters(), size=self.equations.owned))
+            for name, value in used.items():
+                number = isinstance(value, float)
+                about[f"parameter {name}"] = value if number else nodal_fingerprint(self.space, value)
+        stages = ", ".join(f"{name} {fraction!r}" for name, fraction in method.split.stages)
+        return {
+            "model": self.name,
+            "kinetics": "" if kinetics is None else kinetics.name,
+            "species": {species.name: described(species) for species in problem.species},
+            f"time step ({problem.time_unit})": self.step,
+            "splitting": f"{method.split.name}: {stages}",
+            "scheme": method.one_step.name,
+            "subcycles": method.subcycles,
+            "degree": problem.degree,
+            "positivity": method.positivity,
+            "rtol": method.rtol,
+        } | {name: {"about": value} for name, value in about.items()}
+
+
+def described(species: Species) -> dict[str, Any]:
+    """Return the boundary values and sources of a species as plain data; of a function that it is one."""
+    conditions = []
+    for entry in species.conditions:
+        value: Any = ""
+        if isinstance(entry, (Dirichlet, Neumann, Robin)):
+            value = getattr(entry, {Dirichlet: "value", Neumann: "flux", Robin: "ambient"}[type(entry)])
+        conditions.append([type(entry).__name__, entry.boundary, "function" if callable(value) else value])
+    return {"unit": species.unit, "conditions": conditions, "sources": [repr(entry) for entry in species.sources]}
+
+
+def with_species(kinetics: PointKinetics | None, species: Any) -> PointKinetics:
+    """Return kinetics whose fields are all species: those that do not react come last, and get nothing."""
+    own = () if kinetics is None else kinetics.fields
+    names = [variable.name for variable in own]
+    idle = tuple(Variable(name=entry.name) for entry in species if entry.name not in names)
+    if kinetics is None:
+        return PointKinetics(
+            name="no reaction",
+            time_unit="",
+            fields=idle,
+            rates=lambda _time, fields, _states, _p: np.empty((0, len(fields[0]))),
+            stoichiometry=((),) * len(idle),
+        )
+    if not idle:
+        return kinetics
+    rows = kinetics.stoichiometry
+    if rows is None:
+        rows = tuple(tuple(float(i == j) for j in range(len(own))) for i in range(len(own)))
+    inner, count = kinetics.rates, len(own)
+    still = ((0.0,) * len(rows[0]),) * len(idle)
+    wrapped: dict[str, Any] = {
+        key: _of_first(getattr(kinetics, key), count) for key in ("relaxation", "drift") if getattr(kinetics, key)
+    }
+    if kinetics.rest is not None:
+        rest = kinetics.rest
+        wrapped["rest"] = lambda fields, p: rest(fields[:count], p)
+    return replace(
+        kinetics,
+        fields=(*own, *idle),
+        stoichiometry=(*rows, *still),
+        rates=_of_first(inner, count),
+        jacobian=None,
+        **wrapped,
+    )
+
+
+def _of_first(function: Any, count: int) -> Any:
+    """Return a function of the kinetics that is given the first fields alone."""
+    return lambda time, fields, states, p: function(time, fields[:count], states, p)
+
+
+def conserved_amount(numbers: Mapping[str, Array], name: str) -> Array:
+    """Return the amount of a species over time less all that was brought: constant if the balance holds."""
+    return np.asarray(numbers[f"{name} amount"] - np.cumsum(numbers[f"{name} brought"]))

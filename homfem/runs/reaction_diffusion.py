@@ -1,0 +1,302 @@
+"""The reaction-diffusion model from the tables of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from homfem.config import Config
+from homfem.config.models.macro_table import Taken, TensorSource, take_tensor
+from homfem.config.models.reaction_diffusion import ReactionDiffusionTable
+from homfem.config.models.species import DARCY, BoundaryTable, SpeciesTable
+from homfem.config.models.stimulus import stimulus_path
+from homfem.kinds import DIFFUSION, PERMEABILITY, TensorKind
+from homfem.progress import progress_bar
+from homfem.quantities import conversion_factor
+from homfem.runs.domains import make_domain, with_fibres
+from homfem.runs.folders import run_folder
+from homfem.runs.keys import keys_under
+from homfem.runs.macroscale import MacroRun
+from homfem.runs.outcome import Outcome
+from homfem.runs.phases import phase_tensors
+from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.macro.conditions import Condition
+    from homfem.macro.domain import Domain
+    from homfem.macro.probes import Probes
+    from homfem.macro.reaction_diffusion import Method, ReactionDiffusion, ReactionDiffusionResult, Species
+    from homfem.tensors import EffectiveTensor
+
+# Keys of the config by the names of the arguments that they become.
+_KEYS = {"step": "time.step", "time": "time.step", "end": "time.end", "mesh": "domain", "parameters": "reaction"}
+
+
+class _Made:
+    """What the tables of a config become; collective."""
+
+    def __init__(self, config: Config, table: ReactionDiffusionTable, comm: MPI.Comm) -> None:
+        self.config, self.table, self.compute = config, table, phase_tensors(config, comm)
+        with keys_under("macro.domain"):
+            domain = make_domain(table.domain, comm, config.folder)
+        if table.fibres is not None:
+            with keys_under("macro.fibres"):
+                domain = with_fibres(domain, table.fibres, config.folder)
+        self.domain: Domain = domain
+        self.tensors: dict[str, EffectiveTensor] = {}
+
+    def problem(self) -> ReactionDiffusion:
+        """Return the problem."""
+        from homfem.macro.reaction_diffusion import ReactionDiffusion
+
+        table, kinetics = self.table, None
+        parameters: dict[str, Any] = {}
+        if table.reaction is not None:
+            with keys_under("macro.reaction"):
+                kinetics, parameters = table.reaction.kinetics(table.units, self.domain.dimension)
+        flow = self._darcy()
+        species = [self._species(name, entry, flow) for name, entry in table.species.items()]
+        return ReactionDiffusion(
+            mesh=self.domain, species=species, kinetics=kinetics, parameters=parameters, degree=table.degree
+        )
+
+    def _species(self, name: str, table: SpeciesTable, flow: Any) -> Species:
+        from homfem.macro.reaction_diffusion import Species
+
+        path = f"macro.species.{name}"
+        tensors = {
+            region: self._tensor(f"{path}.tensor" + (f".{region}" if region else ""), name, source, DIFFUSION, "um^2/s")
+            for region, source in table.tensors.items()
+        }
+        self.tensors |= {f"{name}.{region}" if region else name: tensor for region, tensor in tensors.items()}
+        velocity: Any = flow
+        if table.velocity != DARCY:
+            velocity = _speeds(table.velocity)
+        return Species(
+            name=name,
+            tensor=tensors.get("", tensors or None),
+            initial=self._initial(f"{path}.initial", table),
+            velocity=velocity if table.velocity is not None else None,
+            conditions=self._conditions(f"{path}.boundary", table),
+            sources=self._sources(name),
+            unit=table.own_unit,
+        )
+
+    def _tensor(self, path: str, name: str, source: TensorSource, kind: TensorKind, unit: str) -> EffectiveTensor:
+        taken = Taken(
+            phase=name,
+            kind=kind,
+            unit=unit,
+            dimension=self.domain.dimension,
+            folder=self.config.folder,
+            compute=self.compute,
+        )
+        with keys_under(path):
+            return take_tensor(source, taken)
+
+    def _darcy(self) -> Any:
+        from homfem.macro.flow import Darcy
+
+        table = self.table.darcy
+        if table is None:
+            return None
+        for boundary in table.pressures:
+            self.domain.boundary(boundary, "macro.darcy.pressures")
+        return Darcy(
+            permeability=self._tensor("macro.darcy.permeability", "fluid", table.permeability, PERMEABILITY, "um^2"),
+            viscosity=table.viscosity.to("Pa*s"),
+            pressures={boundary: pressure.to("Pa") for boundary, pressure in table.pressures.items()},
+            axes="domain" if self.domain.fibres is None else "fibre",
+        )
+
+    def _initial(self, path: str, table: SpeciesTable) -> Any:
+        from dolfinx import fem
+
+        from homfem.macro.initial import Inside, placed_values
+
+        if not isinstance(table.initial, tuple):
+            return table.number(path, table.initial)
+        places = [Inside(place=entry.place("um"), value=table.number(path, entry.value)) for entry in table.initial]
+        first = table.initial[0].outside
+        outside = 0.0 if first == 0.0 else table.number(path, first)
+        function = fem.Function(fem.functionspace(self.domain.mesh, ("Lagrange", self.table.degree)))
+        values = placed_values(path, self.domain, function.function_space, places, outside)
+        function.x.array[: values.size] = values
+        function.x.scatter_forward()
+        return function
+
+    def _conditions(self, path: str, table: SpeciesTable) -> tuple[Condition, ...]:
+        found = []
+        for boundary, entry in table.boundary.items():
+            self.domain.boundary(boundary, path)
+            condition = _condition(boundary, entry, table)
+            if condition is not None:
+                found.append(condition)
+        return tuple(found)
+
+    def _sources(self, name: str) -> tuple[Any, ...]:
+        from homfem.macro.stimulus import Stimulus
+
+        found = []
+        for index, entry in enumerate(self.table.stimulus):
+            fed, species = self.table.source_of(index)
+            if fed == name:
+                path = f"macro.{stimulus_path('stimulus', index, len(self.table.stimulus))}.amplitude"
+                found.append(
+                    Stimulus(
+                        place=entry.place("um"),
+                        amplitude=species.number(path, entry.amplitude, "1/s"),
+                        schedule=entry.schedule("s"),
+                    )
+                )
+        return tuple(found)
+
+    def method(self) -> Method:
+        """Return how it is solved."""
+        from homfem.macro.reaction_diffusion import Method
+
+        table = self.table
+        return Method(
+            splitting=table.time.splitting,
+            subcycles=table.time.subcycles,
+            scheme=table.time.scheme,
+            stabilization=table.stabilization,
+        )
+
+
+def _source_keys(table: ReactionDiffusionTable) -> dict[str, str]:
+    """Return the keys of the sources by the names of the arguments that they become."""
+    keys: dict[str, str] = {}
+    count = dict.fromkeys(table.species, 0)
+    for index in range(len(table.stimulus)):
+        name = table.source_of(index)[0]
+        path = stimulus_path("stimulus", index, len(table.stimulus))
+        argument = f"species.{name}.sources[{count[name]}]"
+        keys |= {f"{argument}.{key}": f"{path}.{key}" for key in ("centre", "radius", "min", "max", "region")}
+        count[name] += 1
+    return keys
+
+
+def _speeds(given: Any) -> Any:
+    if isinstance(given, dict):
+        return {region: _speeds(speeds) for region, speeds in given.items()}
+    return None if given is None else [speed.to("um/s") for speed in given]
+
+
+def _condition(boundary: str, table: BoundaryTable, species: SpeciesTable) -> Condition | None:
+    from homfem.macro.conditions import Dirichlet, Neumann, Outflow, Robin
+
+    if table.type is not None:
+        return Outflow(boundary=boundary) if table.type == "outflow" else None
+    if table.transfer is not None:
+        outside = 0.0 if table.outside is None else species.number("outside", table.outside)
+        return Robin(boundary=boundary, coefficient=table.transfer.to("um/s"), ambient=outside)
+    if table.flux is not None:
+        return Neumann(boundary=boundary, flux=_in_pulses(species.number("flux", table.flux, "um/s"), table))
+    return Dirichlet(boundary=boundary, value=_in_pulses(species.number("value", table.value), table))
+
+
+def _in_pulses(value: float, table: BoundaryTable) -> float | Callable[[Any, float], Any]:
+    """Return a number, or one that is there while the schedule is on."""
+    if all(getattr(table, key) is None for key in ("start", "duration", "period", "pulses")):
+        return value
+    schedule = table.schedule("s")
+    return lambda x, time: np.full(x.shape[1], value if schedule.active(time) else 0.0)
+
+
+def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
+    """Run the model and write its fields and checkpoints; collective."""
+    from homfem.macro.reaction_diffusion import run_reaction_diffusion
+    from homfem.output.checkpoint import CheckpointFile
+
+    folder, grid = config.folder / table.output.folder, table.time.grid()
+    name = table.threshold_field
+    given = table.output.threshold
+    threshold = None if given is None else table.species[name].number("threshold", given)
+    with ExitStack() as stack:
+        stack.enter_context(run_folder(folder, comm))
+        made = _Made(config, table, comm)
+        with keys_under("macro", _KEYS):
+            problem = made.problem()
+        move = stack.enter_context(progress_bar("reaction-diffusion", grid.end, rank=comm.rank))
+        shown = Shown(
+            folder=folder,
+            suffix=table.suffix,
+            every=table.steps("every"),
+            length_unit="um",
+            drawn=name if drawn else None,
+        )
+        watching = watch(shown, table.probes, problem.domain, move)
+        with keys_under("macro", _KEYS | probe_keys(table.probes) | _source_keys(table)):
+            result = run_reaction_diffusion(
+                problem,
+                grid,
+                made.method(),
+                threshold=None if threshold is None else (name, threshold),
+                checkpoint=CheckpointFile(folder / "checkpoint"),
+                checkpoint_every=table.steps("checkpoint_every"),
+                resume=resume,
+                observers=watching.observers,
+            )
+        write_activation(shown, result.activation, float(result.times[-1]))
+    unit = table.units[name]
+    return MacroRun(
+        result=result,
+        facts=_report(made, result, watching.probes, threshold),
+        outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
+        config=config,
+        warnings=tuple(f"{at}: {text}" for at, tensor in made.tensors.items() for text in tensor.warnings),
+        record=None if watching.record is None else watching.record.record,
+        label=f"{name} ({unit})" if unit else name,
+    )
+
+
+def _report(
+    made: _Made, result: ReactionDiffusionResult, probes: Probes | None, threshold: float | None
+) -> dict[str, Any]:
+    """Return what is said of a run; times are in the unit of its end."""
+    from homfem.certify import versions
+
+    table = made.table
+    unit = table.time.end.unit
+    per_time = conversion_factor("s", unit)
+    times = [per_time * float(time) for time in result.times]
+    dimension = made.domain.dimension
+    length = f"um^{dimension}" if dimension > 1 else "um"
+    amounts = {name: f"{own} {length}".strip() for name, own in table.units.items()}
+    extrema = {
+        f"{name}_range": {
+            "smallest": float(result.numbers[f"{name} minimum"].min()),
+            "largest": float(result.numbers[f"{name} maximum"].max()),
+        }
+        for name in table.species
+    }
+    return {
+        "model": "reaction-diffusion",
+        "finished": result.finished,
+        "end": times[-1],
+        "steps": len(times) - 1,
+        **extrema,
+        "conserved": [
+            {"name": entry.name, "start": entry.start, "drift": entry.drift, "unit": amounts[entry.name]}
+            for entry in result.conserved
+        ],
+        "dofs": result.dofs,
+        "iterations": int(result.numbers["iterations"].sum()),
+        "ranks": result.ranks,
+        "seconds": dict(result.seconds),
+        "versions": versions(),
+        "units": {"time": unit, **table.units},
+        "times": times,
+        "total": {name: result.numbers[f"{name} amount"].tolist() for name in table.species},
+        "maximum": {name: result.numbers[f"{name} maximum"].tolist() for name in table.species},
+        "minimum": {name: result.numbers[f"{name} minimum"].tolist() for name in table.species},
+        "probes": probe_report(probes, field=table.threshold_field, threshold=threshold, per_time=per_time),
+        "tensors": {name: tensor.to_dict() for name, tensor in made.tensors.items()},
+        "config": made.config.document,
+    }
