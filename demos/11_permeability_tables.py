@@ -40,13 +40,14 @@ from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import balls, cylinders, second_nearest
 from homfem.parameters import Array, Lattice
 from homfem.tensors import EffectiveTensor
+from homfem.validation.published import DRAG_OF_CYLINDERS as CYLINDERS
+from homfem.validation.published import DRAG_OF_SPHERES
 
 COMM = MPI.COMM_WORLD
+TOUCHING = np.pi / 6.0
 #: F/(6 pi mu a U) by volume fraction, and of touching spheres.
-SPHERES = {0.027: 2.008, 0.064: 2.810, 0.216: 7.442, 0.343: 15.4}
-TOUCHING, TOUCHING_DRAG = np.pi / 6.0, 42.1
-#: F/(mu U) per length of a cylinder, by volume fraction.
-CYLINDERS = {0.05: 15.56, 0.2: 51.53, 0.4: 217.89, 0.6: 1763.0, 0.75: 126300.0}
+SPHERES = {fraction: drag for fraction, drag in DRAG_OF_SPHERES.items() if fraction < TOUCHING}
+TOUCHING_DRAG = DRAG_OF_SPHERES[TOUCHING]
 #: Of the loss by a neck, in its radius.
 POWER = 2.0 * np.sqrt(10.0)
 

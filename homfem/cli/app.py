@@ -213,6 +213,20 @@ def tables(
 
 
 @app.command()
+def validate(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="What --list names; all by default.")
+    ] = None,
+    names: Annotated[bool, typer.Option("--list", help="Say which names there are.")] = False,
+    json: JsonFile = None,
+) -> int:
+    """Compute what is published, and show both numbers with what they may differ by."""
+    from homfem.cli.validate import list_studies, run_validate
+
+    return list_studies() if names else run_validate(name, json=json)
+
+
+@app.command()
 def keys(
     table: Annotated[
         str | None,

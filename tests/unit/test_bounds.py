@@ -15,6 +15,7 @@ from homfem import bounds
 from homfem.parameters import InputError
 from homfem.stiffness import isotropic, rotate, voigt_to_mandel
 from homfem.tensors import EffectiveTensor
+from homfem.validation.published import CYLINDERS, FIBRES, SPHERES
 
 quick = settings(deadline=None, max_examples=40)
 positive = st.floats(0.01, 100.0)
@@ -272,15 +273,11 @@ def test_dilute_spheres_in_maxwell_and_mori_tanaka() -> None:
 
 # -- computed tensors ----------------------------------------------------------------------------------------------
 
-CYLINDERS = [
-    (0.1, {0.0: 0.8181768, 10.0: 1.1782218, 50.0: 1.2125880, math.inf: 1.2222298}),
-    (0.5, {0.0: 0.3246545, 10.0: 2.4154674, 50.0: 2.9145940, math.inf: 3.0801978}),
-    (0.3, {0.0: 0.5384420, 10.0: 1.6506341, 50.0: 1.8099751, math.inf: 1.8572102}),
-]
-SPHERES = [(0.1, {0.0: 0.857112, 10.0: 1.243339, math.inf: 1.333559}), (0.3, {0.0: 0.60566, 10.0: 1.88774})]
+ARRAYS = [(2, fraction, values) for (_, fraction), values in CYLINDERS.items()]
+ARRAYS += [(3, fraction, values) for fraction, values in SPHERES.items()]
 
 
-@pytest.mark.parametrize(("d", "fraction", "values"), [(2, *c) for c in CYLINDERS] + [(3, *s) for s in SPHERES])
+@pytest.mark.parametrize(("d", "fraction", "values"), ARRAYS)
 def test_published_arrays_lie_inside(d: int, fraction: float, values: dict[float, float]) -> None:
     """Perrins, McPhedran, McKenzie 1979 (square, square, hexagonal); Sangani and Acrivos 1983: near the matrix side."""
     for contrast, value in values.items():
@@ -298,7 +295,7 @@ def test_published_arrays_lie_inside(d: int, fraction: float, values: dict[float
 
 def test_the_computed_fibre_array_lies_inside() -> None:
     # Square array of fibres along z, fraction .3, E 1 and 10, both ratios .3; computed elsewhere to 1e-8.
-    c11, c12, c13, c33, c44, c66 = 2.07500597, 0.79325060, 0.86047697, 4.21628618, 0.63539847, 0.55703320
+    c11, c12, c13, c33, c44, c66 = FIBRES.values()
     value = np.diag([c11, c11, c33, c44, c44, c66])
     value[0, 1] = value[1, 0] = c12
     value[:2, 2] = value[2, :2] = c13

@@ -12,13 +12,9 @@ from homfem.blocks.finite_volume import solve_finite_volume
 from homfem.blocks.semi_analytical import solve_semi_analytical
 from homfem.blocks.tables import TABLE_1, TABLE_2, figure_3, regenerate_tables
 from homfem.parameters import InputError
+from homfem.validation.published import BLOCKS
 
-# Computed independently to 1e-8; case 3 is a laminate; case 4 has no independent number.
-LIMITS = {
-    "1": np.diag([0.647576126, 0.647576126]),
-    "2": np.diag([0.69351602, 0.56586684]),
-    "3": np.diag([0.775, 4 / 13]),
-}
+LIMITS = {case: np.diag(entries) for case, entries in BLOCKS.items()}
 
 
 @pytest.mark.parametrize("case", sorted(LIMITS))

@@ -1,0 +1,66 @@
+"""Published numbers, each once, with its source: what ours are held against. Conductivities and sides of cells are 1.
+
+Where a printed number has fewer digits than the method behind it gives, its digits here come from computations with
+that method that are independent of homfem; the source says so.
+"""
+
+from __future__ import annotations
+
+import math
+
+GOEL_PRINTED = "Goel, Sneyd and Friedman 2006, Multiscale Modeling and Simulation 5, 1045, as printed"
+GOEL_CONVERGED = "the same cell, converged to 1e-7 by two high-order methods that are independent of homfem"
+MARCH = "March, Carr and Turner 2021, Applied Mathematical Modelling 92, 23, table 1, finite volumes, as printed"
+BLOCKS_CONVERGED = "the same block media, converged to 1e-8 independently of homfem; case 3 is a laminate"
+PERRINS = (
+    "Perrins, McKenzie and McPhedran 1979, Proceedings of the Royal Society A 369, 207; digits by their multipoles, "
+    "computed independently of homfem"
+)
+SANGANI_SPHERES = (
+    "Sangani and Acrivos 1983, Proceedings of the Royal Society A 386, 263; digits computed independently of homfem"
+)
+ZICK = "Zick and Homsy 1982, Journal of Fluid Mechanics 115, 13, doi 10.1017/S0022112082000627"
+SANGANI_FLOW = (
+    "Sangani and Acrivos 1982, International Journal of Multiphase Flow 8, 193, doi 10.1016/0301-9322(82)90029-5"
+)
+FIBRES_CONVERGED = "square array of fibres, converged to 1e-8 independently of homfem"
+
+#: Edge 0.1 of the three pipes: factor of the diffusivity as printed, and converged.
+GOEL = {"er": (0.01047, 0.0104499413), "cytosol": (0.95, 0.94938977)}
+#: The cell of their second comparison: edge, volume fraction, interface area, factor in the reticulum.
+GOEL_SECOND = {"edge": 0.10092, "fraction": 0.0285, "area": 1.09, "er": 1.07e-2}
+
+#: Cases of table 1: diagonal entries, light blocks 1, dark ones 0.1.
+BLOCKS = {"1": (0.647576126, 0.647576126), "2": (0.69351602, 0.56586684), "3": (0.775, 4.0 / 13.0)}
+
+#: Across the fibres of an array: (lattice, fraction) -> conductivity of the fibres -> that of the array.
+CYLINDERS = {
+    ("square", 0.1): {0.0: 0.8181768, 10.0: 1.1782218, 50.0: 1.2125880, math.inf: 1.2222298},
+    ("square", 0.5): {0.0: 0.3246545, 10.0: 2.4154674, 50.0: 2.9145940, math.inf: 3.0801978},
+    ("hexagonal", 0.3): {0.0: 0.5384420, 10.0: 1.6506341, 50.0: 1.8099751, math.inf: 1.8572102},
+}
+#: Spheres in a simple cubic array: fraction -> conductivity of the spheres -> that of the array.
+SPHERES = {
+    0.1: {0.0: 0.857112, 10.0: 1.243339, math.inf: 1.333559},
+    0.3: {0.0: 0.60566, 10.0: 1.88774, math.inf: 2.33288},
+}
+
+#: Drag of a sphere in a simple cubic array over Stokes's, F/(6 pi mu a U), by volume fraction; the last ones touch.
+DRAG_OF_SPHERES = {0.027: 2.008, 0.064: 2.810, 0.216: 7.442, 0.343: 15.4, math.pi / 6.0: 42.1}
+#: Drag on a cylinder across a square array per length, F/(mu U), by volume fraction.
+DRAG_OF_CYLINDERS = {0.05: 15.56, 0.2: 51.53, 0.4: 217.89, 0.6: 1763.0, 0.75: 126300.0}
+
+#: Stiffness of a square array of fibres along z: fraction 0.3, moduli 1 (matrix) and 10, Poisson's ratios 0.3.
+FIBRES = {
+    "C11": 2.07500597,
+    "C12": 0.79325060,
+    "C13": 0.86047697,
+    "C33": 4.21628618,
+    "C44": 0.63539847,
+    "C66": 0.55703320,
+}
+
+
+def permeability_of_spheres(fraction: float, drag: float) -> float:
+    """Return K/L^2 = 1 / (6 pi (a/L) drag) of a simple cubic array, a/L = (3 f / 4 pi)^(1/3)."""
+    return 1.0 / (6.0 * math.pi * (3.0 * fraction / (4.0 * math.pi)) ** (1.0 / 3.0) * drag)
