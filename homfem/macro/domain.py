@@ -8,10 +8,10 @@ same on any number of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,9 @@ from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap, original_cell_index
 from homfem.bodies import mesh_from_arrays
+from homfem.keywords import takes
 from homfem.macro.fibres import FibreFrame
-from homfem.meshing.files.body import BodyArrays, Label, read_body
+from homfem.meshing.files.body import BodyArrays, BodyOptions, BodyReading, read_body
 from homfem.parameters import Array, InputError, nearest_name
 from homfem.quantities import LENGTH, check_unit, conversion_factor
 from homfem.ranks import collective
@@ -332,15 +333,9 @@ def domain_from_arrays(comm: MPI.Comm, make: Callable[[], BodyArrays], *, unit: 
     return domain.with_fibres(FibreFrame.of_cells(mesh, **given))
 
 
+@takes(BodyReading)
 def read_domain(
-    comm: MPI.Comm,
-    path: str | Path,
-    *,
-    unit: str,
-    to: str | None = None,
-    regions: Mapping[str, Label | Sequence[Label]] | None = None,
-    boundaries: Mapping[str, Label | Sequence[Label]] | None = None,
-    trust: bool = False,
+    comm: MPI.Comm, path: str | Path, *, unit: str, to: str | None = None, **reading: Unpack[BodyOptions]
 ) -> Domain:
     """Return the domain of a mesh or geometry file; collective.
 
@@ -348,16 +343,19 @@ def read_domain(
     ----------
     comm
         Communicator of the mesh.
-    path, regions, boundaries, trust
+    path
         See :func:`homfem.meshing.files.body.read_body`.
     unit, to
-        Unit of the file's coordinates, and of the mesh (by default the same).
+        Unit of the file's coordinates, and of the mesh (by default the same). A STEP file, which has a unit of its own,
+        is converted.
+    **reading
+        See :class:`homfem.meshing.files.body.BodyReading`.
     """
     wanted = to or unit
     factor = conversion_factor(check_unit("unit", unit, LENGTH), check_unit("to", wanted, LENGTH))
 
     def make() -> BodyArrays:
-        return read_body(path, length=factor, regions=regions, boundaries=boundaries, trust=trust)
+        return read_body(path, length=factor, length_unit=unit, **reading)
 
     return domain_from_arrays(comm, make, unit=wanted)
 

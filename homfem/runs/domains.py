@@ -85,6 +85,8 @@ def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Dom
             to=unit,
             regions=table.regions,
             boundaries=table.boundaries,
+            resolution=None if table.resolution is None else table.resolution.to(table.unit),
+            parameters=table.parameters,
             trust=table.trust,
         )
     except InputError as error:

@@ -20,6 +20,7 @@ from homfem.config.table import (
     flag,
     join,
     lengths_of,
+    numbers,
     parse_table,
     quantity,
     refuse_unknown,
@@ -135,7 +136,13 @@ class FileDomain(DomainTable):
     file: Annotated[str, text("the path of a .msh, .xdmf, .geo or .step file")]
     """The mesh or geometry."""
     unit: Annotated[str, unit(LENGTH)]
-    """Unit of its coordinates."""
+    """Unit of its coordinates; a STEP file has its own, and is converted."""
+    resolution: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    """Of geometries: the largest size of the elements, or what a `.geo` file makes of its constant `resolution`."""
+    parameters: Annotated[Mapping[str, float], numbers("numbers by the names that the .geo file declares")] | None = (
+        None
+    )
+    """Values for what a `.geo` file declares by `DefineConstant`, or by its path in ONELAB."""
     regions: Groups | None = None
     """Regions by names, from groups of the file."""
     boundaries: Groups | None = None
@@ -146,6 +153,11 @@ class FileDomain(DomainTable):
     @model_validator(mode="after")
     def _script(self) -> FileDomain:
         suffix = Path(self.file).suffix.lower()
+        if suffix not in (".geo", ".step", ".stp") and self.resolution is not None:
+            allowed = f"absent for a {suffix} file: its mesh is already made"
+            raise InputError("resolution", str(self.resolution), allowed)
+        if suffix != ".geo" and self.parameters is not None:
+            raise InputError("parameters", dict(self.parameters), f"absent for a {suffix} file: it has no constants")
         if suffix != ".geo" and self.trust:
             raise InputError("trust", True, f"false for a {suffix} file: only a .geo file is a script")
         return self

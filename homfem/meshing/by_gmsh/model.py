@@ -66,8 +66,18 @@ def from_gmsh_raw(path: str | Path, **reading: Unpack[GmshOptions]) -> RawCell:
     return read_gmsh(Path(path), GmshReading(**reading))
 
 
-def read_gmsh(path: Path, reading: GmshReading, *, periodic: bool = True) -> RawCell:
-    """Read a file as :func:`from_gmsh_raw` does; what is not ``periodic`` has the sides of its box for a lattice."""
+def read_gmsh(path: Path, reading: GmshReading, *, periodic: bool = True, size: float | None = None) -> RawCell:
+    """Read a file as :func:`from_gmsh_raw` does.
+
+    Parameters
+    ----------
+    path, reading
+        As there.
+    periodic
+        Whether it is a cell. Of what is none the lattice is the box around it, and no faces are matched.
+    size
+        ``.geo`` and ``.step`` only, in place of the resolution: the same as a length, in the unit of the coordinates.
+    """
     if not path.is_file():
         raise FileError("file", str(path), "an existing .geo, .step or .msh file", "Check the path.")
     suffix = path.suffix.lower()
@@ -82,13 +92,13 @@ def read_gmsh(path: Path, reading: GmshReading, *, periodic: bool = True) -> Raw
     elif suffix in STEP:
         if reading.parameters is not None:
             raise InputError("parameters", dict(reading.parameters), "absent for a STEP file", "It has no constants.")
-        raw = run_limited(step_files.mesh_step, path, reading, timeout=reading.timeout)
+        raw = run_limited(step_files.mesh_step, path, reading, periodic=periodic, size=size, timeout=reading.timeout)
     else:
         check_script(path, trust=reading.trust)
         chosen_constants(path, reading.parameters or {})  # refuses unknown ones before another process begins
         if not path.read_bytes().endswith(b"\n"):
             log.warning("%s does not end with a line break: Gmsh passes over its last line", path)
-        raw = run_limited(mesh_geo, path, reading, periodic=periodic, timeout=reading.timeout)
+        raw = run_limited(mesh_geo, path, reading, periodic=periodic, size=size, timeout=reading.timeout)
     log.info("%s: %d cells in %.2f s", path.name, len(raw.cells), time.perf_counter() - start)
     raw = raw if reading.length == 1.0 else scaled(raw, reading.length)
     if reading.repair:
@@ -96,11 +106,14 @@ def read_gmsh(path: Path, reading: GmshReading, *, periodic: bool = True) -> Raw
     return raw
 
 
-def mesh_geo(path: Path, reading: GmshReading, *, periodic: bool = True) -> RawCell:
+def mesh_geo(path: Path, reading: GmshReading, *, periodic: bool = True, size: float | None = None) -> RawCell:
     """Mesh a ``.geo`` file in this process; arguments as for :func:`read_gmsh`."""
-    parameters, resolution, dimension = dict(reading.parameters or {}), reading.resolution, reading.dimension
+    parameters, dimension = dict(reading.parameters or {}), reading.dimension
+    resolution = reading.resolution if size is None else size
     own_resolution = resolution is not None and "resolution" in constants_of(path)
     if own_resolution:
+        if "resolution" in parameters:
+            raise InputError("parameters", "resolution", "left out where a resolution is given beside it")
         parameters["resolution"] = float(resolution or 0.0)
     with gmsh_session() as gmsh:
         with _cannot_read(path):
@@ -112,9 +125,9 @@ def mesh_geo(path: Path, reading: GmshReading, *, periodic: bool = True) -> RawC
         if resolution is not None and not own_resolution:
             box = np.array(gmsh.model.getBoundingBox(-1, -1)).reshape(2, 3)
             shortest = np.sort(box[1] - box[0])[-dimension] if reading.lattice is None else reading.lattice.shortest
-            sides = (box[1] - box[0])[:dimension]
-            require_filled("resolution", resolution, sides, resolution * float(shortest))
-            gmsh.option.setNumber("Mesh.MeshSizeMax", resolution * float(shortest))
+            largest = resolution * float(shortest) if size is None else size
+            require_filled("resolution", resolution, (box[1] - box[0])[:dimension], largest)
+            gmsh.option.setNumber("Mesh.MeshSizeMax", largest)
         groups_of(dimension, reading.phases)  # refuses unnamed groups before the mesh is made
         name, value = ("file", str(path)) if resolution is None else ("resolution", resolution)
         generate(gmsh, dimension, name, value)

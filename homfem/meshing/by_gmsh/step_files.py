@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 _NO_NAMES = ("Open CASCADE STEP translator", "Shapes")
 
 
-def mesh_step(path: Path, reading: GmshReading) -> RawCell:
+def mesh_step(path: Path, reading: GmshReading, *, periodic: bool = True, size: float | None = None) -> RawCell:
     """Mesh a STEP file in this process: :func:`step_model`, then Gmsh.
 
     Parameters
@@ -35,33 +35,40 @@ def mesh_step(path: Path, reading: GmshReading) -> RawCell:
         Of its words ``lattice`` (in ``length_unit``; by default the sides of the bounding box), ``dimension`` (by
         default 3 if the file holds solids, else 2), ``length_unit``, to which the file's unit is converted,
         ``resolution`` (by default 0.1) and ``order``: of 2 the mid-edge nodes lie on the true surfaces.
+    periodic
+        Whether it is a cell, whose opposite faces are matched.
+    size
+        In place of the resolution: the largest mesh size, in ``length_unit``.
     """
     lattice, dimension, length_unit = reading.lattice, reading.dimension, reading.length_unit or "m"
     resolution, order = reading.resolution, reading.order or 1
     # OpenCASCADE converts every file to millimetres; its tolerances are made for numbers of order one to thousands.
     factor = conversion_factor(check_unit("length_unit", length_unit, LENGTH), "mm")
     with gmsh_session(Mesh_ElementOrder=order, Geometry_OCCImportLabels=1) as gmsh:
-        shortest, periods = step_model(gmsh, path, None if lattice is None else lattice.vectors * factor, dimension)
-        size = (resolution or 0.1) * shortest
-        require_filled("resolution", resolution, np.linalg.norm(periods, axis=1), size)
-        gmsh.option.setNumber("Mesh.MeshSizeMax", size)
+        vectors = None if lattice is None else lattice.vectors * factor
+        shortest, periods = step_model(gmsh, path, vectors, dimension, periodic=periodic)
+        largest = (resolution or 0.1) * shortest if size is None else size * factor
+        require_filled("resolution", resolution if size is None else size, np.linalg.norm(periods, axis=1), largest)
+        gmsh.option.setNumber("Mesh.MeshSizeMax", largest)
         if order == 2:
             gmsh.option.setNumber("Mesh.HighOrderOptimize", 2)
         dimension = len(periods)
         generate(gmsh, dimension, "resolution", resolution)
-        raw = model_to_raw(dimension, Lattice(vectors=periods), "mm")
+        raw = model_to_raw(dimension, Lattice(vectors=periods), "mm", periodic=periodic)
     given = Lattice(vectors=np.asarray(periods / factor)) if lattice is None else lattice
     slivers = None if raw.slivers is None else np.asarray(raw.slivers / factor**dimension)
     points = np.asarray(raw.points / factor)
     return replace(raw, points=points, lattice=given, length_unit=length_unit, slivers=slivers)
 
 
-def step_model(gmsh: Any, path: Path, vectors: Array | None, dimension: int | None) -> tuple[float, Array]:
+def step_model(
+    gmsh: Any, path: Path, vectors: Array | None, dimension: int | None, *, periodic: bool = True
+) -> tuple[float, Array]:
     """Make the model of a STEP file with named phases and periodic faces in the running Gmsh, in millimetres.
 
     Solids (in two dimensions faces) become phases under their names in the file, parts of one name together; those
     without a name are ``"part1"``, ``"part2"``, ... in the order of the file. Parts that touch share their faces
-    afterwards. The faces that lie on two opposite sides of the cell are paired by area and centre.
+    afterwards. The faces that lie on two opposite sides of a ``periodic`` cell are paired by area and centre.
 
     Returns
     -------
@@ -96,7 +103,8 @@ def step_model(gmsh: Any, path: Path, vectors: Array | None, dimension: int | No
     if d == 2 and high[2] - low[2] > _TOLERANCE * np.abs(high - low).max():
         raise CellError("points", float(high[2] - low[2]), "in one plane z = constant for a 2D cell")
     lattice = Lattice(vectors=vectors)
-    _make_periodic(gmsh, d, lattice)
+    if periodic:
+        _make_periodic(gmsh, d, lattice)
     return lattice.shortest, lattice.vectors
 
 

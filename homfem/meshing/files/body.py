@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from homfem.meshing.by_gmsh.model import MESHED, STEP, from_gmsh_raw
+from homfem.keywords import takes
+from homfem.meshing.by_gmsh.model import MESHED, STEP, read_gmsh
+from homfem.meshing.by_gmsh.reading import GmshReading, Labels
 from homfem.meshing.by_gmsh.view_data import midpoints_by_tag
 from homfem.meshing.files.element_data import read_element_data
 from homfem.meshing.files.foreign import read_meshio
@@ -18,7 +20,6 @@ from homfem.parameters import Array, FileError, InputError, check_number, neares
 
 Indices = npt.NDArray[np.int64]
 Tags = npt.NDArray[np.int32]
-Label = int | str
 
 #: Type of meshio of the cells and of their facets, by the number of dimensions; the larger first.
 _KINDS = {3: ("tetra", "triangle"), 2: ("triangle", "line")}
@@ -102,44 +103,81 @@ class BodyArrays:
         return result
 
 
+class BodyOptions(TypedDict, total=False):
+    """The words of :class:`BodyReading` as keywords of a function."""
+
+    regions: Labels | None
+    boundaries: Labels | None
+    resolution: float | None
+    parameters: Mapping[str, float] | None
+    trust: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BodyReading:
+    """What the file of a body is asked for.
+
+    Parameters
+    ----------
+    regions, boundaries
+        For each name the group or set in the file by name or number, or a list of these, in place of the file's own;
+        groups and sets that are not listed have no name then.
+    resolution
+        ``.geo`` and STEP only: the file's constant ``resolution`` if it has one, else the largest mesh size; in the
+        unit of the file's coordinates. By default what the script says, of STEP a tenth of the shortest side.
+    parameters
+        ``.geo`` only: values for numbers that the file declares by ``DefineConstant`` or ``DefineNumber``, by the names
+        of their variables or by their paths in ONELAB.
+    trust
+        ``.geo`` only: let the script start programs, write files and read others, see
+        :func:`homfem.meshing.by_gmsh.scripts.check_script`.
+    """
+
+    regions: Labels | None = None
+    boundaries: Labels | None = None
+    resolution: float | None = None
+    parameters: Mapping[str, float] | None = None
+    trust: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None:
+            check_number("resolution", self.resolution, above=0.0)
+
+
+@takes(BodyReading)
 def read_body(
-    path: str | Path,
-    *,
-    length: float = 1.0,
-    regions: Mapping[str, Label | Sequence[Label]] | None = None,
-    boundaries: Mapping[str, Label | Sequence[Label]] | None = None,
-    trust: bool = False,
+    path: str | Path, *, length: float = 1.0, length_unit: str = "m", **reading: Unpack[BodyOptions]
 ) -> BodyArrays:
     """Return the mesh of a body from a file, with the names of its regions and boundaries.
 
     Parameters
     ----------
     path
-        A ``.geo`` or STEP file, which is meshed here (regions and boundaries are its named physical groups), or a mesh
-        that meshio reads: regions and boundaries are the physical groups of Gmsh, by name or else by number as text,
-        the cell sets of other formats, or Medit's references. Curved cells become straight.
+        A ``.geo`` or STEP file, which is meshed here (regions and boundaries are its named physical groups, or the
+        parts of STEP), or a mesh that meshio reads: regions and boundaries are the physical groups of Gmsh, by name or
+        else by number as text, the cell sets of other formats, or Medit's references. Curved cells become straight.
     length
         Factor of all coordinates.
-    regions, boundaries
-        Not for ``.geo`` and STEP: for each name the group or set in the file by name or number, or a list of these, in
-        place of the file's own; groups and sets that are not listed have no name then.
-    trust
-        See :func:`homfem.meshing.by_gmsh.model.from_gmsh_raw`.
+    length_unit
+        Unit of the coordinates before that, to which a STEP file, which has a unit of its own, is converted.
+    **reading
+        See :class:`BodyReading`.
 
     Raises
     ------
     FileError
         For files that cannot be read, without triangles or tetrahedra, or with numbers that are none.
     InputError
-        For groups or sets that the file does not have, and those that share a cell or a facet.
+        For groups or sets that the file does not have, and those that share a cell or a facet; for words that the kind
+        of file does not take, and parameters that it does not declare.
     """
-    path = Path(path)
+    path, asked = Path(path), BodyReading(**reading)
     length = check_number("length", length, above=0.0)
     if path.suffix.lower() in (".geo", *STEP):
-        for name, given in (("regions", regions), ("boundaries", boundaries)):
-            if given is not None:
-                raise InputError(name, dict(given), f"absent for a {path.suffix} file: its groups have names")
-        return _of_gmsh(path, length, trust)
+        return _of_gmsh(path, length, length_unit, asked)
+    for name in ("resolution", "parameters"):
+        if getattr(asked, name) is not None:
+            raise InputError(name, getattr(asked, name), f"absent for a {path.suffix} file: its mesh is already made")
     mesh = read_meshio(path)
     allowed = "a mesh of straight triangles or tetrahedra that meshio reads"
     d = next((d for d, kinds in _KINDS.items() if _corners(mesh, kinds[0]).size), 0)
@@ -158,8 +196,8 @@ def read_body(
         raise FileError("file", str(path), "a flat mesh if it is one of triangles")
     number = np.full(len(coordinates), -1, dtype=np.int64)
     number[used] = np.arange(len(used))
-    region_names, region_of_cell = _named(mesh, _KINDS[d][0], d, regions, "regions")
-    names, facet_tags = _named(mesh, _KINDS[d][1], d - 1, boundaries, "boundaries")
+    region_names, region_of_cell = _named(mesh, _KINDS[d][0], d, asked.regions, "regions")
+    names, facet_tags = _named(mesh, _KINDS[d][1], d - 1, asked.boundaries, "boundaries")
     kept = facet_tags > 0
     kept[kept] = (number[facets[kept]] >= 0).all(axis=1)
     return BodyArrays(
@@ -202,22 +240,34 @@ def midpoints_of_directions(path: str | Path) -> Array:
     return np.asarray(body.points[body.cells].mean(axis=1))
 
 
-def _of_gmsh(path: Path, length: float, trust: bool) -> BodyArrays:
-    raw = from_gmsh_raw(path, trust=trust)
+def _of_gmsh(path: Path, length: float, length_unit: str, asked: BodyReading) -> BodyArrays:
+    words = GmshReading(length_unit=length_unit, parameters=asked.parameters, trust=asked.trust)
+    raw = read_gmsh(path, words, periodic=False, size=asked.resolution)
     if not raw.simplicial:
         raise FileError("file", str(path), "a geometry that Gmsh meshes with triangles or tetrahedra")
     used, cells = np.unique(raw.corners, return_inverse=True)
     number = np.full(len(raw.points), -1, dtype=np.int64)
     number[used] = np.arange(len(used))
+    regions, region_of_cell = _again(raw.phases, raw.phase_of_cell, asked.regions, "regions")
+    boundaries, facet_tags = _again(raw.facet_names, raw.facet_tags, asked.boundaries, "boundaries")
+    kept = facet_tags > 0
     return BodyArrays(
         points=raw.points[used] * length,
         cells=cells.reshape(raw.corners.shape),
-        regions=raw.phases,
-        region_of_cell=raw.phase_of_cell,
-        boundaries=raw.facet_names,
-        facets=number[raw.facet_corners],
-        facet_tags=raw.facet_tags,
+        regions=regions,
+        region_of_cell=region_of_cell,
+        boundaries=boundaries,
+        facets=number[raw.facet_corners[kept]],
+        facet_tags=facet_tags[kept],
     )
+
+
+def _again(names: Mapping[str, int], tags: Tags, wanted: Labels | None, what: str) -> tuple[dict[str, int], Tags]:
+    """Names with their numbers, those that are wanted in place of the file's own."""
+    if wanted is None:
+        return dict(names), tags
+    groups = {str(tag): tags == tag for tag in names.values()} | {name: tags == tag for name, tag in names.items()}
+    return _chosen(groups, wanted, len(tags), what)
 
 
 def _corners(mesh: Any, kind: str) -> Indices:
@@ -231,14 +281,17 @@ def _of_kind(block: Any, kind: str) -> bool:
     return block.type.rstrip("0123456789") == kind and len(block.data) > 0
 
 
-def _named(
-    mesh: Any, kind: str, dimension: int, wanted: Mapping[str, Label | Sequence[Label]] | None, what: str
-) -> tuple[dict[str, int], Tags]:
+def _named(mesh: Any, kind: str, dimension: int, wanted: Labels | None, what: str) -> tuple[dict[str, int], Tags]:
     """Names with numbers from 1 on, and the number of each cell of a shape; 0 where it has no name."""
     groups = _groups(mesh, kind, dimension)
-    if wanted is None:
-        wanted = {name: name for name in groups}
     size = sum(len(block.data) for block in mesh.cells if _of_kind(block, kind))
+    return _chosen(groups, {name: name for name in groups} if wanted is None else wanted, size, what)
+
+
+def _chosen(
+    groups: Mapping[str, npt.NDArray[np.bool_]], wanted: Labels, size: int, what: str
+) -> tuple[dict[str, int], Tags]:
+    """Names with numbers from 1 on, and the number of each of ``size`` elements that are flagged in groups."""
     tags = np.zeros(size, dtype=np.int32)
     for number, (key, labels) in enumerate(wanted.items(), start=1):
         for label in [labels] if isinstance(labels, (str, int)) else labels:
