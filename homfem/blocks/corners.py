@@ -6,7 +6,7 @@ Around a vertex where four blocks meet, :math:`v=r^\lambda\Theta(\theta)` in eve
 through a quadrant by the matrix
 
 .. math:: R_i=\begin{pmatrix}C&S/k_i\\-k_iS&C\end{pmatrix},\qquad C=\cos\tfrac{\lambda\pi}{2},\
-S=\sin\tfrac{\lambda\pi}{2},
+   S=\sin\tfrac{\lambda\pi}{2},
 
 and :math:`\lambda` is an exponent if :math:`R_4R_3R_2R_1` has the eigenvalue 1, that is, its trace is 2. Multiplying
 out,

@@ -11,7 +11,7 @@ solution of :mod:`homfem.blocks.elements`, *all* of its modes (:mod:`homfem.bloc
 continuous by construction. The stationary point of the quadratic form under the constraints is
 
 .. math::
-\begin{pmatrix}B&G^\mathsf{T}\\G&0\end{pmatrix}\begin{pmatrix}q\\K\end{pmatrix}=\begin{pmatrix}r\\0\end{pmatrix},
+   \begin{pmatrix}B&G^\mathsf{T}\\G&0\end{pmatrix}\begin{pmatrix}q\\K\end{pmatrix}=\begin{pmatrix}r\\0\end{pmatrix},
    \qquad D^-=\frac1A(R^\mathsf{T}Q+Q^\mathsf{T}R-Q^\mathsf{T}BQ),
 
 which is the weak form of the paper's continuity conditions. :math:`D^-` is evaluated from the quadratic form, not from

@@ -234,10 +234,20 @@ def keys(
             metavar="[TABLE]", help="Such as cell.three-pipe, effective, macro.calcium.time.", show_default=False
         ),
     ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print a JSON Schema of whole configs instead, for editors.")
+    ] = False,
 ) -> int:
     """Print the reference of the configuration: every key, what it takes, its default and meaning."""
     from homfem.config.reference import as_markdown, reference
 
+    if schema:
+        from homfem.config.schema import as_json
+
+        if table is not None:
+            raise typer.BadParameter("--schema goes without a table.")
+        session.show(as_json())
+        return session.DONE
     session.show(as_markdown(reference(table or "")))
     return session.DONE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import textwrap
@@ -113,16 +114,20 @@ def _kind(table: str, key: str, name: str, model: type[Table]) -> Iterator[Secti
     yield from _sections(f"{table}.{name}", f'[{table}] {key} = "{name}"', model, f"[{table}")
 
 
+def meaning_of(model: type[Table], key: str, field: FieldInfo) -> str:
+    """Return what a key of a table means."""
+    return sentence_of(f"{meanings_of(model).get(key) or field.description or ''}{owners_of(model, key)}")
+
+
 def _sections(name: str, header: str, model: type[Table], place: str = "") -> Iterator[Section]:
     """Yield a table and those inside it; ``place`` begins the headers of these."""
-    told, keys, inside = _docstrings(model), [], []
+    keys, inside = [], []
     for key, field in model.model_fields.items():
         if key in ("shape", "physics", "model") and header.partition(f" {key} = ")[1]:
             continue
-        meaning = _sentence(f"{told.get(key) or field.description or ''}{_owners(model, key)}")
-        keys.append(Key(name=key, takes=_takes(field), default=_default(field), meaning=meaning))
-        inside += [(key, table) for table in _tables(field)]
-    yield Section(name=name, header=header, meaning=_sentence(inspect.getdoc(model) or ""), keys=tuple(keys))
+        keys.append(Key(name=key, takes=_takes(field), default=_default(field), meaning=meaning_of(model, key, field)))
+        inside += [(key, table) for table in tables_of(field)]
+    yield Section(name=name, header=header, meaning=sentence_of(inspect.getdoc(model) or ""), keys=tuple(keys))
     for key, table in inside:
         at = f"{place or header.rstrip(']')}.{key}"
         if issubclass(table, DomainTable):
@@ -133,7 +138,7 @@ def _sections(name: str, header: str, model: type[Table], place: str = "") -> It
             yield from _sections(f"{name}.{key}", f"{at}]", table, at)
 
 
-def _parts(field: FieldInfo) -> Iterator[Any]:
+def parts_of(field: FieldInfo) -> Iterator[Any]:
     """Yield what the annotation of a field is made of: validators and types."""
     pending: list[Any] = [*field.metadata, field.annotation]
     while pending:
@@ -142,22 +147,23 @@ def _parts(field: FieldInfo) -> Iterator[Any]:
         pending += [*getattr(part, "__metadata__", ()), *get_args(part)]
 
 
-def _tables(field: FieldInfo) -> list[type[Table]]:
+def tables_of(field: FieldInfo) -> list[type[Table]]:
+    """Return the tables that a field may hold, but for those that say where a tensor comes from."""
     sources = ("FileTensor", "MeasuredTensor", "ComputedTensor")  # told in words
     return list(
         dict.fromkeys(
             part
-            for part in _parts(field)
+            for part in parts_of(field)
             if isinstance(part, type) and issubclass(part, Table) and part.__name__ not in sources
         )
     )
 
 
 def _takes(field: FieldInfo) -> str:
-    said = [part.says for part in _parts(field) if isinstance(part, Check) and part.says]
+    said = [part.says for part in parts_of(field) if isinstance(part, Check) and part.says]
     if said:
         return said[0]
-    return "a table" if _tables(field) else "absent" if field.annotation is type(None) else ""
+    return "a table" if tables_of(field) else "absent" if field.annotation is type(None) else ""
 
 
 def _default(field: FieldInfo) -> str:
@@ -179,7 +185,7 @@ def _as_toml(value: Any) -> str:
     return str(value)
 
 
-def _owners(model: type[Table], key: str) -> str:
+def owners_of(model: type[Table], key: str) -> str:
     """Tell which methods have a key that not all of them have."""
     owners = [f"`{name}`" for name, section in METHODS.items() if key in section.model_fields]
     if not issubclass(model, Method) or len(owners) in (0, len(METHODS)):
@@ -187,7 +193,8 @@ def _owners(model: type[Table], key: str) -> str:
     return f" Method {' or '.join(owners)}."
 
 
-def _docstrings(model: type[Table]) -> dict[str, str]:
+@functools.cache
+def meanings_of(model: type[Table]) -> dict[str, str]:
     """Return the string that stands below each key in the source of a table."""
     told: dict[str, str] = {}
     for owner in reversed(model.__mro__):
@@ -205,7 +212,7 @@ def _docstrings(model: type[Table]) -> dict[str, str]:
     return told
 
 
-def _sentence(text: str) -> str:
+def sentence_of(text: str) -> str:
     """Return a text in one line, with a capital and a full stop, without the marks of Sphinx."""
     line = " ".join(text.split()).replace("``", "`")
     for mark in (":mod:", ":func:", ":class:", ":attr:"):

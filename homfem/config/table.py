@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -43,9 +43,10 @@ T = TypeVar("T", bound=Table)
 
 @dataclass(frozen=True, slots=True)
 class Check(PlainValidator):
-    """A validator that says in words what it allows, for the reference of the keys."""
+    """A validator that says what it allows: in words for the reference of the keys, as JSON Schema for editors."""
 
     says: str = ""
+    schema: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 def _limits(above: float, below: float, at_least: float, at_most: float) -> str:
@@ -53,6 +54,12 @@ def _limits(above: float, below: float, at_least: float, at_most: float) -> str:
     low = f"> {above:g}" if above > -math.inf else f">= {at_least:g}" if at_least > -math.inf else ""
     high = f"< {below:g}" if below < math.inf else f"<= {at_most:g}" if at_most < math.inf else ""
     return " " + " and ".join(filter(None, [low, high])) if low or high else ""
+
+
+def _limited(above: float, below: float, at_least: float, at_most: float) -> dict[str, float]:
+    """The limits of a number in JSON Schema."""
+    given = {"exclusiveMinimum": above, "exclusiveMaximum": below, "minimum": at_least, "maximum": at_most}
+    return {key: limit for key, limit in given.items() if math.isfinite(limit)}
 
 
 def number(
@@ -64,12 +71,14 @@ def number(
         remedy = "It is a pure number, without unit." if isinstance(value, str) else ""
         return check_number("", value, above=above, below=below, at_least=at_least, at_most=at_most, remedy=remedy)
 
-    return Check(check, says=f"a number{_limits(above, below, at_least, at_most)}")
+    says = f"a number{_limits(above, below, at_least, at_most)}"
+    return Check(check, says=says, schema={"type": "number", **_limited(above, below, at_least, at_most)})
 
 
 def tolerance_check() -> Check:
     """Return the validator of a tolerance that can be reached."""
-    return Check(lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1")
+    schema = {"type": "number", **_limited(0.0, 1.0, -math.inf, math.inf)}
+    return Check(lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1", schema=schema)
 
 
 def choose(name: str, value: Any, known: Sequence[str]) -> str:
@@ -82,9 +91,11 @@ def choose(name: str, value: Any, known: Sequence[str]) -> str:
 
 def integer(*, at_least: int, at_most: int | None = None) -> Check:
     """Return the validator of a whole number in a range."""
-    limits = _limits(-math.inf, math.inf, at_least, math.inf if at_most is None else at_most)
+    limits = (-math.inf, math.inf, at_least, math.inf if at_most is None else at_most)
     return Check(
-        lambda value: check_integer("", value, at_least=at_least, at_most=at_most), says=f"a whole number{limits}"
+        lambda value: check_integer("", value, at_least=at_least, at_most=at_most),
+        says=f"a whole number{_limits(*limits)}",
+        schema={"type": "integer", **_limited(*limits)},
     )
 
 
@@ -103,12 +114,13 @@ def numbers(what: str) -> Check:
 
 def choice(*known: str) -> Check:
     """Return the validator of one of several names."""
-    return Check(lambda value: choose("", value, known), says=" or ".join(f'"{name}"' for name in known))
+    says = " or ".join(f'"{name}"' for name in known)
+    return Check(lambda value: choose("", value, known), says=says, schema={"enum": list(known)})
 
 
 def table(parse: Callable[[Any, str], Any]) -> Check:
     """Return the validator of a table inside a table; ``parse(value, path)`` names keys from an empty path."""
-    return Check(lambda value: parse(value, ""), says="a table")
+    return Check(lambda value: parse(value, ""), says="a table", schema={"type": "object"})
 
 
 def text(allowed: str) -> Check:
@@ -121,7 +133,7 @@ def text(allowed: str) -> Check:
             raise InputError("", value, f"{allowed}, without control characters")
         return value
 
-    return Check(check, says=allowed)
+    return Check(check, says=allowed, schema={"type": "string", "pattern": r"\S"})
 
 
 def flag() -> Check:
@@ -132,18 +144,22 @@ def flag() -> Check:
             raise InputError("", value, "true or false")
         return value
 
-    return Check(check, says="true or false")
+    return Check(check, says="true or false", schema={"type": "boolean"})
 
 
 def quantity(kind: Kind, *, above: float = -math.inf, at_least: float = -math.inf) -> Check:
     """Return the validator of a number with its unit."""
     says = f'{kind.name}{_limits(above, math.inf, at_least, math.inf)}, such as "{kind.example}"'
-    return Check(lambda value: parse_quantity("", value, kind, above=above, at_least=at_least), says=says)
+    schema = {"type": "string", "examples": [kind.example]}
+    return Check(
+        lambda value: parse_quantity("", value, kind, above=above, at_least=at_least), says=says, schema=schema
+    )
 
 
 def unit(kind: Kind) -> Check:
     """Return the validator of a unit alone."""
-    return Check(lambda value: check_unit("", value, kind), says=f"the unit of {kind.name}, such as {kind.unit!r}")
+    says = f"the unit of {kind.name}, such as {kind.unit!r}"
+    return Check(lambda value: check_unit("", value, kind), says=says, schema={"type": "string"})
 
 
 def tables_by_name(parse: Callable[[Any], Any], what: str) -> Check:
@@ -171,7 +187,8 @@ def listed(entry: Callable[[Any], Any], lengths: Sequence[int], allowed: str) ->
             raise InputError("", value, allowed)
         return tuple(_item(entry, k, item) for k, item in enumerate(value))
 
-    return Check(check, says=allowed)
+    schema = {"type": "array", "minItems": min(lengths), "maxItems": max(lengths)}
+    return Check(check, says=allowed, schema=schema)
 
 
 def _item(entry: Callable[[Any], Any], index: int, item: Any) -> Any:

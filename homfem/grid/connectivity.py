@@ -71,7 +71,7 @@ class PhaseReport:
     Parameters
     ----------
     phase : str
-        Name; several are joined by `` + ``.
+        Name; several are joined by a plus sign, ``"a + b"``.
     fraction : float
         Volume fraction.
     parts, islands : int

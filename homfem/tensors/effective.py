@@ -318,7 +318,7 @@ class EffectiveTensor(TensorProperties):
 
         Returns
         -------
-        UFL expression of shape (d, d), of a stiffness (d, d, d, d): :math:`\sigma_{ij} = C_{ijkl}arepsilon_{kl}`
+        UFL expression of shape (d, d), of a stiffness (d, d, d, d): :math:`\sigma_{ij} = C_{ijkl}\varepsilon_{kl}`
 
         Raises
         ------

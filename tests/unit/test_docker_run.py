@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -261,6 +262,42 @@ def test_a_changed_recipe_is_another_image(machine: Machine) -> None:
     machine.run("pytest")
     second = machine.call("docker <build>").split("<-t> <")[1].split(">")[0]
     assert first != second
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman", "buildah"])
+def test_the_documentation_has_a_stage_and_an_image_of_its_own(machine: Machine, engine: str) -> None:
+    machine.user(0)
+    machine.program(engine, ENGINE)
+    machine.program("mmdebstrap", "exit 0\n")
+    machine.program("apt-get", 'echo "Debian http://mirror.example/debian"\n')
+    assert machine.run("--engine", engine, "pytest").returncode == 0
+    (machine.folder / "built").unlink()
+    assert machine.run("--engine", engine, "docs", "--quiet").returncode == 0
+    builds = [line for line in machine.calls if line.startswith(f"{engine} <build>")]
+    for build, stage, name in zip(builds, ("homfem", "docs"), ("homfem", "homfem-docs"), strict=True):
+        assert f"<--target> <{stage}>" in build
+        assert f"<-t> <{name}:trixie-" in build
+    assert f"AS {stage}" in (ROOT / "docker" / "Dockerfile").read_text()
+    run = machine.calls[-2 if engine == "buildah" else -1]
+    assert "<python3> <-m> <sphinx> <--fail-on-warning>" in run
+    assert run.endswith("<docs> <docs/_build/html> <--quiet>")
+
+
+def test_what_is_built_by_default_is_the_lean_stage() -> None:
+    stages = re.findall(r"^FROM .* AS (\w+)$", (ROOT / "docker" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert stages[-1] == "homfem"
+
+
+def test_native_documentation_names_the_packages_that_it_needs(machine: Machine) -> None:
+    here = '[ "$1" = - ] && { cat >/dev/null; exit 0; }; [ "$1" = -c ] && exit 1; exit 0\n'
+    machine.program("python3", here)
+    result = machine.run("docs")
+    assert result.returncode == 125
+    assert "pip install --editable '.[docs]'" in result.stderr
+    assert not any("<sphinx>" in line for line in machine.calls)
+    machine.program("python3", GOOD_PYTHON)
+    assert machine.run("docs").returncode == 0
+    assert machine.calls[-1].startswith("python3 <-m> <sphinx>")
 
 
 def test_suite_sid_is_built_from_sid(machine: Machine) -> None:

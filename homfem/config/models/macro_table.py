@@ -195,7 +195,9 @@ def take_tensor(source: TensorSource, taken: Taken) -> EffectiveTensor:
 def source_of(kind: TensorKind) -> Check:
     """Return the validator of a source of tensors of a kind."""
     says = "the path of a JSON file, or a table with `file`, `value` and `volume_fraction`, or `phase`"
-    return Check(lambda value: parse_source(value, kind=kind), says=says)
+    keys = {"file": {"type": "string"}, "value": {}, "volume_fraction": {"type": "number"}, "phase": {"type": "string"}}
+    schema = {"type": ["string", "object"], "properties": keys, "additionalProperties": False}
+    return Check(lambda value: parse_source(value, kind=kind), says=says, schema=schema)
 
 
 def parse_source(value: Any, path: str = "", *, kind: TensorKind) -> TensorSource:

@@ -73,4 +73,5 @@ def phases_of(kind: Kind) -> Check:
                 raise renamed(error, f"{name}{error.name}") from error
         return result
 
-    return Check(check, says=f"a table of phases, each with {kind.name}, a matrix of them, or a field")
+    says = f"a table of phases, each with {kind.name}, a matrix of them, or a field"
+    return Check(check, says=says, schema={"type": "object"})

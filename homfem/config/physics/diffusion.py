@@ -42,7 +42,7 @@ def _membranes_of(kind: Kind) -> Check:
         remedy = "Without a membrane phases are in perfect contact; a phase that is not named insulates."
         return {name: parse_quantity(name, h, kind, above=0.0, remedy=remedy) for name, h in value.items()}
 
-    return Check(check, says=f"a table of interfaces, each with {kind.name}")
+    return Check(check, says=f"a table of interfaces, each with {kind.name}", schema={"type": "object"})
 
 
 class Diffusion(EffectiveTable, CornerGalerkin, SemiAnalytical, FiniteVolume, Grid, FiniteElement):

@@ -45,13 +45,15 @@ def fraction(value: Any) -> float:
     return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period.")
 
 
-Period = Annotated[tuple[Quantity, ...], Check(_period, says="a length, or a list of one per axis")]
+_LENGTHS = {"type": ["string", "array"]}
+Period = Annotated[tuple[Quantity, ...], Check(_period, says="a length, or a list of one per axis", schema=_LENGTHS)]
 #: Lengths as :data:`Period` has them, or the period vectors as rows of lengths.
 LatticePeriod = Annotated[
     tuple[Quantity, ...] | tuple[tuple[Quantity, ...], ...],
-    Check(_vectors, says="a length, a list of one per axis, or rows of period vectors"),
+    Check(_vectors, says="a length, a list of one per axis, or rows of period vectors", schema=_LENGTHS),
 ]
-Fraction = Annotated[float, Check(fraction, says="a number > 0 and < 1, a fraction of the period")]
+_FRACTION = {"type": "number", "exclusiveMinimum": 0.0, "exclusiveMaximum": 1.0}
+Fraction = Annotated[float, Check(fraction, says="a number > 0 and < 1, a fraction of the period", schema=_FRACTION)]
 
 
 class CellTable(Table):

@@ -30,9 +30,12 @@ def _fraction_or_list(value: Any) -> float | tuple[float, ...]:
     return check_number("", value, above=0.0, below=1.0, remedy="It is a fraction of the period, or a list of them.")
 
 
-Fractions = Annotated[tuple[float, ...], Check(_fractions, says="a list of numbers > 0 whose sum is 1")]
+Fractions = Annotated[
+    tuple[float, ...], Check(_fractions, says="a list of numbers > 0 whose sum is 1", schema={"type": "array"})
+]
 FractionOrList = Annotated[
-    float | tuple[float, ...], Check(_fraction_or_list, says="a number > 0 and < 1, or a list of them")
+    float | tuple[float, ...],
+    Check(_fraction_or_list, says="a number > 0 and < 1, or a list of them", schema={"type": ["number", "array"]}),
 ]
 
 

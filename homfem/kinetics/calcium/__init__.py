@@ -27,10 +27,8 @@ with :math:`c_1` the volume of the ER over that of the cytosol. The calcium bido
 
 :func:`membrane_from_rates` does this. Diffusion likewise: :math:`A^* = \gamma_c D_c`, :math:`B^* = \gamma_e D_e`.
 
-Source
-------
-De Young, Keizer 1992, doi 10.1073/pnas.89.20.9895 (parameters). Li, Rinzel 1994, doi 10.1006/jtbi.1994.1041 (reduction
-to c and h). Goel, Sneyd, Friedman 2006, Multiscale Model. Simul. 5(4), 1045, eqs 2.2, 2.26 and the
+Source: De Young, Keizer 1992, doi 10.1073/pnas.89.20.9895 (parameters). Li, Rinzel 1994, doi 10.1006/jtbi.1994.1041
+(reduction to c and h). Goel, Sneyd, Friedman 2006, Multiscale Model. Simul. 5(4), 1045, eqs 2.2, 2.26 and the
 appendix (flux per membrane area).
 """
 

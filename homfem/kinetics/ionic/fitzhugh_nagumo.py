@@ -5,9 +5,8 @@ r"""The FitzHugh-Nagumo model: one excitation variable V and one recovery variab
 V = w = 0 is the state of rest; a stimulus that lifts V beyond a starts an excursion to V near 1. With diffusion D and
 w = 0 a front runs at :math:`\sqrt{Dk/2}\,(1 - 2a)`.
 
-Source
-------
-FitzHugh 1961, doi 10.1016/S0006-3495(61)86902-6. Nagumo, Arimoto, Yoshizawa 1962, doi 10.1109/JRPROC.1962.288235.
+Source: FitzHugh 1961, doi 10.1016/S0006-3495(61)86902-6. Nagumo, Arimoto, Yoshizawa 1962,
+doi 10.1109/JRPROC.1962.288235.
 """
 
 from __future__ import annotations
