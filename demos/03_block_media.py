@@ -24,7 +24,8 @@ from mpi4py import MPI
 
 from homfem.blocks import homogenize_blocks, inclusions_image, pixelated
 from homfem.blocks.medium import BlockMedium
-from homfem.output.media import draw_block_medium, draw_flux_lines, picture_fields
+from homfem.output.block_lines import picture_fields
+from homfem.output.media import draw_block_medium, draw_flux_lines
 from homfem.tensors import EffectiveTensor
 
 COMM = MPI.COMM_WORLD

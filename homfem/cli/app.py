@@ -57,6 +57,9 @@ def _common(
     pass
 
 
+Dark = Annotated[bool, typer.Option("--dark", help="With --figure: on a dark ground.")]
+
+
 @app.command()
 def effective(
     config: ConfigFile,
@@ -64,9 +67,13 @@ def effective(
     figure: Annotated[
         str | None,
         typer.Option(
-            "--figure", metavar="FILE.png", show_default=False, help="Draw the cell with the fields of its first load."
+            "--figure",
+            metavar="FILE",
+            show_default=False,
+            help="Draw the cell with the fields of its first load: .png, .pdf or .svg.",
         ),
     ] = None,
+    dark: Dark = False,
     fields: Annotated[
         str | None,
         typer.Option("--fields", metavar="FILE.bp", show_default=False, help="Write the correctors for ParaView."),
@@ -77,7 +84,8 @@ def effective(
     """Compute the effective tensor of the config's cell."""
     from homfem.cli.effective import run_effective
 
-    return run_effective(config, assignments or [], json=json, figure=figure, fields=fields, verbose=verbose)
+    files = {"json": json, "figure": figure, "fields": fields}
+    return run_effective(config, assignments or [], files, dark=dark, verbose=verbose)
 
 
 @app.command()
@@ -110,8 +118,10 @@ def cell(
         typer.Option("--save", metavar="FILE", show_default=False, help="Write the mesh to a .msh or .xdmf file."),
     ] = None,
     figure: Annotated[
-        str | None, typer.Option("--figure", metavar="FILE.png", show_default=False, help="Draw the cell.")
+        str | None,
+        typer.Option("--figure", metavar="FILE", show_default=False, help="Draw the cell: .png, .pdf or .svg."),
     ] = None,
+    dark: Dark = False,
     json: JsonFile = None,
     assignments: Assignments = None,
     verbose: Verbose = False,
@@ -127,7 +137,8 @@ def cell(
         return run_check(check, json=json, period=period, trust=trust)
     if period is not None or trust:
         raise typer.BadParameter("--period and --trust go with --check; a config has keys for them.")
-    return run_cell(str(config), assignments or [], json=json, save=save, figure=figure, verbose=verbose)
+    files = {"json": json, "save": save, "figure": figure}
+    return run_cell(str(config), assignments or [], files, dark=dark, verbose=verbose)
 
 
 @app.command()
@@ -139,17 +150,17 @@ def run(
     json: JsonFile = None,
     figure: Annotated[
         str | None,
-        typer.Option(
-            "--figure", metavar="FILE", show_default=False, help="Draw the cytosol's calcium at several times."
-        ),
+        typer.Option("--figure", metavar="FILE", show_default=False, help="Draw the first field at several times."),
     ] = None,
+    dark: Dark = False,
     assignments: Assignments = None,
     verbose: Verbose = False,
 ) -> int:
     """Run the config's macroscale model."""
     from homfem.cli.run import run_macro
 
-    return run_macro(config, assignments or [], resume=resume, json=json, figure=figure, verbose=verbose)
+    files = {"json": json, "figure": figure}
+    return run_macro(config, assignments or [], files, resume=resume, dark=dark, verbose=verbose)
 
 
 @app.command()

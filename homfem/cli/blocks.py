@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from homfem.cli import session
 from homfem.disk import write_text, writing
+from homfem.output.canvas import FORMATS
 from homfem.parameters import check_choice
 from homfem.progress import progress_bar, set_up_logging
 from homfem.runs.targets import check_target, keep_apart, with_derived
@@ -19,7 +20,7 @@ def run_tables(which: Sequence[str], *, quick: bool, repeats: int, json: str | N
     from homfem.blocks.tables import MAKERS, regenerate_tables
 
     check_target("--json", json)
-    check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    check_target("--figure", figure, FORMATS)
     keep_apart([*with_derived("--json", json), *with_derived("--figure", figure)], [])
     names = [check_choice("TABLE", name, tuple(MAKERS)) for name in which] or list(MAKERS)
     if figure is not None and FIGURE_3 not in names:

@@ -12,6 +12,7 @@ from homfem import runs
 from homfem.cli import session
 from homfem.config import Config, load_config, present
 from homfem.disk import write_text, writing
+from homfem.output.canvas import FORMATS
 from homfem.parameters import FileError, InputError, Lattice
 from homfem.progress import set_up_logging
 from homfem.ranks import on_root, world
@@ -51,11 +52,15 @@ def hand_over(report: Mapping[str, Any], text: str, json: str | None, comm: MPI.
 
 
 def run_effective(
-    path: str, assignments: Sequence[str], *, json: str | None, figure: str | None, fields: str | None, verbose: bool
+    path: str, assignments: Sequence[str], files: Mapping[str, str | None], *, dark: bool, verbose: bool
 ) -> int:
-    """Compute, show and write the effective tensor of a config; return the exit status. Collective."""
+    """Compute the effective tensor of a config; return the exit status. Collective.
+
+    ``files`` are those that the options ``json``, ``figure`` and ``fields`` name.
+    """
+    json, figure, fields = (files[name] for name in ("json", "figure", "fields"))
     check_target("--json", json)
-    check_target("--figure", figure, (".png",))
+    check_target("--figure", figure, FORMATS)
     check_target("--fields", fields, (".bp",))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json=json, figure=figure, fields=fields)
     if fields is not None and present("effective", config.effective).meshless:
@@ -63,7 +68,7 @@ def run_effective(
     with session.results_only(json == "-"):
         run = runs.tensor(config, drawn=figure is not None or fields is not None)
         if figure is not None:
-            runs.draw_tensor(run, figure)
+            runs.draw_tensor(run, figure, theme="dark" if dark else "light")
         if fields is not None:
             from homfem.output.cell_figures import write_solution
 
@@ -73,11 +78,15 @@ def run_effective(
 
 
 def run_cell(
-    path: str, assignments: Sequence[str], *, json: str | None, save: str | None, figure: str | None, verbose: bool
+    path: str, assignments: Sequence[str], files: Mapping[str, str | None], *, dark: bool, verbose: bool
 ) -> int:
-    """Mesh, describe and save the cell of a config; return the exit status. Collective."""
+    """Mesh, describe and save the cell of a config; return the exit status. Collective.
+
+    ``files`` are those that the options ``json``, ``save`` and ``figure`` name.
+    """
+    json, save, figure = (files[name] for name in ("json", "save", "figure"))
     check_target("--json", json)
-    check_target("--figure", figure, (".png",))
+    check_target("--figure", figure, FORMATS)
     check_target("--save", save, (".msh", ".xdmf"))
     config, comm = start(path, assignments, ("cell",), verbose, json=json, save=save, figure=figure)
     with session.results_only(json == "-"):
@@ -89,7 +98,7 @@ def run_cell(
             from homfem.output.cell_figures import draw_unit_cell
 
             with writing(figure):
-                draw_unit_cell(run.cell, figure)
+                draw_unit_cell(run.cell, figure, theme="dark" if dark else "light")
     hand_over(run.report(), run.description, json, comm)
     return run.outcome.status
 

@@ -8,22 +8,33 @@ from typing import Any
 from homfem import runs
 from homfem.cli import session
 from homfem.cli.effective import hand_over, start
+from homfem.output.canvas import FORMATS
 from homfem.runs.targets import check_target
 
 _LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift")
 
 
 def run_macro(
-    path: str, assignments: Sequence[str], *, resume: bool, json: str | None, figure: str | None, verbose: bool
+    path: str,
+    assignments: Sequence[str],
+    files: Mapping[str, str | None],
+    *,
+    resume: bool,
+    dark: bool,
+    verbose: bool,
 ) -> int:
-    """Run the macroscale model of a config; return the exit status. Collective."""
+    """Run the macroscale model of a config; return the exit status. Collective.
+
+    ``files`` are those that the options ``json`` and ``figure`` name.
+    """
+    json, figure = files["json"], files["figure"]
     check_target("--json", json)
-    check_target("--figure", figure, (".png", ".pdf", ".svg"))
+    check_target("--figure", figure, FORMATS)
     config, comm = start(path, assignments, ("macro",), verbose, json=json, figure=figure)
     with session.results_only(json == "-"):
         run = runs.macro(config, resume=resume, drawn=figure is not None)
         if figure is not None:
-            runs.draw_macro(run, figure)
+            runs.draw_macro(run, figure, theme="dark" if dark else "light")
     if run.outcome is runs.Outcome.INTERRUPTED and comm.rank == 0:
         session.say("interrupted; homfem run --resume goes on from the checkpoint")
     report = run.report()

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from dolfinx import fem
 
 from homfem.kinds import PERMEABILITY
+from homfem.output.canvas import nice_number
 from homfem.output.fields import write_unfolded
-from homfem.output.pictures import draw_cell
-from homfem.output.solved import Members, fields_of_load, shown_fields, values_at_arrays, whole_function
+from homfem.output.pictures import draw_cell, draw_fields, made_drawable
+from homfem.output.solved import (
+    Members,
+    fields_of_load,
+    flux_of_load,
+    gradient_of,
+    node_places,
+    on_cells,
+    shown_fields,
+    whole_function,
+)
 from homfem.output.views import CellView
-from homfem.ranks import on_root
+from homfem.output.words import load_words, physics_words, strain_name, with_unit
+from homfem.parameters import Array
+from homfem.ranks import collective, on_root
+from homfem.reference import is_simplex
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
     from homfem.local.problem import CellProblem
-    from homfem.parameters import Array
+
+#: Largest displacement in a picture, as a fraction of the cell.
+DISPLACED = 0.12
 
 
 def draw_unit_cell(
@@ -28,8 +45,9 @@ def draw_unit_cell(
     label: str = "",
     title: str = "",
     translucent: Sequence[str] | None = None,
+    theme: str = "light",
 ) -> None:
-    """Draw a cell into a PNG file; collective.
+    """Draw a cell into a PNG, PDF or SVG file; collective.
 
     Parameters
     ----------
@@ -43,52 +61,118 @@ def draw_unit_cell(
         What the corrector is; the line above the figure.
     translucent
         Phases that let the others be seen; by default the one of the largest volume.
+    theme
+        The ground: ``"light"`` or ``"dark"``.
     """
 
     def draw() -> None:
         raw: Any = cell.raw
-        draw_cell(
-            cell.length * raw.points,
-            raw.cells,
-            raw.phase_of_cell,
-            path,
-            phases=raw.phases,
-            corrector=corrector,
-            view=CellView(
-                translucent=translucent,
-                label=label,
-                title=(title or cell.name) + (f", 1/{cell.copies} of the period" if cell.mirrors else ""),
-                unit=cell.length_unit,
-                # Mirror planes open the cell already.
-                cut=False if cell.mirrors else None,
-            ),
-        )
+        view = view_of(cell, label=label, title=title or cell.name, translucent=translucent, theme=theme)
+        fields = {"phases": raw.phases, "corrector": corrector, "view": view}
+        draw_cell(cell.length * raw.points, raw.cells, raw.phase_of_cell, path, **fields)
 
     on_root(cell.comm, draw)
 
 
-def draw_solution(solution: Any, path: str) -> None:
-    """Draw the solved cell with the fields of its first load into PNG files, of vectors their size; collective.
+def view_of(cell: UnitCell, *, title: str, **words: Any) -> CellView:
+    """Return how a cell is drawn: in its unit of length, the part between mirror planes named and not cut."""
+    return CellView(
+        title=title + (f", 1/{cell.copies} of the period" if cell.mirrors else ""),
+        unit=cell.length_unit,
+        # Mirror planes open the cell already.
+        cut=False if cell.mirrors else None,
+        **words,
+    )
 
-    The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``.
+
+def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
+    """Draw the solved cell with the fields of its first load into PNG, PDF or SVG files; collective.
+
+    The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``. Of a scalar
+    the corrector is shown, in the plane with lines along the flux; of a displacement the deformed shape, coloured by
+    the stress that belongs to the load; of a flow the speed and the lines along it.
     """
     cell, tensor, solved = solution.cell, solution.tensor, solution.correctors
-    functions = fields_of_load(solved.problem, solved.functions[0])
-    for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
-        values = values_at_arrays(cell, solved.problem, members, functions)
-        vector = solved.problem.fields[members[0]].components > 1
+    problem = solved.problem
+    functions = fields_of_load(problem, solved.functions[0])
+    load = load_words(tensor.kind.name, 0, problem.loads)
+    for place, (name, members) in zip(*_places(path, problem), strict=True):
+        shown = _fields_of(solution, name, members, functions)
+        title = f"{cell.name}: {physics_words(tensor.physics)}, {load}{shown.more}"
+        # Where a field is known on both sides of an interface, both are to be seen.
+        several = len(members) > 1 or shown.everywhere
+        view = view_of(cell, title=title, label=shown.label, translucent=() if several else None, theme=theme)
+
+        with collective(cell.comm):
+            if cell.raw is not None:
+                raw: Any = cell.raw
+                mesh = cell.length * raw.points, raw.cells, raw.phase_of_cell
+                drawn = made_drawable(*mesh, shown.values, vectors=shown.vectors, displacement=shown.displacement)
+                draw_fields(drawn if shown.values is not None else drawn.sized(), place, phases=raw.phases, view=view)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Shown:
+    """What is drawn of a field, on rank 0 (None elsewhere), with its words."""
+
+    label: str
+    values: Array | None = None
+    vectors: Array | None = None
+    displacement: Array | None = None
+    more: str = ""
+    everywhere: bool = True
+
+
+def _fields_of(solution: Any, name: str, members: Members, functions: Sequence[fem.Function]) -> _Shown:
+    """What is drawn of one field of the first load; collective."""
+    cell, tensor, problem = solution.cell, solution.tensor, solution.correctors.problem
+    unit = cell.length_unit
+    known = at_second_order(cell, problem, members, functions)
+    if tensor.kind == PERMEABILITY:
         power = 2 if name == "velocity" else 1
-        if values is not None:
-            values = cell.length**power * (np.linalg.norm(values, axis=-1) if vector else values)
-        unit = cell.length_unit if power == 1 else f"{cell.length_unit}^{power}"
-        if tensor.kind == PERMEABILITY:
-            label = f"{'speed' if vector else name} for a unit force ({unit})"
-        else:
-            label = f"corrector 1 ({unit})"
-        # Where a field jumps, both sides are to be seen.
-        translucent = () if len(members) > 1 else None
-        title = f"{cell.name}: {tensor.physics}"
-        draw_unit_cell(cell, place, values, label=label, title=title, translucent=translucent)
+        scaled = None if known is None else cell.length**power * known
+        label = f"{'speed' if name == 'velocity' else name} for a unit force"
+        if name != "velocity" or scaled is None:
+            return _Shown(values=scaled, label=with_unit(label, _power(unit, power)))
+        return _Shown(vectors=scaled, label=with_unit(label, _power(unit, power)))
+    first = np.eye(problem.loads)[0]
+    driven = problem.affine is not None and problem.flux is not None and len(shown_fields(problem)) == 1
+    flux = on_cells(cell, flux_of_load(problem, functions, first), problem.domain, 1) if driven else None
+    vector = problem.fields[members[0]].components > 1
+    if not vector:
+        values = None if known is None else cell.length * known
+        lines = flux if cell.dimension == 2 and flux is not None and flux.shape[-1] == 2 else None
+        return _Shown(values=values, vectors=lines, label=with_unit("corrector", unit))
+    if not driven or not tensor.kind.voigt:
+        values = None if known is None else cell.length * np.linalg.norm(known, axis=-1)
+        return _Shown(values=values, label=with_unit("size of the corrector", unit))
+    entry = strain_name(0, 3 if cell.dimension == 2 else 6)
+    label = with_unit(f"stress {entry} for the strain {entry} = 1", tensor.unit)
+    if known is None or flux is None or cell.raw is None:
+        return _Shown(values=None, label=label)
+    total = known + node_places(cell.raw, known.shape[1]) @ gradient_of(problem, first, cell.dimension)
+    reach = float(np.abs(total).max())
+    factor = nice_number(DISPLACED * float(np.ptp(cell.raw.points, axis=0).max()) / reach) if reach > 0.0 else 0.0
+    more = f" (drawn for a strain of {factor:g}; dashed: at rest)" if factor else ""
+    return _Shown(values=flux[..., 0], displacement=factor * cell.length * total, label=label, more="\n" + more.strip())
+
+
+def _power(unit: str, power: int) -> str:
+    return unit if power == 1 or not unit else f"{unit}^{power}"
+
+
+def at_second_order(
+    cell: UnitCell, problem: CellProblem, members: Members, functions: Sequence[fem.Function]
+) -> Array | None:
+    """Return one field on each mesh cell, on rank 0 (None elsewhere); collective.
+
+    At the nodes of second order of simplices where the elements have a degree above one, (m, 6 or 10, ...), else at the
+    corners. Parameters as :func:`homfem.output.solved.whole_function` takes them.
+    """
+    whole = whole_function(cell, problem, members, functions)
+    degree = problem.fields[members[0]].element.degree
+    simplex = is_simplex(str(cell.mesh.basix_cell().name))
+    return on_cells(cell, whole, problem.domain, 2 if degree > 1 and simplex else 1)
 
 
 def write_solution(solution: Any, path: str) -> None:

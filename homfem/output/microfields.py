@@ -18,19 +18,28 @@ from typing import Any
 import basix.ufl
 import numpy as np
 import numpy.typing as npt
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx, solve
+from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Correctors
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.tiles import tiled_raw
+from homfem.output.cell_figures import at_second_order
 from homfem.output.fields import FieldSeries
-from homfem.output.pictures import draw_cell
-from homfem.output.solved import fields_of_load, shown_fields, values_at_arrays
+from homfem.output.pictures import draw_fields, made_drawable
+from homfem.output.solved import (
+    fields_of_load,
+    flux_of_load,
+    gradient_of,
+    node_places,
+    on_cells,
+    shown_fields,
+    values_at_arrays,
+)
 from homfem.output.views import CellView
+from homfem.output.words import load_words, with_unit
 from homfem.parameters import Array, InputError, check_number
 from homfem.ranks import collective
 from homfem.reference import CORNERS
@@ -52,6 +61,8 @@ class MicroFields:
     flux : array, shape (m, q)
         The flux (diffusion) or the Voigt stress (elasticity) in the middle of each mesh cell of ``cell.raw``; its
         average over the cell is the effective tensor times the load.
+    fine : array, shape (m, nodes) or (m, nodes, d)
+        :math:`u` in each mesh cell, at its nodes of second order or at its corners; for pictures.
     growth : array, shape (d, 1) or (d, d)
         What :math:`u` grows by along each period vector.
     jumps
@@ -62,6 +73,7 @@ class MicroFields:
     load: Array
     field: Array
     flux: Array
+    fine: Array
     growth: Array
     jumps: bool = False
 
@@ -107,19 +119,30 @@ class MicroFields:
                         series.write(0.0)
         return target, second
 
-    def draw(self, path: str | Path, periods: int | Sequence[int] = 1, *, deform: float = 0.0, title: str = "") -> None:
-        """Draw the field over several periods: a potential, or the size of a displacement; collective.
+    def draw(
+        self,
+        path: str | Path,
+        periods: int | Sequence[int] = 1,
+        *,
+        deform: float = 0.0,
+        title: str = "",
+        theme: str = "light",
+    ) -> None:
+        """Draw the field over several periods, a potential with lines along the flux, or a displacement; collective.
 
         Parameters
         ----------
         path
-            Name that ends in .png.
+            Name that ends in .png, .pdf or .svg.
         periods
             Number of periods along each period vector.
         deform
-            Largest displacement in the picture, as a fraction of the picture's extent; 0 leaves the mesh as it is.
+            Largest displacement in the picture, as a fraction of the picture's extent; 0 leaves the mesh as it is. The
+            title says by which factor the displacement is drawn.
         title
             Line above the picture.
+        theme
+            The ground: ``"light"`` or ``"dark"``.
 
         Raises
         ------
@@ -131,27 +154,54 @@ class MicroFields:
         deform = check_number("deform", deform, at_least=0.0)
         with collective(self.cell.comm):
             if self.cell.comm.rank == 0:
-                raw, field, _ = self.unfolded(periods)
+                raw, field, flux = self.unfolded(periods)
                 vector = field.ndim > (2 if self.jumps else 1)
                 if deform and (self.jumps or not vector):
                     raise InputError("deform", deform, "0 for a potential, and for a field that jumps")
-                # A potential is what it is up to a constant: half-way is zero.
-                values = np.linalg.norm(field, axis=-1) if vector else field - 0.5 * (field.min() + field.max())
-                moved = deform * np.ptp(raw.points, axis=0).max() / max(float(values.max()), 1e-300) if deform else 0.0
-                draw_cell(
-                    self.cell.length * (raw.points + moved * field if vector else raw.points),
+                length, unit = self.cell.length, self.cell.length_unit
+                fine = length * self._several(raw)
+                extent = length * float(np.ptp(raw.points, axis=0).max())
+                factor = deform * extent / max(float(np.linalg.norm(fine, axis=-1).max()), 1e-300) if deform else 0.0
+                plane = np.repeat(flux[:, None], fine.shape[1], axis=1) if raw.dimension == 2 and not vector else None
+                lines = fine if vector else plane
+                drawn = made_drawable(
+                    length * raw.points,
                     raw.cells,
                     raw.phase_of_cell,
-                    path,
-                    phases=raw.phases,
-                    corrector=self.cell.length * values,
-                    view=CellView(
-                        label=f"{'displacement' if vector else 'potential'} ({self.cell.length_unit})",
-                        translucent=(),
-                        title=title or self.cell.name,
-                        unit=self.cell.length_unit,
-                    ),
+                    # A potential is what it is up to a constant: half-way is zero.
+                    None if vector else fine - 0.5 * (np.nanmin(fine) + np.nanmax(fine)),
+                    vectors=lines,
+                    displacement=factor * fine if factor else None,
                 )
+                if vector:
+                    drawn = drawn.sized()._replace(vectors=None)
+                words = title or f"{self.cell.name}: {self.load_words(vector)}"
+                view = CellView(
+                    label=with_unit("size of the displacement" if vector else "potential", unit),
+                    translucent=(),
+                    title=words + (f"\ndisplacement drawn {factor:.3g} times (dashed: at rest)" if factor else ""),
+                    unit=unit,
+                    theme=theme,
+                )
+                draw_fields(drawn, path, phases=raw.phases, view=view)
+
+    def _several(self, raw: RawCell) -> Array:
+        """The field in each mesh cell of several periods, as :meth:`unfolded` gives them."""
+        own: Any = self.cell.raw
+        copies = len(raw.cells) // len(own.cells)
+        moved = raw.points[raw.cells[:, 0]] - np.tile(own.points[own.cells[:, 0]], (copies, 1))
+        grown = np.rint(moved @ np.linalg.inv(own.lattice.vectors)) @ self.growth
+        return np.tile(self.fine, (copies, *[1] * (self.fine.ndim - 1))) + (
+            grown[:, None] if self.fine.ndim == 3 else grown
+        )
+
+    def load_words(self, vector: bool) -> str:
+        """Return the load in words: a single one by its direction, several by their numbers."""
+        numbers = np.flatnonzero(self.load)
+        if len(numbers) == 1:
+            return load_words("stiffness" if vector else "diffusion", int(numbers[0]), len(self.load))
+        entries = ", ".join(f"{entry:.3g}" for entry in self.load)
+        return f"{'strain' if vector else 'gradient'} ({entries})"
 
 
 def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> MicroFields:
@@ -186,53 +236,23 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     for weight, corrector in zip(weights, correctors.functions, strict=True):
         for fluctuation, part in zip(fluctuations, fields_of_load(problem, corrector), strict=True):
             fluctuation.x.array[:] += weight * part.x.array
-    constant = fem.Constant(problem.domain, weights)
-    affine = fields_of_load(problem, problem.affine(ufl.SpatialCoordinate(problem.domain), constant))
-    total = problem.pick([one + other for one, other in zip(fluctuations, affine, strict=True)])
-    flux = _on_cells(cell, problem.flux(total, constant), problem.domain)
+    flux = on_cells(cell, flux_of_load(problem, fluctuations, weights), problem.domain, 0)
     values = values_at_arrays(cell, problem, shown[0], fluctuations)
-    matrix = _gradient_of(problem, weights, cell.dimension)
+    fine = at_second_order(cell, problem, shown[0], fluctuations)
+    matrix = gradient_of(problem, weights, cell.dimension)
     about: dict[str, Any] = {
         "cell": cell,
         "load": weights,
         "growth": cell.lattice.vectors @ matrix,
         "jumps": len(shown[0]) > 1,
     }
-    if values is None or cell.raw is None or flux is None:
-        return MicroFields(**about, field=np.zeros(0), flux=np.zeros((0, 0)))
+    if values is None or cell.raw is None or flux is None or fine is None:
+        return MicroFields(**about, field=np.zeros(0), flux=np.zeros((0, 0)), fine=np.zeros(0))
     places = cell.raw.points @ matrix
     if about["jumps"]:
         places = places[cell.raw.cells[:, : CORNERS[cell.raw.kind]]]
-    return MicroFields(**about, field=values + places.reshape(values.shape), flux=flux)
-
-
-def _gradient_of(problem: Any, weights: Array, d: int) -> Array:
-    """The matrix G with F(x) = x G, read off at the unit vectors."""
-    load = ufl.as_vector(weights.tolist())
-    columns = []
-    for k in range(d):
-        value = fields_of_load(problem, problem.affine(ufl.as_vector(np.eye(d)[k].tolist()), load))[0]
-        entries = [value] if not value.ufl_shape else [value[i] for i in range(value.ufl_shape[0])]
-        columns.append([float(entry) for entry in entries])
-    return np.array(columns)
-
-
-def _on_cells(cell: UnitCell, expression: Any, domain: Any) -> Array | None:
-    """An expression in the middle of each mesh cell, in the order of the arrays; on rank 0."""
-    shape = expression.ufl_shape
-    function = fem.Function(solve.function_space(domain, "DG", 0, shape))
-    function.interpolate(fem.Expression(expression, _dolfinx.interpolation_points(function.function_space)))
-    owned = domain.topology.index_map(domain.topology.dim).size_local
-    number = _dolfinx.original_cell_index(domain)[:owned]
-    size = int(np.prod(shape, dtype=int))
-    mine = function.x.array.reshape(-1, size)[:owned]
-    gathered = cell.comm.gather((number, mine), root=0)
-    if gathered is None:
-        return None
-    result = np.empty((sum(len(index) for index, _ in gathered), size))
-    for index, entries in gathered:
-        result[index] = entries
-    return result
+    affine = (node_places(cell.raw, fine.shape[1]) @ matrix).reshape(fine.shape)
+    return MicroFields(**about, field=values + places.reshape(values.shape), flux=flux[:, 0], fine=fine + affine)
 
 
 def _mesh_of(raw: RawCell) -> Any:

@@ -1,21 +1,19 @@
-"""Surfaces of a cell drawn by pyvista."""
+"""Scenes drawn by pyvista into pixels."""
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
-import itertools
 import os
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from homfem.output import skins
-from homfem.output.colours import COLOURS, MAP, colour_range
-from homfem.output.views import CellView
+from homfem.output.colours import Theme
+from homfem.output.cuts import Cells
+from homfem.output.scene import EYE, Layer, Scene
+from homfem.parameters import Array
 
 
 def pyvista_works() -> bool:
@@ -39,76 +37,124 @@ def pyvista_works() -> bool:
     return False
 
 
-def draw_surfaces(surfaces: Mapping[str, skins.Surface], translucent: set[str], path: Path, view: CellView) -> None:
-    """Draw the surfaces of the phases; those of :func:`homfem.output.pictures.draw_cell`."""
+def render(scene: Scene, frame: tuple[Array, float], size: tuple[int, int], theme: Theme) -> Array:
+    """Return the picture of a scene as colours from 0 to 1, shape (height, width, 3).
+
+    Parameters
+    ----------
+    scene
+        What is drawn. Data have the colours of their scale, without light; other surfaces are lit.
+    frame
+        The point in the middle of the picture, and half of the picture's height in the unit of the points.
+    size
+        Width and height in pixels.
+    theme
+        The ground.
+    """
     import pyvista
     from vtkmodules.vtkCommonCore import vtkLogger
 
     # Without a display VTK warns that there is none, and draws.
     vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-    plotter = pyvista.Plotter(off_screen=True, window_size=list(view.size), lighting="light kit")
-    plotter.set_background("white")
+    plotter = pyvista.Plotter(off_screen=True, window_size=list(size), lighting="light kit")
+    plotter.set_background(theme.ground)
     plotter.enable_anti_aliasing("ssaa")
     plotter.enable_depth_peeling(8)
-    limits = colour_range(surfaces)
-    bar = {
-        "title": "",
-        "color": "black",
-        "vertical": True,
-        "position_x": 0.88,
-        "position_y": 0.2,
-        "height": 0.6,
-        "width": 0.06,
-        "label_font_size": 22,
-        "fmt": "%.3g",
-    }
-    everything = np.vstack([surface.points for surface in surfaces.values()])
-    legend = []
-    for colour, name in zip(itertools.cycle(COLOURS), surfaces, strict=False):
-        surface = surfaces[name]
-        if len(surface.faces) == 0:
-            continue
-        faces = np.hstack([np.full((len(surface.faces), 1), surface.faces.shape[1]), surface.faces]).ravel()
-        skin = pyvista.PolyData(surface.points, faces)
-        if name in translucent:
-            plotter.add_mesh(skin, color=colour, opacity=0.15, show_edges=False, lighting=False)
-            edges = skin.extract_feature_edges(feature_angle=30, boundary_edges=False, manifold_edges=False)
-            if edges.n_points:
-                plotter.add_mesh(edges, color=colour, line_width=1.5, opacity=0.7)
-            legend.append([name, colour])
-            continue
-        common: dict[str, Any] = {
-            "show_edges": view.mesh_lines,
-            "edge_color": "#404040",
-            "line_width": 1,
-            "ambient": 0.3,
-            "diffuse": 0.75,
-        }
-        if surface.values is None:
-            plotter.add_mesh(skin, color=colour, **common)
-            legend.append([name, colour])
-        else:
-            skin.point_data[view.label] = surface.values
-            plotter.add_mesh(
-                skin, scalars=view.label, cmap=MAP, clim=limits, nan_color="#BBBBBB", scalar_bar_args=bar, **common
-            )
-        edges = skin.extract_feature_edges(feature_angle=30, boundary_edges=False, manifold_edges=False)
-        if edges.n_points and not view.mesh_lines:
-            plotter.add_mesh(edges, color="#303030", line_width=1.5)
-    frame = pyvista.Box(np.stack([everything.min(axis=0), everything.max(axis=0)], axis=1).ravel())
-    plotter.add_mesh(frame, style="wireframe", color="#404040", line_width=1.5)
-    if legend:
-        plotter.add_legend(legend, bcolor="white", face="rectangle", size=(0.16, 0.035 * len(legend)), loc="upper left")
-    if any(surface.values is not None for surface in surfaces.values()):
-        plotter.add_text(view.label, position=(0.69, 0.85), viewport=True, color="black", font_size=12)
-    if view.title:
-        plotter.add_text(view.title, position="upper_edge", color="black", font_size=14)
-    plotter.add_axes(color="black", xlabel="x", ylabel="y", zlabel="z")
-    if view.unit:
-        width = np.ptp(everything, axis=0)
-        text = " x ".join(f"{w:.4g}" for w in width) + f" {view.unit}"
-        plotter.add_text(text, position="lower_right", color="black", font_size=12)
-    plotter.view_vector((1.5, -2.1, 1.2), viewup=(0, 0, 1))
-    plotter.camera.zoom(0.92)
-    plotter.screenshot(str(path))
+    for layer in scene.layers:
+        _add(plotter, scene, layer, theme)
+    reach = float(np.ptp(scene.box, axis=0).max())
+    for points, values in scene.streams:
+        line = pyvista.lines_from_points(points)
+        line.point_data["value"] = values
+        tube = line.tube(radius=0.006 * reach, n_sides=12)
+        plotter.add_mesh(tube, lighting=False, **_coloured(scene, theme))
+    # A little outside of the faces, which would hide it in places.
+    box = pyvista.Box((scene.box + 1e-3 * reach * np.array([[-1.0], [1.0]])).T.ravel())
+    plotter.add_mesh(box, style="wireframe", color=theme.faint, line_width=1.5)
+    middle, half = frame
+    plotter.camera.parallel_projection = True
+    plotter.camera.focal_point = middle
+    plotter.camera.position = middle + 4.0 * reach * EYE
+    plotter.camera.up = (0.0, 0.0, 1.0)
+    plotter.camera.parallel_scale = half
+    plotter.renderer.ResetCameraClippingRange()
+    picture = plotter.screenshot(None, return_img=True)
     plotter.close()
+    return np.asarray(picture[:, :, :3] / 255.0, dtype=np.float64)
+
+
+def _coloured(scene: Scene, theme: Theme) -> dict[str, Any]:
+    """Options of a mesh that is coloured by its values: exactly as the bar is."""
+    from matplotlib import colormaps
+
+    scale = scene.scale
+    if scale is None:
+        return {}
+    colormap = colormaps[scale.colormap] if isinstance(scale.colormap, str) else scale.colormap
+    return {
+        "scalars": "value",
+        "cmap": colormap,
+        "n_colors": colormap.N,
+        "clim": (scale.low, scale.high),
+        "nan_color": theme.void,
+        "show_scalar_bar": False,
+    }
+
+
+def _add(plotter: Any, scene: Scene, layer: Layer, theme: Theme) -> None:
+    """Add one surface with its lines."""
+    import pyvista
+
+    points, triangles, values = layer.patch
+    skin = pyvista.PolyData(points, np.insert(triangles, 0, 3, axis=1).ravel())
+    if layer.translucent:
+        plotter.add_mesh(skin, color=layer.colour, opacity=0.15, lighting=False)
+    elif values is None:
+        # Light alone tells where a surface turns: round ones are to look round.
+        smooth = {"smooth_shading": True, "split_sharp_edges": True, "feature_angle": 30.0}
+        plotter.add_mesh(skin, color=layer.colour, ambient=0.4, diffuse=0.7, **smooth)
+    else:
+        skin.point_data["value"] = values
+        plotter.add_mesh(skin, lighting=False, **_coloured(scene, theme))
+    if len(layer.lines):
+        ends = np.arange(2 * len(layer.lines)).reshape(-1, 2)
+        edges = pyvista.PolyData(layer.lines.reshape(-1, 3), lines=np.insert(ends, 0, 2, axis=1).ravel())
+        dark = {"color": layer.colour, "opacity": 0.7} if layer.translucent else {"color": "#202020"}
+        plotter.add_mesh(edges, line_width=2.5, **dark)
+
+
+def traced(nodes: Array, cells: Cells, vectors: Array, seeds: Array) -> list[tuple[Array, Array]]:
+    """Return lines along a field from points: the points of each line (p, 3) and the field there (p, 3).
+
+    Parameters
+    ----------
+    nodes, cells
+        Points (n, 3) and tetrahedra (m, 4).
+    vectors
+        The field at the nodes, (n, 3), linear in each tetrahedron.
+    seeds
+        Points (s, 3); from those outside of the tetrahedra there is no line.
+    """
+    import pyvista
+
+    grid = pyvista.UnstructuredGrid({pyvista.CellType.TETRA: cells}, nodes)
+    grid.point_data["along"] = vectors
+    reach = float(np.ptp(nodes, axis=0).max())
+    found = grid.streamlines_from_source(
+        pyvista.PolyData(seeds),
+        vectors="along",
+        integration_direction="both",
+        max_length=6.0 * reach,
+        initial_step_length=0.3,
+        max_step_length=0.5,
+        max_steps=4000,
+        compute_vorticity=False,
+        terminal_speed=1e-6 * float(np.linalg.norm(vectors, axis=1).max()),
+    )
+    lines, start, result = np.asarray(found.lines), 0, []
+    while start < len(lines):
+        path = lines[start + 1 : start + 1 + lines[start]]
+        start += 1 + int(lines[start])
+        if len(path) > 2:
+            result.append((np.asarray(found.points)[path], np.asarray(found.point_data["along"])[path]))
+    return result

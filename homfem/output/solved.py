@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import ufl
 from dolfinx import fem
 
-from homfem import solve
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem
-from homfem.parameters import Array
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.output.subdivision import straight
+from homfem.parameters import Array, InputError
 from homfem.reference import CORNERS
 
 #: Numbers of the fields of a problem that are one field to look at.
@@ -93,6 +96,77 @@ def values_at_arrays(
         if nodal is not None:
             result[own] = nodal[corners[own]]
     return result
+
+
+def on_cells(cell: UnitCell, expression: Any, domain: Any, degree: int) -> Array | None:
+    """Return a function or UFL expression on each mesh cell, in the order of ``cell.raw``, on rank 0; collective.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    expression, domain
+        On this mesh, ``cell.mesh`` or ``cell.periodic_mesh.plain``.
+    degree
+        0: in the middle, shape (m, 1, ...); 1: at the corners; 2: at the nodes of second order of simplices.
+    """
+    shape = expression.ufl_shape
+    function = fem.Function(solve.function_space(domain, "DG", degree, shape))
+    if isinstance(expression, fem.Function):
+        function.interpolate(expression)
+    else:
+        function.interpolate(fem.Expression(expression, _dolfinx.interpolation_points(function.function_space)))
+    owned = domain.topology.index_map(domain.topology.dim).size_local
+    number = _dolfinx.original_cell_index(domain)[:owned]
+    entries = function.x.array.reshape(-1, *shape)[function.function_space.dofmap.list[:owned]]
+    gathered = cell.comm.gather((number, entries), root=0)
+    if gathered is None:
+        return None
+    result = np.empty((sum(len(index) for index, _ in gathered), *gathered[0][1].shape[1:]))
+    for index, values in gathered:
+        result[index] = values
+    return result
+
+
+def flux_of_load(problem: CellProblem, functions: Sequence[fem.Function], load: Array) -> Any:
+    """Return the flux or stress of a load, as UFL.
+
+    Parameters
+    ----------
+    problem
+        The cell problem, with an affine field and a flux.
+    functions
+        The periodic parts, one for each field.
+    load : array, shape (loads,)
+        The load.
+    """
+    if problem.affine is None or problem.flux is None:
+        raise InputError("problem", problem.name, "one that a macroscopic gradient drives, with its flux")
+    constant = fem.Constant(problem.domain, np.asarray(load, dtype=np.float64))
+    affine = fields_of_load(problem, problem.affine(ufl.SpatialCoordinate(problem.domain), constant))
+    total = problem.pick([one + other for one, other in zip(functions, affine, strict=True)])
+    return problem.flux(total, constant)
+
+
+def gradient_of(problem: CellProblem, load: Array, d: int) -> Array:
+    """Return the matrix G of a load's affine field, F(x) = x G, read off at the unit vectors; shape (d, components)."""
+    if problem.affine is None:
+        raise InputError("problem", problem.name, "one that a macroscopic gradient drives")
+    constant = ufl.as_vector(np.asarray(load, dtype=np.float64).tolist())
+    columns = []
+    for k in range(d):
+        value = fields_of_load(problem, problem.affine(ufl.as_vector(np.eye(d)[k].tolist()), constant))[0]
+        entries = [value] if not value.ufl_shape else [value[i] for i in range(value.ufl_shape[0])]
+        columns.append([float(entry) for entry in entries])
+    return np.array(columns)
+
+
+def node_places(raw: RawCell, count: int) -> Array:
+    """Return the places of so many nodes of each mesh cell, its corners or those of second order, (m, count, d)."""
+    if raw.cells.shape[1] == count:
+        return raw.points[raw.cells]
+    corners = raw.points[raw.cells[:, : CORNERS[raw.kind]]]
+    return corners if corners.shape[1] == count else straight(corners)
 
 
 def _tags(phases: Mapping[str, int], names: Sequence[str]) -> list[int]:

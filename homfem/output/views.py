@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from homfem.output.colours import THEMES
 from homfem.parameters import check_choice, check_integer
 
 
@@ -33,11 +34,17 @@ class CellView:
         Width and height in pixels; a picture in 2D has the shape of the cell within them.
     engine
         ``"pyvista"`` (3D) or ``"matplotlib"``. Default: pyvista in 3D where it works.
+    theme
+        The ground: ``"light"`` or ``"dark"``.
+    limits
+        Values at the ends of the colour bar. Default: :func:`homfem.output.colours.colour_scale`.
+    lines
+        About how many lines along a flux or velocity enter through a side of the cell.
 
     Raises
     ------
     InputError
-        For an unknown engine.
+        For an unknown engine or theme, less than one line.
     """
 
     label: str = "corrector"
@@ -49,8 +56,13 @@ class CellView:
     mesh_lines: bool = False
     size: tuple[int, int] = (1400, 1100)
     engine: str | None = None
+    theme: str = "light"
+    limits: tuple[float, float] | None = None
+    lines: int = 20
 
     def __post_init__(self) -> None:
+        check_choice("theme", self.theme, list(THEMES))
+        check_integer("lines", self.lines, at_least=1)
         if self.engine is not None:
             check_choice("engine", self.engine, ("pyvista", "matplotlib"))
 
@@ -75,12 +87,16 @@ class SeriesView:
     columns
         Panels per row.
     colormap
-        Matplotlib's name of the colours.
+        Name of the colours (:func:`homfem.output.colours.colour_scale`). Default: by the signs of the values.
+    theme
+        The ground: ``"light"`` or ``"dark"``.
+    front
+        Value at which a line is drawn, such as that of a wave's front.
 
     Raises
     ------
     InputError
-        For an unknown style, no column.
+        For an unknown style or theme, no column.
     """
 
     label: str
@@ -90,8 +106,11 @@ class SeriesView:
     length_unit: str = "um"
     time_unit: str = "s"
     columns: int = 3
-    colormap: str = "inferno"
+    colormap: str | None = None
+    theme: str = "light"
+    front: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("style", self.style, ("section", "body"))
+        check_choice("theme", self.theme, list(THEMES))
         check_integer("columns", self.columns, at_least=1)

@@ -101,8 +101,10 @@ def macro(
     return run
 
 
-def draw_macro(run: MacroRun, path: str | Path) -> None:
+def draw_macro(run: MacroRun, path: str | Path, *, theme: str = "light") -> None:
     """Draw the first field of a run at up to six of its output times into a PNG, PDF or SVG file; collective.
+
+    The ground is ``"light"`` or ``"dark"``.
 
     Raises
     ------
@@ -119,4 +121,4 @@ def draw_macro(run: MacroRun, path: str | Path) -> None:
     recorded = run.record.times
     times = [float(time) for time in np.linspace(recorded[0], recorded[-1], 6)]
     with writing(path):
-        draw_series(run.record, str(path), view=SeriesView(label=run.label, style="body"), times=times)
+        draw_series(run.record, str(path), view=SeriesView(label=run.label, style="body", theme=theme), times=times)

@@ -155,10 +155,11 @@ def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[Effectiv
     return result, found[0] if found else None
 
 
-def draw_tensor(run: TensorRun, path: str | Path) -> None:
-    """Draw the cell of a run with the fields of its first load into a PNG file; collective.
+def draw_tensor(run: TensorRun, path: str | Path, *, theme: str = "light") -> None:
+    """Draw the cell of a run with the fields of its first load into a PNG, PDF or SVG file; collective.
 
-    A block medium is drawn with its flux lines, voxels with their flux, for which ``drawn = True`` was to be said.
+    A block medium is drawn with its flux lines, voxels with their flux, for which ``drawn = True`` was to be said. The
+    ground is ``"light"`` or ``"dark"``.
 
     Raises
     ------
@@ -171,18 +172,19 @@ def draw_tensor(run: TensorRun, path: str | Path) -> None:
         from homfem.output.cell_figures import draw_solution
 
         with writing(path):
-            draw_solution(run.solution, str(path))
+            draw_solution(run.solution, str(path), theme=theme)
         return
-    on_root(run.comm, lambda: _draw_meshless(run.solution, path))
+    on_root(run.comm, lambda: _draw_meshless(run.solution, path, theme))
 
 
-def _draw_meshless(solution: Any, path: str | Path) -> None:
+def _draw_meshless(solution: Any, path: str | Path, theme: str) -> None:
     from homfem.output.media import draw_block_medium, draw_image
 
     with writing(path):
         if isinstance(solution, BlockSolution):
-            draw_block_medium(solution.medium, path, tensor=solution.tensor, length_unit=solution.length_unit)
+            medium, tensor, unit = solution.medium, solution.tensor, solution.length_unit
+            draw_block_medium(medium, path, tensor=tensor, length_unit=unit, theme=theme)
         elif solution.fluxes:
-            draw_image(solution, path)
+            draw_image(solution, path, theme=theme)
         else:
             raise InputError("drawn", False, "true for a run whose voxels are to be drawn")

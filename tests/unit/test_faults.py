@@ -205,7 +205,7 @@ def test_files_are_not_begun_without_room_for_them(homfem, monkeypatch, argument
 
 
 def test_a_figure_that_breaks_off_is_taken_away(homfem, monkeypatch):
-    def draw(cell, path):
+    def draw(cell, path, theme):
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -109,7 +109,7 @@ def test_figure_of_a_body_shows_the_field(tmp_path, style):
     for time in (0.0, 1.0, 2.0):
         record.add(_function(domain, formula=lambda x, t=time: t * x[0]), time)
     path = tmp_path / "a.png"
-    draw_series(record, path, view=SeriesView(label="c (uM)", style=style))
+    draw_series(record, path, view=SeriesView(label="c (uM)", style=style, colormap="inferno"))
     image = _shown(path).sum(axis=2)
     rows, columns = image.shape
     panels = [image[rows // 2, int(columns * 0.88 * k / 3) : int(columns * 0.88 * (k + 1) / 3)] for k in range(3)]
@@ -164,7 +164,7 @@ def test_bad_figures_are_refused(tmp_path):
         SeriesView(label="c", style="bodi")
     with pytest.raises(InputError, match="normal"):
         draw_series(record, tmp_path / "a.png", view=SeriesView(label="c", normal=(0, 0, 0)))
-    with pytest.raises(FileError, match="folder"):
+    with pytest.raises(FileError, match="existing directory"):
         draw_series(record, tmp_path / "b" / "a.png", view=SeriesView(label="c"))
     with pytest.raises(InputError, match="continuous Lagrange function on triangles or tetrahedra"):
         FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("DG", 1)), 0.0)

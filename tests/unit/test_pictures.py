@@ -133,7 +133,7 @@ def test_divided_surface_keeps_area_and_linear_values():
 
 def test_periods_are_joined_at_their_faces():
     raw = structured_three_pipe(0.4, resolution=0.25)
-    nodes, cells, tags, _ = skins.repeated(
+    nodes, cells, tags, *_ = skins.repeated(
         skins.Drawn(raw.points, raw.cells, raw.phase_of_cell, None), np.eye(3), [2, 1, 1]
     )
     on_face = np.count_nonzero(raw.points[:, 0] == 0.0)

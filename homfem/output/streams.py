@@ -1,0 +1,74 @@
+"""Lines along a flow in space, for a scene: traced from the side where it enters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from homfem.output import skins
+from homfem.output.colours import colour_scale
+from homfem.output.cuts import Cells, Patch, compact
+from homfem.output.pyvista_pictures import pyvista_works, traced
+from homfem.output.scene import Layer, Scene
+from homfem.output.views import CellView
+from homfem.parameters import Array
+
+WALL = "#B9BDC4"
+
+
+def with_streams(scene: Scene, drawn: skins.Drawn, view: CellView) -> Scene:
+    """Return a scene with lines along the vectors of a cell, coloured by their size, between the walls of the flow.
+
+    What flows is not drawn itself. Without pyvista, which traces the lines, and where nothing flows, the scene is
+    returned as it is.
+    """
+    vectors = drawn.vectors
+    if vectors is None or not pyvista_works():
+        return scene
+    flows = np.isfinite(vectors).all(axis=(1, 2)) & (np.abs(np.nan_to_num(vectors)).max(axis=(1, 2)) > 0.0)
+    if not flows.any():
+        return scene
+    cells = drawn.corners[flows]
+    at_nodes = np.nan_to_num(skins.at_nodes(len(drawn.nodes), cells, vectors[flows]))
+    simplices, _ = skins.tetrahedra(cells, None)
+    axis = int(np.argmax(np.abs(at_nodes.sum(axis=0))))
+    streams = [
+        (points, np.linalg.norm(along, axis=1))
+        for points, along in traced(drawn.nodes, simplices, at_nodes, seeds(scene.box, axis, view.lines))
+    ]
+    if not streams:
+        return scene
+    still = tuple(layer for layer in scene.layers if layer.patch.values is None and len(scene.layers) > 1)
+    return replace(
+        scene,
+        layers=(*still, *walls(drawn.nodes, cells, scene.box)),
+        scale=colour_scale(np.concatenate([size for _, size in streams]), limits=view.limits),
+        streams=tuple(streams),
+    )
+
+
+def seeds(box: Array, axis: int, lines: int) -> Array:
+    """Return points in rows on the side of a box that lies low along an axis, about twice as many as lines."""
+    number = max(2, round(float(np.sqrt(2.0 * lines))))
+    at = (np.arange(number) + 0.5) / number
+    across = np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2)
+    unit = np.insert(across, axis, 1e-3, axis=1)
+    return np.asarray(box[0] + unit * (box[1] - box[0]))
+
+
+def walls(nodes: Array, cells: Cells, box: Array) -> list[Layer]:
+    """Return the surface of cells without what lies in the sides of a box; none where nothing is left."""
+    faces = skins.skin(nodes, cells)
+    slack = 1e-6 * (box[1] - box[0])
+    at = nodes[faces]
+    outer = (np.abs(at - box[0]) < slack).all(axis=1).any(axis=1) | (np.abs(at - box[1]) < slack).all(axis=1).any(
+        axis=1
+    )
+    if outer.all():
+        return []
+    surface = skins.surface(nodes, faces[~outer], None)
+    surface = skins.fanned(surface) if surface.faces.shape[1] == 4 else surface
+    patch = compact(Patch(*surface))
+    lines = patch.points[skins.creases(patch.points, patch.triangles, 40.0)]
+    return [Layer(patch=patch, name="wall", colour=WALL, translucent=False, lines=lines)]
