@@ -155,46 +155,25 @@ def solve_fluxes(
     """
     if not (cell.simplicial and cell.order == 1):
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
-    start = time.perf_counter()
-    d = cell.dimension
+    start, d = time.perf_counter(), cell.dimension
     axes = list(range(d)) if axes is None else list(axes)
     number = FacetUnknowns(cell) if membranes is None else MembraneUnknowns(cell, membranes)
     vertices, groups = VertexFunctions(number), _groups(cell, axes)
     unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
     require_system(cell, "system of the fluxes", max(held.dofs for held in unknowns.values()))
     elements = FluxElements(cell, coefficient, number.order)
-    full = number.matrix(elements.stiffness)
-    trace = elements.trace[:, :, axes]
+    matrix = number.matrix(elements.stiffness)
     weight = cell.comm.allreduce(elements.weight, op=MPI.SUM)
     if membranes is not None:
         weight += d**2 * crossing_weight(cell, membranes)
-    # With membranes the faster smoother is used on every level.
-    smoothers = ("incomplete-cholesky" + ("" if membranes is None else "-throughout"), "ssor")
-    noise = solve.round_off(full, number.dofs)
-    options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux"}
+    state = _State(elements, number, elements.trace[:, :, axes], weight, [(axis,) for axis in axes])
+    noise = solve.round_off(matrix, number.dofs)
+    options: dict[str, Any] = {"rtol": rtol, "max_iterations": max_iterations, "name": "diffusion flux", "noise": noise}
     options["atol"] = 0.0 if membranes is None else noise
-    seconds = {"assembly": time.perf_counter() - start}
-    state = _State(elements, number, trace, weight, [(axis,) for axis in axes])
-    iterations, dofs = 0, 0
+    state.seconds["assembly"] = time.perf_counter() - start
     for planes, members in groups.items():
-        lap, held = time.perf_counter(), unknowns[planes]
-        matrix = held.matrix(full)
-        kernel = held.constants()
-        sides = [held.without(number.vector(-elements.stiffness @ trace[:, :, j, None])) for j in members]
-        multipliers = [matrix.createVecRight() for _ in sides]
-        chosen = solve.Multigrid(coarse=held.coarse, smoother=smoothers, direct_first=solve.DIRECT_FIRST[d])
-        solver = solve.solve_with(
-            matrix, sides, multipliers, noise=noise, kernel=kernel, preconditioner=chosen, **options
-        )
-        prepared = lap + solver.setup_seconds
-        seconds["preconditioner"] = seconds.get("preconditioner", 0.0) + solver.setup_seconds
-        state.refine(held, members, multipliers, solver, allowance)
-        iterations, dofs = iterations + solver.iterations, max(dofs, matrix.getSize()[0])
-        solver.destroy()
-        for thing in (*kernel, *sides, *multipliers, *((matrix,) if matrix is not full else ())):
-            thing.destroy()
-        seconds["solve"] = seconds.get("solve", 0.0) + time.perf_counter() - prepared
-    full.destroy()
+        state.solve_for(matrix, unknowns[planes], members, allowance, options)
+    matrix.destroy()
     vertices.destroy()
     return Fluxes(
         functions=tuple(elements.flux(state.inner[:, :, j], f"flux_{axis + 1}") for j, axis in enumerate(axes)),
@@ -202,9 +181,9 @@ def solve_fluxes(
         inverse=inverse_coefficient(coefficient, d),
         excess=state.excess,
         noise=state.noise(),
-        dofs=dofs,
-        iterations=iterations,
-        seconds=seconds,
+        dofs=state.dofs,
+        iterations=state.iterations,
+        seconds=state.seconds,
     )
 
 
@@ -237,6 +216,29 @@ class _State:
         self.energy = np.zeros((loads, loads))
         self.excess = np.zeros(loads)
         self._error = np.zeros(loads)
+        self.iterations, self.dofs = 0, 0
+        self.seconds = dict.fromkeys(("assembly", "preconditioner", "solve"), 0.0)
+
+    def solve_for(
+        self, full: PETSc.Mat, held: HeldUnknowns, members: list[int], allowance: float, options: Mapping[str, Any]
+    ) -> None:
+        """Solve for loads that hold the same unknowns; collective."""
+        lap, stiffness = time.perf_counter(), self.elements.stiffness
+        matrix, kernel = held.matrix(full), held.constants()
+        sides = [held.without(self.number.vector(-stiffness @ self.trace[:, :, j, None])) for j in members]
+        multipliers = [matrix.createVecRight() for _ in sides]
+        # With membranes the faster smoother is used on every level.
+        faster = "incomplete-cholesky" + ("-throughout" if isinstance(self.number, MembraneUnknowns) else "")
+        first = solve.DIRECT_FIRST[self.elements.cell.dimension]
+        chosen = solve.Multigrid(coarse=held.coarse, smoother=(faster, "ssor"), direct_first=first)
+        solver = solve.solve_with(matrix, sides, multipliers, kernel=kernel, preconditioner=chosen, **options)
+        self.refine(held, members, multipliers, solver, allowance)
+        self.iterations, self.dofs = self.iterations + solver.iterations, max(self.dofs, matrix.getSize()[0])
+        self.seconds["preconditioner"] += solver.setup_seconds
+        solver.destroy()
+        for thing in (*kernel, *sides, *multipliers, *((matrix,) if matrix is not full else ())):
+            thing.destroy()
+        self.seconds["solve"] += time.perf_counter() - lap - solver.setup_seconds
 
     def take(self, held: HeldUnknowns, members: Sequence[int], multipliers: Sequence[PETSc.Vec]) -> list[PETSc.Vec]:
         """Energies and residuals of loads that hold the same unknowns; return the latter. Collective."""

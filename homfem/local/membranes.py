@@ -198,53 +198,71 @@ def find_membranes(cell: UnitCell, permeabilities: Mapping[str, float]) -> Membr
         If a membrane has the same group of phases on both sides (it ends inside), or is no inner boundary.
     """
     mesh, d = cell.mesh, cell.dimension
-    mesh.topology.create_connectivity(d - 1, d)
-    links = mesh.topology.connectivity(d - 1, d)
-    owned = mesh.topology.index_map(d - 1).size_local
-    sides = np.full((owned, 2), -1)
-    inner = np.flatnonzero(np.diff(links.offsets[: owned + 1]) == 2)
+    names, values = list(permeabilities), list(permeabilities.values())
     number = np.full(max(cell.phases.values()) + 1, -1)
     number[list(cell.phases.values())] = np.arange(len(cell.phases))
     phase_of_cell = number[cell.phase_of_cell]
-    sides[inner] = phase_of_cell[links.array[links.offsets[inner][:, None] + np.arange(2)]]
-    membrane = np.full(owned, -1)
-    for k in sorted(range(len(permeabilities)), key=lambda k: "|" not in list(permeabilities)[k]):
-        facets = cell.facets.get(list(permeabilities)[k], np.zeros(0, dtype=np.int32))
-        membrane[facets[facets < owned]] = k
+    beside = _cells_beside(mesh)
+    sides = np.where(beside >= 0, phase_of_cell[beside], -1)
+    membrane = _membrane_of_facet(cell, names, len(beside))
     groups, group_of_phase = _groups(cell, sides[(membrane < 0) & (sides[:, 0] >= 0)])
     on = np.flatnonzero(membrane >= 0)
     pairs = np.sort(np.where(sides[on] >= 0, group_of_phase[sides[on]], -1), axis=1)
-    kinds = np.unique(np.column_stack([membrane[on], pairs]), axis=0)
-    kinds = np.unique(np.concatenate(cell.comm.allgather(kinds)), axis=0)
-    for k, one, other in kinds:
-        if one == other or one < 0:
-            name = list(permeabilities)[k]
-            joined = "|".join(groups[one]) if one >= 0 else ""
-            raise InputError(
-                f"membranes[{name!r}]", permeabilities[name],
-                "with different phases on its two sides, which nowhere touch but in membranes"
-                + (f"; {joined} are in perfect contact elsewhere" if joined else ""),
-                "A membrane cannot end inside: give the other interfaces between them a permeability as well.",
-            )  # fmt: skip
-    missing = [name for k, name in enumerate(permeabilities) if not np.any(kinds[:, 0] == k)]
-    if missing:
-        raise InputError("membranes", missing[0], "between phases that conduct")
-    pieces = _pieces(cell, group_of_phase)[links.array[links.offsets[on][:, None] + np.arange(2)]]
-    key = {tuple(kind): number for number, kind in enumerate(kinds.tolist())}
-    values = list(permeabilities.values())
+    own = np.column_stack([membrane[on], pairs])
+    kinds = np.unique(np.concatenate(cell.comm.allgather(np.unique(own, axis=0))), axis=0)
+    _require_sides(kinds, permeabilities, groups)
+    key = {tuple(kind): place for place, kind in enumerate(kinds.tolist())}
     facets, group_of_cell = on.astype(np.int32), group_of_phase[phase_of_cell].astype(np.int32)
-    link_of_facet = [key[kind] for kind in map(tuple, np.column_stack([membrane[on], pairs]).tolist())]
-    own_links = np.array(link_of_facet, dtype=np.int32)
+    link_of_facet = np.array([key[kind] for kind in map(tuple, own.tolist())], dtype=np.int32)
     return Membranes(
         groups=groups,
         group_of_cell=group_of_cell,
         facets=facets,
         links=tuple((one, other, values[k] * cell.length) for k, one, other in kinds.tolist()),
-        link_of_facet=own_links,
-        pieces=np.sort(pieces, axis=1),
+        link_of_facet=link_of_facet,
+        pieces=np.sort(_pieces(cell, group_of_phase)[beside[on]], axis=1),
         cell_tags=dmesh.meshtags(mesh, d, np.arange(len(group_of_cell), dtype=np.int32), group_of_cell),
-        facet_tags=dmesh.meshtags(mesh, d - 1, facets, own_links),
+        facet_tags=dmesh.meshtags(mesh, d - 1, facets, link_of_facet),
     )
+
+
+def _cells_beside(mesh: dmesh.Mesh) -> npt.NDArray[np.int32]:
+    """The two local cells at each owned facet; -1 where there is but one."""
+    d = mesh.topology.dim
+    mesh.topology.create_connectivity(d - 1, d)
+    links = mesh.topology.connectivity(d - 1, d)
+    beside = np.full((mesh.topology.index_map(d - 1).size_local, 2), -1, dtype=np.int32)
+    inner = np.flatnonzero(np.diff(links.offsets[: len(beside) + 1]) == 2)
+    beside[inner] = links.array[links.offsets[inner][:, None] + np.arange(2)]
+    return beside
+
+
+def _membrane_of_facet(cell: UnitCell, names: Sequence[str], owned: int) -> npt.NDArray[np.int64]:
+    """The number of the membrane of each owned facet, -1 without; that of named facets replaces an interface's."""
+    membrane = np.full(owned, -1)
+    for k in sorted(range(len(names)), key=lambda k: "|" not in names[k]):
+        facets = cell.facets.get(names[k], np.zeros(0, dtype=np.int32))
+        membrane[facets[facets < owned]] = k
+    return membrane
+
+
+def _require_sides(
+    kinds: npt.NDArray[np.int64], permeabilities: Mapping[str, float], groups: Sequence[Sequence[str]]
+) -> None:
+    """Refuse a membrane with the same group of phases on both sides, and one that is no inner boundary."""
+    names = list(permeabilities)
+    for k, one, other in kinds:
+        if one == other or one < 0:
+            joined = "|".join(groups[one]) if one >= 0 else ""
+            raise InputError(
+                f"membranes[{names[k]!r}]", permeabilities[names[k]],
+                "with different phases on its two sides, which nowhere touch but in membranes"
+                + (f"; {joined} are in perfect contact elsewhere" if joined else ""),
+                "A membrane cannot end inside: give the other interfaces between them a permeability as well.",
+            )  # fmt: skip
+    missing = [name for k, name in enumerate(names) if not np.any(kinds[:, 0] == k)]
+    if missing:
+        raise InputError("membranes", missing[0], "between phases that conduct")
 
 
 def _groups(

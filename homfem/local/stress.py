@@ -133,41 +133,71 @@ def solve_stresses(
         raise InputError("cell", f"{cell.kind} cells of order {cell.order}", "made of straight simplices")
     if not cell.matching:
         raise InputError("faces", "non-matching", "matching: a stress is in equilibrium across the period only there")
-    start = time.perf_counter()
-    d = cell.dimension
+    start, d = time.perf_counter(), cell.dimension
     along = list(range(len(PAIRS[d]))) if strains is None else list(strains)
-    parity, mirrored = strain_parity(d)[along], [mirror.axis for mirror in cell.mirrors]
-    groups: dict[Planes, list[int]] = {}
-    for j in range(len(along)):
-        groups.setdefault(odd_planes(d, parity[j], mirrored), []).append(j)
-    number = FacetUnknowns(cell, d)
+    number, groups = FacetUnknowns(cell, d), _groups(cell, along)
     vertices = VertexFunctions(number)
     unknowns = {planes: HeldUnknowns(number, vertices, planes) for planes in groups}
     require_system(cell, "system of the stresses", max(held.dofs for held in unknowns.values()), d)
-    elements = StressElements(cell, coefficient, number, Spread(cell), along)
-    full, sides, constant, weight = elements.assemble()
-    share = cell.copies / cell.lattice.volume
-    seconds = {"assembly": time.perf_counter() - start, "preconditioner": 0.0, "solve": 0.0}
-    traces = np.empty((len(elements.nodes), number.rows.shape[1], len(along)))
-    solved: list[tuple[HeldUnknowns, list[int], float]] = []
-    iterations, dofs = 0, 0
+    loads = _Loads(cell, StressElements(cell, coefficient, number, Spread(cell), along), number, along)
+    loads.seconds["assembly"] = time.perf_counter() - start
+    options = {"rtol": rtol, "max_iterations": max_iterations}
     for planes, members in groups.items():
-        lap, held = time.perf_counter(), unknowns[planes]
-        matrix = held.matrix(full)
-        kernel = held.constants()
-        right = [held.without(sides[j]) for j in members]
-        factor = weight * share * ((1.0 + math.sqrt(d)) ** 2 if any(planes) else 1.0)
-        solved.append((held, members, factor))
+        # Components that are held on mirror planes: see homfem.local.allowance.
+        factor = (1.0 + math.sqrt(d)) ** 2 if any(planes) else 1.0
+        loads.solve_for(unknowns[planes], members, factor, allowance, options)
+    loads.destroy()
+    vertices.destroy()
+    return loads.stresses()
+
+
+def _groups(cell: UnitCell, along: Sequence[int]) -> dict[Planes, list[int]]:
+    """The loads by the components of the multiplier that vanish on mirror planes."""
+    parity, mirrored = strain_parity(cell.dimension)[along], [mirror.axis for mirror in cell.mirrors]
+    groups: dict[Planes, list[int]] = {}
+    for j in range(len(along)):
+        groups.setdefault(odd_planes(cell.dimension, parity[j], mirrored), []).append(j)
+    return groups
+
+
+class _Loads:
+    """The multipliers of all loads, element by element, what they took, and the stresses from them; collective.
+
+    Parameters
+    ----------
+    cell, elements, number
+        The cell, its elements and the unknowns of its facets.
+    along
+        The strains that are the loads.
+    """
+
+    def __init__(self, cell: UnitCell, elements: StressElements, number: FacetUnknowns, along: Sequence[int]) -> None:
+        self.cell, self.elements, self.number, self.along = cell, elements, number, along
+        self._matrix, self._sides, self._constant, self._weight = elements.assemble()
+        self._share = cell.copies / cell.lattice.volume
+        self._traces = np.empty((len(elements.nodes), number.rows.shape[1], len(along)))
+        #: Unknowns, loads and the weight of their residuals.
+        self._solved: list[tuple[HeldUnknowns, list[int], float]] = []
+        self.iterations, self.dofs = 0, 0
+        self.seconds = dict.fromkeys(("assembly", "preconditioner", "solve"), 0.0)
+
+    def solve_for(
+        self, held: HeldUnknowns, members: list[int], weight: float, allowance: float, options: Mapping[str, Any]
+    ) -> None:
+        """Solve for loads that hold the same unknowns; ``weight`` is that of their residuals among all."""
+        lap, d = time.perf_counter(), self.cell.dimension
+        matrix, kernel = held.matrix(self._matrix), held.constants()
+        sides = [held.without(self._sides[j]) for j in members]
+        factor = self._weight * self._share * weight
+        self._solved.append((held, members, factor))
         multipliers, solver = _solve_group(
             matrix,
-            right,
-            constant[np.ix_(members, members)],
-            share,
+            sides,
+            self._constant[np.ix_(members, members)],
+            self._share,
             factor,
             allowance,
             held.node_norms,
-            rtol=rtol,
-            max_iterations=max_iterations,
             kernel=kernel,
             preconditioner=solve.Multigrid(
                 coarse=functools.partial(held.coarse, rigid_motions(d)),
@@ -175,44 +205,66 @@ def solve_stresses(
                 direct_first=solve.DIRECT_FIRST[d],
             ),
             name="stress",
+            **options,
         )
         for j, x in zip(members, multipliers, strict=True):
-            traces[:, :, j] = held.local(x)
-        dofs, iterations = max(dofs, matrix.getSize()[0]), iterations + solver.iterations
-        seconds["preconditioner"] += solver.setup_seconds
-        seconds["solve"] += time.perf_counter() - lap - solver.setup_seconds
+            self._traces[:, :, j] = held.local(x)
+        self.dofs, self.iterations = max(self.dofs, matrix.getSize()[0]), self.iterations + solver.iterations
+        self.seconds["preconditioner"] += solver.setup_seconds
+        self.seconds["solve"] += time.perf_counter() - lap - solver.setup_seconds
         solver.destroy()
-        for thing in (*kernel, *right, *multipliers, *((matrix,) if matrix is not full else ())):
+        for thing in (*kernel, *sides, *multipliers, *((matrix,) if matrix is not self._matrix else ())):
             thing.destroy()
-    full.destroy()
-    vertices.destroy()
-    lap = time.perf_counter()
-    found = elements.recover(traces)
-    average, excess = np.zeros((len(along), len(along))), np.zeros(len(along))
-    for held, members, factor in solved:
-        own = np.ix_(members, members)
-        average[own] = share * found.energy[own]
-        for j in members:
-            rest = held.without(number.vector(-found.reaction[:, :, j], elements.rows))
-            left = cell.comm.allreduce(float(held.node_norms(rest).sum()), op=MPI.SUM) + found.hidden[j]
-            excess[j] = factor * left**2
-            rest.destroy()
-    count = float(np.log2(2.0 + cell.comm.allreduce(len(elements.nodes), op=MPI.SUM)))
-    size = roundoff.weights(cell, average, [PAIRS[d][k] for k in along])
-    noise = brackets.of_round_off(np.zeros(len(along)), size, count + STEPS)
-    noise += brackets.shared(share * found.error, size)
-    seconds["average"] = time.perf_counter() - lap
-    return Stresses(
-        functions=found.functions,
-        energies=found.energies,
-        average=average,
-        excess=excess,
-        noise=noise,
-        allowance=max(float(excess[members].sum()) for _, members, _ in solved),
-        dofs=dofs,
-        iterations=iterations,
-        seconds=seconds,
-    )
+
+    def destroy(self) -> None:
+        """Free the matrix."""
+        self._matrix.destroy()
+
+    def stresses(self) -> Stresses:
+        """Return the stresses with their energies."""
+        lap = time.perf_counter()
+        found = self.elements.recover(self._traces)
+        average = self._average(found.energy)
+        excess = self._excess(found.reaction, found.hidden)
+        noise = self._noise(average, found.error)
+        self.seconds["average"] = time.perf_counter() - lap
+        return Stresses(
+            functions=found.functions,
+            energies=found.energies,
+            average=average,
+            excess=excess,
+            noise=noise,
+            allowance=max(float(excess[members].sum()) for _, members, _ in self._solved),
+            dofs=self.dofs,
+            iterations=self.iterations,
+            seconds=self.seconds,
+        )
+
+    def _average(self, energy: Array) -> Array:
+        """Energies per volume; loads that hold different unknowns have none together."""
+        average = np.zeros((len(self.along),) * 2)
+        for _, members, _ in self._solved:
+            own = np.ix_(members, members)
+            average[own] = self._share * energy[own]
+        return average
+
+    def _excess(self, reaction: Array, hidden: Array) -> Array:
+        """What the residual of each load can have added to its energy."""
+        excess = np.zeros(len(self.along))
+        for held, members, factor in self._solved:
+            for j in members:
+                rest = held.without(self.number.vector(-reaction[:, :, j], self.elements.rows))
+                left = self.cell.comm.allreduce(float(held.node_norms(rest).sum()), op=MPI.SUM) + hidden[j]
+                excess[j] = factor * left**2
+                rest.destroy()
+        return excess
+
+    def _noise(self, average: Array, error: Array) -> Array:
+        """What round-off can have done to the energies."""
+        count = float(np.log2(2.0 + self.cell.comm.allreduce(len(self.elements.nodes), op=MPI.SUM)))
+        size = roundoff.weights(self.cell, average, [PAIRS[self.cell.dimension][k] for k in self.along])
+        noise = brackets.of_round_off(np.zeros(len(self.along)), size, count + STEPS)
+        return noise + brackets.shared(self._share * error, size)
 
 
 def _solve_group(
