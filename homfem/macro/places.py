@@ -23,6 +23,7 @@ Indices: TypeAlias = npt.NDArray[np.int32]
 Region: TypeAlias = Indices | Callable[[Array], npt.NDArray[np.bool_]]
 """Local cells of the mesh of the fields, or a function of the midpoints (3, n) of the cells that tells which belong."""
 
+_SAME = 1e-12  # relative: round-off of values at nodes
 _INSIDE = 1e-8  # of the reference cell: round-off of coordinates
 
 
@@ -159,10 +160,14 @@ class RegionValues:
         Integrals of the basis functions over the region, for each component, (components, owned).
     nodes
         For each component the owned dofs on cells of the region; empty if the dofs are no values at nodes.
+    at, grain
+        The coordinates of these nodes, (n, 3), and how close they are the same; the same on every rank.
     """
 
     weights: Array
     nodes: Sequence[Indices]
+    at: Array
+    grain: float
 
     @classmethod
     def of(cls, space: fem.FunctionSpace, cells: Indices) -> RegionValues:
@@ -173,13 +178,15 @@ class RegionValues:
         flat = [v] if number == 1 and v.ufl_shape == () else [v[index] for index in np.ndindex(*v.ufl_shape)]
         weights = np.array([assemble_vector(part * dx).array_r for part in flat])
         if not space.element.interpolation_ident:
-            return cls(weights, [])
+            return cls(weights, [], np.empty((0, 3)), 1.0)
         marks = la.vector(space.dofmap.index_map, 1, dtype=np.float64)
         marks.array[:] = 0.0
         marks.array[np.unique(np.asarray(space.dofmap.list)[cells])] = 1.0
         marks.scatter_reverse(la.InsertMode.add)
         nodes = np.flatnonzero(marks.array[: space.dofmap.index_map.size_local] > 0.0)
-        return cls(weights, [(nodes * block + part).astype(np.int32) for part in range(number)])
+        at = np.asarray(space.tabulate_dof_coordinates())[nodes]
+        size = space.mesh.comm.allreduce(float(np.abs(at).max(initial=0.0)), op=MPI.MAX)
+        return cls(weights, [(nodes * block + part).astype(np.int32) for part in range(number)], at, 1e-9 * size or 1.0)
 
     def sums(self, function: fem.Function) -> Array:
         """Return this rank's share of the integral of each component."""
@@ -190,6 +197,26 @@ class RegionValues:
         values = [function.x.array[part] for part in self.nodes]
         least = [float(part.min(initial=np.inf)) for part in values]
         return np.array(least), np.array([float(part.max(initial=-np.inf)) for part in values])
+
+    def places(self, function: fem.Function, least: Array, largest: Array) -> tuple[Array, Array]:
+        """Return where the least and the largest value of each component is, (components, 3); inf where not here.
+
+        Of several nodes, where values and coordinates are the same up to round-off, it is that of the least first
+        coordinate, then of the least second one, and so on.
+        """
+        found = np.full((2, len(self.nodes), 3), np.inf)
+        for number, part in enumerate(self.nodes):
+            values, extrema = function.x.array[part], (least[number], largest[number])
+            for row, wanted in enumerate(extrema):
+                points = self.at[np.abs(values - wanted) <= _SAME * np.abs(extrema).max()]
+                if len(points):
+                    found[row, number] = first_point(points, self.grain)
+        return found[0], found[1]
+
+
+def first_point(points: Array, grain: float) -> Array:
+    """Return the first of the points (n, d) in lexicographic order; coordinates are the same that are as close."""
+    return np.asarray(points[np.lexsort(np.rint(points / grain).T[::-1])[0]])
 
 
 def components(space: fem.FunctionSpace) -> int:
@@ -257,7 +284,7 @@ def sample_regions(
     comm: MPI.Comm,
     spaces: Mapping[str, fem.FunctionSpace],
     regions: Mapping[str, Region],
-    statistics: Sequence[str],
+    statistics: Mapping[str, Sequence[str]],
 ) -> dict[tuple[str, str], tuple[RegionValues, float]]:
     """Return for each region and field its functionals and the measure of the region, if it has cells. Collective.
 
@@ -277,9 +304,9 @@ def sample_regions(
         if not comm.allreduce(cells.size):
             continue
         values = RegionValues.of(space, cells)
-        if not values.nodes and {"minimum", "maximum"} & set(statistics):
+        if not values.nodes and {"minimum", "maximum"} & set(statistics[key]):
             remedy = "Ask for the statistics mean and integral alone, or for other fields."
-            raise InputError("statistics", list(statistics), f"without extrema: {name!r} has no nodes", remedy)
+            raise InputError("statistics", list(statistics[key]), f"without extrema: {name!r} has no nodes", remedy)
         measure = ufl.Measure("dx", domain=space.mesh, subdomain_data=[(1, cells)])(1)
         found[key, name] = values, integrate(1.0 * measure)
     for key in regions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,15 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.observers import Observer, crossed
-from homfem.macro.places import Region, components, extent, has_values, sample_points, sample_regions
+from homfem.macro.places import (
+    Region,
+    components,
+    extent,
+    first_point,
+    has_values,
+    sample_points,
+    sample_regions,
+)
 from homfem.macro.series import DataSet, SeriesFiles
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array, InputError, check_choice
@@ -23,20 +32,24 @@ STATISTICS = ("mean", "minimum", "maximum", "integral")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """What one number of a row is: a component of a field at a point, or a statistic of it in a region."""
+    """What one number of a row is: a component of a field at a point, a statistic of it in a region, or where it is.
+
+    Where an extremum is has the statistic ``"minimum at"`` or ``"maximum at"``, and the axis of its coordinate.
+    """
 
     probe: str
     field: str
     statistic: str = ""
     component: int | None = None
+    axis: int | None = None
     unit: str = ""
 
     @property
     def label(self) -> str:
         """The header of the column: ``"apex: V[0] mean (mV)"``."""
         part = "" if self.component is None else f"[{self.component}]"
-        statistic = f" {self.statistic}" if self.statistic else ""
-        return with_unit(f"{self.probe}: {self.field}{part}{statistic}", self.unit)
+        words = [f"{self.probe}: {self.field}{part}", self.statistic, "" if self.axis is None else "xyz"[self.axis]]
+        return with_unit(" ".join(filter(None, words)), self.unit)
 
 
 class Probes(Observer):
@@ -55,8 +68,11 @@ class Probes(Observer):
         By name the local cells, such as ``domain.cells("apex")``, or a function of the cells' midpoints (3, n).
     fields : sequence of str or None
         Fields that the model shows; None: all that have values at points.
-    statistics : sequence of str
-        What is kept of regions: ``"mean"``, ``"minimum"``, ``"maximum"``, ``"integral"``.
+    statistics : sequence of str, or mapping of str to them
+        What is kept of regions, or of each by its name: ``"mean"``, ``"minimum"``, ``"maximum"``, ``"integral"``.
+    where : bool
+        Keep the coordinates of the node of each extremum, too; of several nodes those of the one that comes first by
+        its coordinates.
     every
         Sample at the start, every so many steps, and at the end of the grid.
     path
@@ -83,7 +99,8 @@ class Probes(Observer):
         *,
         regions: Mapping[str, Region] | None = None,
         fields: Sequence[str] | None = None,
-        statistics: Sequence[str] = STATISTICS,
+        statistics: Sequence[str] | Mapping[str, Sequence[str]] = STATISTICS,
+        where: bool = False,
         every: int = 1,
         path: Path | str | None = None,
         name: str = "probes",
@@ -96,7 +113,13 @@ class Probes(Observer):
             if key in ("", ".", "time") or "/" in key or (key in self.points and key in self.regions):
                 allowed = "names that are not empty, differ, hold no '/', and are neither '.' nor 'time'"
                 raise InputError("probes", key, allowed)
-        self.statistics = [check_choice("statistics", entry, STATISTICS) for entry in statistics]
+        if not isinstance(statistics, Mapping):
+            statistics = dict.fromkeys([*self.regions, ""], statistics)  # checked, also where there is no region
+        given = dict.fromkeys(self.regions, STATISTICS) | dict(statistics)
+        self.statistics = {
+            key: [check_choice("statistics", entry, STATISTICS) for entry in entries] for key, entries in given.items()
+        }
+        self.where = where
         self.wanted, self.path = fields, None if path is None else Path(path)
         self.columns: list[Column] = []
         self._times: list[float] = []
@@ -139,15 +162,20 @@ class Probes(Observer):
 
     def _region_columns(self, spaces: Mapping[str, fem.FunctionSpace]) -> Iterable[Column]:
         for key, field in self._region_values:
-            for statistic in self.statistics:
+            parts, mesh = _parts(spaces[field]), spaces[field].mesh
+            for statistic in self.statistics[key]:
                 unit = self.units.fields.get(field, "")
                 if statistic == "integral":
-                    unit = _times_volume(unit, self.units, spaces[field].mesh.topology.dim)
-                for part in _parts(spaces[field]):
+                    unit = _times_volume(unit, self.units, mesh.topology.dim)
+                for part in parts:
                     yield Column(probe=key, field=field, statistic=statistic, component=part, unit=unit)
+                if self.where and statistic in ("minimum", "maximum"):
+                    for part, axis in itertools.product(parts, range(mesh.geometry.dim)):
+                        at, unit = f"{statistic} at", self.units.length
+                        yield Column(probe=key, field=field, statistic=at, component=part, axis=axis, unit=unit)
 
     def _sample(self, shown: Mapping[str, fem.Function], time: float) -> None:
-        """Add a row; two reductions at most. Collective."""
+        """Add a row; two reductions, and an exchange for places, at most. Collective."""
         sums: list[Array] = []
         extrema: list[Array] = []
         for name, (values, held) in self._point_values.items():
@@ -165,24 +193,49 @@ class Probes(Observer):
         if extrema:
             self.comm.Allreduce(MPI.IN_PLACE, outermost, op=MPI.MAX)
         self._times.append(time)
-        self._rows.append(self._row(total, outermost))
+        self._rows.append(self._row(shown, total, outermost))
 
-    def _row(self, total: Array, outermost: Array) -> Array:
-        """Return the numbers in the order of the columns."""
+    def _row(self, shown: Mapping[str, fem.Function], total: Array, outermost: Array) -> Array:
+        """Return the numbers in the order of the columns; collective."""
         at = sum(values.weights.shape[2] * len(held) for values, held in self._point_values.values())
         parts: list[Array] = [total[:at]]
+        of: dict[tuple[str, str], dict[str, Array]] = {}
         first = 0
-        for region, volume in self._region_values.values():
+        for key, (region, volume) in self._region_values.items():
             number = region.weights.shape[0]
             integral = total[at : at + number]
-            of: dict[str, Array] = {"integral": integral, "mean": np.asarray(integral / volume)}
+            of[key] = {"integral": integral, "mean": np.asarray(integral / volume)}
             if region.nodes:
-                of["minimum"] = -outermost[first : first + number]
-                of["maximum"] = outermost[first + number : first + 2 * number]
+                of[key]["minimum"] = -outermost[first : first + number]
+                of[key]["maximum"] = outermost[first + number : first + 2 * number]
                 first += 2 * number
             at += number
-            parts += [of[statistic] for statistic in self.statistics]
+        places = self._places(shown, of) if self.where else {}
+        for key, numbers in of.items():
+            for statistic in self.statistics[key[0]]:
+                parts.append(numbers[statistic])
+                if (*key, statistic) in places:
+                    parts.append(places[*key, statistic])
         return np.concatenate(parts)
+
+    def _places(
+        self, shown: Mapping[str, fem.Function], of: Mapping[tuple[str, str], Mapping[str, Array]]
+    ) -> dict[tuple[str, str, str], Array]:
+        """Return the coordinates of each extremum, component by component; one exchange. Collective."""
+        mine: dict[tuple[str, str, str], Array] = {}
+        for (region, field), (values, _) in self._region_values.items():
+            if values.nodes:
+                numbers = of[region, field]
+                found = values.places(shown[field], numbers["minimum"], numbers["maximum"])
+                for name, points in zip(("minimum", "maximum"), found, strict=True):
+                    mine[region, field, name] = points
+        everyones = self.comm.allgather(list(mine.values()))
+        places = {}
+        for number, (entry, points) in enumerate(mine.items()):
+            d = shown[entry[1]].function_space.mesh.geometry.dim
+            ranks, grain = np.array([rank[number] for rank in everyones]), self._region_values[entry[:2]][0].grain
+            places[entry] = np.concatenate([first_point(ranks[:, part], grain)[:d] for part in range(len(points))])
+        return places
 
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """Sample what is due, and add it to the file; collective."""
@@ -222,7 +275,7 @@ class Probes(Observer):
     def _data_sets(self) -> Iterator[DataSet]:
         """Every series with its place in the HDF5 file: ``PROBE/FIELD``, ``REGION/FIELD/STATISTIC``."""
         yield DataSet("time", self.times, self.units.time)
-        for column in dict.fromkeys(replace(column, component=None) for column in self.columns):
+        for column in dict.fromkeys(replace(column, component=None, axis=None) for column in self.columns):
             names = (column.probe, column.field, column.statistic)
             values = self.values(*names)
             yield DataSet("/".join(filter(None, names)), values, column.unit, self.points.get(column.probe))
@@ -241,6 +294,8 @@ class Probes(Observer):
     def values(self, probe: str, field: str, statistic: str = "") -> Array:
         """Return a field over time at a point or in a region, shape (times,), or (times, components) of vectors.
 
+        The places of extrema (``"maximum at"``) have one more axis, that of the coordinates.
+
         Raises
         ------
         InputError
@@ -254,8 +309,10 @@ class Probes(Observer):
         if not chosen:
             known = list(dict.fromkeys((c.probe, c.field, c.statistic) for c in self.columns))
             raise InputError("probe", (probe, field, statistic), f"one of {known}")
-        table = np.array(self._rows)[:, chosen]
-        return table[:, 0] if self.columns[chosen[0]].component is None else table
+        table, first, last = np.array(self._rows)[:, chosen], self.columns[chosen[0]], self.columns[chosen[-1]]
+        if last.axis is not None:
+            return table if first.component is None else table.reshape(len(table), -1, last.axis + 1)
+        return table[:, 0] if first.component is None else table
 
     def activation(self, probe: str, field: str, threshold: float, statistic: str = "") -> float:
         """Return when a series first rose through a threshold, linear between samples; inf if it did not."""

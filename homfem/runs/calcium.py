@@ -225,7 +225,9 @@ def _report(
         "total": result.total.tolist(),
         "maximum": result.maximum.tolist(),
         "minimum": result.minimum.tolist(),
-        "probes": probe_report(probes, field=table.output.threshold_field, threshold=threshold, per_time=per_time),
+        "probes": probe_report(
+            probes, table.probes, field=table.output.threshold_field, threshold=threshold, per_time=per_time
+        ),
         "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
         "config": config.document,
     }

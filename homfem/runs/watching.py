@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.config.models.probes import ProbeTable
+from homfem.config.models.probes import EVERYWHERE, ProbeTable
 
 if TYPE_CHECKING:
     from dolfinx.fem import Function
 
     from homfem.macro.domain import Domain
     from homfem.macro.observers import Observer
+    from homfem.macro.places import Region
     from homfem.macro.probes import Probes
     from homfem.output.observers import Record
 
@@ -70,12 +71,16 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Call
     from homfem.output.observers import Fields, Record
 
     points = {probe.name: probe.point(shown.length_unit) for probe in probes if probe.at is not None}
-    regions = {}
+    regions: dict[str, Region] = {}
     for k, probe in enumerate(probes):
-        if probe.region is not None:
-            domain.region(probe.region, path=f"macro.probes[{k}].region")
-            regions[probe.name] = domain.cells(probe.region)
-    kept = Probes(points, regions=regions, path=shown.folder / "probes") if probes else None
+        if probe.place == EVERYWHERE:
+            regions[probe.name] = lambda x: np.full(x.shape[1], True)
+        elif probe.place is not None:
+            domain.region(probe.place, path=f"macro.probes[{k}].region")
+            regions[probe.name] = domain.cells(probe.place)
+    statistics = {probe.name: probe.kept for probe in probes if probe.place is not None}
+    path = shown.folder / "probes"
+    kept = Probes(points, regions=regions, statistics=statistics, where=True, path=path) if probes else None
     record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
     fields = Fields(shown.folder, shown.suffix, every=shown.every, domain=domain, time_unit=shown.time_unit)
     progress = Call(lambda _model, _step, time: move(time), every=shown.every, name="progress")
@@ -116,13 +121,24 @@ def write_activation(shown: Shown, activation: Function | None, end: float, unit
         series.write(end)
 
 
-def probe_report(probes: Probes | None, *, field: str, threshold: float | None, per_time: float) -> dict[str, Any]:
+def probe_report(
+    probes: Probes | None,
+    tables: Sequence[ProbeTable] = (),
+    *,
+    field: str,
+    threshold: float | None,
+    per_time: float,
+) -> dict[str, Any]:
     """Return the series by probe: each field over time, and ``activation``, when the named field passed a threshold.
 
-    A field in a region has a series for each statistic, and is activated when its largest value passes.
+    A field in a region has a series for each statistic, and the places of the extrema (``minimum_at``,
+    ``maximum_at``); with one ``quantity`` in its table it is that series, as at a point, with the places in ``where``.
+    A region is activated when its maximum passes, or its mean or minimum where no maximum is kept.
 
     Parameters
     ----------
+    tables
+        Those of the config.
     threshold
         In the unit of the field; None: ``activation`` is null, as where the field stayed below.
     per_time
@@ -130,16 +146,24 @@ def probe_report(probes: Probes | None, *, field: str, threshold: float | None, 
     """
     if probes is None:
         return {}
+    single = {table.name for table in tables if isinstance(table.quantity, str)}
     report: dict[str, Any] = {name: {} for name in (*probes.points, *probes.regions)}
     for column in probes.columns:
         values = probes.values(column.probe, column.field, column.statistic).tolist()
-        if column.statistic:
-            report[column.probe].setdefault(column.field, {})[column.statistic] = values
+        place = report[column.probe]
+        if not column.statistic:
+            place[column.field] = values
+        elif column.probe not in single:
+            place.setdefault(column.field, {})[column.statistic.replace(" ", "_")] = values
+        elif column.axis is None:
+            place[column.field] = values
         else:
-            report[column.probe][column.field] = values
+            place.setdefault("where", {})[column.field] = values
     for name, series in report.items():
-        arrival, statistic = np.inf, "maximum" if name in probes.regions else ""
-        if threshold is not None and field in series:
-            arrival = probes.activation(name, field, threshold, statistic)
+        arrival = np.inf
+        statistics = probes.statistics.get(name, [""])
+        passing = next((entry for entry in ("maximum", "mean", "minimum", "") if entry in statistics), None)
+        if threshold is not None and field in series and passing is not None:
+            arrival = probes.activation(name, field, threshold, passing)
         series["activation"] = per_time * arrival if np.isfinite(arrival) else None
     return report

@@ -146,6 +146,47 @@ def test_run_reports_probes_in_the_unit_of_its_end(homfem, wave, tmp_path):
     assert "probes.points.near: [16, 0, 0] in the checkpoint, [16, 1, 0] here" in err
 
 
+def test_probes_keep_the_quantities_that_are_asked_for(homfem, wave, tmp_path):
+    """Of all of the domain: what the run says of itself, by name; the same series after a resume."""
+    probes = """
+[[macro.probes]]
+name = "peak"
+quantity = "maximum"
+[[macro.probes]]
+name = "whole"
+region = "*"
+quantity = ["integral", "minimum"]
+[[macro.probes]]
+name = "average"
+quantity = "mean"
+"""
+    wave.write_text(wave.read_text() + probes)
+    status, out, err = homfem("run", wave, "--json", "-")
+    assert status == 0, err
+    result = json.loads(out)
+    peak, whole, average = (result["probes"][name] for name in ("peak", "whole", "average"))
+    assert peak["cytosol"] == pytest.approx(result["maximum"], rel=1e-12)
+    assert set(whole["cytosol"]) == {"integral", "minimum", "minimum_at"}
+    assert whole["cytosol"]["minimum"] == pytest.approx(result["minimum"], rel=1e-12)
+    total = 0.8 * np.array(whole["cytosol"]["integral"]) + 0.2 * np.array(whole["er"]["integral"])
+    assert total == pytest.approx(np.array(result["total"]), rel=1e-12)
+    assert average["er"] == pytest.approx(np.array(whole["er"]["integral"]) / 800, rel=1e-12)
+    assert np.shape(peak["where"]["cytosol"]) == np.shape(whole["er"]["minimum_at"]) == (21, 2)
+    assert np.hypot(*peak["where"]["cytosol"][0]) <= 12.0  # in the ball of the stimulus
+    header = (tmp_path / "wave" / "probes.csv").read_text().splitlines()[0].split(",")
+    assert header[1:4] == [
+        "peak: cytosol maximum (uM)",
+        "peak: cytosol maximum at x (um)",
+        "peak: cytosol maximum at y (um)",
+    ]
+    before = (tmp_path / "wave" / "probes.csv").read_text()
+    half = ["--set", "macro.output.folder=half"]
+    assert homfem("run", wave, *half, "--set", "macro.time.end=0.2 s")[0] == 0
+    resumed = json.loads(homfem("run", wave, *half, "--resume", "--json", "-")[1])
+    assert resumed["probes"] == result["probes"]
+    assert (tmp_path / "half" / "probes.csv").read_text() == before
+
+
 def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path):
     """The halves of a rectangle from a file with named groups: their integrals make the total of the calcium."""
     import meshio
@@ -208,7 +249,13 @@ def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path
          "and not 'time' or '.'"),
         ("[{name='.', at=['1 um', '2 um']}]", "macro.probes[0].name = '.'"),
         ("[{name='a', ad=['1 um', '2 um']}]", "macro.probes[0].ad = ['1 um', '2 um']: it must be one of the known keys "
-         "name, at, region. Did you mean 'at'?"),
+         "name, at, region, quantity. Did you mean 'at'?"),
+        ("[{name='a', quantity='mode'}]", "macro.probes[0].quantity = 'mode'"),
+        ("[{name='a', quantity=['mean', 'maxium']}]", "macro.probes[0].quantity[1] = 'maxium'"),
+        ("[{name='a', quantity=['mean', 'mean']}]", "macro.probes[0].quantity = ['mean', 'mean']"),
+        ("[{name='a', quantity=[]}]", "macro.probes[0].quantity = []"),
+        ("[{name='a', quantity=3}]", "macro.probes[0].quantity = 3"),
+        ("[{name='a', at=['1 um', '2 um'], quantity='mean'}]", "macro.probes[0].quantity = 'mean': it must be absent"),
         ("[{name='a'}]", "macro.probes[0].at = (missing): it must be given, or region, not both"),
         ("[{name='a', at=['1 um', '2 um'], region='b'}]", "macro.probes[0].at = 'beside region'"),
         ("[{name='a', region='b'}]", "macro.probes[0].region = 'b'"),

@@ -103,6 +103,53 @@ def test_statistics_of_regions_are_exact_on_any_ranks(on_ranks):
             assert answer["values"][name] == pytest.approx(1.5 * np.array(value), abs=1e-12), name
 
 
+def case_places(comm, path):
+    regions = {"left": lambda x: x[0] < 1.0, "all": lambda x: x[0] >= 0.0}
+    statistics = {"left": ["maximum", "mean", "minimum"], "all": ["minimum"]}
+    probes = Probes({"point": (0.5, 0.5, 0.5)}, regions=regions, fields=["p2", "v", "half"], statistics=statistics,
+                    where=True, path=path)  # fmt: skip
+    march(Polynomials(comm), TimeGrid(end=0.5, step=0.5), observers=[probes])
+    return {
+        "labels": [column.label for column in probes.columns],
+        "units": sorted({column.unit for column in probes.columns if column.statistic.endswith("at")}),
+        "values": {
+            f"{c.probe} {c.field} {c.statistic}": probes.values(c.probe, c.field, c.statistic)[1].tolist()
+            for c in probes.columns
+        },
+    }
+
+
+@pytest.mark.mpi
+def test_extrema_are_where_they_are_on_any_ranks(on_ranks, tmp_path):
+    """Of several nodes the first by its coordinates; x^2 - yz is largest in [0, 1]^3 on two edges."""
+    exact = {
+        "left p2 maximum at": [1, 0, 0], "left p2 minimum at": [0, 1, 1], "all p2 minimum at": [0, 1, 1],
+        "left v maximum at": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "left v minimum at": [[0, 0, 0], [0, 0, 0], [1, 0, 0]],
+        "all v minimum at": [[0, 0, 0], [0, 0, 0], [2, 0, 0]], "all half minimum at": [1, 0, 0],
+        "left p2 maximum": 1.5, "left p2 mean": 1.5 / 12, "all p2 minimum": -1.5,
+    }  # fmt: skip
+    for answer in on_ranks(case_places, path=str(tmp_path / "probes")):
+        assert answer["units"] == ["um"]
+        for name, value in exact.items():
+            assert np.array(answer["values"][name]) == pytest.approx(np.array(value), abs=1e-12), name
+        assert not any(name.startswith("all") and "max" in name for name in answer["values"])
+        labels = [label for label in answer["labels"] if label.startswith("left: p2")]
+        assert labels == [
+            "left: p2 maximum (uM)", "left: p2 maximum at x (um)", "left: p2 maximum at y (um)",
+            "left: p2 maximum at z (um)", "left: p2 mean (uM)", "left: p2 minimum (uM)", "left: p2 minimum at x (um)",
+            "left: p2 minimum at y (um)", "left: p2 minimum at z (um)",
+        ]  # fmt: skip
+        assert len(answer["labels"]) == (1 + 3 + 1) + (9 + 27 + 9) + (4 + 12 + 4)
+        with (tmp_path / "probes.csv").open(newline="") as file:
+            header, *rows = csv.reader(file)
+        assert header[1:] == answer["labels"]
+        assert {len(row) for row in rows} == {len(header)}
+        with h5py.File(tmp_path / "probes.h5") as file:
+            assert file["left/v/maximum at"].shape == (2, 3, 3)
+            assert file["left/v/maximum at"].attrs["unit"] == "um"
+            assert file["left/v/maximum at"][1] == pytest.approx(np.array(exact["left v maximum at"]))
+
+
 def case_identity(comm):
     """Of cells by the places of their midpoints: two on a diagonal have the count, extent and mean of the other two."""
     square = mesh.create_unit_square(comm, 2, 2, mesh.CellType.quadrilateral)

@@ -6,18 +6,34 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from homfem.config.table import Missing, Table, keys_from, lengths, listed, parse_table, text
+from homfem.config.table import Check, Missing, Table, choose, keys_from, lengths, listed, parse_table, text
 from homfem.parameters import InputError
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 #: Names that the files of probes have a use for: the series of times, and the group that a name would be in.
 RESERVED = ("time", ".")
 
+#: What is kept of a region.
+QUANTITIES = ("mean", "minimum", "maximum", "integral")
+#: Stands for the whole domain.
+EVERYWHERE = "*"
+
 _AT = "a list of 1 to 3 lengths, one per axis"
 
 
+_QUANTITY = " or ".join(f'"{name}"' for name in QUANTITIES) + ", or a list of them"
+
+
+def _quantities(value: Any) -> tuple[str, ...] | str:
+    if isinstance(value, str):
+        return choose("", value, QUANTITIES)
+    if not isinstance(value, (list, tuple)) or not value or len(set(map(str, value))) < len(value):
+        raise InputError("", value, f"{_QUANTITY} without repeats")
+    return tuple(choose(f"[{k}]", entry, QUANTITIES) for k, entry in enumerate(value))
+
+
 class ProbeTable(Table):
-    """One probe: a point, or a region of the domain, of which mean, extrema and integral are kept."""
+    """One probe: a point, or a region of which mean, extrema (and where they are) and integral are kept."""
 
     name: Annotated[str, text("the name of a probe")]
     """Its name in the result."""
@@ -26,7 +42,9 @@ class ProbeTable(Table):
     ) = None
     """Where it is; either this or a region is given."""
     region: Annotated[str, text("the name of a region of the domain")] | None = None
-    """The region of the domain."""
+    """The region of the domain, or `"*"` for all of it."""
+    quantity: Annotated[tuple[str, ...] | str, Check(_quantities, says=_QUANTITY)] | None = None
+    """What is kept of the region; all by default, and with a quantity and no region it is that of the whole domain."""
 
     @model_validator(mode="after")
     def _names(self) -> ProbeTable:
@@ -36,10 +54,25 @@ class ProbeTable(Table):
 
     @model_validator(mode="after")
     def _one(self) -> ProbeTable:
-        if (self.at is None) == (self.region is None):
-            given = Missing() if self.at is None else "beside region"
+        if self.at is not None and self.quantity is not None:
+            raise InputError("quantity", self.quantity, "absent beside at: it is of regions")
+        nowhere = self.at is None and self.region is None and self.quantity is None
+        if nowhere or (self.at is not None and self.region is not None):
+            given = Missing() if nowhere else "beside region"
             raise InputError("at", given, "given, or region, not both: a list of lengths, or the name of a region")
         return self
+
+    @property
+    def place(self) -> str | None:
+        """The region, ``"*"`` for all of the domain; None for a point."""
+        return None if self.at is not None else self.region or EVERYWHERE
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The quantities that are kept of the region."""
+        if self.quantity is None:
+            return QUANTITIES
+        return (self.quantity,) if isinstance(self.quantity, str) else self.quantity
 
     def point(self, unit: str) -> list[float]:
         """Return the coordinates of a point in a unit of length."""
