@@ -238,6 +238,28 @@ def validate(
 
 
 @app.command()
+def init(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", show_default=False, help="What --list names: a physics, a model.")
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", show_default=False, help="By default NAME.toml; - for standard output."),
+    ] = None,
+    names: Annotated[bool, typer.Option("--list", help="Say which templates there are.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> int:
+    """Write a config that works, with every key and what it means."""
+    from homfem.cli.init import list_templates, run_init
+
+    if names:
+        return list_templates()
+    if name is None:
+        raise typer.BadParameter("NAME is needed; --list says which there are.")
+    return run_init(name, file, force=force)
+
+
+@app.command()
 def keys(
     table: Annotated[
         str | None,

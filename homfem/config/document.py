@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 import tomllib
@@ -88,6 +89,14 @@ def _plain(path: str, entry: Any, depth: int) -> Any:
     if entry is None or not isinstance(entry, _SCALARS):
         raise InputError(path, entry, "what TOML has: text, a number, true or false, a date, a list or a table")
     return entry
+
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml_key(name: str) -> str:
+    """Return a key as TOML writes it, quoted where it must be."""
+    return name if _BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def set_values(

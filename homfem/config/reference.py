@@ -38,12 +38,15 @@ class Key:
         Its default as TOML writes it; ``required``, or empty where there is none.
     meaning
         What it means.
+    tables
+        The tables that it holds.
     """
 
     name: str
     takes: str
     default: str
     meaning: str
+    tables: tuple[type[Table], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,14 +124,10 @@ def meaning_of(model: type[Table], key: str, field: FieldInfo) -> str:
 
 def _sections(name: str, header: str, model: type[Table], place: str = "") -> Iterator[Section]:
     """Yield a table and those inside it; ``place`` begins the headers of these."""
-    keys, inside = [], []
-    for key, field in model.model_fields.items():
-        if key in ("shape", "physics", "model") and header.partition(f" {key} = ")[1]:
-            continue
-        keys.append(Key(name=key, takes=_takes(field), default=_default(field), meaning=meaning_of(model, key, field)))
-        inside += [(key, table) for table in tables_of(field)]
-    yield Section(name=name, header=header, meaning=sentence_of(inspect.getdoc(model) or ""), keys=tuple(keys))
-    for key, table in inside:
+    told = [key for key in ("shape", "physics", "model") if header.partition(f" {key} = ")[1]]
+    keys = tuple(entry for entry in keys_of(model) if entry.name not in told)
+    yield Section(name=name, header=header, meaning=sentence_of(inspect.getdoc(model) or ""), keys=keys)
+    for key, table in ((entry.name, table) for entry in keys for table in entry.tables):
         at = f"{place or header.rstrip(']')}.{key}"
         if issubclass(table, DomainTable):
             yield from _sections(f"{name}.{key}.file", f"{at}]", FileDomain, at)
@@ -136,6 +135,20 @@ def _sections(name: str, header: str, model: type[Table], place: str = "") -> It
                 yield from _sections(f"{name}.{key}.{shape}", f'{at}] shape = "{shape}"', domain, at)
         else:
             yield from _sections(f"{name}.{key}", f"{at}]", table, at)
+
+
+def keys_of(model: type[Table]) -> tuple[Key, ...]:
+    """Return the keys of a table, not of those inside it."""
+    return tuple(
+        Key(
+            name=key,
+            takes=_takes(field),
+            default=_default(field),
+            meaning=meaning_of(model, key, field),
+            tables=tuple(tables_of(field)),
+        )
+        for key, field in model.model_fields.items()
+    )
 
 
 def parts_of(field: FieldInfo) -> Iterator[Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from homfem.config.document import key_path
+from homfem.config.document import key_path, toml_key
 from homfem.config.table import choose, refuse_unknown
 from homfem.parameters import Array, InputError, UnitError, check_integer, check_number
 from homfem.quantities import split_quantity
@@ -25,7 +24,6 @@ _DISTRIBUTIONS = {
     "normal": (("mean", "standard_deviation"), ("min", "max")),
     "log-normal": (("median", "factor"), ("min", "max")),
 }
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def parse_grid(value: Any) -> dict[str, Values]:
@@ -119,7 +117,7 @@ def _leaves(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
         if isinstance(entry, dict) and any(isinstance(inner, (dict, list)) for inner in entry.values()):
             yield from _leaves(entry, parts)
         else:
-            yield ".".join(part if _BARE.fullmatch(part) else f'"{part}"' for part in parts), entry
+            yield ".".join(map(toml_key, parts)), entry
 
 
 def _values(name: str, entry: Any) -> Values:

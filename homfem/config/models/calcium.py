@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, create_model, model_validator
 
@@ -123,6 +123,16 @@ class CalciumTable(MarchTable):
     """``[macro]`` of the calcium bidomain model (:mod:`homfem.macro.calcium`)."""
 
     runner = "homfem.runs.calcium:run_table"
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "tensors": {
+            "cytosol": {"value": "16 um^2/s", "volume_fraction": 0.8},
+            "er": {"value": "2 um^2/s", "volume_fraction": 0.2},
+            "interface_area": "2 1/um",
+        },
+        "kinetics": {"ip3": "0.3 uM"},
+        "stimulus": {"rise": "0.8 uM", "centre": ["0 um", "0 um"], "radius": "12 um"},
+    }
 
     model: Annotated[str, choice("calcium")]
     tensors: TensorsTable = TensorsTable()

@@ -44,6 +44,10 @@ class MacroTable(Table):
     #: and ``resume``, ``drawn``; it returns a :class:`homfem.runs.MacroRun`.
     runner: ClassVar[str]
 
+    #: What a template gives (:mod:`homfem.config.templates`): the keys that are required, with those of the tables that
+    #: this one is made from.
+    example: ClassVar[Mapping[str, Any]] = {}
+
     model: str
     probes: Annotated[tuple[ProbeTable, ...], Check(parse_probes, says="a list of tables")] = ()
     """Points and regions of which the fields are kept over time."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -58,6 +59,12 @@ class OutputTable(Table):
 
 class MarchTable(MacroTable):
     """What every model that marches in time has."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "domain": {"shape": "box", "size": ["40 um", "20 um"], "resolution": "2 um"},
+        "time": {"end": "0.4 s", "step": "20 ms"},
+        "output": {"folder": "output", "every": "0.1 s"},
+    }
 
     domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
     fibres: FibresTable | None = None

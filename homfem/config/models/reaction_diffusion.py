@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,16 @@ class ReactionDiffusionTable(MarchTable):
     """``[macro]`` of species that diffuse, flow and react (:mod:`homfem.macro.reaction_diffusion`)."""
 
     runner = "homfem.runs.reaction_diffusion:run_table"
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "species": {
+            "u": {
+                "tensor": {"value": "20 um^2/s", "volume_fraction": 1.0},
+                "initial": {"type": "box", "min": ["0 um", "0 um"], "max": ["5 um", "20 um"], "value": 1.0},
+            }
+        },
+        "reaction": {"name": "nagumo", "rate": "20 1/s", "threshold": 0.1},
+    }
 
     model: Annotated[str, choice("reaction-diffusion")]
     species: Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -96,6 +96,13 @@ class Thermoelasticity(CoupledElasticity):
 
     runner = "homfem.runs.physics:thermoelasticity"
 
+    example: ClassVar[Mapping[str, Any]] = {
+        "phases": {
+            "fibre": {"young": "70 GPa", "poisson": 0.2, "expansion": "5e-6 1/K"},
+            "matrix": {"young": "3 GPa", "poisson": 0.35, "expansion": "60e-6 1/K"},
+        }
+    }
+
     physics: Annotated[str, choice("thermoelasticity")] = "thermoelasticity"
     phases: Annotated[
         Mapping[str, ThermalPhase],
@@ -119,6 +126,8 @@ class Poroelasticity(CoupledElasticity):
 
     runner = "homfem.runs.physics:poroelasticity"
 
+    example: ClassVar[Mapping[str, Any]] = {"phases": {"matrix": {"young": "3 GPa", "poisson": 0.35}}}
+
     physics: Annotated[str, choice("poroelasticity")] = "poroelasticity"
     fluid_bulk: Annotated[Quantity, quantity(MODULUS, above=0.0)] | None = None
     """Bulk modulus of the fluid: the result then tells what the pores store."""
@@ -132,6 +141,8 @@ class ActiveStress(CoupledElasticity):
     """Stiffness, and the macroscopic stress of a phase that contracts along a direction."""
 
     runner = "homfem.runs.physics:active_stress"
+
+    example: ClassVar[Mapping[str, Any]] = {"active_phase": "fibre", "direction": [1.0, 0.0]}
 
     physics: Annotated[str, choice("active-stress")] = "active-stress"
     active_phase: Annotated[str, text("the name of the phase that contracts")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -49,6 +49,8 @@ class Diffusion(EffectiveTable, CornerGalerkin, SemiAnalytical, FiniteVolume, Gr
     """Diffusion in the named phases; the others insulate. Each method has its own keys beside those of all."""
 
     runner = "homfem.runs.physics:diffusion"
+
+    example: ClassVar[Mapping[str, Any]] = {"phases": {"fibre": "10 um^2/s", "matrix": "1 um^2/s"}}
 
     physics: Annotated[str, choice("diffusion")] = "diffusion"
     method: Annotated[str, text("the name of a method")] = MESHED
@@ -104,6 +106,8 @@ class Diffusion(EffectiveTable, CornerGalerkin, SemiAnalytical, FiniteVolume, Gr
 class Conductivity(Diffusion):
     """Electric conduction: the equations of diffusion in the units of electricity."""
 
+    example: ClassVar[Mapping[str, Any]] = {"phases": {"fibre": "0.5 S/m", "matrix": "2 S/m"}}
+
     physics: Annotated[str, choice("conductivity")] = "conductivity"
     membranes: Annotated[Mapping[str, Quantity], _membranes_of(CONDUCTANCE)] | None = None
     """Interfaces that resist the current, by the names of their two phases."""
@@ -119,6 +123,8 @@ class Conductivity(Diffusion):
 
 class HeatConduction(Diffusion):
     """Conduction of heat: the equations of diffusion; interfaces may have a finite conductance (Kapitza)."""
+
+    example: ClassVar[Mapping[str, Any]] = {"phases": {"fibre": "30 W/(m*K)", "matrix": "0.2 W/(m*K)"}}
 
     physics: Annotated[str, choice("heat-conduction")] = "heat-conduction"
     membranes: Annotated[Mapping[str, Quantity], _membranes_of(HEAT_TRANSFER)] | None = None

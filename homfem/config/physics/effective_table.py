@@ -22,6 +22,11 @@ class EffectiveTable(Table):
     #: returns a solution with a ``tensor``.
     runner: ClassVar[str]
 
+    #: What a template gives (:mod:`homfem.config.templates`): the keys that are required, with those of the tables that
+    #: this one is made from; and the table ``[cell]`` that it goes with, where that is not the usual array of fibres.
+    example: ClassVar[Mapping[str, Any]] = {}
+    example_cell: ClassVar[Mapping[str, Any]] = {}
+
     physics: str
 
     @property

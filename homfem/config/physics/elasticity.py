@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -117,6 +117,10 @@ class Elasticity(EffectiveTable):
     """Linear elasticity of the named phases; the others are voids."""
 
     runner = "homfem.runs.physics:elasticity"
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "phases": {"fibre": {"young": "70 GPa", "poisson": 0.2}, "matrix": {"young": "3 GPa", "poisson": 0.35}}
+    }
 
     physics: Annotated[str, choice("elasticity")] = "elasticity"
     method: Annotated[str, text("the name of a method")] = MESHED

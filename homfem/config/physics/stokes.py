@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class Stokes(EffectiveTable):
     """
 
     runner = "homfem.runs.physics:stokes"
+
+    example: ClassVar[Mapping[str, Any]] = {"fluid": "matrix"}
 
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
