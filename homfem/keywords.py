@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import update_wrapper
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ def takes(words: type) -> Callable[[F], F]:
     """Show the fields of a dataclass in place of ``**name`` in the signature and in the docstring of a function.
 
     The function takes ``**name: Unpack[...]`` of a typed dictionary of the same words, and has the entry ``**name`` in
-    the parameters of its docstring, where the words of the dataclass are put.
+    the parameters of its docstring, where the words of the dataclass are put; those of its bases come last.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -32,6 +32,7 @@ def takes(words: type) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
+        inherited = {field.name for base in words.__mro__[1:] if is_dataclass(base) for field in fields(base)}
         kept = [one for one in own.parameters.values() if one.kind is not one.VAR_KEYWORD]
         given = [
             inspect.Parameter(
@@ -40,7 +41,7 @@ def takes(words: type) -> Callable[[F], F]:
                 default=field.default if field.default is not MISSING else inspect.Parameter.empty,
                 annotation=field.type,
             )
-            for field in fields(words)
+            for field in sorted(fields(words), key=lambda field: field.name in inherited)
         ]
         setattr(function, "__signature__", own.replace(parameters=[*kept, *given]))  # noqa: B010
         name = next((one.name for one in own.parameters.values() if one.kind is one.VAR_KEYWORD), "")
@@ -54,9 +55,12 @@ def takes(words: type) -> Callable[[F], F]:
 
 def parameters_of(words: type) -> str:
     """Return the entries under ``Parameters`` of a docstring."""
-    text = inspect.cleandoc(words.__doc__ or "") + "\n"
-    found = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL)
-    return "" if found is None else found[1].strip() + "\n"
+    parts = []
+    for one in words.__mro__:
+        text = inspect.cleandoc(vars(one).get("__doc__") or "") + "\n"
+        found = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", text, re.MULTILINE | re.DOTALL)
+        parts += [found[1].strip() + "\n"] if found is not None and is_dataclass(one) else []
+    return "".join(parts)
 
 
 def part_of(

@@ -8,26 +8,13 @@ from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
 from homfem.keywords import takes
-from homfem.meshing.shapes import fibres
+from homfem.meshing.shapes.fibres import FibreArray, FibreArrayOptions, fibre_array_plan, tube_plan
 from homfem.meshing.shapes.plan import SurfaceMesh, SurfaceMeshOptions
 
 
-@takes(SurfaceMesh)
+@takes(FibreArray)
 def fibre_array(
-    lattice: str = "square",
-    *,
-    fraction: float | None = None,
-    radius: float | None = None,
-    coating: float | None = None,
-    section: str = "round",
-    aspect: float = 1.0,
-    sides: int = 6,
-    angle: float = 0.0,
-    dimension: int = 2,
-    axis: str = "z",
-    layers: int | None = None,
-    comm: MPI.Comm = MPI.COMM_WORLD,
-    **mesh: Unpack[SurfaceMeshOptions],
+    lattice: str = "square", *, comm: MPI.Comm = MPI.COMM_WORLD, **array: Unpack[FibreArrayOptions]
 ) -> UnitCell:
     r"""Return an array of parallel fibres in a matrix; collective.
 
@@ -50,31 +37,10 @@ def fibre_array(
     lattice
         ``"square"``: one fibre in the centre of the section (a rectangle if its two periods differ);
         ``"hexagonal"``: fibres in the centre and the corners of a rectangle 1 by :math:`\sqrt3`.
-    fraction, radius
-        Volume fraction of the fibres in (0, 1), or their radius as a fraction of the shorter period of the section
-        (half of the long axis of an ellipse, circumradius of a polygon): one of the two.
-    coating
-        Thickness, > 0, as a fraction of the same period.
-    section
-        ``"round"``, ``"elliptical"`` or ``"polygon"``. A polygon is met exactly, corners included, on a mesh that may
-        be up to a fifth finer for that.
-    aspect
-        Long over short axis of an ellipse, in [1, 10].
-    sides
-        Number of sides of a regular polygon, 3 to 12.
-    angle
-        In degrees from the first axis of the section to the long axis, or to a corner.
-    dimension
-        2, or 3: the section swept along ``axis``.
-    axis
-        ``"x"``, ``"y"`` or ``"z"``, in three dimensions; the section's axes are the other two, in their order.
-    layers
-        Number of mesh layers along the fibres, at least 3; by default as high as ``resolution``, and no more than 3
-        where the period along them is one length for all (nothing varies along fibres).
     comm
         Communicator.
-    **mesh
-        As :class:`homfem.meshing.shapes.plan.SurfaceMesh` has them.
+    **array
+        As :class:`homfem.meshing.shapes.fibres.FibreArray` has them.
 
     Raises
     ------
@@ -94,22 +60,7 @@ def fibre_array(
     >>> round(cell.volume_fractions["fibre"], 12)
     0.3
     """
-    description = fibres.FibreArray(
-        lattice=lattice,
-        fraction=fraction,
-        radius=radius,
-        coating=coating,
-        section=section,
-        aspect=aspect,
-        sides=sides,
-        angle=angle,
-        dimension=dimension,
-        axis=axis,
-        layers=layers,
-        mesh=SurfaceMesh(**mesh),
-    )
-    plan = fibres.fibre_array_plan(description)
-    return UnitCell.from_plan(plan, comm=comm)
+    return UnitCell.from_plan(fibre_array_plan(lattice, FibreArray(**array)), comm=comm)
 
 
 @takes(SurfaceMesh)
@@ -133,19 +84,5 @@ def tube(
     >>> round(cell.volume_fractions["pore"], 9)
     0.196349541
     """
-    description = fibres.FibreArray(
-        lattice="square",
-        fraction=None,
-        radius=radius,
-        coating=None,
-        section="round",
-        aspect=1.0,
-        sides=6,
-        angle=0.0,
-        dimension=dimension,
-        axis=axis,
-        layers=layers,
-        mesh=SurfaceMesh(**mesh),
-    )
-    plan = fibres.tube_plan(description)
-    return UnitCell.from_plan(plan, comm=comm)
+    described = FibreArray(radius=radius, dimension=dimension, axis=axis, layers=layers, **mesh)
+    return UnitCell.from_plan(tube_plan(described), comm=comm)

@@ -7,23 +7,25 @@ triangles become prisms along the cells, and each prism three tetrahedra.
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
+from homfem.keywords import takes
 from homfem.meshing.shapes import hexagonal
+from homfem.meshing.shapes.plan import MyocyteOptions, Myocytes
 
 
+@takes(Myocytes)
 def hexagonal_myocyte(
     length: float = 100.0,
     width: float = 20.0,
     gap: float = 2.0,
     *,
-    end_patch: float = 0.5,
-    side_patch: float = 0.2,
     staggered: bool = True,
-    resolution: float = 0.25,
-    length_unit: str = "um",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **common: Unpack[MyocyteOptions],
 ) -> UnitCell:
     r"""Return heart muscle cells of hexagonal section in a hexagonal array, joined by gap junctions; collective.
 
@@ -50,16 +52,13 @@ def hexagonal_myocyte(
         Size of a cell, > 0, in ``length_unit``.
     gap
         Width of the extracellular space, > 0 and smaller than the cell.
-    end_patch, side_patch
-        Size of the patches as a fraction: of the width, and of the length over which two shifted cells lie side by
-        side; in (0, 1).
     staggered
         Whether every second row is shifted. Without the shift the cell has the symmetry of the hexagon, and every
         tensor is isotropic in the plane across the cells.
-    resolution
-        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
-    length_unit, comm
-        Unit of the sizes; communicator.
+    comm
+        Communicator.
+    **common
+        As :class:`homfem.meshing.shapes.plan.Myocytes` has them.
 
     Raises
     ------
@@ -77,14 +76,5 @@ def hexagonal_myocyte(
     >>> round(cell.volume_fractions["intracellular"], 9)
     0.770852153
     """
-    plan = hexagonal.hexagonal_myocyte_plan(
-        length,
-        width,
-        gap,
-        end_patch=end_patch,
-        side_patch=side_patch,
-        staggered=staggered,
-        resolution=resolution,
-        length_unit=length_unit,
-    )
+    plan = hexagonal.hexagonal_myocyte_plan(length, width, gap, staggered=staggered, common=Myocytes(**common))
     return UnitCell.from_plan(plan, comm=comm)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from mpi4py import MPI
 
@@ -15,38 +15,66 @@ from homfem.cells.features import boundary_area
 from homfem.meshing.arrays.raw_cell import RawCell, scaled
 from homfem.meshing.topology.broadcast import Facts, Known, facts_of
 from homfem.meshing.topology.faces import Joined
-from homfem.parameters import Array, InputError
+from homfem.parameters import Array, InputError, check_number
 from homfem.ranks import collective
 
 log = logging.getLogger("homfem")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Size:
-    """Physical length of one mesh unit, as :meth:`homfem.cells.UnitCell.from_raw` takes it."""
+class MakingOptions(TypedDict, total=False):
+    """The words of :class:`Making` as keywords of a function."""
 
+    name: str
     length: float
     length_unit: str
-    normalise: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Checks:
-    """How the arrays are checked, as :meth:`homfem.cells.UnitCell.from_raw` takes it."""
-
+    normalise: bool
     partial: bool
     faces: str
     origin: Array | None
     cracks: bool
-    conforming: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Making:
+    """What a cell of arrays is called, how large it is, and how its arrays are checked.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    length, length_unit
+        Physical length of one mesh unit.
+    normalise
+        Scale the mesh so that its shortest period is 1, and ``length`` so that the physical size stays.
+    partial
+        The arrays are some of the phases of a cell whose faces were found to match, see
+        :func:`homfem.periodic.identify_nodes`.
+    faces, origin
+        Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell: see
+        :func:`homfem.meshing.topology.faces.join`.
+    cracks
+        Whether parts that touch and are not joined, else refused, are meant (:mod:`homfem.meshing.topology.cracks`).
+    """
+
+    name: str = "cell"
+    length: float = 1.0
+    length_unit: str = "m"
+    normalise: bool = False
+    partial: bool = False
+    faces: str = "matching"
+    origin: Array | None = None
+    cracks: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("length", self.length, above=0.0, remedy="The period is a length.")
 
 
 def made(
     make: Callable[[], RawCell | None] | RawCell | None,
     comm: MPI.Comm,
-    name: str,
-    size: Size,
-    how: Checks,
+    how: Making,
+    *,
+    conforming: bool = False,
     known: Known | None = None,
 ) -> dict[str, Any]:
     """Make and check the arrays on rank 0, and tell the others what was found; collective.
@@ -59,10 +87,10 @@ def made(
     told: tuple[Facts, float, dict[str, float]] | None = None
     with collective(comm):
         if comm.rank == 0:
-            raw, length = make() if callable(make) else make, size.length
+            raw, length = make() if callable(make) else make, how.length
             if raw is None:
                 raise InputError("make", make, "a RawCell, or a function that makes one, on rank 0")
-            if size.normalise:
+            if how.normalise:
                 length = raw.lattice.shortest * length
                 raw = scaled(raw, 1.0 / raw.lattice.shortest)
             meshed = time.perf_counter()
@@ -72,7 +100,7 @@ def made(
                 partial=how.partial,
                 origin=how.origin,
                 cracks=how.cracks,
-                conforming=how.conforming,
+                conforming=conforming,
                 known=known,
             )
             told = facts, length, {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
@@ -89,12 +117,12 @@ def made(
             mesh_area = boundary_area(there.periodic_mesh.mesh, there.phase_of_cell, len(facts.phases))
         area = (mesh_area + facts.seam_area) / (facts.lattice.volume * length)
         for warning in facts.warnings:
-            log.warning("%s: %s", name, warning)
-    log.info("%s: %d cells, %.2f s", name, facts.number_of_cells, time.perf_counter() - start)
+            log.warning("%s: %s", how.name, warning)
+    log.info("%s: %d cells, %.2f s", how.name, facts.number_of_cells, time.perf_counter() - start)
     return {
-        "name": name,
+        "name": how.name,
         "length": length,
-        "length_unit": size.length_unit,
+        "length_unit": how.length_unit,
         "facts": facts,
         "distribution": distribution,
         "volume_fractions": facts.volume_fractions,

@@ -9,7 +9,7 @@ from mpi4py import MPI
 from homfem.cells.unitcell import UnitCell
 from homfem.keywords import takes
 from homfem.meshing.shapes import networks
-from homfem.meshing.shapes.plan import BoxMeshOptions, NetworkMesh
+from homfem.meshing.shapes.plan import BoxMeshOptions, MyocyteOptions, Myocytes, NetworkMesh
 
 
 @takes(NetworkMesh)
@@ -59,17 +59,15 @@ def tortuous_pipes(
     return UnitCell.from_plan(plan, comm=comm)
 
 
+@takes(Myocytes)
 def myocyte(
     length: float = 100.0,
     width: float = 20.0,
     height: float = 20.0,
     gap: float = 2.0,
     *,
-    end_patch: float = 0.5,
-    side_patch: float = 0.2,
-    resolution: float = 0.25,
-    length_unit: str = "um",
     comm: MPI.Comm = MPI.COMM_WORLD,
+    **common: Unpack[MyocyteOptions],
 ) -> UnitCell:
     r"""Return heart muscle cells in a brick lattice, joined by gap junctions; collective.
 
@@ -89,26 +87,14 @@ def myocyte(
         Size of a cell, > 0, in ``length_unit``.
     gap
         Width of the extracellular space, > 0 and smaller than the cell.
-    end_patch, side_patch
-        Size of the patches as a fraction of the end of the cell, and of what it shares with a neighbour's side; both
-        in (0, 1).
-    resolution
-        Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
-    length_unit, comm
-        Unit of the sizes; communicator.
+    comm
+        Communicator.
+    **common
+        As :class:`homfem.meshing.shapes.plan.Myocytes` has them.
 
     Notes
     -----
     A junction of specific conductance G (per area) has the coefficient :math:`G\,g`.
     """
-    plan = networks.myocyte_plan(
-        length,
-        width,
-        height,
-        gap,
-        end_patch=end_patch,
-        side_patch=side_patch,
-        resolution=resolution,
-        length_unit=length_unit,
-    )
+    plan = networks.myocyte_plan(length, width, height, gap, Myocytes(**common))
     return UnitCell.from_plan(plan, comm=comm)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,8 @@ from homfem import periodic, solve
 from homfem.cells.description import describe
 from homfem.cells.distribution import Distribution
 from homfem.cells.features import Slivers, at_nodes
-from homfem.cells.making import Checks, Size, made
+from homfem.cells.making import Making, MakingOptions, made
+from homfem.keywords import takes
 from homfem.meshing.arrays import raw_cell
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.files import saved
@@ -32,7 +33,7 @@ from homfem.meshing.topology.broadcast import Facts, Known
 from homfem.meshing.topology.faces import join
 from homfem.meshing.topology.mirrors import Mirror
 from homfem.meshing.topology.percolation import PhaseConnectivity, merged, on_islands
-from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, check_number, left_out
+from homfem.parameters import Array, InputError, Lattice, PercolationError, check_choice, left_out
 from homfem.ranks import collective
 from homfem.reference import is_simplex
 
@@ -213,19 +214,13 @@ class UnitCell:
         return tuple(float(v) for v in self.length * np.linalg.norm(self.lattice.vectors, axis=1))
 
     @classmethod
+    @takes(Making)
     def from_raw(
         cls,
         make: Callable[[], RawCell | None] | RawCell | None,
         *,
         comm: MPI.Comm,
-        name: str = "cell",
-        length: float = 1.0,
-        length_unit: str = "m",
-        normalise: bool = False,
-        partial: bool = False,
-        faces: str = "matching",
-        origin: Array | None = None,
-        cracks: bool = False,
+        **how: Unpack[MakingOptions],
     ) -> UnitCell:
         """Make a cell of arrays; collective.
 
@@ -233,38 +228,23 @@ class UnitCell:
         ----------
         make
             The arrays, or a function that makes them; called on rank 0 only. Elsewhere it may be None.
-        comm, name
-            Communicator of the cell, and what it is.
-        length, length_unit
-            Physical length of one mesh unit.
-        normalise
-            Scale the mesh so that its shortest period is 1, and ``length`` so that the physical size stays.
-        partial
-            The arrays are some of the phases of a cell whose faces were found to match, see
-            :func:`homfem.periodic.identify_nodes`.
-        faces, origin
-            Whether opposite faces match, and where they need not, for a part of a cell, the low corner of that cell:
-            see :func:`homfem.meshing.topology.faces.join`.
-        cracks
-            Whether parts that touch and are not joined, else refused, are meant
-            (:mod:`homfem.meshing.topology.cracks`).
+        comm
+            Communicator of the cell.
+        **how
+            As :class:`homfem.cells.making.Making` has them.
 
         Raises
         ------
         CellError
             On every rank, if rank 0 could not make the cell, its faces do not match or its parts are not joined.
         """
-        length = check_number("length", length, above=0.0, remedy="The period is a length.")
-        size = Size(length=length, length_unit=length_unit, normalise=normalise)
-        how = Checks(partial=partial, faces=faces, origin=origin, cracks=cracks)
-        return cls(**made(make, comm, name, size, how))
+        return cls(**made(make, comm, Making(**how)))
 
     @classmethod
     def from_plan(cls, plan: CellPlan, *, comm: MPI.Comm) -> UnitCell:
         """Make a planned cell; collective."""
-        size = Size(length=plan.length, length_unit=plan.length_unit)
-        how = Checks(partial=False, faces="matching", origin=None, cracks=False, conforming=plan.conforming)
-        cell = cls(**made(plan.make, comm, plan.name, size, how))
+        how = Making(name=plan.name, length=plan.length, length_unit=plan.length_unit)
+        cell = cls(**made(plan.make, comm, how, conforming=plan.conforming))
         cell = cell if plan.phases is None else cell.restrict(plan.phases)
         return replace(cell, warnings=plan.warnings + cell.warnings) if plan.warnings else cell
 
@@ -318,9 +298,16 @@ class UnitCell:
         known
             What is known of the new cell; by default all that is known of this one.
         """
-        size = Size(length=self.length, length_unit=self.length_unit)
-        how = Checks(partial=True, faces=self.faces, origin=self.origin, cracks=self.cracks)
-        fields = made(make, self.comm, self.name, size, how, self._known if known is None else known)
+        how = Making(
+            name=self.name,
+            length=self.length,
+            length_unit=self.length_unit,
+            partial=True,
+            faces=self.faces,
+            origin=self.origin,
+            cracks=self.cracks,
+        )
+        fields = made(make, self.comm, how, known=self._known if known is None else known)
         return UnitCell(**fields, mirrors=self.mirrors)
 
     def _require_no_mirrors(self) -> None:

@@ -26,9 +26,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -39,6 +39,7 @@ from homfem.grid.pictures import read_picture
 from homfem.grid.tiff import read_tiff
 from homfem.grid.volumes import read_meta_image, read_nifti, read_nrrd, read_raw
 from homfem.grid.vtk_images import read_vtk
+from homfem.keywords import takes
 from homfem.parameters import FileError, InputError
 from homfem.quantities import LENGTH, check_unit, conversion_factor
 
@@ -50,29 +51,30 @@ OF_FILE = "unit of the file"
 SAME = 1e-3
 
 
-def read_image(
-    path: str | Path,
-    *,
-    labels: Mapping[str, int | float | Sequence[int | float]] | None = None,
-    thresholds: float | Sequence[float] | None = None,
-    names: Sequence[str] | None = None,
-    voxel: float | Sequence[float] | None = None,
-    period: float | Sequence[float] | None = None,
-    length_unit: str = "",
-    dimension: int | None = None,
-    array: str | None = None,
-    raw: Mapping[str, Any] | None = None,
-) -> Image:
-    """Return the image in a file.
+class ImageOptions(TypedDict, total=False):
+    """The words of :class:`ImageReading` as keywords of a function."""
+
+    labels: Mapping[str, int | float | Sequence[int | float]] | None
+    thresholds: float | Sequence[float] | None
+    names: Sequence[str] | None
+    voxel: float | Sequence[float] | None
+    period: float | Sequence[float] | None
+    length_unit: str
+    dimension: int | None
+    array: str | None
+    raw: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageReading:
+    """What the file of an image is asked for.
 
     Parameters
     ----------
-    path
-        A file with one of the endings above; with ``raw`` any.
     labels
-        Name and label(s) of each phase, for an image of labels; see :meth:`Image.from_labels`.
+        Name and label(s) of each phase, for an image of labels; see :meth:`homfem.grid.Image.from_labels`.
     thresholds, names
-        Instead of labels, for grey levels; see :meth:`Image.from_grey`.
+        Instead of labels, for grey levels; see :meth:`homfem.grid.Image.from_grey`.
     voxel
         Edges of a voxel along x, y (and z), or one number. By default those in the file.
     period
@@ -87,6 +89,37 @@ def read_image(
     raw
         Of numbers without a header: ``type``, such as ``"uint8"``; ``size``, the numbers of voxels along x, y (and z);
         ``byte_order``, ``"little"`` (default) or ``"big"``; ``offset``, the bytes before them.
+    """
+
+    labels: Mapping[str, int | float | Sequence[int | float]] | None = None
+    thresholds: float | Sequence[float] | None = None
+    names: Sequence[str] | None = None
+    voxel: float | Sequence[float] | None = None
+    period: float | Sequence[float] | None = None
+    length_unit: str = ""
+    dimension: int | None = None
+    array: str | None = None
+    raw: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.labels is None) == (self.thresholds is None):
+            raise InputError("labels", self.labels, "given, or thresholds and names instead")
+        if self.thresholds is not None and self.names is None:
+            raise InputError("names", self.names, "given with thresholds: one name more than thresholds")
+        if self.voxel is not None and self.period is not None:
+            raise InputError("voxel", self.voxel, "absent where the period is given")
+
+
+@takes(ImageReading)
+def read_image(path: str | Path, **reading: Unpack[ImageOptions]) -> Image:
+    """Return the image in a file.
+
+    Parameters
+    ----------
+    path
+        A file with one of the endings above; with ``raw`` any.
+    **reading
+        As :class:`ImageReading` has them.
 
     Raises
     ------
@@ -95,23 +128,18 @@ def read_image(
     InputError
         For an image that cannot be used (see :class:`Image`), and a size that contradicts the file.
     """
-    if (labels is None) == (thresholds is None):
-        raise InputError("labels", labels, "given, or thresholds and names instead")
-    if thresholds is not None and names is None:
-        raise InputError("names", names, "given with thresholds: one name more than thresholds")
-    if voxel is not None and period is not None:
-        raise InputError("voxel", voxel, "absent where the period is given")
-    found = read_array(path, array=array, raw=raw, dimension=dimension)
-    check_array("image", found.array, dimension)
-    sizes, unit = voxel_size(found, voxel, period, length_unit)
-    options: dict[str, Any] = {"voxel": sizes, "length_unit": unit, "dimension": dimension}
-    if labels is not None:
-        image = Image.from_labels(found.array, labels, **options)
+    asked = ImageReading(**reading)
+    found = read_array(path, array=asked.array, raw=asked.raw, dimension=asked.dimension)
+    check_array("image", found.array, asked.dimension)
+    sizes, unit = voxel_size(found, asked.voxel, asked.period, asked.length_unit)
+    options: dict[str, Any] = {"voxel": sizes, "length_unit": unit, "dimension": asked.dimension}
+    if asked.labels is not None:
+        image = Image.from_labels(found.array, asked.labels, **options)
     elif found.palette:
         remedy = "Its numbers are places in a palette of colours: give labels, or save it as grey levels."
-        raise InputError("thresholds", thresholds, "absent for an image with a palette", remedy)
+        raise InputError("thresholds", asked.thresholds, "absent for an image with a palette", remedy)
     else:
-        image = Image.from_grey(found.array, thresholds, names, **options)  # type: ignore[arg-type]
+        image = Image.from_grey(found.array, asked.thresholds, asked.names, **options)  # type: ignore[arg-type]
     return replace(image, warnings=found.warnings)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
+from homfem.keywords import takes
 from homfem.orientation.distributions import Uniform
 from homfem.orientation.draws import Orientation, frames, sample_directions
 from homfem.parameters import Array, InputError, check_integer, check_number
@@ -19,17 +22,47 @@ from homfem.random_media.shapes import Flags, Particle
 Scale = Callable[[np.random.Generator, int], npt.ArrayLike]
 
 
+class ManyOptions(TypedDict, total=False):
+    """The words of :class:`Many` as keywords of a function."""
+
+    fraction: float | None
+    number: int | None
+    orientation: Orientation
+    scale: Scale | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Many:
+    """How many particles there are, in which directions and sizes.
+
+    Parameters
+    ----------
+    fraction
+        Volume fraction, in (0, 1). Without ``number`` the nearest that whole particles make.
+    number
+        How many particles. With ``fraction`` the particles are scaled, so that it is met exactly.
+    orientation
+        Distribution of the directions, of :mod:`homfem.orientation`: ``Uniform``, ``Directions``, ``VonMisesFisher``,
+        ``Watson``, ...; or a function ``(generator, count) -> vectors``.
+    scale
+        Function ``(generator, count) -> factors > 0`` for the sizes; large particles are then tried first.
+    """
+
+    fraction: float | None = None
+    number: int | None = None
+    orientation: Orientation = Uniform()  # noqa: RUF009  (frozen)
+    scale: Scale | None = None
+
+
+@takes(Many)
 def random_sequential_addition(
     particle: Particle,
     *,
     period: Sequence[float],
     seed: int,
-    fraction: float | None = None,
-    number: int | None = None,
     gap: float = 0.0,
-    orientation: Orientation = Uniform(),  # noqa: B008  (frozen)
-    scale: Scale | None = None,
     tries: int = 2000,
+    **many: Unpack[ManyOptions],
 ) -> ParticleMedium:
     """Return particles that do not overlap, added one after the other at random places of a periodic box.
 
@@ -44,19 +77,12 @@ def random_sequential_addition(
         Sides of the box along x, y (and z): their number is the dimension.
     seed
         Seed of the random numbers: one seed, one medium.
-    fraction
-        Volume fraction, in (0, 1). Without ``number`` the nearest that whole particles make.
-    number
-        How many particles. With ``fraction`` the particles are scaled, so that it is met exactly.
     gap
         Least distance between the surfaces of two particles, >= 0 (for ellipsoids see ``Ellipsoid.apart``).
-    orientation
-        Distribution of the directions, of :mod:`homfem.orientation`: :class:`Uniform`, ``Directions``,
-        ``VonMisesFisher``, ``Watson``, ...; or a function ``(generator, count) -> vectors``.
-    scale
-        Function ``(generator, count) -> factors > 0`` for the sizes; large particles are then tried first.
     tries
         Places that are tried before the fraction is taken to be out of reach, per particle that is wanted.
+    **many
+        As :class:`homfem.random_media.packing.Many` has them.
 
     Returns
     -------
@@ -82,16 +108,17 @@ def random_sequential_addition(
     >>> medium.number
     48
     """
+    asked = Many(**many)
     generator = np.random.default_rng(check_integer("seed", seed, at_least=0))
     sides = check_period(period)
     d, box = len(sides), np.array(sides)
     particle.check(d)
     gap = check_number("gap", gap, at_least=0.0)
     tries = check_integer("tries", tries, at_least=1)
-    scales = _scales(particle, box, fraction, number, scale, generator)
+    scales = _scales(particle, box, asked, generator)
     count = len(scales)
     wanted = float(particle.volume(d) * np.sum(scales**d) / box.prod())
-    turned = frames(sample_directions(orientation, count, d, generator), generator)
+    turned = frames(sample_directions(asked.orientation, count, d, generator), generator)
     if not np.all(_apart_from_images(particle, box, turned, scales, gap)):
         raise InputError(
             "period", sides, "so large that no particle meets its own image", f"It reaches {particle.reach:g} far."
@@ -113,7 +140,7 @@ def random_sequential_addition(
         frames=turned,
         scales=scales,
         overlap=False,
-        expected_fraction=wanted if fraction is None else float(fraction),
+        expected_fraction=wanted if asked.fraction is None else float(asked.fraction),
         seed=int(seed),
         tries=used,
     )
@@ -188,15 +215,9 @@ def boolean_model(
     )
 
 
-def _scales(
-    particle: Particle,
-    box: Array,
-    fraction: float | None,
-    number: int | None,
-    scale: Scale | None,
-    generator: np.random.Generator,
-) -> Array:
+def _scales(particle: Particle, box: Array, asked: Many, generator: np.random.Generator) -> Array:
     """Sizes of the particles, largest first: as many as were asked for, or as come nearest to the fraction."""
+    fraction, number, scale = asked.fraction, asked.number, asked.scale
     d, volume = len(box), particle.volume(len(box))
     if fraction is None and number is None:
         raise InputError("fraction", fraction, "given, or the number of particles, or both")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, fields
 from typing import get_type_hints
 
@@ -12,15 +13,31 @@ import pytest
 import homfem
 from homfem import cells
 from homfem.blocks.accuracy import BlockAccuracy, BlockOptions
+from homfem.cells.making import Making, MakingOptions
 from homfem.certify import Accuracy, Diffusion, Elasticity, Stokes, solve_cell
 from homfem.certify.accuracy import AccuracyOptions
 from homfem.grid.accuracy import GridAccuracy, GridOptions
+from homfem.grid.files import ImageOptions, ImageReading, read_image
 from homfem.keywords import part_of, takes
 from homfem.macro.calcium.run import CalciumOptions, CalciumSettings, run_calcium
 from homfem.macro.march import march
-from homfem.meshing.shapes.plan import BoxMesh, BoxMeshOptions, NetworkMesh, SurfaceMesh, SurfaceMeshOptions
+from homfem.meshing.by_gmsh.model import from_gmsh_raw
+from homfem.meshing.by_gmsh.reading import GmshOptions, GmshReading
+from homfem.meshing.files.body import BodyOptions, BodyReading, read_body
+from homfem.meshing.files.foreign import MeshioOptions, MeshioReading, from_meshio_raw
+from homfem.meshing.shapes.fibres import FibreArray, FibreArrayOptions
+from homfem.meshing.shapes.plan import (
+    BoxMesh,
+    BoxMeshOptions,
+    MyocyteOptions,
+    Myocytes,
+    NetworkMesh,
+    SurfaceMesh,
+    SurfaceMeshOptions,
+)
 from homfem.meshing.shapes.three_pipe import PipeMesh, PipeMeshOptions
 from homfem.parameters import InputError
+from homfem.random_media.packing import Many, ManyOptions, random_sequential_addition
 from made_cells import grid_cell, square
 
 PHYSICS = ("diffusion", "elasticity", "stokes", "thermoelasticity", "poroelasticity", "active_stress")
@@ -208,6 +225,31 @@ def test_makers_of_cells_show_how_they_mesh(maker, words, options):
     )
     with pytest.raises(TypeError, match="resolusion"):
         getattr(cells, maker)(0.2, resolusion=0.1) if maker != "fibre_array" else cells.fibre_array(resolusion=0.1)
+
+
+def test_functions_of_many_words_show_them_all():
+    """Own words before those of what a class of words builds on, each once and with its meaning."""
+    shown = {
+        cells.fibre_array: (FibreArray, FibreArrayOptions),
+        cells.myocyte: (Myocytes, MyocyteOptions),
+        cells.hexagonal_myocyte: (Myocytes, MyocyteOptions),
+        cells.UnitCell.from_raw: (Making, MakingOptions),
+        read_image: (ImageReading, ImageOptions),
+        random_sequential_addition: (Many, ManyOptions),
+        from_gmsh_raw: (GmshReading, GmshOptions),
+        from_meshio_raw: (MeshioReading, MeshioOptions),
+        read_body: (BodyReading, BodyOptions),
+    }
+    for function, (words, options) in shown.items():
+        names = {field.name for field in fields(words)}
+        assert set(inspect.signature(function).parameters) >= names
+        hints, told = get_type_hints(words), get_type_hints(options)
+        assert {name: hints[name] for name in names} == told, function
+        for name in names:
+            entry = re.compile(rf"^(\w+, )*{name}(, \w+)*$", re.MULTILINE)
+            assert len(entry.findall(inspect.getdoc(function))) == 1, (function, name)
+    assert list(inspect.signature(cells.fibre_array).parameters)[:4] == ["lattice", "comm", "fraction", "radius"]
+    assert list(inspect.signature(cells.fibre_array).parameters)[-1] == "length_unit"
 
 
 def test_a_run_shows_how_it_marches():

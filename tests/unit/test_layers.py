@@ -69,7 +69,7 @@ IN_FORMS = "homfem.tensors.expression"
 # Loaded by a function that needs them, never by a module.
 ON_USE = {"gmsh", "dolfinx_mpc", "matplotlib", "mpl_toolkits", "pyvista", "vtk", "meshio", "pint"}
 LIGHT = {"config", "runs", "sweeps"}  # they load what computes where they use it
-FEW = 9  # functions with more than MANY parameters
+FEW = 1  # functions with more than MANY parameters: homfem.cli.app.cell, which has the options of a command
 # Further bans: macroscale models are handed effective tensors and never see a cell.
 FORBIDDEN = {"macro": {"cells", "local"}}
 # What macroscale models share: each model may import these, and they may import each other, but never a model.

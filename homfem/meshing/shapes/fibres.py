@@ -17,7 +17,7 @@ from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet
 from homfem.meshing.cut.mirror_parts import MIRRORS
 from homfem.meshing.cut.sections import Section, difference_vectors, section_of
-from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh
+from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh, SurfaceMeshOptions
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
 
 log = logging.getLogger("homfem")
@@ -25,11 +25,50 @@ log = logging.getLogger("homfem")
 AXES = ("x", "y", "z")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class FibreArray:
-    """Array of parallel fibres, as the parameters of :func:`homfem.cells.fibre_array` say."""
+class FibreArrayOptions(SurfaceMeshOptions, total=False):
+    """The words of :class:`FibreArray` as keywords of a function."""
 
-    lattice: str = "square"
+    fraction: float | None
+    radius: float | None
+    coating: float | None
+    section: str
+    aspect: float
+    sides: int
+    angle: float
+    dimension: int
+    axis: str
+    layers: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FibreArray(SurfaceMesh):
+    r"""Array of parallel fibres.
+
+    Parameters
+    ----------
+    fraction, radius
+        Volume fraction of the fibres in (0, 1), or their radius as a fraction of the shorter period of the section
+        (half of the long axis of an ellipse, circumradius of a polygon): one of the two.
+    coating
+        Thickness, > 0, as a fraction of the same period.
+    section
+        ``"round"``, ``"elliptical"`` or ``"polygon"``. A polygon is met exactly, corners included, on a mesh that may
+        be up to a fifth finer for that.
+    aspect
+        Long over short axis of an ellipse, in [1, 10].
+    sides
+        Number of sides of a regular polygon, 3 to 12.
+    angle
+        In degrees from the first axis of the section to the long axis, or to a corner.
+    dimension
+        2, or 3: the section swept along ``axis``.
+    axis
+        ``"x"``, ``"y"`` or ``"z"``, in three dimensions; the section's axes are the other two, in their order.
+    layers
+        Number of mesh layers along the fibres, at least 3; by default as high as ``resolution``, and no more than 3
+        where the period along them is one length for all (nothing varies along fibres).
+    """
+
     fraction: float | None = None
     radius: float | None = None
     coating: float | None = None
@@ -40,37 +79,36 @@ class FibreArray:
     dimension: int = 2
     axis: str = "z"
     layers: int | None = None
-    mesh: SurfaceMesh = SurfaceMesh()  # noqa: RUF009  (frozen)
 
 
-def fibre_array_plan(given: FibreArray) -> CellPlan:
+def fibre_array_plan(lattice: str, given: FibreArray) -> CellPlan:
     """Plan the cell of a description: its numbers are checked, nothing is meshed."""
-    return _plan(("fibre", "coating", "matrix"), "fibre-array", given)
+    return _plan(("fibre", "coating", "matrix"), "fibre-array", lattice, given)
 
 
 def tube_plan(given: FibreArray) -> CellPlan:
     """Plan a cell with one pore in place of a fibre, see :func:`homfem.cells.tube`."""
-    return _plan(("pore", "", "solid"), "tube", given)
+    return _plan(("pore", "", "solid"), "tube", "square", given)
 
 
-def _plan(names: tuple[str, str, str], title: str, given: FibreArray) -> CellPlan:
+def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArray) -> CellPlan:
     section = section_of(given.section, given.aspect, given.sides, math.radians(check_number("angle", given.angle)))
-    resolution = check_number("resolution", given.mesh.resolution, above=0.0, at_most=1 / 3)
-    check_choice("lattice", given.lattice, ("square", "hexagonal"))
+    resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
+    check_choice("lattice", lattice, ("square", "hexagonal"))
     check_integer("dimension", given.dimension, at_least=2, at_most=3)
-    check_choice("mirrors", given.mesh.mirrors, MIRRORS)
+    check_choice("mirrors", given.mirrors, MIRRORS)
     check_choice("axis", given.axis, AXES)
     along = AXES.index(given.axis) if given.dimension == 3 else 2
     others = [a for a in range(3) if a != along]
     periods: Array = np.ones(3)
-    if isinstance(given.mesh.period, Lattice):
-        vectors = _oblique(given.lattice, given.mesh.period, given.dimension)
+    if isinstance(given.period, Lattice):
+        vectors = _oblique(lattice, given.period, given.dimension)
     else:
-        periods = _periods(given.lattice, given.mesh.period, given.dimension, along)
+        periods = _periods(lattice, given.period, given.dimension, along)
         vectors = np.diag(periods[others])
     length = float(np.linalg.norm(vectors, axis=1).min())
     box = Lattice(vectors=np.asarray(vectors / length, dtype=np.float64))
-    centres = np.array([[0.5, 0.5]] if given.lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
+    centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
     thickness = 0.0 if given.coating is None else check_number("coating", given.coating, above=0.0, below=0.5)
     apart = difference_vectors(box, centres)
     size = _size(section, apart, len(centres) / box.volume, given.fraction, given.radius, thickness)
@@ -84,17 +122,17 @@ def _plan(names: tuple[str, str, str], title: str, given: FibreArray) -> CellPla
         corners[1] = section.corners(centres, size, thickness)
         finest.append(thickness)
     phases = [names[0], names[2]] if given.coating is None else list(names)
-    if given.mesh.refinement is None:
+    if given.refinement is None:
         name, value = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
         if given.coating is not None and finest[-1] <= min(finest):
             name, value = "coating", given.coating
         halvings = halvings_for(name, value, resolution, min(finest))
     else:
-        halvings = given.mesh.refinement
+        halvings = given.refinement
     height = float(periods[along]) / length
     require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
-    least = 3 if np.isscalar(given.mesh.period) else max(3, math.ceil(height / resolution - 1e-9))
-    if given.mesh.mirrors == "auto":
+    least = 3 if np.isscalar(given.period) else max(3, math.ceil(height / resolution - 1e-9))
+    if given.mirrors == "auto":
         least += least % 2
     count = least if given.layers is None else check_integer("layers", given.layers, at_least=3)
     name, value = ("resolution", resolution) if given.layers is None else ("layers", given.layers)
@@ -110,10 +148,10 @@ def _plan(names: tuple[str, str, str], title: str, given: FibreArray) -> CellPla
             refinement=halvings,
             fractions=fractions,
             corners={k: places for k, places in corners.items() if len(places)},
-            conserve=given.mesh.order == 1,
-            order=given.mesh.order if given.dimension == 2 else 1,
-            mirrors=given.mesh.mirrors,
-            length_unit=given.mesh.length_unit,
+            conserve=given.order == 1,
+            order=given.order if given.dimension == 2 else 1,
+            mirrors=given.mirrors,
+            length_unit=given.length_unit,
         )
 
     def make() -> RawCell:
@@ -131,13 +169,13 @@ def _plan(names: tuple[str, str, str], title: str, given: FibreArray) -> CellPla
             return flat
         require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
         raw = extruded(flat, height, count, along)
-        if given.mesh.order == 1:
+        if given.order == 1:
             return raw
         targets = {phases.index(name): value * raw.lattice.volume for name, value in fractions.items()}
         return of_second_order(raw, [_swept(phi, others) for phi in functions], targets)
 
-    check_integer("order", given.mesh.order, at_least=1, at_most=2)
-    return CellPlan(make=make, name=title, length=length, length_unit=given.mesh.length_unit)
+    check_integer("order", given.order, at_least=1, at_most=2)
+    return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
 
 
 def _swept(phi: LevelSet, others: list[int]) -> LevelSet:

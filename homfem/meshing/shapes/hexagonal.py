@@ -19,7 +19,7 @@ import scipy.spatial
 from homfem.meshing.arrays.budget import require_cells
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.shapes.box_grid import one_sided, steps
-from homfem.meshing.shapes.plan import CellPlan
+from homfem.meshing.shapes.plan import CellPlan, Myocytes
 from homfem.parameters import Array, Lattice, check_number
 
 PHASES = {"intracellular": 1, "junction": 2, "extracellular": 3}
@@ -29,25 +29,13 @@ CORE, BODY, PATCH, GAP = range(4)
 Flags = npt.NDArray[np.bool_]
 
 
-def hexagonal_myocyte_plan(
-    length: float = 100.0,
-    width: float = 20.0,
-    gap: float = 2.0,
-    *,
-    end_patch: float = 0.5,
-    side_patch: float = 0.2,
-    staggered: bool = True,
-    resolution: float = 0.25,
-    length_unit: str = "um",
-) -> CellPlan:
+def hexagonal_myocyte_plan(length: float, width: float, gap: float, *, staggered: bool, common: Myocytes) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.hexagonal_myocyte`, which has the parameters; no MPI here."""
     long = check_number("length", length, above=0.0, remedy="It is the size of a cell.")
     wide = check_number("width", width, above=0.0, remedy="It is the size of a cell.")
     small = min(long, wide)
     apart = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
-    end = check_number("end_patch", end_patch, above=0.0, below=1.0)
-    side = check_number("side_patch", side_patch, above=0.0, below=1.0)
-    resolution = check_number("resolution", resolution, above=0.0, at_most=1 / 3)
+    end, side, resolution, length_unit = common.end_patch, common.side_patch, common.resolution, common.length_unit
     unit = min(long + apart, wide + apart)
 
     def make() -> RawCell:

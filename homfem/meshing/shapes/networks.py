@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homfem.meshing.shapes.painted import Box, Painting, painted_plan, pipe_boxes
-from homfem.meshing.shapes.plan import BoxMesh, CellPlan, NetworkMesh
+from homfem.meshing.shapes.plan import BoxMesh, CellPlan, Myocytes, NetworkMesh
 from homfem.parameters import check_number
 
 
@@ -37,17 +37,7 @@ def tortuous_pipes_plan(
     )
 
 
-def myocyte_plan(
-    length: float = 100.0,
-    width: float = 20.0,
-    height: float = 20.0,
-    gap: float = 2.0,
-    *,
-    end_patch: float = 0.5,
-    side_patch: float = 0.2,
-    resolution: float = 0.25,
-    length_unit: str = "um",
-) -> CellPlan:
+def myocyte_plan(length: float, width: float, height: float, gap: float, common: Myocytes) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.myocyte`, which has the parameters; no MPI here."""
     sizes = [
         check_number(name, value, above=0.0, remedy="It is the size of a cell.")
@@ -55,8 +45,7 @@ def myocyte_plan(
     ]
     small = min(sizes)
     g = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
-    e = check_number("end_patch", end_patch, above=0.0, below=1.0)
-    s = check_number("side_patch", side_patch, above=0.0, below=1.0)
+    e, s = common.end_patch, common.side_patch
     (long, w, h), period = sizes, (length + g, 2.0 * (width + g), height + g)
 
     def box(phase: str, low: Sequence[float], high: Sequence[float]) -> Box:
@@ -80,6 +69,6 @@ def myocyte_plan(
             boxes=boxes,
             background="extracellular",
             name="myocyte",
-            mesh=BoxMesh(resolution=resolution, period=period, length_unit=length_unit),
+            mesh=BoxMesh(resolution=common.resolution, period=period, length_unit=common.length_unit),
         )
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.parameters import Lattice
+from homfem.parameters import Lattice, check_number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -73,19 +73,44 @@ class BoxMesh:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NetworkMesh(BoxMesh):
-    """The same for networks within a living cell, whose lengths are in um.
+    """The same for networks within a living cell, whose lengths are in um."""
+
+    length_unit: str = "um"
+
+
+class MyocyteOptions(TypedDict, total=False):
+    """The words of :class:`Myocytes` as keywords of a function."""
+
+    end_patch: float
+    side_patch: float
+    resolution: float
+    length_unit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Myocytes:
+    """What the arrays of heart muscle cells have in common.
 
     Parameters
     ----------
+    end_patch, side_patch
+        Size of the patches of junctions as a fraction of the end of a cell, and of the length over which two shifted
+        cells lie side by side; in (0, 1).
     resolution
         Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
-    grading, growth
-        Mesh size at the planes of the interfaces over that in the bulk, in (0, 1], and its slope, > 0.
-    period, length_unit
-        Period, or one for each axis, or the period vectors, and its unit.
+    length_unit
+        Unit of the sizes.
     """
 
+    end_patch: float = 0.5
+    side_patch: float = 0.2
+    resolution: float = 0.25
     length_unit: str = "um"
+
+    def __post_init__(self) -> None:
+        check_number("end_patch", self.end_patch, above=0.0, below=1.0)
+        check_number("side_patch", self.side_patch, above=0.0, below=1.0)
+        check_number("resolution", self.resolution, above=0.0, at_most=1 / 3)
 
 
 class SurfaceMeshOptions(TypedDict, total=False):
