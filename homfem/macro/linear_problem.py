@@ -92,12 +92,13 @@ class LinearProblem:
     def stiffness(self) -> PETSc.Mat:
         """Return the matrix of transport, with the Robin and outflow terms; collective."""
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        flux = 0.0 * ufl.grad(u) if self.coefficient is None else -self.coefficient * ufl.grad(u)
+        spread = 0.0 * ufl.grad(u) if self.coefficient is None else self.coefficient * ufl.grad(u)
+        form = ufl.inner(spread, ufl.grad(v)) * ufl.dx
         if self.velocity is not None:
-            flux += self.velocity * u
-        form = -ufl.inner(flux, ufl.grad(v)) * ufl.dx
-        if self.streamline is not None:
-            form += self.streamline * ufl.dot(self.velocity, ufl.grad(v)) * ufl.div(flux) * ufl.dx
+            form -= u * ufl.dot(self.velocity, ufl.grad(v)) * ufl.dx
+        if self.streamline is not None:  # of a flow without divergence: v . grad u is div (v u), and keeps constants
+            left = ufl.dot(self.velocity, ufl.grad(u)) - ufl.div(spread)
+            form += self.streamline * ufl.dot(self.velocity, ufl.grad(v)) * left * ufl.dx
         for condition in self.conditions:
             if isinstance(condition, Robin):
                 h = fem.Constant(self.domain.mesh, float(condition.coefficient))

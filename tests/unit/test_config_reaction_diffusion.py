@@ -63,7 +63,7 @@ def tables(**changes):
         for key in keys:
             at, last = at.setdefault(last, {}), key
         if value is None:
-            del at[last]
+            at.pop(last, None)
         else:
             at[last] = value
     return {"macro": copy.deepcopy(document)}
@@ -194,6 +194,36 @@ def test_quadratic_elements_and_fibres(tmp_path):
     assert np.ptp(u.x.array) < 0.02  # it has spread along y
     x = run(tmp_path, species__u__tensor=tensor, species__u__initial=start).result.fields["u"].x.array
     assert np.ptp(x) == pytest.approx(0.75, abs=0.01)  # along x there was nothing to spread
+
+
+def test_what_flows_is_carried_along(tmp_path):
+    """A velocity, and the same one by Darcy's law from pressures; what comes in at one end leaves at the other."""
+    ends = {"left": {"value": 2.0}, "right": "outflow"}
+    given = {"species__u__boundary": ends, "species__u__initial": 2.0, "time__end": "2 s"}
+    plain = run(tmp_path, species__u__velocity=["60 um/min", "0 mm/s"], **given)
+    darcy = {
+        "permeability": {"value": "0.5 um^2"},
+        "viscosity": "2 mPa*s",
+        "pressures": {"left": "17 mPa", "right": "1e-3 Pa"},  # 0.5 um^2 / 2 mPa s * 16 mPa / 4 um = 1 um/s
+    }
+    other = run(tmp_path, species__u__velocity="darcy", darcy=darcy, **given)
+    for made in (plain, other):
+        assert made.result.fields["u"].x.array == pytest.approx(2.0, abs=1e-10)
+        assert all(entry["drift"] < 1e-12 for entry in made.report()["conserved"])
+    given["species__u__initial"] = {"type": "box", "min": ["0 um", "0 um"], "max": ["1 um", "2 um"], "value": 1.0}
+    found = [
+        run(tmp_path, species__u__velocity=velocity, darcy=table, stabilization=word, **given)
+        .result.fields["u"]
+        .x.array
+        for velocity, table, word in (
+            (["1 um/s", "0 um/s"], None, "none"),
+            ("darcy", darcy, "none"),
+            ({"*": ["1 um/s", "0 um/s"]}, None, "supg"),
+        )
+    ]
+    assert found[1] == pytest.approx(found[0], abs=1e-9)
+    assert found[2] == pytest.approx(found[0], abs=0.2)
+    assert np.abs(found[2] - found[0]).max() > 1e-4
 
 
 WRONG = [
