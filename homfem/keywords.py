@@ -12,6 +12,8 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
+#: Sections of a docstring that consist of entries.
+_LISTS = ("Parameters", "Raises")
 
 
 def takes(words: type) -> Callable[[F], F]:
@@ -51,6 +53,74 @@ def takes(words: type) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def inherits(other: Callable[..., Any]) -> Callable[[F], F]:
+    """Complete the docstring of a function by that of another one: what holds for both is said once.
+
+    An entry of ``Parameters`` or ``Raises`` that has no text takes the text that it has there, and a section that has
+    none the whole section.
+
+    Raises
+    ------
+    ValueError
+        If the other one has no such text either.
+
+    >>> def one(cell):
+    ...     '''Solve.
+    ...
+    ...     Parameters
+    ...     ----------
+    ...     cell
+    ...         The unit cell.
+    ...     '''
+    >>> @inherits(one)
+    ... def two(cell):
+    ...     '''Solve twice.
+    ...
+    ...     Parameters
+    ...     ----------
+    ...     cell
+    ...     '''
+    >>> print(two.__doc__.splitlines()[-1])
+        The unit cell.
+    """
+    known = _sections(other)
+
+    def decorate(function: F) -> F:
+        parts = []
+        for name, text in _sections(function).items():
+            whole = _completed(name, text, known.get(name, ""))
+            if name and (not whole or (name in _LISTS and not all(body for _, body in _entries(whole)))):
+                raise ValueError(f"{function.__name__}: {name} lack a text that {other.__name__} has not either")
+            parts.append(f"{name}\n{'-' * len(name)}\n{whole}" if name else whole)
+        function.__doc__ = "\n\n".join(parts) + "\n"
+        return function
+
+    return decorate
+
+
+def _sections(function: Callable[..., Any]) -> dict[str, str]:
+    """The text of a docstring by headings; what is before the first one has none."""
+    parts = re.split(r"^(\w+)\n-{3,}$", inspect.cleandoc(function.__doc__ or ""), flags=re.MULTILINE)
+    names, texts = ["", *parts[1::2]], parts[::2]
+    return {name: text.strip("\n") for name, text in zip(names, texts, strict=True)}
+
+
+def _entries(text: str) -> list[tuple[str, str]]:
+    """The entries of a section: a line and what is indented below it."""
+    found = re.findall(r"^(\S.*)((?:\n(?: .*)?)*)$", text, re.MULTILINE)
+    return [(head, body.strip("\n")) for head, body in found]
+
+
+def _completed(name: str, text: str, other: str) -> str:
+    """A section with what another one says of the entries that have no text."""
+    if not text:
+        return other
+    if name not in _LISTS:
+        return text
+    known = dict(_entries(other))
+    return "\n".join(f"{head}\n{body or known.get(head, '')}".rstrip() for head, body in _entries(text))
 
 
 def parameters_of(words: type) -> str:

@@ -18,7 +18,7 @@ from homfem.certify import Accuracy, Diffusion, Elasticity, Stokes, solve_cell
 from homfem.certify.accuracy import AccuracyOptions
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.grid.files import ImageOptions, ImageReading, read_image
-from homfem.keywords import part_of, takes
+from homfem.keywords import inherits, part_of, takes
 from homfem.macro.calcium.run import CalciumOptions, CalciumSettings, run_calcium
 from homfem.macro.march import march
 from homfem.meshing.by_gmsh.model import from_gmsh_raw
@@ -103,6 +103,45 @@ def test_a_part_has_the_parameters_of_the_whole():
     assert "Returns\n-------\nstr\n    All." in unit.__doc__
     assert inspect.signature(unit).parameters == inspect.signature(whole).parameters
     assert inspect.signature(unit).return_annotation == "str"
+
+
+def test_a_docstring_takes_the_texts_that_it_lacks_from_another_one():
+    @takes(Words)
+    @inherits(whole)
+    def twice(cell, factor, *, unit="", **words):
+        """Solve twice.
+
+        Parameters
+        ----------
+        cell
+        factor
+            Of both.
+
+            On two paragraphs.
+        unit
+        **words
+            As they are.
+
+        Returns
+        -------
+        """
+
+    assert twice.__doc__ == (
+        "Solve twice.\n\nParameters\n----------\ncell\n    The cell.\nfactor\n    Of both.\n\n    On two paragraphs.\n"
+        "unit\n    Its unit.\ntolerance\n    How near.\n    On two lines.\nmost\n    How many.\n\n"
+        "Returns\n-------\ndict\n    All."
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["Parameters\n----------\ncell\nother\n", "Raises\n------\nInputError\n", "Notes\n-----\n"]
+)
+def test_a_text_that_neither_docstring_has_is_missed(text):
+    def part(cell): ...
+
+    part.__doc__ = f"Solve.\n\n{text}"
+    with pytest.raises(ValueError, match=r"part: .* whole"):
+        inherits(whole)(part)
 
 
 def test_the_typed_dictionary_has_the_words_of_accuracy():

@@ -11,13 +11,15 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions
 from homfem.certify.coupled.physics import ActiveElasticity, Poroelasticity, Thermoelasticity
 from homfem.certify.coupled.results import ActiveStress, PoroElastic, ThermoElastic
+from homfem.certify.elasticity import solve_elasticity
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution
-from homfem.keywords import part_of, takes
+from homfem.keywords import inherits, part_of, takes
 from homfem.local.elasticity import Stiffness
 
 
 @takes(Accuracy)
+@inherits(solve_elasticity)
 def solve_thermoelasticity(
     cell: UnitCell,
     stiffnesses: Mapping[str, Stiffness],
@@ -38,17 +40,15 @@ def solve_thermoelasticity(
     cell
         The unit cell; phases without stiffness are voids.
     stiffnesses
-        For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
     expansions
         For each solid phase its thermal strain per unit of temperature: a number (isotropic) or a Voigt strain. In
         plane strain it is the strain in the plane while none is let out of it: :math:`(1+\nu)\alpha` for an isotropic
         solid of linear expansion :math:`\alpha`, and a number there is said in the warnings.
     temperature_unit
         Unit of temperature, for the result.
-    plane, unit
-        See :func:`homfem.certify.solve_elasticity`.
+    plane
+    unit
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -63,11 +63,9 @@ def solve_thermoelasticity(
     InputError
         For a solid phase without expansion, and as :func:`homfem.certify.solve_elasticity`.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the solid transmits no stress in some direction: what it expands there is not determined.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----
@@ -81,6 +79,7 @@ def solve_thermoelasticity(
 
 
 @takes(Accuracy)
+@inherits(solve_elasticity)
 def solve_poroelasticity(
     cell: UnitCell,
     stiffnesses: Mapping[str, Stiffness],
@@ -101,13 +100,12 @@ def solve_poroelasticity(
         The unit cell; phases without stiffness are voids, filled with a fluid of one pressure. So are islands of solid
         that touch nothing, which the warnings say.
     stiffnesses
-        For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
     fluid_bulk
         Bulk modulus of the fluid, in ``unit``: the result then tells what the pores store.
-    plane, unit
-        See :func:`homfem.certify.solve_elasticity`. In plane stress the pressure acts in the plane alone.
+    plane
+        ``"strain"`` (default), or ``"stress"``: the pressure acts in the plane alone.
+    unit
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -122,11 +120,8 @@ def solve_poroelasticity(
     InputError
         If the cell has no voids, and as :func:`homfem.certify.solve_elasticity`.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
-        As :func:`homfem.certify.solve_elasticity`.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----
@@ -138,6 +133,7 @@ def solve_poroelasticity(
 
 
 @takes(Accuracy)
+@inherits(solve_elasticity)
 def solve_active_stress(
     cell: UnitCell,
     stiffnesses: Mapping[str, Stiffness],
@@ -159,17 +155,15 @@ def solve_active_stress(
     cell
         The unit cell; phases without stiffness are voids.
     stiffnesses
-        For each solid phase, see :func:`homfem.local.elasticity.elastic_coefficient`; in ``unit``.
     active_phase
         The phase that contracts, such as the myofibrils.
     direction : array, shape (d,)
         The fibre direction :math:`f`; its length does not matter.
     tension
         Active stress of the phase along :math:`f`, in ``unit``; by default the result is per unit of it.
-    plane, unit
-        See :func:`homfem.certify.solve_elasticity`.
+    plane
+    unit
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -184,11 +178,8 @@ def solve_active_stress(
     InputError
         For a phase without stiffness, a direction of another size, and as :func:`homfem.certify.solve_elasticity`.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
-        As :func:`homfem.certify.solve_elasticity`.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----

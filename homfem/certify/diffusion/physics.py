@@ -67,7 +67,7 @@ from homfem.certify.diffusion.medium import Medium
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution, sampled
 from homfem.certify.symmetry import Loads, symmetric_cell
-from homfem.keywords import part_of, takes
+from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.local import roundoff
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
@@ -229,6 +229,7 @@ def _bracket(medium: Medium, upper: Correctors, lower: Lower | None) -> Effectiv
 
 
 @takes(Accuracy)
+@inherits(solve_cell)
 def solve_diffusion(
     cell: UnitCell,
     coefficients: Mapping[str, Coefficient],
@@ -248,7 +249,6 @@ def solve_diffusion(
     Parameters
     ----------
     cell
-        The unit cell.
     coefficients
         Diffusivity of each conducting phase, in ``unit``: a number, a symmetric positive definite matrix, an array with
         one of these for each element of the mesh as it was made (or each voxel of the image), or a function of position
@@ -271,7 +271,6 @@ def solve_diffusion(
         periodic medium; ``upper`` bounds the sample's for affine and flux; no lower bound, no ``tolerance``, and no
         ``symmetry``.
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -284,11 +283,9 @@ def solve_diffusion(
     InputError
         For an unknown phase, a coefficient that is not positive definite, an option out of range.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the named phases reach from cell to cell in no direction.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----

@@ -36,7 +36,7 @@ from homfem.certify.elasticity.geometry import elastic_geometric_error
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution, owned_values, sampled
 from homfem.certify.symmetry import StrainLoads, symmetric_solid
-from homfem.keywords import part_of, takes
+from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import STIFFNESS
 from homfem.local import roundoff
 from homfem.local.elasticity import Stiffness, elastic_coefficient, elasticity_problem
@@ -286,6 +286,7 @@ def transmitted(cell: UnitCell, matrix: Array) -> Array:
 
 
 @takes(Accuracy)
+@inherits(solve_cell)
 def solve_elasticity(
     cell: UnitCell,
     stiffnesses: Mapping[str, Stiffness],
@@ -304,7 +305,6 @@ def solve_elasticity(
     Parameters
     ----------
     cell
-        The unit cell.
     stiffnesses
         For each solid phase a mapping such as ``{"young": 10.0, "poisson": 0.3}``, a Voigt matrix, or a function of
         position (see :func:`homfem.local.elasticity.elastic_coefficient`), in ``unit``. A phase that is not named is a
@@ -320,7 +320,6 @@ def solve_elasticity(
         periodic medium, and has no bounds: affine tells an upper bound of the periodic stiffness only if the cell is
         a period, flux approaches its value from above while that lies below the periodic stiffness. No ``symmetry``.
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -333,11 +332,9 @@ def solve_elasticity(
     InputError
         For an unknown phase, a stiffness that is not positive definite, an option out of range.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the solid reaches from cell to cell in no direction, or a part of it can turn about its axis.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----

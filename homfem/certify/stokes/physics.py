@@ -37,7 +37,7 @@ from homfem.certify.stokes.bounds import broken_energy, lower_allowance, split, 
 from homfem.certify.stokes.gap import change_energy, flow_changes, flow_gaps
 from homfem.certify.stokes.geometry import wall_error
 from homfem.certify.symmetry import Loads, symmetric_flow
-from homfem.keywords import part_of, takes
+from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import PERMEABILITY
 from homfem.local import roundoff
 from homfem.local.engine import solve_correctors
@@ -290,6 +290,7 @@ def _fluid_phases(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
 
 
 @takes(Accuracy)
+@inherits(solve_cell)
 def solve_stokes(
     cell: UnitCell,
     fluid: str | Sequence[str] = "pore",
@@ -309,7 +310,6 @@ def solve_stokes(
     Parameters
     ----------
     cell
-        The unit cell.
     fluid
         The phase that flows, or several that flow as one. The others are solid.
     element
@@ -325,7 +325,6 @@ def solve_stokes(
     boundary
         ``"periodic"``, nothing else.
     config
-        The input that led here, kept in the result.
     **accuracy
         As :class:`homfem.certify.Accuracy` has them.
 
@@ -340,11 +339,9 @@ def solve_stokes(
     InputError
         For an unknown phase, a fluid without walls, an option out of range.
     BudgetError, MemoryLimitError
-        If the system of the first mesh has more unknowns than ``max_dofs``, or does not fit into the memory.
     PercolationError
         If the fluid reaches from cell to cell in no direction.
     ConvergenceError
-        If a linear solve did not converge.
 
     Notes
     -----
