@@ -156,8 +156,7 @@ def required_coefficient(
     known = list(tensor.coefficients)
     if key not in tensor.coefficients:
         have = f"It has {', '.join(map(repr, known))}." if known else "It has none."
-        near = nearest_name(key, known)
-        remedy = f"{have} {near[:1].upper()}{near[1:]}".strip()
+        remedy = f"{have} {nearest_name(key, known)}".strip()
         raise InputError(name, tensor.physics, f"an effective tensor with the coefficient {key!r}", remedy)
     coefficient, at = tensor.coefficients[key], f"{name}.coefficients.{key}"
     if basis and coefficient.basis != basis:

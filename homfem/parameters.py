@@ -94,11 +94,11 @@ def _short(value: Any) -> str:
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str:
-    """Return ``"did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
+    """Return ``"Did you mean 'x'?"`` for the known name nearest to ``name``, or an empty string."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else ""
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 def check_number(

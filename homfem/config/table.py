@@ -86,7 +86,7 @@ def choose(name: str, value: Any, known: Sequence[str]) -> str:
     try:
         return check_choice(name, value, known)
     except InputError as error:
-        raise InputError(name, value, error.allowed, sentence(error.remedy)) from error
+        raise InputError(name, value, error.allowed, error.remedy) from error
 
 
 def integer(*, at_least: int, at_most: int | None = None) -> Check:
@@ -275,7 +275,7 @@ def unknown_key(path: str, key: str, value: Any, known: Sequence[str]) -> InputE
     """Return the error for a key that is not known: its path, its value, the known ones and the nearest."""
     at = join(path, key)
     near = nearest_name(key, known)
-    remedy = sentence(near.replace("'", f"'{path}.", 1) if path else near)
+    remedy = near.replace("'", f"'{path}.", 1) if path else near
     return InputError(at, value, "one of the known keys " + ", ".join(known), remedy)
 
 

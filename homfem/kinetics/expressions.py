@@ -198,7 +198,7 @@ class _Reader:
         if name in FUNCTIONS:
             raise self.refuse(f"{name} is a function: {name}(...).")
         near = nearest_name(name, [*self.names, *CONSTANTS])
-        raise self.refuse(f"{name!r} is unknown{': ' + near if near else '.'}")
+        raise self.refuse(f"{name!r} is unknown. {near}".strip())
 
     def call(self, node: ast.Call, depth: int) -> Node:
         name = node.func.id if isinstance(node.func, ast.Name) else ""

@@ -34,7 +34,8 @@ def moduli(name: str = "stiffness", /, **given: float) -> tuple[float, float]:
     """
     known = sorted({key for pair in _MODULI for key in pair})
     if not any(set(given) == set(pair) for pair in _MODULI):
-        hints = [f"{key!r}: {hint}" for key in given if key not in known and (hint := nearest_name(key, known))]
+        near = {key: nearest_name(key, known).rstrip("?") for key in given if key not in known}
+        hints = [f"{question} by {key!r}?" for key, question in near.items() if question]
         allowed = "given by young and poisson, or by bulk and shear, or by lame and shear"
         raise InputError(name, given, allowed, " ".join(hints))
     if "young" in given:

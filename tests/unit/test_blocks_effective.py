@@ -184,7 +184,7 @@ def test_budget_ends_the_refinement_and_is_reported():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "semianalytical"}, "did you mean 'semi-analytical'"),
+        ({"method": "semianalytical"}, "Did you mean 'semi-analytical'"),
         ({"degree": 13}, "degree.*<= 12"),
         ({"degree": -1}, "degree"),
         ({"singular": 3}, "singular.*<= 2"),

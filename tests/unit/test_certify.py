@@ -345,7 +345,7 @@ def test_scaling_and_rotation_of_the_coefficient():
         ({"a": lambda x: 1e-9 * np.full((x.shape[1], 2, 2), [[1.0, 0.8], [0.0, 1.0]])}, {}, "symmetric"),
         ({"a": lambda x: np.full((x.shape[1], 2, 2), [[1.0, 0.5 + 1e-6], [0.5, 1.0]])}, {}, "symmetric"),
         ({}, {}, "at least one of"),
-        ({"aa": 1.0}, {}, "did you mean 'a'"),
+        ({"aa": 1.0}, {}, "Did you mean 'a'"),
         ({"a": 1.0}, {"tolerance": 0.0}, "tolerance"),
         ({"a": 1.0}, {"tolerance": 0.1, "bounds": False}, "two-sided"),
         ({"a": 1.0}, {"degree": 0}, "degree"),

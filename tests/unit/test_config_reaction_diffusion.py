@@ -257,7 +257,7 @@ WRONG = [
     ({"species__u__velocity": [1.0, 0.0]}, r"macro\.species\.u\.velocity\[0\] = 1\.0.*unit"),
     ({"species__u__velocity": "darcy"}, r"macro\.darcy = \(missing\)"),
     ({"species__u__velocity": {"here": ["1 um/s", "0 um/s"]}}, r"macro\.species\.u\.velocity = 'here'"),
-    ({"species__u__boundary": {"lft": {"value": 1.0}}}, r"macro\.species\.u\.boundary = 'lft'.*did you mean 'left'"),
+    ({"species__u__boundary": {"lft": {"value": 1.0}}}, r"macro\.species\.u\.boundary = 'lft'.*Did you mean 'left'"),
     ({"species__u__boundary": {"left": {}}}, r"macro\.species\.u\.boundary\.left = \(missing\).*exactly one"),
     ({"species__u__boundary": {"left": {"value": 1.0, "flux": "1 um/s"}}}, r"boundary\.left = \['value', 'flux'\]"),
     ({"species__u__boundary": {"left": {"flux": 1.0}}}, r"macro\.species\.u\.boundary\.left\.flux = 1\.0.*unit"),
@@ -270,7 +270,7 @@ WRONG = [
     ({"reaction": {}}, r"macro\.reaction\.name = \(missing\).*rates"),
     (
         {"reaction": {"name": "fischer", "rate": "1 1/s"}},
-        r"macro\.reaction\.name = 'fischer'.*[Dd]id you mean 'fisher'",
+        r"macro\.reaction\.name = 'fischer'.*Did you mean 'fisher'",
     ),
     ({"reaction": {"name": "fisher", "species": "u"}}, r"macro\.reaction\.rate = \(missing\).*growth"),
     ({"reaction": {"name": "fisher", "species": "u", "rate": 1.0}}, r"macro\.reaction\.rate = 1\.0.*unit"),

@@ -69,7 +69,7 @@ def test_one_table_of_rates_for_code_config_and_text():
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"epsilom": 0.1}, r"parameters = 'epsilom'.*'epsilon'.*did you mean 'epsilon'"),
+        ({"epsilom": 0.1}, r"parameters = 'epsilom'.*'epsilon'.*Did you mean 'epsilon'"),
         ({"epsilon": 0.0}, "epsilon = 0.0.*> 0"),
         ({"a": math.nan}, "a = nan.*finite"),
         ({"epsilon": np.array([0.1, -0.2, 0.3])}, "epsilon = -0.2.*> 0"),

@@ -174,10 +174,10 @@ def test_parameters_may_differ_from_node_to_node():
 @pytest.mark.parametrize(
     ("call", "named"),
     [
-        (lambda: named_reaction("fischer"), "reaction = 'fischer'.*did you mean 'fisher'"),
+        (lambda: named_reaction("fischer"), "reaction = 'fischer'.*Did you mean 'fisher'"),
         (lambda: named_reaction("fisher"), "parameters = .*'rate'.*1/s.*growth"),
         (lambda: named_reaction("fisher", {"u": "uM"}, parameters={"rate": 1.0}), "'capacity'.*uM"),
-        (lambda: named_reaction("fisher", parameters={"rat": 1.0}), "'rat'.*did you mean 'rate'"),
+        (lambda: named_reaction("fisher", parameters={"rat": 1.0}), "'rat'.*Did you mean 'rate'"),
         (lambda: named_reaction("fisher", parameters={"rate": -1.0}), "rate = -1.0.*>= 0"),
         (lambda: named_reaction("fisher", parameters={"rate": "-1 1/s"}), "rate = '-1 1/s'.*>= 0"),
         (lambda: named_reaction("fisher", parameters={"rate": "1 um"}), "rate = '1 um'.*dimension"),
@@ -475,10 +475,10 @@ def test_what_is_no_harm_is_read():
     [
         (
             lambda: written_reaction({"u": "rat*u"}, ["u"], parameters={"rate": 1}),
-            "'rat' is unknown.*did you mean 'rate'",
+            "'rat' is unknown.*Did you mean 'rate'",
         ),
         (lambda: written_reaction({"u": "u(1-u)"}, ["u"]), r"u\*\(1 - u\)"),
-        (lambda: written_reaction({"u": "expp(u)"}, ["u"]), "'expp' is no function.*did you mean 'exp'"),
+        (lambda: written_reaction({"u": "expp(u)"}, ["u"]), "'expp' is no function.*Did you mean 'exp'"),
         (lambda: written_reaction({"u": "z*u"}, ["u"], dimension=2), "'z' is unknown"),
         (lambda: written_reaction({"w": "u"}, ["u"]), "rates = 'w'"),
         (lambda: written_reaction({}, ["u"]), "rates = {}"),

@@ -152,7 +152,7 @@ def test_a_place_without_fibres_takes_an_isotropic_tensor_alone(sheet):
     ("given", "options", "error", "named"),
     [
         ({"low": 1.0}, {}, InputError, r"k = \['low'\].*'high' would have none"),
-        ({"low": 1.0, "hig": 2.0}, {}, InputError, r"k = 'hig'.*did you mean 'high'"),
+        ({"low": 1.0, "hig": 2.0}, {}, InputError, r"k = 'hig'.*Did you mean 'high'"),
         (EffectiveTensor.measured("er", 1.0), {}, InputError, "k = .*diffusion.*an effective tensor of conductivity"),
         ({"low": 1.0, "high": np.diag([1.0, 1.0, -1.0])}, {}, InputError, r"k\.high = .*smallest eigenvalue is -1"),
         (measured(1.0, dimension=2), {}, InputError, "3x3 tensor, as the mesh"),

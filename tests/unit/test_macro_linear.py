@@ -255,7 +255,7 @@ def test_second_order_elements():
 @pytest.mark.parametrize(
     ("conditions", "named"),
     [
-        ((Dirichlet(boundary="lef", value=0.0),), r"conditions\[0\]\.boundary = 'lef'.*'left'.*did you mean 'left'"),
+        ((Dirichlet(boundary="lef", value=0.0),), r"conditions\[0\]\.boundary = 'lef'.*'left'.*Did you mean 'left'"),
         ((Dirichlet(boundary="left", value=0.0), Neumann(boundary="left", flux=0.0)), r"conditions\[1\].*two"),
         ((Robin(boundary="top", coefficient=0.0, ambient=0.0),), r"conditions\[0\]\.coefficient = 0.0.*> 0"),
     ],

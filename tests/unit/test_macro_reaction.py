@@ -89,7 +89,7 @@ def test_a_rank_without_nodes():
     ("change", "named"),
     [
         ({"fields": {"U": np.zeros(3)}}, r"fields = \['U'\].*FitzHugh-Nagumo: V"),
-        ({"parameters": {"gama": 1.0}}, "parameters = 'gama'.*did you mean 'gamma'"),
+        ({"parameters": {"gama": 1.0}}, "parameters = 'gama'.*Did you mean 'gamma'"),
         ({"parameters": {"a": np.zeros(2)}}, r"a = \(2,\).*3 nodes"),
         ({"scales": {"w": 1.0}}, "scales = 'w'.*'V'"),
         ({"start": {"V": 1.0}}, "start = 'V'.*'w'"),

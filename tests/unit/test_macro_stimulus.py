@@ -166,7 +166,7 @@ def test_a_source_of_a_reaction_brings_its_amount(order):
     [
         (Ball(centre=(3.0, 0.0), radius=1.0), r"stimulus.radius = 1.0.*nearest one is 2 mm from its centre.*0.0707 mm"),
         (Box(low=(2.0, 2.0), high=(3.0, 3.0)), r"stimulus.max = \[3.0, 3.0\].*nearest one is 2.121 mm"),
-        (Region(name="lef"), r"stimulus.region = 'lef'.*did you mean 'left'"),
+        (Region(name="lef"), r"stimulus.region = 'lef'.*Did you mean 'left'"),
         (Ball(centre=(0.0, 0.0, 0.0), radius=1.0), "stimulus.centre = 3.*2 lengths, as the domain"),
         (Box(low=(0.0,), high=(1.0,)), "stimulus.min = 1.*2 lengths"),
     ],

@@ -87,7 +87,7 @@ def test_a_unit_is_kept_in_plain_letters():
 def test_a_kind_that_contradicts_the_physics_is_refused():
     with pytest.raises(InputError, match="kind = 'conductivity': it must be 'diffusion', the kind of physics"):
         EffectiveTensor(value=np.eye(2), kind=CONDUCTIVITY)
-    with pytest.raises(InputError, match=r"kind = 'conductivty'.*did you mean 'conductivity'"):
+    with pytest.raises(InputError, match=r"kind = 'conductivty'.*Did you mean 'conductivity'"):
         EffectiveTensor.from_json('{"value": [[1]], "physics": "own", "kind": "conductivty"}')
     for entry in (3, {"name": "own", "base": "vector"}, {"name": 3}, {"name": "own", "quantity": {"unit": 1}}):
         with pytest.raises(InputError, match="kind = "):

@@ -82,7 +82,7 @@ def test_long_values_are_cut_in_messages(value: Any) -> None:
 
 
 def test_misspelt_names_are_answered_with_the_nearest() -> None:
-    assert p.nearest_name("cytosl", ["er", "cytosol"]) == "did you mean 'cytosol'?"
+    assert p.nearest_name("cytosl", ["er", "cytosol"]) == "Did you mean 'cytosol'?"
     assert p.nearest_name("quux", ["er", "cytosol"]) == ""
 
 

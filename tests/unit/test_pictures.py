@@ -148,7 +148,7 @@ def test_periods_are_joined_at_their_faces():
         ({"path": "cell.jpg"}, FileError, "png"),
         ({"path": "nowhere/cell.png"}, FileError, "directory"),
         ({"corrector": np.zeros(3)}, InputError, "corrector"),
-        ({"translucent": ["cytosole"]}, InputError, "did you mean 'cytosol'"),
+        ({"translucent": ["cytosole"]}, InputError, "Did you mean 'cytosol'"),
         ({"periods": 2, "lattice": None}, InputError, "lattice"),
         ({"periods": (1, 2)}, InputError, "periods"),
         ({"engine": "mayavi"}, InputError, "engine"),

@@ -115,7 +115,7 @@ def test_restriction_keeps_the_phase_and_its_facets():
     assert part.facet_names == {"a|b": 1}
     np.testing.assert_array_equal(part.points, raw.points[[0, 2, 3]])
     assert restrict(raw, ["b", "a"]) is raw
-    with pytest.raises(InputError, match="did you mean 'sphere'"):
+    with pytest.raises(InputError, match="Did you mean 'sphere'"):
         restrict(two_triangles(phases={"sphere": 5, "matrix": 6}), ["spere"])
 
 

@@ -224,7 +224,7 @@ def test_a_checkpoint_of_another_method_is_refused(tmp_path, other):
         ({"species": [Species(name="u", volume_fraction={"low": 0.5, "high": 1.0})], "degree": 2}, r"degree = 2"),
         (
             {"species": [Species(name="u", tensor=1.0, conditions=[Dirichlet(boundary="lef", value=0.0)])]},
-            r"species\.u\.conditions\[0\]\.boundary = 'lef'.*did you mean 'left'",
+            r"species\.u\.conditions\[0\]\.boundary = 'lef'.*Did you mean 'left'",
         ),
         (
             {"species": [Species(name="u", tensor=1.0, conditions=[Outflow(boundary="left")])]},
@@ -260,7 +260,7 @@ def test_bad_species_are_refused(species, named):
 @pytest.mark.parametrize(
     ("method", "named"),
     [
-        ({"splitting": "strange"}, r"splitting = 'strange'.*'implicit'.*did you mean 'strang'"),
+        ({"splitting": "strange"}, r"splitting = 'strange'.*'implicit'.*Did you mean 'strang'"),
         ({"scheme": "euler"}, r"scheme = 'euler'"),
         ({"stabilization": "upwind"}, r"stabilization = 'upwind'"),
         ({"subcycles": 0}, r"subcycles = 0"),

@@ -314,7 +314,7 @@ def test_anisotropy_of_isotropic_solids_is_zero() -> None:
         ({"bulk": 1e-20, "shear": 1.0}, "too far apart"),
         ({"young": 1.0, "poisson": 0.5 - 1e-16}, "too far apart"),
         ({"young": 1.0}, "young and poisson"),
-        ({"young": 1.0, "poison": 0.3}, "did you mean 'poisson'"),
+        ({"young": 1.0, "poison": 0.3}, "Did you mean 'poisson' by 'poison'"),
         ({"young": 1.0, "poisson": "0.3"}, "fibre.poisson"),
         (5.0, "One number"),
         ([[1.0, 2.0]], "Voigt matrix"),

@@ -170,7 +170,7 @@ def test_islands_do_not_percolate():
 
 
 def test_unknown_phase_is_refused_with_the_nearest():
-    with pytest.raises(InputError, match="did you mean 'cytosol'"):
+    with pytest.raises(InputError, match="Did you mean 'cytosol'"):
         three_pipe(0.4, resolution=0.3).restrict(["cytosl"])
 
 

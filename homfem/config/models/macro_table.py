@@ -26,7 +26,6 @@ from homfem.config.table import (
     parse_table,
     refuse_unknown,
     require_file,
-    sentence,
     text,
 )
 from homfem.kinds import PHYSICS, TensorKind, kind_of
@@ -150,7 +149,7 @@ class ComputedTensor(Table):
         known = list(effective.phase_names)
         if self.phase not in known:
             near = nearest_name(self.phase, known)
-            raise InputError(path, self.phase, "a phase of [effective.phases]: " + ", ".join(known), sentence(near))
+            raise InputError(path, self.phase, "a phase of [effective.phases]: " + ", ".join(known), near)
 
 
 TensorSource = FileTensor | MeasuredTensor | ComputedTensor

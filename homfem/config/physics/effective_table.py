@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from homfem.config.table import Table, sentence
+from homfem.config.table import Table
 from homfem.parameters import InputError, nearest_name
 
 MESHED = "finite-element"
@@ -62,7 +62,7 @@ def check_phase(at: str, name: str, value: str, phase_names: Sequence[str] | Non
     """Refuse a phase that a cell does not have, as far as its phases are known."""
     if phase_names is not None and name not in phase_names:
         near = nearest_name(name, phase_names).replace("'", "'effective.phases.", 1)
-        raise InputError(at, value, f"a phase of this cell: {', '.join(phase_names)}", sentence(near))
+        raise InputError(at, value, f"a phase of this cell: {', '.join(phase_names)}", near)
 
 
 def require_meshed(method: str, physics: str) -> None:

@@ -98,7 +98,7 @@ def chosen_constants(path: Path, parameters: Mapping[str, float]) -> tuple[dict[
             names = ", ".join(known) or "nothing"
             allowed = f"a constant that {path.name} declares by DefineConstant (or a number of ONELAB)"
             near = nearest_name(str(key), [*known, *by_path])
-            raise InputError("parameters", key, allowed, f"It declares {names}. {near[:1].upper()}{near[1:]}".strip())
+            raise InputError("parameters", key, allowed, f"It declares {names}. {near}".strip())
         number = check_number(f"parameters.{key}", value)
         target, name = (early, constant.name) if constant.early else (late, constant.onelab)
         if name in target:
