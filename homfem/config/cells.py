@@ -9,8 +9,8 @@ from typing import Any
 from homfem.config.shapes import arrays, blocks, images, myocytes, planes, random, reticulum, scaffolds
 from homfem.config.shapes.cell_table import CellTable
 from homfem.config.shapes.files import FileCell
-from homfem.config.table import Missing, choose, parse_table, refuse_unknown, require_file, require_table
-from homfem.parameters import InputError
+from homfem.config.table import Missing, parse_table, refuse_unknown, require_file, require_table
+from homfem.parameters import InputError, check_choice
 
 #: Where the shapes are: a new one is a module with its ``TABLES``, and its place here.
 MODULES = (reticulum, planes, blocks, arrays, scaffolds, myocytes, random, images)
@@ -36,7 +36,7 @@ def parse_cell(value: Any, folder: Path, path: str = "cell") -> CellTable:
         cell = parse_table(FileCell, table, path)
         require_file(f"{path}.file", cell.file, folder)
         return cell
-    name = choose(f"{path}.shape", table["shape"], list(SHAPES))
+    name = check_choice(f"{path}.shape", table["shape"], list(SHAPES))
     if "file" in table and "file" not in SHAPES[name].model_fields:
         raise InputError(f"{path}.file", table["file"], "absent where a shape is given")
     _refuse_vectors(f"{path}.period", table.get("period"), name)

@@ -7,8 +7,8 @@ from typing import Any
 
 from homfem.config.physics import coupled, diffusion, elasticity, stokes
 from homfem.config.physics.effective_table import EffectiveTable
-from homfem.config.table import Missing, choose, parse_table, refuse_unknown, require_table
-from homfem.parameters import InputError
+from homfem.config.table import Missing, parse_table, refuse_unknown, require_table
+from homfem.parameters import InputError, check_choice
 
 #: Where the physics are: a new one is a module with its ``TABLES``, and its place here.
 MODULES = (diffusion, elasticity, coupled, stokes)
@@ -25,5 +25,5 @@ def parse_effective(value: Any, path: str = "effective") -> EffectiveTable:
         known = dict.fromkeys(key for model in PHYSICS.values() for key in model.model_fields)
         refuse_unknown(path, table, list(known))
         raise InputError(f"{path}.physics", Missing(), "one of " + ", ".join(map(repr, PHYSICS)))
-    name = choose(f"{path}.physics", table["physics"], list(PHYSICS))
+    name = check_choice(f"{path}.physics", table["physics"], list(PHYSICS))
     return parse_table(PHYSICS[name], table, path)

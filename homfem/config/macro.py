@@ -8,8 +8,8 @@ from typing import Any
 
 from homfem.config.models import calcium, reaction_diffusion
 from homfem.config.models.macro_table import MacroTable
-from homfem.config.table import Missing, choose, refuse_unknown, require_table
-from homfem.parameters import InputError
+from homfem.config.table import Missing, refuse_unknown, require_table
+from homfem.parameters import InputError, check_choice
 
 __all__ = ["MODELS", "MacroTable", "parse_macro"]
 
@@ -25,5 +25,5 @@ def parse_macro(value: Any, folder: Path, path: str = "macro") -> MacroTable:
     if "model" not in table:
         refuse_unknown(path, table, list(dict.fromkeys(key for m in MODELS.values() for key in m.model_fields)))
         raise InputError(f"{path}.model", Missing(), "one of " + ", ".join(map(repr, MODELS)))
-    name = choose(f"{path}.model", table["model"], list(MODELS))
+    name = check_choice(f"{path}.model", table["model"], list(MODELS))
     return MODELS[name].parse(table, folder, path)

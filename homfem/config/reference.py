@@ -20,7 +20,8 @@ from homfem.config.models.domains import DOMAINS, DomainTable, FileDomain
 from homfem.config.physics.methods import METHODS, Method
 from homfem.config.plan import PlanTable
 from homfem.config.shapes.files import FileCell
-from homfem.config.table import Check, Table, choose
+from homfem.config.table import Check, Table
+from homfem.parameters import check_choice
 from homfem.quantities import Quantity
 
 
@@ -94,7 +95,7 @@ def reference(name: str = "") -> list[Section]:
         if not name or any(f"{at}.".startswith(f"{name}.") for at in (part.name, part.header[1:].partition("]")[0]))
     ]
     if not found:
-        choose("TABLE", name, ["cell", "effective", "macro", *(part.name for part in sections)])
+        check_choice("TABLE", name, ["cell", "effective", "macro", *(part.name for part in sections)])
     alike = {(part.header, part.meaning, part.keys): part for part in reversed(found)}
     return [part for part in found if not name or alike[part.header, part.meaning, part.keys] is part]
 

@@ -81,14 +81,6 @@ def tolerance_check() -> Check:
     return Check(lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1", schema=schema)
 
 
-def choose(name: str, value: Any, known: Sequence[str]) -> str:
-    """Return ``value`` if it is one of ``known``, else raise :class:`InputError` that names the nearest one."""
-    try:
-        return check_choice(name, value, known)
-    except InputError as error:
-        raise InputError(name, value, error.allowed, error.remedy) from error
-
-
 def integer(*, at_least: int, at_most: int | None = None) -> Check:
     """Return the validator of a whole number in a range."""
     limits = (-math.inf, math.inf, at_least, math.inf if at_most is None else at_most)
@@ -115,7 +107,7 @@ def numbers(what: str) -> Check:
 def choice(*known: str) -> Check:
     """Return the validator of one of several names."""
     says = " or ".join(f'"{name}"' for name in known)
-    return Check(lambda value: choose("", value, known), says=says, schema={"enum": list(known)})
+    return Check(lambda value: check_choice("", value, known), says=says, schema={"enum": list(known)})
 
 
 def table(parse: Callable[[Any, str], Any]) -> Check:
@@ -322,8 +314,3 @@ def _model_at(model: type[Table], location: Sequence[str]) -> type[Table]:
         candidates = [annotation, *get_args(annotation)]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, Table))
     return model
-
-
-def sentence(words: str) -> str:
-    """Return the words with a capital first."""
-    return words[:1].upper() + words[1:]

@@ -15,8 +15,8 @@ from homfem.config.macro import MODELS
 from homfem.config.models.domains import DOMAINS
 from homfem.config.plan import PlanTable
 from homfem.config.reference import Key, keys_of
-from homfem.config.table import Table, choose
-from homfem.parameters import InputError
+from homfem.config.table import Table
+from homfem.parameters import InputError, check_choice
 
 SWEEP = "sweep"
 #: The cell of every physics' template.
@@ -53,7 +53,7 @@ def template(name: str) -> str:
     InputError
         For another name.
     """
-    choose("NAME", name, list(template_names()))
+    check_choice("NAME", name, list(template_names()))
     command = "run" if name in MODELS else SWEEP if name == SWEEP else "effective"
     lines = [
         f"# {name}.toml, for: homfem {command} {name}.toml",

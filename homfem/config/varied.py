@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from homfem.config.document import key_path, toml_key
-from homfem.config.table import choose, refuse_unknown
-from homfem.parameters import Array, InputError, UnitError, check_integer, check_number
+from homfem.config.table import refuse_unknown
+from homfem.parameters import Array, InputError, UnitError, check_choice, check_integer, check_number
 from homfem.quantities import split_quantity
 
 Values = tuple[Any, ...]
@@ -89,7 +89,7 @@ def parse_sample(value: Any) -> Sample:
         if key not in keys:
             raise InputError(key, "(missing)", f"given, such as {key} = 16")
     number = check_integer("number", keys["number"], at_least=1)
-    method = choose("method", keys.get("method", _METHODS[0]), _METHODS)
+    method = check_choice("method", keys.get("method", _METHODS[0]), _METHODS)
     if method == "sobol" and number & (number - 1):
         near = 2 ** round(math.log2(number))
         raise InputError("number", number, "a power of 2 with method 'sobol'", f"The nearest is {near}.")
@@ -129,7 +129,7 @@ def _values(name: str, entry: Any) -> Values:
     refuse_unknown(name, entry, _RANGE)
     _require(name, entry, ("start", "stop", "number"))
     number = check_integer(f"{name}.number", entry["number"], at_least=1)
-    spacing = choose(f"{name}.spacing", entry.get("spacing", "linear"), _SPACINGS)
+    spacing = check_choice(f"{name}.spacing", entry.get("spacing", "linear"), _SPACINGS)
     (start, stop), unit = _numbers(name, {key: entry[key] for key in ("start", "stop")})
     if spacing == "log":
         for key, end in (("start", start), ("stop", stop)):
@@ -145,7 +145,7 @@ def _spread(name: str, entry: Any) -> Spread:
     """Return the distribution of a key."""
     if not isinstance(entry, dict):
         raise InputError(name, entry, '{ min, max }, or { distribution = "normal", mean, standard_deviation }')
-    kind = choose(f"{name}.distribution", entry.get("distribution", "uniform"), list(_DISTRIBUTIONS))
+    kind = check_choice(f"{name}.distribution", entry.get("distribution", "uniform"), list(_DISTRIBUTIONS))
     needed, others = _DISTRIBUTIONS[kind]
     refuse_unknown(name, entry, ("distribution", *needed, *others))
     _require(name, entry, needed)
@@ -157,7 +157,7 @@ def _spread(name: str, entry: Any) -> Spread:
         raise InputError(f"{name}.max", entry["max"], f"above min = {entry['min']}")
     logarithmic = kind == "log-normal"
     if kind == "uniform":
-        logarithmic = choose(f"{name}.spacing", entry.get("spacing", "linear"), _SPACINGS) == "log"
+        logarithmic = check_choice(f"{name}.spacing", entry.get("spacing", "linear"), _SPACINGS) == "log"
     for key in ("min", "max", "median") if logarithmic else ("standard_deviation",):
         if key in known:
             check_number(f"{name}.{key}", known[key], above=0.0)

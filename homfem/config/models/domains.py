@@ -16,7 +16,6 @@ from homfem.config.table import (
     Missing,
     Table,
     choice,
-    choose,
     flag,
     join,
     lengths_of,
@@ -28,7 +27,7 @@ from homfem.config.table import (
     text,
     unit,
 )
-from homfem.parameters import InputError, check_number
+from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import LENGTH, Quantity
 
 
@@ -209,5 +208,5 @@ def parse_domain(value: Any, path: str = "") -> DomainTable:
                 join(path, "shape"), Missing(), f"one of {names}; or give file, such as a .msh or .xdmf file"
             )
         return parse_table(FileDomain, table, path)
-    name = choose(join(path, "shape"), table["shape"], list(DOMAINS))
+    name = check_choice(join(path, "shape"), table["shape"], list(DOMAINS))
     return parse_table(DOMAINS[name], table, path)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from homfem.config.table import Check, Missing, Table, choose, keys_from, lengths, listed, parse_table, text
-from homfem.parameters import InputError
+from homfem.config.table import Check, Missing, Table, keys_from, lengths, listed, parse_table, text
+from homfem.parameters import InputError, check_choice
 from homfem.quantities import LENGTH, Quantity, parse_quantity
 
 #: Names that the files of probes have a use for: the series of times, and the group that a name would be in.
@@ -26,10 +26,10 @@ _QUANTITY = " or ".join(f'"{name}"' for name in QUANTITIES) + ", or a list of th
 
 def _quantities(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str):
-        return choose("", value, QUANTITIES)
+        return check_choice("", value, QUANTITIES)
     if not isinstance(value, (list, tuple)) or not value or len(set(map(str, value))) < len(value):
         raise InputError("", value, f"{_QUANTITY} without repeats")
-    return tuple(choose(f"[{k}]", entry, QUANTITIES) for k, entry in enumerate(value))
+    return tuple(check_choice(f"[{k}]", entry, QUANTITIES) for k, entry in enumerate(value))
 
 
 class ProbeTable(Table):
