@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from homfem.kinetics.expressions import Node
+from homfem.kinetics.expressions import Expression, Node
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import Kind, Quantity, conversion_factor, dimension_of
 
@@ -89,7 +89,11 @@ def unit_system(name: str, units: Sequence[str]) -> UnitSystem:
 
 
 def check_dimensions(
-    name: str, tree: Node, dimensions: Mapping[str, Dimension], values: Mapping[str, float], wanted: Dimension
+    name: str,
+    expression: Expression,
+    dimensions: Mapping[str, Dimension],
+    values: Mapping[str, float],
+    wanted: Dimension,
 ) -> None:
     """Refuse an expression whose parts do not fit together, or that is of another dimension than is wanted.
 
@@ -97,7 +101,7 @@ def check_dimensions(
     ----------
     name
         The parameter's name, for the message.
-    tree
+    expression
         The expression.
     dimensions
         Of each name in it.
@@ -111,22 +115,22 @@ def check_dimensions(
     UnitError
         With the part that does not fit.
     """
-    checker = _Checker(name, tree, dimensions, values)
-    found = checker.of(tree)
+    checker = _Checker(name, expression.text, dimensions, values)
+    found = checker.of(expression.tree)
     if not _same(found, wanted):
-        raise UnitError(name, str(tree), f"of dimension {_text(wanted)}", f"It is of {_text(found)}.")
+        raise UnitError(name, expression.text, f"of dimension {_text(wanted)}", f"It is of {_text(found)}.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Checker:
     name: str
-    tree: Node
+    text: str
     dimensions: Mapping[str, Dimension]
     values: Mapping[str, float]
 
     def refuse(self, remedy: str) -> UnitError:
         more = "A number without a unit is a pure number: give one with a unit as a parameter."
-        return UnitError(self.name, str(self.tree), "an expression whose units fit together", f"{remedy} {more}")
+        return UnitError(self.name, self.text, "an expression whose units fit together", f"{remedy} {more}")
 
     def of(self, node: Node) -> Dimension:
         operation, parts = node.operation, [self.of(part) for part in node.parts]
@@ -137,6 +141,9 @@ class _Checker:
         if operation in ("negative", "abs"):
             return parts[0]
         if operation in ("+", "-", "min", "max"):
+            zero = [part.operation == "number" and part.number == 0.0 for part in node.parts]
+            if any(zero):  # 0 is of any dimension
+                return parts[1] if zero[0] else parts[0]
             if not _same(parts[0], parts[1]):
                 first, second = (f"{part} is of {_text(of)}" for part, of in zip(node.parts, parts, strict=True))
                 raise self.refuse(f"In {node}, {first} and {second}.")

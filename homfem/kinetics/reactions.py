@@ -362,7 +362,7 @@ def _written_parameters(
         for (name, unit), rate in zip(units.items(), rates, strict=True):
             if rate.names & measured.keys():
                 wanted = dimension_of(f"({unit or '1'})/({own[0]})")
-                check_dimensions(f"rates.{name}", rate.tree, dimensions, values, wanted)
+                check_dimensions(f"rates.{name}", rate, dimensions, values, wanted)
     return tuple(
         Parameter(name=name, value=numbers[name][0], unit=numbers[name][1], meaning="parameter of the rates")
         for name in given

@@ -539,6 +539,12 @@ def test_units_that_do_not_fit_are_refused(rate, parameters, named):
         written_reaction({"c": rate}, {"c": "uM"}, parameters=parameters)
 
 
+def test_zero_is_of_any_dimension():
+    kinetics = written_reaction({"c": "0 - k*max(c, 0)"}, {"c": "uM"}, parameters={"k": "2 1/s"})
+    rates = kinetics.rates(0.0, [np.array([-1.0, 3.0])], NO_STATES, kinetics.values())
+    assert rates.tolist() == [[0.0, -6.0]]
+
+
 def test_a_rate_without_units_is_in_those_of_the_model():
     kinetics = written_reaction({"c": "3*c*(1 - c)", "b": "-k*b"}, {"c": "uM", "b": "uM"}, parameters={"k": "60 1/min"})
     p = kinetics.values()
