@@ -1,4 +1,4 @@
-"""Every demo runs coarse, asserts its numbers, and leaves its figures; the first one on two ranks as well."""
+"""Every demo runs coarse, asserts its numbers, and leaves its figures; some on two ranks as well."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ FIGURES = {
     "09_coupled_elasticity.py": ("coupled.png",),
     "10_boundary_conditions.py": ("windows.png", "windows_elastic.png", "field.png"),
     "11_permeability_tables.py": ("permeability.png",),
+    "12_oxygen_in_tissue.py": ("oxygen.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -59,6 +60,8 @@ RUNS = [
     ("09_coupled_elasticity.py", 1),
     ("10_boundary_conditions.py", 1),
     ("11_permeability_tables.py", 1),
+    ("12_oxygen_in_tissue.py", 1),
+    ("12_oxygen_in_tissue.py", 2),
     ("figure_8_er_edges.py", 1),
 ]
 
