@@ -164,6 +164,38 @@ def run(
 
 
 @app.command()
+def plot(
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a run.", show_default=False)],
+    field: Annotated[
+        str | None, typer.Option("--field", metavar="NAME", show_default=False, help="Draw this field alone.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            "--time",
+            metavar="TIME",
+            show_default=False,
+            help="Draw the fields at the output nearest to it, such as '0.2 s'; the last one by default.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="PATH",
+            show_default=False,
+            help="A folder for the pictures, by default that of the run, or the name of one (.png, .pdf, .svg).",
+        ),
+    ] = None,
+    dark: Dark = False,
+) -> int:
+    """Draw the probes and fields of a run that has ended or goes on."""
+    from homfem.cli.plot import run_plot
+
+    return run_plot(folder, field=field, time=time, out=out, dark=dark)
+
+
+@app.command()
 def sweep(
     plan: Annotated[str, typer.Argument(metavar="PLAN.toml", help="The plan.", show_default=False)],
     workers: Annotated[

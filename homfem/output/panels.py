@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +203,43 @@ def draw_panels(
             axes.set_axis_off()
         panel.scale_bar(grid[len(values) - 1], view.length_unit)
         _bar(figure, grid.tolist(), scale, printed(view.label), view.front)
+        canvas.save(figure, path)
+
+
+def draw_fields(
+    path: Path, points: Array, cells: Cells, fields: Mapping[str, Array], title: str, view: SeriesView
+) -> None:
+    """Draw different fields side by side, each with a colour bar of its own.
+
+    Parameters
+    ----------
+    path
+        The figure's file.
+    points, cells
+        Nodes (n, 3) and triangles or tetrahedra.
+    fields
+        The fields at the nodes by their names with units.
+    title
+        What stands above all.
+    view
+        Cut, colours, columns; each field has its own label and scale.
+    """
+    with canvas.styled(view.theme) as theme:
+        panel = _panel(points, cells, view, theme)
+        columns = columns_for(len(fields), view.columns)
+        rows = math.ceil(len(fields) / columns)
+        shape = float(panel.span[1] / panel.span[0])
+        wide = 3.4 if len(fields) > 1 else 5.0
+        figure = canvas.sheet((wide + 1.0) * columns, (wide * shape + 0.5) * rows + 0.35, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (label, values) in zip(grid, fields.items(), strict=False):
+            scale = colour_scale(values, limits=view.limits, colormap=view.colormap)
+            panel.draw(axes, values, scale)
+            _bar(figure, [axes], scale, printed(label), None)
+        for axes in grid[len(fields) :]:
+            axes.set_axis_off()
+        panel.scale_bar(grid[len(fields) - 1], view.length_unit)
+        figure.suptitle(title, fontsize=11)
         canvas.save(figure, path)
 
 

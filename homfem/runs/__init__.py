@@ -18,6 +18,7 @@ from homfem.runs.cells import CellRun, CheckRun, build_cell, cell, check
 from homfem.runs.configs import read_config
 from homfem.runs.macroscale import MacroRun, draw_macro, macro
 from homfem.runs.outcome import Outcome
+from homfem.runs.plots import plot
 from homfem.runs.tensors import TensorRun, draw_tensor, tensor
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "draw_macro",
     "draw_tensor",
     "macro",
+    "plot",
     "read_config",
     "tensor",
 ]

@@ -230,6 +230,7 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
             every=table.steps("every"),
             length_unit="um",
             drawn=name if drawn else None,
+            time_unit=table.time.end.unit,
         )
         watching = watch(shown, table.probes, problem.domain, move)
         with keys_under("macro", _KEYS | probe_keys(table.probes) | _source_keys(table)):
@@ -243,7 +244,7 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
                 resume=resume,
                 observers=watching.observers,
             )
-        write_activation(shown, result.activation, float(result.times[-1]))
+        write_activation(shown, result.activation, float(result.times[-1]), "s")
     unit = table.units[name]
     return MacroRun(
         result=result,
@@ -296,7 +297,9 @@ def _report(
         "total": {name: result.numbers[f"{name} amount"].tolist() for name in table.species},
         "maximum": {name: result.numbers[f"{name} maximum"].tolist() for name in table.species},
         "minimum": {name: result.numbers[f"{name} minimum"].tolist() for name in table.species},
-        "probes": probe_report(probes, field=table.threshold_field, threshold=threshold, per_time=per_time),
+        "probes": probe_report(
+            probes, table.probes, field=table.threshold_field, threshold=threshold, per_time=per_time
+        ),
         "tensors": {name: tensor.to_dict() for name, tensor in made.tensors.items()},
         "config": made.config.document,
     }

@@ -23,6 +23,8 @@ _AT = "a list of 1 to 3 lengths, one per axis"
 
 _QUANTITY = " or ".join(f'"{name}"' for name in QUANTITIES) + ", or a list of them"
 
+_SCHEMA = {"anyOf": [{"enum": list(QUANTITIES)}, {"type": "array", "items": {"enum": list(QUANTITIES)}, "minItems": 1}]}
+
 
 def _quantities(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str):
@@ -43,7 +45,7 @@ class ProbeTable(Table):
     """Where it is; either this or a region is given."""
     region: Annotated[str, text("the name of a region of the domain")] | None = None
     """The region of the domain, or `"*"` for all of it."""
-    quantity: Annotated[tuple[str, ...] | str, Check(_quantities, says=_QUANTITY)] | None = None
+    quantity: Annotated[tuple[str, ...] | str, Check(_quantities, says=_QUANTITY, schema=_SCHEMA)] | None = None
     """What is kept of the region; all by default, and with a quantity and no region it is that of the whole domain."""
 
     @model_validator(mode="after")

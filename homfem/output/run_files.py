@@ -1,0 +1,205 @@
+"""What lies in the folder of a run, read back: probes over time, series of fields at their nodes. No DOLFINx here."""
+
+from __future__ import annotations
+
+import csv
+import re
+import xml.etree.ElementTree as xml
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from homfem.output.cuts import Cells
+from homfem.parameters import Array, FileError
+
+# The labels that homfem.macro.probes.Column gives; places of extrema are no curves.
+_LABEL = re.compile(
+    r"^(?P<probe>.*): (?P<field>.+?)(\[(?P<part>\d+)\])?"
+    r"( (?P<statistic>mean|minimum|maximum|integral)(?P<at> at [xyz])?)?( \((?P<unit>.*)\))?$"
+)
+
+# Simplices with linear fields for each kind of cell that meshio tells, by the places of its nodes.
+_TRIANGLES = {
+    "triangle": [(0, 1, 2)],
+    "triangle6": [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)],
+    "quad": [(0, 1, 2), (0, 2, 3)],
+    "quad9": [(a, b, 8) for a, b in ((0, 4), (4, 1), (1, 5), (5, 2), (2, 6), (6, 3), (3, 7), (7, 0))],
+}
+_PRISM = [(0, 1, 2, 3), (1, 2, 3, 4), (2, 3, 4, 5)]
+_HEXAHEDRON = [(0, 1, 2, 6), (0, 2, 3, 6), (0, 3, 7, 6), (0, 7, 4, 6), (0, 4, 5, 6), (0, 5, 1, 6)]
+_TETRAHEDRA = {
+    "tetra": [(0, 1, 2, 3)],
+    "tetra10": [(0, 4, 6, 7), (1, 5, 4, 8), (2, 6, 5, 9), (3, 7, 9, 8)]
+    + [(4, 9, a, b) for a, b in ((5, 6), (6, 7), (7, 8), (8, 5))],
+    "wedge": _PRISM,
+    "hexahedron": _HEXAHEDRON,
+    "hexahedron27": _HEXAHEDRON,
+}
+_LINES = {"line": [(0, 1)], "line3": [(0, 2), (2, 1)]}
+_PIECES = _LINES | _TRIANGLES | _TETRAHEDRA
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curve:
+    """A number over time: of a field at a point, or a statistic of it in a region."""
+
+    probe: str
+    field: str
+    part: int | None
+    statistic: str
+    unit: str
+    values: Array
+
+    @property
+    def name(self) -> str:
+        """What a legend says of it."""
+        part = "" if self.part is None else f" [{self.part}]"
+        return f"{self.probe}{part}" + (f", {self.statistic}" if self.statistic else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curves:
+    """All curves of a run, their times and the unit of these."""
+
+    times: Array
+    unit: str
+    curves: tuple[Curve, ...]
+
+
+def read_curves(path: Path) -> Curves:
+    """Read the table of a run's probes, of a run that goes on too.
+
+    Raises
+    ------
+    FileError
+        If it is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        whole = [row for row in rows if len(row) == len(header)]  # the last one may be half written
+        numbers = np.array(whole, dtype=np.float64).reshape(len(whole), len(header))
+        first = re.fullmatch(r"time( \((?P<unit>.*)\))?", header[0])
+        labels = [_LABEL.match(label) for label in header[1:]]
+        if first is None or not all(labels):
+            raise ValueError(header)
+    except (OSError, ValueError, IndexError) as error:
+        raise FileError("folder", str(path), "a table of probes as homfem writes it") from error
+    found = []
+    for label, column in zip(labels, range(1, len(header)), strict=True):
+        if label is not None and label["at"] is None:
+            part = None if label["part"] is None else int(label["part"])
+            names: dict[str, Any] = {key: label[key] or "" for key in ("probe", "field", "statistic", "unit")}
+            found.append(Curve(part=part, values=numbers[:, column], **names))
+    return Curves(times=numbers[:, 0], unit=first["unit"] or "", curves=tuple(found))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """Fields at one time at the corners of simplices.
+
+    Parameters
+    ----------
+    time
+        In the series' unit.
+    points, cells
+        Nodes (n, 3), and lines, triangles or tetrahedra, (m, 2 to 4).
+    fields
+        By name a value at each node: a field of cells is averaged over those at a node, of a vector and of a tensor it
+        is the length.
+    """
+
+    time: float
+    points: Array
+    cells: Cells
+    fields: Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Series:
+    """A series of fields on disk.
+
+    Parameters
+    ----------
+    path
+        Its ``.xdmf`` file.
+    times
+        Its times.
+    names
+        Its fields, and of which of them the length is shown.
+    information
+        The units and regions that stand in it.
+    """
+
+    path: Path
+    times: tuple[float, ...]
+    names: Mapping[str, bool]
+    information: Mapping[str, str]
+
+    @property
+    def time_unit(self) -> str:
+        """Unit of the times."""
+        return self.information.get("time unit", "")
+
+    def label(self, name: str) -> str:
+        """Return the name of a field with its unit; with bars where its length is shown."""
+        unit = self.information.get(f"unit of {name}", "")
+        shown = f"|{name}|" if self.names[name] else name
+        return f"{shown} ({unit})" if unit else shown
+
+    def at(self, number: int) -> Snapshot:
+        """Return the fields at one of the times."""
+        import meshio
+
+        with meshio.xdmf.TimeSeriesReader(self.path) as reader:
+            points, (block,) = reader.read_points_cells()
+            time, nodal, cellular = reader.read_data(number)
+        corners = np.asarray(block.data, dtype=np.int64)
+        nodes, number_of = _joined(points)
+        corners = number_of[corners]
+        cells = corners[:, np.array(_PIECES[block.type])].reshape(-1, len(_PIECES[block.type][0]))
+        fields = {name: _mean(number_of, _length(values), len(nodes)) for name, values in nodal.items()}
+        for name, (values,) in cellular.items():
+            each = np.repeat(_length(values), corners.shape[1])
+            fields[name] = _mean(corners.ravel(), each, len(nodes))
+        return Snapshot(time=float(time), points=nodes, cells=cells, fields={name: fields[name] for name in self.names})
+
+
+def read_series(path: Path) -> Series:
+    """Read what a series of fields holds, of a run that goes on too.
+
+    Raises
+    ------
+    FileError
+        If it is no series that homfem writes.
+    """
+    try:
+        grids = xml.parse(path).getroot().findall("./Domain/Grid/Grid")
+        times = tuple(float(grid.findall("./Time")[0].attrib["Value"]) for grid in grids)
+        attributes = grids[0].findall("./Attribute")
+        names = {entry.attrib["Name"]: entry.attrib["AttributeType"] != "Scalar" for entry in attributes}
+        information = {entry.attrib["Name"]: entry.attrib["Value"] for entry in grids[0].findall("./Information")}
+    except (OSError, ValueError, KeyError, IndexError, SyntaxError) as error:
+        raise FileError("folder", str(path), "a series of fields as homfem writes it") from error
+    names.pop("region", None)
+    return Series(path=path, times=times, names=names, information=information)
+
+
+def _joined(points: Array) -> tuple[Array, Cells]:
+    """Return the nodes without repeats, and which one each is: where fields jump, cells have nodes of their own."""
+    size = float(np.ptp(points, axis=0).max(initial=0.0)) or 1.0
+    rounded = np.rint((points - points.min(axis=0, initial=np.inf)) / (1e-9 * size)).astype(np.int64)
+    _, first, number = np.unique(rounded, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(points[first]), number.reshape(-1)
+
+
+def _length(values: Array) -> Array:
+    return values if values.ndim == 1 else np.linalg.norm(values.reshape(len(values), -1), axis=1)
+
+
+def _mean(places: Cells, values: Array, size: int) -> Array:
+    """Return the mean of the values that fall to each place."""
+    return np.asarray(np.bincount(places, values, minlength=size) / np.bincount(places, minlength=size))

@@ -1,0 +1,114 @@
+"""Pictures of what lies in the folder of a run: curves of its probes, its fields at one time, when they came where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from homfem.output import canvas
+from homfem.output.colours import COLOURS
+from homfem.output.panels import columns_for, draw_fields, draw_isochrone_panel
+from homfem.output.run_files import Curve, Curves, Series, Snapshot
+from homfem.output.views import SeriesView
+from homfem.output.words import printed, with_unit
+from homfem.parameters import InputError
+
+#: Colours of lines: those of the phases without yellow, which a white ground swallows.
+_LINES = tuple(colour for colour in COLOURS if colour not in ("#F0E442", "#999999"))
+_STYLES = ("-", "--", ":", "-.")
+
+
+def draw_curves(curves: Curves, path: Path, *, theme: str = "light") -> None:
+    """Draw numbers over time into a PNG, PDF or SVG file, a panel for each field.
+
+    Integrals, whose unit is another, have panels of their own.
+
+    Raises
+    ------
+    InputError
+        If there are no curves.
+    """
+    panels: dict[tuple[str, str], list[Curve]] = {}
+    for curve in curves.curves:
+        panels.setdefault((curve.field, curve.unit), []).append(curve)
+    if not panels:
+        raise InputError("curves", [], "at least one curve")
+    with canvas.styled(theme):
+        columns = columns_for(len(panels), 3)
+        rows = math.ceil(len(panels) / columns)
+        most = max(map(len, panels.values()))
+        key = 0.22 * math.ceil(most / 2) + 0.1
+        figure = canvas.sheet(3.6 * columns + 0.4, (2.7 + key) * rows, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        names = list(dict.fromkeys(curve.name for curve in curves.curves if curve.statistic != "integral"))
+        for axes, ((field, unit), drawn) in zip(grid, panels.items(), strict=False):
+            for curve in drawn:
+                number = names.index(curve.name) if curve.statistic != "integral" else drawn.index(curve)
+                axes.plot(
+                    curves.times,
+                    curve.values,
+                    color=_LINES[number % len(_LINES)],
+                    linestyle=_STYLES[number // len(_LINES) % len(_STYLES)],
+                    linewidth=1.4,
+                    marker="o" if len(curves.times) == 1 else None,
+                    label=curve.name,
+                )
+            integral = all(curve.statistic == "integral" for curve in drawn)
+            axes.set_ylabel(with_unit(f"integral of {field}" if integral else field, unit))
+            axes.set_xlabel(with_unit("time", curves.unit))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=8.5)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        canvas.save(figure, path)
+
+
+def draw_snapshot(series: Series, snapshot: Snapshot, names: Sequence[str], path: Path, *, theme: str) -> None:
+    """Draw fields at one time into a PNG, PDF or SVG file, a panel for each."""
+    title = f"t = {snapshot.time:.6g} {series.time_unit}".rstrip()
+    fields = {series.label(name): snapshot.fields[name] for name in names}
+    if snapshot.cells.shape[1] == 2:
+        _draw_lines(series, snapshot, names, path, title=title, theme=theme)
+        return
+    view = SeriesView(label="", style="body", length_unit=series.information.get("length unit", ""), theme=theme)
+    draw_fields(path, snapshot.points, snapshot.cells, fields, title, view)
+
+
+def _draw_lines(
+    series: Series, snapshot: Snapshot, names: Sequence[str], path: Path, *, title: str, theme: str
+) -> None:
+    """Draw fields on lines over the first coordinate."""
+    with canvas.styled(theme):
+        columns = columns_for(len(names), 3)
+        rows = math.ceil(len(names) / columns)
+        figure = canvas.sheet(3.6 * columns + 0.4, 2.7 * rows + 0.3, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        order = np.argsort(snapshot.points[:, 0], kind="stable")
+        for axes, name in zip(grid, names, strict=False):
+            axes.plot(snapshot.points[order, 0], snapshot.fields[name][order], color=_LINES[0], linewidth=1.4)
+            axes.set_xlabel(with_unit("x", series.information.get("length unit", "")))
+            axes.set_ylabel(printed(series.label(name)))
+            axes.spines[["top", "right"]].set_visible(False)
+        for axes in grid[len(names) :]:
+            axes.set_axis_off()
+        figure.suptitle(title, fontsize=11)
+        canvas.save(figure, path)
+
+
+def draw_activation(series: Series, path: Path, *, theme: str) -> bool:
+    """Draw a map of activation times with lines of equal time; tell whether it came to any place."""
+    snapshot = series.at(len(series.times) - 1)
+    (name, times) = next(iter(snapshot.fields.items()))
+    if not np.isfinite(times).any():
+        return False
+    if snapshot.cells.shape[1] == 2:
+        title = f"until t = {snapshot.time:.6g} {series.time_unit}".rstrip()
+        _draw_lines(series, snapshot, [name], path, title=title, theme=theme)
+        return True
+    length = series.information.get("length unit", "")
+    view = SeriesView(label=series.label(name), style="body", length_unit=length, theme=theme)
+    draw_isochrone_panel(path, snapshot.points, snapshot.cells, times, view)
+    return True

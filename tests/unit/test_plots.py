@@ -1,0 +1,242 @@
+"""Pictures of a run from its folder: what they show, also while it goes on and after a resume; what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dolfinx import fem, mesh
+from mpi4py import MPI
+from PIL import Image
+
+from homfem import runs
+from homfem.macro.march import march
+from homfem.macro.probes import Probes
+from homfem.output import canvas
+from homfem.output.fields import FieldSeries
+from homfem.output.observers import Fields
+from homfem.output.run_files import read_curves, read_series
+from homfem.parameters import FileError, InputError
+from homfem.timestepping import TimeGrid
+from made_configs import WAVE
+from polynomial_fields import Polynomials
+from toy_march import FitzHughNagumo
+
+PROBES = """
+[[macro.probes]]
+name = "near"
+at = ["16 um", "0 um"]
+[[macro.probes]]
+name = "all: of it"
+quantity = ["mean", "maximum", "integral"]
+"""
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures of matplotlib that are saved, by the names of their files."""
+    kept, save = {}, canvas.save
+
+    def keep(figure, path):
+        kept[Path(path).name] = figure
+        save(figure, path)
+
+    monkeypatch.setattr(canvas, "save", keep)
+    return kept
+
+
+@pytest.fixture
+def wave(tmp_path):
+    path = tmp_path / "wave.toml"
+    path.write_text(WAVE.replace('end = "0.4 s"', 'end = "400 ms"') + 'threshold = "0.2 uM"\n' + PROBES)
+    return path
+
+
+def test_plot_draws_probes_fields_and_activation(homfem, wave, tmp_path, figures):
+    result = json.loads(homfem("run", wave, "--json", "-")[1])
+    status, out, err = homfem("plot", tmp_path / "wave")
+    assert (status, err) == (0, "")
+    names = ["fields.png", "probes.png", "probes.pdf", "activation.png"]
+    assert out.splitlines() == [str(tmp_path / "wave" / name) for name in names]
+    assert (tmp_path / "wave" / "probes.pdf").read_bytes().startswith(b"%PDF")
+    panels = {axes.get_ylabel(): axes for axes in figures["probes.png"].axes}
+    assert list(panels) == ["cytosol (µM)", "er (µM)", "h", "integral of cytosol (µM µm²)", "integral of er (µM µm²)",
+                            "integral of h (µm²)"]  # fmt: skip
+    assert {axes.get_xlabel() for axes in panels.values()} == {"time (s)"}
+    lines = {line.get_label(): line for line in panels["cytosol (µM)"].lines}
+    assert list(lines) == ["near", "all: of it, mean", "all: of it, maximum"]
+    assert lines["near"].get_ydata() == pytest.approx(result["probes"]["near"]["cytosol"], rel=1e-15)
+    assert lines["near"].get_xdata() == pytest.approx(np.array(result["times"]) / 1000)
+    (integral,) = panels["integral of er (µM µm²)"].lines
+    assert integral.get_ydata() == pytest.approx(result["probes"]["all: of it"]["er"]["integral"], rel=1e-15)
+    fields = figures["fields.png"]
+    assert fields.get_suptitle() == "t = 400 ms"
+    assert [axes.get_ylabel() for axes in fields.axes if axes.get_ylabel()] == ["cytosol (µM)", "er (µM)", "h"]
+    bar = next(axes for axes in fields.axes if axes.get_ylabel() == "cytosol (µM)")
+    assert bar.get_ylim()[1] == pytest.approx(result["maximum"][-1], rel=1e-6)
+    assert "activation (s)" in [axes.get_ylabel() for axes in figures["activation.png"].axes]
+
+
+def test_plot_takes_a_field_a_time_and_a_place(homfem, wave, tmp_path, figures):
+    folder = tmp_path / "wave"
+    assert homfem("run", wave)[0] == 0
+    before = sorted(folder.iterdir())
+    for time, shown in (("0.11 s", "100"), ("190", "200"), ("0", "0"), ("400 ms", "400")):
+        status, out, err = homfem("plot", folder, "--time", time, "--field", "er", "--out", tmp_path / "er.svg")
+        assert (status, err) == (0, "")
+        assert out.split() == [str(tmp_path / "er.svg"), str(tmp_path / "er-probes.svg")]
+        assert figures["er.svg"].get_suptitle() == f"t = {shown} ms"
+        assert [axes.get_ylabel() for axes in figures["er.svg"].axes if axes.get_ylabel()] == ["er (µM)"]
+        assert {axes.get_ylabel() for axes in figures["er-probes.svg"].axes} == {"er (µM)", "integral of er (µM µm²)"}
+    assert runs.plot(folder, field="activation", out=tmp_path / "a" / "b") == (tmp_path / "a" / "b" / "activation.png",)
+    assert sorted(folder.iterdir()) == before
+    for arguments, message in (
+        (
+            ["--field", "cytosl"],
+            "--field = 'cytosl': it must be one of 'cytosol', 'er', 'h', 'activation'. did you mean",
+        ),
+        (["--time", "0.5 s"], "--time = '0.5 s': it must be from 0 to 400 ms"),
+        (["--time", "-1"], "--time = '-1': it must be from 0 to 400 ms"),
+        (["--time", "3 um"], "--time = '3 um'"),
+        (["--time", "nan"], "--time = nan"),
+        (["--out", wave], f"--out = '{wave}': it must be a folder, or the name of a picture"),
+        (
+            ["--out", tmp_path / "none" / "a.png"],
+            f"--out = '{tmp_path}/none/a.png': it must be in a folder that exists",
+        ),
+    ):
+        status, out, err = homfem("plot", folder, *arguments)
+        assert (status, out) == (2, ""), err
+        assert err.lower().startswith(f"homfem: {message}".lower()), err
+        assert err.count("\n") == 1
+
+
+def test_a_resumed_run_has_the_pictures_of_the_run_without_a_break(homfem, wave, tmp_path):
+    """Curves, activation and the figure are of the whole series, not of its second part."""
+    figures = [tmp_path / name for name in ("whole.png", "half.png", "parts.png")]
+    parts = ["--set", "macro.output.folder=parts"]
+    assert homfem("run", wave, "--figure", figures[0])[0] == 0
+    assert homfem("run", wave, *parts, "--set", "macro.time.end=200 ms", "--figure", figures[1])[0] == 0
+    assert homfem("run", wave, *parts, "--resume", "--figure", figures[2])[0] == 0
+    for folder in ("wave", "parts"):
+        assert homfem("plot", tmp_path / folder)[0] == 0
+    names = ("fields.png", "probes.png", "activation.png")
+    pairs = [(tmp_path / "wave" / name, tmp_path / "parts" / name) for name in names]
+    for one, two in [*pairs, (figures[0], figures[2])]:
+        assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(two))), two.name
+    assert Image.open(figures[1]).size != Image.open(figures[0]).size
+    assert read_series(tmp_path / "parts" / "fields.xdmf").times == pytest.approx((0.0, 100.0, 200.0, 300.0, 400.0))
+
+
+def test_folders_without_a_run_are_refused(homfem, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "bp" / "fields.bp").mkdir(parents=True)
+    for name, message in (
+        ("none", "it must be a folder, that of a run\n"),
+        ("file", "it must be a folder, that of a run, not a file"),
+        ("empty", "it must be the folder of a run, with fields.xdmf or probes.csv in it"),
+        ("bp", 'run with format = "xdmf"'),
+    ):
+        status, out, err = homfem("plot", tmp_path / name)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"homfem: FOLDER = '{tmp_path / name}': ")
+        assert message in err
+    for name, text in (
+        ("probes.csv", "a,b\n1,2\n"),
+        ("probes.csv", "time (s),p: V (mV)\n1,x\n"),
+        ("fields.xdmf", "<x>"),
+    ):
+        path = tmp_path / "empty" / name
+        path.write_text(text)
+        with pytest.raises(FileError, match="as homfem writes it"):
+            runs.plot(tmp_path / "empty")
+        path.unlink()
+    (tmp_path / "empty" / "probes.csv").write_text("time (s)\n0.0\n")
+    with pytest.raises(FileError, match="folder of a run, with"):
+        runs.plot(tmp_path / "empty")
+
+
+def test_a_run_that_goes_on_is_drawn_as_far_as_it_is(tmp_path, figures):
+    """In the middle of a march: between two steps, and where a row of the table is half written."""
+    seen = []
+
+    class Look(Fields):
+        def watch(self, model, step, start, end, last):
+            if step == 25:
+                seen.append(runs.plot(tmp_path))
+                with (tmp_path / "probes.csv").open("a") as file:
+                    file.write("1.3,0.1")
+                seen.append(runs.plot(tmp_path))
+
+    probes = Probes({"a": (5.0, 1.0)}, path=tmp_path / "probes")
+    model = FitzHughNagumo(MPI.COMM_SELF, step=0.05)
+    march(model, TimeGrid(end=1.5, step=0.05), observers=[probes, Look(tmp_path, every=10)])
+    assert len(seen) == 2
+    assert figures["fields.png"].get_suptitle() == "t = 1 ms"
+    (line,) = next(axes for axes in figures["probes.png"].axes if axes.get_ylabel() == "V (mV)").lines
+    assert line.get_xdata() == pytest.approx(0.05 * np.arange(26))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_series_are_read_back_as_simplices_of_any_cell(tmp_path, broken):
+    """Their volume is that of the body, the fields are what was written, both sides of a facet have its nodes."""
+    kinds = {
+        "interval": mesh.create_interval(MPI.COMM_SELF, 5, [0.0, 2.0]),
+        **{name: mesh.create_rectangle(MPI.COMM_SELF, [[0, 0], [2, 1]], [3, 2], getattr(mesh.CellType, name))
+           for name in ("triangle", "quadrilateral")},
+        **{name: mesh.create_box(MPI.COMM_SELF, [[0, 0, 0], [2, 1, 1]], [3, 2, 1], getattr(mesh.CellType, name))
+           for name in ("tetrahedron", "hexahedron", "prism")},
+    }  # fmt: skip
+    for name, domain in kinds.items():
+        d = domain.geometry.dim
+        for degree in (1, 2) if name != "prism" else (1,):
+            space = fem.functionspace(domain, ("DG" if broken else "Lagrange", degree))
+            u = fem.Function(space, name="u")
+            u.interpolate(lambda x, power=degree: x[0] ** power)
+            v = fem.Function(fem.functionspace(domain, ("Lagrange", 1, (d,))), name="v")
+            v.interpolate(lambda x, d=d: np.stack([3.0 * x[0], 4.0 * x[0], 0.0 * x[0]])[:d])
+            c = fem.Function(fem.functionspace(domain, ("DG", 0)), name="c")
+            c.x.array[:] = 7.0
+            with FieldSeries(tmp_path / "a.xdmf", [u, v, c]) as series:
+                series.write(0.5)
+            snapshot = read_series(tmp_path / "a.xdmf").at(0)
+            x = snapshot.points
+            corners = x[snapshot.cells][:, :, :d]
+            sizes = np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / [1, 1, 2, 6][d]
+            assert sizes.sum() == pytest.approx(2.0), name
+            assert sizes.min() > 0.0
+            assert snapshot.fields["u"] == pytest.approx(x[:, 0] ** degree, abs=1e-12)
+            assert snapshot.fields["v"] == pytest.approx((5.0 if d > 1 else 3.0) * x[:, 0], abs=1e-12)
+            assert snapshot.fields["c"] == pytest.approx(7.0)
+            assert len(x) == fem.functionspace(domain, ("Lagrange", degree)).dofmap.index_map.size_global
+
+
+def test_labels_of_probes_come_back(tmp_path):
+    """Names with colons and units with brackets are told from the rest; places of extrema are no curves."""
+    probes = Probes(
+        {"a: b, c": (0.5, 0.5, 0.5)}, regions={"mean of it": lambda x: x[0] < 1.0}, where=True, path=tmp_path / "probes"
+    )
+    model = Polynomials(MPI.COMM_SELF, ("p2", "v"))
+    model.units = type(model.units)(time="s", length="um", fields={"p2": "W/(m K)", "v": "um/s"})
+    march(model, TimeGrid(end=1.0, step=0.5), observers=[probes])
+    read = read_curves(tmp_path / "probes.csv")
+    assert (read.unit, read.times.tolist()) == ("s", [0.0, 0.5, 1.0])
+    wanted = [column for column in probes.columns if column.axis is None]
+    assert [(c.probe, c.field, c.part, c.statistic, c.unit) for c in read.curves] == [
+        (c.probe, c.field, c.component, c.statistic, c.unit) for c in wanted
+    ]
+    for curve in read.curves:
+        values = probes.values(curve.probe, curve.field, curve.statistic)
+        assert curve.values.tolist() == (values if curve.part is None else values[:, curve.part]).tolist()
+
+
+def test_a_field_with_no_activation_has_no_map(homfem, wave, tmp_path):
+    assert homfem("run", wave, "--set", "macro.output.threshold=90 uM")[0] == 0
+    assert [path.name for path in runs.plot(tmp_path / "wave")] == ["fields.png", "probes.png", "probes.pdf"]
+    status, out, _ = homfem("plot", tmp_path / "wave", "--field", "activation")
+    assert (status, out) == (0, "nothing to draw: the field stayed below the threshold everywhere\n")
+    with pytest.raises(InputError, match="time"):
+        runs.plot(tmp_path / "wave", time=1e9)
