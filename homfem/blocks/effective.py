@@ -21,6 +21,7 @@ from homfem.keywords import takes
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.limits import MemoryLimitError, require_memory
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice
+from homfem.progress import tell
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -217,6 +218,7 @@ def _galerkin(
         gap = brackets.relative_gap(result["lower"], result["upper"]) if result["lower"] is not None else math.inf
         result["reached"] = result["reached"] and gap <= tolerance
         log.info("corner-galerkin: degree %d, relative gap %.1e", order, gap)
+        tell(f"relative half-gap {gap:.1e}, wanted {tolerance:.1e}")
         if result["reached"]:
             break
     return result

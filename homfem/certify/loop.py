@@ -17,6 +17,7 @@ from homfem.certify.physics import CellSolution, MeshSolution, Physics
 from homfem.limits import BudgetError, MemoryLimitError
 from homfem.local.budget import unknowns_limited
 from homfem.local.clock import Clock
+from homfem.progress import tell
 
 log = logging.getLogger("homfem")
 
@@ -192,6 +193,8 @@ class _Meshes:
         )
         shown = "none" if gap is None else f"{gap:.3e}"
         log.info("%s: %d mesh cells, %d dofs, %s %s", self.name, part.number_of_cells, dofs, _measure_of(solved), shown)
+        if self.plan.tolerance is not None:
+            tell(f"{_measure_of(solved)} {shown}, wanted {self.plan.tolerance:.1e}")
         if len(self.history) == 1:
             # On the first mesh, whose facets are as long as what they cut off: refinement halves them in their planes.
             self.geometric = solved.geometric_error()

@@ -53,8 +53,13 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
     ] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="Show progress also where standard error is no terminal, as lines.")
+    ] = False,
 ) -> None:
-    pass
+    from homfem.progress import show_always
+
+    show_always(progress)
 
 
 Dark = Annotated[bool, typer.Option("--dark", help="With --figure: on a dark ground.")]
@@ -333,6 +338,8 @@ _INTERRUPTED = 130  # what typer makes of an interrupt from the keyboard
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if "--progress" in given:  # it goes with every command, and may stand behind it
+        given = ["--progress", *(word for word in given if word != "--progress")]
 
     def body() -> int:
         status = app(given, prog_name="homfem", standalone_mode=False)

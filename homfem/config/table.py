@@ -78,15 +78,17 @@ def number(
 def tolerance_check() -> Check:
     """Return the validator of a tolerance that can be reached."""
     schema = {"type": "number", **_limited(0.0, 1.0, -math.inf, math.inf)}
-    return Check(lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1", schema=schema)
+    return Check(
+        lambda value: check_tolerance(value, name=""), says="a number > 0 and < 1, such as 0.01", schema=schema
+    )
 
 
-def integer(*, at_least: int, at_most: int | None = None) -> Check:
-    """Return the validator of a whole number in a range."""
+def integer(*, at_least: int, at_most: int | None = None, example: int | None = None) -> Check:
+    """Return the validator of a whole number in a range; ``example`` is one of use."""
     limits = (-math.inf, math.inf, at_least, math.inf if at_most is None else at_most)
     return Check(
         lambda value: check_integer("", value, at_least=at_least, at_most=at_most),
-        says=f"a whole number{_limits(*limits)}",
+        says=f"a whole number{_limits(*limits)}{'' if example is None else f', such as {example}'}",
         schema={"type": "integer", **_limited(*limits)},
     )
 

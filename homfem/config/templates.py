@@ -162,7 +162,7 @@ def sample_of(says: str) -> str:
     >>> sample_of('a time > 0, such as "20 ms"'), sample_of("a number > 0 and < 1"), sample_of('"none" or "auto"')
     ('"20 ms"', '0.5', '"none"')
     """
-    if found := re.search(r"such as (\"[^\"]*\"|'[^']*'|\[[^]]*\])", says):
+    if found := re.search(r"such as (\"[^\"]*\"|'[^']*'|\[[^]]*\]|[\d.e+-]*\d)", says):
         return found[1].replace("'", '"')
     if found := re.match(r'"[^"]*"(?= or |$)', says):
         return found[0]

@@ -22,6 +22,7 @@ from homfem.grid.on_grid import Grid, GridResult, refined
 from homfem.keywords import part_of, takes
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import Array, InputError, check_choice
+from homfem.progress import tell
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -185,6 +186,8 @@ class _Grids:
             solved = self._on_grid(threads, fields)
             gap = solved.tensor.relative_gap
             self.enough = tolerance is None or gap is None or gap <= tolerance
+            if tolerance is not None and gap is not None:
+                tell(f"relative half-gap {gap:.1e}, wanted {tolerance:.1e}")
             if self.enough or tolerance is None:
                 return solved
             finer = next_cuts(self.medium.image, self.history, tolerance, self.accuracy.max_dofs)

@@ -154,7 +154,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
         stack.enter_context(run_folder(folder, comm))
         with progress_bar("effective tensors", rank=comm.rank):
             problem = make_problem(config, table, comm)
-        move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank))
+        move = stack.enter_context(progress_bar("calcium", grid.end, rank=comm.rank, unit="s"))
         shown = Shown(
             folder=folder,
             suffix=table.output.format,

@@ -223,7 +223,7 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
         made = _Made(config, table, comm)
         with keys_under("macro", _KEYS):
             problem = made.problem()
-        move = stack.enter_context(progress_bar("reaction-diffusion", grid.end, rank=comm.rank))
+        move = stack.enter_context(progress_bar("reaction-diffusion", grid.end, rank=comm.rank, unit="s"))
         shown = Shown(
             folder=folder,
             suffix=table.suffix,

@@ -83,7 +83,7 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Call
     kept = Probes(points, regions=regions, statistics=statistics, where=True, path=path) if probes else None
     record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
     fields = Fields(shown.folder, shown.suffix, every=shown.every, domain=domain, time_unit=shown.time_unit)
-    progress = Call(lambda _model, _step, time: move(time), every=shown.every, name="progress")
+    progress = Call(lambda _model, _step, time: move(time), name="progress")
     return Watch(
         observers=tuple(entry for entry in (kept, fields, record, progress) if entry is not None),
         probes=kept,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -71,22 +72,24 @@ def sweep(
         raise InputError("ranks", ready.plan.table.ranks, f"a number that divides the {group.size} ranks of this run")
     tasks = _tasks(ready, task)
     _open(store, tasks, retry, group)
-    seen: set[str] = set()
-    with progress_bar("rows", float(len(tasks)), rank=group.rank) as advance_to:
+    left = _not_stored(tasks, store, group)
+    with progress_bar("rows", float(len(tasks)), rank=group.rank, unit="") as advance_to:
+        numbers = itertools.count(len(tasks) - len(left))
+        advance_to(float(next(numbers)))
 
         def report(record: Mapping[str, Any]) -> None:
-            seen.add(record["key"])
-            if len(seen) == 1:
+            number = next(numbers)
+            if number == len(tasks) - len(left) + 1:
                 make_table(ready, {record["key"]: record})  # a column that is not there ends the sweep at once
-            advance_to(float(len(seen)))
+            advance_to(float(number))
 
         processes = ready.plan.table.workers if workers is None else workers
-        if group.size == 1 and processes > 1 and len(tasks) > 1:
+        if group.size == 1 and processes > 1 and len(left) > 1:
             from homfem.sweeps.processes import run_in_processes
 
-            run_in_processes(tasks, processes, report)
+            run_in_processes(left, processes, report)
         else:
-            _run_in_groups(tasks, store, group, group.size if task is not None else ready.plan.table.ranks, report)
+            _run_in_groups(left, store, group, group.size if task is not None else ready.plan.table.ranks, report)
     return collect(ready)
 
 
@@ -137,6 +140,13 @@ def _open(store: Store, tasks: Sequence[Task], retry: bool, comm: MPI.Comm) -> N
                 store.forget(task.key)
 
     on_root(comm, make)
+
+
+def _not_stored(tasks: Sequence[Task], store: Store, comm: MPI.Comm) -> list[Task]:
+    """Return the rows that are not stored, the same on every rank; collective."""
+    keys = {task.key for task in tasks if store.read(task.key) is None} if comm.rank == 0 else None
+    missing = comm.bcast(keys)
+    return [task for task in tasks if task.key in missing]
 
 
 def _run_in_groups(

@@ -127,7 +127,7 @@ class Elasticity(EffectiveTable):
     """How it is solved."""
     tolerance: Annotated[float, tolerance_check()] | None = None
     """Relative half-gap between the bounds that is to be reached."""
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     """Degree of the elements."""

@@ -20,7 +20,7 @@ class Method(Table):
 class FiniteElement(Method):
     """Finite elements on a mesh of the cell."""
 
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     """Degree of the elements, or of the functions of a block."""
@@ -33,7 +33,7 @@ class FiniteElement(Method):
 class CornerGalerkin(Method):
     """Block media by functions that are singular at the corners."""
 
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     degree: Annotated[int, integer(at_least=0, at_most=12)] | None = None
     """Degree of the elements, or of the functions of a block."""
@@ -60,7 +60,7 @@ class FiniteVolume(Method):
 class Grid(Method):
     """Finite elements on the voxels of an image."""
 
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     refine: Annotated[int, integer(at_least=1)] | None = None
     """Elements along each side of a voxel."""

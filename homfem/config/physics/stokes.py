@@ -39,7 +39,7 @@ class Stokes(EffectiveTable):
     )
     tolerance: Annotated[float, tolerance_check()] | None = None
     """Relative half-gap between the bounds, or an estimate of the error without them."""
-    max_dofs: Annotated[int, integer(at_least=1)] | None = None
+    max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     bounds: Annotated[bool, flag()] | None = None
     """Whether the permeability is bounded from both sides; by default with a tolerance."""
