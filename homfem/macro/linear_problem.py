@@ -92,8 +92,9 @@ class LinearProblem:
     def stiffness(self) -> PETSc.Mat:
         """Return the matrix of transport, with the Robin and outflow terms; collective."""
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        spread = 0.0 * ufl.grad(u) if self.coefficient is None else self.coefficient * ufl.grad(u)
-        form = ufl.inner(spread, ufl.grad(v)) * ufl.dx(domain=self.domain.mesh)  # 0 where nothing diffuses
+        still = fem.Constant(self.domain.mesh, 0.0)  # without diffusion: the pattern of the matrix is that of the mass
+        spread = (still if self.coefficient is None else self.coefficient) * ufl.grad(u)
+        form = ufl.inner(spread, ufl.grad(v)) * ufl.dx
         if self.velocity is not None:
             form -= u * ufl.dot(self.velocity, ufl.grad(v)) * ufl.dx
         if self.streamline is not None:  # of a flow without divergence: v . grad u is div (v u), and keeps constants

@@ -147,6 +147,18 @@ def march(
     return run.result()
 
 
+def show_once(model: Model, observers: Sequence[Observer], time: float = 0.0) -> None:
+    """Show a state that does not march to observers: what they see and write at the start of a run. Collective."""
+    with ExitStack() as stack:
+        for observer in observers:
+            stack.callback(observer.end)
+        for observer in observers:
+            observer.begin(model, time)
+        for observer in observers:
+            observer.write(model, 0, time)
+            observer.show(model, 0, time)
+
+
 @dataclass(kw_only=True, slots=True)
 class _History:
     """The numbers that were measured, a row for each time level."""
@@ -284,6 +296,11 @@ class _Run:
             finished=finished,
             seconds=seconds | {"output": self.output, "total": seconds.get("setup", 0.0) + took},
         )
+
+
+def reduced(comm: MPI.Comm, measured: Mapping[str, tuple[float, Reduction]]) -> dict[str, float]:
+    """Return what a model measured, over all ranks; collective."""
+    return _reduced(comm, measured, 0)[0]
 
 
 def _reduced(

@@ -161,6 +161,8 @@ class _Made:
         from homfem.macro.reaction_diffusion import Method
 
         table = self.table
+        if table.steady:
+            return Method(stabilization=table.stabilization)
         return Method(
             splitting=table.time.splitting,
             subcycles=table.time.subcycles,
@@ -211,10 +213,7 @@ def _in_pulses(value: float, table: BoundaryTable) -> float | Callable[[Any, flo
 
 def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
     """Run the model and write its fields and checkpoints; collective."""
-    from homfem.macro.reaction_diffusion import run_reaction_diffusion
-    from homfem.output.checkpoint import CheckpointFile
-
-    folder, grid = config.folder / table.output.folder, table.time.grid()
+    folder = config.folder / table.output.folder
     name = table.threshold_field
     given = table.output.threshold
     threshold = None if given is None else table.species[name].number("threshold", given)
@@ -223,27 +222,20 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
         made = _Made(config, table, comm)
         with keys_under("macro", _KEYS):
             problem = made.problem()
-        move = stack.enter_context(progress_bar("reaction-diffusion", grid.end, rank=comm.rank, unit="s"))
+        end = 1.0 if table.steady else table.time.grid().end
+        move = stack.enter_context(progress_bar("reaction-diffusion", end, rank=comm.rank, unit="s"))
         shown = Shown(
             folder=folder,
-            suffix=table.suffix,
+            suffix=table.output.format,
             every=table.steps("every"),
             length_unit="um",
             drawn=name if drawn else None,
-            time_unit=table.time.end.unit,
+            time_unit=table.time_unit,
         )
         watching = watch(shown, table.probes, problem.domain, move)
         with keys_under("macro", _KEYS | probe_keys(table.probes) | _source_keys(table)):
-            result = run_reaction_diffusion(
-                problem,
-                grid,
-                made.method(),
-                threshold=None if threshold is None else (name, threshold),
-                checkpoint=CheckpointFile(folder / "checkpoint"),
-                checkpoint_every=table.steps("checkpoint_every"),
-                resume=resume,
-                observers=watching.observers,
-            )
+            level = None if threshold is None else (name, threshold)
+            result = _solved(made, problem, level, watching.observers, resume)
         write_activation(shown, result.activation, float(result.times[-1]), "s")
     unit = table.units[name]
     return MacroRun(
@@ -257,6 +249,28 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
     )
 
 
+def _solved(
+    made: _Made, problem: ReactionDiffusion, threshold: tuple[str, float] | None, observers: Any, resume: bool
+) -> ReactionDiffusionResult:
+    """March, or solve for the state at rest; collective."""
+    from homfem.macro.reaction_diffusion import run_reaction_diffusion, solve_at_rest
+    from homfem.output.checkpoint import CheckpointFile
+
+    table = made.table
+    if table.steady:
+        return solve_at_rest(problem, made.method(), observers=observers)
+    return run_reaction_diffusion(
+        problem,
+        table.time.grid(),
+        made.method(),
+        threshold=threshold,
+        checkpoint=CheckpointFile(made.config.folder / table.output.folder / "checkpoint"),
+        checkpoint_every=table.steps("checkpoint_every"),
+        resume=resume,
+        observers=observers,
+    )
+
+
 def _report(
     made: _Made, result: ReactionDiffusionResult, probes: Probes | None, threshold: float | None
 ) -> dict[str, Any]:
@@ -264,7 +278,7 @@ def _report(
     from homfem.certify import versions
 
     table = made.table
-    unit = table.time.end.unit
+    unit = table.time_unit
     per_time = conversion_factor("s", unit)
     times = [per_time * float(time) for time in result.times]
     dimension = made.domain.dimension

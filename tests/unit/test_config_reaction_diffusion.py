@@ -226,6 +226,26 @@ def test_what_flows_is_carried_along(tmp_path):
     assert np.abs(found[2] - found[0]).max() > 1e-4
 
 
+def test_a_state_at_rest(homfem, tmp_path):
+    """-2 u'' = -u^2 - 1 ... of a config: one time, the probes of it, a balance; the same as after a long run."""
+    given = {
+        "species__u__boundary": {"left": {"value": 2.0}},
+        "species__u__initial": 2.0,
+        "species__v": None,
+        "reaction": {"rates": {"u": "-0.3*u^2"}},
+        "probes": [{"name": "p", "at": ["4 um", "1 um"]}],
+    }
+    report = run(tmp_path, steady=True, time=None, **given).report()
+    assert set(report) >= CONTRACT
+    assert report["times"] == [0.0]
+    assert len(report["probes"]["p"]["u"]) == 1
+    assert report["conserved"][0]["drift"] < 1e-12
+    assert (tmp_path / "output" / "fields.xdmf").exists()
+    late = run(tmp_path, time={"end": "60 s", "step": "3 s", "splitting": "implicit"}, **given)
+    assert late.report()["probes"]["p"]["u"][-1] == pytest.approx(report["probes"]["p"]["u"][0], rel=1e-8)
+    assert 0.5 < report["probes"]["p"]["u"][0] < 1.5
+
+
 WRONG = [
     ({"species": None}, r"macro\.species = \(missing\).*macro\.species\.NAME"),
     ({"species": {}}, r"macro\.species = \{\}.*by its name"),
@@ -303,6 +323,11 @@ WRONG = [
     ({"output": {"threshold_field": "u"}}, r"macro\.output\.threshold_field = 'u'.*threshold"),
     ({"time__scheme": "euler"}, r"macro\.time\.scheme = 'euler'"),
     ({"degree": 3}, r"macro\.degree = 3"),
+    ({"steady": True}, r"macro\.time = 'given'.*absent with steady"),
+    ({"time": None}, r"macro\.time = \(missing\).*steady = true"),
+    ({"steady": True, "time": None, "output": {"every": "1 s"}}, r"macro\.output\.every = '1 s'.*at rest"),
+    ({"steady": True, "time": None}, r"macro\.species\.u\.conditions = \[\].*at rest"),
+    ({"steady": 1}, r"macro\.steady = 1.*true or false"),
     ({"stabilization": "upwind"}, r"macro\.stabilization = 'upwind'"),
     (
         {"darcy": {"permeability": {"value": "1 um^2"}, "viscosity": "1 mPa*s", "pressures": {"left": "1 Pa"}}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ from homfem.config.table import (
     Check,
     Missing,
     choice,
+    flag,
     integer,
     keys_from,
     parse_table,
@@ -85,14 +86,27 @@ class ReactionDiffusionTable(MarchTable):
     """Degree of the elements."""
     stabilization: Annotated[str, choice("auto", "supg", "none")] = "auto"
     """Of advection: `"supg"`, `"none"`, or SUPG where a cell has a Peclet number above 1."""
-    time: TransportTime = Field(description="a table [macro.time]")
+    steady: Annotated[bool, flag()] = False
+    """Solve for the state at rest, from the start, in place of a run in time."""
+    time: TransportTime = Field(
+        default=cast(TransportTime, None), description="a table [macro.time]; absent for a state at rest"
+    )
     output: ThresholdTable = ThresholdTable()
     """What is written."""
 
+    def steps(self, name: str) -> int:
+        """Return how many time steps lie between two outputs; one for a state at rest."""
+        if self.time is None:
+            interval = getattr(self.output, name)
+            if interval is not None:
+                raise InputError(f"output.{name}", str(interval), "absent for a state at rest")
+            return 1
+        return super().steps(name)
+
     @property
-    def suffix(self) -> str:
-        """The format of the field files: that of the output, with elements of degree 2 the one that takes them."""
-        return "bp" if self.degree > 1 else self.output.format
+    def time_unit(self) -> str:
+        """Unit of the times of a result."""
+        return "s" if self.time is None else self.time.end.unit
 
     @property
     def units(self) -> dict[str, str]:
@@ -128,8 +142,9 @@ class ReactionDiffusionTable(MarchTable):
             self._check_species(f"species.{name}", table, dimension)
         if self.darcy is not None and not any(table.velocity == DARCY for table in self.species.values()):
             raise InputError("darcy", "given", 'absent unless a species has velocity = "darcy"')
-        if self.degree > 1 and "format" in self.output.model_fields_set and self.output.format == "xdmf":
-            raise InputError("output.format", "xdmf", "'bp' with degree 2")
+        if self.steady == (self.time is not None):
+            allowed = "absent with steady = true" if self.steady else "given, as a table [macro.time], or steady = true"
+            raise InputError("time", "given" if self.steady else Missing(), allowed)
         if self.output.threshold is not None:
             check_choice("output.threshold_field", self.threshold_field, list(self.species))
             self.species[self.threshold_field].number("output.threshold", self.output.threshold)

@@ -18,7 +18,7 @@ to round-off (:mod:`homfem.macro.linear`).
 
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
-from homfem.macro.reaction_diffusion.run import ReactionDiffusionResult, run_reaction_diffusion
+from homfem.macro.reaction_diffusion.run import ReactionDiffusionResult, run_reaction_diffusion, solve_at_rest
 
 __all__ = [
     "Method",
@@ -27,4 +27,5 @@ __all__ = [
     "ReactionDiffusionResult",
     "Species",
     "run_reaction_diffusion",
+    "solve_at_rest",
 ]

@@ -57,10 +57,12 @@ class Equations:
         whole = assemble_vector(ufl.TestFunction(self.space) * ufl.dx)
         self.volumes = whole.array_r.copy()
         self._velocities: dict[Any, Any] = {}
+        self._capacities: dict[str, Any] = {}
         first: dict[Any, str] = {}
         for species in problem.species:
             fraction = species.fraction
             capacity = scalar_coefficient(f"species.{species.name}.volume_fraction", domain, fraction, above=0.0)
+            self._capacities[species.name] = capacity
             if isinstance(fraction, dict):
                 weights = assemble_vector(capacity * ufl.TestFunction(self.space) * ufl.dx)
                 self.weights[species.name] = weights.array_r.copy()
@@ -77,6 +79,15 @@ class Equations:
                 if same == species.name
                 else with_conditions(self.problems[same], species.conditions, species.name)
             )
+
+    def problem_of(self, name: str) -> LinearProblem:
+        """Return the linear problem of a species; of one that does not move that of nothing but its change in time."""
+        if name in self.problems:
+            return self.problems[name]
+        capacity = self._capacities[name]
+        return LinearProblem(
+            domain=self.problem.domain, space=self.space, coefficient=None, capacity=capacity, name=name
+        )
 
     def _equation(self, species: Species, capacity: Any) -> LinearProblem:
         problem, path = self.problem, f"species.{species.name}"

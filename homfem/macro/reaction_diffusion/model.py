@@ -16,6 +16,7 @@ from homfem.macro.conditions import Dirichlet, Neumann, Robin
 from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
 from homfem.macro.reaction import NodalReaction
+from homfem.macro.reaction_diffusion.coupled import Coupled
 from homfem.macro.reaction_diffusion.equations import Equations
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
 from homfem.macro.state import Reduction, StateField, Units
@@ -64,12 +65,18 @@ class ReactionDiffusionModel:
         for species in problem.species:
             path = f"species.{species.name}.initial"
             self.values[species.name][:] = nodal_values(path, species.initial, self.space, at_least=least)
-        self.reaction = self._make_reaction()
+        self.coupled: Coupled | None = None
+        self.reaction: NodalReaction | None = None
+        if self.method.implicit:
+            self.coupled = Coupled(self.equations, problem.kinetics, self._parameters())
+        else:
+            self.reaction = self._make_reaction()
         names = [] if self.reaction is None else [state.name for state in self.reaction.kinetics.states]
         self.state_functions = {name: fem.Function(self.space, name=name) for name in names}
         self.transport = {
             (name, fraction): transport
             for fraction in self.method.split.fractions("diffusion")
+            if not self.method.implicit
             for name, transport in self._make_transport(fraction).items()
         }
         self.brought = dict.fromkeys(units, 0.0)
@@ -141,6 +148,13 @@ class ReactionDiffusionModel:
 
     def _move(self, time: float, step: float) -> None:
         started = clock.perf_counter()
+        if self.coupled is not None:
+            vectors = [function.x.petsc_vec for function in self.functions.values()]
+            self.iterations += self.coupled.step(vectors, time, step, self.method.one_step)
+            for name, brought in zip(self.brought, self.coupled.brought, strict=True):
+                self.brought[name] = brought if self.comm.rank == 0 else 0.0
+            self.seconds["transport"] += clock.perf_counter() - started
+            return
         fraction = min(self.method.split.fractions("diffusion"), key=lambda f: abs(f * self.step - step))
         for name in self.equations.problems:
             transport = self.transport[name, fraction]
@@ -161,6 +175,25 @@ class ReactionDiffusionModel:
         advance(self.method.split, operators, time, self.step)
         self._last = self.iterations - before
         return self._last
+
+    def settle(self) -> dict[str, float]:
+        """Solve for the state at rest; return of each species what is left of its balance, relative. Collective.
+
+        Raises
+        ------
+        InputError
+            Unless the method is implicit.
+        """
+        if self.coupled is None:
+            raise InputError("method.splitting", self.method.split.name, "'implicit' for a state at rest")
+        started = clock.perf_counter()
+        self._last = self.coupled.rest([function.x.petsc_vec for function in self.functions.values()])
+        found = {}
+        for name, brought, thrown in zip(self.brought, self.coupled.brought, self.coupled.thrown, strict=True):
+            self.brought[name] = brought if self.comm.rank == 0 else 0.0
+            found[name] = abs(brought) / thrown if thrown > 0.0 else 0.0
+        self.seconds["transport"] += clock.perf_counter() - started
+        return found
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
         """Return of each species the amount, the extrema, and what the last step brought; and its iterations."""
@@ -212,12 +245,14 @@ class ReactionDiffusionModel:
         for (name, fraction), step in self.transport.items():
             norms = [matrix.norm() for matrix in (step.mass, step.stiffness)]
             about[f"{name}: norms of the matrices of {fraction:g}"] = norms
+        if self.coupled is not None:
+            matrices = [*self.coupled.mass, *self.coupled.stiffness]
+            about["norms of the matrices"] = [matrix.norm() for matrix in matrices]
         for name, values in self.values.items():
             about[f"{name} at the start, min/max/means"] = nodal_fingerprint(self.space, values)
             about[f"{name}: volumes of the nodes"] = nodal_fingerprint(self.space, self.equations.weights[name])
-        if self.reaction is not None:
-            used = {} if kinetics is None else vars(kinetics.values(self._parameters(), size=self.equations.owned))
-            for name, value in used.items():
+        if kinetics is not None:
+            for name, value in vars(kinetics.values(self._parameters(), size=self.equations.owned)).items():
                 number = isinstance(value, float)
                 about[f"parameter {name}"] = value if number else nodal_fingerprint(self.space, value)
         stages = ", ".join(f"{name} {fraction!r}" for name, fraction in method.split.stages)

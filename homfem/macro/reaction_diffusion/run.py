@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from dolfinx import fem
 
-from homfem.macro.march import Checkpointer, Conservation, March, march
+from homfem.macro.conditions import Neumann
+from homfem.macro.march import Checkpointer, Conservation, March, march, reduced, show_once
 from homfem.macro.observers import Activation, Observer
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conserved_amount
-from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion
-from homfem.parameters import Array
+from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
+from homfem.parameters import Array, InputError
 from homfem.timestepping import TimeGrid
 
 
@@ -100,6 +102,69 @@ def run_reaction_diffusion(
         activation=activation.times,
         finished=done.finished,
         seconds=done.seconds,
+        dofs=model.dofs,
+        ranks=model.comm.size,
+    )
+
+
+def solve_at_rest(
+    problem: ReactionDiffusion, method: Method | None = None, *, observers: Sequence[Observer] = ()
+) -> ReactionDiffusionResult:
+    r"""Solve for the state at rest, :math:`\nabla\cdot(v_i u_i) = \nabla\cdot(D_i\nabla u_i) + R_i(u) + s_i`.
+
+    By Newton's method with damping, from the start of the species; values and fluxes at boundaries are those of time 0.
+    Where there are several such states, it is the one that is found from there.
+
+    Parameters
+    ----------
+    problem
+        What is solved; volume fractions do not matter.
+    method
+        Its ``stabilization``; the rest does not matter.
+    observers
+        See the one state, as a start (:mod:`homfem.macro.observers`).
+
+    Returns
+    -------
+    ReactionDiffusionResult
+        With one time, 0. ``"NAME brought"`` is what remains of all that comes and goes, per unit of time, and ``drift``
+        of ``conserved`` its size relative to the sum of its parts.
+
+    Raises
+    ------
+    InputError
+        For a species whose level nothing fixes, and sources that are not always on.
+    ConvergenceError
+        If Newton's method stalls.
+    """
+    chosen = replace(Method() if method is None else method, splitting=IMPLICIT)
+    reacting = [] if problem.kinetics is None else [field.name for field in problem.kinetics.fields]
+    for species in problem.species:
+        loose = all(isinstance(entry, Neumann) for entry in species.conditions)
+        if loose and species.name not in reacting:
+            allowed = "with a value, a transfer or an outflow at some boundary, or a reaction, for a state at rest"
+            raise InputError(f"species.{species.name}.conditions", list(species.conditions), allowed)
+        for k, source in enumerate(species.sources):
+            if source.schedule.start > 0.0 or source.schedule.duration < np.inf:
+                path = f"species.{species.name}.sources[{k}].schedule"
+                raise InputError(path, source.schedule, "absent for a state at rest: the source is always on")
+    model = ReactionDiffusionModel(problem, step=1.0, method=chosen)
+    drifts = model.settle()
+    started = clock.perf_counter()
+    show_once(model, observers)
+    output = clock.perf_counter() - started
+    numbers = {name: np.array([value]) for name, value in reduced(model.comm, model.measure()).items()}
+    return ReactionDiffusionResult(
+        times=np.zeros(1),
+        numbers=numbers,
+        fields=model.fields(),
+        conserved=tuple(
+            Conservation(name=name, start=float(numbers[f"{name} amount"][0]), drift=drift)
+            for name, drift in drifts.items()
+        ),
+        activation=None,
+        finished=True,
+        seconds=model.seconds | {"output": output, "total": sum(model.seconds.values()) + output},
         dofs=model.dofs,
         ranks=model.comm.size,
     )
