@@ -134,7 +134,7 @@ def along(cell: Cell, count: int, step: float, krogh: bool) -> dict[str, Any]:
         initial=dissolved(ARTERIAL),
     )  # fmt: skip
     problem = ReactionDiffusion(mesh=domain, species=(blood, tissue), kinetics=kinetics)
-    done = run_reaction_diffusion(problem, TimeGrid(end=9.0, step=step))
+    done = run_reaction_diffusion(problem, TimeGrid(end=16.0, step=step))
     x, found = gathered(done.fields["blood"], done.fields["tissue"])
     return {"x": x, "blood": found[0], "tissue": found[1]}
 

@@ -16,6 +16,10 @@ COARSE = {
         {"cell.resolution": 0.2, "macro.domain.resolution": "20 um", "macro.time.end": "20 s"},
         {"far": ("oxygen", 55.2, 0.3), "edge": ("oxygen", 41.9, 1.0), "corner": ("oxygen", 0.2, 0.5)},
     ),
+    "13_packed_bed.toml": (
+        {"cell.resolution": 0.3, "macro.time.step": "1 ms"},
+        {"outlet": ("gas", 0.1713, 0.002), "inlet": ("gas", 0.979, 0.02)},
+    ),
 }
 
 

@@ -22,6 +22,7 @@ FIGURES = {
     "10_boundary_conditions.py": ("windows.png", "windows_elastic.png", "field.png"),
     "11_permeability_tables.py": ("permeability.png",),
     "12_oxygen_in_tissue.py": ("oxygen.png",),
+    "13_packed_bed.py": ("reactor.png", "bed.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -62,6 +63,8 @@ RUNS = [
     ("11_permeability_tables.py", 1),
     ("12_oxygen_in_tissue.py", 1),
     ("12_oxygen_in_tissue.py", 2),
+    ("13_packed_bed.py", 1),
+    ("13_packed_bed.py", 2),
     ("figure_8_er_edges.py", 1),
 ]
 
