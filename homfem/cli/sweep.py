@@ -37,7 +37,7 @@ def run_sweep(
     set_up_logging(rank=rank, verbose=False)
     ready = sweeps.prepare(plan)
     named = [pair for option, file in (("--json", json), ("--figure", figure)) for pair in with_derived(option, file)]
-    keep_apart(named, [("PLAN", Path(plan))])
+    keep_apart(named, [("PLAN", Path(plan)), *ready.files])
     if how == "slurm":
         if rank == 0:
             script = write_job_script(ready, plan)

@@ -28,7 +28,7 @@ _DISTRIBUTIONS = {
 
 def parse_grid(value: Any) -> dict[str, Values]:
     """Return the values of each key of ``[grid]`` by its path."""
-    return {path: _values(f'"{path}"', entry) for path, entry in _leaves(value)}
+    return {path: _values(f'"{path}"', entry) for path, entry in _each_once(value)}
 
 
 def parse_list(value: Any) -> dict[str, Values]:
@@ -95,7 +95,7 @@ def parse_sample(value: Any) -> Sample:
         raise InputError("number", number, "a power of 2 with method 'sobol'", f"The nearest is {near}.")
     if not table:
         raise InputError("", sorted(keys), 'a table with keys that are drawn, such as "cell.edge" = { min, max }')
-    spreads = {path: _spread(f'"{path}"', entry) for path, entry in _leaves(table)}
+    spreads = {path: _spread(f'"{path}"', entry) for path, entry in _each_once(table)}
     seed = check_integer("seed", keys["seed"], at_least=0)
     return Sample(number=number, seed=seed, method=method, spreads=spreads)
 
@@ -104,6 +104,16 @@ def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         raise InputError("", value, 'a table of keys that vary, such as "cell.edge" = [0.1, 0.2]')
     return dict(value)
+
+
+def _each_once(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what each key is given; refuse one that is given twice, such as quoted and in a table."""
+    seen = set()
+    for path, entry in _leaves(value):
+        if path in seen:
+            raise InputError(f'"{path}"', entry, "given once")
+        seen.add(path)
+        yield path, entry
 
 
 def _leaves(value: Any, above: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

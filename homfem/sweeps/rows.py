@@ -49,10 +49,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """A plan with all its rows checked."""
+    """A plan with all its rows checked, and the files that they read, by the keys that name them."""
 
     plan: Plan
     rows: tuple[Row, ...]
+    files: tuple[tuple[str, Path], ...]
 
 
 def prepare(plan: PlanSource, *, folder: str | Path | None = None) -> Prepared:
@@ -77,27 +78,32 @@ def prepare(plan: PlanSource, *, folder: str | Path | None = None) -> Prepared:
         document, place = plain_document(plan), Path()
     else:
         raise InputError("plan", plan, "the path of a TOML file, or a mapping of its tables")
+    if folder is not None and not isinstance(folder, (str, Path)):
+        raise InputError("folder", folder, "the path of a folder")
     checked = parse_plan(document, place if folder is None else Path(folder))
     digests = functools.cache(_digest)
-    rows = []
+    rows, files = [], dict[tuple[str, Path], None]()
+    if isinstance(checked.table.config, str):
+        files["config", Path(place if folder is None else folder) / checked.table.config] = None
     for number, values in enumerate(checked.rows(), start=1):
         try:
-            row = _row(checked, number, values, digests)
+            row, named = _row(checked, number, values, digests)
         except InputError as error:
             raise renamed(error, f"row {number}: {error.name}") from error
         rows.append(row)
-    return Prepared(plan=checked, rows=tuple(rows))
+        files |= dict.fromkeys(named)
+    return Prepared(plan=checked, rows=tuple(rows), files=tuple(files))
 
 
-def _row(plan: Plan, number: int, values: Mapping[str, Any], digest: Any) -> Row:
-    """Return a row, if its config has nothing wrong in it."""
+def _row(plan: Plan, number: int, values: Mapping[str, Any], digest: Any) -> tuple[Row, list[tuple[str, Path]]]:
+    """Return a row, if its config has nothing wrong in it, and the files that it reads."""
     document = set_values(plan.base, values)
     config = make_config(document, folder=plan.folder, needed=COMMANDS[plan.command])
     files = {key: digest(file) for named, path in config.files for key, file in with_data(named, path)}
     said = {"command": plan.command, "config": _without_folder(document), "files": files, "versions": versions()}
     text = json.dumps(said, sort_keys=True, default=str)
     key = hashlib.sha256(text.encode()).hexdigest()[:20]
-    return Row(number=number, values=dict(values), document=document, key=key)
+    return Row(number=number, values=dict(values), document=document, key=key), config.files
 
 
 def _without_folder(document: Mapping[str, Any]) -> Mapping[str, Any]:

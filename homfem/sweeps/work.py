@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import time
 import traceback
 from collections.abc import Mapping
@@ -88,7 +89,9 @@ def _record(task: Task, store: Store, comm: MPI.Comm) -> dict[str, Any]:
         run = _run(task, store, comm)
         if run.outcome is runs.Outcome.INTERRUPTED:
             raise KeyboardInterrupt
-        record |= {"status": STATUS[run.outcome], "report": run.report(), "warnings": list(run.warnings)}
+        found = {"status": STATUS[run.outcome], "report": run.report(), "warnings": list(run.warnings)}
+        json.dumps(found, allow_nan=False)
+        record |= found
     except HomfemError as error:
         record |= failure(error)
     except Exception as error:  # one row must not end the others; alone, no other rank waits

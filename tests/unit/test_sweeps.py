@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -137,6 +138,7 @@ def test_samples_have_their_distributions_and_their_seed(method):
         ({"grid": {"cell.edge": {"start": 1, "stop": "2 um", "number": 3}}}, r"\.stop = '2 um': .*a bare number"),
         ({"grid": {"cell.edge": {"start": "1 s", "stop": "2 um", "number": 3}}}, r"\.stop = '2 um': .*converts to s"),
         ({"grid": {"cell.period": {"start": "1 um", "stop": "2 um", "number": 10**6}}}, r"^grid = '1000000 rows'"),
+        ({"grid": {"cell.period": ["1 um"], "cell": {"period": ["2 um"]}}}, r'^grid\."cell\.period" = .*given once'),
         ({"grid": {}}, r"^grid = \{\}"),
         ({}, r"^grid = \(missing\): .*list or sample"),
         ({"list": {L: ["1 um^2/s"], D: ["1 um^2/s"] * 2}}, r"^list = .*as many values"),
@@ -160,7 +162,7 @@ def test_samples_have_their_distributions_and_their_seed(method):
         ({"grid": {L: ["1 um^2/s"]}, "columns": ["a", "a"]}, r"^columns = .*each once"),
         ({"grid": {"macro.output.folder": ["a"]}}, r"^macro\.output\.folder = 'varied'.*absent"),
     ],
-    ids=range(29),
+    ids=range(30),
 )
 def test_what_is_wrong_is_named_before_anything_runs(tmp_path, monkeypatch, keys, message):
     monkeypatch.setattr("homfem.sweeps.work._run", lambda *_: pytest.fail("a row ran"))
@@ -172,6 +174,8 @@ def test_what_is_wrong_is_named_before_anything_runs(tmp_path, monkeypatch, keys
 def test_no_plan_and_a_store_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match=r"^plan = 3"):
         sweeps.sweep(3)
+    with pytest.raises(InputError, match=r"^folder = 3"):
+        sweeps.sweep({}, folder=3)
     (tmp_path / "results").write_text("")
     with pytest.raises(FileError, match=r"^store = .*written in"):
         sweeps.sweep(plan("", grid={L: ["1 um^2/s"]}), folder=tmp_path)
@@ -377,6 +381,13 @@ def test_a_launcher_of_mpi_does_not_reach_the_processes(tmp_path):
     assert "2 rows: 2 done" in answer.stdout
 
 
+def test_what_cannot_be_stored_fails_its_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.TensorRun, "report", lambda run: {"value": [[float("nan")]]})
+    table = sweeps.sweep(plan("", grid={L: ["1 um^2/s", "2 um^2/s"]}), folder=tmp_path)
+    assert table.statuses == ("failed", "failed")
+    assert "ValueError" in table.messages[0]
+
+
 def test_an_error_in_the_caller_ends_the_processes(tmp_path, monkeypatch):
     started = []
     real = subprocess.Popen
@@ -447,6 +458,11 @@ def test_the_command(homfem, tmp_path, monkeypatch):
     ):
         assert homfem("sweep", path, *wrong)[0] == 2
     assert homfem("sweep", path, "--json", path)[0] == 2
+    (tmp_path / "base.toml").write_text(re.sub(r"config\.", "", BLOCKS))
+    path.write_text('config = "base.toml"\n' + budgets)
+    status, _, err = homfem("sweep", path, "--json", tmp_path / "base.toml")
+    assert status == 2
+    assert "another file than config" in err
 
 
 def test_an_array_of_slurm_runs_a_row_with_each_task(homfem, tmp_path, monkeypatch):
