@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,11 @@ def test_values_reach_the_script(tmp_path: Path, name: str, area: float) -> None
         area if name == "wide" else 2.0 * value
     )
     if name != "wide":
-        taller = from_gmsh_raw(path, timeout=None, parameters={name: 1.5})
-        assert taller.lattice.volume == pytest.approx(3.0)
-        # Nothing is left for the next file.
-        assert from_gmsh_raw(path, timeout=None).lattice.volume == pytest.approx(2.0)
+        with gmsh_session():
+            taller = from_gmsh_raw(path, timeout=None, parameters={name: 1.5})
+            assert taller.lattice.volume == pytest.approx(3.0)
+            # Nothing is left for the next file in a Gmsh that runs on.
+            assert from_gmsh_raw(path, timeout=None).lattice.volume == pytest.approx(2.0)
 
 
 CELL = """
@@ -201,7 +203,14 @@ Line(1) = {1, 2}; Line(2) = {2, 3}; Line(3) = {3, 4}; Line(4) = {4, 1};
 Curve Loop(1) = {1, 2, 3, 4}; Plane Surface(1) = {1}; Physical Surface("a") = {1};
 Periodic Curve {-4} = {1} Rotate {{0, 0, 1}, {0, 0, 0}, Pi / 2};
 """
-    assert from_gmsh_raw(write(tmp_path, turned), timeout=None).lattice == Lattice.box(1.0, 1.0)
+    path = write(tmp_path, turned)
+    assert from_gmsh_raw(path, timeout=None).lattice == Lattice.box(1.0, 1.0)
+    # Nor where a file names the pairs of nodes without the map between them.
+    path = as_msh(path, 4.1)
+    text, count = re.subn(r"^16( \S+){16} *$", "0", path.read_text(), flags=re.MULTILINE)
+    assert count > 0
+    path.write_text(text)
+    assert from_gmsh_raw(path).lattice == Lattice.box(1.0, 1.0)
 
 
 def test_a_hexagon_has_the_lattice_of_its_three_pairs(tmp_path: Path) -> None:
@@ -219,7 +228,21 @@ def test_a_hexagon_has_the_lattice_of_its_three_pairs(tmp_path: Path) -> None:
     assert np.linalg.norm(lattice.vectors, axis=1) == pytest.approx([math.sqrt(3.0)] * 2)
 
 
-def test_translations_of_no_lattice_and_nodes_elsewhere_are_refused(tmp_path: Path) -> None:
+def test_translations_of_no_lattice_are_refused(tmp_path: Path) -> None:
+    """The left side in thirds, of which two are changed over on the right."""
+    points = [(x, y) for x in (0, 1) for y in range(4)]
+    text = "".join(f"Point({k + 1}) = {{{x}, {y} / 3, 0, .3}};\n" for k, (x, y) in enumerate(points))
+    text += "".join(f"Line({k + 1}) = {{{k + 1}, {k + 2}}}; Line({k + 4}) = {{{k + 5}, {k + 6}}};\n" for k in range(3))
+    text += (
+        "Line(7) = {1, 5}; Line(8) = {4, 8}; Curve Loop(1) = {7, 4, 5, 6, -8, -3, -2, -1}; Plane Surface(1) = {1};\n"
+    )
+    text += 'Physical Surface("a") = {1};\nPeriodic Curve {8} = {7} Translate {0, 1, 0};\n'
+    text += "Periodic Curve {6} = {3} Translate {1, 0, 0}; Periodic Curve {5} = {1} Translate {1, 1 / 3, 0};\n"
+    with pytest.raises(PeriodicityError, match=r"Periodic = .*translations of one lattice"):
+        from_gmsh_raw(write(tmp_path, text), timeout=None)
+
+
+def test_nodes_elsewhere_than_the_file_says_are_refused(tmp_path: Path) -> None:
     path = as_msh(skew(tmp_path), 4.1)
     text = path.read_text()
     assert "$Periodic" in text

@@ -79,8 +79,8 @@ def test_in_space_it_is_that_of_the_turned_body(with_mesh: bool) -> None:
     )
 
 
-@pytest.mark.parametrize("alike", [False, True])
-def test_energies_of_a_turned_stiffness_are_those_of_numpy(alike: bool) -> None:
+@pytest.mark.parametrize(("alike", "f"), [(False, FIBRE), (True, FIBRE), (True, [1, 0, 0]), (True, [0, 0.6, 0.8])])
+def test_energies_of_a_turned_stiffness_are_those_of_numpy(alike: bool, f: Any) -> None:
     if alike:
         c = transversely_isotropic(
             young_along=10.0, young_across=4.0, poisson_along=0.3, poisson_across=0.35, shear_along=2.0, axis="x"
@@ -88,7 +88,7 @@ def test_energies_of_a_turned_stiffness_are_those_of_numpy(alike: bool) -> None:
     else:
         c = orthotropic(young=(10.0, 5.0, 3.0), poisson=(0.2, 0.25, 0.3), shear=(1.0, 2.0, 3.0))
     tensor = EffectiveTensor(value=c, physics="elasticity")
-    axes = {"fibre": FIBRE} if alike else {"fibre": FIBRE, "sheet": SHEET}
+    axes = {"fibre": np.array(f, dtype=np.float64)} if alike else {"fibre": FIBRE, "sheet": SHEET}
     found = tensor.ufl(CUBE, **{name: fem.Constant(CUBE, axis) for name, axis in axes.items()})
     strain = np.array([[1.0, 0.2, -0.4], [0.2, -0.5, 0.3], [-0.4, 0.3, 0.1]])
     i, j, k, m = ufl.indices(4)
