@@ -15,7 +15,7 @@ from homfem._dolfinx import geometry_dofmap
 from homfem.disk import require_room
 from homfem.macro.domain import Domain
 from homfem.macro.state import Units
-from homfem.output.xdmf import XdmfSeries
+from homfem.output.xdmf import XdmfSeries, data_places
 from homfem.parameters import FileError, InputError
 from homfem.ranks import collective
 
@@ -105,10 +105,10 @@ class FieldSeries:
         if not self.path.parent.is_dir():
             raise FileError("path", str(self.path), "in a folder that exists", "Make the folder first.")
         folders = self.path.suffix == ".bp"
-        for path in (self.path,) if folders else (self.path, self.path.with_suffix(".h5")):
+        start, times = data_places(self.path)
+        for path in (self.path,) if folders else (self.path, start):
             if path.exists() and path.is_dir() != folders:
                 raise FileError("path", str(path), "the name of a folder or a new name" if folders else "no folder")
-        times = self.path.with_name(f"{self.path.stem}-times")
         if not folders and times.exists() and not times.is_dir():
             raise FileError("path", str(times), "a folder of the series or a new name")
         if not os.access(self.path if self.path.exists() else self.path.parent, os.W_OK):

@@ -15,6 +15,7 @@ from homfem.macro.observers import Observer
 from homfem.macro.state import Model
 from homfem.output.fields import FieldSeries
 from homfem.output.waves import FieldRecord
+from homfem.output.xdmf import plain
 from homfem.parameters import Array, FileError, check_choice
 from homfem.quantities import conversion_factor
 
@@ -111,7 +112,7 @@ class Fields(Observer):
             else:
                 group.append(name)
         for number, group in enumerate(groups):
-            of = "" if number == 0 else "-" + "-".join(group)
+            of = "" if number == 0 else "-" + plain("-".join(group))
             functions = []
             for name in group:
                 shown[name].name = name

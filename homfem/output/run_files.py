@@ -1,8 +1,9 @@
-"""What lies in the folder of a run, read back: probes over time, series of fields at their nodes. No DOLFINx here."""
+"""What lies in the folder of a run, read back: probes, series of fields at their nodes, tensors. No DOLFINx here."""
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 import xml.etree.ElementTree as xml
 from collections.abc import Mapping
@@ -95,6 +96,31 @@ def read_curves(path: Path) -> Curves:
             names: dict[str, Any] = {key: label[key] or "" for key in ("probe", "field", "statistic", "unit")}
             found.append(Curve(part=part, values=numbers[:, column], **names))
     return Curves(times=numbers[:, 0], unit=first["unit"] or "", curves=tuple(found))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tensor:
+    """The diagonal of a tensor that a result in JSON holds, with its bounds, if it has them."""
+
+    name: str
+    unit: str
+    value: Array
+    lower: Array | None
+    upper: Array | None
+
+
+def read_tensor(path: Path) -> Tensor | None:
+    """Return the tensor of a result in JSON, as ``homfem effective --json`` writes it; None for any other file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        value = np.array(found["value"], dtype=np.float64)
+        bounds = [found[key] for key in ("lower", "upper")]
+        ends = [None if bound is None else np.array(bound, dtype=np.float64).diagonal() for bound in bounds]
+        if value.ndim != 2 or any(end is not None and end.shape != value.diagonal().shape for end in ends):
+            return None
+        return Tensor(name=path.stem, unit=str(found["unit"]), value=value.diagonal(), lower=ends[0], upper=ends[1])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pictures of what lies in the folder of a run: curves of its probes, its fields at one time, when they came where."""
+"""Pictures of what lies in the folder of a run: its probes, its fields at one time, when they came where; tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from homfem.output import canvas
 from homfem.output.colours import COLOURS
 from homfem.output.panels import columns_for, draw_fields, draw_isochrone_panel
-from homfem.output.run_files import Curve, Curves, Series, Snapshot
+from homfem.output.run_files import Curve, Curves, Series, Snapshot, Tensor
 from homfem.output.views import SeriesView
 from homfem.output.words import printed, with_unit
 from homfem.parameters import InputError
@@ -112,3 +112,38 @@ def draw_activation(series: Series, path: Path, *, theme: str) -> bool:
     view = SeriesView(label=series.label(name), style="body", length_unit=length, theme=theme)
     draw_isochrone_panel(path, snapshot.points, snapshot.cells, times, view)
     return True
+
+
+def draw_tensors(tensors: Sequence[Tensor], path: Path, *, theme: str) -> None:
+    """Draw the diagonals of tensors with their bounds into a PNG, PDF or SVG file, a panel for each unit."""
+    panels: dict[str, list[Tensor]] = {}
+    for tensor in tensors:
+        panels.setdefault(tensor.unit, []).append(tensor)
+    with canvas.styled(theme):
+        columns = columns_for(len(panels), 3)
+        rows = math.ceil(len(panels) / columns)
+        figure = canvas.sheet(4.2 * columns, 3.4 * rows, layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (unit, drawn) in zip(grid, panels.items(), strict=False):
+            most = max(len(tensor.value) for tensor in drawn)
+            for number, tensor in enumerate(drawn):
+                at = np.arange(len(tensor.value)) + 0.5 * (number - 0.5 * (len(drawn) - 1)) / len(drawn)
+                ends = [tensor.value if end is None else end for end in (tensor.lower, tensor.upper)]
+                reach = np.abs(np.array([tensor.value - ends[0], ends[1] - tensor.value]))
+                axes.errorbar(
+                    at, tensor.value, yerr=reach, fmt="o", markersize=4, capsize=4, linewidth=1.4,
+                    color=_LINES[number % len(_LINES)], label=tensor.name,
+                )  # fmt: skip
+            low, high = axes.get_ylim()
+            middle = 0.5 * (low + high)
+            if high - low < 2e-4 * abs(middle):  # what differs by round-off is drawn as equal
+                axes.set_ylim(middle - 1e-4 * abs(middle), middle + 1e-4 * abs(middle))
+            axes.set_xticks(range(most), [f"{k}{k}" for k in range(1, most + 1)])
+            axes.set_xlim(-0.5, most - 0.5)
+            axes.set_xlabel("entry")
+            axes.set_ylabel(with_unit("effective tensor", unit))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=8.5)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        canvas.save(figure, path)

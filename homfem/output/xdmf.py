@@ -9,6 +9,7 @@ last, so that a run that is killed leaves a series that can be read; none is ope
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as xml
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,22 @@ from homfem.ranks import collective
 
 _FORMAT = "homfem series 1"
 _NUMBERS = {"f8": 'NumberType="Float" Precision="8"', "i8": 'NumberType="Int" Precision="8"'}
+
+
+def plain(name: str) -> str:
+    """Return a name of a file that every reader takes: VTK's ends at a space.
+
+    Example
+    -------
+    >>> plain("fields-Ca2+ a/b")
+    'fields-Ca2__a_b'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def data_places(path: Path) -> tuple[Path, Path]:
+    """Return the file of the mesh and the first time, and the folder of the others, that belong to an ``.xdmf``."""
+    return path.with_name(f"{plain(path.stem)}.h5"), path.with_name(f"{plain(path.stem)}-times")
 
 
 class Entry(NamedTuple):
@@ -70,6 +87,7 @@ class XdmfSeries:
         after: int | None = None,
     ) -> None:
         self.path, self.units = path, units
+        self._start, self._folder = data_places(path)
         self.grid = Grid(functions)
         self.comm = self.grid.comm
         self._places = {column.name: f"fields/{_safe(column.name, k)}" for k, column in enumerate(self.grid.columns)}
@@ -111,7 +129,7 @@ class XdmfSeries:
             attributes["mesh/points"] = {"unit": self.units.length}
             if self._regions:
                 attributes["mesh/region"] = {"regions": json.dumps(dict(self._regions))}
-            file = self.path.with_suffix(".h5")
+            file = self._start
         else:
             file = self._folder / f"{number:08d}.h5"
             with collective(self.comm):
@@ -122,10 +140,6 @@ class XdmfSeries:
         with collective(self.comm):
             if self.comm.rank == 0:
                 self._write_index()
-
-    @property
-    def _folder(self) -> Path:
-        return self.path.with_name(f"{self.path.stem}-times")
 
     def _mesh(self) -> dict[str, Part]:
         parts = {"mesh/points": self.grid.points(), "mesh/cells": self.grid.connectivity()}
@@ -149,7 +163,7 @@ class XdmfSeries:
                 time, item = grid.find("./Time"), grid.findall("./Attribute/DataItem")[-1]
                 file = (item.text or "").strip().rpartition(":")[0]
                 found.append(Entry(step, float(time.get("Value", "")) if time is not None else np.nan, file))
-            with h5py.File(self.path.with_suffix(".h5"), "r") as file:
+            with h5py.File(self._start, "r") as file:
                 same = file.attrs["identity"] == self._identity()
         except (OSError, ValueError, KeyError, IndexError, SyntaxError) as error:
             raise FileError("path", str(self.path), allowed, remedy) from error
@@ -178,7 +192,7 @@ class XdmfSeries:
         write_text(self.path, "\n".join([*lines, "</Grid>", "</Domain>", "</Xdmf>", ""]))
 
     def _grid(self, entry: Entry) -> list[str]:
-        grid, mesh = self.grid, self.path.with_suffix(".h5").name
+        grid, mesh = self.grid, self._start.name
         lines = [
             f'<Grid Name="step {entry.step}" GridType="Uniform">',
             f'<Time Value="{entry.time!r}"/>',

@@ -13,7 +13,7 @@ from homfem.parameters import FileError, InputError, check_choice, check_number
 from homfem.quantities import TIME, parse_quantity
 
 if TYPE_CHECKING:
-    from homfem.output.run_files import Curves, Series
+    from homfem.output.run_files import Curves, Series, Tensor
 
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -26,12 +26,12 @@ def plot(
     out: str | Path | None = None,
     theme: str = "light",
 ) -> tuple[Path, ...]:
-    """Draw what lies in the folder of a run: probes over time, fields at one time, the map of activation times.
+    """Draw what lies in a folder: probes over time, fields at one time, the map of activation times, tensors.
 
     Parameters
     ----------
     folder
-        The folder of a macroscale run that has ended or goes on.
+        The folder of a macroscale run that has ended or goes on, or one with effective tensors in JSON.
     field
         Draw this field alone. Default: all.
     time
@@ -39,8 +39,8 @@ def plot(
         Default: the last.
     out
         A folder for the pictures, made if it is not there: ``fields.png``, ``probes.png`` and ``.pdf``,
-        ``activation.png``. Or the name of a picture, PNG, PDF or SVG: it shows the fields, or what there is else, and
-        ``NAME-probes``, ``NAME-activation`` beside it the rest. Default: the folder of the run.
+        ``activation.png``, ``tensors.png``. Or the name of a picture, PNG, PDF or SVG: it shows the fields, or what
+        there is else, and ``NAME-probes``, ``NAME-activation`` beside it the rest. Default: the folder of the run.
     theme
         The ground: ``"light"`` or ``"dark"``.
 
@@ -76,6 +76,7 @@ class _Found:
     fields: tuple[Series, ...]
     activation: Series | None
     curves: Curves | None
+    tensors: tuple[Tensor, ...]
 
     @property
     def curve_fields(self) -> list[str]:
@@ -83,7 +84,7 @@ class _Found:
 
 
 def _find(folder: Path) -> _Found:
-    from homfem.output.run_files import read_curves, read_series
+    from homfem.output.run_files import read_curves, read_series, read_tensor
 
     if not folder.is_dir():
         raise FileError("FOLDER", str(folder), "a folder, that of a run" + ", not a file" * folder.exists())
@@ -94,12 +95,15 @@ def _find(folder: Path) -> _Found:
         fields=tuple(read_series(path) for path in series),
         activation=read_series(activation) if activation.is_file() else None,
         curves=read_curves(table) if table.is_file() else None,
+        tensors=tuple(filter(None, map(read_tensor, sorted(folder.glob("*.json"))))),
     )
-    if not found.fields and found.activation is None and not found.curve_fields:
+    if not (found.fields or found.activation or found.curve_fields or found.tensors):
         remedy = ""
         if any(folder.glob("fields*.bp")):
             remedy = 'It has fields for ADIOS2 alone: run with format = "xdmf" in [macro.output].'
-        raise FileError("FOLDER", str(folder), "the folder of a run, with fields.xdmf or probes.csv in it", remedy)
+        raise FileError(
+            "FOLDER", str(folder), "the folder of a run, with fields.xdmf, probes.csv or tensors in JSON", remedy
+        )
     return found
 
 
@@ -145,6 +149,7 @@ class _Drawing:
             self._fields(series)
         self._curves()
         self._activation()
+        self._tensors()
         return tuple(self.places.taken)
 
     def _fields(self, series: Series) -> None:
@@ -179,6 +184,14 @@ class _Drawing:
                 drawn = draw_activation(self.found.activation, path, theme=self.theme)
             if drawn:
                 self.places.taken.append(path)
+
+    def _tensors(self) -> None:
+        from homfem.output.run_pictures import draw_tensors
+
+        for path in self.places.of("tensors") if self.found.tensors and self.field is None else ():
+            with writing(path):
+                draw_tensors(self.found.tensors, path, theme=self.theme)
+            self.places.taken.append(path)
 
 
 def _nearest(series: Series, time: str | float | None) -> int:

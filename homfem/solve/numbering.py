@@ -57,8 +57,9 @@ class MeshNumbering:
         nodes = geometry_dofmap(mesh)[:number]
         inputs = np.asarray(mesh.geometry.input_global_indices, dtype=np.int64)
         rows = inputs[nodes].reshape(number, nodes.shape[1])
-        self.cells = positions(self.comm, np.sort(rows, axis=1))
-        self.digest, self.orientation = fingerprint(self.comm, np.sort(rows, axis=1)), fingerprint(self.comm, rows)
+        ascending = np.sort(rows, axis=1)
+        self.cells = positions(self.comm, ascending)
+        self.digest, self.orientation = fingerprint(self.comm, ascending), fingerprint(self.comm, rows)
         used = np.unique(nodes)
         route = Route(self.comm, _share(self.comm, inputs[used]))
         self.keys, first = np.unique(route.there(inputs[used]), return_index=True)

@@ -137,7 +137,7 @@ def test_folders_without_a_run_are_refused(homfem, tmp_path):
     for name, message in (
         ("none", "it must be a folder, that of a run\n"),
         ("file", "it must be a folder, that of a run, not a file"),
-        ("empty", "it must be the folder of a run, with fields.xdmf or probes.csv in it"),
+        ("empty", "it must be the folder of a run, with fields.xdmf, probes.csv or tensors in JSON"),
         ("bp", 'run with format = "xdmf"'),
     ):
         status, out, err = homfem("plot", tmp_path / name)
@@ -157,6 +157,27 @@ def test_folders_without_a_run_are_refused(homfem, tmp_path):
     (tmp_path / "empty" / "probes.csv").write_text("time (s)\n0.0\n")
     with pytest.raises(FileError, match="folder of a run, with"):
         runs.plot(tmp_path / "empty")
+
+
+def test_tensors_are_drawn_between_their_bounds(homfem, tmp_path, figures):
+    from homfem import EffectiveTensor
+
+    bounds = {"lower": np.diag([1.0, 2.0]), "upper": np.diag([1.5, 2.25])}
+    tensor = EffectiveTensor.measured("er", np.diag([1.25, 2.125]), unit="um^2/s", dimension=2)
+    entries = {"unit": "S/m", "value": [[3.0, 0.0], [0.0, 3.0]], "lower": None, "upper": None}
+    tensor.to_json(tmp_path / "measured.json")
+    found = json.loads((tmp_path / "measured.json").read_text())
+    (tmp_path / "er.json").write_text(json.dumps(found | {key: value.tolist() for key, value in bounds.items()}))
+    (tmp_path / "tissue.json").write_text(json.dumps(entries))
+    for number, text in enumerate(("[1]", "{", '{"value": 3}', '{"value": [[1]], "lower": [[1, 2]], "upper": 3}')):
+        (tmp_path / f"other{number}.json").write_text(text)
+    status, out, err = homfem("plot", tmp_path)
+    assert (status, out, err) == (0, f"{tmp_path / 'tensors.png'}\n", "")
+    er, tissue = figures["tensors.png"].axes
+    assert (er.get_ylabel(), tissue.get_ylabel()) == ("effective tensor (µm²/s)", "effective tensor (S/m)")
+    assert [text.get_text() for text in er.get_legend().get_texts()] == ["er", "measured"]
+    ends = np.array(er.containers[0].lines[2][0].get_segments())[:, :, 1]
+    assert ends.tolist() == [[1.0, 1.5], [2.0, 2.25]]
 
 
 def test_a_run_that_goes_on_is_drawn_as_far_as_it_is(tmp_path, figures):

@@ -296,6 +296,27 @@ def test_a_series_of_other_fields_is_left_and_the_run_goes_on_beside_it(tmp_path
     assert read_with_meshio(tmp_path / "fields-half.xdmf")["times"] == [0.0, 1.0, 1.5, 2.0, 2.5]
 
 
+def test_fields_and_files_may_have_any_name(tmp_path):
+    names = ["a/b: c", "Ca²⁺ & <x>", "q\"uo'te", "region", " ", "column-1"]
+    space = fem.functionspace(_mesh(MPI.COMM_SELF, "triangle"), ("Lagrange", 1))
+    functions = [fem.Function(space, name=name) for name in names]
+    for number, function in enumerate(functions):
+        function.x.array[:] = number
+    domain = Domain(mesh=space.mesh, unit="um").with_regions({"a & b": lambda x: x[0] > 1.0})
+    path = tmp_path / "in a folder" / "fields of é.xdmf"
+    path.parent.mkdir()
+    with FieldSeries(path, functions, domain=domain) as series:
+        series.write(0.0)
+        series.write(1.0)
+    (read,) = read_with_pyvista([path], tmp_path)
+    other = read_with_meshio(path)
+    for number, name in enumerate(names):
+        assert set(read["grids"][1]["nodal"][name]) == set(other["nodal"][1][name]) == {number}
+    assert set(read["grids"][1]["cellular"]["region number"]) == {0, 1}
+    with FieldSeries(path, functions, domain=domain, after=0) as series:
+        assert series.last == 0
+
+
 @pytest.mark.parametrize("damage", ["index", "file", "step", "other"])
 def test_a_damaged_series_is_not_gone_on_with(tmp_path, damage):
     functions = list(Polynomials(MPI.COMM_SELF, ("p2",)).functions.values())
