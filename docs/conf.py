@@ -31,7 +31,8 @@ exclude_patterns = ["_build", "keys.md"]
 source_suffix = {".md": "markdown"}
 root_doc = "index"
 
-myst_enable_extensions = ["colon_fence", "deflist"]
+highlight_language = "text"
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 
 autosummary_generate = False

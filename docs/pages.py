@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -40,9 +41,10 @@ LONG = 8
 MODULES = (
     "homfem.kinds", "homfem.materials", "homfem.parameters", "homfem.quantities", "homfem.timestepping",
     "homfem.local.problem", "homfem.local.engine",
+    "homfem.output.checkpoint", "homfem.output.fields", "homfem.output.microfields", "homfem.output.pictures",
 )  # fmt: skip
 #: Packages of which every module is public.
-OPEN = ("homfem.macro", "homfem.output")
+OPEN = ("homfem.macro",)
 NOT_API = ("homfem.cli", "homfem.config")
 
 
@@ -97,6 +99,9 @@ def demo_page(demo: Path) -> str:
     for picture in demo_pictures(demo):
         name = f"{demo.stem}: {picture.stem}"
         lines += [f"![{name}](/{picture.relative_to(DOCS)})", ""]
+    config = demo.with_suffix(".toml")
+    if config.is_file():
+        lines += [f"The config, `demos/{config.name}`:", "", "```toml", config.read_text().rstrip(), "```", ""]
     lines += [f"The code, `demos/{demo.name}`:", "", "```python", code, "```", ""]
     return "\n".join(lines)
 
@@ -116,6 +121,33 @@ GALLERY = """Every built-in cell with its tensors. The config of each is below i
 principal values of the effective diffusivity, averaged over the whole cell, in units of the other phases' diffusivity:
 the midpoint of the guaranteed bounds ± half their distance, and, where surfaces are curved, what straight facets may
 change at most by an estimate ([how to read the bounds](guide/bounds.md)).
+"""
+
+
+def validation(studies: Mapping[str, tuple[str, list[Mapping[str, Any]]]]) -> str:
+    """Return the page of published numbers beside ours.
+
+    Parameters
+    ----------
+    studies
+        By the name of a study its title and its rows, as ``homfem validate --json`` writes them.
+    """
+    lines = ["# Validation", "", VALIDATION, ""]
+    for name, (title, rows) in studies.items():
+        sources = list(dict.fromkeys(row["source"] for row in rows))
+        lines += [f"## {title[:1].upper()}{title[1:]}", "", f"`homfem validate {name}`", ""]
+        lines += ["| | ours | theirs | unit | apart | allowed | source |", "|---|---|---|---|---|---|---|"]
+        for row in rows:
+            shown = f"{row['ours']:.7g}", f"{row['theirs']:.9g}", "" if row["unit"] == "1" else row["unit"]
+            apart = f"{row['relative']:+.1e}", f"{row['allowed']:.1e}", str(sources.index(row["source"]) + 1)
+            lines.append("| " + " | ".join([row["name"], *shown, *apart]) + " |")
+        lines += ["", *(f"{number}. {source}." for number, source in enumerate(sources, 1)), ""]
+    return "\n".join(lines)
+
+
+VALIDATION = """Numbers that others published or computed, beside those of homfem, which the suite compares at every
+change. *Apart* is ours less theirs in parts of theirs, *allowed* what the printed digits and the mesh leave. The
+command below each heading computes its table anew, in some seconds on one core; `homfem validate` computes all.
 """
 
 
@@ -150,7 +182,8 @@ def theory_page(title: str, modules: list[str]) -> str:
     for name in modules:
         above, _, own = name.rpartition(".")
         hidden = inspect.ismodule(getattr(importlib.import_module(above), own, importlib.import_module(name)))
-        lines += [f"## {name.removeprefix('homfem.')}", "", "```{eval-rst}", f".. automodule:: {name}"]
+        heading = re.split(r"[:.,;](?:\s|$)", docstring_of(name).splitlines()[0])[0].replace("``", "`")
+        lines += [f"## {heading}", "", f"`{name}`", "", "```{eval-rst}", f".. automodule:: {name}"]
         lines += [*["   :no-index:"] * (not hidden), "```", ""]  # a function has the same name
     return "\n".join(lines)
 
@@ -169,7 +202,7 @@ def api_modules() -> list[str]:
         if getattr(module, "__all__", None):
             found.append(name)
         if name in OPEN:
-            found += [entry.name for entry in pkgutil.walk_packages(module.__path__, f"{name}.")]
+            found += [entry.name for entry in pkgutil.iter_modules(module.__path__, f"{name}.")]
     return sorted(name for name in found if public_names(importlib.import_module(name)))
 
 
@@ -207,10 +240,13 @@ def api_page(name: str) -> str:
             continue
         kind = directive(inspect.unwrap(value) if callable(value) else value)
         lines += [f".. {kind}:: {entry}"] + ["   :members:"] * (kind in ("autoclass", "autoexception"))
+        home = aliases().get(f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', '')}")
+        lines += ["   :no-index:"] * (home not in (None, f"{name}.{entry}"))  # it is told on another page as well
         lines += ["   :no-value:"] * (kind == "autodata") + [""]
     return "\n".join([*lines, "```", ""])
 
 
+@functools.cache
 def aliases() -> dict[str, str]:
     """Return the public name of each object by the one of where it is defined, which docstrings use."""
     found: dict[str, str] = {}
@@ -348,7 +384,7 @@ def _plain(text: str) -> str:
 
 
 #: Pages that the contents name.
-NAMED = ("index", "tutorials", "howto", "gallery", "theory", "reference", "keys")
+NAMED = ("index", "tutorials", "howto", "gallery", "theory", "reference", "api", "keys")
 
 
 def more_page() -> str:

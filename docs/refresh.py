@@ -2,8 +2,8 @@
 
 docker/run python docs/refresh.py [--drawn FOLDER] [DEMO ...]
 
-Without names all demos run, which takes some minutes. ``--drawn`` takes pictures that are there already, in
-``FOLDER/DEMO``. The gallery is that of ``demos/02_cells.py``, with its page.
+Without names all demos run, which takes some minutes; ``validation`` makes the page of published numbers. ``--drawn``
+takes pictures that are there already, in ``FOLDER/DEMO``. The gallery is that of ``demos/02_cells.py``, with its page.
 """
 
 from __future__ import annotations
@@ -52,12 +52,25 @@ def keep(demo: Path, drawn: Path) -> None:
     (pages.DOCS / "gallery.md").write_text(pages.gallery((drawn / "gallery.md").read_text()))
 
 
+def validate() -> None:
+    """Write the page of published numbers."""
+    from homfem import validation
+
+    studies = {
+        name: (study.title, [row.to_dict() for row in validation.validate(name)])
+        for name, study in validation.STUDIES.items()
+    }
+    (pages.DOCS / "validation.md").write_text(pages.validation(studies))
+
+
 def main() -> None:
     """Draw what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drawn", type=Path, help="folder with a folder of pictures for each demo")
     parser.add_argument("demos", nargs="*", metavar="DEMO", help="such as 05_stokes; all by default")
     chosen = parser.parse_args()
+    if not chosen.demos or "validation" in chosen.demos:
+        validate()
     for demo in pages.demos():
         if chosen.demos and demo.stem not in chosen.demos:
             continue

@@ -1,4 +1,4 @@
-"""What the README shows runs as printed, and the commands that it names exist."""
+"""What the README and the pages show runs as printed, and the commands that they name exist."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ README = (ROOT / "README.md").read_text()
 EXACT = {"er": 0.01044994, "cytosol": 0.94938977}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+GUIDE = "\n".join(path.read_text() for path in sorted((ROOT / "docs" / "guide").glob("*.md")))
+
+
+def blocks(language: str, text: str = README + GUIDE) -> list[str]:
+    """Return the examples of the README, then those of the guide."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def run(folder: Path, *command: str) -> str:
@@ -106,7 +110,8 @@ def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_p
 
 
 def test_the_blocks_are_case_a_of_the_paper(tmp_path: Path) -> None:
-    (tmp_path / "blocks.toml").write_text(blocks("toml")[1])
+    (config,) = (block for block in blocks("toml") if 'method = "corner-galerkin"' in block)
+    (tmp_path / "blocks.toml").write_text(config)
     result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "blocks.toml", "--json", "-"))
     assert result["method"] == "corner-galerkin"
     assert result["relative_gap"] < 1e-6
@@ -118,7 +123,8 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
     import numpy as np
 
     np.save(tmp_path / "slice.npy", np.pad(np.ones((6, 6), dtype=int), 3))
-    (tmp_path / "image.toml").write_text(blocks("toml")[2])
+    (config,) = (block for block in blocks("toml") if 'shape = "image"' in block)
+    (tmp_path / "image.toml").write_text(config)
     exact = (0.1 / 1.0 * 3 + 1.0) / (0.1 + 3.0)  # Obnosov's square of fraction 1/4, squared
     for method in ("grid", "finite-element"):
         command = ["effective", "image.toml", "--set", f"effective.method={method}", "--json", "-"]
@@ -128,7 +134,7 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
 
 
 def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
-    (tmp_path / "wave.toml").write_text(next(block for block in blocks("toml") if "[macro]" in block))
+    (tmp_path / "wave.toml").write_text(next(block for block in blocks("toml") if 'model = "calcium"' in block))
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
     run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
@@ -139,14 +145,15 @@ def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
 
 
 def test_the_commands_that_it_names_exist() -> None:
-    for script in set(re.findall(r"(?:python|homfem effective|homfem run) ((?:demos|tests)/[\w./-]+)", README)):
+    named = r"(?:python|homfem effective|homfem run) ((?:demos|tests|docs)/[\w./-]+)"
+    for script in set(re.findall(named, README + GUIDE)):
         assert (ROOT / script).is_file(), script
     for target in set(re.findall(r"\]\(([^)#:]+)\)", README)):
         assert (ROOT / target).exists(), target
 
 
 def test_the_two_set_up_commands_stand_alone_on_their_lines() -> None:
-    lines = [line.strip() for block in blocks("") + blocks("bash") + blocks("console") for line in block.splitlines()]
+    lines = [line.strip() for block in blocks("", README) for line in block.splitlines()]
     assert "docker/run python demos/01_calcium_bidomain.py" in lines
     assert "docker/run pytest" in lines
 
