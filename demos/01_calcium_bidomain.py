@@ -37,7 +37,7 @@ from homfem.kinetics.calcium import TRIGGER_WAVE, li_rinzel, membrane_from_rates
 from homfem.macro.calcium import CalciumProblem, front_speed, run_calcium
 from homfem.output.pictures import draw_cell
 from homfem.output.views import CellView, SeriesView
-from homfem.output.waves import FieldRecord, draw_series
+from homfem.output.waves import FieldRecord, draw_isochrones, draw_series
 from homfem.timestepping import TimeGrid
 
 COMM = MPI.COMM_WORLD
@@ -45,6 +45,7 @@ DIFFUSIVITY = 20.0  # um^2/s, buffered calcium in either phase
 EDGE, PERIOD = 0.1, 1.0  # of the pipes: fraction of the period; um
 IP3 = 0.3  # uM
 PUFF = 0.8  # uM, at the centre of the start
+FRONT = 0.3  # uM
 # Limits of D*/D for edge 0.1, from two independent high-order methods.
 LIMITS = {"er": 0.0104499413, "cytosol": 0.94938977}
 PRINTED = {"er": 0.01047, "cytosol": 0.95}
@@ -135,16 +136,18 @@ def main() -> None:
     result = run_calcium(
         problem,
         TimeGrid(end=end, step=step),
-        threshold=0.3,
+        threshold=FRONT,
         observe=lambda snapshot: record.add(snapshot.cytosol, snapshot.time),
-        observe_every=round(0.25 / step),
+        observe_every=round(0.1 / step),
     )
     draw_series(
         record,
         chosen.out / "wave.png",
-        view=SeriesView(label="calcium in the cytosol (uM)", style="body", normal=(0.0, 1.0, 0.0)),
+        view=SeriesView(label="calcium in the cytosol (µM), white: the front", style="body", front=FRONT),
         times=[0.0, 0.5, 1.0, 1.5] if chosen.coarse else [0.0, 0.5, 1.0, 1.5, 2.0, 2.5],
     )
+    arrival = SeriesView(label=f"when calcium reaches {FRONT} µM (s)", style="body")
+    draw_isochrones(record, chosen.out / "isochrones.png", view=arrival, threshold=FRONT)
     speed = front_speed(result.activation, origin=puff, inner=9.0, outer=14.0 if chosen.coarse else 24.0)
     steps, seconds = len(result.times) - 1, result.seconds["total"]
     say(f"\n{result.dofs} nodes, {steps} steps on {result.ranks} rank(s), {seconds:.1f} s")
@@ -169,9 +172,9 @@ def draw_corrector(solution, path: Path) -> None:
             corrector=PERIOD * values,
             lattice=PERIOD * raw.lattice.vectors,
             view=CellView(
-                label="corrector for a gradient along x (um)",
+                label="corrector (µm)",
                 periods=2,
-                title="Endoplasmic reticulum, 2 x 2 x 2 periods",
+                title="endoplasmic reticulum, 2 × 2 × 2 periods: gradient along x",
                 unit="um",
             ),
         )

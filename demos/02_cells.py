@@ -6,12 +6,14 @@ Every cell is written as the table [cell] of a config. One phase of each (named 
 that of the others; the tensors come with their guaranteed bounds, and with an estimate of what straight facets on
 curved surfaces may change. Each line has the principal values of the tensor in units of the other phases' diffusivity.
 
-Files: ``gallery.png`` (all cells), ``gallery.md`` (the page: picture, numbers, config), one picture per cell.
+Files: ``gallery.png`` (all cells), ``gallery.md`` (the page: picture, numbers, config), and for each cell its picture
+``NAME.png`` with its config ``NAME.toml`` beside it, such as ``spheres_simple_cubic.png``.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from mpi4py import MPI
 
 from homfem import EffectiveTensor, UnitCell, homogenize_diffusion, runs
 from homfem.config import SHAPES
+from homfem.output import canvas
 from homfem.output.cell_figures import draw_unit_cell
 from homfem.parameters import PercolationError
 
@@ -123,7 +126,7 @@ def toml(table: dict[str, Any]) -> str:
 def page(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], folder: Path) -> None:
     lines = ["# Gallery of unit cells", "", "![all cells](gallery.png)", ""]
     for name, (cell, tensors) in entries.items():
-        table, phase = GALLERY[name]
+        table, phase = entry(name)
         fractions = ", ".join(f"{key} {value:.6g}" for key, value in cell.volume_fractions.items())
         area = f"interface area per volume {cell.interface_area:.6g} /{cell.length_unit}"
         lines += [f"## {name}", "", f"![{name}]({picture(name)})", "", f"Fractions: {fractions}; {area}.", ""]
@@ -132,28 +135,40 @@ def page(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], folder
     (folder / "gallery.md").write_text("\n".join(lines))
 
 
+def entry(name: str) -> tuple[dict[str, Any], str]:
+    """The table [cell] of an entry, with a period, and the phase whose diffusivity is varied."""
+    table, phase = GALLERY[name]
+    own = "period" in table or "length" in table
+    return table if own else table | {"period": "10 um"}, phase
+
+
+def plain(name: str) -> str:
+    """The name of an entry's files."""
+    return re.sub(r"\W+", "_", name.lower())
+
+
 def picture(name: str) -> str:
-    return name.replace(" ", "_") + ".png"
+    return plain(name) + ".png"
 
 
 def poster(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], folder: Path) -> None:
-    import matplotlib
+    """All cells on one sheet, each with its numbers below."""
+    from matplotlib.image import imread
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    columns = 5
+    columns = 4
     rows = -(-len(entries) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.0 * columns, 4.3 * rows), layout="constrained")
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, (name, (cell, tensors)) in zip(axes.flat, entries.items(), strict=False):
-        axis.imshow(plt.imread(folder / picture(name)))
-        phase = GALLERY[name][1]
-        share = f"{phase} {cell.volume_fractions[phase]:.4g}"
-        lines = [f"{name} ({share})"] + [f"x{contrast}: {show(tensor)}" for contrast, tensor in tensors.items()]
-        axis.set_title("\n".join(lines), fontsize=10)
-    figure.savefig(folder / "gallery.png", dpi=75)
+    with canvas.styled():
+        figure = canvas.sheet(4.1 * columns, 4.15 * rows, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.axis("off")
+        for axis, (name, (cell, tensors)) in zip(axes.flat, entries.items(), strict=False):
+            axis.imshow(imread(folder / picture(name)))
+            phase = GALLERY[name][1]
+            lines = [f"{name}: {phase} {cell.volume_fractions[phase]:.4g}"]
+            lines += [f"× {contrast}: {show(tensor)}" for contrast, tensor in tensors.items()]
+            axis.text(0.5, -0.01, "\n".join(lines), fontsize=10, ha="center", va="top", transform=axis.transAxes)
+        canvas.save(figure, folder / "gallery.png")
 
 
 def check(cell: UnitCell, tensors: dict[str, EffectiveTensor], phase: str) -> None:
@@ -182,14 +197,15 @@ def main() -> None:
     entries = {}
     for name in arguments.only or [name for name in GALLERY if not (arguments.coarse and name in SLOW)]:
         start = time.perf_counter()
-        table, phase = GALLERY[name]
+        table, phase = entry(name)
         cell = runs.cell({"cell": table}, comm=COMM).cell
         tensors = solve(cell, phase, arguments.coarse)
         check(cell, tensors, phase)
         outer = [key for key in cell.phase_names if key in OUTER]
-        draw_unit_cell(cell, str(arguments.out / picture(name)), translucent=outer or None)
+        draw_unit_cell(cell, str(arguments.out / picture(name)), title=name, translucent=outer or None)
         entries[name] = cell, tensors
         if COMM.rank == 0:
+            (arguments.out / f"{plain(name)}.toml").write_text(toml(table) + "\n")
             values = "; ".join(f"x{contrast}: {show(tensor)}" for contrast, tensor in tensors.items())
             seconds = time.perf_counter() - start
             print(f"{name:22} {cell.number_of_cells:7d} cells  {values}  {seconds:.1f} s", flush=True)

@@ -24,6 +24,7 @@ from mpi4py import MPI
 
 from homfem.blocks import homogenize_blocks, inclusions_image, pixelated
 from homfem.blocks.medium import BlockMedium
+from homfem.output import canvas
 from homfem.output.block_lines import picture_fields
 from homfem.output.media import draw_block_medium, draw_flux_lines
 from homfem.tensors import EffectiveTensor
@@ -64,33 +65,35 @@ def solve_image(image: np.ndarray) -> EffectiveTensor:
 def draw(
     image: np.ndarray, whole: EffectiveTensor, found: dict[int, tuple[BlockMedium, EffectiveTensor]], path: Path
 ) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     shown = list(found)[-4:]
-    figure, axes = plt.subplots(2, max(len(shown), 3), figsize=(3.4 * max(len(shown), 3), 7.2), layout="constrained")
-    for axis in axes[0, len(shown) :]:
-        axis.axis("off")
-    for axis, r in zip(axes[0], shown, strict=False):
-        medium, _ = found[r]
-        draw_flux_lines(axis, medium, picture_fields(medium), 0, lines=20)
-        axis.set(title=f"{r} x {r} blocks", xticks=[], yticks=[])
-    for axis, (name, i, j) in zip(axes[1], ENTRIES, strict=False):
-        value = [tensor.value[i, j] for _, tensor in found.values()]
-        error = [tensor.half_gap for _, tensor in found.values()]
-        axis.errorbar(list(found), value, yerr=error, fmt="o-", color="#0072B2", capsize=3, label="pixelations")
-        low, high = whole.value[i, j] - whole.half_gap, whole.value[i, j] + whole.half_gap
-        axis.axhspan(low, high, color="#D55E00", alpha=0.6, label="the image, bracket")
-        axis.set_xscale("log", base=2)
-        axis.set(xlabel="blocks along a side, r", title=f"D$_{{{name}}}$")
-        axis.grid(alpha=0.3)
-    axes[1, 0].legend()
-    for axis in axes[1, 3:]:
-        axis.imshow(image, origin="lower", cmap="gray", vmin=-0.8)
-        axis.set(title=f"the image, {len(image)} x {len(image)}", xticks=[], yticks=[])
-    figure.savefig(path, dpi=100)
+    columns = max(len(shown), 3) + (len(shown) < 4)
+    with canvas.styled():
+        figure = canvas.sheet(3.2 * columns, 7.0, layout="constrained")
+        axes = figure.subplots(2, columns)
+        for axis in axes[0, len(shown) :]:
+            axis.axis("off")
+        for axis, r, letter in zip(axes[0], shown, "abcd", strict=False):
+            medium, _ = found[r]
+            draw_flux_lines(axis, medium, picture_fields(medium), 0, lines=20)
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(f"({letter}) {r} × {r} blocks", loc="left")
+        for axis, (name, i, j), letter in zip(axes[1], ENTRIES, "efg", strict=False):
+            value = [tensor.value[i, j] for _, tensor in found.values()]
+            error = [tensor.half_gap for _, tensor in found.values()]
+            axis.errorbar(list(found), value, yerr=error, fmt="o-", color="#0072B2", capsize=3, label="pixelations")
+            low, high = whole.value[i, j] - whole.half_gap, whole.value[i, j] + whole.half_gap
+            axis.axhspan(low, high, color="#D55E00", alpha=0.6, label="the image, bracket")
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(list(found), [str(r) for r in found])
+            axis.set(xlabel="blocks along a side, r")
+            axis.set_title(f"({letter}) D$_{{{name}}}$, D = 1 and 0.1", loc="left")
+            axis.grid(alpha=0.3)
+        axes[1, 0].legend(frameon=False)
+        for axis in axes[1, 3:]:
+            axis.imshow(image, origin="lower", cmap="gray", vmin=-0.8)
+            axis.set(xticks=[], yticks=[])
+            axis.set_title(f"(h) the image, {len(image)} × {len(image)} pixels", loc="left")
+        canvas.save(figure, path)
 
 
 def main() -> None:

@@ -16,15 +16,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import ufl
-from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import homogenize_stokes, solve_stokes
-from homfem._dolfinx import interpolation_points
 from homfem.cells import fibre_array, slit, sphere_array
 from homfem.certify import CellSolution
-from homfem.output.pictures import draw_cell
+from homfem.output.cell_figures import at_second_order
+from homfem.output.pictures import draw_fields, made_drawable
 from homfem.output.views import CellView
 
 COMM = MPI.COMM_WORLD
@@ -37,19 +35,17 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def draw_speed(solution: CellSolution, load: int, path: Path) -> None:
-    """Colour the fluid by its speed over the mean; the octant nearest to the eye is taken out."""
-    flow, cell = solution.correctors.functions[load][0], solution.cell
-    speed = fem.Function(fem.functionspace(cell.mesh, ("Lagrange", 1)))
-    mean = solution.correctors.average[load, load]
-    points = interpolation_points(speed.function_space)
-    speed.interpolate(fem.Expression(ufl.sqrt(ufl.inner(flow, flow)) / mean, points))
-    values = cell.nodal_values(speed)
-    if values is not None:
-        draw_cell(
-            cell.raw.points, cell.raw.cells, cell.raw.phase_of_cell, path, phases=cell.phases, corrector=values,
-            view=CellView(label="speed over Darcy's velocity", cut=True, title="flow along x between spheres"),
-        )  # fmt: skip
+def draw_flow(solution: CellSolution, load: int, path: Path) -> None:
+    """Lines along the flow, coloured by its speed over the mean, about the sphere."""
+    cell, solved = solution.cell, solution.correctors
+    flow = at_second_order(cell, solved.problem, (0,), solved.functions[load])
+    if flow is not None and cell.raw is not None:
+        mean = solved.average[load, load]
+        raw = cell.raw
+        drawn = made_drawable(raw.points, raw.cells, raw.phase_of_cell, vectors=flow / mean).sized()
+        title = f"Stokes flow between spheres, force along {'xyz'[load]} (lengths in periods)"
+        view = CellView(label="speed over Darcy's velocity", title=title)
+        draw_fields(drawn, path, phases=cell.phases, view=view)
 
 
 def main() -> None:
@@ -101,7 +97,7 @@ def main() -> None:
         assert np.all(np.abs(ratio - 1.0) < 0.005)
         if fraction == 0.216:
             say(str(solution.tensor))
-            draw_speed(solution, 0, chosen.out / "flow.png")
+            draw_flow(solution, 0, chosen.out / "flow.png")
     say(f"the flow is drawn in {chosen.out / 'flow.png'}")
 
 

@@ -19,11 +19,14 @@ from mpi4py import MPI
 from homfem import homogenize_elasticity, solve_elasticity
 from homfem.cells import fibre_array
 from homfem.certify import CellSolution, hill_mandel
+from homfem.output import canvas
+from homfem.output.colours import colour_scale
 from homfem.stiffness import PAIRS, engineering_constants
 
 FRACTION = 0.3
 SOLIDS = {"fibre": {"young": 10.0, "poisson": 0.3}, "matrix": {"young": 1.0, "poisson": 0.3}}  # GPa
 PLANE = {(0, 0): 2.07500597, (0, 1): 0.79325060, (2, 2): 0.55703320}  # independent, to 1e-8
+STRAIN = 0.3  # of the picture
 COMM = MPI.COMM_WORLD
 
 
@@ -62,11 +65,6 @@ def space(resolution: float) -> None:
 
 def draw(solution: CellSolution, path: Path) -> None:
     """The deformed cell under shear, coloured by the shear stress of the lower bound; one rank."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     cell, load = solution.cell, PAIRS[2].index((0, 1))
     plain, chi = cell.periodic_mesh.plain, cell.periodic_mesh.to_plain(solution.correctors.functions[load])
     nodes = plain.geometry.x[:, :2]
@@ -80,21 +78,28 @@ def draw(solution: CellSolution, path: Path) -> None:
     moved[:, 1] += 0.5 * nodes[:, 0]
     stress = cell.periodic_mesh.to_plain(solution.dual.functions[load])
     shear = stress.x.array.reshape(-1, 3)[stress.function_space.dofmap.list, 2]
-    figure, panels = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-    panels[0].triplot(*(nodes + 0.3 * moved).T, vertices, lw=0.3, color="0.6")
     fibre = np.empty(len(vertices), dtype=bool)
     fibre[cell.periodic_mesh.plain_cell] = cell.phase_of_cell == cell.phases["fibre"]
-    panels[0].triplot(*(nodes + 0.3 * moved).T, vertices[fibre], lw=0.4, color="tab:red")
-    panels[0].set_title("under shear 0.3 (fibre red)")
-    where = (nodes + 0.3 * moved)[vertices].reshape(-1, 2)
-    alone = np.arange(len(where)).reshape(-1, 3)
-    picture = panels[1].tripcolor(*where.T, alone, shear.ravel(), shading="gouraud", cmap="viridis")
-    figure.colorbar(picture, ax=panels[1], label="shear stress per unit shear (GPa)")
-    panels[1].set_title("stress in equilibrium, of the lower bound")
-    for panel in panels:
-        panel.set_aspect("equal")
-        panel.set_axis_off()
-    figure.savefig(path, dpi=150)
+    deformed = nodes + STRAIN * moved
+    scale = colour_scale(shear)
+    with canvas.styled():
+        figure = canvas.sheet(10.6, 4.9, layout="constrained")
+        panels = figure.subplots(1, 2)
+        panels[0].triplot(*deformed.T, vertices, lw=0.4, color="0.65")
+        panels[0].triplot(*deformed.T, vertices[fibre], lw=0.5, color="#D55E00")
+        panels[0].plot([], [], color="#D55E00", label="fibre")
+        panels[0].plot([], [], color="0.65", label="matrix")
+        panels[0].set_title(f"(a) shear xy of {STRAIN:g}, drawn as it is", loc="left")
+        where = deformed[vertices].reshape(-1, 2)
+        alone = np.arange(len(where)).reshape(-1, 3)
+        panels[1].tripcolor(*where.T, alone, shear.ravel(), shading="gouraud", cmap=scale.colormap, norm=scale.norm)
+        figure.colorbar(scale.mappable, ax=panels[1], label="stress xy for the shear xy = 1 (GPa)")
+        panels[1].set_title("(b) stress in equilibrium, of the lower bound", loc="left")
+        for panel in panels:
+            panel.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], "--", lw=0.9, color="0.2", label="at rest")
+            panel.set(aspect="equal", xlabel="x / period", ylabel="y / period", ylim=(-0.06, 1.32))
+        panels[0].legend(loc="upper center", ncols=3, frameon=False, fontsize=9)
+        canvas.save(figure, path)
 
 
 def main() -> None:

@@ -27,6 +27,9 @@ from homfem.cells import UnitCell, fibre_array, laminate
 from homfem.local.elasticity import rigid_motions, strained, voigt_strain
 from homfem.local.engine import solve_correctors
 from homfem.local.problem import CellProblem, Correctors, Field, element_of
+from homfem.output.cell_figures import at_second_order
+from homfem.output.pictures import draw_fields, made_drawable
+from homfem.output.views import CellView
 
 # Plane strain, polarised along y. Stiffness in GPa (xx, yy, xy), coupling in C/m^2, permittivity in nF/m: the potential
 # then is in GV, and stress, displacement and energy come out in GPa, C/m^2 and GJ/m^3.
@@ -87,25 +90,17 @@ def exact_laminate(shares: list[float], phases: list[dict[str, Any]]) -> np.ndar
 
 
 def draw(cell: UnitCell, solved: Correctors, path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    values = cell.nodal_values(solved.functions[1][1])
+    values = at_second_order(cell, solved.problem, (1,), solved.functions[1])
     if values is None or cell.raw is None:
         return
-    figure, axis = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
-    x, y = cell.raw.points.T
-    drawn = axis.tripcolor(x, y, cell.raw.corners, 1e3 * (values - values.mean()), shading="gouraud", cmap="RdBu_r")
-    inner = cell.raw.corners[cell.raw.phase_of_cell == cell.phases["fibre"]]
-    edges = np.sort(np.vstack([inner[:, [0, 1]], inner[:, [1, 2]], inner[:, [0, 2]]]), axis=1)
-    edges, count = np.unique(edges, axis=0, return_counts=True)
-    for edge in edges[count == 1]:
-        axis.plot(x[edge], y[edge], color="black", linewidth=0.8)
-    figure.colorbar(drawn, label="potential (MV per metre of period) for the strain yy = 1")
-    axis.set(aspect="equal", xlabel="x / period", ylabel="y / period", title="Piezo-electric fibre, polarised along y")
-    figure.savefig(path, dpi=110)
+    raw = cell.raw
+    drawn = made_drawable(raw.points, raw.cells, raw.phase_of_cell, 1e3 * (values - values.mean()))
+    view = CellView(
+        title="piezo-electric fibre, polarised along y: stretch along y",
+        label="potential for the strain yy = 1 (MV per metre of period)",
+        unit="periods",
+    )
+    draw_fields(drawn, path, phases=raw.phases, view=view)
 
 
 def main() -> None:

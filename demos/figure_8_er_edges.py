@@ -18,9 +18,11 @@ import numpy as np
 from mpi4py import MPI
 
 from homfem import EffectiveTensor, homogenize_diffusion, three_pipe
+from homfem.output import canvas
 
 DIFFUSIVITY = 250.0  # um^2/s
 COMM = MPI.COMM_WORLD
+STYLES = {"er": ("#D55E00", "ER"), "cytosol": ("#0072B2", "cytosol")}
 
 
 def brackets(edges: np.ndarray, resolution: float, tolerance: float) -> dict[str, list[EffectiveTensor]]:
@@ -54,30 +56,34 @@ def check(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], tolerance:
 
 
 def draw(edges: np.ndarray, found: dict[str, list[EffectiveTensor]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    colours = {"er": "tab:red", "cytosol": "tab:blue"}
-    names = {"er": "ER", "cytosol": "cytosol"}
-    figure, panels = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
-    fraction = 3 * edges**2 - 2 * edges**3
-    for panel, x, label in (
-        (panels[0], edges, "edge of the pipes / period"),
-        (panels[1], fraction, "volume fraction of the ER"),
-    ):
-        for phase, tensors in found.items():
-            low = [t.lower[0, 0] / t.active_fraction for t in tensors]
-            high = [t.upper[0, 0] / t.active_fraction for t in tensors]
-            middle = [t.value[0, 0] / t.active_fraction for t in tensors]
-            panel.fill_between(x, low, high, color=colours[phase], alpha=0.3, lw=0)
-            panel.plot(x, middle, ".-", color=colours[phase], lw=1, label=f"{names[phase]} (band: guaranteed bounds)")
-        panel.set(xlabel=label, xlim=(0, 1))
-        panel.grid(alpha=0.3)
-    panels[0].set(ylabel=f"effective diffusion coefficient (µm²/s), D = {DIFFUSIVITY:g}", ylim=(0, 1.04 * DIFFUSIVITY))
-    panels[0].legend(loc="lower center")
-    figure.savefig(path, dpi=150)
+    """Above the coefficients; below how far the guaranteed bounds are from them, too little to be seen above."""
+    with canvas.styled():
+        figure = canvas.sheet(10.0, 6.4, layout="constrained")
+        panels = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=(2.2, 1.0))
+        fraction = 3 * edges**2 - 2 * edges**3
+        for column, (x, label) in enumerate(
+            ((edges, "edge of the pipes / period"), (fraction, "volume fraction of the ER"))
+        ):
+            for phase, tensors in found.items():
+                colour, name = STYLES[phase]
+                low, high, middle = (
+                    np.array([getattr(tensor, side)[0, 0] / tensor.active_fraction for tensor in tensors])
+                    for side in ("lower", "upper", "value")
+                )
+                panels[0, column].plot(x, middle, "o-", ms=3.5, lw=1.2, color=colour, label=name)
+                panels[0, column].fill_between(x, low, high, color=colour, alpha=0.3, lw=0)
+                band = (100.0 * (side / middle - 1.0) for side in (low, high))
+                panels[1, column].fill_between(x, *band, color=colour, alpha=0.3, lw=0)
+                panels[1, column].plot(x, 100.0 * (high / middle - 1.0), lw=0.8, color=colour)
+                panels[1, column].plot(x, 100.0 * (low / middle - 1.0), lw=0.8, color=colour)
+            panels[1, column].set(xlabel=label, xlim=(0, 1))
+        panels[0, 0].set(ylabel=f"EDC (µm²/s), D = {DIFFUSIVITY:g} µm²/s", ylim=(0, 1.04 * DIFFUSIVITY))
+        panels[1, 0].set(ylabel="guaranteed bounds\nabout it (%)")
+        panels[0, 0].legend(loc="lower center", frameon=False)
+        for panel, letter in zip(panels.flat, "abcd", strict=True):
+            panel.grid(alpha=0.3)
+            panel.set_title(f"({letter})", loc="left")
+        canvas.save(figure, path)
 
 
 def main() -> None:

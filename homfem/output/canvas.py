@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from homfem.output.colours import Theme, theme_of
@@ -80,6 +81,25 @@ def sheet(width: float, height: float, **options: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What is written beside a picture.
+
+    Parameters
+    ----------
+    title
+        Above it; broken into lines where it is long.
+    label
+        Of the colour bar, likewise; None where there is no bar.
+    names
+        Of the phases in the legend.
+    """
+
+    title: str = ""
+    label: str | None = None
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """A figure with one picture of given shape, and beside it room for a colour bar and a legend.
 
@@ -89,23 +109,23 @@ class Layout:
         Of matplotlib; the bar is None where none was asked for.
     key
         Left and upper end of the legend, as fractions of the figure.
+    label
+        Of the bar, in lines that it has room for.
     """
 
     figure: Any
     axes: Any
     bar: Any
     key: tuple[float, float]
+    label: str
+
+
+#: Width of a letter, at most on the average, and the height of a line, in units of the size of the letters.
+_LETTER, _LINE = 0.62, 1.35
 
 
 def laid_out(
-    shape: tuple[float, float],
-    size: tuple[int, int],
-    *,
-    bar: bool,
-    names: Sequence[str],
-    framed: bool = True,
-    title: str = "",
-    fill: bool = False,
+    shape: tuple[float, float], size: tuple[int, int], words: Words, *, framed: bool = True, fill: bool = False
 ) -> Layout:
     """Return a sheet on which everything has its place: nothing overlaps, nothing is cut off.
 
@@ -115,43 +135,54 @@ def laid_out(
         Width and height of the picture in any unit.
     size
         Pixels that the sheet may have.
-    bar
-        Whether there is a colour bar.
-    names
-        Of the phases in the legend.
+    words
+        What is written.
     framed
         Whether the picture has axes with ticks and labels.
-    title
-        Line or lines above the picture.
     fill
-        Whether the sheet has exactly ``size``; else it is as large as the picture needs within it.
+        Whether the sheet has exactly ``size``; else it is as large as the picture and the words need within it.
     """
     import matplotlib as mpl
 
     wide, high = (pixels / DPI for pixels in size)
     points = 10.0 * min(max(min(wide / 7.0, high / 5.5), 0.5), 1.25)
     mpl.rcParams.update({"font.size": points, "axes.titlesize": 1.1 * points})
-    em = points / 72.0
-    left, low = (5.6 * em, 3.8 * em) if framed else (1.0 * em, 1.0 * em)
-    top = (1.2 + 1.5 * (title.count("\n") + 1 if title else 0)) * em
-    longest = max(map(len, names), default=0)
-    key = (2.8 + 0.62 * longest) * em if names else 0.0
-    right = max(8.2 * em if bar else 0.0, key) + 1.2 * em
-    scale = max(min((wide - left - right) / shape[0], (high - low - top) / shape[1]), 1e-12)
+    em, pads = points / 72.0, 12.0 / 72.0
+    left, low = (5.2 * em + pads, 2.8 * em + pads) if framed else (1.0 * em, 1.0 * em)
+    title = broken(words.title, wide - 2.0 * em, 1.1 * em)
+    top = (1.0 + 1.1 * _LINE * (title.count("\n") + 1 if title else 0)) * em
+    room = high - low - top
+    label = broken(words.label or "", 0.8 * room, em)
+    bar = 0.0 if words.label is None else (7.4 + _LINE * (label.count("\n") + 1)) * em + 0.5 * pads
+    key = (2.8 + _LETTER * max(map(len, words.names))) * em if words.names else 0.0
+    right = max(bar, key) + 1.0 * em
+    scale = max(min((wide - left - right) / shape[0], room / shape[1]), 1e-12)
     across, up = scale * shape[0], scale * shape[1]
+    keyed = (1.9 * len(words.names) + 0.8) * em if words.names else 0.0
     if not fill:
-        wide, high = left + across + right, low + up + top
+        letters = max(map(len, title.split("\n")))
+        wide = min(wide, max(left + across + right, (1.1 * _LETTER * letters + 2.0) * em))
+        tall = max(up, keyed + (0.0 if words.label is None else 1.25 * em * _LETTER * max(map(len, label.split("\n")))))
+        high = min(high, low + tall + top)
     figure = sheet(wide, high)
     x, y = left + 0.5 * (wide - left - right - across), low + 0.5 * (high - low - top - up)
     axes = figure.add_axes((x / wide, y / high, across / wide, up / high))
-    axes.set_title(title, pad=0.5 * points)
-    place = x + across + 1.5 * em
-    keyed = (1.9 * len(names) + 0.8) * em if names else 0.0
-    room = max(up - keyed, 0.3 * up)
+    if title:
+        figure.text(0.5, 1.0 - 0.6 * em / high, title, ha="center", va="top", fontsize=1.1 * points, linespacing=1.2)
+    place, free = x + across + 1.5 * em, high - low - top - keyed
+    length = min(max(up - keyed, 12.0 * em, 1.1 * em * _LETTER * max(map(len, label.split("\n")))), free)
+    bottom = low + 0.5 * (free - length)
     cax = None
-    if bar:
-        cax = figure.add_axes((place / wide, (y + 0.06 * room) / high, 1.1 * em / wide, 0.88 * room / high))
-    return Layout(figure=figure, axes=axes, bar=cax, key=(place / wide - 0.4 * em / wide, (y + up) / high))
+    if words.label is not None:
+        cax = figure.add_axes((place / wide, (bottom + 0.03 * length) / high, 1.1 * em / wide, 0.94 * length / high))
+    corner = (place - 0.4 * em) / wide, (max(y + up, low + free + keyed if up < keyed + length else 0.0)) / high
+    return Layout(figure=figure, axes=axes, bar=cax, key=corner, label=label)
+
+
+def broken(text: str, width: float, em: float) -> str:
+    """Return a text in lines that are not wider than so many inches, with letters of a size in inches."""
+    letters = max(int(width / (_LETTER * em)), 12)
+    return "\n".join("\n".join(wrap(line, letters)) for line in text.split("\n"))
 
 
 def save(figure: Any, path: str | Path) -> None:

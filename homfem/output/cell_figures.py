@@ -101,7 +101,8 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
         title = f"{cell.name}: {physics_words(tensor.physics)}, {load}{shown.more}"
         # Where a field is known on both sides of an interface, both are to be seen.
         several = len(members) > 1 or shown.everywhere
-        view = view_of(cell, title=title, label=shown.label, translucent=() if several else None, theme=theme)
+        words = {"title": title, "label": shown.label, "theme": theme, "heads": tensor.kind == PERMEABILITY}
+        view = view_of(cell, translucent=() if several else None, **words)
 
         with collective(cell.comm):
             if cell.raw is not None:
@@ -153,8 +154,9 @@ def _fields_of(solution: Any, name: str, members: Members, functions: Sequence[f
     total = known + node_places(cell.raw, known.shape[1]) @ gradient_of(problem, first, cell.dimension)
     reach = float(np.abs(total).max())
     factor = nice_number(DISPLACED * float(np.ptp(cell.raw.points, axis=0).max()) / reach) if reach > 0.0 else 0.0
-    more = f" (drawn for a strain of {factor:g}; dashed: at rest)" if factor else ""
-    return _Shown(values=flux[..., 0], displacement=factor * cell.length * total, label=label, more="\n" + more.strip())
+    outline = "dashed" if cell.dimension == 2 else "frame"
+    more = f"(drawn for a strain of {factor:g}; {outline}: at rest)" if factor else ""
+    return _Shown(values=flux[..., 0], displacement=factor * cell.length * total, label=label, more=f"\n{more}")
 
 
 def _power(unit: str, power: int) -> str:

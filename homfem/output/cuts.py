@@ -76,7 +76,7 @@ def section(points: Array, cells: Cells, origin: Array, normal: Array) -> tuple[
     weights : array, shape (p,)
         A nodal field has the value ``(1 - w) v[edge[0]] + w v[edge[1]]`` on a cut edge.
     """
-    side = (points - origin) @ (normal / np.linalg.norm(normal))
+    side = snapped((points - origin) @ (normal / np.linalg.norm(normal)))
     order = np.take_along_axis(cells, np.argsort(side[cells], axis=1), axis=1)
     below = (side[order] < 0.0).sum(axis=1)
     # Vertices of the section by their edges, for one, two, three vertices below the plane.
@@ -104,6 +104,12 @@ def section(points: Array, cells: Cells, origin: Array, normal: Array) -> tuple[
     triangles = number.reshape(-1)[triangles].reshape(-1, 3)
     flat = (triangles == np.roll(triangles, 1, axis=1)).any(axis=1)
     return triangles[~flat].astype(np.int64), edges[used].astype(np.int64), weights[used]
+
+
+def snapped(side: Array) -> Array:
+    """Return distances from a plane, zero where they are round-off: what touches it is not cut in two."""
+    reach = float(np.ptp(side)) if side.size else 0.0
+    return np.where(np.abs(side) < 1e-9 * reach, 0.0, side)
 
 
 def boundary(points: Array, cells: Cells) -> Cells:
@@ -168,7 +174,7 @@ def opened(skin: Patch, inside: Patch, corner: Array) -> list[Patch]:
     kept: list[Patch] = []
     rest = skin
     for k in range(3):
-        side = toward[k] * (rest.points[:, k] - corner[k])
+        side = snapped(toward[k] * (rest.points[:, k] - corner[k]))
         outer = side[rest.triangles].max(axis=1) <= 0.0
         kept.append(rest._replace(triangles=rest.triangles[outer]))
         rest = rest._replace(triangles=rest.triangles[~outer])
@@ -183,7 +189,7 @@ def opened(skin: Patch, inside: Patch, corner: Array) -> list[Patch]:
         face.points[:, k] = corner[k]
         for j in range(3):
             if j != k:
-                face = face.between(*clip(face.triangles, toward[j] * (face.points[:, j] - corner[j])))
+                face = face.between(*clip(face.triangles, snapped(toward[j] * (face.points[:, j] - corner[j]))))
         a, b, c = (face.points[face.triangles[:, j]] for j in range(3))
         turned = np.cross(b - a, c - a) @ normal < 0.0
         face.triangles[turned] = face.triangles[turned][:, ::-1]

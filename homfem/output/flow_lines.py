@@ -59,8 +59,8 @@ def stream_function(nodes: Array, triangles: skins.Indices, vectors: Array) -> A
     return result
 
 
-def draw_flow_lines(axes: Any, drawn: skins.Drawn, lines: int) -> None:
-    """Draw about so many lines along the vectors of a cell into axes of matplotlib, with arrows on them.
+def draw_flow_lines(axes: Any, drawn: skins.Drawn, lines: int, *, heads: bool = True) -> None:
+    """Draw about so many lines along the vectors of a cell into axes of matplotlib, with or without arrow heads.
 
     They are placed alike on both sides of the middle of the range of the stream function.
     """
@@ -88,7 +88,8 @@ def draw_flow_lines(axes: Any, drawn: skins.Drawn, lines: int) -> None:
     drawn_lines = axes.tricontour(
         *nodes.T, triangles, safe, levels=levels, colors=INK, linewidths=0.8, linestyles="solid"
     )
-    arrows(axes, parts_of(drawn_lines), nodes[triangles].mean(axis=1), mean)
+    if heads:
+        arrows(axes, parts_of(drawn_lines), nodes[triangles].mean(axis=1), mean)
 
 
 def parts_of(contours: Any) -> list[Array]:
@@ -101,7 +102,7 @@ def parts_of(contours: Any) -> list[Array]:
     return [part for part in found if len(part) > 1]
 
 
-def arrows(axes: Any, paths: list[npt.NDArray], places: Array, vectors: Array, colour: str = INK) -> None:
+def arrows(axes: Any, paths: list[npt.NDArray], places: Array, vectors: Array) -> None:
     """Put an arrow head in the middle of each path, the way the nearest of the vectors points."""
     from scipy.spatial import cKDTree
 
@@ -121,6 +122,6 @@ def arrows(axes: Any, paths: list[npt.NDArray], places: Array, vectors: Array, c
     at, along = (np.array(part) for part in zip(*heads, strict=True))
     nearest = vectors[cKDTree(places).query(at)[1]]
     along *= np.where(np.einsum("ix,ix->i", along, nearest) < 0.0, -1.0, 1.0)[:, None]
-    axes.quiver(*at.T, *along.T, color=colour, angles="xy", scale_units="xy", scale=1.0 / (0.015 * reach), pivot="mid",
+    axes.quiver(*at.T, *along.T, color=INK, angles="xy", scale_units="xy", scale=1.0 / (0.015 * reach), pivot="mid",
                 width=0.0012, headwidth=11, headlength=11, headaxislength=10, minlength=0, minshaft=0.1, units="width",
                 zorder=4)  # fmt: skip

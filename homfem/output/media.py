@@ -14,7 +14,6 @@ from homfem.grid import GridSolution
 from homfem.output import canvas
 from homfem.output.block_lines import picture_fields, stream_functions
 from homfem.output.colours import COLOURS, Theme, colour_scale
-from homfem.output.flow_lines import arrows, parts_of
 from homfem.output.words import symbol, with_unit
 from homfem.parameters import Array
 from homfem.tensors import EffectiveTensor
@@ -63,7 +62,7 @@ def draw_block_medium(
         figure = canvas.sheet(11.0, tall + 1.9, layout="compressed")
         axes = figure.subplots(1, 2)
         for load, (axis, letter) in enumerate(zip(axes, "ab", strict=True)):
-            _draw_lines(axis, medium, solved, (streams[load], nodes), load, lines)
+            _draw_lines(axis, medium, (streams[load], nodes), load, lines)
             axis.set_title(f"({letter}) gradient along {'xy'[load]}", loc="left")
             axis.set(xlabel=with_unit("x", length_unit), ylabel=with_unit("y", length_unit))
         unit = "" if tensor is None else tensor.unit
@@ -127,12 +126,10 @@ def draw_flux_lines(axis: Any, medium: BlockMedium, fields: BlockFields, load: i
         Flux lines that enter through a side of the cell.
     """
     streams, nodes = stream_functions(medium, fields)
-    _draw_lines(axis, medium, fields, (streams[load], nodes), load, lines)
+    _draw_lines(axis, medium, (streams[load], nodes), load, lines)
 
 
-def _draw_lines(
-    axis: Any, medium: BlockMedium, fields: BlockFields, flow: tuple[Array, tuple[Array, Array]], load: int, lines: int
-) -> None:
+def _draw_lines(axis: Any, medium: BlockMedium, flow: tuple[Array, tuple[Array, Array]], load: int, lines: int) -> None:
     x, y = (np.concatenate([[0.0], np.cumsum(part)]) for part in (medium.widths, medium.heights))
     value, shade = _shades(medium)
     colours = np.where(np.isfinite(value)[..., None], shade(np.nan_to_num(value, nan=1.0)), _rgba(INSULATING))
@@ -148,9 +145,7 @@ def _draw_lines(
             np.ceil((stream.max() - middle) / through * lines),
         )
         levels = middle + (np.arange(low, high + 1) + 0.5) * through / lines
-        drawn = axis.contour(*nodes, stream, levels, colors=LINES, linewidths=0.9, linestyles="solid")
-        grid = np.stack(np.meshgrid(*(0.5 * (part[1:] + part[:-1]) for part in nodes)), axis=-1).reshape(-1, 2)[::7]
-        arrows(axis, parts_of(drawn), grid, fields.flux(grid)[:, :, load], LINES)
+        axis.contour(*nodes, stream, levels, colors=LINES, linewidths=0.9, linestyles="solid")
     axis.set(aspect="equal", xlim=(0.0, x[-1]), ylim=(0.0, y[-1]))
 
 

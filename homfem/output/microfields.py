@@ -175,13 +175,15 @@ class MicroFields:
                 )
                 if vector:
                     drawn = drawn.sized()._replace(vectors=None)
+                outline = "dashed" if raw.dimension == 2 else "frame"
                 words = title or f"{self.cell.name}: {self.load_words(vector)}"
                 view = CellView(
                     label=with_unit("size of the displacement" if vector else "potential", unit),
                     translucent=(),
-                    title=words + (f"\ndisplacement drawn {factor:.3g} times (dashed: at rest)" if factor else ""),
+                    title=words + (f"\ndisplacement drawn {factor:.3g} times ({outline}: at rest)" if factor else ""),
                     unit=unit,
                     theme=theme,
+                    heads=False,
                 )
                 draw_fields(drawn, path, phases=raw.phases, view=view)
 

@@ -71,9 +71,12 @@ class _Panel(ABC):
             blank = self.shown[~known]
             axes.tripcolor(x, y, blank, facecolors=np.zeros(len(blank)), cmap=_flat(self.theme.void), rasterized=True)
         if known.any():
-            filled = np.nan_to_num(at)
-            axes.tripcolor(x, y, self.shown[known], filled, shading="gouraud", rasterized=True, cmap=scale.colormap,
-                           norm=scale.norm)  # fmt: skip
+            filled, shown = np.nan_to_num(at), self.shown[known]
+            colours = {"rasterized": True, "cmap": scale.colormap, "norm": scale.norm}
+            # Slivers where a plane just touches a cell: shaded, they would be hairs over their neighbours.
+            axes.tripcolor(x, y, shown, facecolors=filled[shown].mean(axis=1), **colours)
+            shown = shown[_heights(self.plane[shown]) > SLIVER * self.span.max()]
+            axes.tripcolor(x, y, shown, filled, shading="gouraud", **colours)
         lines = outline(self.shown)
         axes.plot(x[lines].T, y[lines].T, color=self.theme.ink, linewidth=0.8)
 
@@ -89,6 +92,18 @@ class _Panel(ABC):
     @abstractmethod
     def draw(self, axes: Any, values: Array, scale: ColourScale) -> None:
         """Draw the values."""
+
+
+#: Triangles not as high as this, as a fraction of the picture, have one colour.
+SLIVER = 3e-3
+
+
+def _heights(corners: Array) -> Array:
+    """The smallest height of triangles (t, 3, 2)."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
+    double = np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    return np.divide(double, longest, out=np.zeros(len(double)), where=longest > 0.0)
 
 
 def _flat(colour: str) -> Any:
@@ -245,6 +260,8 @@ def draw_fields(
 
 def draw_isochrone_panel(path: Path, points: Array, cells: Cells, times: Array, view: SeriesView) -> None:
     """Draw times of arrival (n,) with lines of equal time, about eight of them at round numbers."""
+    from matplotlib.patches import Patch
+
     with canvas.styled(view.theme) as theme:
         panel = _panel(points, cells, view, theme)
         low, high = float(np.nanmin(times)), float(np.nanmax(times))
@@ -262,6 +279,9 @@ def draw_isochrone_panel(path: Path, points: Array, cells: Cells, times: Array, 
             if lines is not None:
                 axes.clabel(lines, fmt=lambda level: f"{level:.3g}", fontsize=8, colors="#FFFFFF")
         panel.scale_bar(axes, view.length_unit)
+        if np.isnan(times).any():
+            blank = Patch(facecolor=theme.void, edgecolor=theme.ink, linewidth=0.5, label="not reached")
+            axes.legend(handles=[blank], loc="upper right", frameon=False, fontsize=9)
         _bar(figure, [axes], scale, printed(view.label), None)
         canvas.save(figure, path)
 

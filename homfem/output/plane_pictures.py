@@ -13,7 +13,7 @@ from homfem.output import canvas, skins
 from homfem.output.colours import COLOURS, ColourScale, Theme, colour_scale
 from homfem.output.flow_lines import draw_flow_lines
 from homfem.output.views import CellView
-from homfem.output.words import with_unit
+from homfem.output.words import printed, with_unit
 from homfem.parameters import Array
 
 #: Triangles of a field from which on they are pixels in PDF and SVG files.
@@ -36,9 +36,8 @@ def draw_plane(drawn: skins.Drawn, phases: Mapping[str, int], path: Path, view: 
     low, high = extent.min(axis=0), extent.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
     with canvas.styled(view.theme) as theme:
-        sheet = canvas.laid_out(
-            (span[0], span[1]), view.size, bar=bool(known.any()), names=list(plain), title=view.title
-        )
+        words = canvas.Words(title=view.title, label=printed(view.label) if known.any() else None, names=list(plain))
+        sheet = canvas.laid_out((float(span[0]), float(span[1])), view.size, words)
         axes = sheet.axes
         for name, colour in plain.items():
             _fill(axes, nodes, corners[(tags == phases[name]) & ~known], colour, view.mesh_lines)
@@ -47,14 +46,14 @@ def draw_plane(drawn: skins.Drawn, phases: Mapping[str, int], path: Path, view: 
             _colour(axes, skins.apart(nodes, corners[known], tags[known], values[known]), scale)
             if view.mesh_lines:
                 _fill(axes, nodes, corners[known], "none", True)
-            add_bar(sheet, scale, view.label, theme)
+            add_bar(sheet, scale, theme)
         if len(np.unique(tags)) > 1 and values is not None:
             _lines(axes, nodes, skins.interfaces(corners, tags), "#101010", 1.0)
         if drawn.rest is not None:
             _lines(axes, drawn.rest, skins.rim(corners), theme.ink, 0.8, linestyles=(0, (4, 3)))
             _lines(axes, nodes, skins.rim(corners), theme.ink, 0.8)
         if drawn.vectors is not None:
-            draw_flow_lines(axes, drawn, view.lines)
+            draw_flow_lines(axes, drawn, view.lines, heads=view.heads)
         add_key(sheet, [(name, colour, 1.0) for name, colour in plain.items()], theme)
         margin = 0.02 * span if drawn.rest is not None else 0.0 * span
         axes.set(xlabel=with_unit("x", view.unit), ylabel=with_unit("y", view.unit), aspect="equal")
@@ -68,7 +67,9 @@ def _fill(axes: Any, nodes: Array, cells: skins.Indices, colour: str, mesh_lines
     from matplotlib.collections import PolyCollection
 
     edge: dict[str, Any] = (
-        {"edgecolors": "#404040", "linewidths": 0.3} if mesh_lines else {"edgecolors": "face", "linewidths": 0.2}
+        {"edgecolors": "#404040", "linewidths": 0.3}
+        if mesh_lines
+        else {"edgecolors": "face", "linewidths": 0.2, "antialiased": False}
     )
     outlines: Any = nodes[skins.around(cells)]
     big = len(cells) > MANY and not mesh_lines
@@ -112,9 +113,11 @@ def add_key(sheet: canvas.Layout, entries: Sequence[tuple[str, str, float]], the
                         handlelength=1.2, handleheight=1.0)  # fmt: skip
 
 
-def add_bar(sheet: canvas.Layout, scale: ColourScale, label: str, theme: Theme) -> None:
+def add_bar(sheet: canvas.Layout, scale: ColourScale, theme: Theme) -> None:
     """Draw the colour bar beside the picture."""
-    bar = sheet.figure.colorbar(scale.mappable, cax=sheet.bar, label=label)
+    bar = sheet.figure.colorbar(scale.mappable, cax=sheet.bar, label=sheet.label)
     bar.outline.set(linewidth=0.6, edgecolor=theme.ink)
     bar.formatter.set_powerlimits((-3, 4))
     bar.formatter.set_useMathText(True)
+    # A power of ten stands above the bar, not beside it over the picture.
+    bar.ax.yaxis.get_offset_text().set(horizontalalignment="left", x=0.0)

@@ -145,9 +145,9 @@ def traced(nodes: Array, cells: Cells, vectors: Array, seeds: Array) -> list[tup
         vectors="along",
         integration_direction="both",
         max_length=6.0 * reach,
-        initial_step_length=0.3,
-        max_step_length=0.5,
-        max_steps=4000,
+        initial_step_length=0.1,
+        max_step_length=0.1,
+        max_steps=20_000,
         compute_vorticity=False,
         terminal_speed=1e-6 * float(np.linalg.norm(vectors, axis=1).max()),
     )

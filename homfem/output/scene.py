@@ -62,7 +62,7 @@ class Scene:
     layers
         The surfaces.
     box : array, shape (2, 3)
-        Lowest and highest coordinates.
+        Lowest and highest coordinates, of a cell that is displaced those at rest.
     scale
         Colours of the values; None where no surface has any.
     streams
@@ -125,7 +125,8 @@ def build(drawn: skins.Drawn, phases: Mapping[str, int], view: CellView) -> Scen
             layers.append(Layer(patch=whole, name=name, colour=colour, translucent=False, lines=lines))
     shown = [layer.patch.values for layer in layers if layer.patch.values is not None]
     scale = colour_scale(np.concatenate([part.ravel() for part in shown]), limits=view.limits) if shown else None
-    return Scene(layers=tuple(layers), box=np.stack([nodes.min(axis=0), nodes.max(axis=0)]), scale=scale)
+    still = nodes if drawn.rest is None else drawn.rest
+    return Scene(layers=tuple(layers), box=np.stack([still.min(axis=0), still.max(axis=0)]), scale=scale)
 
 
 def _translucent(drawn: skins.Drawn, present: Mapping[str, int], view: CellView) -> set[str]:

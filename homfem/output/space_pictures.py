@@ -13,7 +13,7 @@ from homfem.output.colours import Theme
 from homfem.output.plane_pictures import add_bar, add_key
 from homfem.output.scene import EYE, RIGHT, UP, Scene, corners_of, projected
 from homfem.output.views import CellView
-from homfem.output.words import symbol
+from homfem.output.words import printed, symbol
 from homfem.parameters import Array
 
 log = logging.getLogger("homfem")
@@ -35,8 +35,9 @@ def draw_space(scene: Scene, path: Path, view: CellView) -> None:
     names = {layer.name: layer for layer in scene.layers if layer.patch.values is None}
     with canvas.styled(view.theme) as theme:
         shape = (float(high[0] - low[0]), float(high[1] - low[1]))
-        bar = scene.scale is not None
-        sheet = canvas.laid_out(shape, view.size, bar=bar, names=list(names), framed=False, title=view.title, fill=True)
+        label = None if scene.scale is None else printed(view.label)
+        words = canvas.Words(title=view.title, label=label, names=list(names))
+        sheet = canvas.laid_out(shape, view.size, words, framed=False, fill=True)
         axes = sheet.axes
         if (view.engine or best_engine()) == "pyvista":
             _pixels(sheet, scene, (low, high), theme)
@@ -44,13 +45,11 @@ def draw_space(scene: Scene, path: Path, view: CellView) -> None:
             matplotlib_pictures.paint(axes, scene, theme)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
         axes.set_axis_off()
-        # The title belongs to the axes and would be hidden with them.
-        axes.title.set_visible(True)
         _lengths(axes, scene, view.unit, theme)
         patches = [(layer.name, layer.colour, 0.35 if layer.translucent else 1.0) for layer in names.values()]
         add_key(sheet, patches, theme)
         if scene.scale is not None:
-            add_bar(sheet, scene.scale, view.label, theme)
+            add_bar(sheet, scene.scale, theme)
         canvas.save(sheet.figure, path)
 
 

@@ -40,6 +40,9 @@ class CellView:
         Values at the ends of the colour bar. Default: :func:`homfem.output.colours.colour_scale`.
     lines
         About how many lines along a flux or velocity enter through a side of the cell.
+    heads
+        Whether the lines have arrow heads, in the plane. A flux that is said to belong to a gradient has none: it runs
+        along the gradient by convention, and against it in nature.
 
     Raises
     ------
@@ -59,6 +62,7 @@ class CellView:
     theme: str = "light"
     limits: tuple[float, float] | None = None
     lines: int = 20
+    heads: bool = True
 
     def __post_init__(self) -> None:
         check_choice("theme", self.theme, list(THEMES))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from homfem.certify.windows import BoundaryComparison
-from homfem.parameters import FileError
+from homfem.output.canvas import check_figure, save, sheet, styled
+from homfem.output.words import with_unit
 
 _STYLES = {
     "flux": ("#0072B2", "v", "uniform flux (SUBC)"),
@@ -24,33 +25,28 @@ def draw_boundary_conditions(found: BoundaryComparison, path: str | Path, *, tit
     found
         From :func:`homfem.certify.windows.compare_boundary_conditions`.
     path
-        Name that ends in .png.
+        Name that ends in .png, .pdf or .svg.
     title
         Line above the picture.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    path = Path(path)
-    if path.suffix.lower() != ".png" or not path.parent.is_dir():
-        raise FileError("path", str(path), "a name that ends in .png, in an existing directory")
-    figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.2), layout="constrained")
+    place = check_figure(path)
     unit = found.tensors["periodic"][0].unit
-    for axis, (name, pick) in zip(axes, (("smallest", 0), ("largest", -1)), strict=True):
-        for boundary, tensors in found.tensors.items():
-            colour, marker, label = _STYLES[boundary]
-            values = [np.linalg.eigvalsh(tensor.value)[pick] for tensor in tensors]
-            axis.plot(found.windows, values, color=colour, marker=marker, label=label)
-        low, high = (
-            [np.linalg.eigvalsh(tensor.value)[pick] for tensor in found.tensors[key]] for key in ("flux", "affine")
-        )
-        axis.fill_between(found.windows, low, high, color="#999999", alpha=0.15)
-        axis.set(xlabel="window, in periods", ylabel=f"{name} eigenvalue" + (f" ({unit})" if unit else ""))
-        axis.set_xticks(found.windows)
-        axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.suptitle(title or "Apparent tensors under three boundary conditions")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with styled():
+        figure = sheet(9.6, 4.1, layout="constrained")
+        axes = figure.subplots(1, 2)
+        for axis, (name, pick), letter in zip(axes, (("smallest", 0), ("largest", -1)), "ab", strict=True):
+            values = {
+                boundary: [np.linalg.eigvalsh(tensor.value)[pick] for tensor in tensors]
+                for boundary, tensors in found.tensors.items()
+            }
+            for boundary, curve in values.items():
+                colour, marker, label = _STYLES[boundary]
+                axis.plot(found.windows, curve, color=colour, marker=marker, label=label)
+            axis.fill_between(found.windows, values["flux"], values["affine"], color="#999999", alpha=0.15)
+            axis.set(xlabel="window, in periods", ylabel=with_unit(f"{name} eigenvalue", unit))
+            axis.set_title(f"({letter})", loc="left")
+            axis.set_xticks(found.windows)
+            axis.grid(alpha=0.3)
+        axes[0].legend(frameon=False)
+        figure.suptitle(title or "Apparent tensors under three boundary conditions", fontsize=11)
+        save(figure, place)

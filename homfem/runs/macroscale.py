@@ -119,6 +119,8 @@ def draw_macro(run: MacroRun, path: str | Path, *, theme: str = "light") -> None
     if run.record is None:
         raise InputError("drawn", False, "true for a run that is to be drawn")
     recorded = run.record.times
-    times = [float(time) for time in np.linspace(recorded[0], recorded[-1], 6)]
+    # Evenly apart, where the output times allow that.
+    number = next((n for n in (6, 4, 5) if len(recorded) >= n and (len(recorded) - 1) % (n - 1) == 0), 6)
+    times = [float(time) for time in np.linspace(recorded[0], recorded[-1], number)]
     with writing(path):
         draw_series(run.record, str(path), view=SeriesView(label=run.label, style="body", theme=theme), times=times)

@@ -11,8 +11,8 @@ import pytest
 
 DEMOS = Path(__file__).parents[2] / "demos"
 FIGURES = {
-    "01_calcium_bidomain.py": ("cell.png", "wave.png"),
-    "02_cells.py": ("gallery.png",),
+    "01_calcium_bidomain.py": ("cell.png", "wave.png", "isochrones.png"),
+    "02_cells.py": ("gallery.png", "gyroid.png", "spheres_simple_cubic.png"),
     "03_block_media.py": ("pixelations.png", "flux_lines.png"),
     "05_stokes.py": ("flow.png",),
     "06_elasticity.py": ("elasticity.png",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,13 @@ from homfem import (
     homogenize_thermoelasticity,
     localise,
     solve_diffusion,
+    solve_elasticity,
     solve_stokes,
 )
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.meshing.arrays.raw_cell import cell_volumes
+from homfem.output.cell_figures import draw_solution
 from homfem.output.microfields import _function, _mesh_of
 from homfem.parameters import FileError, InputError
 from made_cells import grid_cell
@@ -183,3 +187,70 @@ def test_ranks_agree(on_ranks):
     for other in others:
         for key in ("field", "flux"):
             assert np.array(other[key]) == pytest.approx(np.array(one[key]), abs=1e-7)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is given to be drawn: cells and views."""
+    found = []
+
+    def keep(cell, path, *, phases, view):
+        found.append((cell, view))
+
+    for module in ("microfields", "cell_figures"):
+        monkeypatch.setattr(f"homfem.output.{module}.draw_fields", keep)
+    return found
+
+
+def test_a_deformed_shape_has_the_factor_that_its_title_says(drawn, tmp_path):
+    _, fields = displacement()
+    fields.draw(tmp_path / "a.png", (2, 1), deform=0.1)
+    cell, view = drawn[0]
+    factor = float(re.search(r"drawn ([\d.]+) times", view.title)[1])
+    raw, field, _ = fields.unfolded((2, 1))
+    moved = cell.nodes - cell.rest
+    assert np.linalg.norm(moved, axis=1).max() == pytest.approx(0.1 * 2.0, rel=1e-6)
+    place = {tuple(np.round(point, 9)): value for point, value in zip(cell.rest, moved, strict=True)}
+    for point, value in zip(raw.points, field, strict=True):
+        assert place[tuple(np.round(point, 9))] == pytest.approx(factor * value, abs=2e-3)
+    assert cell.values.min() >= 0.0
+
+
+def test_a_solved_solid_is_drawn_with_the_strain_that_its_title_says(drawn, tmp_path):
+    """Far corners are displaced by the strain alone, the fluctuation is periodic; the mean stress is the stiffness."""
+    cell = grid_cell((4, 4), corner, names=("a", "b"), length=3.0)
+    solution = solve_elasticity(cell, SOLIDS, bounds=False, unit="GPa")
+    draw_solution(solution, str(tmp_path / "a.png"))
+    shown, view = drawn[0]
+    factor = float(re.search(r"strain of ([\d.]+);", view.title)[1])
+    assert view.title.startswith(f"{cell.name}: elasticity, stretch along x\n")
+    assert view.label == "stress xx for the strain xx = 1 (GPa)"
+    moved = shown.nodes - shown.rest
+    corners = [int(np.argmin(np.linalg.norm(shown.rest - target, axis=1))) for target in ([0, 0], [3, 0], [3, 3])]
+    for far in corners[1:]:
+        assert moved[far] - moved[corners[0]] == pytest.approx([3.0 * factor, 0.0], abs=1e-8)
+    a, b = (shown.rest[shown.corners[:, k]] - shown.rest[shown.corners[:, 0]] for k in (1, 2))
+    area = 0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    assert area @ shown.values.mean(axis=1) / 9.0 == pytest.approx(solution.tensor.value[0, 0], rel=1e-6)
+
+
+def test_a_solved_diffusion_is_drawn_with_its_corrector_and_its_flux(drawn, tmp_path):
+    cell = grid_cell((6, 5), corner, names=("a", "b"), length=2.0)
+    solution = solve_diffusion(cell, {"a": 1.0, "b": 10.0}, bounds=False, degree=2, rtol=1e-12)
+    draw_solution(solution, str(tmp_path / "a.png"))
+    shown, view = drawn[0]
+    assert (view.title, view.label, view.heads) == (
+        f"{cell.name}: diffusion, gradient along x",
+        "corrector (µm)",
+        False,
+    )
+    values = cell.nodal_values(solution.correctors.functions[0])
+    place = {tuple(np.round(2.0 * point, 9)): value for point, value in zip(cell.raw.points, values, strict=True)}
+    for point, value in zip(shown.nodes[shown.corners].reshape(-1, 2), shown.values.ravel(), strict=True):
+        if tuple(np.round(point, 9)) in place:
+            assert value == pytest.approx(2.0 * place[tuple(np.round(point, 9))], abs=1e-10)
+    assert len(shown.corners) > len(cell.raw.cells)
+    a, b = (shown.nodes[shown.corners[:, k]] - shown.nodes[shown.corners[:, 0]] for k in (1, 2))
+    area = 0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
+    mean = np.einsum("m,mx->x", area, shown.vectors.mean(axis=1)) / area.sum()
+    assert mean == pytest.approx(solution.tensor.value[:, 0], abs=1e-8)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
 
 from homfem import three_pipe
 from homfem.cells.symmetry import symmetric_part
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
+from homfem.output import canvas, pictures, scene, skins
 from homfem.output import cell_figures as figures
-from homfem.output import pictures, skins
+from homfem.output.colours import THEMES, colour_scale
 from homfem.output.pyvista_pictures import pyvista_works
+from homfem.output.streams import with_streams
 from homfem.output.views import CellView
 from homfem.parameters import FileError, InputError
 
@@ -160,3 +164,192 @@ def test_bad_input_is_refused(tmp_path, changes, error, text):
     with pytest.raises(error, match=text):
         draw(raw, path, **changes)
     assert not path.exists()
+
+
+# What is read off a picture.
+
+
+def cube_of_phases():
+    raw = structured_three_pipe(0.4, resolution=0.25)
+    own = np.where(raw.phase_of_cell == raw.phases["er"], 0.25, 0.9)
+    return raw, np.repeat(own[:, None], 4, axis=1)
+
+
+def count(image: np.ndarray, colour) -> int:
+    return np.count_nonzero((np.abs(image - np.asarray(colour)[:3]) < 1.05 / 255).all(axis=2))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_in_space_are_those_of_the_bar(tmp_path, engine, theme):
+    """A field with one value in each phase: its faces, and the faces of the cut, have exactly those two colours."""
+    raw, values = cube_of_phases()
+    image = draw(
+        raw, tmp_path / "a.png", engine=engine, theme=theme, corrector=values, translucent=[], limits=(0.0, 1.0)
+    )
+    scale = colour_scale(values, limits=(0.0, 1.0))
+    counts = [count(image, scale.rgba(value)) for value in (0.25, 0.9)]
+    assert counts[0] > 3_000
+    assert counts[1] > 12_000
+    assert image[0, 0] == pytest.approx(to_rgb(THEMES[theme].ground), abs=1 / 255)
+
+
+def test_colours_in_the_plane_are_those_of_the_bar(tmp_path):
+    nodes, cells, tags = flat_cell()
+    values = np.repeat(np.where(tags == 1, -0.3, 0.7)[:, None], 3, axis=1)
+    options = {"phases": {"a": 1, "b": 2}, "corrector": values, "view": CellView(size=SIZE)}
+    path = pictures.draw_cell(nodes, cells, tags, tmp_path / "a.png", **options)
+    image = matplotlib.image.imread(path)[:, :, :3]
+    scale = colour_scale(values)
+    shares = [count(image, scale.rgba(value)) for value in (-0.3, 0.7)]
+    assert shares[0] / sum(shares) == pytest.approx(0.25, abs=0.03)
+    assert sum(shares) > 0.25 * image.shape[0] * image.shape[1]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are written."""
+    found = []
+    save = canvas.save
+
+    def kept(figure, path):
+        save(figure, path)
+        found.append(figure)
+
+    monkeypatch.setattr(canvas, "save", kept)
+    return found
+
+
+def outside(figure) -> list[str]:
+    width, height = figure.bbox.size
+    boxes = [(text.get_text(), text.get_window_extent()) for text in canvas.words_of(figure)]
+    return [text for text, box in boxes if min(box.x0, box.y0, width - box.x1, height - box.y1) < -0.5]
+
+
+LONG = "a cell with a name that goes on for some while: diffusion, gradient along x, 1/8 of the period"
+
+
+@pytest.mark.parametrize("size", [SIZE, (1400, 1100), (400, 1100), (1400, 300)])
+@pytest.mark.parametrize("shape", [(1.0, 1.0), (1.0, 9.0), (9.0, 1.0)])
+def test_words_stay_on_the_sheet_in_the_plane(tmp_path, drawn, size, shape):
+    nodes, cells, tags = flat_cell()
+    values = np.where(nodes[:, 0] >= 0.25, 1e-7 * nodes[:, 1] - 3e-8, np.nan)
+    view = CellView(size=size, unit="um", title=LONG, label="the corrector, of which much could be said (um^2/s)")
+    for corrector in (None, values):
+        options = {"phases": {"a": 1, "some phase with a name": 2}, "corrector": corrector, "view": view}
+        pictures.draw_cell(nodes * shape, cells, tags, tmp_path / "a.png", **options)
+    for figure in drawn:
+        assert len(canvas.words_of(figure)) > 5
+        assert outside(figure) == []
+        image = matplotlib.image.imread(tmp_path / "a.png")
+        assert image.shape[0] <= size[1] + 1
+        assert image.shape[1] <= size[0] + 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_words_stay_on_the_sheet_in_space(tmp_path, drawn, engine):
+    raw, values = cube_of_phases()
+    for corrector, translucent in ((None, None), (values, ["cytosol"])):
+        view = {"unit": "um", "title": LONG, "label": "corrector (µm)", "engine": engine, "translucent": translucent}
+        draw(raw, tmp_path / "a.png", corrector=corrector, **view)
+    for figure in drawn:
+        assert outside(figure) == []
+        texts = [text.get_text() for text in canvas.words_of(figure)]
+        assert {"x: 1 µm", "y: 1 µm", "z: 1 µm", LONG} <= {text.replace("\n", " ") for text in texts}
+
+
+def test_words_that_do_not_fit_are_found():
+    figure = canvas.sheet(2.0, 1.0)
+    figure.text(0.9, 0.5, "far too long to be inside", fontsize=12)
+    assert outside(figure) == ["far too long to be inside"]
+    canvas.keep_inside(figure)
+    assert figure.texts[0].get_fontsize() == canvas.SMALLEST
+
+
+# Hostile input.
+
+
+def one_cell(d):
+    return np.vstack([np.zeros(d), np.eye(d)]), np.arange(d + 1)[None], np.array([1])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize("values", [None, 0.0, 3.0, np.nan, -2.0])
+def test_one_cell_with_any_constant_is_drawn(tmp_path, d, values, engine):
+    nodes, cells, tags = one_cell(d)
+    corrector = None if values is None else np.full(d + 1, values)
+    view = CellView(size=SIZE, engine=engine)
+    for cut in (True, False):
+        options = {"phases": {"a": 1, "empty": 2}, "corrector": corrector, "view": replace(view, cut=cut)}
+        path = pictures.draw_cell(nodes, cells, tags, tmp_path / "a.png", **options)
+        assert matplotlib.image.imread(path)[:, :, :3].std() > 0.02
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_vectors_that_are_nowhere_are_no_lines(tmp_path, d):
+    nodes, cells, tags = one_cell(d)
+    for vectors in (np.zeros((d + 1, d)), np.full((d + 1, d), np.nan)):
+        drawn = pictures.made_drawable(nodes, cells, tags, vectors=vectors)
+        assert pictures.draw_fields(drawn, tmp_path / "a.png", phases={"a": 1}, view=CellView(size=SIZE)).exists()
+    with pytest.raises(InputError, match="vectors"):
+        pictures.made_drawable(nodes, cells, tags, vectors=np.zeros(d + 1))
+
+
+def test_no_cells_are_refused(tmp_path):
+    with pytest.raises(InputError, match="cells"):
+        pictures.draw_cell(np.eye(3)[:, :2], np.empty((0, 3), int), [], tmp_path / "a.png", phases={"a": 1})
+
+
+# Formats, lines, displacements.
+
+
+@pytest.mark.parametrize("d", [2, 3])
+@pytest.mark.parametrize(("suffix", "start"), [(".pdf", b"%PDF"), (".svg", b"<?xml"), (".PNG", b"\x89PNG")])
+def test_the_end_of_the_name_chooses_the_format(tmp_path, suffix, start, d):
+    nodes, cells, tags = one_cell(d)
+    view = CellView(size=SIZE, title="words", unit="um")
+    path = pictures.draw_cell(nodes, cells, tags, tmp_path / f"a{suffix}", phases={"a": 1}, view=view)
+    written = path.read_bytes()
+    assert written.startswith(start)
+    if suffix == ".svg":
+        assert b">words</text>" in written
+        again = pictures.draw_cell(nodes, cells, tags, tmp_path / "b.svg", phases={"a": 1}, view=view)
+        assert again.read_bytes() == written
+
+
+def test_lines_along_a_flow_are_its_stream_lines(tmp_path, drawn):
+    nodes, cells, tags = flat_cell()
+    made = pictures.made_drawable(nodes, cells, tags, vectors=np.tile([0.6, 0.8], (len(nodes), 1)))
+    pictures.draw_fields(made, tmp_path / "a.png", phases={"a": 1, "b": 2}, view=CellView(size=SIZE, lines=7))
+    contours = next(one for one in drawn[0].axes[0].collections if isinstance(one, ContourSet))
+    assert len(contours.levels) == 7
+    for path in contours.get_paths():
+        steps = np.diff(path.vertices, axis=0)[path.codes[1:] == path.LINETO]
+        assert np.abs(steps @ [0.8, -0.6]).max() < 1e-9
+
+
+@pytest.mark.skipif("pyvista" not in ENGINES, reason="pyvista traces the lines")
+def test_lines_in_space_run_along_the_flow():
+    raw = structured_three_pipe(0.4, resolution=0.25)
+    made = pictures.made_drawable(
+        raw.points, raw.cells, raw.phase_of_cell, vectors=np.tile([2.0, 0.0, 0.0], (len(raw.points), 1))
+    )
+    view = CellView(lines=8)
+    found = with_streams(scene.build(made, raw.phases, view), made, view)
+    assert len(found.streams) == 16
+    for points, sizes in found.streams:
+        assert np.ptp(points[:, 0]) > 0.95
+        assert np.ptp(points[:, 1:], axis=0) == pytest.approx([0.0, 0.0], abs=1e-6)
+        assert sizes == pytest.approx(2.0)
+    assert (found.scale.low, found.scale.high) == (0.0, pytest.approx(2.0))
+
+
+def test_a_displacement_moves_the_nodes_and_keeps_them_at_rest():
+    nodes, cells, tags = flat_cell()
+    moved = nodes @ np.array([[0.1, 0.0], [0.05, -0.2]])
+    made = pictures.made_drawable(nodes, cells, tags, displacement=moved)
+    assert made.rest == pytest.approx(nodes)
+    assert made.nodes == pytest.approx(nodes + moved)
+    sized = pictures.made_drawable(nodes, cells, tags, vectors=moved).sized()
+    assert sized.values == pytest.approx(np.linalg.norm(moved, axis=1)[cells])
