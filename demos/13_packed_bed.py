@@ -38,7 +38,7 @@ from homfem.cells import sphere_array
 from homfem.kinetics import combined_reactions, named_reaction
 from homfem.macro.conditions import Condition, Dirichlet, Neumann, Outflow
 from homfem.macro.domain import Domain
-from homfem.macro.reaction_diffusion import ReactionDiffusion, Species, run_reaction_diffusion
+from homfem.macro.reaction_diffusion import ReactionDiffusion, Species, run_reaction_diffusion, solve_at_rest
 from homfem.output.cell_figures import draw_unit_cell
 from homfem.timestepping import TimeGrid
 
@@ -105,7 +105,7 @@ def breakthrough(dispersion: float, count: int, step: float) -> list[tuple[float
     return found
 
 
-def reactors(dispersion: float, area: float, count: int, step: float) -> dict[float, tuple[Any, Any]]:
+def reactors(dispersion: float, area: float, count: int) -> dict[float, tuple[Any, Any]]:
     """Return the steady profile for each rate of the surface: one run, a species for each."""
     names = [f"gas{k}" for k in range(len(SURFACE_RATES))]
     kinetics = combined_reactions(
@@ -120,7 +120,7 @@ def reactors(dispersion: float, area: float, count: int, step: float) -> dict[fl
     problem = ReactionDiffusion(
         mesh=column(LENGTH, count), species=[species(name, dispersion, feed) for name in names], kinetics=kinetics
     )
-    done = run_reaction_diffusion(problem, TimeGrid(end=0.4, step=step))
+    done = solve_at_rest(problem)
     return {rate: values(done.fields[name]) for name, rate in zip(names, SURFACE_RATES, strict=True)}
 
 
@@ -155,16 +155,14 @@ def main() -> None:
     say(f"tracer: within {off:.4f} of Ogata and Banks")
     assert off < 30.0 * step
 
-    profiles = reactors(dispersion, area, count, step)
+    profiles = reactors(dispersion, area, count)
     peclet = SPEED * LENGTH / dispersion
     for rate, (x, u) in profiles.items():
         damkoehler = rate * area * LENGTH / SPEED
         exact = danckwerts(x / LENGTH, peclet, damkoehler)
         say(f"k_s = {rate:4.2f} mm/s, Da = {damkoehler:5.2f}: conversion {1.0 - u[-1]:.4f}, Wehner and Wilhelm "
             f"{1.0 - exact[-1]:.4f}, plug flow {1.0 - np.exp(-damkoehler):.4f}")  # fmt: skip
-        # At the inlet flow and reaction take turns: what is shown has just reacted for half a step.
-        assert np.abs(u - exact).max() < 0.002 + 0.6 * rate * area / POROSITY * step
-        assert abs(u[-1] - exact[-1]) < 0.002
+        assert np.abs(u - exact).max() < 1e-3
     if COMM.rank == 0:
         chosen.out.mkdir(parents=True, exist_ok=True)
         draw(chosen.out / "reactor.png", fronts, profiles, peclet, area)
@@ -200,7 +198,7 @@ def draw(path: Path, fronts: Any, profiles: Any, peclet: float, area: float) -> 
         )
     axes[1].text(1.02 * LENGTH, 0.9, "$k_s$ (mm/s)", fontsize=9)
     axes[1].set(xlabel="x (mm)", ylabel="u / feed", title="(b) reactor, Danckwerts")
-    axes[1].set(xlim=(-0.3, 1.28 * LENGTH), ylim=(-0.02, 1.03))
+    axes[1].set(xlim=(-0.3, 1.28 * LENGTH), ylim=(-0.06, 1.03))
     numbers = np.linspace(0.0, 8.0, 100)
     axes[2].plot(numbers, np.exp(-numbers), color="0.5", ls="--", lw=1.0, label="plug flow")
     axes[2].plot(numbers, danckwerts(1.0, peclet, numbers), color="black", lw=1.2, label="Wehner and Wilhelm")

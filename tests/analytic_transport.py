@@ -122,7 +122,7 @@ def krogh_zero_order(
 
     Source
     ------
-    Krogh 1919, doi 10.1113/jphysiol.1919.sp001844 (the formula is Erlang's).
+    Krogh 1919, doi 10.1113/jphysiol.1919.sp001839 (the formula is Erlang's).
     """
     curve = uptake / (4.0 * diffusivity) * (r * r - capillary**2)
     return wall + curve - uptake * tissue**2 / (2.0 * diffusivity) * np.log(r / capillary)

@@ -96,7 +96,7 @@ _ALL = (
     NamedReaction(
         name="zero-order",
         meaning="uptake that does not depend on u, as long as there is some: u may become negative",
-        source="Krogh 1919, doi 10.1113/jphysiol.1919.sp001844",
+        source="Krogh 1919, doi 10.1113/jphysiol.1919.sp001839",
         rates=("-rate",),
         parameters=(Parameter(name="rate", value=_NONE, unit="{u}/{t}", meaning="uptake; negative: release"),),
     ),
