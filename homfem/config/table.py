@@ -103,7 +103,8 @@ def numbers(what: str) -> Check:
         return {name: check_number(name, entry, remedy=remedy if isinstance(entry, str) else "")
                 for name, entry in value.items()}  # fmt: skip
 
-    return Check(check, says=f"a table of {what}")
+    schema = {"type": "object", "additionalProperties": {"type": "number"}}
+    return Check(check, says=f"a table of {what}", schema=schema)
 
 
 def choice(*known: str) -> Check:

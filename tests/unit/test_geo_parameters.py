@@ -213,6 +213,19 @@ Periodic Curve {-4} = {1} Rotate {{0, 0, 1}, {0, 0, 0}, Pi / 2};
     assert from_gmsh_raw(path).lattice == Lattice.box(1.0, 1.0)
 
 
+def test_parts_of_one_side_that_are_matched_are_no_period(tmp_path: Path) -> None:
+    """Two blocks with the same mesh: the tops are matched with each other, and each with its bottom."""
+    points = [(x, y) for y in (0, 1) for x in range(3)]
+    text = "".join(f"Point({k + 1}) = {{{x}, {y}, 0, .4}};\n" for k, (x, y) in enumerate(points))
+    text += (
+        "Line(1) = {1, 2}; Line(2) = {2, 3}; Line(3) = {4, 5}; Line(4) = {5, 6}; Line(5) = {1, 4}; Line(6) = {3, 6};\n"
+    )
+    text += 'Curve Loop(1) = {1, 2, 6, -4, -3, -5}; Plane Surface(1) = {1}; Physical Surface("a") = {1};\n'
+    text += "Periodic Curve {2} = {1} Translate {1, 0, 0}; Periodic Curve {3} = {1} Translate {0, 1, 0};\n"
+    text += "Periodic Curve {4} = {2} Translate {0, 1, 0}; Periodic Curve {6} = {5} Translate {2, 0, 0};\n"
+    assert from_gmsh_raw(write(tmp_path, text), timeout=None).lattice == Lattice.box(2.0, 1.0)
+
+
 def test_a_hexagon_has_the_lattice_of_its_three_pairs(tmp_path: Path) -> None:
     points = [(math.cos(k * math.pi / 3), math.sin(k * math.pi / 3)) for k in range(6)]
     text = "".join(f"Point({k + 1}) = {{{x!r}, {y!r}, 0, .4}};\n" for k, (x, y) in enumerate(points))

@@ -22,8 +22,8 @@ _BOX = 1e-9
 def lattice_of_model(dimension: int, given: Lattice | None) -> Lattice | None:
     """Return the lattice of the cell in the current Gmsh model, which has a mesh; None where nothing tells it.
 
-    The model may tell translations from one part of its boundary to another; those between two flat sides of its hull
-    are periods. Where they are along axes, and fewer than these, the others are the sides of the bounding box.
+    The model may tell translations from one part of its boundary to another; those between two flat and opposite sides
+    of its hull are periods. Where these are along axes, and fewer, the others are the sides of the bounding box.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _nodes(dimension: int) -> tuple[Indices, Array, Array]:
 
 
 def _translations(dimension: int, tags: Indices, points: Array, hull: Array) -> list[Array]:
-    """Return the translations between two flat sides of the hull, each once, the shorter first; shape (dimension,)."""
+    """Return the translations across the hull, between flat sides, each once, the shorter first; shape (dimension,)."""
     import gmsh
 
     size = float(np.ptp(hull, axis=0).max(initial=0.0)) if len(hull) else 0.0
@@ -129,7 +129,7 @@ def _translations(dimension: int, tags: Indices, points: Array, hull: Array) -> 
         gaps = here - there
         shift = gaps.mean(axis=0) if said is None else said
         moved = bool(np.abs(gaps - shift).max() <= _SAME * size)  # else what is not told is no translation
-        if not (moved and _flat_side(here, hull, size) and _flat_side(there, hull, size)):
+        if not (moved and _across(here, shift, hull, size)):
             continue
         one = shift[:dimension]
         one = one if one[int(np.argmax(np.abs(one)))] > 0.0 else -one
@@ -147,15 +147,16 @@ def _translation(affine: npt.ArrayLike) -> Array | None:
     return matrix[:3, 3].copy() if np.abs(matrix[:3, :3] - np.eye(3)).max() < 1e-9 else None
 
 
-def _flat_side(side: Array, hull: Array, size: float) -> bool:
-    """Whether some points lie in a plane (in 2D on a line) beyond which the hull does not reach."""
-    centred = side - side.mean(axis=0)
-    flat = np.ptp(hull[:, 2]) <= 1e-10 * size
-    _, spread, axes = np.linalg.svd(centred[:, :2] if flat else centred, full_matrices=True)
-    if len(spread) == len(axes) and spread[-1] > _SAME * size:
+def _across(side: Array, shift: Array, hull: Array, size: float) -> bool:
+    """Whether some points lie in a plane (in 2D on a line) that bounds the hull, and a shift leads to its other end."""
+    middle = side.mean(axis=0)
+    d = 2 if np.ptp(hull[:, 2]) <= 1e-10 * size else 3
+    _, spread, axes = np.linalg.svd((side - middle)[:, :d], full_matrices=True)
+    if len(spread) == d and spread[-1] > _SAME * size:
         return False
-    level = (hull - side.mean(axis=0))[:, : len(axes)] @ axes[-1]
-    return bool(level.max() <= _SAME * size or level.min() >= -_SAME * size)
+    level, step = (hull - middle)[:, :d] @ axes[-1], abs(float(shift[:d] @ axes[-1]))
+    outer = level.max() <= _SAME * size or level.min() >= -_SAME * size
+    return bool(outer and abs(step - np.ptp(level)) <= _SAME * size)
 
 
 def _completed(found: list[Array], box: Array) -> Array:
