@@ -73,6 +73,12 @@ class BoundedDiffusionStep(DiffusionStep):
         self._values, self._work = self.stiffness.createVecRight(), self.stiffness.createVecLeft()
         self._leaks = None if problem.closed else _sums(self.stiffness)
         self._fixed_rows = _sums(self.matrix, self._fixed.dofs) if self._fixed.values else None
+        self._follows = False
+
+    def follow(self) -> None:
+        """From now on keep ``path``, the scheme's mean of u over a step times the step, and ``force``, that of F."""
+        self._follows = True
+        self.path, self.force = self.stiffness.createVecRight(), self.stiffness.createVecLeft()
 
     def of_other_values(self, problem: LinearProblem) -> BoundedDiffusionStep:
         """Return steps with the matrices and solvers of these, of a problem with other sources and values alone."""
@@ -99,6 +105,10 @@ class BoundedDiffusionStep(DiffusionStep):
             for weight, at in self.scheme.forcing[stage]:
                 self._load.add(time + at * self.step, weight * length, rhs, self._work)
             brought = carry * brought + (rhs.sum() if self._load.any else 0.0) - length * leaking
+            if self._follows:
+                self.force.aypx(carry, rhs)
+                self.path.scale(carry)
+                self.path.axpy(length, u)
             rhs.axpy(-length, self._slope)
             if carry:
                 self.mass.mult(self.increments[stage - 1], self._carry)
@@ -112,6 +122,8 @@ class BoundedDiffusionStep(DiffusionStep):
                 increment.shift((brought - self.weights.dot(increment)) / self.volume)
             else:
                 brought -= self.scheme.diagonal * self.step * float(self._leaks.dot(increment))
+            if self._follows:
+                self.path.axpy(self.scheme.diagonal * self.step, increment)
             if self._fixed_rows is not None:
                 brought += float(self._fixed_rows.dot(increment))
         u.axpy(1.0, self.increments[-1])

@@ -128,9 +128,12 @@ class LinearProblem:
 
 
 class Load:
-    """F(t): sources and boundary fluxes, as a vector; what does not vary is assembled once."""
+    """F(t): sources and boundary fluxes, as a vector; what does not vary is assembled once.
 
-    def __init__(self, problem: LinearProblem) -> None:
+    No source, flux or outer value may be less than ``at_least``.
+    """
+
+    def __init__(self, problem: LinearProblem, *, at_least: float = -np.inf) -> None:
         space, domain = problem.space, problem.domain
         u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
         index_map = space.dofmap.index_map
@@ -150,7 +153,7 @@ class Load:
             terms.append((name, u * v * domain.ds(condition.boundary), value, factor, dofs))
         self._nodal = fem.Function(space)
         for name, form, value, factor, dofs in terms:
-            nodal = NodalValue(name, space, dofs, value)
+            nodal = NodalValue(name, space, dofs, value, at_least=at_least)
             matrix = assemble_matrix(fem.Constant(domain.mesh, factor) * form)
             if nodal.varies:
                 self._varying.append((matrix, nodal))
@@ -178,11 +181,13 @@ class Load:
 
 
 class FixedValues:
-    """Dirichlet values: their owned dofs, and systems with their rows and columns taken out."""
+    """Dirichlet values: their owned dofs, and systems with their rows and columns taken out; none below a limit."""
 
-    def __init__(self, problem: LinearProblem) -> None:
+    def __init__(self, problem: LinearProblem, *, at_least: float = -np.inf) -> None:
         self.values = [
-            NodalValue(f"conditions[{k}].value", problem.space, dofs_on(problem, c.boundary), c.value)
+            NodalValue(
+                f"conditions[{k}].value", problem.space, dofs_on(problem, c.boundary), c.value, at_least=at_least
+            )
             for k, c in enumerate(problem.conditions)
             if isinstance(c, Dirichlet)
         ]

@@ -66,6 +66,10 @@ class NodalReaction:
         kinetics, or at first order all before.
     order
         1 (Euler) or 2 (midpoint).
+    positive
+        Keep fields that start >= 0 so: a rate takes no more of a field than its share of what is there. One number per
+        rate is cut, so that what one field loses another gains as before, and none where all that is taken in a step
+        is there: then the order is that of the method.
 
     Attributes
     ----------
@@ -88,10 +92,12 @@ class NodalReaction:
         start: Mapping[str, Values] | None = None,
         sources: Mapping[str, Source] | None = None,
         order: int = 2,
+        positive: bool = False,
     ) -> None:
         names = [field.name for field in kinetics.fields]
         if set(fields) != set(names):
             raise InputError("fields", sorted(fields), f"those of {kinetics.name}: {', '.join(names)}")
+        self.positive = positive
         self.kinetics, self.order = kinetics, check_integer("order", order, at_least=1, at_most=2)
         values = [fields[name] for name in names]
         self.size = len(values[0]) if values else 0
@@ -146,13 +152,24 @@ class NodalReaction:
             if self.order > 1:
                 at, now = time + 0.5 * step, [values.copy() for values in fields]
                 then = self._half(block, time, step)
-                _move(block, now, rates, 0.5 * step)
+                self._move(block, now, rates, 0.5 * step)
                 rates = kinetics.rates(at, now, then, p)
             self._relax(block, at, now, then, step)
-            _move(block, fields, rates, step)
+            self._move(block, fields, rates, step)
         if self.order > 1:
             for values, source in self._sources:
                 source.add(values, time, step, part=0.5)
+
+    def _move(self, block: _Block, fields: list[Array], rates: Array, step: float) -> None:
+        """Add what the rates bring in a step to the fields, in place; the rates are used up."""
+        rates *= step
+        if self.positive:
+            _cut(block, fields, rates)
+        for field, rate, factor in block.moves:
+            fields[field] += factor * rates[rate]
+        if self.positive:
+            for values in fields:
+                np.maximum(values, 0.0, out=values)  # of round-off
 
     def _half(self, block: _Block, time: float, step: float) -> Array:
         """Return the states at the middle of a step."""
@@ -184,11 +201,20 @@ class NodalReaction:
             block.states[gates:] += step * drift
 
 
-def _move(block: _Block, fields: list[Array], rates: Array, step: float) -> None:
-    """Add what the rates bring in a step to the fields, in place; the rates are used up."""
-    rates *= step
+def _cut(block: _Block, fields: list[Array], rates: Array) -> None:
+    """Cut what rates bring, in place, to what is there: no field loses more than it has."""
+    taken = [np.zeros_like(values) for values in fields]
     for field, rate, factor in block.moves:
-        fields[field] += factor * rates[rate]
+        taken[field] += np.maximum(0.0, -factor * rates[rate])
+    shares = [
+        np.where(lost > values, values / np.where(lost > 0.0, lost, 1.0), 1.0)
+        for lost, values in zip(taken, fields, strict=True)
+    ]
+    factors = np.ones_like(rates)
+    for field, rate, factor in block.moves:
+        loses = factor * rates[rate] < 0.0
+        factors[rate] = np.where(loses, np.minimum(factors[rate], shares[field]), factors[rate])
+    rates *= factors
 
 
 def _values(name: str, given: Any, size: int) -> Values:

@@ -162,12 +162,13 @@ class _Made:
 
         table = self.table
         if table.steady:
-            return Method(stabilization=table.stabilization)
+            return Method(splitting="implicit", stabilization=table.stabilization, positivity=table.positivity)
         return Method(
             splitting=table.time.splitting,
             subcycles=table.time.subcycles,
             scheme=table.time.scheme,
             stabilization=table.stabilization,
+            positivity=table.positivity,
         )
 
 

@@ -226,6 +226,22 @@ def test_what_flows_is_carried_along(tmp_path):
     assert np.abs(found[2] - found[0]).max() > 1e-4
 
 
+def test_positivity(tmp_path):
+    """A spot in an anisotropic tensor: negative without, not with the key."""
+    tensor = {"value": [["1 um^2/s", "0.9 um^2/s"], ["0.9 um^2/s", "1 um^2/s"]], "volume_fraction": 1.0}
+    spot = {"type": "ball", "centre": ["2 um", "1 um"], "radius": "0.4 um", "value": 1.0}
+    least = [
+        min(
+            run(
+                tmp_path, positivity=keep, species__u__tensor=tensor, species__u__initial=spot, time__step="10 ms"
+            ).report()["minimum"]["u"]
+        )
+        for keep in (False, True)
+    ]
+    assert least[0] < -1e-3
+    assert least[1] == 0.0
+
+
 def test_a_state_at_rest(homfem, tmp_path):
     """-2 u'' = -u^2 - 1 ... of a config: one time, the probes of it, a balance; the same as after a long run."""
     given = {
@@ -327,6 +343,9 @@ WRONG = [
     ({"time": None}, r"macro\.time = \(missing\).*steady = true"),
     ({"steady": True, "time": None, "output": {"every": "1 s"}}, r"macro\.output\.every = '1 s'.*at rest"),
     ({"steady": True, "time": None}, r"macro\.species\.u\.conditions = \[\].*at rest"),
+    ({"positivity": True, "degree": 2}, r"macro\.degree = 2.*1 with positivity"),
+    ({"positivity": True, "stabilization": "supg"}, r"macro\.positivity = True.*'supg'"),
+    ({"positivity": True, "species__u__initial": -1.0}, r"macro\.species\.u\.initial = -1\.0"),
     ({"steady": 1}, r"macro\.steady = 1.*true or false"),
     ({"stabilization": "upwind"}, r"macro\.stabilization = 'upwind'"),
     (

@@ -86,6 +86,8 @@ class ReactionDiffusionTable(MarchTable):
     """Degree of the elements."""
     stabilization: Annotated[str, choice("auto", "supg", "none")] = "auto"
     """Of advection: `"supg"`, `"none"`, or SUPG where a cell has a Peclet number above 1."""
+    positivity: Annotated[bool, flag()] = False
+    """Keep what is not negative so: upwinding with limited fluxes, reactions that take no more than there is."""
     steady: Annotated[bool, flag()] = False
     """Solve for the state at rest, from the start, in place of a run in time."""
     time: TransportTime = Field(

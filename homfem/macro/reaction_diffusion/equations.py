@@ -41,6 +41,8 @@ class Equations:
         For each of these the first species with the same matrices.
     weights
         For each species the integrals of phi times the basis functions, those that the rank owns.
+    ranged
+        Species whose fluxes are to be limited where advection rules, in place of streamline diffusion.
     per_tissue
         For each species what a rate per tissue changes in it at a node: 1/phi.
     """
@@ -56,6 +58,7 @@ class Equations:
         self.per_tissue: dict[str, float | Array] = {}
         whole = assemble_vector(ufl.TestFunction(self.space) * ufl.dx)
         self.volumes = whole.array_r.copy()
+        self.ranged: set[str] = set()
         self._velocities: dict[Any, Any] = {}
         self._capacities: dict[str, Any] = {}
         first: dict[Any, str] = {}
@@ -137,11 +140,13 @@ class Equations:
         """Tell whether streamline diffusion is to be added, and say so."""
         wanted, domain = self.method.stabilization, self.problem.domain
         peclet = cell_peclet(domain, velocity, coefficient, self.problem.degree)
-        added = not self.method.positivity and (wanted == "supg" or (wanted == "auto" and peclet > PECLET))
+        needed = wanted == "supg" or (wanted == "auto" and peclet > PECLET)
+        if needed and self.method.positivity:
+            self.ranged.add(species.name)
         if domain.comm.rank == 0:
-            kept = "limited fluxes" if self.method.positivity else "SUPG" if added else "no stabilization"
+            kept = ("limited fluxes" if self.method.positivity else "SUPG") if needed else "no stabilization"
             log.info("transport of %s: Peclet number of a cell up to %.3g, %s", species.name, peclet, kept)
-        return added
+        return needed and not self.method.positivity
 
     def solver_options(self, name: str) -> dict[str, Any]:
         """Return the options of the linear solver of a species' transport in time."""

@@ -15,6 +15,7 @@ from homfem.kinetics import PointKinetics, Variable
 from homfem.macro.conditions import Dirichlet, Neumann, Robin
 from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
+from homfem.macro.positive import PositiveStep
 from homfem.macro.reaction import NodalReaction
 from homfem.macro.reaction_diffusion.coupled import Coupled
 from homfem.macro.reaction_diffusion.equations import Equations
@@ -65,6 +66,8 @@ class ReactionDiffusionModel:
         for species in problem.species:
             path = f"species.{species.name}.initial"
             self.values[species.name][:] = nodal_values(path, species.initial, self.space, at_least=least)
+        if self.method.positivity:
+            self._check_positivity()
         self.coupled: Coupled | None = None
         self.reaction: NodalReaction | None = None
         if self.method.implicit:
@@ -84,20 +87,36 @@ class ReactionDiffusionModel:
         self._identity = self._given()  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "transport": 0.0}
 
-    def _make_transport(self, fraction: float) -> dict[str, BoundedDiffusionStep]:
+    def _check_positivity(self) -> None:
+        """Refuse what is not proved to keep u >= 0."""
+        problem = self.problem
+        if problem.degree > 1:
+            raise InputError("degree", problem.degree, "1 with positivity")
+        for species in problem.species:
+            for k, source in enumerate(species.sources):
+                check_number(f"species.{species.name}.sources[{k}].amplitude", source.amplitude, at_least=0.0,
+                             remedy="With positivity nothing is taken away but by reactions.")  # fmt: skip
+        kinetics = problem.kinetics
+        if kinetics is not None and not kinetics.quasi_positive and self.comm.rank == 0:
+            log.warning(
+                "reaction-diffusion: %s may take away what is not there; with positivity it takes what there is",
+                kinetics.name,
+            )
+
+    def _make_transport(self, fraction: float) -> dict[str, BoundedDiffusionStep | PositiveStep]:
         """Return the steps of the species that move, those of like species with one matrix."""
-        made: dict[str, BoundedDiffusionStep] = {}
+        made: dict[str, BoundedDiffusionStep | PositiveStep] = {}
         for name, problem in self.equations.problems.items():
             same = self.equations.alike[name]
             if same != name:
                 made[name] = made[same].of_other_values(problem)
                 continue
-            made[name] = BoundedDiffusionStep(
-                problem,
-                step=fraction * self.step,
-                scheme=self.method.one_step,
-                **self.equations.solver_options(name),
-            )
+            options: dict[str, Any] = {"step": fraction * self.step, "scheme": self.method.one_step}
+            options |= self.equations.solver_options(name)
+            if self.method.positivity:
+                made[name] = PositiveStep(problem, ranged=name in self.equations.ranged, **options)
+            else:
+                made[name] = BoundedDiffusionStep(problem, **options)
         return made
 
     def _make_reaction(self) -> NodalReaction | None:
@@ -120,6 +139,7 @@ class ReactionDiffusionModel:
             scales=equations.per_tissue,
             sources=sources,
             order=self.method.split.order,
+            positive=self.method.positivity,
         )
 
     def _parameters(self) -> dict[str, Any]:

@@ -182,9 +182,11 @@ class Method:
         ``"tr-bdf2"``, ``"crank-nicolson"`` or ``"backward-euler"``; None: TR-BDF2, with a splitting of first order
         backward Euler.
     stabilization
-        ``"supg"``, ``"none"``, or ``"auto"``: SUPG where a cell has a Peclet number above 1.
+        ``"supg"``, ``"none"``, or ``"auto"``: SUPG where a cell has a Peclet number above 1, with ``positivity`` fluxes
+        that are limited to the range about each node.
     positivity
-        Keep what starts non-negative so.
+        Keep what starts non-negative so (:mod:`homfem.macro.positive`): with a splitting, elements of degree 1, and
+        starts, sources, boundary values and fluxes that are not negative.
     rtol, preconditioner
         Of the linear solvers, on the increments of a step (:class:`homfem.solve.LinearSolver`); None: factors where
         these are cheap, else Jacobi's or, where something flows, incomplete factors.
@@ -209,6 +211,9 @@ class Method:
             check_choice("scheme", self.scheme, tuple(SCHEMES))
         check_choice("stabilization", self.stabilization, ("auto", "supg", "none"))
         check_number("rtol", self.rtol, above=0.0, below=1.0)
+        if self.positivity and (self.implicit or self.stabilization == "supg"):
+            other = f"splitting = {IMPLICIT!r}" if self.implicit else "stabilization = 'supg'"
+            raise InputError("positivity", True, f"false with {other}: it is not proved to keep it")
 
     @property
     def implicit(self) -> bool:
