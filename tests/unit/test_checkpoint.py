@@ -80,6 +80,23 @@ def test_round_trip_between_numbers_of_ranks_is_exact(on_ranks, tmp_path, ranks)
 
 
 @pytest.mark.mpi
+def test_numpy_reads_the_same_arrays_from_any_ranks(on_ranks, tmp_path):
+    """What its users have: numpy.load gives the values, the nodes and the header."""
+    found = []
+    for ranks in (1, 2, 3):
+        on_ranks(case_write, ranks=(ranks,), path=str(tmp_path / f"{ranks}.ckpt"))
+        with np.load(tmp_path / f"{ranks}.ckpt", allow_pickle=False) as archive:
+            found.append(dict(archive))
+    assert set(found[0]) == {"header", "keys 0", "points 0", "field a", "field b"}
+    for name, values in found[0].items():
+        assert all(np.array_equal(other[name], values) for other in found[1:]), name
+    assert json.loads(found[0]["header"].tobytes())["state"] == {"time": 0.1, "list": [1, 2.5]}
+    assert found[0]["field a"].shape == (64, 1)
+    assert found[0]["points 0"].shape == (64, 3)
+    assert np.sort(found[0]["field a"][:, 0]) == pytest.approx(np.sort(_wave(found[0]["points 0"].T)))
+
+
+@pytest.mark.mpi
 def test_truncated_file_is_refused_on_every_rank(on_ranks, tmp_path):
     path = tmp_path / "a.ckpt"
     case_write(MPI.COMM_SELF, str(path))

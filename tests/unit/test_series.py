@@ -182,6 +182,7 @@ def test_the_files_are_the_same_on_any_ranks(on_ranks, tmp_path):
     one = _arrays(tmp_path / "1")
     for name in ("2", "3", "plain"):
         _same(one, _arrays(tmp_path / name))
+    assert not list(tmp_path.rglob("*.part"))
     index = (tmp_path / "1" / "fields.xdmf").read_text()
     assert all((tmp_path / name / "fields.xdmf").read_text() == index for name in ("2", "3", "plain"))
     assert '<Information Name="time unit" Value="ms"/>' in index
