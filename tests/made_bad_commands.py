@@ -222,9 +222,15 @@ def command_lines() -> list[BadInput]:
         ("cell", "--check", "quad.vtk", "--period", "9" * 5000), ("cell", "--check", "quad.vtk", "--period", "nan"),
         ("cell", "c.toml", "--period", "1"), ("cell", "c.toml", "--trust"), ("run", "c.toml", "--resume"),
         ("blocks", "tables", "7"), ("blocks", "tables", "--repeats", "0"), ("blocks", "tables", "--repeats", "x"),
+        ("sweep",), ("sweep", "none.toml"), ("sweep", "c.toml"), ("sweep", "quad.vtk"), ("sweep", "."),
+        ("sweep", "plan.toml"), ("sweep", "plan.toml", "--workers", "0"), ("sweep", "plan.toml", "--task", "x"),
+        ("validate", "nothing"), ("validate", "goel", "--json", "none/a.json"), ("init", "nothing"), ("init",),
+        ("init", "stokes", "none/a.toml"), ("init", "stokes", "."), ("init", "stokes", "x" * 5000),
+        ("init", "stokes", "c.toml"),
         ("doctor", "--json", "none/a.json"), ("doctor", "more"), ("run", "c.toml", "--json", "none/a.json"),
     ]  # fmt: skip
-    files = {**BESIDE, "c.toml": text(PIPES)}
+    plan = b'config = "c.toml"\n[grid]\n"cell.edg" = [0.1]\n'
+    files = {**BESIDE, "c.toml": text(PIPES), "plan.toml": plan}
     return [BadInput(group="command line", name=" ".join(row)[:80], arguments=row, files=files) for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from homfem.cli import session
 from homfem.config.templates import template, template_names
@@ -26,7 +26,7 @@ def run_init(name: str, file: str | None, *, force: bool) -> int:
         session.show(text.rstrip())
         return session.DONE
     path = file or f"{name}.toml"
-    if Path(path).exists() and not force:
+    if os.path.exists(path) and not force:  # unlike Path.exists false for names that no file can have
         raise FileError("FILE", path, "a file that is not there yet", "To write over it, say --force.")
     check_target("FILE", path)
     if not session.launched_rank():

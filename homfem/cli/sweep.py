@@ -77,6 +77,8 @@ def _keep(table: sweeps.SweepTable, store: Path, figure: str | None) -> None:
     drawable = any(isinstance(value, (int, float)) for entry in table.columns for value in entry.values)
     for path in (store / "table.png", *([Path(figure)] if figure else [])) if drawable else ():
         draw(table, path)
+    if figure and not drawable:
+        session.say("no row has a number: nothing is drawn")
 
 
 def _one(table: sweeps.SweepTable, number: int) -> int:

@@ -73,7 +73,10 @@ def prepare(plan: PlanSource, *, folder: str | Path | None = None) -> Prepared:
         For the first thing that is wrong in the plan or in the config of a row, which is named.
     """
     if isinstance(plan, (str, Path)):
-        document, place = read_document(plan), Path(plan).parent
+        try:
+            document, place = read_document(plan), Path(plan).parent
+        except InputError as error:
+            raise renamed(error, "PLAN" if error.name == "CONFIG" else error.name) from error
     elif isinstance(plan, Mapping):
         document, place = plain_document(plan), Path()
     else:

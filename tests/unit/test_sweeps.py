@@ -174,6 +174,8 @@ def test_what_is_wrong_is_named_before_anything_runs(tmp_path, monkeypatch, keys
 def test_no_plan_and_a_store_that_cannot_be(tmp_path):
     with pytest.raises(InputError, match=r"^plan = 3"):
         sweeps.sweep(3)
+    with pytest.raises(FileError, match=r"^PLAN = 'none\.toml'"):
+        sweeps.sweep("none.toml")
     with pytest.raises(InputError, match=r"^folder = 3"):
         sweeps.sweep({}, folder=3)
     (tmp_path / "results").write_text("")
