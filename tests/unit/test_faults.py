@@ -149,7 +149,6 @@ def test_the_second_of_two_runs_into_a_folder_is_refused(homfem):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["c.toml", "--json", "c.json"], "--json goes with --check"),
         (["--check", "in.msh", "--save", "c.msh"], "go with CONFIG.toml"),
         (["--check", "in.msh", "--figure", "c.png"], "go with CONFIG.toml"),
         (["--check", "in.msh", "--set", "cell.edge=1"], "go with CONFIG.toml"),

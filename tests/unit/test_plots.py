@@ -95,7 +95,7 @@ def test_plot_takes_a_field_a_time_and_a_place(homfem, wave, tmp_path, figures):
     for arguments, message in (
         (
             ["--field", "cytosl"],
-            "--field = 'cytosl': it must be one of 'cytosol', 'er', 'h', 'activation'. did you mean",
+            "--field = 'cytosl': it must be one of 'cytosol', 'er', 'h', 'activation'. Did you mean",
         ),
         (["--time", "0.5 s"], "--time = '0.5 s': it must be from 0 to 400 ms"),
         (["--time", "-1"], "--time = '-1': it must be from 0 to 400 ms"),
