@@ -19,6 +19,10 @@ _serial = itertools.count()
 ESTIMATES = 20
 #: Entries of the largest matrix that a direct solver takes over where the others have failed.
 DIRECT = 3_000_000
+#: Entries of the largest matrix whose unknowns MUMPS orders by approximate minimum fill. Its own choice beyond 10,000
+#: unknowns is nested dissection, which takes two to five times as long in the plane as all that this one needs, up to
+#: twice in space, and pays only where the matrix is large.
+QUICK_ORDER = 1_500_000
 #: Entries of the largest matrix of a cell for which a direct solver goes first, by dimension: it is up to five times as
 #: fast as multigrid there (two or three right-hand sides), and as fast at this size.
 DIRECT_FIRST = {2: 200_000, 3: 100_000}
@@ -198,6 +202,8 @@ def options_of(
     ``steps`` of the smoother before and after. One instead of two takes a sixth to two thirds more iterations (the
     latter on stretched meshes) at little more than half the cost.
     """
+    if preconditioner == "direct" and entries(matrix) <= QUICK_ORDER:
+        return PRECONDITIONERS["direct"] | {"mat_mumps_icntl_7": 2}
     if preconditioner != "multigrid":
         return dict(PRECONDITIONERS[preconditioner])
     # PETSc takes singular values of the coarsest matrix for zero below an absolute number.

@@ -19,7 +19,8 @@ octant      the same on the octant between mirror planes: ``symmetry="auto"`` in
             the others, where the corrector of a load vanishes on the planes across it. Nothing is periodic there, so
             that the geometric refinement of NGSolve serves both cells; its systems are all solved by Cholesky.
 
-A peer that is not installed is named and left out. To have them all: ``pip install homfem[benchmark]``.
+A peer that is not installed is named and left out. To have them all: ``pip install homfem[benchmark]``. In a folder
+of its own, on ``PYTHONPATH``, NGSolve is installed with ``--prefix``: with ``--target`` it does not find OpenCASCADE.
 
     python tests/benchmarks/peers.py --json build/peers.json --figure build/peers.png
 """

@@ -162,6 +162,21 @@ def test_multigrid_goes_on_where_factors_fail(monkeypatch):
     assert (b - matrix * x).norm() <= 1.01e-10 * b.norm()
 
 
+def test_factors_of_a_matrix_of_moderate_size_are_ordered_by_their_fill(monkeypatch):
+    """By approximate minimum fill (2 among MUMPS's orderings); of a larger one by what MUMPS chooses for it."""
+    matrix, b = laplace(MPI.COMM_SELF, 110, 1.0)
+    assert matrix.getSize()[0] > 10_000
+    found = []
+    for limit in (1_500_000, 1000):
+        monkeypatch.setattr("homfem.solve.options.QUICK_ORDER", limit)
+        solver, x = solve.LinearSolver(matrix, preconditioner="direct"), matrix.createVecRight()
+        solver.solve(b, x)
+        found.append((solver.ksp.getPC().getFactorMatrix().getMumpsInfog(7), x.norm()))
+        solver.destroy()
+    assert found[0][0] == 2 != found[1][0]
+    assert found[0][1] == pytest.approx(found[1][1], rel=1e-10)
+
+
 def test_a_direct_solver_that_goes_first_sees_an_indefinite_matrix():
     matrix, b = laplace(MPI.COMM_WORLD, 8, -100.0)
     solver = solve.LinearSolver(matrix, preconditioner=solve.Multigrid(direct_first=10**6), name="test system")

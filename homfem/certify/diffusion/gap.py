@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ufl
@@ -13,7 +15,7 @@ from homfem.certify.adapt import element_sums, on_cell
 from homfem.local.flux import Fluxes, inverse_coefficient
 from homfem.local.means import broken_fluxes
 from homfem.local.membranes import Membranes, gap_energy, group_numbers, times
-from homfem.local.problem import Correctors
+from homfem.local.problem import CellProblem, Correctors
 from homfem.parameters import Array
 
 
@@ -47,30 +49,13 @@ def diffusion_gaps(
     if membranes is not None and coefficient is not None and not isinstance(lower, Fluxes):
         below = broken_fluxes(cell, coefficient, lower, membranes)
     sigma = fem.Function(below[0].function_space)
-    load, none, direction = (fem.Constant(problem.domain, np.zeros(n)) for n in (problem.loads, problem.loads, d))
-    one, average = problem.pick(u), problem.average_form
-    inverse = group = None
-
-    def at_membranes() -> ufl.Form:
-        assert membranes is not None
-        own = gap_energy(membranes, u, sigma, inverse, load, group=group, permeabilities=problem.given)
-        return own + average(one, load, one, load)
-
-    def of_fluxes() -> ufl.Form:
-        # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
-        own = ufl.inner(sigma, times(inverse, sigma) - 2 * (direction + ufl.grad(one))) * ufl.dx
-        return own + average(one, load, one, load)
-
-    def of_correctors() -> ufl.Form:
-        # With zero loads the averaged form is the energy of the difference of the correctors.
-        return average(sigma - one, none, sigma - one, none)
-
-    name, energy = "gap of correctors", of_correctors
+    load, direction = (fem.Constant(problem.domain, np.zeros(size)) for size in (problem.loads, d))
     if membranes is not None and coefficient is not None:
-        name, energy = "gap at membranes", at_membranes
-        inverse, group = inverse_coefficient(coefficient, d), group_numbers(cell, membranes)
+        gap = _at_membranes(cell, problem, membranes, inverse_coefficient(coefficient, d), u, sigma, load)
     elif isinstance(lower, Fluxes):
-        name, energy, inverse = "gap of fluxes", of_fluxes, lower.inverse
+        gap = _of_fluxes(problem, lower.inverse, problem.pick(u), sigma, load, direction)
+    else:
+        gap = _of_correctors(problem, problem.pick(u), sigma)
     along = range(d) if axes is None else axes
 
     def take(j: int) -> None:
@@ -81,6 +66,59 @@ def diffusion_gaps(
         load.value[:] = np.eye(problem.loads)[j]
         direction.value[:] = np.eye(d)[along[j]]
 
-    functions = [*u, sigma, *(more for more in (inverse, group) if more is not None)]
-    found = element_sums(cell, problem, name, energy, take, functions, [load, none, direction])
-    return on_cell(cell, problem.domain, found)
+    functions, constants = [*u, sigma, *gap.functions], [load, direction, *gap.constants]
+    return on_cell(cell, problem.domain, element_sums(cell, problem, gap.name, gap.energy, take, functions, constants))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Gap:
+    """The form of a gap: its name, what builds it, and what is in it besides correctors, fluxes and loads."""
+
+    name: str
+    energy: Callable[[], ufl.Form]
+    functions: Sequence[fem.Function] = ()
+    constants: Sequence[fem.Constant] = ()
+
+
+def _at_membranes(
+    cell: UnitCell,
+    problem: CellProblem,
+    membranes: Membranes,
+    inverse: fem.Function,
+    u: list[fem.Function],
+    sigma: fem.Function,
+    load: fem.Constant,
+) -> _Gap:
+    group, one = group_numbers(cell, membranes), problem.pick(u)
+
+    def energy() -> ufl.Form:
+        own = gap_energy(membranes, u, sigma, inverse, load, group=group, permeabilities=problem.given)
+        return own + problem.average_form(one, load, one, load)
+
+    return _Gap(name="gap at membranes", energy=energy, functions=[inverse, group])
+
+
+def _of_fluxes(
+    problem: CellProblem,
+    inverse: fem.Function,
+    one: Any,
+    sigma: fem.Function,
+    load: fem.Constant,
+    direction: fem.Constant,
+) -> _Gap:
+    def energy() -> ufl.Form:
+        # g.Dg = sigma.D^-1 sigma - 2 sigma.(e + grad u) + (e + grad u).D(e + grad u)
+        own = ufl.inner(sigma, times(inverse, sigma) - 2 * (direction + ufl.grad(one))) * ufl.dx
+        return own + problem.average_form(one, load, one, load)
+
+    return _Gap(name="gap of fluxes", energy=energy, functions=[inverse])
+
+
+def _of_correctors(problem: CellProblem, one: Any, other: fem.Function) -> _Gap:
+    none = fem.Constant(problem.domain, np.zeros(problem.loads))
+
+    def energy() -> ufl.Form:
+        # With zero loads the averaged form is the energy of the difference of the correctors.
+        return problem.average_form(other - one, none, other - one, none)
+
+    return _Gap(name="gap of correctors", energy=energy, constants=[none])
