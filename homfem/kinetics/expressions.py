@@ -37,6 +37,7 @@ FUNCTIONS = (*_OF_ONE, *_OF_TWO)
 CONSTANTS: Mapping[str, float] = {"pi": math.pi}
 _SIGNS: Mapping[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 _BETWEEN = tuple(_SIGNS.values())
+_ONE = np.float64(1.0)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 LONGEST, DEEPEST = 2000, 100
 
@@ -261,7 +262,7 @@ def _slopes(node: Node, names: Mapping[str, Value], wrt: frozenset[str]) -> tupl
     operation = node.operation
     if operation == "name":
         value = names[node.name]
-        return value, ({node.name: np.ones(np.shape(value))} if node.name in wrt else {})
+        return value, ({node.name: _ONE} if node.name in wrt else {})
     if operation == "number":
         return np.float64(node.number), {}
     parts = [_slopes(part, names, wrt) for part in node.parts]
@@ -270,7 +271,7 @@ def _slopes(node: Node, names: Mapping[str, Value], wrt: frozenset[str]) -> tupl
     slopes: dict[str, Value] = {}
     for factor, (_, inner) in zip(factors, parts, strict=True):
         for name, slope in inner.items():
-            term = factor * slope
+            term = factor if slope is _ONE else factor * slope
             slopes[name] = slopes[name] + term if name in slopes else term
     return value, slopes
 
