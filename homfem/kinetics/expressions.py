@@ -36,7 +36,7 @@ _OF_TWO: Mapping[str, Callable[[Value, Value], Value]] = {"min": np.minimum, "ma
 FUNCTIONS = (*_OF_ONE, *_OF_TWO)
 CONSTANTS: Mapping[str, float] = {"pi": math.pi}
 _SIGNS: Mapping[type[ast.operator], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_BETWEEN = tuple(_SIGNS.values())
+_STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2, "negative": 3, "**": 4}
 _ONE = np.float64(1.0)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 LONGEST, DEEPEST = 2000, 100
@@ -53,15 +53,19 @@ class Node:
 
     def __str__(self) -> str:
         if self.operation in ("name", "number"):
-            return self.name or f"{self.number:g}"
-        parts = [
-            f"({part})" if len(part.parts) > 1 and part.operation in _BETWEEN else str(part) for part in self.parts
-        ]
+            return self.name or repr(self.number).removesuffix(".0")
         if self.operation == "negative":
-            return f"-{parts[0]}"
-        if self.operation in _BETWEEN:
-            return f" {self.operation} ".join(parts)
+            return f"-{self.inside(0, _STRENGTH['negative'])}"
+        if self.operation in _STRENGTH:
+            strength, power = _STRENGTH[self.operation], self.operation == "**"
+            left, right = self.inside(0, strength + power), self.inside(1, strength + (not power))
+            return f"{left}**{right}" if power else f"{left} {self.operation} {right}"
         return f"{self.operation}({', '.join(map(str, self.parts))})"
+
+    def inside(self, part: int, strength: int) -> str:
+        """Return a part as text, in parentheses where it binds less."""
+        text = str(self.parts[part])
+        return f"({text})" if _STRENGTH.get(self.parts[part].operation, 9) < strength else text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

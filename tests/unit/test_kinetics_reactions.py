@@ -322,6 +322,32 @@ def test_an_enclosure_holds_every_value(text, place, seed):
     assert (value[finite] <= found[1] + room).all()
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(texts)
+def test_what_is_printed_reads_the_same(text):
+    tree = parse_expression("rate", text, NAMES).tree
+    values = {"u": 0.7, "v": 1.3, "k": 0.4}
+    again = parse_expression("rate", str(tree), NAMES)
+    np.testing.assert_allclose(again.value(values), parse_expression("rate", text, NAMES).value(values), rtol=1e-13)
+    assert str(again.tree) == str(tree)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("((k)*u)*(1 - u)/(2*v)", "k * u * (1 - u) / (2 * v)"),
+        ("u - (v - k)", "u - (v - k)"),
+        ("-(u + v)^2", "-(u + v)**2"),
+        ("(-u)^2", "(-u)**2"),
+        ("(u^v)^k*u^v^k", "(u**v)**k * u**v**k"),
+        ("max(u + v, -k)", "max(u + v, -k)"),
+        ("u^-2", "u**(-2)"),
+    ],
+)
+def test_how_an_expression_is_printed(text, printed):
+    assert str(parse_expression("rate", text, NAMES).tree) == printed
+
+
 @pytest.mark.parametrize(
     ("text", "slope"),
     [
