@@ -250,7 +250,8 @@ class EffectiveTensor(TensorProperties):
             Bounds in the Loewner order turn with it, and are moved apart for what round-off may do to them (counted in
             ``roundoff``; nothing where R permutes axes). Bounds that hold entry by entry, of further coefficients, are
             derived again, and wider: :math:`\sum_b\min(T_{ab}l_b, T_{ab}u_b)` for entries that turn by T; a bound that
-            has no other side is left out.
+            has no other side is left out. ``config`` and ``method`` stay those of the
+            tensor that was turned.
 
         Raises
         ------

@@ -158,20 +158,36 @@ def as_msh(path: Path, version: float) -> Path:
 def test_the_periods_of_a_skew_cell_are_those_that_the_file_says(tmp_path: Path, form: str) -> None:
     path = skew(tmp_path)
     path = path if form == "geo" else as_msh(path, 4.1)
-    cell = from_file(path)
+    cell = from_file(path, timeout=None)
     np.testing.assert_allclose(cell.lattice.vectors, [[1.0, 0.0], [0.5, 1.0]], atol=1e-12)
     assert sum(cell.volume_fractions.values()) == pytest.approx(1.0)
     report = check_mesh(path)
     assert report.ok, report
     # One length scales them both.
-    twice = from_file(path, period=2.0)
+    twice = from_file(path, period=2.0, timeout=None)
     np.testing.assert_allclose(twice.length * twice.lattice.vectors, [[2.0, 0.0], [1.0, 2.0]], atol=1e-12)
     same = Lattice(vectors=np.array([[1.0, 0.0], [1.5, 1.0]]))  # other vectors of the same lattice
-    assert from_file(path, period=same).lattice.volume == pytest.approx(1.0)
+    assert from_file(path, period=same, timeout=None).lattice.volume == pytest.approx(1.0)
     for wrong in (Lattice.box(1.0, 1.0), Lattice(vectors=np.array([[1.0, 0.0], [0.4, 1.0]]))):
         with pytest.raises(PeriodicityError, match=r"translation \(0\.5, 1\), which Periodic in the file says"):
-            from_gmsh_raw(path, lattice=wrong)
+            from_gmsh_raw(path, lattice=wrong, timeout=None)
         assert not check_mesh(path, period=wrong).ok
+
+
+def test_the_periods_of_a_skew_cell_in_space(tmp_path: Path) -> None:
+    text = (
+        f"lean = 0.3; high = 1;\n{SKEW}"
+        + """
+e[] = Extrude {0.2, 0.1, 1} { Surface{1}; };
+Physical Volume("a") = {e[1]};
+Periodic Surface {e[0]} = {1} Translate {0.2, 0.1, 1}; Periodic Surface {e[3]} = {e[5]} Translate {1, 0, 0};
+Periodic Surface {e[4]} = {e[2]} Translate {0.3, 1, 0};
+"""
+    )
+    cell = from_file(write(tmp_path, text.replace('Physical Surface("a") = {1};', "")), timeout=None)
+    # In units of the shortest period, which is 1.
+    np.testing.assert_allclose(cell.lattice.vectors, [[1, 0, 0], [0.3, 1, 0], [0.2, 0.1, 1]], atol=1e-12)
+    assert cell.volume_fractions == pytest.approx({"a": 1.0})
 
 
 def test_without_periodic_it_is_the_bounding_box_as_before(tmp_path: Path) -> None:
