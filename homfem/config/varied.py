@@ -73,9 +73,9 @@ class Sample:
         if self.method == "random":
             shares = random.random((self.number, size))
         elif self.method == "sobol":
-            shares = qmc.Sobol(size, seed=random).random(self.number)
+            shares = qmc.Sobol(size, rng=random).random(self.number)
         else:
-            shares = qmc.LatinHypercube(size, seed=random).random(self.number)
+            shares = qmc.LatinHypercube(size, rng=random).random(self.number)
         shares = np.clip(shares, 2.0**-53, 1.0 - 2.0**-53)  # a quantile of 0 or 1 may be infinite
         columns = [_written(s.quantile(shares[:, k]), s.unit) for k, s in enumerate(self.spreads.values())]
         return list(zip(*columns, strict=True))

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from homfem import progress
 from homfem.progress import progress_bar, set_up_logging, tell
-from made_configs import CELL, EFFECTIVE, outside
+from made_configs import CELL, EFFECTIVE
 
 log = logging.getLogger("homfem.something")
 
@@ -68,6 +69,14 @@ def at_once(monkeypatch):
     monkeypatch.setattr(progress, "LINES_EVERY", 0.01)
 
 
+def until(seen: Callable[[], bool]) -> None:
+    """Wait for what another thread does; five seconds at the most."""
+    for _ in range(500):
+        if seen():
+            return
+        time.sleep(0.01)
+
+
 def test_bar_on_a_terminal_moves_and_shows_what_is_told(at_once):
     set_up_logging()
     stream = Terminal()
@@ -75,9 +84,9 @@ def test_bar_on_a_terminal_moves_and_shows_what_is_told(at_once):
         log.info("load [1]: 12 iterations")
         tell("half-gap 3e-2, wanted 1e-2")
         advance_to(0.0)
-        time.sleep(0.1)
+        until(lambda: "0 of 4 s" in stream.getvalue())
         advance_to(2.0)
-        time.sleep(0.1)
+        until(lambda: "2 of 4 s" in stream.getvalue())
     text = stream.getvalue()
     for part in ("calcium [um]", "2 of 4 s", "0:00 left", "half-gap 3e-2, wanted 1e-2", "load [1]: 12 iterations"):
         assert part in text
@@ -92,12 +101,12 @@ def test_a_bar_in_a_bar_stands_below_it(at_once):
     set_up_logging()
     stream = Terminal()
     with progress_bar("outer", stream=stream):
-        time.sleep(0.05)
+        until(lambda: "outer" in stream.getvalue())
         with progress_bar("inner", 2.0) as advance_to:
             log.info("step")
             advance_to(0.0)
             advance_to(1.0)
-            time.sleep(0.05)
+            until(lambda: "50 %" in stream.getvalue())
         time.sleep(0.05)
     lines = re.split(r"[\r\n]+", stream.getvalue())
     assert any("inner" in line and "50 %" in line and "step" in line for line in lines)
@@ -140,7 +149,7 @@ def test_lines_where_they_are_asked_for(at_once, monkeypatch):
     stream = io.StringIO()
     with progress_bar("rows", 4.0, stream=stream, unit="") as advance_to:
         advance_to(0.0)
-        time.sleep(0.05)
+        until(lambda: "0 of 4" in stream.getvalue())
         advance_to(4.0)
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("homfem: rows: 0 of 4, 0:00")
@@ -176,12 +185,14 @@ def test_a_note_costs_next_to_nothing():
         assert (time.perf_counter() - begun) / 10_000 < 2e-5
 
 
+#: The command, whose bars do not wait for a second.
+AT_ONCE = (sys.executable, "-c", "from homfem import cli, progress; progress.DELAY = 0.0; cli.main()")
+
+
 def on_a_terminal(*arguments: Any) -> tuple[int, str, str]:
     """Run the command with a pseudo-terminal as standard error; give status, standard output, what the terminal got."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "homfem", *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
-    )
+    process = subprocess.Popen([*AT_ONCE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True)
     os.close(theirs)
     got = b""
     while True:
@@ -207,7 +218,8 @@ def test_a_terminal_sees_bars_and_a_pipe_does_not(tmp_path):
     assert "effective tensor" in terminal
     assert "relative half-gap" in terminal
     assert "wanted 6.0e-04" in terminal
-    lines = outside("effective", tmp_path / "er.toml", "--progress")
+    command = [*AT_ONCE, "effective", str(tmp_path / "er.toml"), "--progress"]
+    lines = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert "homfem: effective tensor: 0:0" in lines.stderr
     assert "\x1b" not in lines.stderr
     assert "homfem:" not in lines.stdout
