@@ -17,12 +17,14 @@ from mpi4py import MPI
 
 @functools.cache
 def _adios() -> ModuleType:
-    """The bindings of ADIOS2 for MPI themselves: the package may be incomplete. They cannot be loaded twice."""
+    """The bindings of ADIOS2 themselves, with MPI or without: the package may be incomplete. They load once only."""
     package = importlib.util.find_spec("adios2")
     folders = list(package.submodule_search_locations or []) if package is not None else []
-    files = [file for folder in folders for file in Path(folder).glob("bindings/adios2_bindings_mpi*.so")]
-    assert files, "no bindings of ADIOS2 for MPI"
-    spec = importlib.util.spec_from_file_location("adios2_bindings_mpi", files[0])
+    files = [file for kind in ("mpi", "serial") for folder in folders
+             for file in Path(folder).glob(f"bindings/adios2_bindings_{kind}*.so")]  # fmt: skip
+    assert files, "no bindings of ADIOS2"
+    name = "_".join(files[0].name.split(".")[0].split("_")[:3])
+    spec = importlib.util.spec_from_file_location(name, files[0])
     assert spec is not None
     assert spec.loader is not None
     bindings = importlib.util.module_from_spec(spec)
@@ -33,7 +35,8 @@ def _adios() -> ModuleType:
 def read_vtx(path: Path, *names: str, step: int = 0) -> list[np.ndarray]:
     """Arrays of a VTX file at a step, by their names: what all ranks wrote, one after the other."""
     bindings = _adios()
-    adios = bindings.ADIOS(MPI.COMM_SELF)  # it must outlive what it opens
+    parallel = bindings.__name__.endswith("mpi")
+    adios = bindings.ADIOS(MPI.COMM_SELF) if parallel else bindings.ADIOS()  # it must outlive what it opens
     io = adios.DeclareIO("file")
     engine = io.Open(str(path), bindings.Mode.ReadRandomAccess)
     result = []
