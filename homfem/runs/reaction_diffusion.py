@@ -281,7 +281,10 @@ def _report(
     table = made.table
     unit = table.time_unit
     per_time = conversion_factor("s", unit)
-    times = [per_time * float(time) for time in result.times]
+    times = [0.0]
+    if not table.steady:
+        grid = table.time.grid(unit)
+        times = [grid.time(step) for step in range(len(result.times))]
     dimension = made.domain.dimension
     length = f"um^{dimension}" if dimension > 1 else "um"
     amounts = {name: f"{own} {length}".strip() for name, own in table.units.items()}

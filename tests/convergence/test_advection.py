@@ -230,6 +230,20 @@ def test_a_flow_with_divergence_makes_nothing_and_is_told(caplog):
     assert result.numbers["u amount"][-1] < 0.9
 
 
+def test_a_flow_into_a_wall_is_told(caplog):
+    """What crosses a boundary of which nothing is said piles up there; with outflow, or along it, nothing is told."""
+    ends = [Dirichlet(boundary="left", value=1.0), Outflow(boundary="right")]
+    for velocity, conditions, told in (
+        ([1.0, 0.0], ends, False),
+        ([1.0, 0.0], ends[:1], True),
+        ([1.0, 0.1], ends, True),
+    ):
+        caplog.clear()
+        species = Species(name="u", tensor=1.0, velocity=velocity, conditions=conditions)
+        ReactionDiffusionModel(ReactionDiffusion(mesh=box([1.0, 1.0], [2, 2]), species=[species]), step=0.1)
+        assert ("crosses boundaries of which nothing is said" in caplog.text) == told
+
+
 def test_velocities_by_region_and_of_any_kind():
     domain = box([2.0, 1.0], [4, 2]).with_regions({"low": lambda x: x[1] < 0.5, "high": lambda x: x[1] > 0.5})
     space = fem.functionspace(domain.mesh, ("Lagrange", 2))

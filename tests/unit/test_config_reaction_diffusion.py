@@ -82,6 +82,7 @@ def test_a_front_gives_what_the_contract_says(homfem, tmp_path):
     assert set(report) >= CONTRACT
     assert report["config"] == tomllib.loads(FRONT)
     assert report["times"] == pytest.approx(np.linspace(0.0, 0.1, 301))  # in minutes, as the end
+    assert report["times"][-1] == report["end"] == 0.1
     assert report["dofs"] == 161
     assert report["ranks"] == 1
     (kept,) = report["conserved"]

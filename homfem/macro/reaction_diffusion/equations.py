@@ -13,17 +13,19 @@ from dolfinx import fem
 from homfem.kinds import DIFFUSION, DISPERSION
 from homfem.macro.coefficients import scalar_coefficient, tensor_coefficient
 from homfem.macro.conditions import Condition
-from homfem.macro.flow import cell_peclet, divergence, streamline_time, velocity_coefficient
+from homfem.macro.flow import Darcy, cell_peclet, divergence, streamline_time, velocity_coefficient
 from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
 from homfem.parameters import Array
-from homfem.solve import DIRECT_FIRST, assemble_vector
+from homfem.solve import DIRECT_FIRST, assemble_vector, integrate
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
 #: Cell Peclet number from which on streamline diffusion is taken, and divergence from which on it is told.
 PECLET, DIVERGENCE = 1.0, 1e-6
+#: Share of what flows through the boundary that may do so where no condition is.
+WALL = 1e-9
 #: Entries of a row of the matrix of degree 1, about; of degree 2 one and a half times as many.
 _ROW = {1: 3, 2: 7, 3: 15}
 
@@ -106,6 +108,8 @@ class Equations:
                 axes="domain" if domain.fibres is None else "fibre",
             )
         velocity = self._velocity(species)
+        if velocity is not None:
+            self._tell_walls(species, velocity)
         if velocity is not None and self._streamline(species, velocity, coefficient):
             streamline = streamline_time(domain, velocity, coefficient, problem.degree)
         return LinearProblem(
@@ -135,6 +139,21 @@ class Equations:
                 )
             self._velocities[id(species.velocity)] = found
         return self._velocities[id(species.velocity)]
+
+    def _tell_walls(self, species: Species, velocity: Any) -> None:
+        """Warn where a given velocity crosses a boundary of which nothing is said: nothing passes there."""
+        domain = self.problem.domain
+        if isinstance(species.velocity, Darcy):
+            return
+        through = abs(ufl.dot(velocity, ufl.FacetNormal(domain.mesh)))
+        told = sum(integrate(through * domain.ds(entry.boundary)) for entry in species.conditions)
+        whole = integrate(through * ufl.ds(domain=domain.mesh))
+        if whole - told > WALL * whole and domain.comm.rank == 0:
+            log.warning(
+                "transport of %s: the flow crosses boundaries of which nothing is said, so that the species piles up "
+                "or is thinned out there: give them a value, a flux or outflow",
+                species.name,
+            )
 
     def _streamline(self, species: Species, velocity: Any, coefficient: Any) -> bool:
         """Tell whether streamline diffusion is to be added, and say so."""
