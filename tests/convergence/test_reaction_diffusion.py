@@ -72,6 +72,9 @@ def test_fronts_at_the_order_of_the_elements(name, degree, order, cap):
         (Method(scheme="crank-nicolson"), 2.0, 1e-3),
         (Method(splitting="godunov"), 1.0, 0.2),
         (Method(splitting="strang", subcycles=3), 2.0, 1e-3),
+        (Method(splitting="implicit"), 2.0, 2e-4),
+        (Method(splitting="implicit", scheme="crank-nicolson"), 2.0, 4e-4),
+        (Method(splitting="implicit", scheme="backward-euler"), 1.0, 2e-2),
     ],
 )
 def test_fronts_at_the_order_in_time(method, order, cap):
