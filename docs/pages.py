@@ -384,7 +384,7 @@ def _plain(text: str) -> str:
 
 
 #: Pages that the contents name.
-NAMED = ("index", "tutorials", "howto", "gallery", "theory", "reference", "api", "keys")
+NAMED = ("index", "tutorials", "howto", "gallery", "theory", "reference", "api", "keys", "reaction-diffusion")
 
 
 def more_page() -> str:
