@@ -565,6 +565,26 @@ def test_units_that_do_not_fit_are_refused(rate, parameters, named):
         written_reaction({"c": rate}, {"c": "uM"}, parameters=parameters)
 
 
+@pytest.mark.parametrize(
+    ("rate", "unit"),
+    [("-k*sqrt(c)", "uM^0.5/s"), ("k*c^(-1/2)", "uM^1.5/s"), ("k*c^-2", "uM^3/s"), ("-k*sqrt(c*K)", "1/s")],
+)
+def test_roots_and_inverse_powers_have_units(rate, unit):
+    more = {"K": "4 uM"} if "K" in rate else {}
+    kinetics = written_reaction({"c": rate}, {"c": "uM"}, parameters={"k": f"3 {unit}", **more})
+    p = kinetics.values()
+    assert p.k == pytest.approx(3.0, rel=1e-12)
+    expected = {"-k*sqrt(c)": -6.0, "k*c^(-1/2)": 1.5, "k*c^-2": 3.0 / 16.0, "-k*sqrt(c*K)": -12.0}[rate]
+    assert kinetics.rates(0.0, [np.array([4.0])], NO_STATES, p).item() == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(UnitError, match="It is of"):
+        written_reaction({"c": rate}, {"c": "uM"}, parameters={"k": "3 1/ms^2", **more})
+
+
+def test_what_is_zero_may_be_left_out_where_species_have_units():
+    decay = named_reaction("first-order", {"c": "uM"}, parameters={"rate": "2 1/min"})
+    assert vars(decay.values()) == pytest.approx({"rate": 1.0 / 30.0, "surface_rate": 0.0, "interface_area": 0.0})
+
+
 def test_zero_is_of_any_dimension():
     kinetics = written_reaction({"c": "0 - k*max(c, 0)"}, {"c": "uM"}, parameters={"k": "2 1/s"})
     rates = kinetics.rates(0.0, [np.array([-1.0, 3.0])], NO_STATES, kinetics.values())
