@@ -123,8 +123,9 @@ class CellProblem:
     formula
         Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields, of
         ``coefficients`` and of ``given``: the forms of problems that share it are built once in a process
-        (:func:`homfem.solve.compile_formula`). Without it, and with a coefficient that is neither a function nor a
-        constant of DOLFINx, each problem builds its own.
+        (:func:`homfem.solve.compile_formula`). Formulas of other code are told apart; what their closures hold is not.
+        Without it, and with a coefficient that is neither a function nor a constant of DOLFINx, each problem builds its
+        own.
     """
 
     name: str
@@ -179,7 +180,7 @@ class CellProblem:
         terminals = self._terminals(spaces, functions, constants, self.tags)
         if terminals is None:
             return solve.compile_form(build())
-        return solve.compile_formula((self.formula, name), build, terminals)
+        return solve.compile_formula((self._formula, name), build, terminals)
 
     def compile_blocks(
         self,
@@ -194,7 +195,16 @@ class CellProblem:
         terminals = self._terminals(spaces, (), constants, [*self.tags, *tags])
         if terminals is None:
             return [None if form is None else solve.compile_form(form) for form in build()]
-        return solve.compile_formulas((self.formula, name), build, terminals)
+        return solve.compile_formulas((self._formula, name), build, terminals)
+
+    @property
+    def _formula(self) -> Hashable:
+        """The name with the code of the formulas: where one of them is replaced, the forms are others."""
+        formulas = (self.bilinear, self.affine, self.linear, self.average, self.metric)
+        codes = [getattr(getattr(one, "__func__", one), "__code__", None) for one in formulas if one is not None]
+        if self.formula is None or None in codes:
+            return None
+        return self.formula, tuple(one is None for one in formulas), tuple(codes)
 
     def _terminals(
         self,
@@ -206,7 +216,7 @@ class CellProblem:
         """What a form of the problem is made of; None where it is not to be kept."""
         own = [*self.coefficients.values(), *self.given]
         # An expression or a number in place of a function is part of the form itself.
-        if self.formula is None or not all(isinstance(one, (fem.Function, fem.Constant)) for one in own):
+        if self._formula is None or not all(isinstance(one, (fem.Function, fem.Constant)) for one in own):
             return None
         return solve.Terminals(
             mesh=self.domain,

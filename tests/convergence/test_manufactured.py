@@ -135,7 +135,7 @@ def test_diffusion_with_membranes(degree):
         diffusivity = 2 + ufl.sin(a) * ufl.cos(b)
         exact = (ufl.sin(a) * ufl.cos(b) + ufl.cos(a), 0.5 * ufl.cos(a + b))
         problem = membrane_problem(cell, diffusivity, membranes, degree=degree)
-        dx, (facets,) = measures(cell, membranes, degree=10)
+        dx, (facets,) = measures(cell.mesh, membranes, degree=10)
         right = ufl.conditional(ufl.gt(ufl.SpatialCoordinate(cell.mesh)[0], 0.5), 1.0, -1.0)
         # Through the membrane out of a, whose outer normal is -x on its right and x on its left.
         through = [-right * diffusivity * u.dx(0) for u in exact]

@@ -431,6 +431,17 @@ def test_forms_are_built_once_whatever_the_mesh_and_the_numbers_in_them(name, mo
         monkeypatch.setattr("homfem.solve.forms._compiled", lambda form: pytest.fail("a form is built again"))
 
 
+def test_a_problem_with_another_formula_takes_up_no_form_of_the_one_that_it_was_made_from():
+    """A force twice as large drives a flow twice as fast."""
+    fluid = grid_cell((6, 6), square).restrict(["a"])
+    problem = stokes_problem(fluid)
+    whole = solve_correctors(fluid, problem, preconditioner="direct")
+    loaded = replace(problem, linear=lambda z, s: 2.0 * problem.linear(z, s))
+    found = solve_correctors(fluid, loaded, preconditioner="direct")
+    for ours, theirs in zip(found.functions, whole.functions, strict=True):
+        assert ours[0].x.array == pytest.approx(2.0 * theirs[0].x.array, abs=1e-12)
+
+
 def test_flows_go_on_with_a_direct_solver(monkeypatch):
     cell = grid_cell((6, 6), square).restrict(["a"])
     problem = stokes_problem(cell)
