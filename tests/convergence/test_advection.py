@@ -107,14 +107,14 @@ def case_drift(comm):
     domain = box([2.0, 1.0, 1.0], [16, 8, 8], comm)
     start = lambda x: np.exp(-((x[0] - 0.7) ** 2 + (x[1] - 0.5) ** 2 + (x[2] - 0.5) ** 2) / 0.02)  # noqa: E731
     species = Species(name="u", tensor=0.01, velocity=[0.8, 0.0, 0.0], initial=start)
-    model = ReactionDiffusionModel(ReactionDiffusion(mesh=domain, species=[species]), step=0.02)
+    model = ReactionDiffusionModel(ReactionDiffusion(mesh=domain, species=[species]), step=0.05)
     weights = model.equations.weights["u"]
     x = model.equations.coordinates()[0]
     moment = lambda: comm.allreduce(float(weights @ (x * model.values["u"])))  # noqa: E731
     amount = lambda: comm.allreduce(float(weights @ model.values["u"]))  # noqa: E731
     found = [moment() / amount()]
-    for k in range(20):
-        model.advance(0.02 * k)
+    for k in range(8):
+        model.advance(0.05 * k)
     peak = comm.allreduce(float(model.values["u"].max(initial=0.0)), op=MPI.MAX)
     return {"moments": [*found, moment() / amount()], "amount": amount(), "peak": peak}
 

@@ -116,7 +116,7 @@ def test_a_smooth_stream_loses_little_but_at_its_extrema():
 
 def case_kept(comm):
     kinetics = named_reaction("first-order", parameters={"rate": 3.0})
-    result = history(comm, KEEPING, reaction=kinetics, end=0.05, steps=10, **FLOWS["through"])
+    result = history(comm, KEEPING, reaction=kinetics, end=0.05, steps=4, **FLOWS["through"])
     u = result.fields["u"]
     owned = u.function_space.dofmap.index_map.size_local
     return {

@@ -197,7 +197,7 @@ def case_front(comm):
     problem = ReactionDiffusion(mesh=line(1.0, 20, comm), species=species, kinetics=kinetics)
     probes = Probes({"p": [0.3]})
     rest = solve_at_rest(problem, observers=[probes])
-    late = run_reaction_diffusion(problem, TimeGrid(end=40.0, step=4.0), Method(splitting="implicit"))
+    late = run_reaction_diffusion(problem, TimeGrid(end=60.0, step=4.0), Method(splitting="implicit"))
     numbers = Numbering(rest.fields["a"].function_space)
     owned = rest.fields["a"].function_space.dofmap.index_map.size_local
     found = {
