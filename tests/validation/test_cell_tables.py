@@ -47,7 +47,7 @@ def test_translated_cell():
     [
         lambda: fibre_array("square", fraction=0.5, resolution=0.1, comm=COMM),
         lambda: fibre_array("hexagonal", fraction=0.3, resolution=0.1, comm=COMM),
-        lambda: sphere_array(fraction=0.1, resolution=0.34, comm=COMM),
+        lambda: sphere_array(fraction=0.1, resolution=0.25, comm=COMM),
     ],
     ids=["square", "hexagonal", "simple-cubic"],
 )
