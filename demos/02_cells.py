@@ -158,17 +158,25 @@ def poster(entries: dict[str, tuple[UnitCell, dict[str, EffectiveTensor]]], fold
     columns = 4
     rows = -(-len(entries) // columns)
     with canvas.styled():
-        figure = canvas.sheet(4.1 * columns, 4.15 * rows, layout="constrained")
+        figure = canvas.sheet(4.1 * columns, 4.0 * rows)
+        figure.subplots_adjust(left=0.01, right=0.99, top=0.995, bottom=0.75 / (4.0 * rows), wspace=0.04, hspace=0.24)
         axes = figure.subplots(rows, columns, squeeze=False)
         for axis in axes.flat:
             axis.axis("off")
         for axis, (name, (cell, tensors)) in zip(axes.flat, entries.items(), strict=False):
-            axis.imshow(imread(folder / picture(name)))
+            axis.imshow(trimmed(imread(folder / picture(name))[..., :3]))
             phase = GALLERY[name][1]
             lines = [f"{name}: {phase} {cell.volume_fractions[phase]:.4g}"]
             lines += [f"× {contrast}: {show(tensor)}" for contrast, tensor in tensors.items()]
-            axis.text(0.5, -0.01, "\n".join(lines), fontsize=10, ha="center", va="top", transform=axis.transAxes)
+            axis.text(0.5, -0.01, "\n".join(lines), fontsize=9.5, ha="center", va="top", transform=axis.transAxes)
         canvas.save(figure, folder / "gallery.png")
+
+
+def trimmed(image: np.ndarray) -> np.ndarray:
+    """A picture without the white about it."""
+    inked = (image < 0.99).any(axis=2)
+    rows, columns = (np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0))
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def check(cell: UnitCell, tensors: dict[str, EffectiveTensor], phase: str) -> None:

@@ -304,7 +304,7 @@ def draw(path: Path, pieces: Any, means: Any, lines: Any, cell: Cell, counts: tu
                 *points.T, triangles, values / MMHG, vmin=0.0, vmax=45.0, cmap="inferno", shading="gouraud",
                 rasterized=True,
             )  # fmt: skip
-        axis.set(aspect="equal", xlabel="x (um)", ylabel="y (um)", title=f"({letter}) {name}")
+        axis.set(aspect="equal", xlabel="x (µm)", ylabel="y (µm)", title=f"({letter}) {name}")
         axis.set(xlim=(0.0, counts[0] * SPACING), ylim=(0.0, counts[1] * np.sqrt(3.0) * SPACING))
         turn = np.linspace(0.0, 0.5 * np.pi, 60)
         axis.plot(BLOCKED * np.cos(turn), BLOCKED * np.sin(turn), color="white", lw=0.8, ls="--")
@@ -323,7 +323,7 @@ def draw(path: Path, pieces: Any, means: Any, lines: Any, cell: Cell, counts: tu
         axis.plot(distance[order], means[name][order] / MMHG, style, color=colour, lw=1.2, label=label)
     axis.axvline(BLOCKED, color="0.7", lw=0.8, ls=":")
     axis.text(BLOCKED - 6.0, 43.0, "blocked", ha="right", color="0.4", fontsize=9)
-    axis.set(xlabel="distance of the capillary from the corner (um)", ylabel="mean around it (mmHg)", ylim=(0.0, 47.0))
+    axis.set(xlabel="distance of the capillary from the corner (µm)", ylabel="mean around it (mmHg)", ylim=(0.0, 47.0))
     axis.set_title("(c) territories of the capillaries")
     axis.legend(loc="lower right", frameon=False, fontsize=9)
 
@@ -340,7 +340,7 @@ def draw(path: Path, pieces: Any, means: Any, lines: Any, cell: Cell, counts: tu
         blood, tissue = dissolved(lines[krogh]["blood"]), lines[krogh]["tissue"]
         axis.plot(x[at], blood[at] / MMHG, style, color="tab:red", label=f"blood, {text}", **ms)
         axis.plot(x[at], tissue[at] / MMHG, style, color="tab:blue", label=f"tissue, {text}", **ms)
-    axis.set(xlabel="distance along the capillary (um)", ylabel="partial pressure (mmHg)", ylim=(0.0, 98.0))
+    axis.set(xlabel="distance along the capillary (µm)", ylabel="partial pressure (mmHg)", ylim=(0.0, 98.0))
     axis.set_title("(d) along the capillaries")
     axis.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=160)

@@ -155,6 +155,17 @@ def test_a_plane_through_nodes_leaves_no_hairs():
         assert len(cuts.outline(triangles)) == np.count_nonzero(_on_rim(points[cuts.outline(triangles)]))
 
 
+def test_nodes_in_a_plane_but_for_round_off_are_not_cut_off():
+    raw = structured_three_pipe(0.4, resolution=0.25)
+    origin, normal = np.array([0.0, 0.0, 0.5]), np.array([0.0, 0.0, 1.0])
+    exact = cuts.section(raw.points, raw.cells, origin, normal)
+    shaken = raw.points + 1e-14 * np.random.default_rng(2).standard_normal(raw.points.shape)
+    triangles, edges, weights = cuts.section(shaken, raw.cells, origin, normal)
+    points = cuts.blend(shaken, edges, weights)
+    assert (len(triangles), len(points)) == (len(exact[0]), len(exact[1]))
+    assert len(np.unique(points.round(9), axis=0)) == len(points)
+
+
 def _on_rim(lines):
     return ((np.abs(lines[..., :2]) < 1e-12) | (np.abs(lines[..., :2] - 1.0) < 1e-12)).all(axis=1).any(axis=1)
 

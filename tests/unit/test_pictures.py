@@ -258,12 +258,14 @@ def test_words_stay_on_the_sheet_in_space(tmp_path, drawn, engine):
         assert {"x: 1 µm", "y: 1 µm", "z: 1 µm", LONG} <= {text.replace("\n", " ") for text in texts}
 
 
-def test_words_that_do_not_fit_are_found():
+def test_words_that_do_not_fit_are_set_smaller_when_a_picture_is_written(tmp_path):
     figure = canvas.sheet(2.0, 1.0)
-    figure.text(0.9, 0.5, "far too long to be inside", fontsize=12)
-    assert outside(figure) == ["far too long to be inside"]
-    canvas.keep_inside(figure)
-    assert figure.texts[0].get_fontsize() == canvas.SMALLEST
+    figure.text(0.5, 0.5, "much too long to be inside", fontsize=12, ha="center")
+    figure.text(0.9, 0.2, "wherever one looks", fontsize=12)
+    assert set(outside(figure)) == {"much too long to be inside", "wherever one looks"}
+    canvas.save(figure, tmp_path / "a.png")
+    assert outside(figure) == ["wherever one looks"]
+    assert figure.texts[0].get_fontsize() > figure.texts[1].get_fontsize() == canvas.SMALLEST
 
 
 # Hostile input.
