@@ -123,9 +123,8 @@ class CellProblem:
     formula
         Optional name of the formulas, with all that they depend on besides the elements of the mesh, of the fields, of
         ``coefficients`` and of ``given``: the forms of problems that share it are built once in a process
-        (:func:`homfem.solve.compile_formula`). Formulas of other code are told apart; what their closures hold is not.
-        Without it, and with a coefficient that is neither a function nor a constant of DOLFINx, each problem builds its
-        own.
+        (:func:`homfem.solve.compile_formula`). Without it, with formulas of several modules, and with a coefficient
+        that is neither a function nor a constant of DOLFINx, each problem builds its own.
     """
 
     name: str
@@ -199,10 +198,11 @@ class CellProblem:
 
     @property
     def _formula(self) -> Hashable:
-        """The name with the code of the formulas: where one of them is replaced, the forms are others."""
+        """The name with the code of the formulas; None where one of them was replaced by one of another module."""
         formulas = (self.bilinear, self.affine, self.linear, self.average, self.metric)
         codes = [getattr(getattr(one, "__func__", one), "__code__", None) for one in formulas if one is not None]
-        if self.formula is None or None in codes:
+        modules = {getattr(one, "__module__", None) for one in formulas if one is not None}
+        if self.formula is None or None in codes or len(modules) > 1:
             return None
         return self.formula, tuple(one is None for one in formulas), tuple(codes)
 
