@@ -51,9 +51,9 @@ def stream_functions(
 
 
 def _lines(widths: Array, density: float) -> tuple[Array, Integers]:
-    """Grid lines on the sides of the blocks, and evenly between them, at least four in each; which lie on sides."""
+    """Grid lines on the sides of the blocks, and evenly between them, at least two in each; which lie on sides."""
     ends = np.concatenate([[0.0], np.cumsum(widths)])
-    counts = np.maximum(4, np.rint(widths * density)).astype(int)
+    counts = np.maximum(2, np.rint(widths * density)).astype(int)
     parts = [np.linspace(ends[k], ends[k + 1], counts[k], endpoint=False) for k in range(len(widths))]
     return np.concatenate([*parts, ends[-1:]]), np.concatenate([[0], np.cumsum(counts)])
 
