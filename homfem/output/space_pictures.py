@@ -67,7 +67,9 @@ def _pixels(sheet: canvas.Layout, scene: Scene, ends: tuple[Array, Array], theme
 
 def _lengths(axes: Any, scene: Scene, unit: str, theme: Theme) -> None:
     """Write the name and the length of the box along its lowest edge of each direction, outside of it."""
-    corner = corners_of(scene.box)
+    # Outside of what is displaced as well.
+    reached = np.vstack([scene.box, *(layer.patch.points for layer in scene.layers)])
+    corner = corners_of(np.stack([reached.min(axis=0), reached.max(axis=0)]))
     centre = projected(scene.box.mean(axis=0)[None])[0]
     size = np.ptp(scene.box, axis=0)
     # x and y along the bottom in front, z up at the left.
