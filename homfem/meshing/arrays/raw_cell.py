@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,14 +135,7 @@ class RawCell:
         if len(unnamed):
             raise CellError("facet_names", facet_names, f"a name for every facet tag; tag {unnamed[0]} has none")
 
-        used = np.zeros(len(points), dtype=bool)
-        used[cells] = True
-        if not used.all():
-            number = np.cumsum(used) - 1
-            kept = used[facets].all(axis=1)
-            points, cells = points[used], number[cells]
-            facets, facet_tags = number[facets[kept]], facet_tags[kept]
-            slivers = None if slivers is None else slivers[kept]
+        points, cells, facets, facet_tags, slivers = _used(points, cells, facets, facet_tags, slivers)
         facet_names = {name: tag for name, tag in facet_names.items() if np.any(facet_tags == tag)}
 
         cells, volumes = _orient(points, cells, key)
@@ -218,17 +212,32 @@ def select(raw: RawCell, chosen: npt.NDArray[np.bool_]) -> RawCell:
     """Return the cells for which ``chosen`` (shape (m,)) is true, with their points, phases and named facets."""
     cells, phase_of_cell = raw.cells[chosen], raw.phase_of_cell[chosen]
     present = np.unique(phase_of_cell)
+    _require_cells(cells)
     kept = facets_of(cells, raw.facets, raw.kind)
-    return replace(
+    slivers = None if raw.slivers is None else raw.slivers[kept]
+    points, cells, facets, facet_tags, slivers = _used(
+        raw.points, cells, raw.facets[kept], raw.facet_tags[kept], slivers
+    )
+    return unchecked(
         raw,
+        points=points,
         cells=cells,
         phase_of_cell=phase_of_cell,
         phases={name: tag for name, tag in raw.phases.items() if tag in present},
-        facets=raw.facets[kept],
-        facet_tags=raw.facet_tags[kept],
-        slivers=None if raw.slivers is None else raw.slivers[kept],
+        facets=facets,
+        facet_tags=facet_tags,
+        facet_names={name: tag for name, tag in raw.facet_names.items() if np.any(facet_tags == tag)},
+        slivers=slivers,
         element=elements_of(raw)[chosen],
     )
+
+
+def unchecked(raw: RawCell, **changes: Any) -> RawCell:
+    """Return the cell with other fields, which the caller knows to be right and in their final form."""
+    made: RawCell = object.__new__(RawCell)
+    for each in fields(RawCell):
+        object.__setattr__(made, each.name, changes[each.name] if each.name in changes else getattr(raw, each.name))
+    return made
 
 
 def elements_of(raw: RawCell) -> Indices:
@@ -322,8 +331,7 @@ def _check_shapes(
     lattice: Lattice,
 ) -> None:
     dimension = DIMENSIONS[key[0]]
-    if len(cells) == 0:
-        raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
+    _require_cells(cells)
     shapes: list[tuple[str, npt.NDArray, int]] = [
         ("points", points, dimension),
         ("cells", cells, CELL_NODES[key]),
@@ -343,6 +351,30 @@ def _check_shapes(
     for name, array in (("cells", cells), ("facets", facets)):
         if array.size and (array.min() < 0 or array.max() >= len(points)):
             raise CellError(name, (int(array.min()), int(array.max())), f"node numbers from 0 to {len(points) - 1}")
+
+
+def _require_cells(cells: Indices) -> None:
+    if len(cells) == 0:
+        raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
+
+
+def _used(
+    points: Array, cells: Indices, facets: Indices, facet_tags: Tags, slivers: Array | None
+) -> tuple[Array, Indices, Indices, Tags, Array | None]:
+    """The arrays without the points that no cell uses, and without the facets that have such points."""
+    used = np.zeros(len(points), dtype=bool)
+    used[cells] = True
+    if used.all():
+        return points, cells, facets, facet_tags, slivers
+    number = np.cumsum(used) - 1
+    kept = used[facets].all(axis=1)
+    return (
+        points[used],
+        number[cells],
+        number[facets[kept]],
+        facet_tags[kept],
+        None if slivers is None else slivers[kept],
+    )
 
 
 def _check_names(name: str, names: Mapping[str, int], tags: Tags, what: str) -> dict[str, int]:

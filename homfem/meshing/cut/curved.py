@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.meshing.arrays.identification import identify_nodes
-from homfem.meshing.arrays.jacobians import jacobians
+from homfem.meshing.arrays.jacobians import integrate, jacobians
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes
 from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.cutting import FLAT, CutMesh, Flags
@@ -182,35 +182,39 @@ def of_second_order(
 
     points = _unfolded(points, straight, node[is_middle], cells, representative)
 
-    def made(shift: Array) -> RawCell:
+    def places(shift: Array) -> Array:
         moved = points.copy()
         moved[node] += shift[number_of][:, None] * slope
-        return replace(raw, points=_matched(moved, straight, representative), cells=cells, facets=facets, order=2,
-                       slivers=None)  # fmt: skip
+        return _matched(moved, straight, representative)
+
+    def made(shift: Array) -> RawCell:
+        return replace(raw, points=places(shift), cells=cells, facets=facets, order=2, slivers=None)
+
+    def volumes(shift: Array) -> Array:
+        own = _sound_volumes(places(shift), cells, raw)
+        return _phase_volumes(raw, cell_volumes(made(shift)) if own is None else own)
 
     shift = np.zeros(len(functions))
-    curved = made(shift)
     if not targets:
-        return curved
+        return made(shift)
     numbers = np.array(sorted(targets))
     wanted = np.array([targets[k] for k in numbers])
     step = 1e-3 * float(size.mean())
     for _ in range(8):
-        volume = _phase_volumes(curved)[numbers]
+        volume = volumes(shift)[numbers]
         if np.abs(wanted - volume).max() < 1e-14 * raw.lattice.volume / part.copies:
             break
         rate = np.empty((len(numbers), len(numbers)))
         for column, k in enumerate(numbers):
             changed = shift.copy()
             changed[k] += step
-            rate[:, column] = (_phase_volumes(made(changed))[numbers] - volume) / step
+            rate[:, column] = (volumes(changed)[numbers] - volume) / step
         shift[numbers] += np.linalg.solve(rate, wanted - volume)
         if np.abs(shift).max() > 0.1 * float(size.mean()):
             raise InputError(
                 "fractions", dict(targets), "the volumes of the level sets", "Correct them, or mesh finer."
             )
-        curved = made(shift)
-    return curved
+    return made(shift)
 
 
 def _unfolded(points: Array, straight: Array, middle: Indices, cells: Indices, representative: Indices) -> Array:
@@ -241,8 +245,18 @@ def _matched(moved: Array, straight: Array, representative: Indices) -> Array:
     return np.asarray(straight + (moved - straight)[representative])
 
 
-def _phase_volumes(raw: RawCell) -> Array:
-    return np.asarray(np.bincount(raw.phase_of_cell, weights=cell_volumes(raw))[1:], dtype=np.float64)
+def _sound_volumes(points: Array, cells: Indices, raw: RawCell) -> Array | None:
+    """Volumes of cells of second order on the points; None unless they surely pass the checks of a cell."""
+    key = (raw.kind, 2)
+    determinants = jacobians(points, cells, key)
+    volumes = integrate(determinants, key)
+    # No cell is larger than the box around all of them.
+    least = 1e-12 * float(np.ptp(points, axis=0).max()) ** raw.dimension
+    return volumes if determinants.min() > least and volumes.sum() <= raw.lattice.volume * (1.0 + 1e-9) else None
+
+
+def _phase_volumes(raw: RawCell, volumes: Array) -> Array:
+    return np.asarray(np.bincount(raw.phase_of_cell, weights=volumes)[1:], dtype=np.float64)
 
 
 def extruded(raw: RawCell, length: float, layers: int, axis: int = 2) -> RawCell:

@@ -101,19 +101,21 @@ def facts_of(
     :meth:`homfem.cells.UnitCell.from_raw`.
     """
     sound = conforming or known is not None
-    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=sound)
     connectivity = None if known is None else known.connectivity
     whole = None if known is None else known.whole
+    searched = connectivity is None or whole is None
+    volumes = cell_volumes(raw) if searched else None
+    joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=sound, volumes=volumes)
     shared = None
-    if known is None or connectivity is None or whole is None:
+    if searched:
         shared = shared_facets(raw, joined.representative, joined.offset)
     if connectivity is None:
-        connectivity = percolation(raw, *joined.nodes, shared=shared)
+        connectivity = percolation(raw, *joined.nodes, shared=shared, volumes=volumes)
     if whole is None:
-        whole = together(raw, *joined.nodes, connectivity=connectivity, shared=shared)
+        whole = together(raw, *joined.nodes, connectivity=connectivity, shared=shared, volumes=volumes)
     if known is None:
-        volumes = np.bincount(raw.phase_of_cell, weights=cell_volumes(raw)) / raw.lattice.volume
-        fractions = {name: float(volumes[tag]) for name, tag in raw.phases.items()}
+        shares = np.bincount(raw.phase_of_cell, weights=volumes) / raw.lattice.volume
+        fractions = {name: float(shares[tag]) for name, tag in raw.phases.items()}
         area = interface_area(raw, shared) if shared is not None and raw.affine else None
     else:
         fractions, area = dict(known.volume_fractions), None

@@ -59,6 +59,7 @@ def join(
     origin: Array | None = None,
     cracks: bool = False,
     conforming: bool = False,
+    volumes: Array | None = None,
 ) -> Joined:
     """Check that a cell is joined, inside and across its faces, and return how the faces are.
 
@@ -76,6 +77,8 @@ def join(
         Whether its cells are known to meet in whole facets and not to overlap; of a part also that it is fine enough.
     cracks
         Whether cracks are meant (:mod:`homfem.meshing.topology.cracks`).
+    volumes : array, shape (m,), optional
+        Volumes of the cells, where they are known.
 
     Raises
     ------
@@ -89,7 +92,8 @@ def join(
         try:
             representative, offset = identify_nodes(raw.points, raw.lattice, partial=partial)
             if not partial:
-                whole = float(cell_volumes(raw).sum()) > raw.lattice.volume * (1.0 - 1e-9)
+                total = float((cell_volumes(raw) if volumes is None else volumes).sum())
+                whole = total > raw.lattice.volume * (1.0 - 1e-9)
                 check_faces(raw.points, raw.corners, representative, raw.lattice, whole=whole)
         except PeriodicityError:
             check_coincident(raw)

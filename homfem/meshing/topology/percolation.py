@@ -9,14 +9,14 @@ spans, so that the effective tensor of a phase on its own has the rank of the wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select, unchecked
 from homfem.parameters import Array, CellError, Lattice
 from homfem.reference import FACETS
 
@@ -115,6 +115,7 @@ def percolation(
     across: Links | None = None,
     *,
     shared: Links | None = None,
+    volumes: Array | None = None,
 ) -> Mapping[str, PhaseConnectivity]:
     """Return the connectivity of each phase on the torus.
 
@@ -130,6 +131,8 @@ def percolation(
         Further pairs of cells that are joined, see :func:`homfem.meshing.topology.nonmatching_faces.links_across`.
     shared
         The facets that two cells share, where :func:`shared_facets` was asked before.
+    volumes : array, shape (m,), optional
+        Volumes of the cells, where they are known.
 
     Returns
     -------
@@ -142,8 +145,8 @@ def percolation(
         If a facet belongs to more than two cells.
     """
     part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across, shared)
-    number = len(cycles_of_part)
-    fractions = np.bincount(part_of_cell, weights=cell_volumes(raw), minlength=number) / raw.lattice.volume
+    number, volumes = len(cycles_of_part), cell_volumes(raw) if volumes is None else volumes
+    fractions = np.bincount(part_of_cell, weights=volumes, minlength=number) / raw.lattice.volume
     tag_of_part = np.zeros(number, dtype=np.int64)
     tag_of_part[part_of_cell] = raw.phase_of_cell
 
@@ -300,13 +303,14 @@ def together(
     *,
     connectivity: Mapping[str, PhaseConnectivity],
     shared: Links | None = None,
+    volumes: Array | None = None,
 ) -> PhaseConnectivity:
     """Connectivity of all phases as one."""
     if len(connectivity) == 1:
         return next(iter(connectivity.values()))
-    return percolation(merged(raw), representative, offset, across, shared=shared)["all"]
+    return percolation(merged(raw), representative, offset, across, shared=shared, volumes=volumes)["all"]
 
 
 def merged(raw: RawCell) -> RawCell:
     """Return the cell with all of its phases as one, named "all"."""
-    return replace(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
+    return unchecked(raw, phases={"all": 1}, phase_of_cell=np.ones_like(raw.phase_of_cell))
