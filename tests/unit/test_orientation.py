@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -383,12 +379,3 @@ def test_invariants():
 def test_bad_input_is_refused(call, match):
     with pytest.raises(InputError, match=match):
         call()
-
-
-def test_the_example_of_the_readme_runs():
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = [
-        b for b in re.findall(r"^```pycon\n(.*?)^```", readme, re.DOTALL | re.MULTILINE) if "orientation" in b
-    ]
-    parsed = doctest.DocTestParser().get_doctest(example, {}, "README", None, 0)
-    assert doctest.DocTestRunner().run(parsed).failed == 0

@@ -116,7 +116,7 @@ def test_a_config_as_deep_as_allowed_is_read(tmp_path):
     ids=["digits", "brackets", "keys"],
 )
 def test_assignments_without_end(text):
-    with refuse("^--set = 'cell.*(sane length|at most)"):
+    with refuse("^overrides = 'cell.*(sane length|at most)"):
         set_values({}, [text])
 
 
@@ -302,7 +302,7 @@ def test_tensors_of_a_model_come_from_diffusion_on_meshes(folder, key, value):
 def test_tables_that_are_needed_later():
     with refuse(r"^cell = \(missing\): it must be given, as a table \[cell\]"):
         present("cell", None)
-    with refuse(r"^--set = .*one assignment"):
+    with refuse(r"^overrides = .*the path of one key"):
         set_values({}, ["[a]\n[b]\nc=1"])
     with refuse(r"^method = 'grid': it must be 'finite-element' for this cell"):
         solve_meshless(parse_cell(FIBRES["cell"], Path()), SimpleNamespace(method="grid"), Path())  # type: ignore[arg-type]
