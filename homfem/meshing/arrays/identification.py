@@ -8,10 +8,9 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.spatial
 
+from homfem.meshing.arrays.raw_cell import Indices, row_numbers
 from homfem.parameters import Array, Lattice, PeriodicityError
 from homfem.reference import CORNERS, EDGES, FACETS, kind_of
-
-Indices = npt.NDArray[np.int64]
 
 
 def identify_nodes(
@@ -163,9 +162,10 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
     flip = ends[:, 0] > ends[:, 1]
     ends[flip] = ends[flip, ::-1]
     step[flip] *= -1.0
-    order = np.lexsort((ends[:, 1], ends[:, 0]))
-    ends, step = ends[order], step[order]
-    same = (ends[1:] == ends[:-1]).all(axis=1)
+    number = row_numbers(ends)
+    order = np.argsort(number, kind="stable")
+    number, ends, step = number[order], ends[order], step[order]
+    same = number[1:] == number[:-1]
     differs = np.abs(step[1:] - step[:-1]).max(axis=1) > 1e-6 * lattice.shortest
     for bad in (np.flatnonzero(ends[:, 0] == ends[:, 1]), np.flatnonzero(same & differs)):
         if len(bad):
@@ -209,7 +209,8 @@ def check_faces(
         return
     if not len(facets):
         return
-    _, first, times = np.unique(np.sort(representative[facets], axis=1), axis=0, return_index=True, return_counts=True)
+    number = row_numbers(np.sort(representative[facets], axis=1))
+    _, first, times = np.unique(number, return_index=True, return_counts=True)
     alone = first[times == 1]
     if len(alone):
         raise PeriodicityError(

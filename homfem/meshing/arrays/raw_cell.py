@@ -260,8 +260,8 @@ def scaled(raw: RawCell, length: float, length_unit: str | None = None) -> RawCe
 
 def stretched(raw: RawCell, factors: Array, length_unit: str) -> RawCell:
     """Return the cell with coordinates and lattice multiplied by one factor per axis."""
-    if np.all(factors == 1.0) and raw.length_unit == length_unit:
-        return raw
+    if np.all(factors == 1.0):
+        return raw if raw.length_unit == length_unit else unchecked(raw, length_unit=length_unit)
     return replace(
         raw,
         points=raw.points * factors,

@@ -89,12 +89,18 @@ class _Facets:
         Corner nodes of the facets, one cell after the other.
     behind : array of int, shape (m facets,)
         The cell on the other side; -1 where there is none.
+    owner : array of int, shape (m facets,)
+        The cell itself.
+    alike : array of bool, shape (m facets,)
+        Whether there is a cell of the same phase on the other side.
     """
 
     corners: Indices
     phase_of_cell: Indices
     facets: Indices
     behind: Indices
+    owner: Indices
+    alike: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, corners: Indices, phase_of_cell: npt.ArrayLike, kind: str) -> _Facets:
@@ -107,14 +113,14 @@ class _Facets:
         behind = np.full(len(facets), -1, dtype=np.int64)
         behind[order[same]], behind[order[same + 1]] = order[same + 1] // per_cell, order[same] // per_cell
         phase = np.asarray(phase_of_cell, dtype=np.int64)
-        return cls(corners=corners, phase_of_cell=phase, facets=facets, behind=behind)
+        owner = np.repeat(np.arange(len(corners)), per_cell)
+        alike = (behind >= 0) & (phase[behind] == phase[owner])
+        return cls(corners=corners, phase_of_cell=phase, facets=facets, behind=behind, owner=owner, alike=alike)
 
     def bounding(self, points: Array, inside: npt.NDArray[np.bool_]) -> Region:
         """Return the region of some of the mesh cells."""
-        owner = np.repeat(np.arange(len(self.corners)), len(self.facets) // len(self.corners))
-        inner = inside[self.behind] & (self.phase_of_cell[self.behind] == self.phase_of_cell[owner])
-        outer = np.flatnonzero(inside[owner] & ~((self.behind >= 0) & inner))
-        rows, owner = self.facets[outer], owner[outer]
+        outer = np.flatnonzero(inside[self.owner] & ~(self.alike & inside[self.behind]))
+        rows, owner = self.facets[outer], self.owner[outer]
         if rows.shape[1] == 4:
             rows, owner = np.concatenate([rows[:, [0, 1, 3]], rows[:, [0, 2, 3]]]), np.tile(owner, 2)
         middle = points[self.corners[owner]].mean(axis=1)
@@ -138,9 +144,9 @@ def find_mirrors(raw: RawCell, axes: Sequence[int] | None = None) -> tuple[tuple
         return (), dict.fromkeys(wanted, refused)
     found, reasons = [], {}
     facets = _Facets.of(raw.corners, raw.phase_of_cell, raw.kind)
-    extents = _extents(raw)
+    extents, volume = _extents(raw), cell_volumes(raw)
     for axis in wanted:
-        low = _plane(raw, facets, axis, extents)
+        low = _plane(raw, facets, axis, extents, volume)
         if isinstance(low, str):
             reasons[axis] = low
         else:
@@ -242,7 +248,7 @@ def _extents(raw: RawCell) -> tuple[Array, Array, Array]:
     return low, high, np.asarray(total / raw.corners.shape[1])
 
 
-def _plane(raw: RawCell, facets: _Facets, axis: int, extents: tuple[Array, Array, Array]) -> float | str:
+def _plane(raw: RawCell, facets: _Facets, axis: int, extents: tuple[Array, Array, Array], volume: Array) -> float | str:
     """The low plane of a mirror across the axis, or why there is none."""
     period = float(raw.lattice.vectors[axis, axis])
     near = NEAR * raw.lattice.shortest
@@ -259,19 +265,19 @@ def _plane(raw: RawCell, facets: _Facets, axis: int, extents: tuple[Array, Array
         planes = planes[np.searchsorted(lows, planes + shift - near, side="left") == above]
     if not len(planes):
         return 'mesh cells lie on both sides of every plane (shapes with mirrors = "auto" have a mesh with the planes)'
-    planes = planes[_halve_the_moments(raw, axis, planes, extents[2])]
+    planes = planes[_halve_the_moments(raw, axis, planes, extents[2], volume)]
     for plane in planes:
         if _is_mirror(raw, facets, axis, float(plane), period, middle):
             return float(plane)
     return "the phases are not their mirror image"
 
 
-def _halve_the_moments(raw: RawCell, axis: int, planes: Array, centre: Array) -> npt.NDArray[np.bool_]:
+def _halve_the_moments(raw: RawCell, axis: int, planes: Array, centre: Array, volume: Array) -> npt.NDArray[np.bool_]:
     """Whether volume and centre of each phase are as they must be if the planes are mirrors: a quick test."""
     period = float(raw.lattice.vectors[axis, axis])
     order = np.argsort(centre[:, axis])
     place = [np.searchsorted(centre[order, axis], planes + shift) for shift in (0.0, 0.5 * period)]
-    volume, near = cell_volumes(raw), 1e-8 * raw.lattice.volume
+    near = 1e-8 * raw.lattice.volume
     good = np.ones(len(planes), dtype=bool)
     for tag in np.unique(raw.phase_of_cell):
         own = np.where(raw.phase_of_cell == tag, volume, 0.0)
