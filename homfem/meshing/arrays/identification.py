@@ -152,11 +152,14 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
     moved = representative != np.arange(len(points))
     on_face[moved] = True
     on_face[representative[moved]] = True
-    corners = corners[on_face[corners].any(axis=1)]
+    corners = corners[on_face[corners.T].any(axis=0)]
     if not len(corners):
         return
     first, second = np.array(EDGES[kind]).T
     a, b = corners[:, first].ravel(), corners[:, second].ravel()
+    # Edges between other vertices are told by their ends.
+    near = on_face[a] | on_face[b] | (a == b)
+    a, b = a[near], b[near]
     ends = np.column_stack([representative[a], representative[b]])
     step = points[b] - points[a]
     flip = ends[:, 0] > ends[:, 1]
@@ -166,7 +169,7 @@ def check_resolution(points: Array, cells: Indices, representative: Indices, lat
     order = np.argsort(number, kind="stable")
     number, ends, step = number[order], ends[order], step[order]
     same = number[1:] == number[:-1]
-    differs = np.abs(step[1:] - step[:-1]).max(axis=1) > 1e-6 * lattice.shortest
+    differs = np.logical_or.reduce([np.abs(np.diff(along)) > 1e-6 * lattice.shortest for along in step.T])
     for bad in (np.flatnonzero(ends[:, 0] == ends[:, 1]), np.flatnonzero(same & differs)):
         if len(bad):
             raise PeriodicityError(
@@ -203,7 +206,7 @@ def check_faces(
     if planes is not None:
         chosen = np.zeros(len(facets), dtype=bool)
         for _, on_low, on_high in planes:
-            chosen |= on_low[facets].all(axis=1) | on_high[facets].all(axis=1)
+            chosen |= on_low[facets.T].all(axis=0) | on_high[facets.T].all(axis=0)
         facets = facets[chosen]
     elif not whole:
         return

@@ -34,7 +34,7 @@ def jacobians(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
         return _determinant(edges)[:, None]
     nodes = points[cells]
     columns = []
-    for gradient in _quadratic_gradients(RULES[key][0], d):
+    for gradient in _GRADIENTS[key]:
         columns.append(_determinant([np.einsum("mkx,k->mx", nodes, gradient[:, j]) for j in range(d)]))
     return np.stack(columns, axis=1)
 
@@ -139,3 +139,4 @@ def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
 
 
 RULES = _rules()
+_GRADIENTS = {key: _quadratic_gradients(RULES[key][0], DIMENSIONS[key[0]]) for key in RULES if key[1] == 2}

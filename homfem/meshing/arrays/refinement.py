@@ -20,6 +20,9 @@ import numpy.typing as npt
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, elements_of
 from homfem.parameters import CellError, InputError
 
+#: The two columns of each pair of corners, by the number of corners of a simplex.
+PAIRS = {corners: np.triu_indices(corners, 1) for corners in range(1, 5)}
+
 
 def bisect_cells(raw: RawCell, representative: Indices, marked: npt.NDArray[np.bool_]) -> RawCell:
     """Return the cell with every edge of the marked mesh cells bisected, and what that entails.
@@ -115,7 +118,7 @@ class _Edges:
 
     def __init__(self, raw: RawCell, representative: Indices) -> None:
         corners = raw.corners
-        first, second = np.triu_indices(corners.shape[1], 1)
+        first, second = PAIRS[corners.shape[1]]
         pairs = np.sort(np.stack([corners[:, first], corners[:, second]], axis=2), axis=2)
         self._nodes = len(raw.points)
         keys = pairs[..., 0] * self._nodes + pairs[..., 1]
@@ -204,7 +207,7 @@ def bisect_simplices(
     parents = np.arange(len(simplices))
     share: npt.NDArray[np.float64] = np.ones(len(simplices))
     done: list[tuple[Indices, Indices, npt.NDArray[np.float64]]] = [(simplices[:0], parents[:0], share[:0])]
-    first, second = np.triu_indices(simplices.shape[1], 1)
+    first, second = PAIRS[simplices.shape[1]]
     while len(simplices):
         rank, node = find(simplices[:, first], simplices[:, second])
         chosen = rank.argmax(axis=1)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
-from homfem.meshing.arrays.refinement import bisect_simplices
+from homfem.meshing.arrays.refinement import PAIRS, bisect_simplices
 from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, roots, values
 from homfem.meshing.cut.mirror_parts import Part
@@ -157,7 +157,7 @@ def _crossed_edges(mesh: CutMesh, sign: npt.NDArray[np.int8], rest: Flags) -> _E
     """Edges of the cells of ``rest`` whose ends have opposite signs, with all of their images."""
     corners = sign[mesh.cells]
     mixed = np.flatnonzero((corners.min(axis=1) < 0) & (corners.max(axis=1) > 0))
-    first, second = np.triu_indices(mesh.cells.shape[1], 1)
+    first, second = PAIRS[mesh.cells.shape[1]]
     low: Indices = mesh.cells[mixed][:, first].ravel()
     high: Indices = mesh.cells[mixed][:, second].ravel()
     of_rest = np.repeat(rest[mixed], len(first))

@@ -10,7 +10,7 @@ import numpy as np
 from homfem.meshing.arrays.budget import require_cells
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.meshing.arrays.refinement import bisect_longest
+from homfem.meshing.arrays.refinement import PAIRS, bisect_longest
 from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, values
 from homfem.parameters import Array, InputError
 
@@ -46,7 +46,7 @@ def graded(
     """
     while True:
         corners = raw.points[raw.corners]
-        first, second = np.triu_indices(raw.corners.shape[1], 1)
+        first, second = PAIRS[raw.corners.shape[1]]
         longest = np.linalg.norm(corners[:, first] - corners[:, second], axis=2).max(axis=1)
         candidate = np.flatnonzero(_near(raw, functions, longest))
         wanted = values(size, corners[candidate].mean(axis=1), "size")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from homfem.meshing.arrays.raw_cell import Indices
+from homfem.meshing.arrays.refinement import PAIRS
 from homfem.meshing.cut.cutting import CutMesh
 from homfem.meshing.cut.level_sets import LevelSet, gradients, values
 from homfem.parameters import Array, CellError
@@ -90,7 +91,7 @@ def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool)
 
 
 def _edges(cells: Indices, count: int) -> tuple[Indices, Indices]:
-    first, second = np.triu_indices(cells.shape[1], 1)
+    first, second = PAIRS[cells.shape[1]]
     a, b = cells[:, first].ravel(), cells[:, second].ravel()
     keys = np.unique(np.minimum(a, b) * count + np.maximum(a, b))
     return keys // count, keys % count

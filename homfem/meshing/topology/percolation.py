@@ -216,7 +216,7 @@ def _parts(
     first, second, jump = first[same], second[same], jump[same]
 
     # Pieces of the cell that is cut open, then the few links between pieces through the period faces.
-    through = jump.any(axis=1)
+    through = np.logical_or.reduce([along != 0 for along in jump.T])
     piece = _connected(count, first[~through], second[~through])[1]
     ends = np.stack([piece[first[through]], piece[second[through]]], axis=1)
     links = np.unique(np.hstack([ends, jump[through]]), axis=0)
@@ -264,7 +264,7 @@ def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> Lin
 
 
 def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indices]:
-    graph = coo_array((np.ones(len(first), dtype=np.int32), (first, second)), shape=(count, count))
+    graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     number, label = connected_components(graph, directed=False)
     return int(number), label.astype(np.int64)
 
