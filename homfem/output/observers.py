@@ -144,7 +144,7 @@ class Record(Observer):
     Parameters
     ----------
     field
-        Name of a field that the model shows: a Lagrange function on triangles or tetrahedra, scalar, or a vector, whose
+        Name of a field that the model shows: a Lagrange function on simplices, scalar, or a vector, whose
         length is kept.
     every
         Keep at the start, every so many steps, and at the end.

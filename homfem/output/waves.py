@@ -17,6 +17,7 @@ from homfem._dolfinx import interpolation_points
 from homfem.output.canvas import check_figure, nice_number
 from homfem.output.cuts import Cells
 from homfem.output.panels import draw_isochrone_panel, draw_panels
+from homfem.output.profiles import draw_profiles
 from homfem.output.views import SeriesView
 from homfem.parameters import Array, InputError, check_number
 from homfem.ranks import collective
@@ -24,9 +25,9 @@ from homfem.solve import Numbering
 
 
 class FieldRecord:
-    """The values of a field at the vertices of triangles or tetrahedra at several times, whole on rank 0.
+    """The values of a field at the vertices of a mesh of simplices at several times, whole on rank 0.
 
-    Of a vector the length is kept. On rank 0 ``points`` has shape (n, 3), ``cells`` (m, 3 or 4), and ``values[k]`` (n,)
+    Of a vector the length is kept. On rank 0 ``points`` has shape (n, 3), ``cells`` (m, 2 to 4), and ``values[k]`` (n,)
     belongs to ``times[k]``, in an order that is the same on any number of ranks; on the other ranks they are empty.
     """
 
@@ -43,15 +44,15 @@ class FieldRecord:
         Raises
         ------
         InputError
-            For functions that are no continuous Lagrange functions on triangles or tetrahedra.
+            For functions that are no continuous Lagrange functions on intervals, triangles or tetrahedra.
         """
         element, mesh = space.ufl_element(), space.mesh
-        simplex = str(mesh.topology.cell_name()) in ("triangle", "tetrahedron")
+        simplex = str(mesh.topology.cell_name()) in ("interval", "triangle", "tetrahedron")
         continuous = element.family_name == "P" and not element.discontinuous
         if not (
             continuous and simplex and len(space.value_shape) <= 1 and (space.dofmap.bs > 1 or not space.value_shape)
         ):
-            allowed = "a continuous Lagrange function on triangles or tetrahedra"
+            allowed = "a continuous Lagrange function on intervals, triangles or tetrahedra"
             raise InputError("function", str(element), allowed, "Interpolate or project it into such a space.")
         linear = element.degree == 1 and not space.value_shape
         self.space = space if linear else fem.functionspace(mesh, ("Lagrange", 1))
@@ -102,7 +103,7 @@ def draw_series(
     Parameters
     ----------
     record
-        The field; triangles are drawn as they are, tetrahedra as ``view.style`` says.
+        The field; on intervals a line for each time, triangles as they are, tetrahedra as ``view.style`` says.
     path
         The figure's file.
     view
@@ -124,6 +125,10 @@ def draw_series(
             place = check_figure(path)
             wanted = record.times if times is None else times
             picked = list(dict.fromkeys(int(np.argmin(np.abs(np.subtract(record.times, t)))) for t in wanted))
+            if record.cells.shape[1] == 2:
+                shown = [record.values[k] for k in picked]
+                draw_profiles(place, record.points, shown, [record.times[k] for k in picked], view)
+                return
             titles = [f"t = {record.times[k]:.3g} {view.time_unit}" for k in picked]
             draw_panels(place, record.points, record.cells, [record.values[k] for k in picked], titles, view)
 

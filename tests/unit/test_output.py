@@ -8,6 +8,7 @@ from dolfinx import fem, mesh
 from mpi4py import MPI
 
 from homfem.macro.march import march
+from homfem.output import canvas
 from homfem.output.cuts import boundary, clip, outline, section, vertex_normals
 from homfem.output.fields import FieldSeries
 from homfem.output.observers import Fields, Record
@@ -156,6 +157,28 @@ def test_record_is_whole_on_rank_0(on_ranks):
         assert answer["error"] < 1e-12
 
 
+@pytest.mark.parametrize(("number", "lines"), [(3, 3), (12, 12)])
+def test_fields_on_an_interval_are_lines_over_the_place(tmp_path, monkeypatch, number, lines):
+    """Few have their times in a legend, many a colour bar; a line has the values in the order of the places."""
+    kept, save = [], canvas.save
+    monkeypatch.setattr(canvas, "save", lambda figure, path: (kept.append(figure), save(figure, path)))
+    record, domain = FieldRecord(), mesh.create_interval(MPI.COMM_SELF, 7, [0.0, 2.0])
+    for time in range(number):
+        record.add(_function(domain, formula=lambda x, time=time: x[0] * (time + 1)), float(time))
+    draw_series(record, tmp_path / "a.png", view=SeriesView(label="c (uM)", time_unit="ms", front=0.5))
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    axes = kept[0].axes[0]
+    drawn = [line.get_xydata() for line in axes.get_lines() if len(line.get_xdata()) > 2]
+    assert len(drawn) == lines
+    for time, line in enumerate(drawn):
+        assert np.all(np.diff(line[:, 0]) > 0.0)
+        assert line[:, 1] == pytest.approx(line[:, 0] * (time + 1), abs=1e-12)
+    words = [text.get_text() for text in canvas.words_of(kept[0])]
+    assert {"x (µm)", "c (µM)"} <= set(words)
+    assert ("2 ms" in words) == (number == 3)
+    assert ("time (ms)" in words) == (number == 12)
+
+
 def test_bad_figures_are_refused(tmp_path):
     record = _cube()
     with pytest.raises(InputError, match="record"):
@@ -166,7 +189,7 @@ def test_bad_figures_are_refused(tmp_path):
         draw_series(record, tmp_path / "a.png", view=SeriesView(label="c", normal=(0, 0, 0)))
     with pytest.raises(FileError, match="existing directory"):
         draw_series(record, tmp_path / "b" / "a.png", view=SeriesView(label="c"))
-    with pytest.raises(InputError, match="continuous Lagrange function on triangles or tetrahedra"):
+    with pytest.raises(InputError, match="continuous Lagrange function on intervals, triangles or tetrahedra"):
         FieldRecord().add(_function(mesh.create_unit_cube(MPI.COMM_SELF, 1, 1, 1), element=("DG", 1)), 0.0)
 
 
