@@ -244,8 +244,12 @@ def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> Lin
     facets: Indices = of_cells.reshape(-1, of_cells.shape[2])
     code = row_numbers(offset - offset.min(axis=0))
     key = representative * (int(code.max()) + 1) + code
-    facets = np.take_along_axis(facets, np.argsort(key[facets], axis=1), axis=1)
-    crossing = np.flatnonzero((code[facets] != code[facets[:, :1]]).any(axis=1))
+    by_key = np.argsort(key, kind="stable")
+    place = np.empty(len(key), dtype=np.int64)
+    place[by_key] = np.arange(len(key))
+    facets = by_key[np.sort(place[facets], axis=1)]
+    first, *others = code[facets.T]
+    crossing = np.flatnonzero(np.logical_or.reduce([other != first for other in others]))
     shape_of = np.zeros((len(facets), 1), dtype=np.int64)
     if len(crossing):
         relative = offset[facets[crossing]] - offset[facets[crossing, :1]]
