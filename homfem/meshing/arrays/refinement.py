@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, elements_of
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, elements_of, unchecked
 from homfem.parameters import CellError, InputError
 
 #: The two columns of each pair of corners, by the number of corners of a simplex.
@@ -72,7 +72,7 @@ def bisect_longest(raw: RawCell, representative: Indices, marked: npt.NDArray[np
     """
     edges = _Edges(raw, representative)
     edges.mark_ends_of_paths(marked)
-    return _bisected(raw, edges)
+    return _bisected(raw, edges, unchecked)
 
 
 def split_at_barycentres(raw: RawCell) -> RawCell:
@@ -97,11 +97,11 @@ def split_at_barycentres(raw: RawCell) -> RawCell:
     )
 
 
-def _bisected(raw: RawCell, edges: _Edges) -> RawCell:
+def _bisected(raw: RawCell, edges: _Edges, change: Callable[..., RawCell] = replace) -> RawCell:
     points = np.vstack([raw.points, edges.midpoints(raw.points)])
     cells, parents, _ = bisect_simplices(raw.cells, edges.find)
     facets, facet_parents, share = bisect_simplices(raw.facets, edges.find)
-    return replace(
+    return change(
         raw,
         points=points,
         cells=cells,
