@@ -14,6 +14,7 @@ from homfem.cells.fibres import fibre_array, tube
 from homfem.cells.spheres import sphere_array
 from homfem.cells.surfaces import level_set_cell, tpms
 from homfem.cells.unitcell import UnitCell
+from homfem.meshing.cut import curved
 from homfem.meshing.cut.background import angles
 from homfem.meshing.cut.sections import difference_vectors, section_of
 from homfem.meshing.shapes.spheres import largest_radius, volume_fraction
@@ -25,6 +26,23 @@ COMM = MPI.COMM_WORLD
 
 def worst(cell: UnitCell) -> float:
     return float(angles(cell.raw.points, cell.raw.corners)[0].min())
+
+
+@pytest.mark.parametrize("make", [fibre_array, sphere_array])
+def test_the_volumes_that_curved_surfaces_are_fitted_to_are_those_of_the_checked_cell(monkeypatch, make):
+    quick = make(fraction=0.3, resolution=0.25, order=2, comm=COMM)
+    sound = curved._sound_volumes
+    asked = []
+
+    def never(*arguments):
+        asked.append(sound(*arguments) is not None)
+
+    monkeypatch.setattr(curved, "_sound_volumes", never)
+    slow = make(fraction=0.3, resolution=0.25, order=2, comm=COMM)
+    assert all(asked)
+    if COMM.rank == 0:
+        assert asked
+        assert np.array_equal(quick.raw.points, slow.raw.points)
 
 
 @pytest.mark.parametrize("lattice", ["square", "hexagonal"])

@@ -10,7 +10,7 @@ import pytest
 
 from homfem import limits
 from homfem.limits import MemoryLimitError, memory_limit, readable, require_memory
-from homfem.parameters import InputError
+from homfem.parameters import InputError, VariableError
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,23 @@ def test_what_is_too_large_is_refused_with_its_size_and_the_way_to_allow_it(
         f"{size}. Choose a larger one. To allow more, set the environment variable HOMFEM_MEMORY, such as "
         "HOMFEM_MEMORY='64 GB'."
     )
+
+
+def test_what_is_little_is_allowed_without_asking_the_machine_and_held_to_a_limit_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(limits.VARIABLE, raising=False)
+    monkeypatch.setattr(limits, "_of_container", lambda: [1.0])
+    require_memory("resolution", 0.1, 1e7, "a mesh")
+    for needed in (1.01e7, math.nan):
+        with pytest.raises(MemoryLimitError):
+            require_memory("resolution", 0.1, needed, "a mesh")
+    monkeypatch.setenv(limits.VARIABLE, "9 kB")
+    with pytest.raises(MemoryLimitError):
+        require_memory("resolution", 0.1, 1e4, "a mesh")
+    monkeypatch.setenv(limits.VARIABLE, "much")
+    with pytest.raises(VariableError):
+        require_memory("resolution", 0.1, 1.0, "a mesh")
 
 
 def test_sizes_are_readable() -> None:
