@@ -125,6 +125,21 @@ def test_too_coarse_a_period_is_refused_by_name(divisions):
         grid_cell(divisions)
 
 
+def test_a_period_that_is_too_coarse_inside_alone_is_refused():
+    along = np.arange(4) / 4.0
+    sides = [
+        (along, 0.0 * along),
+        (1.0 + 0.0 * along, along),
+        (1.0 - along, 1.0 + 0.0 * along),
+        (0.0 * along, 1.0 - along),
+    ]
+    points = np.vstack([*(np.column_stack(side) for side in sides), [[0.5, 0.5]]])
+    cells = np.column_stack([np.arange(16), (np.arange(16) + 1) % 16, np.full(16, 16)])
+    lattice = Lattice.box(1.0, 1.0)
+    with pytest.raises(PeriodicityError, match="at least three elements across every period"):
+        check_resolution(points, cells, identify_nodes(points, lattice)[0], lattice)
+
+
 @pytest.mark.parametrize("divisions", [(3, 3), (3, 3, 3)])
 def test_three_elements_are_enough(divisions):
     raw = grid_raw(divisions)
