@@ -81,7 +81,12 @@ def effective(
     dark: Dark = False,
     fields: Annotated[
         str | None,
-        typer.Option("--fields", metavar="FILE.bp", show_default=False, help="Write the correctors for ParaView."),
+        typer.Option(
+            "--fields",
+            metavar="FILE.xdmf",
+            show_default=False,
+            help="Write the correctors: .xdmf for ParaView, PyVista and meshio, .bp for ParaView.",
+        ),
     ] = None,
     assignments: Assignments = None,
     verbose: Verbose = False,

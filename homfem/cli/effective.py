@@ -61,7 +61,7 @@ def run_effective(
     json, figure, fields = (files[name] for name in ("json", "figure", "fields"))
     check_target("--json", json)
     check_target("--figure", figure, FORMATS)
-    check_target("--fields", fields, (".bp",))
+    check_target("--fields", fields, (".xdmf", ".bp"))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json=json, figure=figure, fields=fields)
     if fields is not None and present("effective", config.effective).meshless:
         raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")

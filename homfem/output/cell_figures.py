@@ -178,10 +178,10 @@ def at_second_order(
 
 
 def write_solution(solution: Any, path: str) -> None:
-    """Write the fields of all loads to VTX files; collective.
+    """Write the fields of all loads to XDMF or VTX files; collective.
 
-    The first field goes into ``NAME.bp``, a further one, such as a pressure, into ``NAME_pressure.bp``. A field that
-    jumps across membranes is discontinuous in the file.
+    The first field goes into ``NAME.xdmf`` (``.bp``), a further one, such as a pressure, into
+    ``NAME_pressure.xdmf``. A field that jumps across membranes is discontinuous in the file.
     """
     cell, solved = solution.cell, solution.correctors
     for place, (_, members) in zip(*_places(path, solved.problem), strict=True):

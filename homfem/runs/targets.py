@@ -39,12 +39,13 @@ def check_target(option: str, path: str | None, suffixes: tuple[str, ...] = ()) 
         raise FileError(option, path, "a name that ends in " + " or ".join(suffixes))
     if not target.parent.is_dir():
         raise FileError(option, path, "in a folder that exists", "Make the folder first.")
-    if suffixes == (".bp",) and target.is_dir():
+    folder = ".bp" in suffixes and target.suffix == ".bp"
+    if folder and target.is_dir():
         # ADIOS2 writes folders: over one of its own, never over another.
         if any(target.iterdir()) and not (target / "md.idx").is_file():
             raise FileError(option, path, "a new name, or that of a .bp folder")
         return
-    if target.is_dir() or (suffixes == (".bp",) and target.exists()):
+    if target.is_dir() or (folder and target.exists()):
         raise FileError(option, path, "a file that can be written" if target.is_dir() else "no file, but a folder")
     try:
         _try_to_write(target)

@@ -13,6 +13,7 @@ from homfem.cli import session
 from homfem.config import load_config
 from homfem.parameters import InputError
 from homfem.stiffness import isotropic
+from read_files import read_with_meshio
 
 FIBRES = """
 [cell]
@@ -159,6 +160,11 @@ def test_stokes_from_the_command_line(tmp_path, status):
     assert (tmp_path / "flow_pressure.bp").exists()
     result = json.loads((tmp_path / "out.json").read_text())
     assert (result["physics"], result["unit"]) == ("stokes", "um^2")
+    assert status("effective", write(tmp_path, CHANNEL), "--fields", str(tmp_path / "flow.xdmf")) == 0
+    for name, dimensions in (("flow.xdmf", 2), ("flow_pressure.xdmf", 1)):
+        (fields,) = read_with_meshio(tmp_path / name)["nodal"]
+        assert {values.ndim for values in fields.values()} == {dimensions}
+        assert all(np.isfinite(values).all() for values in fields.values())
     # porosity h^2 / 12 with h = 1 um; nothing flows across.
     assert np.array(result["value"]) == pytest.approx(np.diag([0.5 / 12.0, 0.0]), abs=1e-10)
 

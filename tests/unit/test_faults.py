@@ -84,7 +84,8 @@ def test_no_output_onto_what_is_read(homfem, text, arguments, option, onto):
         ("--json", "file/none.json", "in a folder that exists"),
         ("--fields", "file.bp", "no file, but a folder"),
         ("--fields", "full.bp", "a new name, or that of a .bp folder"),
-        ("--fields", "a.BP", "ends in .bp"),
+        ("--fields", "a.BP", "ends in .xdmf or .bp"),
+        ("--fields", "folder.xdmf", "a file that can be written"),
         ("--figure", "folder.png", "a file that can be written"),
     ],
 )
@@ -92,7 +93,7 @@ def test_a_target_that_cannot_be_written_is_refused_before_the_work(homfem, opti
     Path("c.toml").write_text(CELL + EFFECTIVE)
     for name in ("file", "file.bp"):
         Path(name).write_text("kept")
-    for name in ("full.bp", "folder.png"):
+    for name in ("full.bp", "folder.png", "folder.xdmf"):
         Path(name).mkdir()
     Path("full.bp/kept").write_text("kept")
     status, out, err = homfem("effective", "c.toml", option, path)

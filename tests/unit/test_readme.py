@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from read_files import read_with_meshio
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 # The limit of D*/D in each phase, from the meshes of VALIDATION at h -> 0.
@@ -98,8 +100,10 @@ def test_the_example_of_permeability_runs(tmp_path: Path) -> None:
 
 def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_path: Path) -> None:
     (tmp_path / "er.toml").write_text(blocks("toml")[0])
-    run(tmp_path, sys.executable, "-m", "homfem", "effective", "er.toml", "--json", "er.json", "--fields", "er.bp")
-    assert (tmp_path / "er.bp").is_dir()
+    run(tmp_path, sys.executable, "-m", "homfem", "effective", "er.toml", "--json", "er.json", "--fields", "er.xdmf")
+    fields = read_with_meshio(tmp_path / "er.xdmf")
+    assert {len(values) for values in fields["nodal"][0].values()} == {len(fields["points"])}
+    assert len(fields["nodal"][0]) == 3
     from homfem.tensors import EffectiveTensor
 
     tensor = EffectiveTensor.from_json(tmp_path / "er.json")
