@@ -145,6 +145,30 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
     return int(value)
 
 
+def check_direction(name: str, value: npt.ArrayLike, dimension: int) -> Array:
+    """Return a direction as a vector of length 1, shape (dimension,).
+
+    Raises
+    ------
+    InputError
+        For anything but ``dimension`` finite numbers that are not all 0.
+
+    Example
+    -------
+    >>> check_direction("fibre", [0, 3, 4], 3).tolist()
+    [0.0, 0.6, 0.8]
+    """
+    allowed = f"a direction: {dimension} finite numbers, not all 0"
+    try:
+        vector = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(name, value, allowed) from error
+    if vector.shape != (dimension,) or not np.all(np.isfinite(vector)) or not vector.any():
+        raise InputError(name, value, allowed)
+    vector /= np.abs(vector).max()
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
 def check_choice(name: str, value: Any, known: Sequence[str]) -> str:
     """Return ``value`` if it is one of ``known``, else raise :class:`InputError` that names the nearest one."""
     if value not in known:

@@ -12,7 +12,7 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem import _dolfinx, periodic, solve
-from homfem.meshing.arrays.raw_cell import row_numbers
+from homfem.meshing.arrays.facets import row_numbers
 from homfem.meshing.topology.broadcast import Facts, MeshArrays
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACETS

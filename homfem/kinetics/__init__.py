@@ -12,13 +12,13 @@ from homfem.kinetics.calcium import (
     membrane_from_rates,
     resting_state,
 )
+from homfem.kinetics.combined import combined_reactions
 from homfem.kinetics.ionic import FITZHUGH_NAGUMO
 from homfem.kinetics.named_reactions import REACTIONS, NamedReaction
 from homfem.kinetics.parameters import Parameter, describe_parameters, parameters_of
 from homfem.kinetics.point import PointKinetics, Variable, resting_point
 from homfem.kinetics.reactions import (
     COORDINATES,
-    combined_reactions,
     named_reaction,
     reaction_parameters,
     written_reaction,

@@ -14,7 +14,7 @@ import ufl
 from dolfinx import fem
 from dolfinx import mesh as dmesh
 
-from homfem.parameters import Array, InputError
+from homfem.parameters import Array, InputError, check_direction
 from homfem.ranks import collective
 
 #: Lengths of given directions may differ from 1 by this much; of others it is not sure that they are directions.
@@ -51,10 +51,10 @@ class FibreFrame:
             For a direction of length zero or of another dimension, and a sheet along the fibre.
         """
         d = mesh.geometry.dim
-        f = _direction("direction", fibre, d)
+        f = check_direction("direction", fibre, d)
         if sheet is None:
             return cls(fibre=fem.Constant(mesh, f))
-        s = _across(f[None], _direction("sheet", sheet, d)[None], "sheet")[0]
+        s = _across(f[None], check_direction("sheet", sheet, d)[None], "sheet")[0]
         return cls(fibre=fem.Constant(mesh, f), sheet=fem.Constant(mesh, s))
 
     @classmethod
@@ -132,18 +132,6 @@ class FibreFrame:
         space = self.fibre.function_space
         vectors = self.fibre.x.array.reshape(-1, space.dofmap.bs)
         return np.flatnonzero((~vectors.any(axis=1))[np.asarray(space.dofmap.list)].any(axis=1)).astype(np.int32)
-
-
-def _direction(name: str, value: Any, d: int) -> Array:
-    allowed = f"a direction: {d} finite numbers, not all 0"
-    try:
-        vector = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(name, value, allowed) from error
-    if vector.shape != (d,) or not np.all(np.isfinite(vector)) or not vector.any():
-        raise InputError(name, value, allowed)
-    vector /= np.abs(vector).max()
-    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def _evaluated(name: str, f: Direction, points: Array) -> Array:

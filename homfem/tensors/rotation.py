@@ -16,7 +16,7 @@ import numpy.typing as npt
 from homfem import brackets
 from homfem.coefficients import NamedCoefficient
 from homfem.kinds import GENERAL
-from homfem.parameters import Array, InputError, check_choice
+from homfem.parameters import Array, InputError, check_choice, check_direction
 from homfem.stiffness import mandel_rotation, mandel_to_voigt, voigt_to_mandel
 from homfem.tensors.conversion import mapped
 
@@ -89,38 +89,26 @@ def _laid_along(tensor: EffectiveTensor, fibre: Array, sheet: npt.ArrayLike | No
     """Return the rotation that lays an axis of a tensor along the fibre and the next one along the sheet."""
     d = tensor.space_dimension
     first = _AXES.index(check_choice("axis", axis, tuple(_AXES[:d])))
-    f = _unit("fibre", fibre, d)
+    f = check_direction("fibre", fibre, d)
     if sheet is None and d == 3 and not alike_across(tensor, axis):
         remedy = "Give a sheet: the direction of the axis after it."
         raise InputError("sheet", None, f"given for a tensor that is not alike in all directions across {axis}", remedy)
     if d == 2:
         across = np.array([-f[1], f[0]]) if first == 0 else np.array([f[1], -f[0]])
         if sheet is not None:
-            given = _unit("sheet", sheet, 2)
+            given = check_direction("sheet", sheet, 2)
             if abs(float(given @ across)) < _PARALLEL:
                 raise InputError("sheet", sheet, f"a direction across the fibre {f.tolist()}")
             across = across if float(given @ across) > 0.0 else -across
         rows = [f, across]
     else:
-        start = np.eye(3)[int(np.argmin(np.abs(f)))] if sheet is None else _unit("sheet", sheet, 3)
+        start = np.eye(3)[int(np.argmin(np.abs(f)))] if sheet is None else check_direction("sheet", sheet, 3)
         s = start - (start @ f) * f
         if float(np.linalg.norm(s)) < _PARALLEL:
             raise InputError("sheet", sheet, f"a direction across the fibre {f.tolist()}")
         s /= np.linalg.norm(s)
         rows = [f, s, np.cross(f, s)]
     return orthogonal(np.roll(np.array(rows), first, axis=0).T, d)
-
-
-def _unit(name: str, value: npt.ArrayLike, d: int) -> Array:
-    allowed = f"a direction: {d} finite numbers, not all 0"
-    try:
-        vector = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(name, value, allowed) from error
-    if vector.shape != (d,) or not np.all(np.isfinite(vector)) or not vector.any():
-        raise InputError(name, value, allowed)
-    vector /= np.abs(vector).max()
-    return np.asarray(vector / np.linalg.norm(vector))
 
 
 def alike_across(tensor: EffectiveTensor, axis: str = "x") -> bool:

@@ -15,7 +15,8 @@ from homfem.cells import fibre_array, from_file, load_cell
 from homfem.cells.unitcell import UnitCell
 from homfem.cli.app import main
 from homfem.grid import Image, homogenize_image
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, restrict, row_numbers
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import RawCell, restrict
 from homfem.meshing.files.check import check_mesh
 from homfem.meshing.files.saved import beside, write_cell
 from homfem.meshing.shapes.box_grid import box_grid_raw

@@ -18,7 +18,8 @@ import pytest
 from mpi4py import MPI
 
 from homfem.config import make_config
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes
+from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes
 from homfem.meshing.by_gmsh.filling import fill_volume
 from homfem.meshing.by_gmsh.model import from_gmsh_raw, write_msh
 from homfem.meshing.by_gmsh.model_arrays import model_to_raw

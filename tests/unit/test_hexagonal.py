@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from homfem import homogenize_diffusion
 from homfem.cells.hexagonal import hexagonal_myocyte
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes
+from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes
 from homfem.meshing.cut.background import angles
 from homfem.parameters import InputError
 from homfem.periodic import identify_nodes

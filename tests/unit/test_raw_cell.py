@@ -9,7 +9,8 @@ import gmsh
 import numpy as np
 import pytest
 
-from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, facets_of, restrict, row_numbers, scaled
+from homfem.meshing.arrays.facets import facets_of, row_numbers
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict, scaled
 from homfem.meshing.by_gmsh.model import from_gmsh_raw, write_msh
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe

@@ -292,3 +292,28 @@ def test_parameters_by_region():
     y = u.function_space.tabulate_dof_coordinates()[:, 1]
     assert u.x.array[y < 0.45] == pytest.approx(np.exp(-2.0), rel=1e-4)
     assert u.x.array[y > 0.55] == pytest.approx(np.exp(-0.5), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("step", "tensor", "initial", "positivity", "said"),
+    [
+        (0.01, 1e-4, 0.0, False, ", or ask for positivity"),  # a front at the wall that the mesh does not see
+        (0.01, 1e-4, 0.0, True, None),
+        (0.01, 10.0, 0.0, False, None),  # a front that it sees
+        (0.01, 1e-4, -1.0, False, None),  # what is signed from the start
+    ],
+)
+def test_a_species_that_falls_below_zero_is_told(caplog, step, tensor, initial, positivity, said):
+    species = Species(
+        name="a", tensor=tensor * np.eye(2), initial=initial, conditions=[Dirichlet(boundary="left", value=1.0)]
+    )
+    problem = ReactionDiffusion(mesh=square(), species=[species])
+    result = run_reaction_diffusion(
+        problem, TimeGrid(end=5 * step, step=step), Method(positivity=positivity, stabilization="none")
+    )
+    told = [record.getMessage() for record in caplog.records if "below zero" in record.getMessage()]
+    assert len(told) == (said is not None)
+    if said is not None:
+        assert result.numbers["a minimum"].min() < -1e-3
+        assert told[0].startswith("a: falls to -")
+        assert told[0].endswith(said)

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes, row_numbers
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes
 from homfem.meshing.shapes.box_grid import graded_axis
 from homfem.meshing.shapes.three_pipe import three_pipe_raw
 from homfem.meshing.shapes.three_pipe_gmsh import gmsh_three_pipe

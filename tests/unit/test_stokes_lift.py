@@ -18,7 +18,8 @@ from homfem.certify.stokes import bounds as stokes_bounds
 from homfem.certify.stokes import lift as stokes_lift
 from homfem.local.engine import averages, solve_correctors
 from homfem.local.stokes import stokes_problem
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets
+from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.percolation import shared_facets
 from homfem.parameters import Lattice
 from made_cells import grid_cell, square

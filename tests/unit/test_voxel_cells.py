@@ -19,7 +19,8 @@ from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.flux import solve_fluxes
 from homfem.local.problem import element_of
 from homfem.meshing.arrays import quality
-from homfem.meshing.arrays.raw_cell import RawCell, cell_facets, cell_volumes, facets_of, restrict
+from homfem.meshing.arrays.facets import cell_facets, facets_of
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.meshing.by_gmsh.repair import RepairError, remeshed
 from homfem.meshing.files.check import check_mesh

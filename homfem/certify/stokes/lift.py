@@ -39,7 +39,8 @@ from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import on_root
 from homfem.local.problem import Correctors
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets
+from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.percolation import shared_facets
 from homfem.meshing.topology.walls import COINCIDE
 from homfem.parameters import Array

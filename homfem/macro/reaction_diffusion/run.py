@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,10 @@ from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conser
 from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
 from homfem.parameters import Array, InputError
 from homfem.timestepping import TimeGrid
+
+log = logging.getLogger("homfem")
+#: A species that starts non-negative may fall below zero by this part of its largest value without a warning.
+NEGATIVE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,6 +99,7 @@ def run_reaction_diffusion(
         checkpoint_every=checkpoint_every,
         resume=resume,
     )
+    _warn_of_negative_values(problem, done, model.method)
     return ReactionDiffusionResult(
         times=done.times,
         numbers=done.numbers,
@@ -105,6 +111,17 @@ def run_reaction_diffusion(
         dofs=model.dofs,
         ranks=model.comm.size,
     )
+
+
+def _warn_of_negative_values(problem: ReactionDiffusion, done: March, method: Method) -> None:
+    """Say which species began at zero or above and fell clearly below it: mostly a front that the mesh does not see."""
+    for species in problem.species:
+        lowest, highest = done.numbers[f"{species.name} minimum"], float(done.numbers[f"{species.name} maximum"].max())
+        if lowest[0] >= 0.0 and lowest.min() < -NEGATIVE * highest:
+            log.warning(
+                "%s: falls to %.3g, below zero, where its largest value is %.3g: refine the mesh and the step%s",
+                species.name, lowest.min(), highest, "" if method.positivity else ", or ask for positivity",
+            )  # fmt: skip
 
 
 def solve_at_rest(

@@ -8,7 +8,8 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.spatial
 
-from homfem.meshing.arrays.raw_cell import Indices, row_numbers
+from homfem.meshing.arrays.facets import row_numbers
+from homfem.meshing.arrays.raw_cell import Indices
 from homfem.parameters import Array, Lattice, PeriodicityError
 from homfem.reference import CORNERS, EDGES, FACETS, kind_of
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.meshing.arrays.elements import SHAPES, Block, uniform, uniform_facets
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, facets_of
+from homfem.meshing.arrays.facets import facets_of
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags
 from homfem.meshing.by_gmsh.model_surfaces import curved_surfaces
 from homfem.meshing.by_gmsh.periods import lattice_of_model
 from homfem.meshing.by_gmsh.reading import Label

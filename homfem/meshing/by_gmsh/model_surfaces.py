@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.spatial
 
-from homfem.meshing.arrays.raw_cell import Indices, Tags, cell_facets, row_numbers
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, Tags
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACET_KIND
 

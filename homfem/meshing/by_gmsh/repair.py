@@ -17,9 +17,10 @@ import scipy.spatial
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.identification import check_faces, identify_nodes
 from homfem.meshing.arrays.mesh_report import place
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, cell_facets, cell_volumes, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, cell_volumes
 from homfem.meshing.by_gmsh.filling import fill_regions, fill_volume
 from homfem.meshing.by_gmsh.subprocess_mesher import TIMEOUT, run_limited
 from homfem.parameters import Array, CellError, PeriodicityError

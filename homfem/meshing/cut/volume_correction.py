@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homfem.meshing.arrays.raw_cell import Indices, cell_facets, row_numbers
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices
 from homfem.meshing.cut.cutting import CutMesh, Flags
 from homfem.meshing.cut.level_sets import LevelSet, gradients, values
 from homfem.parameters import Array, InputError

@@ -14,9 +14,10 @@ import scipy.sparse.csgraph
 import scipy.spatial
 
 from homfem.meshing.arrays import quality
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.identification import check_faces, check_resolution, identify_nodes
 from homfem.meshing.arrays.mesh_report import FaceReport, MeshReport, PhaseCheck, Quality, place, tuples
-from homfem.meshing.arrays.raw_cell import FACET_NODES, Indices, RawCell, cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import FACET_NODES, Indices, RawCell
 from homfem.meshing.files.loose import LooseMesh, read_loosely, read_period
 from homfem.meshing.topology import nonmatching_faces
 from homfem.meshing.topology.cracks import find_cracks

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from homfem.keywords import takes
 from homfem.meshing.arrays.elements import SHAPES, Block, uniform, uniform_facets
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, facets_of, scaled
+from homfem.meshing.arrays.facets import facets_of
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, scaled
 from homfem.meshing.by_gmsh.model import MESHED, STEP, from_gmsh_raw
 from homfem.meshing.by_gmsh.reading import Label, Labels, Reading, ReadingOptions
 from homfem.meshing.files.abaqus import read_abaqus

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.meshing.arrays.facet_overlaps import close_pairs
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.mesh_report import place
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.walls import Facets, walls_of
 from homfem.parameters import Array
 from homfem.reference import CORNERS, FACET_CORNERS, FACETS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets
+from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.percolation import Links
 from homfem.parameters import Array
 from homfem.reference import FACETS

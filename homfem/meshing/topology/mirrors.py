@@ -22,7 +22,8 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.spatial
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes, select
 from homfem.parameters import Array
 
 #: Points closer than this times the shortest period are one.

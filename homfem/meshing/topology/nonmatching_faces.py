@@ -12,8 +12,9 @@ import numpy.typing as npt
 import scipy.spatial
 
 from homfem.meshing.arrays.facet_overlaps import REACH, TOLERANCE, balls, face_frame, measures, overlaps
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.mesh_report import place
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.percolation import Links
 from homfem.parameters import Array, PeriodicityError
 

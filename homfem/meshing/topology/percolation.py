@@ -16,7 +16,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, cell_volumes, row_numbers, select, unchecked
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes, select, unchecked
 from homfem.parameters import Array, CellError, Lattice
 from homfem.reference import FACETS
 

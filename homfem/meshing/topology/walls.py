@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_facets, row_numbers
+from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.parameters import Array
 from homfem.reference import FACET_CORNERS, FACETS
 
