@@ -71,8 +71,8 @@ class BoundedDiffusionStep(DiffusionStep):
             guess=chosen["preconditioner"] != "direct",
         )
         self._values, self._work = self.stiffness.createVecRight(), self.stiffness.createVecLeft()
-        self._leaks = None if problem.closed else _sums(self.stiffness)
-        self._fixed_rows = _sums(self.matrix, self._fixed.dofs) if self._fixed.values else None
+        self._leaks = None if problem.closed else column_sums(self.stiffness)
+        self._fixed_rows = column_sums(self.matrix, self._fixed.dofs) if self._fixed.values else None
         self._follows = False
 
     def follow(self) -> None:
@@ -218,7 +218,7 @@ class EllipticSolver:
             )
 
 
-def _sums(matrix: PETSc.Mat, rows: Array | None = None) -> PETSc.Vec:
+def column_sums(matrix: PETSc.Mat, rows: Array | None = None) -> PETSc.Vec:
     """Return the sums of the columns of a matrix over all rows, or over some that the rank owns; collective."""
     ones, result = matrix.createVecLeft(), matrix.createVecRight()
     if rows is None:

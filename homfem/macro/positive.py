@@ -32,7 +32,7 @@ import scipy.sparse
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem.macro.linear import BoundedDiffusionStep
+from homfem.macro.linear import BoundedDiffusionStep, column_sums
 from homfem.macro.linear_problem import FixedValues, LinearProblem, Load
 from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.solve import LinearSolver
@@ -103,7 +103,8 @@ class PositiveStep:
         low = rows.copy()
         low.data[off] = self.low
         low.data[~off] += np.bincount(self.i, upwind, minlength=last - first)
-        self.leaks = self._leaks(matrix)
+        closed = self.problem.closed
+        self.leaks = np.zeros(len(self.lumped)) if closed else column_sums(matrix).array_r.copy()
         system = low.copy()
         system.data *= self.step
         system.data[~off] += self.lumped
@@ -115,23 +116,12 @@ class PositiveStep:
         default = "jacobi" if method == "cg" else "incomplete-factors"
         chosen: dict[str, Any] = {"preconditioner": default, "rtol": 1e-12, "name": self.problem.name} | options
         self.solver = LinearSolver(self.fixed.eliminated(self.matrix), method=method, **chosen)
-        self.fixed_rows = self._row_sums() if self.fixed.values else None
+        self.fixed_rows = column_sums(self.matrix, self.fixed.dofs) if self.fixed.values else None
         self.free = np.full(last - first, True)
         self.free[self.fixed.dofs] = False
+        # Fluxes between a free node and one whose value is fixed.
+        self.crossing = self.free[self.i] & (self.neighbours.of(self.free.astype(np.float64)) == 0.0)
         transposed.destroy()
-
-    def _leaks(self, matrix: PETSc.Mat) -> Array:
-        ones, result = matrix.createVecLeft(), matrix.createVecRight()
-        ones.set(1.0)
-        matrix.multTranspose(ones, result)
-        return np.asarray(result.array_r).copy() if not self.problem.closed else np.zeros(len(self.lumped))
-
-    def _row_sums(self) -> PETSc.Vec:
-        ones, result = self.matrix.createVecLeft(), self.matrix.createVecRight()
-        ones.set(0.0)
-        ones.array[self.fixed.dofs] = 1.0
-        self.matrix.multTranspose(ones, result)
-        return result
 
     @property
     def guess(self) -> bool:
@@ -185,8 +175,7 @@ class PositiveStep:
         outer = came - force.array_r - self.leaks * (path - self.step * low)
         fluxes, outer = self._limited(fluxes, outer, low, start)
         gained = np.bincount(self.i, fluxes, minlength=len(low))
-        held = at.of(self.free.astype(np.float64)) == 0.0
-        mine = float(fluxes[self.free[self.i] & held].sum() + outer[self.free].sum())
+        mine = float(fluxes[self.crossing].sum() + outer[self.free].sum())
         self.brought += self._sum(mine)
         low[self.free] += (gained + outer)[self.free] / self.lumped[self.free]
         u.array[:] = self._kept(low)
