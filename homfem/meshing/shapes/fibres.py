@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,17 @@ def tube_plan(given: FibreArray) -> CellPlan:
     return _plan(("pore", "", "solid"), "tube", "square", given)
 
 
+class _Fibres(NamedTuple):
+    """Fibres in a plane cell: their level sets, and what the mesh must know of them."""
+
+    phases: list[str]
+    functions: list[LevelSet]
+    fractions: dict[str, float]
+    corners: dict[int, Array]
+    finest: list[float]
+    """Lengths that the mesh must see; that of a coating comes last."""
+
+
 def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArray) -> CellPlan:
     section = section_of(given.section, given.aspect, given.sides, math.radians(check_number("angle", given.angle)))
     resolution = check_number("resolution", given.resolution, above=0.0, at_most=1 / 3)
@@ -108,6 +119,32 @@ def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArr
         vectors = np.diag(periods[others])
     length = float(np.linalg.norm(vectors, axis=1).min())
     box = Lattice(vectors=np.asarray(vectors / length, dtype=np.float64))
+    fibres = _fibres(names, lattice, given, section, box)
+    halvings = _halvings(given, fibres, resolution)
+    height = float(periods[along]) / length
+    require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
+    count = _layers(given, height / resolution)
+    name, value = ("resolution", resolution) if given.layers is None else ("layers", given.layers)
+    if given.dimension == 3:
+        require_cells(name, value, "tetrahedron", 12.0 * count * box.volume / resolution**2)
+
+    def make() -> RawCell:
+        flat = _plane(given, fibres, box, resolution, halvings)
+        if given.dimension == 2:
+            return flat
+        require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
+        raw = extruded(flat, height, count, along)
+        if given.order == 1:
+            return raw
+        targets = {fibres.phases.index(phase): part * raw.lattice.volume for phase, part in fibres.fractions.items()}
+        return of_second_order(raw, [_swept(phi, others) for phi in fibres.functions], targets)
+
+    check_integer("order", given.order, at_least=1, at_most=2)
+    return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
+
+
+def _fibres(names: tuple[str, str, str], lattice: str, given: FibreArray, section: Section, box: Lattice) -> _Fibres:
+    """Place the fibres in the cell, whose shortest period is 1."""
     centres = np.array([[0.5, 0.5]] if lattice == "square" else [[0.5, 0.5], [0.0, 0.0]]) @ box.vectors
     thickness = 0.0 if given.coating is None else check_number("coating", given.coating, above=0.0, below=0.5)
     apart = difference_vectors(box, centres)
@@ -122,60 +159,51 @@ def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArr
         corners[1] = section.corners(centres, size, thickness)
         finest.append(thickness)
     phases = [names[0], names[2]] if given.coating is None else list(names)
-    if given.refinement is None:
-        name, value = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
-        if given.coating is not None and finest[-1] <= min(finest):
-            name, value = "coating", given.coating
-        halvings = halvings_for(name, value, resolution, min(finest))
-    else:
-        halvings = given.refinement
-    height = float(periods[along]) / length
-    require_filled("resolution", resolution, np.linalg.norm(box.vectors, axis=1), resolution)
-    least = 3 if np.isscalar(given.period) else max(3, math.ceil(height / resolution - 1e-9))
+    return _Fibres(phases, functions, fractions, corners, finest)
+
+
+def _halvings(given: FibreArray, fibres: _Fibres, resolution: float) -> int:
+    """Return how often the mesh is halved at the fibres."""
+    if given.refinement is not None:
+        return given.refinement
+    name, value = ("radius", given.radius) if given.fraction is None else ("fraction", given.fraction)
+    if given.coating is not None and fibres.finest[-1] <= min(fibres.finest):
+        name, value = "coating", given.coating
+    return halvings_for(name, value, resolution, min(fibres.finest))
+
+
+def _layers(given: FibreArray, wanted: float) -> int:
+    """Return the number of layers along the fibres; ``wanted`` would have the resolution."""
+    least = 3 if np.isscalar(given.period) else max(3, math.ceil(wanted - 1e-9))
     if given.mirrors == "auto":
         least += least % 2
-    count = least if given.layers is None else check_integer("layers", given.layers, at_least=3)
-    name, value = ("resolution", resolution) if given.layers is None else ("layers", given.layers)
-    if given.dimension == 3:
-        require_cells(name, value, "tetrahedron", 12.0 * count * box.volume / resolution**2)
+    return least if given.layers is None else check_integer("layers", given.layers, at_least=3)
 
-    def plane(size: float) -> RawCell:
+
+def _plane(given: FibreArray, fibres: _Fibres, box: Lattice, resolution: float, halvings: int) -> RawCell:
+    """Mesh the plane cell; a grid that does not fit the corners of a polygon is made finer, little by little."""
+
+    def meshed(size: float) -> RawCell:
         return implicit_raw(
-            functions,
-            phases,
+            fibres.functions,
+            fibres.phases,
             lattice=box,
             resolution=size,
             refinement=halvings,
-            fractions=fractions,
-            corners={k: places for k, places in corners.items() if len(places)},
+            fractions=fibres.fractions,
+            corners={k: places for k, places in fibres.corners.items() if len(places)},
             conserve=given.order == 1,
             order=given.order if given.dimension == 2 else 1,
             mirrors=given.mirrors,
             length_unit=given.length_unit,
         )
 
-    def make() -> RawCell:
-        flat = None
-        # A grid that does not fit the corners of a polygon is made finer, little by little.
-        for factor in (1.0, 0.95, 0.9, 0.85, 0.8) if len(corners[0]) else ():
-            try:
-                flat = plane(factor * resolution)
-                break
-            except CellError as error:
-                log.info("resolution %.4g: %s", factor * resolution, error)
-        if flat is None:
-            flat = plane(resolution)
-        if given.dimension == 2:
-            return flat
-        require_cells(name, value, "tetrahedron", 3.0 * count * len(flat.cells))
-        raw = extruded(flat, height, count, along)
-        if given.order == 1:
-            return raw
-        targets = {phases.index(name): value * raw.lattice.volume for name, value in fractions.items()}
-        return of_second_order(raw, [_swept(phi, others) for phi in functions], targets)
-
-    check_integer("order", given.order, at_least=1, at_most=2)
-    return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
+    for factor in (1.0, 0.95, 0.9, 0.85, 0.8) if len(fibres.corners[0]) else ():
+        try:
+            return meshed(factor * resolution)
+        except CellError as error:
+            log.info("resolution %.4g: %s", factor * resolution, error)
+    return meshed(resolution)
 
 
 def _swept(phi: LevelSet, others: list[int]) -> LevelSet:
