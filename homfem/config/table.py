@@ -214,8 +214,15 @@ def same_unit(items: Iterable[Quantity]) -> tuple[Quantity, ...]:
 
 def renamed(error: InputError, name: str) -> InputError:
     """Return the same error under another name of its parameter; an environment variable keeps its own."""
-    kept = error.name if isinstance(error, VariableError) else name
-    return type(error)(kept, error.value, error.allowed, error.remedy)
+    kept, remedy = error.name if isinstance(error, VariableError) else name, error.remedy
+    if isinstance(error, UnknownKeyError) and kept.endswith(error.name):
+        above = kept.removesuffix(error.name)
+        remedy = remedy.replace("'", f"'{above}", 1) if " " not in above else remedy
+    return type(error)(kept, error.value, error.allowed, remedy)
+
+
+class UnknownKeyError(InputError):
+    """A key that is not known; what it says may be meant stands in the same table."""
 
 
 @contextmanager
@@ -266,12 +273,12 @@ def refuse_unknown(path: str, table: Mapping[str, Any], known: Sequence[str]) ->
             raise unknown_key(path, key, table[key], known)
 
 
-def unknown_key(path: str, key: str, value: Any, known: Sequence[str]) -> InputError:
+def unknown_key(path: str, key: str, value: Any, known: Sequence[str]) -> UnknownKeyError:
     """Return the error for a key that is not known: its path, its value, the known ones and the nearest."""
     at = join(path, key)
     near = nearest_name(key, known)
     remedy = near.replace("'", f"'{path}.", 1) if path else near
-    return InputError(at, value, "one of the known keys " + ", ".join(known), remedy)
+    return UnknownKeyError(at, value, "one of the known keys " + ", ".join(known), remedy)
 
 
 def parse_table(model: type[T], value: Any, path: str) -> T:

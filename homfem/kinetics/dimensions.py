@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from homfem.kinetics.expressions import Expression, Node
-from homfem.parameters import InputError, UnitError
-from homfem.quantities import Kind, Quantity, conversion_factor, dimension_of
+from homfem.parameters import InputError, UnitError, check_number
+from homfem.quantities import Kind, Quantity, conversion_factor, dimension_of, parse_quantity
 
 Dimension = Mapping[str, float]
 ANY = Kind(name="a quantity", unit="", example="0.2 1/s")
@@ -119,6 +120,69 @@ def check_dimensions(
     found = checker.of(expression.tree)
     if not _same(found, wanted):
         raise UnitError(name, expression.text, f"of dimension {_text(wanted)}", f"It is of {_text(found)}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measures:
+    """What the names of expressions are in the units of a model.
+
+    Parameters
+    ----------
+    numbers : mapping of str to (float, str)
+        The parameters, each with the unit of its number; empty for a pure one.
+    measured : frozenset of str
+        Those that were given with a unit.
+    dimensions : mapping
+        Of parameters, and of all other names.
+    """
+
+    numbers: Mapping[str, tuple[float, str]]
+    measured: frozenset[str]
+    dimensions: Mapping[str, Dimension]
+
+    def check(self, name: str, expression: Expression, unit: str) -> None:
+        """Refuse an expression that is not of a unit, or whose parts do not fit together; 0 is of any."""
+        if expression.tree.operation == "number" and expression.tree.number == 0.0:
+            return
+        values = {key: number for key, (number, _) in self.numbers.items()}
+        check_dimensions(name, expression, self.dimensions, values, _dimension(unit))
+
+
+def measures(parameters: Mapping[str, Any], units: Mapping[str, str], *, base: Sequence[str]) -> Measures:
+    """Return numbers and quantities in the system that base units and the units of other names make.
+
+    Parameters
+    ----------
+    parameters
+        Numbers, or strings with units, such as ``"0.2 1/(uM s)"``.
+    units
+        Of all other names, such as species, coordinates and time; empty for pure numbers.
+    base
+        Units of time and length of the model, and of the species.
+
+    Raises
+    ------
+    InputError
+        For what is neither; UnitError for units that do not fit into the system.
+    """
+    read = {
+        name: parse_quantity(f"parameters.{name}", given, ANY)
+        for name, given in parameters.items()
+        if isinstance(given, (str, Quantity))
+    }
+    numbers = {name: (check_number(f"parameters.{name}", parameters[name]), "") for name in parameters.keys() - read}
+    system = unit_system("species", list(base))
+    numbers |= {name: system.number(quantity) for name, quantity in read.items()}
+    all_units = {name: unit for name, (_, unit) in numbers.items()} | dict(units)
+    return Measures(
+        numbers={name: numbers[name] for name in parameters},
+        measured=frozenset(read),
+        dimensions={name: _dimension(unit) for name, unit in all_units.items()},
+    )
+
+
+def _dimension(unit: str) -> Dimension:
+    return dimension_of(unit) if unit else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from homfem.kinetics.dimensions import ANY, UnitSystem, check_dimensions, unit_system
+from homfem.kinetics.dimensions import measures
 from homfem.kinetics.expressions import Expression, check_name, parse_expression
 from homfem.kinetics.intervals import ANYWHERE, NONNEGATIVE, Interval, enclosure
 from homfem.kinetics.named_reactions import REACTIONS, NamedReaction
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import Fields, PointKinetics, Variable
 from homfem.parameters import Array, InputError, UnitError, check_choice, check_integer, check_number
-from homfem.quantities import Kind, Quantity, dimension_of, parse_quantity
+from homfem.quantities import Kind, Quantity, parse_quantity
 
 COORDINATES = ("x", "y", "z")
 TIME = "t"
@@ -138,7 +138,7 @@ def written_reaction(
     time_unit: str = "s",
     length_unit: str = "um",
     dimension: int = 3,
-    name: str = "rates",
+    bare: bool = True,
 ) -> PointKinetics:
     r"""Return the kinetics whose rates are expressions of the species, the parameters, ``t`` and ``x``, ``y``, ``z``.
 
@@ -161,8 +161,8 @@ def written_reaction(
         Units of the model.
     dimension
         Number of coordinates, 1 to 3.
-    name
-        Name of the kinetics.
+    bare
+        Whether numbers may stand where a unit is due: else the rates of species that have a unit must fit in any case.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def written_reaction(
     idle = [entry for entry in given if entry not in used]
     if idle:
         raise InputError("parameters", idle[0], "in one of the rates", "Leave out what no rate has.")
-    table = _written_parameters(given, units, parsed, (time_unit, length_unit))
+    table = _written_parameters(given, units, parsed, (time_unit, length_unit), bare)
     ranges = {entry.name: (entry.value, entry.value) for entry in table}
     coordinates = [
         Parameter(name=place, value=math.nan, unit=length_unit, meaning="coordinate")
@@ -208,7 +208,7 @@ def written_reaction(
     ]
     return _kinetics(
         PointKinetics(
-            name=name,
+            name="rates",
             time_unit=time_unit,
             fields=tuple(Variable(name=entry, unit=unit) for entry, unit in units.items()),
             parameters=(*table, *coordinates),
@@ -261,30 +261,23 @@ def _limits(entry: Parameter) -> Interval:
 
 
 def _written_parameters(
-    given: Mapping[str, Any], units: Mapping[str, str], rates: Sequence[Expression], own: tuple[str, str]
+    given: Mapping[str, Any], units: Mapping[str, str], rates: Sequence[Expression], own: tuple[str, str], bare: bool
 ) -> tuple[Parameter, ...]:
     """Return the parameters of expressions in the system of the model's units, when all that has units fits."""
-    measured = {
-        name: parse_quantity(f"parameters.{name}", text, ANY)
-        for name, text in given.items()
-        if isinstance(text, (str, Quantity))
-    }
-    numbers = {name: (check_number(f"parameters.{name}", given[name]), "") for name in given if name not in measured}
-    if measured:
-        system: UnitSystem = unit_system("species", [*own, *units.values()])
-        numbers |= {name: system.number(quantity) for name, quantity in measured.items()}
-        dimensions = {name: dimension_of(unit) if unit else {} for name, (_, unit) in numbers.items()}
-        dimensions |= {name: dimension_of(unit) if unit else {} for name, unit in units.items()}
-        time, length = map(dimension_of, own)
-        dimensions |= {TIME: time} | dict.fromkeys(COORDINATES, length)
-        values = {name: number for name, (number, _) in numbers.items()}
+    time, length = own
+    strict = [name for name, unit in units.items() if unit and not bare]
+    if strict or any(isinstance(entry, (str, Quantity)) for entry in given.values()):
+        others = {**units, TIME: time, **dict.fromkeys(COORDINATES, length)}
+        found = measures(given, others, base=[time, length, *units.values()])
         for (name, unit), rate in zip(units.items(), rates, strict=True):
-            if rate.names & measured.keys():
-                wanted = dimension_of(f"({unit or '1'})/({own[0]})")
-                check_dimensions(f"rates.{name}", rate, dimensions, values, wanted)
+            if name in strict or rate.names & found.measured:
+                found.check(f"rates.{name}", rate, f"({unit or '1'})/({time})")
+        numbers = dict(found.numbers)
+    else:
+        numbers = {name: (check_number(f"parameters.{name}", entry), "") for name, entry in given.items()}
     return tuple(
-        Parameter(name=name, value=numbers[name][0], unit=numbers[name][1], meaning="parameter of the rates")
-        for name in given
+        Parameter(name=name, value=value, unit=unit, meaning="parameter of the rates")
+        for name, (value, unit) in numbers.items()
     )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from homfem.config import Config
+from homfem.config.models.functions import FunctionTable
 from homfem.config.models.macro_table import Taken, TensorSource, take_tensor
 from homfem.config.models.reaction_diffusion import ReactionDiffusionTable
+from homfem.config.models.reactions import kinetics_of
 from homfem.config.models.species import DARCY, BoundaryTable, SpeciesTable
 from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION, PERMEABILITY, TensorKind
@@ -54,11 +56,9 @@ class _Made:
         """Return the problem."""
         from homfem.macro.reaction_diffusion import ReactionDiffusion
 
-        table, kinetics = self.table, None
-        parameters: dict[str, Any] = {}
-        if table.reaction is not None:
-            with keys_under("macro.reaction"):
-                kinetics, parameters = table.reaction.kinetics(table.units, self.domain.dimension)
+        table = self.table
+        with keys_under("macro"):
+            kinetics, parameters = kinetics_of(table.reaction, table.units, self.domain.dimension)
         flow = self._darcy()
         species = [self._species(name, entry, flow) for name, entry in table.species.items()]
         return ReactionDiffusion(
@@ -76,7 +76,8 @@ class _Made:
         self.tensors |= {f"{name}.{region}" if region else name: tensor for region, tensor in tensors.items()}
         velocity: Any = flow
         if table.velocity != DARCY:
-            velocity = _speeds(table.velocity)
+            with keys_under(f"{path}.velocity"):
+                velocity = _speeds(table.velocity, self.domain.dimension)
         return Species(
             name=name,
             tensor=tensors.get("", tensors or None),
@@ -120,7 +121,7 @@ class _Made:
         from homfem.macro.initial import Inside, placed_values
 
         if not isinstance(table.initial, tuple):
-            return table.number(path, table.initial)
+            return table.value(path, table.initial, dimension=self.domain.dimension, timed=False)
         places = [Inside(place=entry.place("um"), value=table.number(path, entry.value)) for entry in table.initial]
         first = table.initial[0].outside
         outside = 0.0 if first == 0.0 else table.number(path, first)
@@ -134,7 +135,7 @@ class _Made:
         found = []
         for boundary, entry in table.boundary.items():
             self.domain.boundary(boundary, path)
-            condition = _condition(boundary, entry, table)
+            condition = _condition(boundary, entry, table, f"{path}.{boundary}", self.domain.dimension)
             if condition is not None:
                 found.append(condition)
         return tuple(found)
@@ -185,30 +186,55 @@ def _source_keys(table: ReactionDiffusionTable) -> dict[str, str]:
     return keys
 
 
-def _speeds(given: Any) -> Any:
+def _reaction_keys(table: ReactionDiffusionTable, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys of parameters that differ by region, by the names of the arguments that they become."""
+    keys: dict[str, str] = {}
+    for argument, given in parameters.items():
+        index, name, several = 0, argument, len(table.reaction) > 1
+        if several:
+            label, _, name = argument.partition("_")
+            index = int(label.removeprefix("reaction"))
+        path = stimulus_path("reaction", index, len(table.reaction))
+        path += ".parameters" if table.reaction[index].name is None else ""
+        keys[f"parameters.{argument}"] = f"{path}.{name}"
+        keys |= {f"parameters.{argument}.{region}": f"{path}.{name}.{region}" for region in given}
+    return keys
+
+
+def _speeds(given: Any, dimension: int) -> Any:
+    if isinstance(given, FunctionTable):
+        return given.function("um/s", dimension=dimension, timed=False)
     if isinstance(given, dict):
-        return {region: _speeds(speeds) for region, speeds in given.items()}
+        return {region: _speeds(speeds, dimension) for region, speeds in given.items()}
     return None if given is None else [speed.to("um/s") for speed in given]
 
 
-def _condition(boundary: str, table: BoundaryTable, species: SpeciesTable) -> Condition | None:
+def _condition(
+    boundary: str, table: BoundaryTable, species: SpeciesTable, path: str, dimension: int
+) -> Condition | None:
     from homfem.macro.conditions import Dirichlet, Neumann, Outflow, Robin
 
     if table.type is not None:
         return Outflow(boundary=boundary) if table.type == "outflow" else None
+
+    def value(key: str, per: str = "") -> Any:
+        return species.value(f"{path}.{key}", getattr(table, key), per, dimension=dimension)
+
     if table.transfer is not None:
-        outside = 0.0 if table.outside is None else species.number("outside", table.outside)
+        outside = 0.0 if table.outside is None else value("outside")
         return Robin(boundary=boundary, coefficient=table.transfer.to("um/s"), ambient=outside)
     if table.flux is not None:
-        return Neumann(boundary=boundary, flux=_in_pulses(species.number("flux", table.flux, "um/s"), table))
-    return Dirichlet(boundary=boundary, value=_in_pulses(species.number("value", table.value), table))
+        return Neumann(boundary=boundary, flux=_in_pulses(value("flux", "um/s"), table))
+    return Dirichlet(boundary=boundary, value=_in_pulses(value("value"), table))
 
 
-def _in_pulses(value: float, table: BoundaryTable) -> float | Callable[[Any, float], Any]:
-    """Return a number, or one that is there while the schedule is on."""
+def _in_pulses(value: Any, table: BoundaryTable) -> Any:
+    """Return a number or function of place and time, or one that is zero while the schedule is off."""
     if all(getattr(table, key) is None for key in ("start", "duration", "period", "pulses")):
         return value
     schedule = table.schedule("s")
+    if callable(value):
+        return lambda x, time: value(x, time) if schedule.active(time) else np.zeros(x.shape[1])
     return lambda x, time: np.full(x.shape[1], value if schedule.active(time) else 0.0)
 
 
@@ -234,7 +260,8 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
             time_unit=table.time_unit,
         )
         watching = watch(shown, table.probes, problem.domain, move)
-        with keys_under("macro", _KEYS | probe_keys(table.probes) | _source_keys(table)):
+        own = _source_keys(table) | _reaction_keys(table, problem.parameters)
+        with keys_under("macro", _KEYS | probe_keys(table.probes) | own):
             level = None if threshold is None else (name, threshold)
             result = _solved(made, problem, level, watching.observers, resume)
         write_activation(shown, result.activation, float(result.times[-1]), "s")

@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
+from homfem.config.models.functions import FunctionTable
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
 from homfem.config.models.marching import MarchTable, OutputTable, TimeTable
-from homfem.config.models.reactions import ReactionTable
+from homfem.config.models.reactions import ReactionTable, kinetics_of, parse_reactions
 from homfem.config.models.species import DARCY, DarcyTable, NumberOrText, SourceTable, SpeciesTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
@@ -76,8 +77,8 @@ class ReactionDiffusionTable(MarchTable):
     species: Annotated[
         Mapping[str, SpeciesTable], tables_by_name(lambda value: parse_table(SpeciesTable, value, ""), "species")
     ] = Field(description="a table [macro.species.NAME] for each species")
-    reaction: ReactionTable | None = None
-    """The reaction; without it the species only move."""
+    reaction: Annotated[tuple[ReactionTable, ...], Check(parse_reactions, says="a table, or a list of tables")] = ()
+    """The reaction, or several `[[macro.reaction]]` that add up; without it the species only move."""
     darcy: DarcyTable | None = None
     """The flow that `velocity = "darcy"` means."""
     stimulus: Annotated[tuple[SourceTable, ...], Check(stimuli(SourceTable), says="a table, or a list of tables")] = ()
@@ -156,26 +157,19 @@ class ReactionDiffusionTable(MarchTable):
                 check_choice(f"{path}.species", source.species, list(self.species))
             self.source_of(index)[1].number(f"{path}.amplitude", source.amplitude, "1/s")
             _check_place(path, source, dimension)
-        if self.reaction is not None:
-            with keys_from({}, "reaction"):
-                self.reaction.kinetics(self.units, dimension or 3)
+        kinetics_of(self.reaction, self.units, dimension or 3)
         return self
 
     def _check_species(self, path: str, table: SpeciesTable, dimension: int | None) -> None:
         if isinstance(table.initial, tuple):
             for k, entry in enumerate(table.initial):
                 _check_place(stimulus_path(f"{path}.initial", k, len(table.initial)), entry, dimension)
-        if table.velocity == DARCY:
-            if self.darcy is None:
-                raise InputError("darcy", Missing(), f"given, as a table [macro.darcy], for {path}.velocity")
-        elif table.velocity is not None and dimension is not None:
-            by_region = isinstance(table.velocity, dict)
-            for region, speeds in table.velocity.items() if by_region else [("", table.velocity)]:
-                if len(speeds) != dimension:
-                    at = f"{path}.velocity.{region}" if region else f"{path}.velocity"
-                    raise InputError(
-                        at, [str(speed) for speed in speeds], f"{dimension} speeds, as the domain has axes"
-                    )
+        if table.velocity == DARCY and self.darcy is None:
+            raise InputError("darcy", Missing(), f"given, as a table [macro.darcy], for {path}.velocity")
+        if dimension is not None:
+            with keys_from({}, path):
+                table.check_functions(dimension)
+            _check_axes(f"{path}.velocity", table.velocity, dimension)
 
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
         """Refuse tensors that cannot be computed from the other tables."""
@@ -185,6 +179,24 @@ class ReactionDiffusionTable(MarchTable):
                     source.check(_tensor_path("macro", name, region), cell, effective, DIFFUSION)
         if self.darcy is not None and isinstance(self.darcy.permeability, ComputedTensor):
             self.darcy.permeability.check("macro.darcy.permeability", cell, effective, PERMEABILITY)
+
+
+def _check_axes(path: str, velocity: Any, dimension: int) -> None:
+    """Refuse velocities that have not as many components as the domain has axes."""
+    if velocity in (None, DARCY):
+        return
+    if isinstance(velocity, FunctionTable):
+        entries, what = {f"{path}.expression": velocity.expression}, "expressions"
+    else:
+        entries = (
+            {f"{path}.{key}": given for key, given in velocity.items()}
+            if isinstance(velocity, dict)
+            else {path: velocity}
+        )
+        what = "speeds"
+    for at, given in entries.items():
+        if len(given) != dimension:
+            raise InputError(at, [str(entry) for entry in given], f"{dimension} {what}, as the domain has axes")
 
 
 def _tensor_path(path: str, name: str, region: str) -> str:

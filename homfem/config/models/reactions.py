@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
-from homfem.config.table import Check, Missing, Table, choice
+from homfem.config.models.stimulus import stimuli, stimulus_path
+from homfem.config.table import Check, Missing, Table, choice, keys_from
+from homfem.kinetics.combined import combined_reactions
 from homfem.kinetics.named_reactions import REACTIONS
 from homfem.kinetics.point import PointKinetics
 from homfem.kinetics.reactions import named_reaction, written_reaction
@@ -128,7 +130,8 @@ class ReactionTable(_Named):
 
     def _kinetics(self, units: Mapping[str, str], parameters: Mapping[str, Any], dimension: int) -> PointKinetics:
         if self.name is None:
-            return written_reaction(self._by_species(list(units)), units, parameters=parameters, dimension=dimension)
+            rates = self._by_species(list(units))
+            return written_reaction(rates, units, parameters=parameters, dimension=dimension, bare=False)
         names: Sequence[str] = self.species or tuple(units)
         roles = len(REACTIONS[self.name].roles)
         if self.species is None and len(names) != roles:
@@ -154,3 +157,29 @@ class ReactionTable(_Named):
         if len(rates) != len(names):
             raise InputError("rates", list(rates), f"{len(names)} expressions, for {', '.join(names)}")
         return {name: str(rate) for name, rate in zip(names, rates, strict=True)}
+
+
+def parse_reactions(value: Any) -> tuple[ReactionTable, ...]:
+    """Return one table ``[macro.reaction]``, or several ``[[macro.reaction]]``."""
+    return stimuli(ReactionTable, "reaction")(value)
+
+
+def kinetics_of(
+    reactions: Sequence[ReactionTable], units: Mapping[str, str], dimension: int
+) -> tuple[PointKinetics | None, dict[str, Any]]:
+    """Return the sum of reactions and the parameters that differ by region; None without a reaction.
+
+    Raises
+    ------
+    InputError
+        Under the keys of ``[macro]``.
+    """
+    made: list[tuple[PointKinetics, dict[str, Any]]] = []
+    for k, reaction in enumerate(reactions):
+        with keys_from({}, stimulus_path("reaction", k, len(reactions))):
+            made.append(reaction.kinetics(units, dimension))
+    if len(made) < 2:
+        return made[0] if made else (None, {})
+    parts = {f"reaction{k}": kinetics for k, (kinetics, _) in enumerate(made)}
+    by_region = {f"reaction{k}_{name}": value for k, (_, given) in enumerate(made) for name, value in given.items()}
+    return combined_reactions(parts), by_region

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
+from homfem.config.models.functions import FunctionTable, is_function, parse_function
 from homfem.config.models.macro_table import SOURCES, TensorSource, parse_source, source_of
 from homfem.config.models.stimulus import PlaceTable, PulseTable, ScheduleTable, stimuli, stimulus_path
 from homfem.config.table import (
@@ -14,6 +15,7 @@ from homfem.config.table import (
     Missing,
     Table,
     choice,
+    keys_from,
     parse_table,
     quantity,
     tables_by_name,
@@ -55,7 +57,17 @@ class InsideTable(PlaceTable):
     """What it is elsewhere, of the first place; without a unit where it is 0."""
 
 
+def _given(value: Any) -> Any:
+    return parse_function(value) if is_function(value) else _number_or_text(value)
+
+
+_GIVEN = "or a function { expression = ..., parameters = ... }"
+Given = Annotated[Any, Check(_given, says=f"a number, a quantity with the unit of the species, {_GIVEN}")]
+
+
 def _initial(value: Any) -> Any:
+    if is_function(value):
+        return parse_function(value)
     if isinstance(value, (dict, list)):
         return stimuli(InsideTable)(value)
     return _number_or_text(value)
@@ -64,13 +76,15 @@ def _initial(value: Any) -> Any:
 class BoundaryTable(ScheduleTable):
     """``[macro.species.NAME.boundary.BOUNDARY]``: a value, a flux, or transfer to what is outside."""
 
-    value: NumberOrText | None = None
+    value: Given | None = None
     """What the species is there; 0 while a schedule is off."""
-    flux: Annotated[Any, Check(_number_or_text, says='a flux, such as "1 um/s" for species without unit')] | None = None
+    flux: Annotated[Any, Check(_given, says=f'a flux, such as "1 um/s" for species without unit, {_GIVEN}')] | None = (
+        None
+    )
     """What enters per area and time, times its unit; nothing while a schedule is off."""
     transfer: Annotated[Quantity, quantity(SPEED, above=0.0)] | None = None
     """Coefficient of transfer to what is outside: what enters is the coefficient times the difference."""
-    outside: NumberOrText | None = None
+    outside: Given | None = None
     """What the species is outside, for a transfer; 0 without it."""
     type: Annotated[str, choice(*_ENDS)] | None = None
     """`"outflow"`: what flows out takes the species along, what flows in brings none; `"no-flux"`: nothing passes."""
@@ -112,9 +126,11 @@ def _tensor(value: Any) -> Any:
 
 
 def _velocity(value: Any) -> Any:
-    allowed = f'a list of 1 to 3 speeds, one per axis, such as ["1 um/s"], one for each region, or {DARCY!r}'
+    allowed = f'a list of 1 to 3 speeds, one per axis, such as ["1 um/s"], one for each region, {_GIVEN}, or {DARCY!r}'
     if value == DARCY:
         return value
+    if is_function(value):
+        return parse_function(value, vector=True)
     if isinstance(value, dict) and value:
         return {str(region): _speeds(f"{region}", entry, allowed) for region, entry in value.items()}
     return _speeds("", value, allowed)
@@ -126,6 +142,8 @@ def _speeds(name: str, value: Any, allowed: str) -> tuple[Quantity, ...]:
     return tuple(parse_quantity(f"{name}[{k}]", entry, SPEED) for k, entry in enumerate(value))
 
 
+#: What the unit of a value at a boundary has beside that of the species.
+_PER = {"value": "", "flux": "um/s", "outside": ""}
 _SOURCE = source_of(DIFFUSION).says
 
 
@@ -134,12 +152,18 @@ class SpeciesTable(Table):
 
     tensor: Annotated[Any, Check(_tensor, says=f"{_SOURCE}; or one for each region")] | None = None
     """The effective tensor, with the volume fraction of its phase; without it the species does not diffuse."""
-    initial: Annotated[Any, Check(_initial, says="a number or quantity, or a table with a place and a value")] = 0.0
-    """The start: a number, or a `value` in a place (`type`, `min`, `max`, `centre`, `radius`, `region`)."""
+    initial: Annotated[
+        Any, Check(_initial, says=f"a number or quantity, a table with a place and a value, {_GIVEN}")
+    ] = 0.0
+    """The start: a number, a `value` in a place (`type`, `min`, `max`, `centre`, `radius`, `region`), or an
+    `expression` of place with `parameters`."""
     unit: Annotated[str, text("the unit of the species, such as 'uM'")] | None = None
     """Its unit; without it that of its start, and of a bare number none."""
-    velocity: Annotated[Any, Check(_velocity, says='a list of speeds, one for each region, or "darcy"')] | None = None
-    """What carries it along: the flux of the fluid per area of tissue; `"darcy"`: that of `[macro.darcy]`."""
+    velocity: (
+        Annotated[Any, Check(_velocity, says=f'a list of speeds, one for each region, {_GIVEN}, or "darcy"')] | None
+    ) = None
+    """What carries it along: the flux of the fluid per area of tissue; `"darcy"`: that of `[macro.darcy]`; an
+    `expression` of place for each axis."""
     boundary: Annotated[Mapping[str, BoundaryTable], tables_by_name(_boundary, "boundary")] = {}
     """Conditions by boundary; nothing passes where nothing is said."""
 
@@ -160,8 +184,29 @@ class SpeciesTable(Table):
 
     def number(self, key: str, value: Any, per: str = "") -> float:
         """Return a number of the species, or of its unit times another one (``"um/s"``), in the model's units."""
-        unit = f"{self.own_unit}*{per}" if self.own_unit and per else self.own_unit or per
-        return in_unit(key, value, unit)
+        return in_unit(key, value, self._unit(per))
+
+    def value(self, key: str, value: Any, per: str = "", *, dimension: int = 3, timed: bool = True) -> Any:
+        """Return a number of the species, or a function of place and time, as :meth:`number`."""
+        if not isinstance(value, FunctionTable):
+            return self.number(key, value, per)
+        with keys_from({}, key):
+            return value.function(self._unit(per), dimension=dimension, timed=timed)
+
+    def _unit(self, per: str) -> str:
+        return f"{self.own_unit}*{per}" if self.own_unit and per else self.own_unit or per
+
+    def check_functions(self, dimension: int) -> None:
+        """Refuse functions that do not fit: their units, their names, their number of components."""
+        if isinstance(self.initial, FunctionTable):
+            self.value("initial", self.initial, dimension=dimension, timed=False)
+        if isinstance(self.velocity, FunctionTable):
+            with keys_from({}, "velocity"):
+                self.velocity.function("um/s", dimension=dimension, timed=False)
+        for name, entry in self.boundary.items():
+            for key, per in _PER.items():
+                if isinstance(getattr(entry, key), FunctionTable):
+                    self.value(f"boundary.{name}.{key}", getattr(entry, key), per, dimension=dimension)
 
     @model_validator(mode="after")
     def _units(self) -> SpeciesTable:
@@ -171,12 +216,13 @@ class SpeciesTable(Table):
                 self.number(f"{path}.value", entry.value)
                 if entry.outside != 0.0:
                     self.number(f"{path}.outside", entry.outside)
-        else:
+        elif not isinstance(self.initial, FunctionTable):
             self.number("initial", self.initial)
+        self.check_functions(3)
         for name, entry in self.boundary.items():
-            for key, per in (("value", ""), ("flux", "um/s"), ("outside", "")):
+            for key, per in _PER.items():
                 value = getattr(entry, key)
-                if value is not None:
+                if value is not None and not isinstance(value, FunctionTable):
                     self.number(f"boundary.{name}.{key}", value, per)
             if entry.type == "outflow" and self.velocity is None:
                 raise InputError(f"boundary.{name}", "outflow", "absent where nothing flows", "Give a velocity.")

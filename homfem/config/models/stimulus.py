@@ -120,24 +120,24 @@ class PulseTable(PlaceTable, ScheduleTable):
     """A place with a schedule: pulses of a ``duration`` from ``start`` on, one every ``period``."""
 
 
-T = TypeVar("T", bound=PlaceTable)
+T = TypeVar("T", bound=Table)
 
 
-def stimuli(table: type[T]) -> Callable[[Any], tuple[T, ...]]:
-    """Return the reader of one table, or a list of tables ``[[macro.stimulus]]``, as a tuple of ``table``."""
+def stimuli(table: type[T], key: str = "stimulus") -> Callable[[Any], tuple[T, ...]]:
+    """Return the reader of one table, or a list of tables such as ``[[macro.stimulus]]``, as a tuple of ``table``."""
 
     def read(value: Any) -> tuple[T, ...]:
         if isinstance(value, dict):
             return (parse_table(table, value, ""),)
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise InputError("", value, "a table [macro.stimulus], or several [[macro.stimulus]]")
+            raise InputError("", value, f"a table [macro.{key}], or several [[macro.{key}]]")
         return tuple(_entry(table, stimulus_path("", k, len(value)), entry) for k, entry in enumerate(value))
 
     return read
 
 
 def stimulus_path(path: str, index: int, count: int) -> str:
-    """Return the path of a stimulus in a config: without a number if there is one alone."""
+    """Return the path of an entry of a list in a config: without a number if there is one alone."""
     return path if count == 1 else f"{path}[{index}]"
 
 
