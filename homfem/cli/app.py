@@ -175,7 +175,14 @@ def run(
 
 @app.command()
 def plot(
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a run.", show_default=False)],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER",
+            help="The folder of a run or of cells and tensors, or one file of them.",
+            show_default=False,
+        ),
+    ],
     field: Annotated[
         str | None, typer.Option("--field", metavar="NAME", show_default=False, help="Draw this field alone.")
     ] = None,
@@ -199,7 +206,7 @@ def plot(
     ] = None,
     dark: Dark = False,
 ) -> int:
-    """Draw the probes and fields of a run that has ended or goes on."""
+    """Draw results: of a run that has ended or goes on, of cells with their fields, tensors."""
     from homfem.cli.plot import run_plot
 
     return run_plot(folder, field=field, time=time, out=out, dark=dark)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dolfinx import fem
+from dolfinx.mesh import meshtags
 
 from homfem.kinds import PERMEABILITY
+from homfem.macro.domain import Domain
+from homfem.macro.state import Units
 from homfem.output.canvas import nice_number
 from homfem.output.fields import write_unfolded
 from homfem.output.pictures import draw_cell, draw_fields, made_drawable
@@ -181,13 +184,31 @@ def write_solution(solution: Any, path: str) -> None:
     """Write the fields of all loads to XDMF or VTX files; collective.
 
     The first field goes into ``NAME.xdmf`` (``.bp``), a further one, such as a pressure, into
-    ``NAME_pressure.xdmf``. A field that jumps across membranes is discontinuous in the file.
+    ``NAME_pressure.xdmf``. A field that jumps across membranes is discontinuous in the file. XDMF has the phases as
+    cell data ``region`` with their names, and units: a length of 1 in the file is one of ``"40 um"``, say.
     """
     cell, solved = solution.cell, solution.correctors
-    for place, (_, members) in zip(*_places(path, solved.problem), strict=True):
+    for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
         functions = [fields_of_load(solved.problem, function) for function in solved.functions]
         shown = [whole_function(cell, solved.problem, members, fields) for fields in functions]
-        write_unfolded(place, cell.periodic_mesh, shown)
+        power = 2 if solution.tensor.kind == PERMEABILITY and name == "velocity" else 1
+        units = Units(length=_unit_of(cell, 1), fields={function.name: _unit_of(cell, power) for function in shown})
+        write_unfolded(place, cell.periodic_mesh, shown, units=units, domain=_phases_of(cell))
+
+
+def _unit_of(cell: UnitCell, power: int) -> str:
+    """Return the unit of a power of a length in the mesh of a cell."""
+    factor = "" if cell.length == 1.0 else f"{cell.length**power:.12g} "
+    return factor + _power(cell.length_unit, power) if cell.length_unit else factor.strip()
+
+
+def _phases_of(cell: UnitCell) -> Domain:
+    """Return the mesh of a cell as it lies in space, with its phases as regions."""
+    mesh, tags = cell.periodic_mesh.plain, np.zeros(len(cell.phase_of_cell), dtype=np.int32)
+    tags[cell.periodic_mesh.plain_cell] = cell.phase_of_cell
+    cells = np.arange(len(tags), dtype=np.int32)
+    marked = meshtags(mesh, mesh.topology.dim, cells, tags)
+    return Domain(mesh=mesh, unit=cell.length_unit or "m", cell_tags=marked, regions=dict(cell.phases))
 
 
 def _places(path: str, problem: CellProblem) -> tuple[list[str], list[tuple[str, Members]]]:

@@ -161,7 +161,14 @@ class FieldSeries:
         self.close()
 
 
-def write_unfolded(path: Path | str, periodic_mesh: Any, functions: Sequence[fem.Function]) -> None:
+def write_unfolded(
+    path: Path | str,
+    periodic_mesh: Any,
+    functions: Sequence[fem.Function],
+    *,
+    units: Units = _NO_UNITS,
+    domain: Domain | None = None,
+) -> None:
     """Write functions on a periodic mesh as they lie in space, to ``.bp`` or ``.xdmf``; collective.
 
     Parameters
@@ -172,6 +179,8 @@ def write_unfolded(path: Path | str, periodic_mesh: Any, functions: Sequence[fem
         The :class:`homfem.periodic.PeriodicMesh` of the cell.
     functions
         Functions of one space on ``periodic_mesh.mesh`` (or on ``.plain``), with different names.
+    units, domain
+        As for :class:`FieldSeries`; the mesh of the domain is ``periodic_mesh.plain``.
     """
     unfolded = [
         function if function.function_space.mesh is periodic_mesh.plain else periodic_mesh.to_plain(function)
@@ -184,5 +193,5 @@ def write_unfolded(path: Path | str, periodic_mesh: Any, functions: Sequence[fem
         copy = fem.Function(space, name=function.name)
         copy.x.array[:] = function.x.array
         shared.append(copy)
-    with FieldSeries(path, shared) as series:
+    with FieldSeries(path, shared, units=units, domain=domain) as series:
         series.write(0.0)

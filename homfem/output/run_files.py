@@ -40,6 +40,8 @@ _TETRAHEDRA = {
     "hexahedron27": _HEXAHEDRON,
 }
 _LINES = {"line": [(0, 1)], "line3": [(0, 2), (2, 1)]}
+#: Information on a region, or on a phase, with its number.
+_REGION = re.compile(r"^region (\d+)$")
 _PIECES = _LINES | _TRIANGLES | _TETRAHEDRA
 
 
@@ -145,6 +147,30 @@ class Snapshot:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SolvedCell:
+    """Fields of a solved cell at the corners of simplices, apart where they jump.
+
+    Parameters
+    ----------
+    points, cells
+        Nodes (n, 2 or 3) in ``unit``, and triangles or tetrahedra (m, 3 or 4).
+    unit
+        Of length.
+    phase_of_cell, phases
+        Number of the phase of each simplex, (m,), and of each name.
+    fields
+        By the label, with unit, values (m, 3 or 4); of a vector and of a tensor the length.
+    """
+
+    points: Array
+    cells: Cells
+    unit: str
+    phase_of_cell: Cells
+    phases: Mapping[str, int]
+    fields: Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
     """A series of fields on disk.
 
@@ -176,22 +202,73 @@ class Series:
         shown = f"|{name}|" if self.names[name] else name
         return f"{shown} ({unit})" if unit else shown
 
+    @property
+    def of_cell(self) -> bool:
+        """Whether these are fields of a cell, which are at no time and belong to phases."""
+        return not self.time_unit and len(self.times) == 1 and any(map(_REGION.match, self.information))
+
     def at(self, number: int) -> Snapshot:
         """Return the fields at one of the times."""
-        import meshio
-
-        with meshio.xdmf.TimeSeriesReader(self.path) as reader:
-            points, (block,) = reader.read_points_cells()
-            time, nodal, cellular = reader.read_data(number)
-        corners = np.asarray(block.data, dtype=np.int64)
+        points, kind, corners, (time, nodal, cellular) = self._read(number)
         nodes, number_of = _joined(points)
         corners = number_of[corners]
-        cells = corners[:, np.array(_PIECES[block.type])].reshape(-1, len(_PIECES[block.type][0]))
+        cells = corners[:, np.array(_PIECES[kind])].reshape(-1, len(_PIECES[kind][0]))
         fields = {name: _mean(number_of, _length(values), len(nodes)) for name, values in nodal.items()}
         for name, (values,) in cellular.items():
             each = np.repeat(_length(values), corners.shape[1])
             fields[name] = _mean(corners.ravel(), each, len(nodes))
         return Snapshot(time=float(time), points=nodes, cells=cells, fields={name: fields[name] for name in self.names})
+
+    def cell(self) -> SolvedCell:
+        """Return the fields of a cell."""
+        points, kind, corners, (_, nodal, cellular) = self._read(0)
+        pieces = np.array(_PIECES[kind])
+        nodes, number_of = _joined(points)
+        cells = number_of[corners][:, pieces].reshape(-1, pieces.shape[1])
+        factor, unit = _factor(self.information.get("length unit", ""))
+        fields = {}
+        for name in self.names:
+            if name in nodal:
+                at_corners = _length(nodal[name])[corners][:, pieces].reshape(cells.shape)
+            else:
+                at_corners = np.repeat(_length(cellular[name][0]), cells.size // len(corners)).reshape(cells.shape)
+            times, own = _factor(self.information.get(f"unit of {name}", ""))
+            shown = f"|{name}|" if self.names[name] else name
+            fields[f"{shown} ({own})" if own else shown] = times * at_corners
+        found = {match[1]: name for key, name in self.information.items() if (match := _REGION.match(key))}
+        return SolvedCell(
+            points=factor * (nodes if cells.shape[1] == 4 else nodes[:, :2]),
+            cells=cells,
+            unit=unit,
+            phase_of_cell=np.repeat(cellular["region"][0], len(pieces)),
+            phases={name: int(number) for number, name in found.items()},
+            fields=fields,
+        )
+
+    def _read(self, number: int) -> tuple[Array, str, Cells, Any]:
+        """Return the nodes, the kind of cells and their nodes, and time, fields at nodes and fields of cells."""
+        import meshio
+
+        with meshio.xdmf.TimeSeriesReader(self.path) as reader:
+            points, (block,) = reader.read_points_cells()
+            return points, block.type, np.asarray(block.data, dtype=np.int64), reader.read_data(number)
+
+
+def _factor(unit: str) -> tuple[float, str]:
+    """Return the number that a unit begins with, such as ``"40 um"``, or 1, and the rest."""
+    number, _, rest = unit.partition(" ")
+    try:
+        return float(number), rest
+    except ValueError:
+        return 1.0, unit
+
+
+def is_series(path: Path) -> bool:
+    """Tell whether a file is a series of fields by homfem; meshes and facets of cells are not."""
+    try:
+        return xml.parse(path).getroot().find("./Domain/Grid[@Name='series']/Grid") is not None
+    except (OSError, ValueError, SyntaxError):
+        return False
 
 
 def read_series(path: Path) -> Series:

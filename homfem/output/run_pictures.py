@@ -11,8 +11,10 @@ import numpy as np
 from homfem.output import canvas
 from homfem.output.colours import COLOURS
 from homfem.output.panels import columns_for, draw_fields, draw_isochrone_panel
-from homfem.output.run_files import Curve, Curves, Series, Snapshot, Tensor
-from homfem.output.views import SeriesView
+from homfem.output.pictures import draw_fields as draw_cell_fields
+from homfem.output.pictures import made_drawable
+from homfem.output.run_files import Curve, Curves, Series, Snapshot, SolvedCell, Tensor
+from homfem.output.views import CellView, SeriesView
 from homfem.output.words import printed, with_unit
 from homfem.parameters import InputError
 
@@ -112,6 +114,13 @@ def draw_activation(series: Series, path: Path, *, theme: str) -> bool:
     view = SeriesView(label=series.label(name), style="body", length_unit=length, theme=theme)
     draw_isochrone_panel(path, snapshot.points, snapshot.cells, times, view)
     return True
+
+
+def draw_solved_cell(cell: SolvedCell, label: str, path: Path, *, title: str, theme: str) -> None:
+    """Draw one field of a cell into a PNG, PDF or SVG file, as ``homfem effective --figure`` draws it."""
+    view = CellView(label=label, title=title, unit=cell.unit, theme=theme, translucent=())
+    drawn = made_drawable(cell.points, cell.cells, cell.phase_of_cell, cell.fields[label])
+    draw_cell_fields(drawn, path, phases=cell.phases, view=view)
 
 
 def draw_tensors(tensors: Sequence[Tensor], path: Path, *, theme: str) -> None:

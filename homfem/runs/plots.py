@@ -1,4 +1,4 @@
-"""Pictures of a run from the files in its folder, also while it goes on."""
+"""Pictures of results from their files: of a run, also while it goes on, of cells, solved ones, tensors."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ def plot(
     out: str | Path | None = None,
     theme: str = "light",
 ) -> tuple[Path, ...]:
-    """Draw what lies in a folder: probes over time, fields at one time, the map of activation times, tensors.
+    """Draw results: probes over time, fields at one time, the map of activation times, cells, their fields, tensors.
 
     Parameters
     ----------
     folder
-        The folder of a macroscale run that has ended or goes on, or one with effective tensors in JSON.
+        The folder of a macroscale run that has ended or goes on, or one with results of ``homfem effective`` and
+        ``homfem cell``: tensors (``--json``), fields of cells (``--fields NAME.xdmf``), cells (``--save``). Or one such
+        file.
     field
         Draw this field alone. Default: all.
     time
@@ -39,8 +41,9 @@ def plot(
         Default: the last.
     out
         A folder for the pictures, made if it is not there: ``fields.png``, ``probes.png`` and ``.pdf``,
-        ``activation.png``, ``tensors.png``. Or the name of a picture, PNG, PDF or SVG: it shows the fields, or what
-        there is else, and ``NAME-probes``, ``NAME-activation`` beside it the rest. Default: the folder of the run.
+        ``activation.png``, ``tensors.png``, for a file of a cell ``NAME.png``, for a field of it ``NAME-FIELD.png``. Or
+        the name of a picture, PNG, PDF or SVG: it shows the fields, or what there is else, and ``NAME-probes``,
+        ``NAME-activation`` beside it the rest. Default: the folder of the results.
     theme
         The ground: ``"light"`` or ``"dark"``.
 
@@ -52,7 +55,7 @@ def plot(
     Raises
     ------
     FileError
-        If there is no such folder, nothing of a run in it that can be drawn, or no place for the pictures.
+        If there is no such folder or file, nothing in it that can be drawn, or no place for the pictures.
     InputError
         For a field that is not there, and a time outside of the series.
 
@@ -61,7 +64,8 @@ def plot(
     Not collective: one rank calls it.
     """
     found = _find(Path(folder))
-    names = list(dict.fromkeys([*(name for entry in found.fields for name in entry.names), *found.curve_fields]))
+    series = (*found.fields, *found.solved)
+    names = list(dict.fromkeys([*(name for entry in series for name in entry.names), *found.curve_fields]))
     if field is not None:
         known = [*names, *(["activation"] if found.activation is not None else [])]
         check_choice("field", field, known)
@@ -70,41 +74,95 @@ def plot(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
-    """What there is to draw in a folder."""
+    """What there is to draw."""
 
     folder: Path
-    fields: tuple[Series, ...]
-    activation: Series | None
-    curves: Curves | None
-    tensors: tuple[Tensor, ...]
+    fields: tuple[Series, ...] = ()
+    activation: Series | None = None
+    curves: Curves | None = None
+    tensors: tuple[Tensor, ...] = ()
+    solved: tuple[Series, ...] = ()
+    cells: tuple[Path, ...] = ()
 
     @property
     def curve_fields(self) -> list[str]:
         return [] if self.curves is None else [curve.field for curve in self.curves.curves]
 
+    @property
+    def something(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.fields or self.activation or self.curve_fields or self.tensors or self.solved or self.cells)
 
-def _find(folder: Path) -> _Found:
-    from homfem.output.run_files import read_curves, read_series, read_tensor
 
-    if not folder.is_dir():
-        raise FileError("FOLDER", str(folder), "a folder, that of a run" + ", not a file" * folder.exists())
-    series = sorted(folder.glob("fields*.xdmf"), key=lambda path: (path.stem != "fields", path.stem))
-    activation, table = folder / "activation.xdmf", folder / "probes.csv"
+def _find(place: Path) -> _Found:
+    if place.is_file():
+        return _of_file(place)
+    from homfem.output.run_files import is_series, read_curves, read_series, read_tensor
+
+    if not place.is_dir():
+        raise FileError("FOLDER", str(place), "a folder or a file that exists")
+    runs = set(place.glob("fields*.xdmf"))
+    activation, table = place / "activation.xdmf", place / "probes.csv"
+    series = [read_series(path) for path in sorted(runs, key=lambda path: (path.stem != "fields", path.stem))]
+    series += [read_series(path) for path in sorted({*place.glob("*.xdmf")} - runs - {activation}) if is_series(path)]
     found = _Found(
-        folder=folder,
-        fields=tuple(read_series(path) for path in series),
+        folder=place,
+        fields=tuple(entry for entry in series if entry.path in runs and not entry.of_cell),
         activation=read_series(activation) if activation.is_file() else None,
         curves=read_curves(table) if table.is_file() else None,
-        tensors=tuple(filter(None, map(read_tensor, sorted(folder.glob("*.json"))))),
+        tensors=tuple(filter(None, map(read_tensor, sorted(place.glob("*.json"))))),
+        solved=tuple(entry for entry in series if entry.of_cell),
+        cells=tuple(path for path in sorted([*place.glob("*.msh"), *place.glob("*.xdmf")]) if _is_cell(path)),
     )
-    if not (found.fields or found.activation or found.curve_fields or found.tensors):
+    if not found.something:
         remedy = ""
-        if any(folder.glob("fields*.bp")):
-            remedy = 'It has fields for ADIOS2 alone: run with format = "xdmf" in [macro.output].'
+        if any(place.glob("*.bp")):
+            remedy = (
+                'It has fields for ADIOS2 alone: run with format = "xdmf" in [macro.output], or --fields NAME.xdmf.'
+            )
         raise FileError(
-            "FOLDER", str(folder), "the folder of a run, with fields.xdmf, probes.csv or tensors in JSON", remedy
+            "FOLDER",
+            str(place),
+            "the folder of a run, with fields.xdmf, probes.csv or tensors in JSON, or one with cells or their fields",
+            remedy,
         )
     return found
+
+
+def _of_file(path: Path) -> _Found:
+    """Return what one file holds, or refuse it."""
+    from homfem.output.run_files import is_series, read_curves, read_series, read_tensor
+
+    if _is_cell(path):
+        return _Found(folder=path.parent, cells=(path,))
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _Found(folder=path.parent, curves=read_curves(path))
+    if suffix == ".json" and (tensor := read_tensor(path)) is not None:
+        return _Found(folder=path.parent, tensors=(tensor,))
+    if suffix == ".xdmf" and is_series(path):
+        series = read_series(path)
+        if path.stem == "activation":
+            return _Found(folder=path.parent, activation=series)
+        return _Found(folder=path.parent, fields=() if series.of_cell else (series,), solved=(series,) * series.of_cell)
+    allowed = (
+        "a series of fields (.xdmf), a table of probes (.csv) or a tensor (.json) that homfem wrote, or a cell (.msh, "
+        ".xdmf) with its .json beside it"
+    )
+    remedies = {
+        ".toml": "This is a config: homfem effective, cell or run take it.",
+        ".msh": "homfem cell CONFIG --figure draws the mesh of a config, homfem cell --check looks at any.",
+        ".json": "Of a cell, homfem cell CONFIG --save NAME.xdmf keeps what can be drawn.",
+        ".bp": "ParaView opens it; with --fields NAME.xdmf it can be drawn here.",
+    }
+    raise FileError("FOLDER", str(path), allowed, remedies.get(suffix, ""))
+
+
+def _is_cell(path: Path) -> bool:
+    """Tell whether a file is a cell that was saved: what its format cannot hold lies beside it."""
+    from homfem.meshing.files.saved import SUFFIXES, beside
+
+    return path.suffix in SUFFIXES and path.is_file() and beside(path).is_file()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +208,10 @@ class _Drawing:
         self._curves()
         self._activation()
         self._tensors()
+        for series in self.found.solved:
+            self._solved(series)
+        for path in self.found.cells if self.field is None else ():
+            self._cell(path)
         return tuple(self.places.taken)
 
     def _fields(self, series: Series) -> None:
@@ -192,6 +254,31 @@ class _Drawing:
             with writing(path):
                 draw_tensors(self.found.tensors, path, theme=self.theme)
             self.places.taken.append(path)
+
+    def _solved(self, series: Series) -> None:
+        from homfem.output.run_pictures import draw_solved_cell
+        from homfem.output.xdmf import plain
+
+        cell = series.cell()
+        for name, label in zip(series.names, cell.fields, strict=True):
+            if self.field in (None, name):
+                for path in self.places.of(f"{series.path.stem}-{plain(name)}"):
+                    with writing(path):
+                        draw_solved_cell(cell, label, path, title=series.path.stem, theme=self.theme)
+                    self.places.taken.append(path)
+
+    def _cell(self, file: Path) -> None:
+        from mpi4py import MPI
+
+        from homfem.cells.files import load_cell
+        from homfem.output.cell_figures import draw_unit_cell
+
+        cell = load_cell(file, comm=MPI.COMM_SELF)
+        for path in self.places.of(file.stem):
+            if path not in self.places.taken:  # the same cell in two formats
+                with writing(path):
+                    draw_unit_cell(cell, str(path), theme=self.theme)
+                self.places.taken.append(path)
 
 
 def _nearest(series: Series, time: str | float | None) -> int:

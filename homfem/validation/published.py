@@ -25,6 +25,11 @@ SANGANI_FLOW = (
 )
 FIBRES_CONVERGED = "square array of fibres, converged to 1e-8 independently of homfem"
 
+DYKHNE = (
+    "Keller 1964, Journal of Mathematical Physics 5, 548; Dykhne 1971, Soviet Physics JETP 32, 63; Mendelson 1975, "
+    "Journal of Applied Physics 46, 4740: exact for two phases in the plane that change places with each other"
+)
+
 #: Edge 0.1 of the three pipes: factor of the diffusivity as printed, and converged.
 GOEL = {"er": (0.01047, 0.0104499413), "cytosol": (0.95, 0.94938977)}
 #: The cell of their second comparison: edge, volume fraction, interface area, factor in the reticulum.
@@ -59,6 +64,9 @@ FIBRES = {
     "C44": 0.63539847,
     "C66": 0.55703320,
 }
+
+#: Conductivities of two phases in the plane -> that of a medium in which they are alike but for their names.
+INTERCHANGEABLE = {(1.0, 10.0): math.sqrt(10.0), (1.0, 100.0): 10.0}
 
 
 def permeability_of_spheres(fraction: float, drag: float) -> float:

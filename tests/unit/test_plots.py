@@ -135,8 +135,11 @@ def test_folders_without_a_run_are_refused(homfem, tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "bp" / "fields.bp").mkdir(parents=True)
     for name, message in (
-        ("none", "it must be a folder, that of a run\n"),
-        ("file", "it must be a folder, that of a run, not a file"),
+        ("none", "it must be a folder or a file that exists\n"),
+        (
+            "file",
+            "it must be a series of fields (.xdmf), a table of probes (.csv) or a tensor (.json) that homfem wrote",
+        ),
         ("empty", "it must be the folder of a run, with fields.xdmf, probes.csv or tensors in JSON"),
         ("bp", 'run with format = "xdmf"'),
     ):
@@ -157,6 +160,71 @@ def test_folders_without_a_run_are_refused(homfem, tmp_path):
     (tmp_path / "empty" / "probes.csv").write_text("time (s)\n0.0\n")
     with pytest.raises(FileError, match="folder of a run, with"):
         runs.plot(tmp_path / "empty")
+
+
+CELL = """
+[cell]
+shape = "fibre-array"
+lattice = "square"
+fraction = 0.3
+dimension = 2
+period = "40 um"
+resolution = 0.2
+[effective]
+physics = "diffusion"
+[effective.phases]
+fibre = "10 um^2/s"
+matrix = "1 um^2/s"
+"""
+
+
+def test_cells_and_their_fields_are_drawn_from_their_files(homfem, tmp_path, figures):
+    """In the folder and one by one; lengths and correctors are those of the cell, in the unit of its period."""
+    config, kept = tmp_path / "cell.toml", tmp_path / "kept"
+    config.write_text(CELL)
+    kept.mkdir()
+    fields, tensor, cell = kept / "found.xdmf", kept / "found.json", kept / "cell.xdmf"
+    assert homfem("effective", config, "--fields", fields, "--json", tensor)[0] == 0
+    assert homfem("cell", config, "--save", cell, "--json", kept / "about.json")[0] == 0
+    assert homfem("cell", config, "--save", kept / "cell.msh")[0] == 0
+    (kept / "foreign.xdmf").write_text("<Xdmf><Domain><Grid><Grid/></Grid></Domain></Xdmf>")
+    names = ["tensors.png", "found-corrector_1.png", "found-corrector_2.png", "cell.png"]
+    status, out, err = homfem("plot", kept)
+    assert (status, out.split(), err) == (0, [str(kept / name) for name in names], "")
+    picture, bar = figures["found-corrector_1.png"].axes
+    assert (picture.get_xlabel(), bar.get_ylabel()) == ("x (µm)", "corrector_1 (µm)")
+    assert np.ptp(picture.get_xlim()) == pytest.approx(40.0, rel=0.2)
+    solved = read_series(fields).cell()
+    assert solved.phases == {"fibre": 1, "matrix": 2}
+    corners = solved.points[solved.cells]
+    areas = np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1])) / 2.0
+    assert areas.sum() == pytest.approx(1600.0)
+    assert areas[solved.phase_of_cell == 1].sum() == pytest.approx(480.0, rel=0.02)
+    # By the tensor's formula the mean gradient in the fibre is (D*/D - 1)/(f (k - 1)), the field nearly linear there.
+    values = solved.fields["corrector_1 (um)"]
+    assert values.max() == pytest.approx(-values.min(), rel=1e-6)
+    slope = 1.0 - (json.loads(tensor.read_text())["value"][0][0] - 1.0) / (0.3 * 9.0)
+    assert values.max() == pytest.approx(slope * 40.0 * np.sqrt(0.3 / np.pi), rel=0.01)
+    for path, drawn in (
+        (tensor, ["tensors.png"]),
+        (fields, ["found-corrector_1.png", "found-corrector_2.png"]),
+        (cell, ["cell.png"]),
+        (kept / "cell.msh", ["cell.png"]),
+    ):
+        place = tmp_path / "of one"
+        assert homfem("plot", path, "--out", place)[1].splitlines() == [str(place / name) for name in drawn]
+    assert homfem("plot", kept, "--field", "corrector_2", "--out", tmp_path / "one.pdf")[1] == f"{tmp_path}/one.pdf\n"
+    for path, message in (
+        (config, "This is a config"),
+        (kept / "about.json", "homfem cell CONFIG --save"),
+        (kept / "foreign.xdmf", "that homfem wrote"),
+        (kept / "cell_facets.xdmf", "that homfem wrote"),
+        (kept / "cell.png", "that homfem wrote"),
+    ):
+        status, out, err = homfem("plot", path)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"homfem: FOLDER = '{path}': it must be a series of fields (.xdmf)")
+        assert message in err
 
 
 def test_tensors_are_drawn_between_their_bounds(homfem, tmp_path, figures):
