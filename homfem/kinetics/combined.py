@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from homfem.kinetics.expressions import check_name
+from homfem.kinetics.invariants import Weights, null_vectors
 from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import Fields, PointKinetics, Variable
 from homfem.kinetics.reactions import COORDINATES
@@ -59,7 +60,21 @@ def combined_reactions(parts: Mapping[str, PointKinetics], name: str = "reaction
         rates=sums.rates,
         jacobian=sums.jacobian if all(part.jacobian for part in parts.values()) else None,
         quasi_positive=all(part.quasi_positive for part in parts.values()),
+        kept=_kept_by_all(list(parts.values()), tuple(fields)),
     )
+
+
+def _kept_by_all(parts: Sequence[PointKinetics], names: tuple[str, ...]) -> Weights:
+    """Return the sums that each of several reactions keeps."""
+    rows = []
+    for part in parts:
+        columns = [names.index(field.name) for field in part.fields]
+        for gains in null_vectors(part.kept, len(part.fields)):  # what it may bring: orthogonal to all that it keeps
+            row = [0.0] * len(names)
+            for column, gain in zip(columns, gains, strict=True):
+                row[column] = gain
+            rows.append(row)
+    return null_vectors(rows, len(names))
 
 
 class _Sum:

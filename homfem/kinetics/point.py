@@ -71,6 +71,8 @@ class PointKinetics:
         Derivatives of :math:`(\dot u, \dot X)` with respect to (u, X), of shape (f + s, f + s, n).
     quasi_positive : bool
         Whether :math:`\dot u_i \ge 0` is proved where :math:`u_i = 0` and the other fields are :math:`\ge 0`.
+    kept : tuple of rows
+        Weights w, one for each field, of sums that are proved to stay: :math:`\sum_i w_i\dot u_i = 0`.
 
     Raises
     ------
@@ -90,6 +92,7 @@ class PointKinetics:
     rest: Callable[[Fields, Any], Array] | None = None
     jacobian: Callable[[float, Fields, Array, Any], Array] | None = None
     quasi_positive: bool = False
+    kept: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         for what, entries in (("fields and states", (*self.fields, *self.states)), ("parameters", self.parameters)):
@@ -110,6 +113,8 @@ class PointKinetics:
         rows = self.stoichiometry
         if rows is not None and (len(rows) != len(self.fields) or len({len(row) for row in rows}) != 1):
             raise InputError("stoichiometry", rows, f"{len(self.fields)} rows of one length, one for each field")
+        if any(len(weights) != len(self.fields) for weights in self.kept):
+            raise InputError("kept", self.kept, f"rows of {len(self.fields)} weights, one for each field")
 
     @property
     def gates(self) -> int:

@@ -27,6 +27,7 @@ import numpy as np
 from homfem.kinetics.dimensions import measures
 from homfem.kinetics.expressions import Expression, check_name, parse_expression
 from homfem.kinetics.intervals import ANYWHERE, NONNEGATIVE, Interval, enclosure
+from homfem.kinetics.invariants import kept_sums
 from homfem.kinetics.named_reactions import REACTIONS, NamedReaction
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import Fields, PointKinetics, Variable
@@ -324,7 +325,8 @@ def _kinetics(
                         result[i, species.index(name)] += row[column] * slope
         return result
 
-    return replace(kinetics, jacobian=jacobian, quasi_positive=_quasi_positive(species, rates, rows, parameters))
+    positive = _quasi_positive(species, rates, rows, parameters)
+    return replace(kinetics, jacobian=jacobian, quasi_positive=positive, kept=kept_sums(rates, rows))
 
 
 def _quasi_positive(

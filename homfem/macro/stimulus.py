@@ -174,6 +174,15 @@ class NodalStimulus:
             if share:
                 values[nodes] += (part * share * step) * strength
 
+    def brought(self, weights: Array, time: float, step: float) -> float:
+        """Return what the stimuli bring in a step, with a weight for each owned node; the rank's part of it."""
+        total = 0.0
+        for stimulus, (nodes, strength) in zip(self.stimuli, self._parts, strict=True):
+            share = stimulus.schedule.share(time, step)
+            if share:
+                total += share * step * float(weights[nodes] @ strength)
+        return total
+
 
 def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> tuple[Array, float]:
     """Return the weights of the owned nodes of a space for a place, and the volume that it has; collective.

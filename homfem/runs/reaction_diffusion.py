@@ -329,7 +329,12 @@ def _report(
         "steps": len(times) - 1,
         **extrema,
         "conserved": [
-            {"name": entry.name, "start": entry.start, "drift": entry.drift, "unit": amounts[entry.name]}
+            {
+                "name": entry.name,
+                "start": entry.start,
+                "drift": entry.drift,
+                "unit": amounts[next(name for name in amounts if name in entry.name.split())],
+            }
             for entry in result.conserved
         ],
         "dofs": result.dofs,

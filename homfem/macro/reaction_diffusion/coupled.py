@@ -50,6 +50,8 @@ class Coupled:
     ----------
     brought : list of float
         What the last step, or the state at rest in a unit of time, brought to each species.
+    reacted : list of float
+        What of that came from R.
     thrown : list of float
         Of the state at rest, what comes and goes at all nodes, without signs.
 
@@ -90,7 +92,7 @@ class Coupled:
             matrix.multTranspose(ones, sums)
             self.leaks.append(sums)
         self._stages: dict[float, list[PETSc.Mat]] = {}
-        self.brought, self.thrown = [0.0] * len(self.names), [0.0] * len(self.names)
+        self.brought, self.thrown, self.reacted = ([0.0] * len(self.names) for _ in range(3))
 
     def step(self, u: Sequence[PETSc.Vec], time: float, step: float, scheme: DiffusionScheme) -> int:
         """Advance the species in place by a step; return the steps of Newton's method. Collective."""
@@ -100,12 +102,13 @@ class Coupled:
             self._stages[a] = [_sum(mass, a, stiffness) for mass, stiffness in pairs]
         slopes, gains = self._slopes(time, start)
         moved: list[PETSc.Vec] = []
-        self.brought = [0.0] * len(u)
+        self.brought, self.reacted = [0.0] * len(u), [0.0] * len(u)
         for (carry, slope), forcing in zip(scheme.stages, scheme.forcing, strict=True):
             explicit, sides = slope * step - a, []
             for i, before in enumerate(start):
                 side = self._force(i, time, step, [(weight * slope * step, at) for weight, at in forcing])
                 self._bring(i, side.sum(), *(explicit * gain for gain in gains[i]), carry=carry)
+                self.reacted[i] = carry * self.reacted[i] + explicit * gains[i][0]
                 side.axpy(explicit, slopes[i])
                 self.mass[i].multAdd(before, side, side)
                 if carry:
@@ -118,7 +121,7 @@ class Coupled:
     def rest(self, u: Sequence[PETSc.Vec]) -> int:
         """Solve for the state at rest, from what ``u`` holds; return the steps of Newton's method. Collective."""
         sides = [self._force(i, 0.0, 1.0, [(1.0, 0.0)]) for i in range(len(u))]
-        self.brought = [side.sum() for side in sides]
+        self.brought, self.reacted = [side.sum() for side in sides], [0.0] * len(u)
         count = self._newton(u, self.stiffness, 1.0, sides, 0.0)
         for i, rate in enumerate(self._rates(0.0, u)):
             moved = self.stiffness[i].createVecLeft()
@@ -208,6 +211,7 @@ class Coupled:
         for i, (rate, fixed) in enumerate(zip(self._rates(time, u), self.fixed, strict=True)):
             reacted = self.comm.allreduce(a * float(self.equations.volumes @ rate))
             held = self.comm.allreduce(float(rest[i].array_r[fixed.dofs].sum()))
+            self.reacted[i] += reacted
             self._bring(i, reacted, -a * float(self.leaks[i].dot(u[i])), held)
         return count
 

@@ -82,7 +82,8 @@ class ReactionDiffusionModel:
             if not self.method.implicit
             for name, transport in self._make_transport(fraction).items()
         }
-        self.brought = dict.fromkeys(units, 0.0)
+        self.brought, self.reacted = dict.fromkeys(units, 0.0), dict.fromkeys(units, 0.0)
+        self.sums = kept_sums(problem)
         self._last = 0
         self._identity = self._given()  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "transport": 0.0}
@@ -122,22 +123,25 @@ class ReactionDiffusionModel:
     def _make_reaction(self) -> NodalReaction | None:
         """Return the reaction with the sources; None if nothing reacts."""
         problem, equations = self.problem, self.equations
-        sources = {}
-        for species in problem.species:
-            if species.sources:
-                scale = equations.per_tissue[species.name]
-                path = f"species.{species.name}.sources"
-                sources[species.name] = NodalStimulus(
-                    problem.domain, self.space, species.sources, scale=scale, name=path
-                )
-        if problem.kinetics is None and not sources:
+        self.sources = {
+            species.name: NodalStimulus(
+                problem.domain,
+                self.space,
+                species.sources,
+                scale=equations.per_tissue[species.name],
+                name=f"species.{species.name}.sources",
+            )
+            for species in problem.species
+            if species.sources
+        }
+        if problem.kinetics is None and not self.sources:
             return None
         return NodalReaction(
             with_species(problem.kinetics, problem.species),
             self.values,
             parameters=self._parameters(),
             scales=equations.per_tissue,
-            sources=sources,
+            sources=self.sources,
             order=self.method.split.order,
             positive=self.method.positivity,
         )
@@ -163,7 +167,9 @@ class ReactionDiffusionModel:
         before = self._amounts()
         self.reaction.step(time, step)
         for name, amount in self._amounts().items():
+            fed = self.sources[name].brought(self.equations.weights[name], time, step) if name in self.sources else 0.0
             self.brought[name] += amount - before[name]
+            self.reacted[name] += amount - before[name] - fed
         self.seconds["reaction"] += clock.perf_counter() - started
 
     def _move(self, time: float, step: float) -> None:
@@ -171,8 +177,9 @@ class ReactionDiffusionModel:
         if self.coupled is not None:
             vectors = [function.x.petsc_vec for function in self.functions.values()]
             self.iterations += self.coupled.step(vectors, time, step, self.method.one_step)
-            for name, brought in zip(self.brought, self.coupled.brought, strict=True):
-                self.brought[name] = brought if self.comm.rank == 0 else 0.0
+            if self.comm.rank == 0:
+                self.brought = dict(zip(self.brought, self.coupled.brought, strict=True))
+                self.reacted = dict(zip(self.reacted, self.coupled.reacted, strict=True))
             self.seconds["transport"] += clock.perf_counter() - started
             return
         fraction = min(self.method.split.fractions("diffusion"), key=lambda f: abs(f * self.step - step))
@@ -190,7 +197,7 @@ class ReactionDiffusionModel:
     def advance(self, time: float) -> int:
         """Advance the state by one step from ``time``; return the iterations of the linear solvers. Collective."""
         before = self.iterations
-        self.brought = dict.fromkeys(self.brought, 0.0)
+        self.brought, self.reacted = dict.fromkeys(self.brought, 0.0), dict.fromkeys(self.brought, 0.0)
         operators = {"reaction": subcycled(self._react, self.method.subcycles), "diffusion": self._move}
         advance(self.method.split, operators, time, self.step)
         self._last = self.iterations - before
@@ -223,6 +230,8 @@ class ReactionDiffusionModel:
             found[f"{name} brought"] = (self.brought[name], "sum")
             found[f"{name} maximum"] = (float(self.values[name].max(initial=-np.inf)), "max")
             found[f"{name} minimum"] = (float(self.values[name].min(initial=np.inf)), "min")
+        for name in dict.fromkeys(name for weights in self.sums for name in weights):
+            found[f"{name} reacted"] = (self.reacted[name], "sum")
         return found | {"iterations": (float(self._last), "max")}
 
     def judge(self, time: float, numbers: Mapping[str, float]) -> None:
@@ -340,6 +349,16 @@ def with_species(kinetics: PointKinetics | None, species: Any) -> PointKinetics:
 def _of_first(function: Any, count: int) -> Any:
     """Return a function of the kinetics that is given the first fields alone."""
     return lambda time, fields, states, p: function(time, fields[:count], states, p)
+
+
+def kept_sums(problem: ReactionDiffusion) -> list[dict[str, float]]:
+    """Return the sums of species that reactions keep, as weights by species of one unit; no species alone."""
+    if problem.kinetics is None:
+        return []
+    names = [field.name for field in problem.kinetics.fields]
+    units = {species.name: species.unit for species in problem.species}
+    found = [{name: w for name, w in zip(names, row, strict=True) if w} for row in problem.kinetics.kept]
+    return [weights for weights in found if len(weights) > 1 and len({units[name] for name in weights}) == 1]
 
 
 def conserved_amount(numbers: Mapping[str, Array], name: str) -> Array:

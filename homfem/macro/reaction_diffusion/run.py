@@ -37,7 +37,8 @@ class ReactionDiffusionResult:
     fields : mapping of str to Function
         Species and states at the end.
     conserved : tuple of Conservation
-        Of each species the amount less what was brought, and so kept to round-off.
+        Of each species the amount less what was brought, and so kept to round-off. Then the sums of species that the
+        reactions keep (:mod:`homfem.kinetics.invariants`), less what sources, boundaries and flow brought.
     activation : Function or None
         Time at which the first species, or the one that was asked for, first passed the threshold.
     finished : bool
@@ -104,7 +105,10 @@ def run_reaction_diffusion(
         times=done.times,
         numbers=done.numbers,
         fields=model.fields(),
-        conserved=tuple(conservation(done, species.name) for species in problem.species),
+        conserved=(
+            *(conservation(done, species.name) for species in problem.species),
+            *(conservation_of_sum(done, weights) for weights in model.sums),
+        ),
         activation=activation.times,
         finished=done.finished,
         seconds=done.seconds,
@@ -197,3 +201,24 @@ def conservation(done: March, name: str) -> Conservation:
     moved = np.abs(np.cumsum(done.numbers[f"{name} brought"]))
     scale = max(float(np.abs(amounts).max()), float(moved.max())) or 1.0
     return Conservation(name=name, start=float(kept[0]), drift=float(np.abs(kept - kept[0]).max()) / scale)
+
+
+def conservation_of_sum(done: March, weights: Mapping[str, float]) -> Conservation:
+    """Return how well a weighted sum of the amounts of species is kept, but for what did not come from reactions.
+
+    The deviation is relative as in :func:`conservation`.
+    """
+    kept, scale = np.zeros(len(done.times)), 0.0
+    for name, weight in weights.items():
+        amounts = done.numbers[f"{name} amount"]
+        brought = np.cumsum(done.numbers[f"{name} brought"] - done.numbers[f"{name} reacted"])
+        kept += weight * (amounts - brought)
+        scale = max(scale, abs(weight) * max(float(np.abs(amounts).max()), float(np.abs(brought).max())))
+    drift = float(np.abs(kept - kept[0]).max()) / (scale or 1.0)
+    return Conservation(name=_sum_text(weights), start=float(kept[0]), drift=drift)
+
+
+def _sum_text(weights: Mapping[str, float]) -> str:
+    """Return a weighted sum as text, such as ``a + 2 b``."""
+    parts = [f"{'-' if w < 0.0 else '+'} {'' if abs(w) == 1.0 else f'{abs(w):.6g} '}{n}" for n, w in weights.items()]
+    return " ".join(parts).removeprefix("+ ")
