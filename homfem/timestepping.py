@@ -144,8 +144,13 @@ class Schedule:
 
     def share(self, time: float, step: float) -> float:
         """Return the share of the step from ``time`` in which it is on, from 0 to 1."""
-        share = (self.on(time + step) - self.on(time)) / step
-        return share if 1e-9 < share < 1.0 - 1e-9 else float(round(share))
+        return share_of_step(self.on, time, step)
+
+
+def share_of_step(on: Callable[[float], float], time: float, step: float) -> float:
+    """Return the share of a step in which something is on, of ``on(time)``, for how long it was; without round-off."""
+    share = (on(time + step) - on(time)) / step
+    return share if 1e-9 < share < 1.0 - 1e-9 else float(round(share))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

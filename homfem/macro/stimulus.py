@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import basix
 import numpy as np
 import numpy.typing as npt
 import ufl
@@ -20,15 +19,15 @@ from dolfinx import fem, la
 from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap
+from homfem.macro.clipping import shares_inside
 from homfem.macro.domain import Domain
+from homfem.macro.protocols import Timing
 from homfem.parameters import Array, InputError, check_number
 from homfem.solve import assemble_vector
 from homfem.timestepping import Schedule
 
 Flags = npt.NDArray[np.bool_]
 
-# Degree of the quadrature in cells that the surface of a place cuts.
-_DEGREE = {1: 30, 2: 14, 3: 10}
 # A point on the surface belongs to the place, whatever the round-off of its coordinates.
 _ON = 1e-9
 
@@ -44,8 +43,15 @@ class Place(Protocol):
     def centre_of(self) -> Array | None:
         """A point inside, if it says one."""
 
+    @property
+    def curvature(self) -> float:
+        """The radius of curvature of its surface; infinite if that is made of planes."""
+
     def inside(self, points: Array) -> Flags:
         """Tell which points (n, d) are inside."""
+
+    def levels(self, points: Array) -> Array:
+        """Return functions (k, n) at points (n, d), all >= 0 inside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +82,17 @@ class Box:
         low, high = np.array(self.low) - _ON * size, np.array(self.high) + _ON * size
         return np.asarray(((points >= low) & (points <= high)).all(axis=1))
 
+    @property
+    def curvature(self) -> float:
+        """Infinite."""
+        return math.inf
+
+    def levels(self, points: Array) -> Array:
+        """Return the distances from the finite sides, positive inside."""
+        distances = [x - a for x, a in zip(points.T, self.low, strict=True) if math.isfinite(a)]
+        distances += [b - x for x, b in zip(points.T, self.high, strict=True) if math.isfinite(b)]
+        return np.array(distances).reshape(len(distances), len(points))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ball:
@@ -102,6 +119,15 @@ class Ball:
         distance = np.linalg.norm(points.T - np.array(self.centre)[:, None], axis=0)
         return np.asarray(distance <= self.radius * (1.0 + _ON))
 
+    @property
+    def curvature(self) -> float:
+        """The radius."""
+        return self.radius
+
+    def levels(self, points: Array) -> Array:
+        """Return the distance from the surface, positive inside."""
+        return np.asarray(self.radius - np.linalg.norm(points - np.array(self.centre), axis=1))[None]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
@@ -117,8 +143,17 @@ class Region:
     def centre_of(self) -> None:
         """Not said."""
 
+    @property
+    def curvature(self) -> float:
+        """Not asked."""
+        return math.inf
+
     def inside(self, points: Array) -> Flags:
         """Not asked: the cells of a region are known."""
+        raise InputError("region", self.name, "asked of a domain")
+
+    def levels(self, points: Array) -> Array:
+        """Not asked either."""
         raise InputError("region", self.name, "asked of a domain")
 
 
@@ -128,7 +163,7 @@ class Stimulus:
 
     place: Place
     amplitude: float
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: Timing = field(default_factory=Schedule)
 
 
 class NodalStimulus:
@@ -207,7 +242,7 @@ def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str
         flags = place.inside(corners.reshape(-1, d)).reshape(owned, d + 1)
         inside[flags.all(axis=1)] = 1.0 / (d + 1)  # boxes and balls are convex
         cut = np.flatnonzero(~flags.all(axis=1) & _near(place, corners))
-        inside[cut] = _shares(place, corners[cut])
+        inside[cut] = shares_inside(place.levels, corners[cut], size=place.curvature)
     total = domain.comm.allreduce(float((volumes[:, None] * inside).sum()))
     if total <= 0.0:
         raise _nothing(domain, space, place, name)
@@ -260,17 +295,6 @@ def _near(place: Place, corners: Array) -> Flags:
     if isinstance(place, Box):
         return np.asarray(((high >= np.array(place.low)) & (low <= np.array(place.high))).all(axis=1))
     return np.ones(len(corners), dtype=bool)
-
-
-def _shares(place: Place, corners: Array) -> Array:
-    """Return the integrals of the barycentric coordinates over the parts of simplices in a place, per volume."""
-    d = corners.shape[2]
-    kind = {1: basix.CellType.interval, 2: basix.CellType.triangle, 3: basix.CellType.tetrahedron}[d]
-    at, weights = basix.make_quadrature(kind, _DEGREE[d])
-    coordinates = np.column_stack([1.0 - at.sum(axis=1), at])
-    points = np.einsum("qk,ckx->cqx", coordinates, corners)
-    flags = place.inside(points.reshape(-1, d)).reshape(len(corners), len(weights))
-    return np.asarray((flags * (weights / weights.sum())) @ coordinates)
 
 
 def _nothing(domain: Domain, space: fem.FunctionSpace, place: Place, name: str) -> InputError:

@@ -79,6 +79,7 @@ SHARED_IN_MACRO = {
         *("state", "march", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial"),
+        *("action_potentials", "clipping", "protocols"),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}

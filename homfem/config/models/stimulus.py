@@ -14,6 +14,7 @@ from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
 from homfem.timestepping import Schedule
 
 if TYPE_CHECKING:
+    from homfem.macro.protocols import Timing
     from homfem.macro.stimulus import Place
 
 #: The keys of each type of place.
@@ -91,8 +92,20 @@ class PlaceTable(Table):
         return Box(low=low, high=high)
 
 
+def _times(value: Any) -> tuple[Quantity, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise InputError("", value, "a list of times, at least one")
+    return tuple(parse_quantity(f"[{k}]", entry, TIME) for k, entry in enumerate(value))
+
+
+Times = Annotated[tuple[Quantity, ...], Check(_times, says="a list of times")]
+
+
 class ScheduleTable(Table):
-    """When something is on: pulses of a ``duration`` from ``start`` on, one every ``period``; always without keys."""
+    """When something is on: pulses of a ``duration`` from ``start`` on, one every ``period``; always without keys.
+
+    S1-S2: a train of ``pulses`` with a ``period``, then ``coupling = ["280 ms"]``. Or any list of ``times``.
+    """
 
     start: Annotated[Quantity, quantity(TIME)] | None = None
     """When the first pulse begins; 0 without it."""
@@ -102,18 +115,45 @@ class ScheduleTable(Table):
     """Time from the start of a pulse to that of the next; one pulse alone without it."""
     pulses: Annotated[int, integer(at_least=1)] | None = None
     """How many pulses; without it one, with a period no end of them."""
+    coupling: Times | None = None
+    """Further pulses after these (S2, S3, ...): the interval from the start of the one before to that of each."""
+    times: Times | None = None
+    """When each pulse begins, in place of ``start``, ``period``, ``pulses`` and ``coupling``."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         self.schedule("s")
         return self
 
-    def schedule(self, unit: str) -> Schedule:
+    def schedule(self, unit: str) -> Timing:
         """Return the schedule, times in a unit; with a period and no number of pulses it goes on without end."""
+        if self.times is not None or self.coupling is not None:
+            return self._pulse_times(unit)
         times = {key: getattr(self, key) for key in ("start", "duration", "period")}
         given = {key: value.to(unit) for key, value in times.items() if value is not None}
         pulses = self.pulses if self.pulses is not None else None if "period" in given else 1
         return Schedule(**{"duration": math.inf} | given, pulses=pulses)
+
+    def _pulse_times(self, unit: str) -> Timing:
+        from homfem.macro.protocols import PulseTimes, s1_s2
+
+        given = [key for key in ("start", "period", "pulses", "coupling") if getattr(self, key) is not None]
+        if self.duration is None:
+            raise InputError("duration", Missing(), "given: how long each pulse lasts")
+        duration = self.duration.to(unit)
+        if self.times is not None:
+            if given:
+                raise InputError(given[0], getattr(self, given[0]), "absent where times are given")
+            return PulseTimes(times=tuple(time.to(unit) for time in self.times), duration=duration)
+        if self.period is not None and self.pulses is None:
+            raise InputError("pulses", Missing(), "given: how many pulses come before those with a coupling interval")
+        if self.period is None and self.pulses not in (None, 1):
+            raise InputError("period", Missing(), f"given where pulses = {self.pulses}")
+        return s1_s2(
+            period=duration if self.period is None else self.period.to(unit), pulses=self.pulses or 1,
+            coupling=[interval.to(unit) for interval in self.coupling or ()], duration=duration,
+            start=0.0 if self.start is None else self.start.to(unit),
+        )  # fmt: skip
 
 
 class PulseTable(PlaceTable, ScheduleTable):
