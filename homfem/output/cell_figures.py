@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +92,9 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
     """Draw the solved cell with the fields of its first load into PNG, PDF or SVG files; collective.
 
     The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``. Of a scalar
-    the corrector is shown, in the plane with lines along the flux; of a displacement the deformed shape, coloured by
-    the stress that belongs to the load; of a flow the speed and the lines along it.
+    the corrector is shown, in the plane with lines along the flux, which in space are in ``NAME_flux.png``; of a
+    displacement the deformed shape, coloured by the stress that belongs to the load; of a flow the speed and the lines
+    along it.
     """
     cell, tensor, solved = solution.cell, solution.tensor, solution.correctors
     problem = solved.problem
@@ -101,6 +102,9 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
     load = load_words(tensor.kind.name, 0, problem.loads)
     for place, (name, members) in zip(*_places(path, problem), strict=True):
         shown = _fields_of(solution, name, members, functions)
+        if shown.vectors is not None and cell.dimension == 3 and tensor.kind != PERMEABILITY:
+            _draw_flux(solution, shown, _beside(place, "flux"), f"{load}, flux", theme)
+            shown = replace(shown, vectors=None)
         title = f"{cell.name}: {physics_words(tensor.physics)}, {load}{shown.more}"
         # Where a field is known on both sides of an interface, both are to be seen.
         several = len(members) > 1 or shown.everywhere
@@ -113,6 +117,22 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
                 mesh = cell.length * raw.points, raw.cells, raw.phase_of_cell
                 drawn = made_drawable(*mesh, shown.values, vectors=shown.vectors, displacement=shown.displacement)
                 draw_fields(drawn if shown.values is not None else drawn.sized(), place, phases=raw.phases, view=view)
+
+
+def _draw_flux(solution: Any, shown: _Shown, path: str, load: str, theme: str) -> None:
+    """Draw lines along the flux in space, coloured by its size, and the phases that it runs through; collective."""
+    cell, tensor = solution.cell, solution.tensor
+    words = {
+        "title": f"{cell.name}: {physics_words(tensor.physics)}, {load}",
+        "label": with_unit("flux for a gradient of 1", tensor.unit),
+        "theme": theme,
+    }
+    view = view_of(cell, translucent=list(cell.phases), lines=30, **words)
+    with collective(cell.comm):
+        if cell.raw is not None:
+            raw: Any = cell.raw
+            mesh = cell.length * raw.points, raw.cells, raw.phase_of_cell
+            draw_fields(made_drawable(*mesh, vectors=shown.vectors), path, phases=raw.phases, view=view)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,7 +165,7 @@ def _fields_of(solution: Any, name: str, members: Members, functions: Sequence[f
     vector = problem.fields[members[0]].components > 1
     if not vector:
         values = None if known is None else cell.length * known
-        lines = flux if cell.dimension == 2 and flux is not None and flux.shape[-1] == 2 else None
+        lines = flux if flux is not None and flux.shape[-1] == cell.dimension else None
         return _Shown(values=values, vectors=lines, label=with_unit("corrector", unit))
     if not driven or not tensor.kind.voigt:
         values = None if known is None else cell.length * np.linalg.norm(known, axis=-1)
@@ -213,6 +233,11 @@ def _phases_of(cell: UnitCell) -> Domain:
 
 def _places(path: str, problem: CellProblem) -> tuple[list[str], list[tuple[str, Members]]]:
     """The file of each field, and the fields."""
-    shown, place = list(shown_fields(problem).items()), Path(path)
-    further = [str(place.with_name(f"{place.stem}_{name}{place.suffix}")) for name, _ in shown[1:]]
-    return [path, *further], shown
+    shown = list(shown_fields(problem).items())
+    return [path, *(_beside(path, name) for name, _ in shown[1:])], shown
+
+
+def _beside(path: str, name: str) -> str:
+    """The file of a further picture or field."""
+    place = Path(path)
+    return str(place.with_name(f"{place.stem}_{name}{place.suffix}"))

@@ -15,13 +15,15 @@ from homfem.output.views import CellView
 from homfem.parameters import Array
 
 WALL = "#B9BDC4"
+#: Least distance of lines where they begin, as a fraction of the picture.
+APART = 0.03
 
 
 def with_streams(scene: Scene, drawn: skins.Drawn, view: CellView) -> Scene:
     """Return a scene with lines along the vectors of a cell, coloured by their size, between the walls of the flow.
 
-    What flows is not drawn itself. Without pyvista, which traces the lines, and where nothing flows, the scene is
-    returned as it is.
+    What flows is not drawn itself, but for phases that are looked through: where all are, no walls are needed. Without
+    pyvista, which traces the lines, and where nothing flows, the scene is returned as it is.
     """
     vectors = drawn.vectors
     if vectors is None or not pyvista_works():
@@ -35,17 +37,32 @@ def with_streams(scene: Scene, drawn: skins.Drawn, view: CellView) -> Scene:
     axis = int(np.argmax(np.abs(at_nodes.sum(axis=0))))
     streams = [
         (points, np.linalg.norm(along, axis=1))
-        for points, along in traced(drawn.nodes, simplices, at_nodes, seeds(scene.box, axis, view.lines))
+        for points, along in traced(drawn.nodes, simplices, at_nodes, _starts(drawn.nodes, cells, axis, view.lines))
     ]
     if not streams:
         return scene
     still = tuple(layer for layer in scene.layers if layer.patch.values is None and len(scene.layers) > 1)
+    seen_through = all(layer.translucent for layer in scene.layers)
     return replace(
         scene,
-        layers=(*still, *walls(drawn.nodes, cells, scene.box)),
+        layers=scene.layers if seen_through else (*still, *walls(drawn.nodes, cells, scene.box)),
         scale=colour_scale(np.concatenate([size for _, size in streams]), limits=view.limits),
         streams=tuple(streams),
     )
+
+
+def _starts(nodes: Array, cells: Cells, axis: int, lines: int) -> Array:
+    """Return where lines begin: in rows over what of the cells lies on the low side along an axis."""
+    low, high = (end(nodes[cells].reshape(-1, 3), axis=0) for end in (np.min, np.max))
+    faces = skins.skin(nodes, cells)
+    entry = nodes[faces[(nodes[faces][:, :, axis] < low[axis] + 1e-6 * (high - low)[axis]).all(axis=1)]]
+    if len(entry):
+        ends = entry.min(axis=(0, 1)), entry.max(axis=(0, 1))
+        across = np.arange(3) != axis
+        low, high = np.where(across, ends[0], low), np.where(across, ends[1], high)
+    # Tubes stay apart where the entry is narrow.
+    room = np.delete(high - low, axis).min() / (APART * float(np.ptp(nodes, axis=0).max()))
+    return seeds(np.stack([low, high]), axis, min(lines, max(2, int(0.5 * room**2))))
 
 
 def seeds(box: Array, axis: int, lines: int) -> Array:

@@ -113,5 +113,6 @@ def with_derived(option: str, path: str | None) -> list[Named]:
     if option == "--save":
         names += [f"{target.name}.json", f"{target.name}.slivers.npz"]
     else:
-        names += [f"{target.stem}_pressure{target.suffix}"] if option in ("--figure", "--fields") else []
+        further = {"--figure": ("pressure", "flux"), "--fields": ("pressure",)}
+        names += [f"{target.stem}_{name}{target.suffix}" for name in further.get(option, ())]
     return [(option, target), *((option, target.with_name(name)) for name in names)]

@@ -254,3 +254,22 @@ def test_a_solved_diffusion_is_drawn_with_its_corrector_and_its_flux(drawn, tmp_
     area = 0.5 * np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
     mean = np.einsum("m,mx->x", area, shown.vectors.mean(axis=1)) / area.sum()
     assert mean == pytest.approx(solution.tensor.value[:, 0], abs=1e-8)
+
+
+def test_a_solved_diffusion_in_space_has_a_picture_of_its_flux(drawn, tmp_path):
+    """The corrector as ever, and beside it lines along the flux through all phases, which one looks through."""
+    cell = grid_cell((4, 3, 3), lambda s: (s[:, 0] > 0.5).astype(int), names=("a", "b"), length=2.0)
+    solution = solve_diffusion(cell, {"a": 1.0, "b": 10.0}, bounds=False, unit="um^2/s")
+    draw_solution(solution, str(tmp_path / "a.png"))
+    (flux, view), (corrector, plain) = drawn
+    assert (view.title, view.label) == (
+        f"{cell.name}: diffusion, gradient along x, flux",
+        "flux for a gradient of 1 (µm²/s)",
+    )
+    assert list(view.translucent) == ["a", "b"]
+    assert flux.values is None
+    # Layers in series: the same flux everywhere, that of the tensor.
+    assert flux.vectors.reshape(-1, 3) == pytest.approx(
+        np.tile(solution.tensor.value[:, 0], (flux.corners.size, 1)), abs=1e-8
+    )
+    assert (corrector.vectors, plain.label) == (None, "corrector (µm)")
