@@ -69,6 +69,12 @@ class PointKinetics:
         The states at rest for fields that are held, of shape (states, n).
     jacobian : callable or None
         Derivatives of :math:`(\dot u, \dot X)` with respect to (u, X), of shape (f + s, f + s, n).
+    slopes : callable or None
+        :math:`\partial\dot u_i/\partial u_i` of the fields and :math:`\partial\varphi_k/\partial X_k` of the other
+        states, of shape (f + states - gates, n).
+    formulas : object or None
+        The same functions as source code (:class:`homfem.kinetics.ionic.formulas.Formulas`), from which compiled steps
+        are made.
     quasi_positive : bool
         Whether :math:`\dot u_i \ge 0` is proved where :math:`u_i = 0` and the other fields are :math:`\ge 0`.
     kept : tuple of rows
@@ -91,6 +97,8 @@ class PointKinetics:
     drift: Callable[[float, Fields, Array, Any], Array] | None = None
     rest: Callable[[Fields, Any], Array] | None = None
     jacobian: Callable[[float, Fields, Array, Any], Array] | None = None
+    slopes: Callable[[float, Fields, Array, Any], Array] | None = None
+    formulas: Any = None
     quasi_positive: bool = False
     kept: tuple[tuple[float, ...], ...] = ()
 

@@ -1,0 +1,214 @@
+"""The equations of a membrane from a file, in SymPy: read by gotranx and myokit, in mV and ms, without its stimulus.
+
+SymPy, gotranx and myokit load with this module, which is imported where a file is read for the first time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import sympy
+
+from homfem.parameters import FileError, InputError, nearest_name
+
+#: Usual names of the membrane potential, without the name of its component.
+POTENTIALS = ("V", "v", "Vm", "V_m", "vm", "E", "Em", "membrane_potential", "membrane_V", "membrane_v")
+#: Names of what a file stimulates with.
+_STIMULUS = re.compile(
+    r"(?i)^(\w+_)?i_?_?(st|stim|stimulus|istim|app|applied)(_?(current|tot|total|c))?(_converter)?$|^pace$"
+)
+#: Milliseconds in a unit of time, millivolts in one of potential.
+_TIMES = {"ms": 1.0, "millisecond": 1.0, "s": 1e3, "second": 1e3}
+_POTENTIALS = {"mV": 1.0, "millivolt": 1.0, "V": 1e3, "volt": 1e3, "": 1.0, "1": 1.0, "dimensionless": 1.0}
+TIME = sympy.Symbol("time", real=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quantity:
+    """A state or a parameter of a file: its number, unit and meaning."""
+
+    value: float
+    unit: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Equations:
+    """Ordinary differential equations of a membrane.
+
+    ``derivatives`` of the states, ``definitions`` that they use, in terms of symbols with the names of ``states`` and
+    ``parameters`` and of ``TIME``; ``notes`` say what was done to them.
+    """
+
+    name: str
+    potential: str
+    states: Mapping[str, Quantity]
+    parameters: Mapping[str, Quantity]
+    definitions: Mapping[sympy.Symbol, sympy.Expr]
+    derivatives: Mapping[str, sympy.Expr]
+    notes: list[str] = field(default_factory=list)
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """Return the symbol of a state, a parameter or a definition."""
+    return sympy.Symbol(name, real=True)
+
+
+def equations_of(file: Path, data: bytes, potential: str | None) -> Equations:
+    """Return the equations of a file, whose content is given, in mV and ms, with no stimulus.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or has no states.
+    InputError
+        If it has no such membrane potential.
+    """
+    ode, order, time_unit = _ode(file, data) if file.suffix.lower() == ".ode" else _myokit(file, data)
+    if not ode.states:
+        raise FileError("ionic model", str(file), "equations with states", f"{file.name} has none.")
+    states = {state.name: _quantity(state) for state in sorted(ode.states, key=lambda s: (order(s.name), s.name))}
+    parameters = {
+        entry.name: _quantity(entry) for entry in sorted(ode.parameters, key=lambda p: (order(p.name), p.name))
+    }
+    found = _potential(file, states, potential)
+    definitions = {symbol(entry.name): _plain(entry.expr) for entry in ode.intermediates}
+    derivatives = {entry.state.name: _plain(entry.expr) for entry in ode.state_derivatives}
+    definitions |= {symbol(f"d{name}_dt"): expression for name, expression in derivatives.items()}
+    equations = Equations(
+        name=file.stem,
+        potential=found,
+        states=states,
+        parameters=parameters,
+        definitions=definitions,
+        derivatives=derivatives,
+    )
+    _check_names(file, equations)
+    return _in_units(file, _without_stimulus(equations), time_unit)
+
+
+def _ode(file: Path, data: bytes) -> tuple[Any, Any, str]:
+    import gotranx
+    import lark
+
+    _quiet()
+    try:
+        text = data.decode("utf-8")
+        ode = gotranx.load.ode_from_string(text, name=file.stem, remove_singularities=False)
+    except (UnicodeDecodeError, lark.exceptions.LarkError, gotranx.exceptions.GotranxError) as error:
+        raise FileError("ionic model", str(file), "equations as gotranx reads them", _first_line(error)) from error
+    places: dict[str, int] = {}
+    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*=", re.sub("#.*", "", text)):
+        places.setdefault(found[1], found.start())
+    return ode, lambda name: places.get(name, len(text)), "ms"
+
+
+def _myokit(file: Path, data: bytes) -> tuple[Any, Any, str]:
+    raise FileError("ionic model", str(file), "a gotranx .ode file")
+
+
+def _quiet() -> None:
+    """Let gotranx say only what is wrong."""
+    import logging
+
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def _quantity(entry: Any) -> Quantity:
+    unit = entry.unit_str or ""
+    return Quantity(value=float(entry.value), unit="" if unit == "1" else unit, meaning=entry.description or "")
+
+
+def _plain(expression: sympy.Expr) -> sympy.Expr:
+    """Return an expression evaluated by SymPy, with all symbols of one kind."""
+    expression = sympy.sympify(expression)
+    if isinstance(expression, sympy.Symbol):
+        return TIME if expression.name in ("t", "time") else symbol(expression.name)
+    if not expression.args:
+        return expression
+    return expression.func(*[_plain(part) for part in expression.args])
+
+
+def _potential(file: Path, states: Mapping[str, Quantity], wanted: str | None) -> str:
+    has = "its states are " + ", ".join(states)
+    if wanted is not None:
+        if wanted not in states:
+            close = nearest_name(wanted, list(states))
+            raise InputError("potential", wanted, f"a state of {file.name}: {has}", close)
+        return wanted
+    for name in POTENTIALS:
+        if name in states:
+            return name
+    raise InputError(
+        "potential", None, f"the name of the membrane potential, as {file.name} has none of the usual names: {has}"
+    )
+
+
+def _check_names(file: Path, equations: Equations) -> None:
+    known = {TIME, *map(symbol, (*equations.states, *equations.parameters)), *equations.definitions}
+    for name, expression in equations.definitions.items():
+        strange = sorted(map(str, expression.free_symbols - known))
+        if strange:
+            raise FileError("ionic model", str(file), "equations of names that it defines", f"{name} has {strange[0]}.")
+
+
+def _in_units(file: Path, equations: Equations, time_unit: str) -> Equations:
+    """Return equations whose potential is V, in mV, and whose time is in ms."""
+    own = equations.states[equations.potential]
+    if own.unit not in _POTENTIALS:
+        raise FileError("ionic model", str(file), "a membrane potential in mV or V", f"It is in {own.unit!r}.")
+    volts, time = _POTENTIALS[own.unit], _TIMES[time_unit]
+    if equations.potential != "V" and "V" in {
+        *equations.states,
+        *equations.parameters,
+        *map(str, equations.definitions),
+    }:
+        allowed = f"a file without another quantity of the name V beside the potential {equations.potential}"
+        raise FileError("ionic model", str(file), allowed, "Rename it.")
+    if equations.potential == "V" and volts == time == 1.0:
+        return equations
+    new = {symbol(equations.potential): symbol("V") / volts, TIME: TIME / time}
+    states = {("V" if name == equations.potential else name): entry for name, entry in equations.states.items()}
+    states["V"] = replace(own, value=own.value * volts, unit="mV" if own.unit else "")
+    derivatives = {name: expression.xreplace(new) / time for name, expression in equations.derivatives.items()}
+    return replace(
+        equations,
+        potential="V",
+        states=states,
+        definitions={name: expression.xreplace(new) for name, expression in equations.definitions.items()},
+        derivatives={
+            ("V" if name == equations.potential else name): expression * (volts if name == equations.potential else 1)
+            for name, expression in derivatives.items()
+        },
+    )
+
+
+def _without_stimulus(equations: Equations) -> Equations:
+    """Return equations in which what stimulates is 0."""
+    names = [str(name) for name in equations.definitions if _STIMULUS.match(str(name))]
+    names += [name for name in equations.parameters if _STIMULUS.match(name)]
+    if not names:
+        return equations
+    nothing = {symbol(other): sympy.Integer(0) for other in names}
+    definitions = {
+        name: sympy.Integer(0) if str(name) in names else expression.xreplace(nothing)
+        for name, expression in equations.definitions.items()
+    }
+    note = f"{', '.join(names)} is 0: what stimulates is said to the macroscale model"
+    return replace(
+        equations,
+        parameters={name: entry for name, entry in equations.parameters.items() if name not in names},
+        definitions=definitions,
+        derivatives={name: definitions[symbol(f"d{name}_dt")] for name in equations.derivatives},
+        notes=[*equations.notes, note],
+    )
