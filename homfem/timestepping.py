@@ -378,7 +378,16 @@ class DiffusionStep:
 
     def apply(self, u: PETSc.Vec) -> int:
         """Advance ``u`` in place by the step; return the number of iterations. Collective."""
-        self.stiffness.mult(u, self._slope)
+        count = self.solve(u)
+        u.axpy(1.0, self.increments[-1])
+        return count
+
+    def solve(self, driver: PETSc.Vec) -> int:
+        """Find the increments that ``driver``, u or u and what else drives the flux, brings; return the iterations.
+
+        The last of ``increments`` is that of the step. Collective.
+        """
+        self.stiffness.mult(driver, self._slope)
         count = 0
         for stage, (carry, slope) in enumerate(self.scheme.stages):
             self._rhs.zeroEntries()
@@ -389,5 +398,4 @@ class DiffusionStep:
             increment = self.increments[stage]
             count += self.solver.solve(self._rhs, increment, guess=self.guess)
             increment.shift(-self.weights.dot(increment) / self.volume)
-        u.axpy(1.0, self.increments[-1])
         return count

@@ -79,18 +79,38 @@ def tensor_coefficient(
     d = domain.dimension
     if domain.mesh.geometry.dim != d:
         raise InputError("mesh", f"{d}D cells in {domain.mesh.geometry.dim}D", "of cells of the dimension of space")
-    values = {
-        region: _matrix(f"{name}.{region}" if region else name, entry, kind, unit, d, per_phase)
-        for region, entry in (given.items() if isinstance(given, Mapping) else [("", given)])
-    }
-    if "" in values:
-        values = {"*": values[""]}
+    values = tensor_values(name, given, kind, unit=unit, dimension=d, per_phase=per_phase)
     domain.cell_values(dict.fromkeys(values, 0.0), name)  # every cell has one
     if axes == "domain":
         if set(values) == {"*"}:
             return fem.Constant(domain.mesh, values["*"])
         return cell_function(domain, domain.cell_values(values, name))
     return _turned(name, domain, values)
+
+
+def tensor_values(
+    name: str,
+    given: TensorInput | Mapping[str, TensorInput],
+    kind: TensorKind,
+    *,
+    unit: str,
+    dimension: int,
+    per_phase: bool = False,
+) -> dict[str, Array]:
+    """Return one tensor, as ``"*"``, or one for each region, as symmetric positive definite matrices.
+
+    Parameters
+    ----------
+    name, given, kind, unit, per_phase
+        As in :func:`tensor_coefficient`.
+    dimension
+        Number of space dimensions.
+    """
+    if not isinstance(given, Mapping):
+        return {"*": _matrix(name, given, kind, unit, dimension, per_phase)}
+    return {
+        region: _matrix(f"{name}.{region}", entry, kind, unit, dimension, per_phase) for region, entry in given.items()
+    }
 
 
 def scalar_coefficient(

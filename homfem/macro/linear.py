@@ -155,12 +155,15 @@ class EllipticSolver:
         What is solved.
     balance
         What sources and fluxes may leave over, relative to the sum of their absolute values.
+    noise
+        What they may leave over in any case: the round-off of a load that is added.
     options
         Of :class:`homfem.solve.LinearSolver`; multigrid by default.
     """
 
-    def __init__(self, problem: LinearProblem, *, balance: float = 1e-8, **options: Any) -> None:
+    def __init__(self, problem: LinearProblem, *, balance: float = 1e-8, noise: float = 0.0, **options: Any) -> None:
         self.problem, self.balance = problem, check_number("balance", balance, at_least=0.0)
+        self.noise = check_number("noise", noise, at_least=0.0)
         self.matrix = problem.stiffness()
         self._fixed, self._load = FixedValues(problem), Load(problem)
         chosen: dict[str, Any] = {"name": problem.name} | options
@@ -211,7 +214,7 @@ class EllipticSolver:
 
     def _check_balance(self, rhs: PETSc.Vec) -> None:
         net, size = rhs.sum(), rhs.norm(PETSc.NormType.NORM_1)
-        if abs(net) > self.balance * size:
+        if abs(net) > self.balance * size + self.noise:
             raise ConvergenceError(
                 f"{self.problem.name}: sources and fluxes leave {net:.6g} over (of {size:.6g} in all), and no boundary "
                 "lets it out: balance them, or fix a value on some boundary."

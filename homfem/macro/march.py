@@ -18,7 +18,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.observers import Observer
-from homfem.macro.state import Model, Reduction, StateField, with_unit
+from homfem.macro.state import Model, Reduction, Restorable, StateField, with_unit
 from homfem.parameters import Array, InputError, check_choice, check_integer
 from homfem.ranks import collective
 from homfem.timestepping import Request, TimeGrid, interruptible
@@ -253,6 +253,8 @@ class _Run:
             self.step = self.grid.index(state["time"])
         for name, entry in fields.items():
             entry.values[:] = values[name]
+        if isinstance(self.model, Restorable):
+            self.model.restored()
         rows = series["history"].tolist() if self.model.comm.rank == 0 else None
         self.history = _History(names=list(state["numbers"]), rows=self.model.comm.bcast(rows))
         for name, observer in self.observers.items():

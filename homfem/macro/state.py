@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from dolfinx import fem
 from mpi4py import MPI
@@ -94,3 +94,11 @@ class Model(Protocol):
         Plain data (numbers, strings, lists, mappings), equal on any number of ranks; numbers that round-off may change
         with the number of ranks stand in a mapping ``{"about": numbers}``.
         """
+
+
+@runtime_checkable
+class Restorable(Protocol):
+    """A model that computes with other arrays than those of :meth:`Model.state`, such as those of a part of a mesh."""
+
+    def restored(self) -> None:
+        """Take what a checkpoint has put into these arrays; on every rank."""

@@ -23,7 +23,7 @@ from homfem.macro.clipping import shares_inside
 from homfem.macro.domain import Domain
 from homfem.macro.protocols import Timing
 from homfem.parameters import Array, InputError, check_number
-from homfem.solve import assemble_vector
+from homfem.solve import assemble_vector, function_space
 from homfem.timestepping import Schedule
 
 Flags = npt.NDArray[np.bool_]
@@ -166,6 +166,14 @@ class Stimulus:
     schedule: Timing = field(default_factory=Schedule)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Part:
+    """A part of a domain: its cells, true for each local one, and its nodes, among the owned dofs of a space."""
+
+    cells: Flags
+    nodes: npt.NDArray[np.int64]
+
+
 class NodalStimulus:
     """Stimuli at the nodes that a rank owns; collective at the set-up.
 
@@ -179,6 +187,8 @@ class NodalStimulus:
         What an amplitude changes in the field: a number, or one for each node that the rank owns.
     name
         Of the parameter, for messages.
+    within
+        A part of the domain on which the field lives; scale and values are those of its nodes.
 
     Raises
     ------
@@ -194,10 +204,11 @@ class NodalStimulus:
         *,
         scale: float | Array = 1.0,
         name: str = "stimulus",
+        within: Part | None = None,
     ) -> None:
         self.stimuli, self.volumes, self._parts = tuple(stimuli), [], []
         for k, stimulus in enumerate(stimuli):
-            weights, volume = overlap(domain, space, stimulus.place, name=f"{name}[{k}]")
+            weights, volume = overlap(domain, space, stimulus.place, name=f"{name}[{k}]", within=within)
             nodes = np.flatnonzero(weights)
             self.volumes.append(volume)
             self._parts.append((nodes, stimulus.amplitude * (scale * weights)[nodes]))
@@ -219,8 +230,12 @@ class NodalStimulus:
         return total
 
 
-def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> tuple[Array, float]:
+def overlap(
+    domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus", within: Part | None = None
+) -> tuple[Array, float]:
     """Return the weights of the owned nodes of a space for a place, and the volume that it has; collective.
+
+    Of a place ``within`` a part of the domain, those of the part's nodes, for basis functions that end with the part.
 
     In a P1 space they are between 0 and 1. In one of higher degree, where the integral of a basis function may be zero,
     nodes inside have one weight and all others none, so that the integral of the function is the volume as well.
@@ -243,16 +258,30 @@ def overlap(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str
         inside[flags.all(axis=1)] = 1.0 / (d + 1)  # boxes and balls are convex
         cut = np.flatnonzero(~flags.all(axis=1) & _near(place, corners))
         inside[cut] = shares_inside(place.levels, corners[cut], size=place.curvature)
+    if within is not None and domain.comm.allreduce(bool(inside.any()), op=MPI.LOR):
+        inside[~within.cells[:owned]] = 0.0
+        if not domain.comm.allreduce(bool(inside.any()), op=MPI.LOR):
+            raise InputError(f"{name}.place", repr(place), "one that holds tissue", "This one lies in the bath.")
     total = domain.comm.allreduce(float((volumes[:, None] * inside).sum()))
     if total <= 0.0:
         raise _nothing(domain, space, place, name)
     if space.ufl_element().degree == 1:
-        return np.minimum(domain.nodal_mean(space, inside), 1.0), total
+        weights = domain.nodal_mean(space, inside)
+        if within is not None:
+            of_part = np.repeat(within.cells[:owned, None] / (d + 1), d + 1, axis=1)
+            weights = weights[within.nodes] / domain.nodal_mean(space, of_part)[within.nodes]
+        return np.minimum(weights, 1.0), total
     weights = nodes_inside(domain, space, place, name=name).astype(np.float64)
-    whole = domain.comm.allreduce(float(assemble_vector(ufl.TestFunction(space) * ufl.dx).array_r @ weights))
+    share: fem.Function | float = 1.0
+    if within is not None:
+        share = fem.Function(function_space(domain.mesh, "DG", 0, ()))
+        share.x.array[np.asarray(share.function_space.dofmap.list)[:, 0]] = within.cells
+    volumes = assemble_vector(share * ufl.TestFunction(space) * ufl.dx).array_r
+    whole = domain.comm.allreduce(float(volumes @ weights))
     if whole <= 1e-9 * total:
         raise _nothing(domain, space, place, name)
-    return (total / whole) * weights, total
+    weights *= total / whole
+    return (weights if within is None else weights[within.nodes]), total
 
 
 def nodes_inside(domain: Domain, space: fem.FunctionSpace, place: Place, *, name: str = "stimulus") -> Flags:

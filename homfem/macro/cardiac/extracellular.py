@@ -1,0 +1,136 @@
+r"""The extracellular potential for a given membrane potential: the elliptic equation of the bidomain, many times.
+
+.. math:: -\nabla\cdot\bigl((\sigma_i+\sigma_e)\nabla\varphi_e\bigr) = \nabla\cdot(\sigma_i\nabla V) + s_i + s_e
+
+in the tissue, :math:`-\nabla\cdot(\sigma_b\nabla\varphi_e) = s_e` in the bath. Where no electrode fixes it, it has mean
+zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import ufl
+from petsc4py import PETSc
+
+from homfem.macro.cardiac.tissue import Tissue
+from homfem.macro.conditions import Dirichlet, Neumann
+from homfem.macro.linear import EllipticSolver
+from homfem.macro.linear_problem import LinearProblem
+from homfem.macro.protocols import Timing
+from homfem.macro.stimulus import Part, Stimulus, overlap
+from homfem.parameters import Array, InputError
+from homfem.solve import DIRECT_FIRST, assemble_vector, integrate
+
+#: What currents may leave over, relative to the sum of their absolute values.
+BALANCE = 1e-8
+#: Entries of a row of the matrix, about, by dimension and degree.
+_ROW = {(1, 1): 3, (2, 1): 7, (3, 1): 15, (1, 2): 4, (2, 2): 11, (3, 2): 27}
+
+
+class Extracellular:
+    """Solves for the extracellular potential; collective.
+
+    Parameters
+    ----------
+    tissue
+        The tissue with its problem.
+    stiffness
+        :math:`K_i` on the nodes of the tissue.
+    noise
+        The sum of absolute values of what round-off leaves in :math:`K_i V`.
+
+    Raises
+    ------
+    InputError
+        For currents that do not sum to zero where no electrode lets them out.
+    """
+
+    def __init__(self, tissue: Tissue, stiffness: PETSc.Mat, noise: float) -> None:
+        self.tissue, self._stiffness, self._flux = tissue, stiffness, stiffness.createVecLeft()
+        problem, method = tissue.problem, tissue.method
+        grounded = any(isinstance(electrode, Dirichlet) for electrode in problem.electrodes)
+        if not grounded:
+            _check_balance(tissue)
+        linear = LinearProblem(
+            domain=tissue.domain,
+            space=tissue.space,
+            coefficient=tissue.whole_coefficient(),
+            conditions=tuple(problem.electrodes),
+            name="extracellular potential",
+        )
+        d, chosen = tissue.domain.dimension, method.elliptic_preconditioner
+        if chosen is None:
+            entries = tissue.space.dofmap.index_map.size_global * _ROW[d, method.degree]
+            chosen = "direct" if d == 1 or entries <= DIRECT_FIRST[d] else "multigrid"
+        self.solver = EllipticSolver(
+            linear,
+            balance=BALANCE,
+            noise=noise,
+            preconditioner=chosen,
+            rtol=method.elliptic_rtol,
+            atol=noise / np.sqrt(tissue.space.dofmap.index_map.size_global),
+        )
+        self.guess = chosen != "direct"
+        self._load = self._flux if tissue.nodes is None else self.solver.matrix.createVecLeft()
+        self._sources: list[tuple[Timing, Any, Array]] = []
+        v, dx = ufl.TestFunction(tissue.space), ufl.dx(domain=tissue.domain.mesh)
+        for name, part, sources in _sources(tissue):
+            if not sources:
+                continue
+            basis = assemble_vector((1.0 if part is None else tissue.inside) * v * dx)
+            nodes = np.arange(tissue.owned) if part is None else part.nodes
+            for k, source in enumerate(sources):
+                weights, _ = overlap(tissue.domain, tissue.space, source.place, name=f"{name}[{k}]", within=part)
+                currents = source.amplitude * weights * basis.array_r[nodes]
+                use = np.flatnonzero(currents)
+                self._sources.append((source.schedule, nodes[use], currents[use]))
+            basis.destroy()
+
+    def solve(self, potential: PETSc.Vec, phi: PETSc.Vec, time: float) -> int:
+        """Solve for ``phi`` (in: a start value), given the membrane potential at a time; return the iterations."""
+        self._stiffness.mult(potential, self._flux)
+        self._flux.scale(-1.0)
+        load = self._load
+        if self.tissue.nodes is not None:
+            load.set(0.0)
+            load.array[self.tissue.nodes] = self._flux.array_r
+        for schedule, nodes, currents in self._sources:
+            if schedule.active(time):
+                load.array[nodes] += currents
+        return self.solver.solve(phi, time, more=load, guess=self.guess)
+
+
+def _sources(tissue: Tissue) -> tuple[tuple[str, Part | None, Sequence[Stimulus]], ...]:
+    """Return the currents from outside by name, with the part of the domain in which they flow."""
+    problem = tissue.problem
+    return (
+        ("intracellular_sources", tissue.part, problem.intracellular_sources),
+        ("extracellular_sources", None, problem.extracellular_sources),
+    )
+
+
+def _check_balance(tissue: Tissue) -> None:
+    """Refuse currents that no electrode lets out: of each schedule, and through the boundaries. Collective."""
+    problem, domain = tissue.problem, tissue.domain
+    remedy = "Ground an electrode (Dirichlet), or let as much out as in."
+    sums: dict[Timing, list[float]] = {}
+    for name, part, sources in _sources(tissue):
+        for k, source in enumerate(sources):
+            _, volume = overlap(domain, tissue.space, source.place, name=f"{name}[{k}]", within=part)
+            sums.setdefault(source.schedule, []).append(source.amplitude * volume)
+    fluxes = [entry for entry in problem.electrodes if isinstance(entry, Neumann) and not callable(entry.flux)]
+    through = [
+        float(entry.flux) * integrate(1.0 * domain.ds(entry.boundary))  # type: ignore[arg-type]
+        for entry in fluxes
+    ]
+    checked: Sequence[tuple[str, list[float]]] = [("sources", currents) for currents in sums.values()]
+    if len(fluxes) == len(problem.electrodes):
+        checked = [*checked, ("electrodes", through)]
+    for name, currents in checked:
+        net, size = sum(currents), sum(abs(current) for current in currents)
+        if abs(net) > BALANCE * size:
+            allowed = "currents that sum to zero, where no electrode fixes the extracellular potential"
+            raise InputError(name, net, allowed, remedy)

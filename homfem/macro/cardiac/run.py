@@ -1,0 +1,135 @@
+"""A cardiac run: the model marched over a time grid, and its result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dolfinx import fem
+
+from homfem.macro.cardiac.model import CardiacModel
+from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
+from homfem.macro.march import Checkpointer, march
+from homfem.macro.observers import Activation, Observer
+from homfem.parameters import Array
+from homfem.timestepping import TimeGrid
+
+log = logging.getLogger("homfem")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CardiacResult:
+    """What a run gives. Arrays have one entry per time level, the start included; numbers are global.
+
+    Parameters
+    ----------
+    times : array
+        Times, ms.
+    numbers : mapping of str to array
+        ``"V maximum"``, ``"V minimum"`` (mV), ``"parabolic iterations"`` in the step that led here; of a bidomain also
+        ``"phi_e maximum"``, ``"phi_e minimum"``, ``"elliptic iterations"``.
+    fields : mapping of str to Function
+        At the end ``"V"``, of a bidomain ``"phi_e"`` (mV), and the states of the membrane.
+    activation : Function or None
+        Time at which V first passed the threshold, ms; inf where it did not.
+    finished : bool
+        False if the run was interrupted.
+    seconds : mapping
+        Wall time by stage: setup, ODE, parabolic, elliptic, transfer, output, total.
+    iterations : mapping of str to int
+        Of the linear solvers in this run, by stage.
+    steps, dofs, ranks : int
+        Steps done since the start of the grid; unknown potentials; ranks.
+    """
+
+    times: Array
+    numbers: Mapping[str, Array]
+    fields: Mapping[str, fem.Function]
+    activation: fem.Function | None
+    finished: bool
+    seconds: Mapping[str, float]
+    iterations: Mapping[str, int]
+    steps: int
+    dofs: int
+    ranks: int
+
+    def table(self) -> str:
+        """Return where the time went: a row for each stage, with the iterations of its linear solver."""
+        return stage_table(self.seconds, self.iterations)
+
+
+def stage_table(seconds: Mapping[str, float], iterations: Mapping[str, int]) -> str:
+    """Return a row for each stage of a run: wall time, its share, iterations of its linear solver.
+
+    Example
+    -------
+    >>> print(stage_table({"ODE": 3.0, "parabolic": 1.0, "total": 4.0}, {"parabolic": 120}))
+    stage           seconds   share  iterations
+    ODE               3.000   75.0%
+    parabolic         1.000   25.0%         120
+    total             4.000  100.0%
+    """
+    whole = seconds.get("total", 0.0) or sum(seconds.values()) or 1.0
+    rows = [f"{'stage':<12}{'seconds':>11}{'share':>8}{'iterations':>12}"]
+    for stage, took in seconds.items():
+        count = str(iterations[stage]) if stage in iterations else ""
+        rows.append(f"{stage:<12}{took:>11.3f}{took / whole:>8.1%}{count:>12}".rstrip())
+    return "\n".join(rows)
+
+
+def solve_cardiac(
+    problem: CardiacProblem,
+    grid: TimeGrid,
+    method: CardiacMethod | None = None,
+    *,
+    threshold: float | None = None,
+    checkpoint: Checkpointer | None = None,
+    checkpoint_every: int = 1000,
+    resume: bool = False,
+    observers: Sequence[Observer] = (),
+) -> CardiacResult:
+    """March a cardiac problem over a time grid; collective.
+
+    At the end the table of its stages is logged.
+
+    Parameters
+    ----------
+    problem, grid, method
+        What is solved, the time steps (ms), and how.
+    threshold
+        Record when V first passes this value (mV).
+    checkpoint, checkpoint_every, resume, observers
+        See :func:`homfem.macro.march.march`.
+
+    Raises
+    ------
+    InputError
+        For bad input; CheckpointError for a checkpoint that is truncated or of another problem.
+    ConvergenceError
+        If a solver stalls or a state is no longer finite: with its node, the time, and its name.
+    """
+    model = CardiacModel(problem, step=grid.step, method=method, time=grid.start)
+    activation = Activation("V", threshold)
+    done = march(
+        model,
+        grid,
+        observers=[activation, *observers],
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+    )
+    if model.comm.rank == 0:
+        log.info("%s: time by stage\n%s", model.name, stage_table(done.seconds, model.iterations))
+    return CardiacResult(
+        times=done.times,
+        numbers=done.numbers,
+        fields=model.fields(),
+        activation=activation.times,
+        finished=done.finished,
+        seconds=done.seconds,
+        iterations=dict(model.iterations),
+        steps=done.steps,
+        dofs=model.dofs,
+        ranks=model.comm.size,
+    )

@@ -1,0 +1,160 @@
+"""The tissue of a cardiac problem: its cells and nodes, numbers at these, the matrices of the membrane potential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem, la
+from petsc4py import PETSc
+
+from homfem.kinds import CONDUCTIVITY
+from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
+from homfem.macro.coefficients import cell_function, scalar_coefficient, tensor_coefficient
+from homfem.macro.initial import nodal_values
+from homfem.macro.stimulus import Part
+from homfem.parameters import Array, check_number
+from homfem.solve import assemble_matrix, function_space
+
+
+class Tissue:
+    """Cells and nodes of the tissue, and what is assembled on them; collective.
+
+    Attributes
+    ----------
+    space
+        The scalar space of the whole domain.
+    nodes
+        Those of the tissue, among the dofs that the rank owns; None: all are.
+    part
+        The same with the cells, for stimuli; None: the whole domain.
+    size
+        Number of nodes of the tissue that the rank owns.
+    tensors
+        The coefficients by name, over the whole domain; those of the bath's regions are 1.
+    shares
+        Volume of the tissue's cells about each owned dof.
+    inside
+        1 in cells of the tissue, 0 in the bath; a UFL coefficient.
+    capacity
+        :math:`\\chi C_m` at the nodes, uF/mm^3.
+    """
+
+    def __init__(self, problem: CardiacProblem, method: CardiacMethod) -> None:
+        domain = problem.domain
+        self.problem, self.method, self.domain = problem, method, domain
+        self.space = function_space(domain.mesh, "Lagrange", method.degree, ())
+        self.owned = int(self.space.dofmap.index_map.size_local)
+        cells = ~np.isin(domain.region_of_cell, [domain.regions[name] for name in problem.bath])
+        self._cells = cells
+        self._volumes = np.where(cells, domain.cell_volumes(), 0.0)
+        self.shares = self._gathered(self._volumes)
+        self.inside: Any = fem.Constant(domain.mesh, 1.0)
+        self.nodes: npt.NDArray[np.int64] | None = None
+        self.part: Part | None = None
+        self.size = self.owned
+        if problem.kind == "bath":
+            self.inside = cell_function(domain, cells.astype(np.float64))
+            self.nodes = np.flatnonzero(self.shares > 0.0)
+            self.size = len(self.nodes)
+            self.part = Part(cells=cells, nodes=self.nodes)
+        axes = "domain" if domain.fibres is None else "fibre"
+        self.tensors = {
+            name: tensor_coefficient(name, domain, values, CONDUCTIVITY, unit="mS/mm", axes=axes)
+            for name, values in problem.tissue_tensors().items()
+        }
+        self.capacity: float | Array = self.values("area", problem.area) * self.values(
+            "capacitance", problem.capacitance
+        )
+
+    def of_nodes(self, values: Array) -> Array:
+        """Return those of the values of owned dofs that belong to nodes of the tissue."""
+        return values if self.nodes is None else values[self.nodes]
+
+    def spread(self, values: Array) -> Array:
+        """Return values of the nodes of the tissue as those of all owned dofs, 0 in the bath."""
+        if self.nodes is None:
+            return values
+        whole = np.zeros(self.owned)
+        whole[self.nodes] = values
+        return whole
+
+    def values(self, name: str, given: Any) -> float | Array:
+        """Return a number, or values at the nodes: of numbers by region, a function of position or of the space."""
+        if isinstance(given, Mapping):
+            return self._mean(name, given)
+        if callable(given) or isinstance(given, fem.Function):
+            return self.of_nodes(nodal_values(name, given, self.space))
+        if np.ndim(given):
+            values: Array = np.asarray(given, dtype=np.float64)
+            return values
+        return check_number(name, given)
+
+    def _mean(self, name: str, given: Mapping[str, float]) -> Array:
+        """Return numbers by region at the nodes: means over the cells of the tissue about them, by their volumes."""
+        numbers = {region: check_number(f"{name}.{region}", value) for region, value in given.items()}
+        values = self.domain.cell_values(numbers | dict.fromkeys(self.problem.bath, 0.0), name)
+        return self.of_nodes(self._gathered(values * self._volumes)) / self.of_nodes(self.shares)
+
+    def _gathered(self, values: Array) -> Array:
+        """Return the sums of values of cells at their owned dofs."""
+        dofs = np.asarray(self.space.dofmap.list)
+        count = self.domain.mesh.topology.index_map(self.domain.dimension).size_local
+        sums = fem.Function(self.space)
+        weights = np.repeat(values[:count], dofs.shape[1])
+        sums.x.array[:] = np.bincount(dofs[:count].ravel(), weights, minlength=len(sums.x.array))
+        sums.x.scatter_reverse(la.InsertMode.add)
+        return np.asarray(sums.x.array[: self.owned].copy())
+
+    def _scalar(self, name: str, given: float | Mapping[str, float]) -> Any:
+        if isinstance(given, Mapping):
+            given = {**given, **dict.fromkeys(self.problem.bath, 1.0)}
+        return scalar_coefficient(name, self.domain, given, above=0.0)
+
+    def mass(self) -> PETSc.Mat:
+        r"""Return the matrix of :math:`\chi C_m`, blended with its lumped one, on the nodes of the tissue."""
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        problem, share = self.problem, self.method.mass
+        capacity = self._scalar("area", problem.area) * self._scalar("capacitance", problem.capacitance)
+        matrix = self._restricted(assemble_matrix(self.inside * capacity * u * v * ufl.dx(domain=self.domain.mesh)))
+        if share < 1.0:
+            ones, lumped = matrix.createVecs()
+            ones.set(1.0)
+            matrix.mult(ones, lumped)
+            matrix.scale(share)
+            lumped.scale(1.0 - share)
+            matrix.setDiagonal(lumped, addv=PETSc.InsertMode.ADD_VALUES)
+            ones.destroy()
+            lumped.destroy()
+        return matrix
+
+    def stiffness(self) -> PETSc.Mat:
+        r"""Return the matrix of :math:`\sigma_i`, or of a monodomain :math:`\sigma`, on the nodes of the tissue."""
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        sigma = self.tensors["conductivity" if self.problem.kind == "monodomain" else "intracellular"]
+        form = self.inside * ufl.inner(sigma * ufl.grad(u), ufl.grad(v)) * ufl.dx(domain=self.domain.mesh)
+        return self._restricted(assemble_matrix(form))
+
+    def _restricted(self, matrix: PETSc.Mat) -> PETSc.Mat:
+        """Return the rows and columns of the nodes of the tissue."""
+        if self.nodes is None:
+            return matrix
+        first = self.space.dofmap.index_map.local_range[0]
+        rows = PETSc.IS().createGeneral((self.nodes + first).astype(PETSc.IntType), comm=self.domain.comm)
+        result = matrix.createSubMatrix(rows, rows)
+        matrix.destroy()
+        rows.destroy()
+        return result
+
+    def whole_coefficient(self) -> Any:
+        r"""Return :math:`\sigma_i+\sigma_e` in the tissue and :math:`\sigma_b` in the bath."""
+        both = self.tensors["intracellular"] + self.tensors["extracellular"]
+        if self.nodes is None:
+            return both
+        identity = np.eye(self.domain.dimension)
+        others = {"*": identity} | dict(self.problem.bath)
+        bath = tensor_coefficient("bath", self.domain, others, CONDUCTIVITY, unit="mS/mm")
+        return self.inside * both + (1.0 - self.inside) * bath
