@@ -25,6 +25,7 @@ from homfem.bodies import mesh_from_arrays
 from homfem.keywords import takes
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, BodyOptions, BodyReading, read_body
+from homfem.meshing.shapes.ventricles import BiVentricle, Ventricle
 from homfem.parameters import Array, InputError, nearest_name
 from homfem.quantities import LENGTH, check_unit, conversion_factor
 from homfem.ranks import collective
@@ -50,6 +51,8 @@ class Domain:
         Name of each number.
     fibres : FibreFrame or None
         Axes of the fibres.
+    shape : Ventricle, BiVentricle or None
+        The ideal shape that the mesh is of, which rules of fibres may ask for; None of other meshes.
 
     Raises
     ------
@@ -64,6 +67,7 @@ class Domain:
     facet_tags: dmesh.MeshTags | None = None
     boundaries: Mapping[str, int] = field(default_factory=dict)
     fibres: FibreFrame | None = None
+    shape: Ventricle | BiVentricle | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unit", check_unit("unit", self.unit, LENGTH))
@@ -293,6 +297,32 @@ class Domain:
             if not count:
                 raise InputError(f"{what}.{name}", "no place", "one that some cell or outer facet has its midpoint in")
         return numbers
+
+
+def ventricle_domain(comm: MPI.Comm, shape: Ventricle | BiVentricle, *, resolution: float, unit: str = "mm") -> Domain:
+    """Return the distributed domain of an ideal ventricle or of both, without fibres; collective.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the mesh.
+    shape
+        Lengths in ``unit``.
+    resolution
+        Size of the tetrahedra; a wall wants two of them across, or more.
+    unit
+        Unit of the coordinates.
+
+    Example
+    -------
+    >>> from mpi4py import MPI
+    >>> from homfem.macro.domain import ventricle_domain
+    >>> from homfem.meshing.shapes.ventricles import Ventricle
+    >>> heart = ventricle_domain(MPI.COMM_WORLD, Ventricle(), resolution=3.0)
+    >>> sorted(heart.boundaries), round(heart.volumes()["wall"] / Ventricle().volume, 1)
+    (['base', 'endo', 'epi'], 1.0)
+    """
+    return replace(domain_from_arrays(comm, lambda: shape.mesh(resolution), unit=unit), shape=shape)
 
 
 def domain_from_arrays(comm: MPI.Comm, make: Callable[[], BodyArrays], *, unit: str) -> Domain:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from homfem.config.models.domains import SIDES, CellBody, DomainTable, FibresTable, FileDomain, SizedDomain
+from homfem.config.models.domains import (
+    SIDES,
+    CellBody,
+    DomainTable,
+    FibresTable,
+    FileDomain,
+    IdealHeart,
+    SizedDomain,
+)
 from homfem.parameters import Array, FileError, InputError, VariableError
 from homfem.runs.runners import runner
 
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.macro.domain import Domain
+    from homfem.macro.fibres import FibreFrame
 
 
 def make_domain(table: DomainTable, comm: MPI.Comm, folder: Path, unit: str = "um") -> Domain:
@@ -73,6 +82,13 @@ def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndar
         return gmsh_arrays(d)
 
 
+def ventricles(table: IdealHeart, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
+    """Return an ideal ventricle or both; collective."""
+    from homfem.macro.domain import ventricle_domain
+
+    return ventricle_domain(comm, table.ideal(unit), resolution=table.resolution.to(unit), unit=unit)
+
+
 def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
     """Return the domain of a mesh or a geometry; collective."""
     from homfem.macro.domain import read_domain
@@ -101,6 +117,8 @@ def with_fibres(domain: Domain, table: FibresTable, folder: Path) -> Domain:
     from homfem.macro.fibre_files import fibres_of_file
     from homfem.macro.fibres import FibreFrame
 
+    if table.rule is not None:
+        return domain.with_fibres(_of_rule(domain, table))
     if table.file is None:
         return domain.with_fibres(FibreFrame.constant(domain.mesh, table.direction, table.sheet))
     try:
@@ -110,3 +128,15 @@ def with_fibres(domain: Domain, table: FibresTable, folder: Path) -> Domain:
             raise
         allowed = f"a file whose {error.name} is {error.allowed} ({error.shown})"
         raise FileError("file", table.file, allowed, error.remedy) from error
+
+
+def _of_rule(domain: Domain, table: FibresTable) -> FibreFrame:
+    """Return the axes by a rule; collective."""
+    from homfem.macro.fibre_rules import RuleAngles, ellipsoid_fibres, ldrb_fibres
+
+    keys = ("alpha_endo", "alpha_epi", "beta_endo", "beta_epi", "profile")
+    given = {key: getattr(table, key) for key in keys if getattr(table, key) is not None}
+    if table.rule == "ellipsoid":
+        return ellipsoid_fibres(domain, **given)
+    apex = None if table.apex is None else [entry.to(domain.unit) for entry in table.apex]
+    return ldrb_fibres(domain, angles=RuleAngles(**given), apex=apex)

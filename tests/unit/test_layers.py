@@ -77,7 +77,7 @@ SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
         *("state", "march", "observers", "places", "probes", "series"),
-        *("domain", "fibres", "fibre_files", "coefficients", "reaction", "linear", "stimulus"),
+        *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial"),
         *("action_potentials", "clipping", "protocols"),
     )

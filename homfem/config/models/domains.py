@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from homfem.config.table import (
     Check,
@@ -19,6 +19,8 @@ from homfem.config.table import (
     flag,
     join,
     lengths_of,
+    listed,
+    number,
     numbers,
     parse_table,
     quantity,
@@ -28,7 +30,10 @@ from homfem.config.table import (
     unit,
 )
 from homfem.parameters import InputError, check_choice, check_number
-from homfem.quantities import LENGTH, Quantity
+from homfem.quantities import LENGTH, Quantity, parse_quantity
+
+if TYPE_CHECKING:
+    from homfem.meshing.shapes import ventricles
 
 
 def _groups(value: Any) -> dict[str, Any]:
@@ -52,6 +57,13 @@ def _direction(value: Any) -> tuple[float, ...]:
 
 Direction = Annotated[tuple[float, ...], Check(_direction, says="a list of 1 to 3 numbers, one per axis")]
 Groups = Annotated[Mapping[str, Any], Check(_groups, says="a table of names with groups of the file")]
+_HALF_AXES = "a list of 2 lengths: half axes across and along the long axis"
+HalfAxes = Annotated[
+    tuple[Quantity, ...], Check(lambda value: lengths_of(LENGTH, value, (2,), _HALF_AXES), says=_HALF_AXES)
+]
+_EXTENT = "a list of 3 lengths, one per axis"
+Extent = Annotated[tuple[Quantity, ...], Check(lambda value: lengths_of(LENGTH, value, (3,), _EXTENT), says=_EXTENT)]
+Point = Annotated[tuple[Quantity, ...], listed(lambda value: parse_quantity("", value, LENGTH), (3,), _EXTENT)]
 Size = Annotated[
     tuple[Quantity, ...],
     Check(
@@ -127,6 +139,81 @@ class CellBody(SizedDomain):
     shape: Annotated[str, choice("cell-body")]
 
 
+def _mm(*values: float) -> tuple[Quantity, ...]:
+    return tuple(Quantity(value, "mm") for value in values)
+
+
+class IdealHeart(DomainTable):
+    """What ideal ventricles have: the long axis is z, the apex below, the base a plane."""
+
+    runner = "homfem.runs.domains:ventricles"
+
+    size: Extent | None = None
+    """Extent along each axis, to which the default shape is stretched; in place of half axes and base."""
+    base: Annotated[Quantity, quantity(LENGTH)] = Quantity(5.0, "mm")
+    """Height of the plane of the base over the centre of the ellipsoids."""
+    resolution: Annotated[Quantity, quantity(LENGTH, above=0.0)] = Field(
+        description="the size of the mesh cells, such as '1 mm'"
+    )
+
+    @property
+    def known_dimension(self) -> int:
+        """They are in space."""
+        return 3
+
+    @model_validator(mode="after")
+    def _made(self) -> Self:
+        given = [key for key in type(self).model_fields if key in self.model_fields_set]
+        others = [key for key in given if key not in ("shape", "size", "resolution")]
+        if self.size is not None and others:
+            sizes = [str(side) for side in self.size]
+            raise InputError("size", sizes, f"absent where {others[0]} is given", "It stretches the default shape.")
+        self.ideal("mm")
+        return self
+
+    def ideal(self, unit: str) -> ventricles.Ventricle | ventricles.BiVentricle:
+        """Return the shape with its lengths in a unit."""
+        from homfem.meshing.shapes import ventricles
+
+        lengths = {
+            key: getattr(self, key) for key in type(self).model_fields if key not in ("shape", "size", "resolution")
+        }
+        values = {
+            key: value.to(unit) if isinstance(value, Quantity) else tuple(entry.to(unit) for entry in value)
+            for key, value in lengths.items()
+        }
+        shape: ventricles.Ventricle | ventricles.BiVentricle = getattr(ventricles, type(self).__name__)(**values)
+        return shape if self.size is None else shape.stretched([side.to(unit) for side in self.size])
+
+
+class Ventricle(IdealHeart):
+    """The wall of a left ventricle between two ellipsoids, by default that of Land et al. (2015): boundaries `endo`,
+    `epi` and `base`, region `wall`."""
+
+    shape: Annotated[str, choice("ventricle")]
+    endo: HalfAxes = _mm(7.0, 17.0)
+    """Half axes of the inner ellipsoid."""
+    epi: HalfAxes = _mm(10.0, 20.0)
+    """Half axes of the outer ellipsoid."""
+
+
+class BiVentricle(IdealHeart):
+    """The walls of both ventricles between ellipsoids: boundaries `lv`, `rv` (inside), `epi` and `base`, regions `left`
+    (with the septum) and `right`."""
+
+    shape: Annotated[str, choice("biventricle")]
+    lv_endo: HalfAxes = _mm(7.0, 17.0)
+    """Half axes of the inner ellipsoid of the left ventricle."""
+    lv_epi: HalfAxes = _mm(10.0, 20.0)
+    """Half axes of the outer ellipsoid of the left ventricle."""
+    rv_endo: HalfAxes = _mm(11.0, 15.0)
+    """Half axes of the inner ellipsoid of the right ventricle."""
+    rv_epi: HalfAxes = _mm(13.0, 17.0)
+    """Half axes of the outer ellipsoid of the right ventricle."""
+    offset: Annotated[Quantity, quantity(LENGTH)] = Quantity(6.0, "mm")
+    """Distance of the long axis of the right ventricle from that of the left one, along x."""
+
+
 class FileDomain(DomainTable):
     """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups."""
 
@@ -162,13 +249,31 @@ class FileDomain(DomainTable):
         return self
 
 
+_Angle = Annotated[float, number(at_least=-90.0, at_most=90.0)]
+
+
 class FibresTable(Table):
-    """``[macro.fibres]``: the axes of fibres: a direction, or unit vectors for the elements of a file."""
+    """``[macro.fibres]``: the axes of fibres: a direction, a rule, or unit vectors for the elements of a file."""
 
     direction: Direction | None = None
     """The direction of the fibres, of any length."""
     sheet: Direction | None = None
     """The direction of the sheets, across the fibres."""
+    rule: Annotated[str, choice("ldrb", "ellipsoid")] | None = None
+    """The Laplace-Dirichlet rule of ventricles with boundaries `endo` or `lv` (and `rv`), `epi`, `base`; or the formula
+    of the shape `ventricle`."""
+    alpha_endo: _Angle | None = None
+    """Angle of the fibres to the circumference on the inner surfaces, in degrees; `ldrb` has 40, `ellipsoid` 90."""
+    alpha_epi: _Angle | None = None
+    """Angle of the fibres to the circumference on the outer surface; `ldrb` has -50, `ellipsoid` -90."""
+    beta_endo: _Angle | None = None
+    """Angle of the sheets to the direction through the wall on the inner surfaces, of `ldrb`, which has -65."""
+    beta_epi: _Angle | None = None
+    """Angle of the sheets to the direction through the wall on the outer surface, of `ldrb`, which has 25."""
+    profile: Annotated[str, choice("linear", "bayer")] | None = None
+    """How the angles of `ldrb` vary in the wall: linearly in its depth (default), or with its square as published."""
+    apex: Point | None = None
+    """A point beside the apex, for `ldrb`; else the boundary `apex`, or the node that is farthest from the base."""
     file: Annotated[str, text("the path of a mesh with vectors for its elements")] | None = None
     """A mesh file with a unit vector for each element, in the domain's order; zeros are places without fibres."""
     name: Annotated[str, text("the name of the fibre directions in the file")] | None = None
@@ -178,21 +283,37 @@ class FibresTable(Table):
 
     @model_validator(mode="after")
     def _one(self) -> FibresTable:
-        if (self.direction is None) == (self.file is None):
+        kinds = [key for key in _OF_FIBRES if getattr(self, key) is not None]
+        if len(kinds) != 1:
             given = Missing() if self.direction is None else list(self.direction)
-            raise InputError("direction", given, "given, or file: one of the two")
-        others = ("name", "sheet_name") if self.file is None else ("sheet",)
-        for key in others:
-            value = getattr(self, key)
-            if value is not None:
-                remedy = "It belongs to a direction." if key == "sheet" else "It belongs to a file."
-                raise InputError(key, value, f"absent with {'direction' if self.file is None else 'file'}", remedy)
+            raise InputError("direction", given, "given, or rule, or file: one of the three")
+        kind = kinds[0] if kinds[0] != "rule" else str(self.rule)
+        for owner, keys in _OF_FIBRES.items():
+            for key in keys:
+                allowed = kinds[0] == owner and key not in _NOT_OF.get(kind, ())
+                if getattr(self, key) is not None and not allowed:
+                    remedy = f"It belongs to a {owner}." if kinds[0] != owner else "It belongs to the rule ldrb."
+                    raise InputError(key, getattr(self, key), f"absent with {kind}", remedy)
         if self.sheet_name is not None and self.name is None:
             raise InputError("name", Missing(), "given, where sheet_name is")
         return self
 
 
-DOMAINS: Mapping[str, type[DomainTable]] = {"interval": Interval, "box": Box, "cell-body": CellBody}
+#: What belongs to each way to give fibres.
+_OF_FIBRES = {
+    "direction": ("sheet",),
+    "rule": ("alpha_endo", "alpha_epi", "beta_endo", "beta_epi", "profile", "apex"),
+    "file": ("name", "sheet_name"),
+}
+_NOT_OF = {"ellipsoid": ("beta_endo", "beta_epi", "profile", "apex")}
+
+DOMAINS: Mapping[str, type[DomainTable]] = {
+    "interval": Interval,
+    "box": Box,
+    "cell-body": CellBody,
+    "ventricle": Ventricle,
+    "biventricle": BiVentricle,
+}
 """Every domain by its name in a config."""
 
 
