@@ -8,19 +8,23 @@ With a step k, scales :math:`\sigma_i` (what a rate per its own unit changes in 
 
 evaluated at the start of the step (first order) or at the midpoint that such a half step gives (second order). **One**
 number :math:`k r_j` goes into every field that shares the rate: what one loses another gains, to round-off.
+
+Membranes have further schemes, and steps that are compiled: see :mod:`homfem.kinetics.ionic.kernels`.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from homfem.kinetics.ionic.kernels import SCALE, SCHEMES, compiled, kernel_source
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.kinetics.point import PointKinetics
-from homfem.parameters import Array, InputError, check_integer
+from homfem.parameters import Array, InputError, check_choice, check_integer
 
 #: Nodes per block: the temporaries of a block stay in the processor's cache.
 BLOCK = 4096
@@ -108,6 +112,7 @@ class NodalReaction:
         self._sources = [(fields[name], source) for name, source in (sources or {}).items()]
         factors = {name: _values(f"scales.{name}", value, self.size) for name, value in (scales or {}).items()}
         self.states = self._start(values, p, start or {})
+        self._fields, self._parameters, self._scales = values, p, factors
         own = tuple(tuple(float(i == j) for j in range(len(names))) for i in range(len(names)))
         rows = own if kinetics.stoichiometry is None else kinetics.stoichiometry
         moves: list[tuple[int, int, Values]] = [
@@ -142,9 +147,28 @@ class NodalReaction:
 
     def step(self, time: float, step: float) -> None:
         """Advance the fields and the states by a step from ``time``."""
-        kinetics = self.kinetics
         for values, source in self._sources:
             source.add(values, time, step, part=1.0 / self.order)
+        self._react(time, step)
+        if self.order > 1:
+            for values, source in self._sources:
+                source.add(values, time, step, part=0.5)
+
+    def not_finite(self) -> tuple[str, int] | None:
+        """Return the name of a field or a state that is not finite at a node, and that node; None if all are finite."""
+        names = [entry.name for entry in (*self.kinetics.fields, *self.kinetics.states)]
+        for name, values in zip(names, (*self._fields, *self.states), strict=True):
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = values.sum()
+            if not np.isfinite(total):  # also where the sum alone is too large
+                bad = ~np.isfinite(values)
+                if bad.any():
+                    return name, int(np.argmax(bad))
+        return None
+
+    def _react(self, time: float, step: float) -> None:
+        """Advance by the kinetics alone."""
+        kinetics = self.kinetics
         for block in self._blocks:
             fields, states, p = block.fields, block.states, block.parameters
             rates = kinetics.rates(time, fields, states, p)
@@ -156,9 +180,6 @@ class NodalReaction:
                 rates = kinetics.rates(at, now, then, p)
             self._relax(block, at, now, then, step)
             self._move(block, fields, rates, step)
-        if self.order > 1:
-            for values, source in self._sources:
-                source.add(values, time, step, part=0.5)
 
     def _move(self, block: _Block, fields: list[Array], rates: Array, step: float) -> None:
         """Add what the rates bring in a step to the fields, in place; the rates are used up."""
@@ -199,6 +220,121 @@ class NodalReaction:
             x += target
         if drift is not None:
             block.states[gates:] += step * drift
+
+
+class MembraneReaction(NodalReaction):
+    """A membrane at nodes by NumPy, by any of :data:`homfem.kinetics.ionic.kernels.SCHEMES` (``scheme``)."""
+
+    scheme = "rush-larsen"
+
+    def _react(self, time: float, step: float) -> None:
+        for block in self._blocks:
+            at, base = time, np.vstack([block.fields[0], block.states])
+            now = base
+            with np.errstate(over="ignore", invalid="ignore"):
+                if self.order > 1:
+                    at, now = time + 0.5 * step, self._stage(block, time, base, base, 0.5 * step)
+                new = self._stage(block, at, now, base, step)
+            block.fields[0][:], block.states[:] = new[0], new[1:]
+
+    def _stage(self, block: _Block, time: float, now: Array, base: Array, step: float) -> Array:
+        """Return where base values go in a step with the rates at others, ``now``; rows are V and the states."""
+        kinetics, gates, new = self.kinetics, slice(1, 1 + self.kinetics.gates), np.empty_like(base)
+        given = (time, (now[0],), now[1:], block.parameters)
+        if kinetics.relaxation is not None:
+            speed, target = kinetics.relaxation(*given)
+            if self.scheme == "explicit":
+                new[gates] = base[gates] + step * speed * (target - now[gates])
+            else:
+                new[gates] = target + (base[gates] - target) * np.exp(-step * speed)
+        others = np.r_[0, gates.stop : len(base)]
+        rates = kinetics.rates(*given)
+        if kinetics.drift is not None:
+            rates = np.vstack([rates, kinetics.drift(*given)])
+        ((_, _, scale),) = block.moves
+        rates[0] *= scale
+        if self.scheme == "generalized-rush-larsen" and kinetics.slopes is not None:
+            slopes = kinetics.slopes(*given)
+            slopes[0] *= scale
+            rates = _phi(step * slopes) * (rates + slopes * (base[others] - now[others]))
+        new[others] = base[others] + step * rates
+        return new
+
+
+class CompiledReaction(NodalReaction):
+    """A membrane at nodes by a compiled step, that :meth:`compile` makes."""
+
+    def compile(self, scheme: str) -> bool:
+        """Compile the step of a scheme, or find it compiled; return whether there is one."""
+        values = {**vars(self._parameters), SCALE: self._scales.get(self.kinetics.fields[0].name, 1.0)}
+        arrays = [name for name, value in values.items() if isinstance(value, np.ndarray)]
+        step = compiled(kernel_source(self.kinetics.formulas, scheme, self.order, arrays))
+        if step is None:
+            return False
+        potential = self._fields[0]
+        straight = potential.flags.c_contiguous and potential.dtype == np.float64
+        self._potential = potential if straight else np.empty(self.size)
+        self._numbers = np.array([value for name, value in values.items() if name not in arrays])
+        self._arrays = [np.ascontiguousarray(values[name]) for name in arrays]
+        self._pointers = (ctypes.c_void_p * max(1, len(arrays)))(*(array.ctypes.data for array in self._arrays))
+        addresses = (array.ctypes.data for array in (self._potential, self.states, self._numbers))
+        self._step, self._addresses = step, (*addresses, ctypes.addressof(self._pointers))
+        return True
+
+    def _react(self, time: float, step: float) -> None:
+        if self._potential is not self._fields[0]:
+            self._potential[:] = self._fields[0]
+        self._step(self.size, self.size, time, step, *self._addresses)
+        if self._potential is not self._fields[0]:
+            self._fields[0][:] = self._potential
+
+
+def make_reaction(
+    kinetics: PointKinetics,
+    fields: Mapping[str, Array],
+    *,
+    scheme: str = "rush-larsen",
+    compile: bool = True,
+    **options: Any,
+) -> NodalReaction:
+    """Return what takes the steps of kinetics at nodes.
+
+    Parameters
+    ----------
+    kinetics, fields, options
+        As of :class:`NodalReaction`; ``order`` is 1 or 2.
+    scheme
+        ``"rush-larsen"``: gates exponentially, the rest explicitly; ``"generalized-rush-larsen"``: the rest
+        exponentially, too; ``"explicit"``: all explicitly. The last two take kinetics of one field that tell their
+        slopes, as those of :func:`homfem.kinetics.ionic.ionic_kinetics` from files do.
+    compile
+        Compile kinetics that have formulas, at first use; without a compiler NumPy takes the steps, and that is said.
+
+    Raises
+    ------
+    InputError
+        For an unknown scheme, one that the kinetics cannot take, and as ``NodalReaction`` does.
+    """
+    check_choice("scheme", scheme, SCHEMES)
+    if kinetics.slopes is None or kinetics.stoichiometry is not None or options.get("positive"):
+        if scheme != "rush-larsen":
+            needed = f"'rush-larsen' for {kinetics.name}"
+            raise InputError("scheme", scheme, needed, "Others take kinetics of one field that tell their slopes.")
+        return NodalReaction(kinetics, fields, **options)
+    if compile and kinetics.formulas is not None:
+        fast = CompiledReaction(kinetics, fields, **options)
+        if fast.compile(scheme):
+            return fast
+    plain = MembraneReaction(kinetics, fields, **options)
+    plain.scheme = scheme
+    return plain
+
+
+def _phi(z: Array) -> Array:
+    """Return (exp(z) - 1)/z."""
+    small = np.abs(z) < 1e-3
+    safe = np.where(small, 1.0, z)
+    return np.where(small, 1.0 + z * (0.5 + z * (1.0 / 6.0 + z / 24.0)), (np.exp(safe) - 1.0) / safe)
 
 
 def _cut(block: _Block, fields: list[Array], rates: Array) -> None:

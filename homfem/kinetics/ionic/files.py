@@ -8,12 +8,12 @@ import logging
 from functools import cache
 from pathlib import Path
 
-from homfem.kinetics.ionic.cache import cache_folder, keep
+from homfem.kinetics.ionic.cache import keep, kept
 from homfem.kinetics.ionic.formulas import Formulas, kinetics_of
 from homfem.kinetics.point import PointKinetics
 from homfem.parameters import FileError
 
-_LOG = logging.getLogger(__name__)
+log = logging.getLogger("homfem")
 #: Kinds of files by the end of their names.
 KINDS = (".ode", ".cellml", ".mmt")
 #: Of a file: more is none of a membrane.
@@ -56,23 +56,32 @@ def read_ionic(path: str | Path, potential: str | None = None) -> PointKinetics:
     if len(data) > _LARGEST:
         raise FileError("ionic model", str(path), f"at most {_LARGEST // 1_000_000} MB")
     digest = hashlib.sha256(b"\0".join([_maker(), str(potential).encode(), file.name.encode(), data]))
-    kept = cache_folder() / f"{digest.hexdigest()[:32]}.json"
-    try:
-        formulas = Formulas.from_json(kept.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError, KeyError):
+    name = f"formulas-{digest.hexdigest()[:32]}.json"
+    formulas = _kept_formulas(name)
+    if formulas is None:
         from homfem.kinetics.ionic.equations import equations_of
         from homfem.kinetics.ionic.printing import formulas_of
 
         formulas = formulas_of(equations_of(file, data, potential))
-        try:
-            keep(kept, formulas.to_json().encode())
-        except OSError:
-            _LOG.warning(
-                "the formulas of %s cannot be kept in %s: each start derives them anew", file.name, kept.parent
-            )
+        text = formulas.to_json()
+        keep(name, lambda part: _write(part, text))
     for note in formulas.notes:
-        _LOG.info("%s: %s", file.name, note)
+        log.info("%s: %s", file.name, note)
     return kinetics_of(formulas)
+
+
+def _kept_formulas(name: str) -> Formulas | None:
+    path = kept(name)
+    if path is None:
+        return None
+    try:
+        return Formulas.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, KeyError):  # a file that was damaged: it is made anew
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 @cache

@@ -30,9 +30,9 @@ class Formulas:
     python : str
         Module with ``rates``, ``relaxation``, ``drift`` and ``slopes``, in NumPy.
     c : str
-        The same formulas as statements in C, for one node.
+        The same formulas as statements in C, for one node: see :mod:`homfem.kinetics.ionic.kernels`.
     c_slopes : str
-        Further statements, of the slopes.
+        The same with the slopes.
     notes : tuple of str
         What was done to the file, in sentences.
     """

@@ -89,6 +89,15 @@ class _NumPy(_Names, NumPyPrinter):
 class _C(_Names, C99CodePrinter):
     root, pow = "sqrt", "pow"
 
+    def _print_Piecewise(self, expr: Any) -> str:
+        text = "(0.0/0.0)"
+        for value, condition in reversed(expr.args):
+            if condition == sympy.true:
+                text = f"({self._print(value)})"
+            else:
+                text = f"(({self._print(condition)}) ? ({self._print(value)}) : {text})"
+        return text
+
 
 _PYTHON_HEAD = """
 def power2(x):
@@ -139,8 +148,8 @@ def formulas_of(equations: Equations) -> Formulas:
         states=tuple(_variable(equations, name, gate=name in relaxing) for name in ordered),
         parameters=parameters,
         python=_python(definitions, outputs, variables, [entry.name for entry in parameters]),
-        c="",
-        c_slopes="",
+        c=_c(definitions, {name: part for name, part in outputs.items() if name != "slopes"}),
+        c_slopes=_c(definitions, outputs),
         notes=tuple(equations.notes),
     )
 
@@ -202,3 +211,12 @@ def _python(
         lines.append(f"    return result{half}")
         text.append("\n".join(lines))
     return "\n\n\n".join(text) + "\n"
+
+
+def _c(definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[str, Outputs]) -> str:
+    printer = _C({"math_macros": {}})
+    together = {name: expression for part in outputs.values() for name, expression in part.items()}
+    return "\n".join(
+        f"const double {variable(left.name)} = {printer.doprint(expression)};"
+        for left, expression in _statements(definitions, together)
+    )
