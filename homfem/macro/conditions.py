@@ -11,14 +11,16 @@ Nothing passes where nothing is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, is_dataclass
 from typing import TypeAlias
 
 import numpy as np
 from dolfinx import fem
 
 from homfem.parameters import Array, InputError, check_number
+from homfem.solve import nodal_fingerprint
+from homfem.timestepping import Schedule
 
 Value: TypeAlias = float | Callable[[Array, float], Array]
 """A number, or a function ``f(x, time) -> values`` of points x of shape (3, n), values of shape (n,) or a number."""
@@ -59,6 +61,37 @@ class Outflow:
 Condition: TypeAlias = Dirichlet | Neumann | Robin | Outflow
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulsed:
+    """A value while a schedule is on, else 0: itself a function of points and time."""
+
+    value: Value
+    schedule: Schedule
+
+    def __call__(self, x: Array, time: float) -> Array:
+        """Return the values at points of shape (3, n)."""
+        if not self.schedule.active(time):
+            return np.zeros(x.shape[1])
+        values = self.value(x, time) if callable(self.value) else self.value
+        return np.array(np.broadcast_to(values, (x.shape[1],)), dtype=np.float64)
+
+
+def told(name: str, space: fem.FunctionSpace, dofs: Array, value: Value, times: Sequence[float]) -> object:
+    """Return plain data that tells a value at some owned dofs from others, equal on any number of ranks; collective.
+
+    Of a function these are numbers of its values at some times, and of one that is data, as those of a config are, all
+    that it is made of.
+    """
+    if not callable(value):
+        return value
+    nodal, found = NodalValue(name, space, dofs, value), []
+    for time in times:
+        values = np.zeros(space.dofmap.index_map.size_local)
+        values[dofs] = nodal.at(time)
+        found.append(nodal_fingerprint(space, values))
+    return {"function": repr(value) if is_dataclass(value) else "", "values at first": {"about": found}}
+
+
 class NodalValue:
     """A value at some owned dofs; a number is evaluated once.
 
@@ -96,6 +129,8 @@ class NodalValue:
         values = np.asarray(self._value(self._points, time), dtype=np.float64)  # type: ignore[operator]
         if values.shape not in ((), (len(self.dofs),)):
             raise InputError(self.name, values.shape, f"a function whose values have shape ({len(self.dofs)},)")
+        if not np.all(np.isfinite(values)):
+            raise InputError(self.name, float(values[~np.isfinite(values)][0]), "a function with finite values")
         if len(self.dofs) and not values.min() >= self.at_least:
             raise InputError(self.name, float(values.min()), f"a function with values >= {self.at_least:g}")
         return np.broadcast_to(values, (len(self.dofs),))

@@ -117,6 +117,7 @@ class PositiveStep:
         chosen: dict[str, Any] = {"preconditioner": default, "rtol": 1e-12, "name": self.problem.name} | options
         self.solver = LinearSolver(self.fixed.eliminated(self.matrix), method=method, **chosen)
         self.fixed_rows = column_sums(self.matrix, self.fixed.dofs) if self.fixed.values else None
+        self._made = [self.matrix.createVecRight() for _ in range(6)]  # what each step works with
         self.free = np.full(last - first, True)
         self.free[self.fixed.dofs] = False
         # Fluxes between a free node and one whose value is fixed.
@@ -162,8 +163,9 @@ class PositiveStep:
         ConvergenceError
             If the solver leaves more than round-off below zero.
         """
-        start, galerkin = np.asarray(u.array_r).copy(), u.copy()
-        force = u.duplicate()
+        galerkin, force = self._made[:2]
+        start = np.asarray(u.array_r).copy()
+        galerkin.array[:] = start
         low, count = self._upwind(u, time, force)
         count += self.high.apply(galerkin, time)
         change = galerkin.array_r - start
@@ -184,11 +186,11 @@ class PositiveStep:
 
     def _upwind(self, u: PETSc.Vec, time: float, force: PETSc.Vec) -> tuple[Array, int]:
         """Return the solution of low order and the iterations; what enters in the step goes into ``force``."""
-        work, values, solution = force.duplicate(), force.duplicate(), u.copy()
+        work, values, solution, side = self._made[2:]
+        solution.array[:] = u.array_r
         force.set(0.0)
         self.load.add(time + self.step, self.step, force, work)
-        side = force.copy()
-        side.array[:] += self.lumped * u.array_r
+        side.array[:] = force.array_r + self.lumped * u.array_r
         expected = side.sum()
         on_fixed = self._sum(float(side.array_r[self.fixed.dofs].sum()))
         if self.fixed.values:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from homfem.config import Config
 from homfem.config.models.functions import FunctionTable
 from homfem.config.models.macro_table import Taken, TensorSource, take_tensor
@@ -230,12 +228,11 @@ def _condition(
 
 def _in_pulses(value: Any, table: BoundaryTable) -> Any:
     """Return a number or function of place and time, or one that is zero while the schedule is off."""
+    from homfem.macro.conditions import Pulsed
+
     if all(getattr(table, key) is None for key in ("start", "duration", "period", "pulses")):
         return value
-    schedule = table.schedule("s")
-    if callable(value):
-        return lambda x, time: value(x, time) if schedule.active(time) else np.zeros(x.shape[1])
-    return lambda x, time: np.full(x.shape[1], value if schedule.active(time) else 0.0)
+    return Pulsed(value=value, schedule=table.schedule("s"))
 
 
 def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:

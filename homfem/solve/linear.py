@@ -115,6 +115,7 @@ class LinearSolver:
             self._scaled.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
             null_space(self._scaled, known)
         self._attempts = self._tried(first, multigrid)
+        self._work: tuple[PETSc.Vec, PETSc.Vec] | None = None
         self._prepare()
 
     def _tried(self, first: str, multigrid: Multigrid) -> list[tuple[str, str]]:
@@ -234,7 +235,10 @@ class LinearSolver:
                 f"{self.name}: the right-hand side is not finite. Take a smaller step, or numbers "
                 "that are nearer to each other."
             )
-        rest, more = b.copy(), b.duplicate()
+        if self._work is None:
+            self._work = b.duplicate(), b.duplicate()
+        rest, more = self._work
+        b.copy(rest)
         if guess:
             self._residual(b, x, rest)
         else:
@@ -258,7 +262,7 @@ class LinearSolver:
             try:
                 self.ksp.solve(rest, more)
             except PETSc.Error as error:
-                failure = _broken(self.name, error)
+                failure, self._work = _broken(self.name, error), None  # PETSc leaves them locked
                 break
             reason = self.ksp.getConvergedReason()
             used += self.ksp.getIterationNumber()
@@ -280,8 +284,6 @@ class LinearSolver:
             if not ended or used >= limit or not residual < 0.5 * before:
                 break
             before = residual
-        rest.destroy()
-        more.destroy()
         return used, failure
 
     def _residual(self, b: PETSc.Vec, x: PETSc.Vec, rest: PETSc.Vec) -> float:

@@ -7,6 +7,7 @@ import pytest
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
+from petsc4py import PETSc
 
 from homfem.bodies import box_mesh, mesh_from_arrays
 from homfem.kinetics.reactions import named_reaction, written_reaction
@@ -216,3 +217,16 @@ def test_species_that_are_alike_share_what_keeps_them():
     for name in "ab":
         assert result.numbers[f"{name} minimum"].min() >= 0.0
     assert all(entry.drift < 1e-12 for entry in result.conserved)
+
+
+def test_a_step_makes_no_objects_of_petsc():
+    """Each has a number, and they are counted through."""
+    species = Species(name="u", tensor=0.1 * TENSOR, initial=spot, **FLOWS["fed"])
+    model = ReactionDiffusionModel(
+        ReactionDiffusion(mesh=skewed(), species=[species]), step=0.01, method=Method(positivity=True)
+    )
+    model.advance(0.0)
+    before = PETSc.Vec().create(MPI.COMM_SELF)
+    model.advance(0.01)
+    after = PETSc.Vec().create(MPI.COMM_SELF)
+    assert after.id - before.id == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import ufl
@@ -114,6 +116,52 @@ def test_krogh(kind):
     errors = [run(n) for n in (8, 16, 32)]
     assert orders(errors) == pytest.approx(2.0, abs=0.3)
     assert errors[-1] < 3e-3
+
+
+def sleeve(n: int, inner=1.0, outer=3.0, length=2.0, comm=MPI.COMM_SELF) -> Domain:
+    """A quarter of the tissue around a piece of a capillary, of tetrahedra."""
+    m = n // 3
+
+    def arrays():
+        r, a, z = np.meshgrid(
+            np.linspace(inner, outer, n + 1), np.linspace(0.0, 0.5 * np.pi, n + 1), np.linspace(0.0, length, m + 1),
+            indexing="ij",
+        )  # fmt: skip
+        points = np.stack([r * np.cos(a), r * np.sin(a), z], axis=-1).reshape(-1, 3)
+        at = np.arange(r.size).reshape(r.shape)
+        cells = []
+        for order in itertools.permutations(range(3)):  # from corner to corner of each box along its edges
+            ways = np.cumsum([np.zeros(3, int), *np.eye(3, dtype=int)[list(order)]], axis=0)
+            corners = [at[i : n + i, j : n + j, k : m + k].ravel() for i, j, k in ways]
+            cells.append(np.stack(corners, axis=1))
+        return points, np.concatenate(cells)
+
+    places = {
+        "wall": lambda x: np.hypot(x[0], x[1]) < inner + 1e-6,
+        "begin": lambda x: x[2] < 1e-9,
+        "end": lambda x: x[2] > length - 1e-9,
+    }
+    return Domain(mesh=mesh_from_arrays(comm, arrays), unit="um").with_boundaries(places)
+
+
+def test_krogh_in_space():
+    """Around a capillary that loses oxygen along its length: a linear function more, which fluxes at the ends hold."""
+    numbers = {"capillary": 1.0, "tissue": 3.0, "diffusivity": 2.0, "uptake": 0.5, "wall": 5.0}
+
+    def run(n):
+        conditions = [
+            Dirichlet(boundary="wall", value=lambda x, _t: 5.0 - 0.3 * x[2]),
+            Neumann(boundary="begin", flux=0.6),
+            Neumann(boundary="end", flux=-0.6),
+        ]
+        species = Species(name="u", tensor=2.0, initial=5.0, conditions=conditions)
+        kinetics = named_reaction("zero-order", parameters={"rate": 0.5})
+        result = solve_at_rest(ReactionDiffusion(mesh=sleeve(n), species=[species], kinetics=kinetics))
+        return error(result.fields["u"], lambda x: krogh_zero_order(np.hypot(x[0], x[1]), **numbers) - 0.3 * x[2])
+
+    errors = [run(n) for n in (6, 12, 24)]
+    assert orders(errors) == pytest.approx(2.0, abs=0.3)
+    assert errors[-1] < 1e-2
 
 
 @pytest.mark.parametrize(("degree", "order", "cap"), [(1, 2.0, 2e-2), (2, 3.0, 8e-4)])

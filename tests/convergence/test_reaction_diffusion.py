@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 from analytic_transport import fisher_speed, fisher_wave, nagumo_speed, nagumo_wave
 from homfem.bodies import box_mesh
-from homfem.kinetics.reactions import named_reaction
+from homfem.kinetics.reactions import named_reaction, written_reaction
 from homfem.macro.conditions import Dirichlet
 from homfem.macro.domain import Domain
 from homfem.macro.observers import Activation
@@ -32,6 +32,51 @@ def error(u: fem.Function, exact) -> float:
     fine.interpolate(u)
     there.interpolate(exact)
     return float(np.sqrt(integrate((fine - there) ** 2 * ufl.dx)))
+
+
+@pytest.mark.parametrize(("degree", "order", "cap"), [(1, 2.0, 3e-3), (2, 3.0, 4e-5)])
+def test_volume_fractions_by_region_at_the_order_of_the_elements(degree, order, cap):
+    """Two tissues with one D/phi; no flux where they meet: u = 1 + cos(2 pi x) exp(-4 pi^2 D t/phi)."""
+
+    def run(n):
+        domain = line(1.0, n).with_regions({"a": lambda x: x[0] < 0.5, "b": lambda x: x[0] > 0.5})
+        species = Species(
+            name="u",
+            tensor={"a": 0.02, "b": 0.008},
+            volume_fraction={"a": 0.5, "b": 0.2},
+            initial=lambda x: 1.0 + np.cos(2.0 * np.pi * x[0]),
+        )
+        problem = ReactionDiffusion(mesh=domain, species=[species], degree=degree)
+        result = run_reaction_diffusion(problem, TimeGrid(end=0.4, step=0.01))
+        assert result.conserved[0].drift < 1e-12
+        decay = np.exp(-4.0 * np.pi**2 * 0.04 * 0.4)
+        return error(result.fields["u"], lambda x: 1.0 + decay * np.cos(2.0 * np.pi * x[0]))
+
+    errors = [run(n) for n in (8, 16, 32)]
+    assert np.log2(errors[0] / errors[2]) / 2.0 == pytest.approx(order, abs=0.25)
+    assert errors[2] < cap
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_a_rate_per_tissue_is_shared_by_volumes_where_fractions_meet(degree, dimension):
+    """u' = -k u/phi at the nodes inside, and what one species loses the other gains, whatever their fractions."""
+    domain = Domain(mesh=box_mesh(MPI.COMM_SELF, [1.0] * dimension, [4] * dimension), unit="um")
+    domain = domain.with_regions({"a": lambda x: x[0] < 0.5, "b": lambda x: x[0] > 0.5})
+    species = [
+        Species(name="a", volume_fraction={"a": 0.5, "b": 0.2}, initial=1.0),
+        Species(name="b", volume_fraction={"a": 0.3, "b": 0.6}),
+    ]
+    kinetics = written_reaction({"a": "-k*a", "b": "k*a"}, ["a", "b"], parameters={"k": 0.1})
+    problem = ReactionDiffusion(mesh=domain, species=species, kinetics=kinetics, degree=degree)
+    result = run_reaction_diffusion(problem, TimeGrid(end=1.0, step=0.05))
+    assert all(entry.drift < 1e-13 for entry in result.conserved)
+    a = result.fields["a"]
+    x = a.function_space.tabulate_dof_coordinates()[:, 0]
+    assert a.x.array[x < 0.49] == pytest.approx(np.exp(-0.2), rel=1e-4)
+    assert a.x.array[x > 0.51] == pytest.approx(np.exp(-0.5), rel=1e-4)
+    middle = a.x.array[np.abs(x - 0.5) < 0.01]
+    assert np.all((middle > np.exp(-0.5)) & (middle < np.exp(-0.2)))
 
 
 FRONTS = {

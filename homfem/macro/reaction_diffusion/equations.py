@@ -17,7 +17,7 @@ from homfem.macro.flow import Darcy, cell_peclet, divergence, streamline_time, v
 from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
 from homfem.parameters import Array
-from homfem.solve import DIRECT_FIRST, assemble_vector, integrate
+from homfem.solve import DIRECT_FIRST, assemble_matrix, assemble_vector, integrate
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -71,7 +71,7 @@ class Equations:
             if isinstance(fraction, dict):
                 weights = assemble_vector(capacity * ufl.TestFunction(self.space) * ufl.dx)
                 self.weights[species.name] = weights.array_r.copy()
-                self.per_tissue[species.name] = self.volumes / self.weights[species.name]
+                self.per_tissue[species.name] = self._squares(1.0) / self._squares(capacity)
             else:
                 self.weights[species.name] = fraction * self.volumes
                 self.per_tissue[species.name] = 1.0 / fraction
@@ -84,6 +84,18 @@ class Equations:
                 if same == species.name
                 else with_conditions(self.problems[same], species.conditions, species.name)
             )
+
+    def _squares(self, capacity: Any) -> Array:
+        """Return the integrals of the squares of the basis functions; in each cell they are its volume times a number.
+
+        So the ratio of two of them is that of the volumes about a node, where integrals of basis functions of degree 2
+        may be zero.
+        """
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        matrix = assemble_matrix(capacity * u * v * ufl.dx(domain=self.problem.domain.mesh))
+        found = matrix.getDiagonal().array_r.copy()
+        matrix.destroy()
+        return np.asarray(found)
 
     def problem_of(self, name: str) -> LinearProblem:
         """Return the linear problem of a species; of one that does not move that of nothing but its change in time."""

@@ -12,9 +12,10 @@ import numpy as np
 from dolfinx import fem
 
 from homfem.kinetics import PointKinetics, Variable
-from homfem.macro.conditions import Dirichlet, Neumann, Robin
+from homfem.macro.conditions import Dirichlet, Neumann, Robin, told
 from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
+from homfem.macro.linear_problem import dofs_on
 from homfem.macro.positive import PositiveStep
 from homfem.macro.reaction import NodalReaction
 from homfem.macro.reaction_diffusion.coupled import Coupled
@@ -267,6 +268,18 @@ class ReactionDiffusionModel:
         """Return what tells this problem, its start and its steps from others; equal on any number of ranks."""
         return dict(self._identity)
 
+    def _described(self, species: Species) -> dict[str, Any]:
+        """Return the boundary values and sources of a species as plain data."""
+        linear, conditions = self.equations.problem_of(species.name), {}
+        for k, entry in enumerate(species.conditions):
+            value: Any = ""
+            if isinstance(entry, (Dirichlet, Neumann, Robin)):
+                key = {Dirichlet: "value", Neumann: "flux", Robin: "ambient"}[type(entry)]
+                path, dofs = f"species.{species.name}.conditions[{k}].{key}", dofs_on(linear, entry.boundary)
+                value = told(path, self.space, dofs, getattr(entry, key), (0.0, self.step))
+            conditions[entry.boundary] = {"type": type(entry).__name__, "value": value}
+        return {"unit": species.unit, "conditions": conditions, "sources": [repr(entry) for entry in species.sources]}
+
     def _given(self) -> dict[str, Any]:
         method, problem = self.method, self.problem
         kinetics = problem.kinetics
@@ -288,7 +301,7 @@ class ReactionDiffusionModel:
         return {
             "model": self.name,
             "kinetics": "" if kinetics is None else kinetics.name,
-            "species": {species.name: described(species) for species in problem.species},
+            "species": {species.name: self._described(species) for species in problem.species},
             f"time step ({problem.time_unit})": self.step,
             "splitting": f"{method.split.name}: {stages}",
             "scheme": method.one_step.name,
@@ -297,17 +310,6 @@ class ReactionDiffusionModel:
             "positivity": method.positivity,
             "rtol": method.rtol,
         } | {name: {"about": value} for name, value in about.items()}
-
-
-def described(species: Species) -> dict[str, Any]:
-    """Return the boundary values and sources of a species as plain data; of a function that it is one."""
-    conditions = []
-    for entry in species.conditions:
-        value: Any = ""
-        if isinstance(entry, (Dirichlet, Neumann, Robin)):
-            value = getattr(entry, {Dirichlet: "value", Neumann: "flux", Robin: "ambient"}[type(entry)])
-        conditions.append([type(entry).__name__, entry.boundary, "function" if callable(value) else value])
-    return {"unit": species.unit, "conditions": conditions, "sources": [repr(entry) for entry in species.sources]}
 
 
 def with_species(kinetics: PointKinetics | None, species: Any) -> PointKinetics:

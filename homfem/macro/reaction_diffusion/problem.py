@@ -122,8 +122,7 @@ class ReactionDiffusion:
     Raises
     ------
     InputError
-        For names that are given twice, kinetics of other fields or units, unknown boundaries, and volume fractions that
-        differ by region with degree 2.
+        For names that are given twice, kinetics of other fields or units, unknown boundaries.
     """
 
     mesh: dmesh.Mesh | Domain
@@ -156,8 +155,6 @@ class ReactionDiffusion:
                 if isinstance(condition, Outflow) and species.velocity is None:
                     raise InputError(f"{path}.conditions[{k}]", "outflow", "absent where nothing flows",
                                      "Give a velocity.")  # fmt: skip
-            if isinstance(species.fraction, Mapping) and self.degree > 1:
-                raise InputError("degree", self.degree, "1 where a volume fraction differs by region")
 
     @property
     def diffusivity_unit(self) -> str:
