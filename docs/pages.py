@@ -24,7 +24,7 @@ PICTURES = DOCS / "pictures"
 #: Pages of theory: a title, and the packages or modules whose texts they show.
 THEORY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "cell-problems": ("Cell problems", ("local",)),
-    "bounds": ("Guaranteed bounds", ("brackets", "certify")),
+    "bounds": ("Guaranteed bounds", ("brackets", "certify", "tensors")),
     "meshless-bounds": ("Bounds and estimates without a mesh", ("bounds", "stiffness")),
     "orientation": ("Orientation of fibres", ("orientation",)),
     "blocks": ("Block media", ("blocks",)),

@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Accuracy": "homfem.certify",
+    "BidomainTensors": "homfem.tensors",
     "BlockMedium": "homfem.blocks",
     "EffectiveTensor": "homfem.tensors",
     "Image": "homfem.grid",
@@ -22,6 +23,7 @@ _WHERE = {
     "from_file": "homfem.cells",
     "from_gmsh": "homfem.cells",
     "homogenize_active_stress": "homfem.certify",
+    "homogenize_bidomain": "homfem.certify",
     "homogenize_blocks": "homfem.blocks",
     "homogenize_diffusion": "homfem.certify",
     "homogenize_elasticity": "homfem.certify",
@@ -33,6 +35,7 @@ _WHERE = {
     "localise": "homfem.output.microfields",
     "read_image": "homfem.grid",
     "solve_active_stress": "homfem.certify",
+    "solve_bidomain": "homfem.certify",
     "solve_cell": "homfem.certify",
     "solve_diffusion": "homfem.certify",
     "solve_elasticity": "homfem.certify",
@@ -40,6 +43,7 @@ _WHERE = {
     "solve_poroelasticity": "homfem.certify",
     "solve_stokes": "homfem.certify",
     "solve_thermoelasticity": "homfem.certify",
+    "sweep_bidomain": "homfem.certify",
     "tensor_table": "homfem.tensors",
     "three_pipe": "homfem.cells",
 }

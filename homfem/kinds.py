@@ -118,6 +118,7 @@ KINDS: Mapping[str, TensorKind] = {
 PHYSICS: Mapping[str, TensorKind] = {
     "diffusion": DIFFUSION,
     "conductivity": CONDUCTIVITY,
+    "bidomain": CONDUCTIVITY,
     "heat-conduction": THERMAL_CONDUCTIVITY,
     **dict.fromkeys(("elasticity", "thermoelasticity", "poroelasticity", "active-stress"), STIFFNESS),
     "stokes": PERMEABILITY,

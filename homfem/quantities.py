@@ -64,6 +64,7 @@ BINDING_RATE = Kind(name="a rate per concentration", unit="m^3/mol/s", example="
 
 CONDUCTIVITY = Kind(name="a conductivity", unit="S/m", example="0.3 S/m")
 CONDUCTANCE = Kind(name="a conductance per area", unit="S/m^2", example="20 S/m^2")
+AREA_RESISTANCE = Kind(name="a resistance times an area", unit="ohm*m^2", example="0.15 kohm*mm^2")
 VOLTAGE = Kind(name="a voltage", unit="V", example="-85 mV")
 CURRENT = Kind(name="a current", unit="A", example="2 nA")
 CURRENT_DENSITY = Kind(name="a current per area", unit="A/m^2", example="30 uA/cm^2")

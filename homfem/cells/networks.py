@@ -2,6 +2,7 @@ r"""Networks of square pipes that wind, and heart muscle cells in a brick lattic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from mpi4py import MPI
@@ -63,9 +64,11 @@ def tortuous_pipes(
 def myocyte(
     length: float = 100.0,
     width: float = 20.0,
-    height: float = 20.0,
-    gap: float = 2.0,
+    height: float | None = 20.0,
+    gap: float | Sequence[float] = 2.0,
     *,
+    staggered: bool = True,
+    joined: str = "xyz",
     comm: MPI.Comm = MPI.COMM_WORLD,
     **common: Unpack[MyocyteOptions],
 ) -> UnitCell:
@@ -75,18 +78,25 @@ def myocyte(
     every second row along y is shifted by half a cell. The period is :math:`(l+g)\times2(w+g)\times(h+g)`. Patches of
     junctions bridge the gap between the ends of the cells (:math:`e\,w\times e\,h` with ``end_patch`` e) and between
     their sides (:math:`s(l-g)/2` long, ``side_patch`` s, and as high or wide as the ends'), two to each row beside.
+    Without the shift the period is :math:`(l+g)\times(w+g)\times(h+g)`, and one patch, :math:`s\,l` long, is in the
+    middle of each side.
 
     Phases: ``intracellular`` (fraction :math:`lwh/[(l+g)(w+g)(h+g)]`), ``junction``, ``extracellular``. The membrane is
-    the facet group ``"intracellular|extracellular"``, the faces of the junctions ``"intracellular|junction"``.
-    Intracellular space and junctions together reach through the cell in all directions, and so does the extracellular
-    space.
+    the facet group ``"intracellular|extracellular"``, the faces of the junctions ``"intracellular|junction"``, of which
+    ``"end-junctions"`` are those across x and ``"side-junctions"`` the others.
+    Intracellular space and junctions together reach through the cell in the directions that are joined, and the
+    extracellular space in all (in the plane, and with ``end_patch=1``, not across what is joined).
 
     Parameters
     ----------
     length, width, height
-        Size of a cell, > 0, in ``length_unit``.
+        Size of a cell, > 0, in ``length_unit``; without a height a plane cell.
     gap
-        Width of the extracellular space, > 0 and smaller than the cell.
+        Width of the extracellular space, > 0 and smaller than the cell; or two widths, between ends and between sides.
+    staggered
+        Whether every second row is shifted.
+    joined
+        The axes along which cells are joined: ``"x"`` (end to end), ``"xy"``, ``"xyz"``.
     comm
         Communicator.
     **common
@@ -94,7 +104,11 @@ def myocyte(
 
     Notes
     -----
-    A junction of specific conductance G (per area) has the coefficient :math:`G\,g`.
+    A junction is a channel of conductivity :math:`\sigma_j` between two faces. One of the resistance R per area has
+    the permeability 2/R on each of them (:func:`homfem.homogenize_bidomain`), or, with no faces that resist,
+    :math:`\sigma_j=g/R`.
     """
-    plan = networks.myocyte_plan(length, width, height, gap, Myocytes(**common))
-    return UnitCell.from_plan(plan, comm=comm)
+    given = networks.BrickMyocytes(
+        length=length, width=width, height=height, gap=gap, staggered=staggered, joined=joined
+    )
+    return UnitCell.from_plan(networks.myocyte_plan(given, Myocytes(**common)), comm=comm)

@@ -6,6 +6,7 @@ arguments, ``homogenize_diffusion`` and its like return the effective tensor alo
 """
 
 from homfem.certify.accuracy import Accuracy
+from homfem.certify.bidomain import homogenize_bidomain, solve_bidomain, sweep_bidomain
 from homfem.certify.coupled import (
     ActiveElasticity,
     ActiveStress,
@@ -50,6 +51,7 @@ __all__ = [
     "elastic_gaps",
     "hill_mandel",
     "homogenize_active_stress",
+    "homogenize_bidomain",
     "homogenize_diffusion",
     "homogenize_elasticity",
     "homogenize_poroelasticity",
@@ -57,11 +59,13 @@ __all__ = [
     "homogenize_thermoelasticity",
     "residual_allowance",
     "solve_active_stress",
+    "solve_bidomain",
     "solve_cell",
     "solve_diffusion",
     "solve_elasticity",
     "solve_poroelasticity",
     "solve_stokes",
     "solve_thermoelasticity",
+    "sweep_bidomain",
     "versions",
 ]

@@ -82,7 +82,7 @@ class MembraneUnknowns(FacetUnknowns):
 
     def matrix(self, values: Array) -> PETSc.Mat:
         r"""Assemble element matrices, shape (m, k, k), and :math:`\int_\Gamma h(\lambda_+-\lambda_-)(\mu_+-\mu_-)`."""
-        rows = self._link_rows().reshape(len(self.membranes.facets), -1)
+        rows = self._link_rows().reshape(-1, 2 * self.cell.dimension)
         links = np.kron([[1.0, -1.0], [-1.0, 1.0]], self._masses())
         matrix = PETSc.Mat().create(self.cell.comm)
         matrix.setSizes((self.sizes, self.sizes))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from homfem.config.physics.bidomain import Bidomain
 from homfem.config.physics.coupled import ActiveStress, CoupledElasticity, Poroelasticity, Thermoelasticity
 from homfem.config.physics.diffusion import Diffusion
 from homfem.config.physics.effective_table import EffectiveTable
@@ -120,6 +121,28 @@ def diffusion(table: Diffusion, cell: UnitCell, *, config: Mapping[str, Any], on
         config=dict(config),
         **options,
     )
+
+
+def bidomain(table: Bidomain, cell: UnitCell, *, config: Mapping[str, Any], only: Only = None) -> Any:
+    """Return the solution inside of the cells, its tensor with all that is known of the tissue; collective."""
+    from homfem.certify import solve_bidomain
+
+    _require_length(cell, "the area of a membrane")
+    table.check(cell.phase_names, cell.dimension)
+    given, per = table.resistance, "kohm*mm^2"
+    resistance: Any = 0.0
+    if given is not None:
+        resistance = {k: r.to(per) for k, r in given.items()} if isinstance(given, Mapping) else given.to(per)
+    with keys_from({"resistance": "effective.resistance"}):
+        return solve_bidomain(
+            cell,
+            _coefficients(table, only),
+            resistance=resistance,
+            tolerance=table.tolerance,
+            max_dofs=table.max_dofs,
+            config=dict(config),
+            **_given(table, "degree"),
+        )
 
 
 def elasticity(table: Elasticity, cell: UnitCell, *, config: Mapping[str, Any], only: Only = None) -> Any:

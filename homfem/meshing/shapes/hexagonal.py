@@ -19,6 +19,7 @@ import scipy.spatial
 from homfem.meshing.arrays.budget import require_cells
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.shapes.box_grid import one_sided, steps
+from homfem.meshing.shapes.junctions import with_junctions
 from homfem.meshing.shapes.plan import CellPlan, Myocytes
 from homfem.parameters import Array, Lattice, check_number
 
@@ -35,6 +36,8 @@ def hexagonal_myocyte_plan(length: float, width: float, gap: float, *, staggered
     wide = check_number("width", width, above=0.0, remedy="It is the size of a cell.")
     small = min(long, wide)
     apart = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
+    check_number("end_patch", common.end_patch, below=1.0, remedy="A hexagonal mesh needs a rim around the patch.")
+    check_number("side_patch", common.side_patch, below=1.0, remedy="A hexagonal mesh needs room beside the patch.")
     end, side, resolution, length_unit = common.end_patch, common.side_patch, common.resolution, common.length_unit
     unit = min(long + apart, wide + apart)
 
@@ -43,7 +46,8 @@ def hexagonal_myocyte_plan(length: float, width: float, gap: float, *, staggered
         along = 12.0 + steps((long + apart) / unit, resolution, resolution, 1.0)
         require_cells("resolution", resolution, "tetrahedron", 36.0 * (rows**2 + 2.0 * rows * layers) * along)
         section = _section(wide / unit, apart / unit, end, resolution)
-        return _extruded(section, long / unit, apart / unit, side, 0.5 if staggered else 0.0, resolution, length_unit)
+        shift = 0.5 if staggered else 0.0
+        return with_junctions(_extruded(section, long / unit, apart / unit, side, shift, resolution, length_unit))
 
     return CellPlan(make=make, name="hexagonal-myocyte", length=unit, length_unit=length_unit)
 

@@ -3,10 +3,48 @@ r"""Networks of square pipes that wind, and heart muscle cells in a brick lattic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from homfem.meshing.shapes.painted import Box, Painting, painted_plan, pipe_boxes
+import numpy as np
+
+from homfem.meshing.shapes.junctions import with_junctions
+from homfem.meshing.shapes.painted import AXES, Box, Painting, painted_plan, pipe_boxes
 from homfem.meshing.shapes.plan import BoxMesh, CellPlan, Myocytes, NetworkMesh
-from homfem.parameters import check_number
+from homfem.parameters import Array, InputError, check_number
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BrickMyocytes:
+    """The cells of :func:`homfem.cells.myocyte`, which has the parameters."""
+
+    length: float = 100.0
+    width: float = 20.0
+    height: float | None = 20.0
+    gap: float | Sequence[float] = 2.0
+    staggered: bool = True
+    joined: str = "xyz"
+
+    def checked(self) -> tuple[Array, Array]:
+        """Return the sizes of a cell, and the gap along each axis; an error for what is out of range."""
+        names = ("length", "width", "height")[: 2 if self.height is None else 3]
+        sizes = [
+            check_number(name, getattr(self, name), above=0.0, remedy="It is the size of a cell.") for name in names
+        ]
+        small = min(sizes)
+        given = [self.gap, self.gap] if np.isscalar(self.gap) else list(self.gap)  # type: ignore[arg-type]
+        if len(given) != 2:
+            raise InputError("gap", self.gap, "one width, or two: along the cells and across")
+        gaps = [
+            check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
+            for gap in given
+        ]
+        axes = "xyz"[: len(sizes)]
+        # The words of three dimensions serve the plane.
+        if not isinstance(self.joined, str) or set(self.joined) - set("xyz") or not set(self.joined) & set(axes):
+            raise InputError("joined", self.joined, f"one or more of the letters {axes}, such as 'x'")
+        if not isinstance(self.staggered, bool):
+            raise InputError("staggered", self.staggered, "True or False")
+        return np.array(sizes), np.array([gaps[0], gaps[1], gaps[1]][: len(sizes)])
 
 
 def tortuous_pipes_plan(
@@ -37,34 +75,24 @@ def tortuous_pipes_plan(
     )
 
 
-def myocyte_plan(length: float, width: float, height: float, gap: float, common: Myocytes) -> CellPlan:
+def myocyte_plan(given: BrickMyocytes, common: Myocytes) -> CellPlan:
     """Plan the cell of :func:`homfem.cells.myocyte`, which has the parameters; no MPI here."""
-    sizes = [
-        check_number(name, value, above=0.0, remedy="It is the size of a cell.")
-        for name, value in (("length", length), ("width", width), ("height", height))
-    ]
-    small = min(sizes)
-    g = check_number("gap", gap, at_least=1e-6 * small, below=small, remedy="The gap is narrower than a cell.")
-    e, s = common.end_patch, common.side_patch
-    (long, w, h), period = sizes, (length + g, 2.0 * (width + g), height + g)
+    sizes, g = given.checked()
+    d = len(sizes)
+    shares = (1.0, 2.0 if given.staggered else 1.0, 1.0)[:d]
+    period = tuple(float(length) for length in np.array(shares) * (sizes + g))
 
-    def box(phase: str, low: Sequence[float], high: Sequence[float]) -> Box:
-        lows = tuple(x / p for x, p in zip(low, period, strict=True))
-        return Box(phase, lows, tuple(x / p for x, p in zip(high, period, strict=True)))
+    def box(phase: str, low: Array, high: Array) -> Box:
+        return Box(phase, tuple(map(float, low / period)), tuple(map(float, high / period)))
 
     boxes = []
-    for row in (0, 1):
-        x, y, z = g / 2 + row * period[0] / 2, g / 2 + row * (w + g), g / 2
-        middle_y, middle_z = y + w / 2, z + h / 2
-        boxes.append(box("intracellular", (x, y, z), (x + long, y + w, z + h)))
-        ends = ((x - g, middle_y - e * w / 2, middle_z - e * h / 2), (x, middle_y + e * w / 2, middle_z + e * h / 2))
-        boxes.append(box("junction", *ends))
-        # A quarter and three quarters of the period along x both rows have a cell.
-        for place in (0.25, 0.75):
-            low, high = place * period[0] - s * (long - g) / 4, place * period[0] + s * (long - g) / 4
-            boxes.append(box("junction", (low, y - g, middle_z - e * h / 2), (high, y, middle_z + e * h / 2)))
-            boxes.append(box("junction", (low, middle_y - e * w / 2, z - g), (high, middle_y + e * w / 2, z)))
-    return painted_plan(
+    for row in range(2 if given.staggered else 1):
+        corner = 0.5 * g
+        corner[:2] += row * np.array([0.5 * period[0], sizes[1] + g[1]])
+        boxes.append(box("intracellular", corner, corner + sizes))
+        boxes += [box("junction", *ends) for ends in _junctions(corner, sizes, g, given, common)]
+
+    painted = painted_plan(
         Painting(
             boxes=boxes,
             background="extracellular",
@@ -72,3 +100,26 @@ def myocyte_plan(length: float, width: float, height: float, gap: float, common:
             mesh=BoxMesh(resolution=common.resolution, period=period, length_unit=common.length_unit),
         )
     )
+    return replace(painted, make=lambda: with_junctions(painted.make()))
+
+
+def _junctions(
+    corner: Array, sizes: Array, gap: Array, given: BrickMyocytes, common: Myocytes
+) -> list[tuple[Array, Array]]:
+    """Opposite corners of the junctions before the lower faces of a cell, axis by axis."""
+    e, s, d = common.end_patch, common.side_patch, len(sizes)
+    middle, found = corner + 0.5 * sizes, []
+    for axis in (axis for axis in range(d) if AXES[axis] in given.joined):
+        low, high = middle - 0.5 * e * sizes, middle + 0.5 * e * sizes
+        low[axis], high[axis] = corner[axis] - gap[axis], corner[axis]
+        if axis == 0:
+            found.append((low, high))
+            continue
+        # Shifted cells lie side by side a quarter and three quarters along; others all along.
+        halves = given.staggered
+        centres = [0.25 * (sizes[0] + gap[0]), 0.75 * (sizes[0] + gap[0])] if halves else [middle[0]]
+        half = 0.25 * s * (sizes[0] - gap[0]) if halves else 0.5 * s * sizes[0]
+        for centre in centres:
+            low[0], high[0] = centre - half, centre + half
+            found.append((low.copy(), high.copy()))
+    return found

@@ -95,7 +95,7 @@ class Myocytes:
     ----------
     end_patch, side_patch
         Size of the patches of junctions as a fraction of the end of a cell, and of the length over which two shifted
-        cells lie side by side; in (0, 1).
+        cells lie side by side; in (0, 1], below 1 for hexagonal cells.
     resolution
         Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
     length_unit
@@ -108,8 +108,8 @@ class Myocytes:
     length_unit: str = "um"
 
     def __post_init__(self) -> None:
-        check_number("end_patch", self.end_patch, above=0.0, below=1.0)
-        check_number("side_patch", self.side_patch, above=0.0, below=1.0)
+        check_number("end_patch", self.end_patch, above=0.0, at_most=1.0)
+        check_number("side_patch", self.side_patch, above=0.0, at_most=1.0)
         check_number("resolution", self.resolution, above=0.0, at_most=1 / 3)
 
 
