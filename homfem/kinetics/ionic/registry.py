@@ -60,6 +60,56 @@ IONIC_MODELS: dict[str, IonicModel] = {
             "m": {"g_Ks": 0.098},
         },
     ),
+    "aliev-panfilov": IonicModel(
+        title="excitation and recovery, scaled to mV and ms",
+        source="Aliev, Panfilov 1996, doi 10.1016/0960-0779(95)00089-5",
+    ),
+    "mitchell-schaeffer": IonicModel(
+        title="two currents and one gate, scaled to mV",
+        source="Mitchell, Schaeffer 2003, doi 10.1016/S0092-8240(03)00041-7",
+    ),
+    "gray-pathmanathan-2016": IonicModel(
+        title="rabbit ventricular cell of two currents",
+        source="Gray, Pathmanathan 2016, doi 10.1371/journal.pcbi.1005087",
+    ),
+    "beeler-reuter": IonicModel(
+        title="mammalian ventricular cell",
+        source="Beeler, Reuter 1977, doi 10.1113/jphysiol.1977.sp011853",
+    ),
+    "luo-rudy-1991": IonicModel(
+        title="guinea pig ventricular cell",
+        source="Luo, Rudy 1991, doi 10.1161/01.RES.68.6.1501",
+    ),
+    "ohara-rudy-2011": IonicModel(
+        title="human ventricular cell with 41 states",
+        source="O'Hara, Virag, Varro, Rudy 2011, doi 10.1371/journal.pcbi.1002061",
+        variants={
+            "endo": {},
+            "epi": {
+                "scale_NaL": 0.6,
+                "scale_to": 4.0,
+                "scale_CaL": 1.2,
+                "scale_Kr": 1.3,
+                "scale_Ks": 1.4,
+                "scale_K1": 1.2,
+                "scale_NaCa": 1.1,
+                "scale_NaK": 0.9,
+                "scale_Kb": 0.6,
+                "scale_up": 1.3,
+                "scale_cmdn": 1.3,
+                "delta_epi": 0.95,
+            },
+            "m": {
+                "scale_to": 4.0,
+                "scale_CaL": 2.5,
+                "scale_Kr": 0.8,
+                "scale_K1": 1.3,
+                "scale_NaCa": 1.4,
+                "scale_NaK": 0.7,
+                "scale_rel": 1.7,
+            },
+        },
+    ),
 }
 
 

@@ -1,0 +1,75 @@
+"""The equations of each membrane beside those of others: the paper's own form, or another implementation's numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics
+
+OTHERS = json.loads((Path(__file__).parents[1] / "ionic_derivatives.json").read_text(encoding="utf-8"))
+POINTS = {(point["model"], point["variant"], point["state"]["V"]): point for point in OTHERS["points"]}
+
+
+@pytest.mark.parametrize("key", POINTS, ids=lambda key: " ".join(map(str, key)))
+def test_derivatives_are_those_of_another_implementation(key):
+    name, variant, _ = key
+    point = POINTS[key]
+    kinetics = ionic_kinetics(name, variant)
+    found = kinetics.derivative(0.0, kinetics.start(point["state"]), kinetics.values())
+    names = [entry.name for entry in (*kinetics.fields, *kinetics.states)]
+    assert set(names) == set(point["derivative"])
+    for entry, ours in zip(names, found, strict=True):
+        assert ours == pytest.approx(point["derivative"][entry], rel=1e-12, abs=1e-18), entry
+
+
+@pytest.mark.parametrize("u", [-0.02, 0.1, 0.4, 0.97])
+def test_aliev_and_panfilov_in_their_own_units(u):
+    """Their equations 1 and 2 without diffusion: u' = -k u (u-a)(u-1) - u v, v' = eps (-v - k u (u-a-1))."""
+    v, k, a, eps0, mu1, mu2 = 1.3, 8.0, 0.15, 0.002, 0.2, 0.3
+    eps = eps0 + mu1 * v / (u + mu2)
+    expected = [-k * u * (u - a) * (u - 1) - u * v, eps * (-v - k * u * (u - a - 1))]
+    kinetics = ionic_kinetics("aliev-panfilov")
+    found = kinetics.derivative(0.0, np.array([100.0 * u - 80.0, v]), kinetics.values())
+    assert found * 12.9 / [100.0, 1.0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("u", [-0.02, 0.12, 0.14, 0.9])
+def test_mitchell_and_schaeffer_in_their_own_units(u):
+    """Their equations 1 to 4: u' = h u^2 (1-u)/tau_in - u/tau_out, h' = (1-h)/tau_open below the gate, -h/tau_close."""
+    h = 0.7
+    expected = [h * u**2 * (1 - u) / 0.3 - u / 6.0, (1 - h) / 120.0 if u < 0.13 else -h / 150.0]
+    kinetics = ionic_kinetics("mitchell-schaeffer")
+    found = kinetics.derivative(0.0, np.array([100.0 * u - 80.0, h]), kinetics.values())
+    assert found / [100.0, 1.0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["aliev-panfilov", "mitchell-schaeffer", "beeler-reuter", "luo-rudy-1991",
+                                  "gray-pathmanathan-2016"])  # fmt: skip
+def test_membranes_without_concentrations_that_drift_start_at_rest(name):
+    kinetics = ionic_kinetics(name)
+    start = kinetics.start()
+    assert np.abs(kinetics.derivative(0.0, start, kinetics.values())).max() < 1e-8
+    assert -85.0 < start[0] <= -80.0
+
+
+def test_what_stands_in_the_registry_is_published_and_what_stimulates_is_off():
+    for name, model in IONIC_MODELS.items():
+        assert "doi 10." in model.source
+        kinetics = ionic_kinetics(name)
+        assert all(entry.source for entry in kinetics.parameters), name
+        assert vars(kinetics.values()).get("I_pulse", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("name", ["beeler-reuter", "luo-rudy-1991", "ohara-rudy-2011"])
+def test_rates_are_finite_and_smooth_where_a_formula_divides_0_by_0(name):
+    kinetics = ionic_kinetics(name)
+    places = {"beeler-reuter": (-47.0, -23.0), "luo-rudy-1991": (-47.13, -77.0), "ohara-rudy-2011": (0.0,)}[name]
+    state = np.repeat(kinetics.start()[:, None], 3, axis=1)
+    for place in places:
+        state[0] = place + np.array([-1e-3, 0.0, 1e-3])
+        found = kinetics.derivative(0.0, state, kinetics.values())
+        assert found[:, 1] == pytest.approx(found[:, [0, 2]].mean(axis=1), rel=1e-6, abs=1e-12)
