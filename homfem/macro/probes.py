@@ -12,7 +12,7 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.macro.observers import Observer, crossed
+from homfem.macro.observers import crossed
 from homfem.macro.places import (
     Region,
     components,
@@ -22,10 +22,10 @@ from homfem.macro.places import (
     sample_points,
     sample_regions,
 )
-from homfem.macro.series import DataSet, SeriesFiles
+from homfem.macro.samples import Samples
+from homfem.macro.series import DataSet
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array, InputError, check_choice
-from homfem.ranks import collective
 
 STATISTICS = ("mean", "minimum", "maximum", "integral")
 
@@ -52,7 +52,7 @@ class Column:
         return with_unit(" ".join(filter(None, words)), self.unit)
 
 
-class Probes(Observer):
+class Probes(Samples):
     """Fields over time at named points and in named regions.
 
     A value at a point is that of the finite element function there, of the same cell on any number of ranks. In a
@@ -105,7 +105,7 @@ class Probes(Observer):
         path: Path | str | None = None,
         name: str = "probes",
     ) -> None:
-        super().__init__(name, every=every)
+        super().__init__(name, every=every, path=path)
         self._given = {key: tuple(value) for key, value in (points or {}).items()}
         self.points = {key: _point(key, value) for key, value in (points or {}).items()}
         self.regions = dict(regions or {})
@@ -120,11 +120,8 @@ class Probes(Observer):
             key: [check_choice("statistics", entry, STATISTICS) for entry in entries] for key, entries in given.items()
         }
         self.where = where
-        self.wanted, self.path = fields, None if path is None else Path(path)
+        self.wanted = fields
         self.columns: list[Column] = []
-        self._times: list[float] = []
-        self._rows: list[Array] = []
-        self._files: SeriesFiles | None = None
 
     def begin(self, model: Model, time: float) -> None:
         """Locate the points, make the functionals of the regions, and sample the start; collective."""
@@ -150,7 +147,7 @@ class Probes(Observer):
         self.columns = [*self._point_columns(spaces), *self._region_columns(spaces)]
         if len({column.label for column in self.columns}) < len(self.columns):
             raise InputError("probes", [column.label for column in self.columns], "columns with different names")
-        self._sample(shown, time)
+        self.take(model, time)
 
     def _point_columns(self, spaces: Mapping[str, fem.FunctionSpace]) -> Iterable[Column]:
         names = list(self.points)
@@ -174,8 +171,13 @@ class Probes(Observer):
                         at, unit = f"{statistic} at", self.units.length
                         yield Column(probe=key, field=field, statistic=at, component=part, axis=axis, unit=unit)
 
-    def _sample(self, shown: Mapping[str, fem.Function], time: float) -> None:
-        """Add a row; two reductions, and an exchange for places, at most. Collective."""
+    def labels(self) -> Sequence[str]:
+        """Return the header of each column."""
+        return [column.label for column in self.columns]
+
+    def sample(self, model: Model, time: float) -> Array:
+        """Return a row; two reductions, and an exchange for places, at most. Collective."""
+        shown = model.fields()
         sums: list[Array] = []
         extrema: list[Array] = []
         for name, (values, held) in self._point_values.items():
@@ -192,8 +194,7 @@ class Probes(Observer):
         outermost = np.concatenate(extrema) if extrema else np.empty(0)
         if extrema:
             self.comm.Allreduce(MPI.IN_PLACE, outermost, op=MPI.MAX)
-        self._times.append(time)
-        self._rows.append(self._row(shown, total, outermost))
+        return self._row(shown, total, outermost)
 
     def _row(self, shown: Mapping[str, fem.Function], total: Array, outermost: Array) -> Array:
         """Return the numbers in the order of the columns; collective."""
@@ -237,14 +238,6 @@ class Probes(Observer):
             places[entry] = np.concatenate([first_point(ranks[:, part], grain)[:d] for part in range(len(points))])
         return places
 
-    def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
-        """Sample what is due, and add it to the file; collective."""
-        if step % self.every and not last:
-            return
-        self._sample(model.fields(), end)
-        if self._files is not None:
-            self._files.append(end, self._rows[-1])
-
     def identity(self, model: Model) -> Mapping[str, Any]:
         """The series of a run are of the same probes from its start to its end."""
         columns = [column.label for column in self.columns]
@@ -252,44 +245,12 @@ class Probes(Observer):
         kept: dict[str, Any] = {"columns": columns, "every": self.every, "points": points}
         return {self.name: kept | ({"regions": self._extents} if self._extents else {})}
 
-    def series(self) -> Mapping[str, Array]:
-        """Return the samples so far."""
-        return {"times": np.array(self._times), "rows": np.array(self._rows).reshape(len(self._times), -1)}
-
-    def restore(self, series: Mapping[str, Array]) -> None:
-        """Go on from saved samples; collective."""
-        kept = (series["times"].tolist(), [*series["rows"]]) if self.comm.rank == 0 else None
-        self._times, self._rows = self.comm.bcast(kept)
-
-    def write(self, model: Model, step: int, time: float) -> None:
-        """Bring the files up to date; errors on every rank. Collective."""
-        if self.path is None:
-            return
-        with collective(self.comm):
-            if self.comm.rank == 0:
-                if self._files is None:
-                    header = [with_unit("time", self.units.time), *(column.label for column in self.columns)]
-                    self._files = SeriesFiles(self.path, header, self._times, self._rows)
-                self._files.settle(self._data_sets(), self.units.length)
-
-    def _data_sets(self) -> Iterator[DataSet]:
+    def data_sets(self) -> Iterator[DataSet]:
         """Every series with its place in the HDF5 file: ``PROBE/FIELD``, ``REGION/FIELD/STATISTIC``."""
-        yield DataSet("time", self.times, self.units.time)
         for column in dict.fromkeys(replace(column, component=None, axis=None) for column in self.columns):
             names = (column.probe, column.field, column.statistic)
             values = self.values(*names)
             yield DataSet("/".join(filter(None, names)), values, column.unit, self.points.get(column.probe))
-
-    def end(self) -> None:
-        """Close the file."""
-        if self._files is not None:
-            self._files.close()
-            self._files = None
-
-    @property
-    def times(self) -> Array:
-        """Times of the samples."""
-        return np.array(self._times)
 
     def values(self, probe: str, field: str, statistic: str = "") -> Array:
         """Return a field over time at a point or in a region, shape (times,), or (times, components) of vectors.
@@ -309,7 +270,7 @@ class Probes(Observer):
         if not chosen:
             known = list(dict.fromkeys((c.probe, c.field, c.statistic) for c in self.columns))
             raise InputError("probe", (probe, field, statistic), f"one of {known}")
-        table, first, last = np.array(self._rows)[:, chosen], self.columns[chosen[0]], self.columns[chosen[-1]]
+        table, first, last = self.rows[:, chosen], self.columns[chosen[0]], self.columns[chosen[-1]]
         if last.axis is not None:
             return table if first.component is None else table.reshape(len(table), -1, last.axis + 1)
         return table[:, 0] if first.component is None else table
