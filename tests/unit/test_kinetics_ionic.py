@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics, read_ionic
+from homfem.kinetics.ionic import IONIC_MODELS, files, ionic_kinetics, read_ionic
+from homfem.macro.reaction import CompiledReaction, MembraneReaction, make_reaction
 from homfem.parameters import FileError, InputError
 
 TOY = """
@@ -26,7 +27,7 @@ dv_dt = -(g*n*v + i_Stim)
 
 def written(tmp_path: Path, text: str, name: str = "toy model.ode") -> Path:
     path = tmp_path / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -96,3 +97,166 @@ def test_a_file_that_is_missing_or_of_another_kind_is_refused(tmp_path):
         read_ionic(tmp_path / "no.ode")
     with pytest.raises(FileError, match=r"ends in .ode, .cellml, .mmt"):
         read_ionic(written(tmp_path, TOY, "toy.txt"))
+
+
+SINGULAR = """
+states(V = ScalarParam(-80, unit="mV"), a = 0.1, b = 0.1, c = 0.1, d = 0.1, e = 0.1)
+parameters(E_K = ScalarParam(-77), F = 96485, R = 8314, T = 310)
+alpha = 0.32*(V + 47.13)/(1 - exp(-0.1*(V + 47.13)))
+da_dt = alpha
+half = (V + 23)/4
+divisor = 1 - exp(-0.16*half)
+db_dt = half/divisor
+dc_dt = Conditional(Gt(V, -100), 2.837*(exp(0.04*(V + 77)) - 1)/((V + 77)*exp(0.04*(V + 35))), 1)
+fluxes = 4*(V - 15)*F*F/(R*T)*(0.01*exp(2*(V - 15)*F/(R*T)) - 2)/(exp(2*(V - 15)*F/(R*T)) - 1)
+dd_dt = fluxes/100000
+de_dt = (V - E_K)/(exp((V - E_K)/10) - 1)
+dV_dt = -fluxes/1000 - alpha
+"""
+
+
+def exactly(v: float) -> list[float]:
+    """Return the rates of the file above with many digits; a limit is taken next to it."""
+    import mpmath
+
+    with mpmath.workdps(60):
+        v, f, rt = mpmath.mpf(v) + mpmath.mpf("1e-25"), mpmath.mpf(96485), mpmath.mpf(8314) * 310
+        exp, number = mpmath.exp, mpmath.mpf
+        shifted, fifteen = v + number("47.13"), v - 15
+        alpha = number("0.32") * shifted / (1 - exp(-shifted / 10))
+        u = 2 * fifteen * f / rt
+        flux = 4 * fifteen * f * f / rt * (number("0.01") * exp(u) - 2) / (exp(u) - 1)
+        c = number("2.837") * (exp((v + 77) / 25) - 1) / ((v + 77) * exp((v + 35) / 25))
+        half = (v + 23) / 4
+        rates = [-flux / 1000 - alpha, alpha, half / (1 - exp(-number("0.16") * half)), c, flux / 100000]
+        return [float(rate) for rate in [*rates, (v + 77) / (exp((v + 77) / 10) - 1)]]
+
+
+@pytest.mark.parametrize("singular", [-47.13, -23.0, -77.0, 15.0])
+def test_removable_singularities_are_removed_at_and_around_each(tmp_path, singular):
+    kinetics = read_ionic(written(tmp_path, SINGULAR))
+    v = singular + np.array([0.0, 1e-14, -1e-12, 1e-9, -1e-7, 1e-5, -1e-3, 0.1, -0.9, 1.1, -3.1, 30.0])
+    expected = np.array([exactly(value) for value in v]).T
+    state = np.vstack([v, np.full((5, v.size), 0.1)])
+    assert kinetics.derivative(0.0, state, kinetics.values()) == pytest.approx(expected, rel=2e-13)
+
+    compiled = make_reaction(kinetics, {"V": v.copy()}, scheme="explicit", order=1)
+    before = compiled.states.copy()
+    compiled.step(0.0, 1.0)
+    assert type(compiled) is CompiledReaction
+    assert compiled.states - before == pytest.approx(expected[1:], rel=2e-13, abs=1e-15)
+    p, h = kinetics.values(), 1e-3
+    ends = [kinetics.derivative(0.0, np.vstack([v + s * h, state[1:]]), p)[0] for s in (-1.0, 1.0)]
+    slope = kinetics.slopes(0.0, (v,), state[1:], p)[0]
+    assert slope == pytest.approx((ends[1] - ends[0]) / (2.0 * h), rel=1e-5)
+
+
+VOLTS = """<?xml version="1.0"?>
+<model xmlns="http://www.cellml.org/cellml/1.0#" xmlns:cellml="http://www.cellml.org/cellml/1.0#" name="toy">
+<units name="per_second"><unit units="second" exponent="-1"/></units>
+<component name="environment"><variable name="time" units="second" public_interface="out"/></component>
+<component name="membrane">
+<variable name="time" units="second" public_interface="in"/>
+<variable name="V" units="volt" initial_value="-0.08"/>
+<variable name="n" units="dimensionless" initial_value="0.3"/>
+<variable name="g" units="per_second" initial_value="200"/>
+<variable name="tau" units="second" initial_value="0.005"/>
+<math xmlns="http://www.w3.org/1998/Math/MathML">
+<apply><eq/><apply><diff/><bvar><ci>time</ci></bvar><ci>V</ci></apply>
+<apply><minus/><apply><times/><ci>g</ci><ci>n</ci><ci>V</ci></apply></apply></apply>
+<apply><eq/><apply><diff/><bvar><ci>time</ci></bvar><ci>n</ci></apply>
+<apply><divide/><apply><minus/><cn cellml:units="dimensionless">0.5</cn><ci>n</ci></apply><ci>tau</ci></apply></apply>
+</math></component>
+<connection><map_components component_1="environment" component_2="membrane"/>
+<map_variables variable_1="time" variable_2="time"/></connection>
+</model>
+"""
+
+
+def test_a_cellml_file_in_volts_and_seconds_becomes_mv_and_ms(tmp_path):
+    kinetics = read_ionic(written(tmp_path, VOLTS, "in volts.cellml"))
+    assert (kinetics.fields[0].name, kinetics.fields[0].unit, kinetics.fields[0].start) == ("V", "mV", -80.0)
+    assert kinetics.gates == 1
+    assert kinetics.values().tau == 0.005
+    # dV/dt = -200/s 0.3 (-0.08 V) = 4.8 V/s = 4.8 mV/ms; dn/dt = 0.2/(5 ms)
+    assert kinetics.derivative(0.0, kinetics.start(), kinetics.values()) == pytest.approx([4.8, 0.04], rel=1e-13)
+
+
+def test_files_of_myokit_are_as_myokit_evaluates_them(tmp_path):
+    import myokit
+    import myokit.formats
+
+    model = myokit.load_model(myokit.EXAMPLE)  # Luo-Rudy 1991
+    exported = tmp_path / "exported.cellml"
+    myokit.formats.exporter("cellml").model(str(exported), model)
+    one, other = read_ionic(myokit.EXAMPLE), read_ionic(exported)
+    assert (len(one.states), one.gates) == (7, 6)
+    assert [state.name for state in one.states[:3]] == ["m", "h", "j"]
+    assert "i_stim, pace is 0" in one.formulas.notes[0]
+    model.binding("pace").set_rhs(0)
+    names = [state.name() for state in model.states()]
+    for seed in range(3):
+        state = np.array(model.initial_values(True)) * np.random.default_rng(seed).uniform(0.8, 1.2, len(names))
+        expected = dict(zip(names, model.evaluate_derivatives(list(state)), strict=True))
+        given = dict(zip(names, state, strict=True))
+        for kinetics in (one, other):
+            order = ["V", *(entry.name for entry in kinetics.states)]
+            found = kinetics.derivative(0.0, np.array([given[name] for name in order]), kinetics.values())
+            assert found == pytest.approx([expected[name] for name in order], rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("a.cellml", "", "as myokit reads it"),
+        ("a.cellml", VOLTS[:900], "as myokit reads it"),
+        ("a.cellml", "states(V = 1)\ndV_dt = -V\n", "as myokit reads it"),
+        ("a.cellml", VOLTS.replace('name="V"', 'name="Cai"').replace("<ci>V<", "<ci>Cai<"), "its states are Cai, n"),
+        ("a.cellml", VOLTS.replace('units="second"', 'units="metre"'), "time in ms or s"),
+        ("a.cellml", VOLTS.replace('"volt"', '"mole"'), "membrane potential in mV or V"),
+        ("a.mmt", "", "as myokit reads it"),
+        ("a.mmt", "[[protocol]]\n", r"no \[\[model\]\]"),
+        ("a.mmt", "[[model]]\n[x]\ndot(V) = 1\n", "as myokit reads it"),
+        ("a.ode", "", "has none"),
+        ("a.ode", "parameters(a = 1)\nb = a\n", "has none"),
+        ("a.ode", "states(V = 1)\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\ndV_dt = -V*unknown\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\ndV_dt = -(V\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\ndV_dt = -Ω\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\na = b\nb = a\ndV_dt = -V*a\n", "is defined by itself"),
+        ("a.ode", "states(x = 1)\ndx_dt = -x\n", "its states are x"),
+        ("a.ode", "states(V = 1)\ndV_dt = V/(1 - 1)\n", "infinite"),
+    ],
+)
+def test_a_file_that_is_no_membrane_is_refused_in_words(tmp_path, name, text, complaint):
+    with pytest.raises(InputError, match=complaint):
+        read_ionic(written(tmp_path, text, name))
+
+
+def test_bytes_that_are_no_text_and_files_that_are_too_large_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.ode"
+    path.write_bytes(b"states(V = 1)\xff\xfe\n")
+    with pytest.raises(FileError, match="as gotranx reads them"):
+        read_ionic(path)
+    monkeypatch.setattr(files, "_LARGEST", 10)
+    with pytest.raises(FileError, match="at most"):
+        read_ionic(path)
+
+
+def test_names_of_any_language_and_a_potential_of_another_name(tmp_path):
+    words = ["int", "double", "lambda", "None", "def", "exp_", "power2", "numpy", "step", "y0", "x0", "states_", "i"]
+    text = "states(" + ", ".join(f"{word} = 0.{k + 1}" for k, word in enumerate(words)) + ", u = -10)\n"
+    text += "parameters(fields = 2.0, p = 0.5, result = 1.0, restrict = 3.0, E_1 = 0.1)\n"
+    text += "".join(f"d{word}_dt = (fields*exp(u/100)*p - {word})*{k + 1}\n" for k, word in enumerate(words))
+    text += "du_dt = -" + "*".join(words) + "*restrict + result*E_1\n"
+    kinetics = read_ionic(written(tmp_path, text), "u")
+    assert (len(kinetics.states), kinetics.gates) == (len(words), len(words))
+    values = [0.0, 0.0]
+    for k, compile_ in enumerate((True, False)):
+        v = np.array([-10.0])
+        reaction = make_reaction(kinetics, {"V": v}, order=1, compile=compile_)
+        assert type(reaction) is (CompiledReaction if compile_ else MembraneReaction)
+        reaction.step(0.0, 0.01)
+        values[k] = np.r_[v, reaction.states[:, 0]]
+    assert values[0] == pytest.approx(values[1], rel=1e-13)
+    assert values[0][1] == pytest.approx(0.1 + (np.exp(-0.1) - 0.1) * (1 - np.exp(-0.01)), rel=1e-12)

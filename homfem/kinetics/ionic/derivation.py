@@ -98,17 +98,20 @@ def _gate(equations: Equations, chain: Chain, name: str, derivative: sympy.Expr)
 
 def _value(equations: Equations, expression: sympy.Expr) -> float:
     """Return the number of an expression at the start."""
-    known = {symbol(name): entry.value for name, entry in (*equations.states.items(), *equations.parameters.items())}
-    known[TIME] = 0.0
+    known: dict[sympy.Symbol, sympy.Expr] = {
+        symbol(name): sympy.Float(entry.value)
+        for name, entry in (*equations.states.items(), *equations.parameters.items())
+    }
+    known[TIME] = sympy.Float(0)
 
     def number(inner: sympy.Expr) -> sympy.Expr:
         for name in inner.free_symbols:
             if name not in known:
                 known[name] = number(equations.definitions[name])
-        return inner.subs({name: known[name] for name in inner.free_symbols})
+        return inner.xreplace({name: known[name] for name in inner.free_symbols}).evalf()
 
-    result = number(expression)
-    return float(result) if result.is_real else float("nan")
+    result = number(expression).evalf()
+    return float(result) if result.is_Float else float("nan")
 
 
 def slopes(equations: Equations, names: Iterable[str]) -> tuple[dict[str, sympy.Expr], dict[sympy.Symbol, sympy.Expr]]:

@@ -1,18 +1,19 @@
-"""The equations of a membrane from a file, in SymPy: read by gotranx and myokit, in mV and ms, without its stimulus.
+"""The equations of a membrane from a file, in SymPy, in mV and ms, without its stimulus.
 
 SymPy, gotranx and myokit load with this module, which is imported where a file is read for the first time.
 """
 
 from __future__ import annotations
 
+import graphlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import sympy
 
+from homfem.kinetics.ionic.sources import Quantity, read_source
 from homfem.parameters import FileError, InputError, nearest_name
 
 #: Usual names of the membrane potential, without the name of its component.
@@ -25,15 +26,6 @@ _STIMULUS = re.compile(
 _TIMES = {"ms": 1.0, "millisecond": 1.0, "s": 1e3, "second": 1e3}
 _POTENTIALS = {"mV": 1.0, "millivolt": 1.0, "V": 1e3, "volt": 1e3, "": 1.0, "1": 1.0, "dimensionless": 1.0}
 TIME = sympy.Symbol("time", real=True)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quantity:
-    """A state or a parameter of a file: its number, unit and meaning."""
-
-    value: float
-    unit: str = ""
-    meaning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,75 +60,34 @@ def equations_of(file: Path, data: bytes, potential: str | None) -> Equations:
     InputError
         If it has no such membrane potential.
     """
-    ode, order, time_unit = _ode(file, data) if file.suffix.lower() == ".ode" else _myokit(file, data)
-    if not ode.states:
-        raise FileError("ionic model", str(file), "equations with states", f"{file.name} has none.")
-    states = {state.name: _quantity(state) for state in sorted(ode.states, key=lambda s: (order(s.name), s.name))}
-    parameters = {
-        entry.name: _quantity(entry) for entry in sorted(ode.parameters, key=lambda p: (order(p.name), p.name))
-    }
-    found = _potential(file, states, potential)
-    definitions = {symbol(entry.name): _plain(entry.expr) for entry in ode.intermediates}
-    derivatives = {entry.state.name: _plain(entry.expr) for entry in ode.state_derivatives}
+    source = read_source(file, data)
+    found = _potential(file, source.states, potential)
+    definitions = {symbol(name): _plain(entry, source.times) for name, entry in source.definitions.items()}
+    derivatives = {name: _plain(entry, source.times) for name, entry in source.derivatives.items()}
     definitions |= {symbol(f"d{name}_dt"): expression for name, expression in derivatives.items()}
     equations = Equations(
         name=file.stem,
         potential=found,
-        states=states,
-        parameters=parameters,
+        states=source.states,
+        parameters={name: entry for name, entry in source.parameters.items() if name not in source.times},
         definitions=definitions,
         derivatives=derivatives,
     )
-    _check_names(file, equations)
-    return _in_units(file, _without_stimulus(equations), time_unit)
+    _check_definitions(file, equations)
+    return _in_units(file, _without_stimulus(equations, source.stimuli), source.time_unit)
 
 
-def _ode(file: Path, data: bytes) -> tuple[Any, Any, str]:
-    import gotranx
-    import lark
-
-    _quiet()
-    try:
-        text = data.decode("utf-8")
-        ode = gotranx.load.ode_from_string(text, name=file.stem, remove_singularities=False)
-    except (UnicodeDecodeError, lark.exceptions.LarkError, gotranx.exceptions.GotranxError) as error:
-        raise FileError("ionic model", str(file), "equations as gotranx reads them", _first_line(error)) from error
-    places: dict[str, int] = {}
-    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*=", re.sub("#.*", "", text)):
-        places.setdefault(found[1], found.start())
-    return ode, lambda name: places.get(name, len(text)), "ms"
-
-
-def _myokit(file: Path, data: bytes) -> tuple[Any, Any, str]:
-    raise FileError("ionic model", str(file), "a gotranx .ode file")
-
-
-def _quiet() -> None:
-    """Let gotranx say only what is wrong."""
-    import logging
-
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
-def _quantity(entry: Any) -> Quantity:
-    unit = entry.unit_str or ""
-    return Quantity(value=float(entry.value), unit="" if unit == "1" else unit, meaning=entry.description or "")
-
-
-def _plain(expression: sympy.Expr) -> sympy.Expr:
+def _plain(expression: sympy.Expr, times: tuple[str, ...]) -> sympy.Expr:
     """Return an expression evaluated by SymPy, with all symbols of one kind."""
     expression = sympy.sympify(expression)
     if isinstance(expression, sympy.Symbol):
-        return TIME if expression.name in ("t", "time") else symbol(expression.name)
+        return TIME if expression.name in times else symbol(expression.name)
     if not expression.args:
         return expression
-    return expression.func(*[_plain(part) for part in expression.args])
+    parts = [_plain(part, times) for part in expression.args]
+    if expression.is_Pow and parts[1].is_Float and parts[1] == int(parts[1]):
+        parts[1] = sympy.Integer(int(parts[1]))
+    return expression.func(*parts)
 
 
 def _potential(file: Path, states: Mapping[str, Quantity], wanted: str | None) -> str:
@@ -154,12 +105,22 @@ def _potential(file: Path, states: Mapping[str, Quantity], wanted: str | None) -
     )
 
 
-def _check_names(file: Path, equations: Equations) -> None:
+def _check_definitions(file: Path, equations: Equations) -> None:
+    """Refuse names that are not defined, definitions in a circle, and numbers that are not finite."""
     known = {TIME, *map(symbol, (*equations.states, *equations.parameters)), *equations.definitions}
+    uses = {}
     for name, expression in equations.definitions.items():
         strange = sorted(map(str, expression.free_symbols - known))
         if strange:
             raise FileError("ionic model", str(file), "equations of names that it defines", f"{name} has {strange[0]}.")
+        if expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I):
+            raise FileError("ionic model", str(file), "of finite real numbers", f"{name} is infinite or not real.")
+        uses[name] = expression.free_symbols & equations.definitions.keys()
+    try:
+        graphlib.TopologicalSorter(uses).prepare()
+    except graphlib.CycleError as error:
+        circle = ", ".join(map(str, error.args[1]))
+        raise FileError("ionic model", str(file), "without a circle", f"{circle} is defined by itself.") from error
 
 
 def _in_units(file: Path, equations: Equations, time_unit: str) -> Equations:
@@ -167,6 +128,8 @@ def _in_units(file: Path, equations: Equations, time_unit: str) -> Equations:
     own = equations.states[equations.potential]
     if own.unit not in _POTENTIALS:
         raise FileError("ionic model", str(file), "a membrane potential in mV or V", f"It is in {own.unit!r}.")
+    if time_unit not in _TIMES:
+        raise FileError("ionic model", str(file), "a time in ms or s", f"It is in {time_unit!r}.")
     volts, time = _POTENTIALS[own.unit], _TIMES[time_unit]
     if equations.potential != "V" and "V" in {
         *equations.states,
@@ -193,10 +156,10 @@ def _in_units(file: Path, equations: Equations, time_unit: str) -> Equations:
     )
 
 
-def _without_stimulus(equations: Equations) -> Equations:
+def _without_stimulus(equations: Equations, known: tuple[str, ...]) -> Equations:
     """Return equations in which what stimulates is 0."""
-    names = [str(name) for name in equations.definitions if _STIMULUS.match(str(name))]
-    names += [name for name in equations.parameters if _STIMULUS.match(name)]
+    every = [*map(str, equations.definitions), *equations.parameters]
+    names = [name for name in every if name in known or _STIMULUS.match(name)]
     if not names:
         return equations
     nothing = {symbol(other): sympy.Integer(0) for other in names}

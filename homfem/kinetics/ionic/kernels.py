@@ -80,6 +80,20 @@ double fmin(double, double);
 static inline double power2(double x) { return x*x; }
 static inline double power3(double x) { return x*x*x; }
 static inline double power4(double x) { return (x*x)*(x*x); }
+static inline double bernoulli(double w)
+{
+  const double s = w*w;
+  const double series = 1.0 - w/2.0 + s*(1.0/12.0 - s*(1.0/720.0 - s*(1.0/30240.0 - s/1209600.0)));
+  const double whole = w/(exp(w) - 1.0);
+  return fabs(w) < 0.1 ? series : whole;
+}
+static inline double bernoulli_slope(double w)
+{
+  const double s = w*w;
+  const double series = w*(1.0/6.0 - s*(1.0/180.0 - s*(1.0/5040.0 - s*(1.0/151200.0 - s/4790016.0)))) - 0.5;
+  const double b = w/(exp(w) - 1.0);
+  return fabs(w) < 0.3 ? series : b*((1.0 - b)/w - 1.0);
+}
 static inline double phi(double z)
 {
   const double small = 1.0 + z*(1.0/2.0 + z*(1.0/6.0 + z*(1.0/24.0)));

@@ -12,6 +12,7 @@ from sympy.printing.numpy import NumPyPrinter
 from homfem.kinetics.ionic.derivation import gates, slopes
 from homfem.kinetics.ionic.equations import Equations, symbol
 from homfem.kinetics.ionic.formulas import Formulas
+from homfem.kinetics.ionic.singularities import guarded
 from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import Variable
 
@@ -41,6 +42,12 @@ class _Names:
         if power.is_number and power.is_negative:
             return f"(1.0/{self._power(base, -power)})"
         return self._power(base, power)
+
+    def _print_Bernoulli(self, expr: Any) -> str:
+        return f"bernoulli({self._print(expr.args[0])})"  # type: ignore[attr-defined]
+
+    def _print_BernoulliSlope(self, expr: Any) -> str:
+        return f"bernoulli_slope({self._print(expr.args[0])})"  # type: ignore[attr-defined]
 
     def _power(self, base: Any, power: Any) -> str:
         text = self._print(base)  # type: ignore[attr-defined]
@@ -110,11 +117,27 @@ def power3(x):
 
 def power4(x):
     return power2(power2(x))
+
+
+def bernoulli(w):
+    small = abs(w) < 0.1
+    s, u = w * w, numpy.where(small, 1.0, w)
+    series = 1.0 - w / 2.0 + s * (1.0 / 12.0 - s * (1.0 / 720.0 - s * (1.0 / 30240.0 - s / 1209600.0)))
+    return numpy.where(small, series, u / (numpy.exp(u) - 1.0))
+
+
+def bernoulli_slope(w):
+    small = abs(w) < 0.3
+    s, u = w * w, numpy.where(small, 1.0, w)
+    series = w * (1.0 / 6.0 - s * (1.0 / 180.0 - s * (1.0 / 5040.0 - s * (1.0 / 151200.0 - s / 4790016.0)))) - 0.5
+    b = u / (numpy.exp(u) - 1.0)
+    return numpy.where(small, series, b * ((1.0 - b) / u - 1.0))
 """
 
 
 def formulas_of(equations: Equations) -> Formulas:
     """Return the source code of equations."""
+    equations = guarded(equations)
     relaxing = gates(equations)
     drifting = [name for name in equations.states if name not in relaxing and name != equations.potential]
     potential = equations.potential
