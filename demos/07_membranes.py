@@ -18,6 +18,7 @@ from mpi4py import MPI
 
 from homfem import homogenize_diffusion
 from homfem.cells import fibre_array
+from homfem.output.charts import charts
 
 FRACTION, CONTRAST = 0.3, 10.0
 #: Rayleigh multipoles (Perrins, McPhedran, McKenzie 1979, with the resistance of the interface).
@@ -29,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coarse", action="store_true", help="a small mesh and few points, for a test")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of the picture")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     options = parser.parse_args()
 
     cell = fibre_array("square", fraction=FRACTION, resolution=0.1 if options.coarse else 0.03)
@@ -52,38 +54,27 @@ def main() -> None:
     assert perfect.contains(PERFECT, slack=perfect.geometric_error)
     if MPI.COMM_WORLD.rank == 0:
         print(tensors[-1])
-        draw(options.out / "membranes.png", biots, lower, upper, insulating.value[0, 0], perfect.value[0, 0])
+        limits = {"perfect contact": perfect.value[0, 0], "nothing enters the fibres": insulating.value[0, 0]}
+        draw(options.out / "membranes", biots, lower, upper, limits, "dark" if options.dark else "light")
 
 
-def draw(path: Path, biots: np.ndarray, lower: np.ndarray, upper: np.ndarray, closed: float, open_: float) -> None:
+def draw(
+    path: Path, biots: np.ndarray, lower: np.ndarray, upper: np.ndarray, limits: dict[str, float], theme: str
+) -> None:
     """The bracket over the Biot number, the two limits, the known values and the neutral inclusion."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure, axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    axes.fill_between(biots, lower, upper, color="tab:blue", alpha=0.4, lw=0)
-    apart = f"bounds, at most {np.max(upper - lower):.0e} apart"
-    axes.plot(biots, 0.5 * (lower + upper), color="tab:blue", lw=1.2, label=apart)
-    for level, name in ((open_, "perfect contact"), (closed, "nothing enters the fibres")):
-        axes.axhline(level, color="0.5", lw=0.8, ls="--")
-        axes.annotate(name, (1.3e-3, level), (0, -4), textcoords="offset points", va="top", color="0.35", fontsize=9)
-    axes.plot(list(KNOWN), list(KNOWN.values()), "o", color="black", ms=5, label="multipole values")
-    neutral = CONTRAST / (CONTRAST - 1)
-    axes.annotate("neutral inclusion: Bi = 10/9, D* = D", (neutral, 1.0), (12, -14), textcoords="offset points",
-                  fontsize=9)  # fmt: skip
-    axes.set(
-        xscale="log",
-        xlabel="Biot number $h\\,a/D_\\mathrm{matrix}$",
-        ylabel="$D^*/D_\\mathrm{matrix}$",
-        ylim=(0.45, 1.75),
-    )
-    axes.set_title("Fibres behind membranes, fraction 0.3, contrast 10", fontsize=10)
-    axes.legend(loc=(0.52, 0.2), frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    with charts(path, size=(6.4, 4.2), title="Fibres behind membranes, fraction 0.3, contrast 10", theme=theme) as axes:
+        axes.fill_between(biots, lower, upper, color="C1", alpha=0.5, lw=0)
+        apart = f"bounds, at most {np.max(upper - lower):.0e} apart"
+        axes.plot(biots, 0.5 * (lower + upper), color="C4", label=apart)
+        for name, level in limits.items():
+            axes.axhline(level, color="0.55", lw=0.8, ls="--")
+            axes.annotate(name, (1.3e-3, level), (0, -4), textcoords="offset points", va="top", fontsize=9)
+        axes.plot(list(KNOWN), list(KNOWN.values()), "o", color="C0", label="multipole values")
+        neutral, words = (CONTRAST / (CONTRAST - 1), 1.0), "neutral inclusion: Bi = 10/9, D* = D"
+        axes.annotate(words, neutral, (12, -14), textcoords="offset points", fontsize=9)
+        axes.set(xscale="log", xlabel="Biot number $h\\,a/D_\\mathrm{matrix}$", ylabel="$D^*/D_\\mathrm{matrix}$")
+        axes.set_ylim(0.45, 1.75)
+        axes.legend(loc=(0.52, 0.2))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from mpi4py import MPI
 
 from homfem import homogenize_active_stress, homogenize_poroelasticity, homogenize_thermoelasticity
 from homfem.cells import fibre_array, sphere_array
+from homfem.output.charts import charts
 from homfem.stiffness import isotropic
 
 GLASS, EPOXY = {"young": 72.0, "poisson": 0.2}, {"young": 3.0, "poisson": 0.35}
@@ -80,25 +81,21 @@ def contraction(fractions: list[float], resolution: float) -> tuple[list[float],
     return along, across
 
 
-def draw(pores: list[float], biot: list[float], cross: list[tuple[float, float, float]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
-    left.plot(pores, biot, "o-", color="#0072B2", label="simple cubic array of pores")
-    left.plot(pores, pores, "--", color="#999999", label="porosity, the lower limit")
-    left.set(xlabel="porosity", ylabel="Biot's coefficient b", title="Pressure in spherical pores")
-    fractions = [entry[0] for entry in cross]
-    right.plot(fractions, [entry[2] for entry in cross], "--", color="#999999", label="volume average")
-    right.plot(fractions, [entry[1] for entry in cross], "o-", color="#D55E00", label="with elastic relaxation")
-    right.set(xlabel="fraction of the fibrils", ylabel="active stress / stress in the fibril",
-              title="Fibrils that contract across their axis")  # fmt: skip
-    for axis in (left, right):
-        axis.grid(alpha=0.3)
-        axis.legend()
-    figure.savefig(path, dpi=110)
+def draw(
+    pores: list[float], biot: list[float], cross: list[tuple[float, float, float]], path: Path, theme: str
+) -> None:
+    """Biot's coefficient over the porosity, the active stress over the fraction of the fibrils."""
+    fractions, relaxed, average = zip(*cross, strict=True)
+    with charts(path, 1, 2, theme=theme) as (left, right):
+        left.plot(pores, biot, "o-", color="C4", label="simple cubic array of pores")
+        left.plot(pores, pores, "--", color="0.55", label="porosity, the lower limit")
+        left.set(xlabel="porosity", ylabel="Biot's coefficient b", title="Pressure in spherical pores")
+        right.plot(fractions, average, "--", color="0.55", label="volume average")
+        right.plot(fractions, relaxed, "o-", color="C0", label="with elastic relaxation")
+        right.set(xlabel="fraction of the fibrils", ylabel="active stress / stress in the fibril")
+        right.set_title("Fibrils that contract across their axis")
+        for axes in (left, right):
+            axes.legend()
 
 
 def relaxed(fractions: list[float], resolution: float) -> list[tuple[float, float, float]]:
@@ -116,8 +113,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--coarse", action="store_true", help="coarse meshes, for a quick look")
     parser.add_argument("--out", type=Path, default=Path("out/09_coupled_elasticity"), help="folder of the figure")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
     coarse = arguments.coarse
     thermal(0.12 if coarse else 0.05)
     pores = [0.1, 0.3] if coarse else [0.05, 0.1, 0.2, 0.3, 0.4]
@@ -125,7 +122,7 @@ def main() -> None:
     contraction([0.5] if coarse else [0.3, 0.5, 0.7], 0.2 if coarse else 0.12)
     cross = relaxed([0.2, 0.6] if coarse else [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], 0.15 if coarse else 0.06)
     if COMM.rank == 0:
-        draw(pores, biot, cross, arguments.out / "coupled.png")
+        draw(pores, biot, cross, arguments.out / "coupled", "dark" if arguments.dark else "light")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from homfem.cells import fibre_array, sphere_array
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import balls, cylinders, second_nearest
+from homfem.output.charts import charts
 from homfem.parameters import Array, Lattice
 from homfem.tensors import EffectiveTensor
 from homfem.validation.published import DRAG_OF_CYLINDERS as CYLINDERS
@@ -146,54 +147,47 @@ def report(what: str, size: float, drag: float, published: float, tensor: Effect
         f"{tensor.dofs} dofs, {tensor.seconds['total']:.1f} s")  # fmt: skip
 
 
-def draw(path: Path, of_spheres: dict[float, float], of_cylinders: dict[float, float]) -> None:
+def draw(path: Path, of_spheres: dict[float, float], of_cylinders: dict[float, float], theme: str) -> None:
     """The permeabilities over the fraction, the published ones, and how far apart they are; one rank."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     printed = SPHERES | {TOUCHING: TOUCHING_DRAG}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 4.4), layout="constrained")
-    for colour, name, here, table in (
-        ("tab:blue", "spheres, simple cubic", of_spheres, printed),
-        ("tab:orange", "cylinders, square", of_cylinders, CYLINDERS),
-    ):
-        fractions = np.array(sorted(here))
-        radius = (0.75 * fractions / np.pi) ** (1 / 3)
-        scale = 6.0 * np.pi * radius if table is printed else np.ones(len(fractions))
-        left.semilogy(fractions, 1.0 / (scale * [here[f] for f in fractions]), "o", ms=4, color=colour, label=name)
-        left.semilogy(fractions, 1.0 / (scale * [table[f] for f in fractions]), "+", ms=14, color="0.25")
-        right.plot(fractions, [100.0 * (here[f] / table[f] - 1.0) for f in fractions], "o-", lw=0.8, color=colour)
-    left.plot([], [], "+", ms=12, color="0.25", label="published")
-    dense = np.linspace(0.6, 0.78, 60)
-    left.semilogy(dense, [1.0 / lubrication(f) for f in dense], ":", color="tab:orange", label="lubrication")
-    left.set(xlabel="fraction of the solid", ylabel="$K/L^2$", ylim=(1e-7, 1))
-    left.legend(frameon=False, loc="lower left")
-    last = max(CYLINDERS)
-    right.axhspan(-0.5, 0.5, color="0.92", lw=0)
-    right.plot([last], [100.0 * (lubrication(last) / CYLINDERS[last] - 1.0)], "D", mfc="none", color="tab:orange")
-    right.annotate("lubrication", (last, 100.0 * (lubrication(last) / CYLINDERS[last] - 1.0)), (-10, 0),
-                   textcoords="offset points", ha="right", va="center", fontsize=9)  # fmt: skip
-    right.annotate("touching", (TOUCHING, 100.0 * (of_spheres[TOUCHING] / TOUCHING_DRAG - 1.0)), (0, 9),
-                   textcoords="offset points", ha="center", fontsize=9)  # fmt: skip
-    right.set(xlabel="fraction of the solid", ylabel="drag against the published one, %", ylim=(-1.2, 1.2))
-    figure.suptitle("Permeability of arrays: Zick and Homsy 1982, Sangani and Acrivos 1982", fontsize=11)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    title = "Permeability of arrays: Zick and Homsy 1982, Sangani and Acrivos 1982"
+    with charts(path, 1, 2, size=(5.0, 4.0), title=title, theme=theme) as (left, right):
+        for colour, name, here, table in (
+            ("C4", "spheres, simple cubic", of_spheres, printed),
+            ("C0", "cylinders, square", of_cylinders, CYLINDERS),
+        ):
+            fractions = np.array(sorted(here))
+            radius = (0.75 * fractions / np.pi) ** (1 / 3)
+            scale = 6.0 * np.pi * radius if table is printed else np.ones(len(fractions))
+            left.semilogy(fractions, 1.0 / (scale * [here[f] for f in fractions]), "o", ms=4, color=colour, label=name)
+            left.semilogy(fractions, 1.0 / (scale * [table[f] for f in fractions]), "+", ms=14, color="0.55")
+            right.plot(fractions, [100.0 * (here[f] / table[f] - 1.0) for f in fractions], "o-", lw=0.8, color=colour)
+        left.plot([], [], "+", ms=12, color="0.55", label="published")
+        dense = np.linspace(0.6, 0.78, 60)
+        left.semilogy(dense, [1.0 / lubrication(f) for f in dense], ":", color="C0", label="lubrication")
+        left.set(xlabel="fraction of the solid", ylabel="$K/L^2$", ylim=(1e-7, 1))
+        left.legend(loc="lower left")
+        last = max(CYLINDERS), 100.0 * (lubrication(max(CYLINDERS)) / CYLINDERS[max(CYLINDERS)] - 1.0)
+        touch = TOUCHING, 100.0 * (of_spheres[TOUCHING] / TOUCHING_DRAG - 1.0)
+        right.axhspan(-0.5, 0.5, color="0.55", alpha=0.15, lw=0)
+        right.plot(*last, "D", mfc="none", color="C0")
+        words = {"textcoords": "offset points", "fontsize": 9}
+        right.annotate("lubrication", last, (-10, 0), ha="right", va="center", **words)
+        right.annotate("touching", touch, (0, 9), ha="center", **words)
+        right.set(xlabel="fraction of the solid", ylabel="drag against the published one, %", ylim=(-1.2, 1.2))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/11_permeability_tables"), help="folder of the figure")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     parser.add_argument("--coarse", action="store_true", help="coarse meshes, for the tests")
     chosen = parser.parse_args()
     of_cylinders = arrays_of_cylinders(0.1 if chosen.coarse else 0.05)
     of_spheres = spheres(list(SPHERES), 0.25 if chosen.coarse else 1 / 12)
     of_spheres[TOUCHING] = touching((0.15, 0.2), 0.2) if chosen.coarse else touching((0.1, 0.12), 0.1)
     if COMM.rank == 0:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        draw(chosen.out / "permeability.png", of_spheres, of_cylinders)
+        draw(chosen.out / "permeability", of_spheres, of_cylinders, "dark" if chosen.dark else "light")
     say(f"the tables are drawn in {chosen.out / 'permeability.png'}")
 
 

@@ -37,6 +37,8 @@ from homfem.kinetics import written_reaction
 from homfem.macro.conditions import Dirichlet, Outflow, Robin
 from homfem.macro.domain import Domain
 from homfem.macro.reaction_diffusion import ReactionDiffusion, Species, solve_at_rest
+from homfem.output.charts import charts
+from homfem.output.colours import colour_scale
 
 COMM = MPI.COMM_WORLD
 # Units: um, s, uM.
@@ -233,6 +235,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/12_oxygen_in_tissue"), help="folder of the picture")
     parser.add_argument("--coarse", action="store_true", help="a small section, for the tests")
     parser.add_argument("--fine", action="store_true", help="a larger section on finer meshes")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     chosen = parser.parse_args()
     counts = (6, 3) if chosen.coarse else (16, 9) if chosen.fine else (10, 6)
     resolution = 0.3 if chosen.coarse else 0.1 if chosen.fine else 0.2
@@ -276,8 +279,8 @@ def main() -> None:
     assert errors["slow limit"][far > SPACING].max() > 2.0
     pieces = {name: COMM.gather(piece(*found)) for name, found in (("resolved", small), ("homogenized", large))}
     if COMM.rank == 0:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        draw(chosen.out / "oxygen.png", pieces, means, lines, cell, counts)
+        theme = "dark" if chosen.dark else "light"
+        draw(chosen.out / "oxygen", (pieces, counts), means, (lines, cell), theme)
 
 
 def piece(domain: Domain, tissue: Any) -> tuple[Any, Any, Any]:
@@ -287,64 +290,71 @@ def piece(domain: Domain, tissue: Any) -> tuple[Any, Any, Any]:
     return space.tabulate_dof_coordinates()[:, :2], space.dofmap.list[:own], tissue.x.array.copy()
 
 
-def draw(path: Path, pieces: Any, means: Any, lines: Any, cell: Cell, counts: tuple[int, int]) -> None:
+def draw(path: Path, sections: Any, means: Any, along: Any, theme: str) -> None:
     """Draw the sections, the means of the territories over the distance, and the way along a capillary, in mmHg."""
-    import matplotlib
+    with charts(path, 2, 2, size=(4.8, 4.2), theme=theme) as axes:
+        draw_sections(axes[0], *sections)
+        draw_territories(axes[1, 0], sections[1], means)
+        draw_along(axes[1, 1], *along)
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+
+def draw_sections(axes: Any, pieces: Any, counts: tuple[int, int]) -> None:
     from matplotlib.collections import EllipseCollection
 
-    figure, axes = plt.subplots(2, 2, figsize=(9.6, 8.4), layout="constrained")
-    middle = centres(counts)
-    distance = np.linalg.norm(middle, axis=1)
-    for axis, (name, parts), letter in zip(axes[0], pieces.items(), "ab", strict=True):
+    scale, middle = colour_scale([0.0, 45.0]), centres(counts)
+    for axis, (name, parts), letter in zip(axes, pieces.items(), "ab", strict=True):
         for points, triangles, values in parts:
-            shown = axis.tripcolor(
-                *points.T, triangles, values / MMHG, vmin=0.0, vmax=45.0, cmap="inferno", shading="gouraud",
-                rasterized=True,
-            )  # fmt: skip
-        axis.set(aspect="equal", xlabel="x (µm)", ylabel="y (µm)", title=f"({letter}) {name}")
+            colours = {"cmap": scale.colormap, "norm": scale.norm, "rasterized": True}
+            axis.tripcolor(*points.T, triangles, values / MMHG, shading="gouraud", **colours)
+        axis.set(aspect="equal", xlabel="x (um)", ylabel="y (um)", title=f"({letter}) {name}")
         axis.set(xlim=(0.0, counts[0] * SPACING), ylim=(0.0, counts[1] * np.sqrt(3.0) * SPACING))
         turn = np.linspace(0.0, 0.5 * np.pi, 60)
         axis.plot(BLOCKED * np.cos(turn), BLOCKED * np.sin(turn), color="white", lw=0.8, ls="--")
-    for chosen, colour in ((distance > BLOCKED, "tab:red"), (distance <= BLOCKED, "0.6")):
+    far = np.linalg.norm(middle, axis=1) > BLOCKED
+    for chosen, colour in ((far, "C0"), (~far, "0.6")):
         size = np.full(chosen.sum(), 2.0 * CAPILLARY)
-        axes[0, 0].add_collection(EllipseCollection(
+        axes[0].add_collection(EllipseCollection(
             size, size, np.zeros(chosen.sum()), units="xy", offsets=middle[chosen],
-            offset_transform=axes[0, 0].transData, facecolor=colour, edgecolor="none", zorder=3,
+            offset_transform=axes[0].transData, facecolor=colour, edgecolor="none", zorder=3,
         ))  # fmt: skip
-    figure.colorbar(shown, ax=axes[0], label="partial pressure of oxygen (mmHg)", shrink=0.9)
+    axes[0].figure.colorbar(scale.mappable, ax=axes, label="partial pressure of oxygen (mmHg)", shrink=0.9)
 
-    order, axis = np.argsort(distance), axes[1, 0]
-    axis.plot(distance[order], means["resolved"][order] / MMHG, "o", color="black", ms=4, mfc="none", label="resolved")
-    for name, colour, style in (("homogenized", "tab:red", "-"), ("slow limit", "tab:blue", "--")):
-        label = {"homogenized": "D*, exchange with Krogh's fall", "slow limit": "D*, exchange of the wall alone"}[name]
-        axis.plot(distance[order], means[name][order] / MMHG, style, color=colour, lw=1.2, label=label)
-    axis.axvline(BLOCKED, color="0.7", lw=0.8, ls=":")
-    axis.text(BLOCKED - 6.0, 43.0, "blocked", ha="right", color="0.4", fontsize=9)
-    axis.set(xlabel="distance of the capillary from the corner (µm)", ylabel="mean around it (mmHg)", ylim=(0.0, 47.0))
-    axis.set_title("(c) territories of the capillaries")
-    axis.legend(loc="lower right", frameon=False, fontsize=9)
 
-    axis, x = axes[1, 1], lines[True]["x"]
+def draw_territories(axes: Any, counts: tuple[int, int], means: Any) -> None:
+    distance = np.linalg.norm(centres(counts), axis=1)
+    order = np.argsort(distance)
+    axes.plot(distance[order], means["resolved"][order] / MMHG, "o", color="0.55", ms=4, mfc="none", label="resolved")
+    for name, style, label in (
+        ("homogenized", "C0-", "D*, exchange with Krogh's fall"),
+        ("slow limit", "C4--", "D*, exchange of the wall alone"),
+    ):
+        axes.plot(distance[order], means[name][order] / MMHG, style, lw=1.2, label=label)
+    axes.axvline(BLOCKED, color="0.6", lw=0.8, ls=":")
+    axes.text(BLOCKED - 6.0, 43.0, "blocked", ha="right", fontsize=9)
+    axes.set(xlabel="distance of the capillary from the corner (um)", ylabel="mean around it (mmHg)", ylim=(0.0, 47.0))
+    axes.set_title("(c) territories of the capillaries")
+    axes.legend(loc="lower right")
+
+
+def draw_along(axes: Any, lines: Any, cell: Cell) -> None:
+    x = lines[True]["x"]
     exact = ARTERIAL - M * (1.0 - cell.blood) * x / (cell.blood * SPEED)
     wall = dissolved(exact) - M * (1.0 - cell.blood) / cell.slow
     corner = wall - M / D * krogh_fall(CAPILLARY / np.sqrt(cell.blood), cell.blood)
-    axis.fill_between(x, corner / MMHG, wall / MMHG, color="0.88", lw=0, label="tissue, Krogh: wall to farthest point")
-    axis.plot(x, dissolved(exact) / MMHG, color="black", lw=3.0, alpha=0.25, label="blood, Krogh and Erlang")
+    between = {"color": "0.55", "alpha": 0.25, "lw": 0, "label": "tissue, Krogh: wall to farthest point"}
+    axes.fill_between(x, corner / MMHG, wall / MMHG, **between)
+    axes.plot(x, dissolved(exact) / MMHG, color="C0", lw=4.0, alpha=0.3, label="blood, Krogh and Erlang")
     some = slice(None, None, max(1, len(x) // 30))
     for krogh, style, text in ((True, "o", "as Krogh"), (False, "-", "with saturating uptake, diffusion along")):
-        ms = {"ms": 3, "mfc": "none"} if krogh else {"lw": 1.2}
         at = some if krogh else slice(None)
-        blood, tissue = dissolved(lines[krogh]["blood"]), lines[krogh]["tissue"]
-        axis.plot(x[at], blood[at] / MMHG, style, color="tab:red", label=f"blood, {text}", **ms)
-        axis.plot(x[at], tissue[at] / MMHG, style, color="tab:blue", label=f"tissue, {text}", **ms)
-    axis.set(xlabel="distance along the capillary (µm)", ylabel="partial pressure (mmHg)", ylim=(0.0, 98.0))
-    axis.set_title("(d) along the capillaries")
-    axis.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=160)
-    plt.close(figure)
+        for name, colour, pressure in (
+            ("blood", "C0", dissolved(lines[krogh]["blood"])),
+            ("tissue", "C4", lines[krogh]["tissue"]),
+        ):
+            axes.plot(x[at], pressure[at] / MMHG, colour + style, ms=3, mfc="none", lw=1.2, label=f"{name}, {text}")
+    axes.set(xlabel="distance along the capillary (um)", ylabel="partial pressure (mmHg)", ylim=(0.0, 98.0))
+    axes.set_title("(d) along the capillaries")
+    axes.legend(fontsize=8)
 
 
 if __name__ == "__main__":

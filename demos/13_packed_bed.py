@@ -40,6 +40,7 @@ from homfem.macro.conditions import Condition, Dirichlet, Neumann, Outflow
 from homfem.macro.domain import Domain
 from homfem.macro.reaction_diffusion import ReactionDiffusion, Species, run_reaction_diffusion, solve_at_rest
 from homfem.output.cell_figures import draw_unit_cell
+from homfem.output.charts import charts
 from homfem.timestepping import TimeGrid
 
 COMM = MPI.COMM_WORLD
@@ -129,7 +130,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/13_packed_bed"), help="folder of the pictures")
     parser.add_argument("--coarse", action="store_true", help="coarse meshes, for the tests")
     parser.add_argument("--fine", action="store_true", help="fine meshes")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     chosen = parser.parse_args()
+    theme = "dark" if chosen.dark else "light"
 
     period = (4.0 * np.pi / 6.0 * DIAMETER**3 / (1.0 - POROSITY)) ** (1.0 / 3.0)
     bed = sphere_array(
@@ -164,51 +167,36 @@ def main() -> None:
             f"{1.0 - exact[-1]:.4f}, plug flow {1.0 - np.exp(-damkoehler):.4f}")  # fmt: skip
         assert np.abs(u - exact).max() < 1e-3
     if COMM.rank == 0:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        draw(chosen.out / "reactor.png", fronts, profiles, peclet, area)
+        draw(chosen.out / "reactor", fronts, profiles, peclet, area, theme)
     COMM.barrier()
-    draw_unit_cell(bed, chosen.out / "bed.png")
+    draw_unit_cell(bed, chosen.out / "bed.png", theme=theme)
 
 
-def draw(path: Path, fronts: Any, profiles: Any, peclet: float, area: float) -> None:
+def draw(path: Path, fronts: Any, profiles: Any, peclet: float, area: float, theme: str) -> None:
     """Draw the tracer, the profiles and the conversion, with the exact solutions as lines."""
-    import matplotlib
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    def both(axes: Any, x: Any, found: Any, exact: Any, number: int, label: str) -> None:
+        axes.plot(x, exact, color=f"C{number}", lw=1.2, label=label)
+        some = slice(None, None, max(1, len(x) // 30))
+        axes.plot(x[some], found[some], "o", ms=3, mfc="none", color=f"C{number}")
 
-    figure, axes = plt.subplots(1, 3, figsize=(12.0, 3.9), layout="constrained")
-    for end, x, u, exact in fronts:
-        (line,) = axes[0].plot(x, exact, lw=1.2, label=f"{1e3 * end:.0f} ms")
-        some = slice(None, None, max(1, len(x) // 40))
-        axes[0].plot(x[some], u[some], "o", ms=3, mfc="none", color=line.get_color())
-    axes[0].set(xlabel="x (mm)", ylabel="tracer / inlet", title="(a) tracer, Ogata and Banks")
-    axes[0].legend(frameon=False, fontsize=9)
-    for rate, (x, u) in profiles.items():
-        (line,) = axes[1].plot(x, danckwerts(x / LENGTH, peclet, rate * area * LENGTH / SPEED), lw=1.2)
-        some = slice(None, None, max(1, len(x) // 25))
-        axes[1].plot(x[some], u[some], "o", ms=3, mfc="none", color=line.get_color())
-        axes[1].text(
-            1.02 * LENGTH,
-            u[-1],
-            f"{rate:g}",
-            va="top" if rate == max(profiles) else "center",
-            color=line.get_color(),
-            fontsize=9,
-        )
-    axes[1].text(1.02 * LENGTH, 0.9, "$k_s$ (mm/s)", fontsize=9)
-    axes[1].set(xlabel="x (mm)", ylabel="u / feed", title="(b) reactor, Danckwerts")
-    axes[1].set(xlim=(-0.3, 1.28 * LENGTH), ylim=(-0.06, 1.03))
-    numbers = np.linspace(0.0, 8.0, 100)
-    axes[2].plot(numbers, np.exp(-numbers), color="0.5", ls="--", lw=1.0, label="plug flow")
-    axes[2].plot(numbers, danckwerts(1.0, peclet, numbers), color="black", lw=1.2, label="Wehner and Wilhelm")
-    axes[2].plot(numbers, 1.0 / (1.0 + numbers), color="0.5", ls=":", lw=1.0, label="stirred tank")
-    at = [rate * area * LENGTH / SPEED for rate in profiles]
-    axes[2].plot(at, [u[-1] for _, u in profiles.values()], "o", color="tab:red", ms=5, label="model")
-    axes[2].set(yscale="log", xlabel="Da = $k_s|\\Gamma|L/(|Y|v)$", ylabel="outlet / feed", title="(c) what is left")
-    axes[2].legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=160)
-    plt.close(figure)
+    with charts(path, 1, 3, size=(4.0, 3.9), theme=theme) as (tracer, reactor, outlet):
+        for number, (end, x, u, exact) in enumerate(fronts):
+            both(tracer, x, u, exact, number, f"{1e3 * end:.0f} ms")
+        tracer.set(xlabel="x (mm)", ylabel="tracer / inlet", title="(a) tracer, Ogata and Banks")
+        tracer.legend()
+        numbers = {rate: rate * area * LENGTH / SPEED for rate in profiles}
+        for number, (rate, (x, u)) in enumerate(profiles.items()):
+            both(reactor, x, u, danckwerts(x / LENGTH, peclet, numbers[rate]), number, f"{rate:g}")
+        reactor.set(xlabel="x (mm)", ylabel="u / feed", title="(b) reactor, Danckwerts", ylim=(-0.06, 1.03))
+        reactor.legend(title="$k_s$ (mm/s)", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        many = np.linspace(0.0, 8.0, 100)
+        outlet.plot(many, np.exp(-many), color="0.55", ls="--", lw=1.0, label="plug flow")
+        outlet.plot(many, danckwerts(1.0, peclet, many), color="C4", label="Wehner and Wilhelm")
+        outlet.plot(many, 1.0 / (1.0 + many), color="0.55", ls=":", lw=1.0, label="stirred tank")
+        outlet.plot(list(numbers.values()), [u[-1] for _, u in profiles.values()], "o", color="C0", label="model")
+        outlet.set(yscale="log", xlabel="Da = $k_s|\\Gamma|L/(|Y|v)$", ylabel="outlet / feed", title="(c) what is left")
+        outlet.legend()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from homfem.parameters import Array, check_choice
 
 #: Colours of the phases in their order.
 COLOURS = ("#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#E69F00", "#999999")
+#: Colours of lines: those of the phases without yellow, which a white ground swallows, and grey, that of limits.
+LINES = tuple(colour for colour in COLOURS if colour not in ("#F0E442", "#999999"))
 #: Map of what has one sign, by matplotlib's name.
 SEQUENTIAL = "viridis"
 #: What is this small against the largest gives a field no second sign: it is an error of the elements, or round-off.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from homfem.output import canvas
-from homfem.output.colours import COLOURS
+from homfem.output.colours import LINES
 from homfem.output.panels import columns_for, draw_fields, draw_isochrone_panel
 from homfem.output.pictures import draw_fields as draw_cell_fields
 from homfem.output.pictures import made_drawable
@@ -18,8 +18,6 @@ from homfem.output.views import CellView, SeriesView
 from homfem.output.words import printed, with_unit
 from homfem.parameters import InputError
 
-#: Colours of lines: those of the phases without yellow, which a white ground swallows.
-_LINES = tuple(colour for colour in COLOURS if colour not in ("#F0E442", "#999999"))
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -52,8 +50,8 @@ def draw_curves(curves: Curves, path: Path, *, theme: str = "light") -> None:
                 axes.plot(
                     curves.times,
                     curve.values,
-                    color=_LINES[number % len(_LINES)],
-                    linestyle=_STYLES[number // len(_LINES) % len(_STYLES)],
+                    color=LINES[number % len(LINES)],
+                    linestyle=_STYLES[number // len(LINES) % len(_STYLES)],
                     linewidth=1.4,
                     marker="o" if len(curves.times) == 1 else None,
                     label=curve.name,
@@ -90,7 +88,7 @@ def _draw_lines(
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         order = np.argsort(snapshot.points[:, 0], kind="stable")
         for axes, name in zip(grid, names, strict=False):
-            axes.plot(snapshot.points[order, 0], snapshot.fields[name][order], color=_LINES[0], linewidth=1.4)
+            axes.plot(snapshot.points[order, 0], snapshot.fields[name][order], color=LINES[0], linewidth=1.4)
             axes.set_xlabel(with_unit("x", series.information.get("length unit", "")))
             axes.set_ylabel(printed(series.label(name)))
             axes.spines[["top", "right"]].set_visible(False)
@@ -141,7 +139,7 @@ def draw_tensors(tensors: Sequence[Tensor], path: Path, *, theme: str) -> None:
                 reach = np.abs(np.array([tensor.value - ends[0], ends[1] - tensor.value]))
                 axes.errorbar(
                     at, tensor.value, yerr=reach, fmt="o", markersize=4, capsize=4, linewidth=1.4,
-                    color=_LINES[number % len(_LINES)], label=tensor.name,
+                    color=LINES[number % len(LINES)], label=tensor.name,
                 )  # fmt: skip
             low, high = axes.get_ylim()
             middle = 0.5 * (low + high)

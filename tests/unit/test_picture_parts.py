@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 
+import matplotlib
 import numpy as np
 import pytest
 
 from homfem.blocks.medium import BlockMedium
 from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.output import block_lines, colours, cuts, panels, scene, skins, subdivision, words
+from homfem.output.charts import charts
 from homfem.output.flow_lines import stream_function
 from homfem.output.views import CellView
 from homfem.output.waves import arrival_times
-from homfem.parameters import InputError
+from homfem.parameters import FileError, InputError
 
 # Colours.
 
@@ -345,3 +347,31 @@ def test_times_of_arrival_of_a_plane_wave():
 )
 def test_panels_leave_no_gap_where_they_can(number, most, columns):
     assert panels.columns_for(number, most) == columns
+
+
+def test_charts_have_the_style_of_all_pictures(tmp_path):
+    """Colours, ground, units; both formats without a suffix; nothing where the block fails; settings hold again."""
+    before = dict(matplotlib.rcParams)
+    with charts(tmp_path / "new" / "a", 1, 2, theme="dark", title="t") as axes:
+        (line,) = axes[1].plot([0.0, 1.0])
+        axes[1].set(xlabel="x (um)", ylabel="K (um^2)")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.pdf", "a.png"]
+    assert (axes[1].get_xlabel(), axes[1].get_ylabel()) == ("x (µm)", "K (µm²)")
+    assert (line.get_color(), axes[0].spines["top"].get_visible()) == (colours.LINES[0], False)
+    assert axes[0].figure.get_facecolor()[:3] == pytest.approx(matplotlib.colors.to_rgb(colours.THEMES["dark"].ground))
+    assert dict(matplotlib.rcParams) == before
+    with charts(tmp_path / "b.svg") as one:
+        one.plot([0.0, 1.0])
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["b.svg"]
+    with pytest.raises(ZeroDivisionError), charts(tmp_path / "c") as one:
+        one.plot([0.0, 1.0 / 0.0])
+    assert not list(tmp_path.glob("c.*"))
+    for bad, error in (
+        ({"rows": 0}, InputError),
+        ({"size": (0.0, 1.0)}, InputError),
+        ({"theme": "grey"}, InputError),
+    ):
+        with pytest.raises(error), charts(tmp_path / "d", **bad):
+            pass
+    with pytest.raises(FileError), charts(tmp_path / "d.jpg"):
+        pass

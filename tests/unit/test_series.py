@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -171,6 +173,55 @@ def _same(one, two):
             assert entry[1] == two[name][1]
         else:
             assert entry == two[name]
+
+
+#: XDMF 3: nodes of a cell by the name of its topology, numbers of a value by the type of its attribute.
+NODES = {"Polyline": 2, "Edge_3": 3, "Triangle": 3, "Triangle_6": 6, "Quadrilateral": 4, "Quadrilateral_9": 9,
+         "Tetrahedron": 4, "Tetrahedron_10": 10, "Hexahedron": 8, "Hexahedron_27": 27, "Wedge": 6}  # fmt: skip
+ENTRIES = {"Scalar": (), "Vector": (3,), "Tensor": (9,)}
+
+
+def _array(item, folder):
+    """The array that an item names, which must be as the item says."""
+    assert item.attrib["Format"] == "HDF"
+    file, _, place = item.text.rpartition(":/")
+    with h5py.File(folder / file, "r") as data:
+        array = data[place][()]
+    assert tuple(map(int, item.attrib["Dimensions"].split())) == array.shape
+    kind, size = {"Float": "f", "Int": "i"}[item.attrib["NumberType"]], int(item.attrib["Precision"])
+    assert (array.dtype.kind, array.dtype.itemsize) == (kind, size)
+    return array
+
+
+@pytest.mark.parametrize(("cell", "degree", "broken"), _cases())
+def test_the_xdmf_is_what_the_standard_says(tmp_path, cell, degree, broken):
+    """One collection of grids, each whole in itself: what every reader of XDMF 3 takes, ParaView's two among them."""
+    functions, _ = _functions(_mesh(MPI.COMM_SELF, cell), degree=degree, broken=broken)
+    domain = Domain(mesh=functions[0].function_space.mesh, unit="um").with_regions({"left": lambda x: x[0] < 1.0})
+    with FieldSeries(tmp_path / "a.xdmf", functions, domain=domain) as series:
+        for time in (0.0, 0.5):
+            series.write(time)
+    root = ElementTree.parse(tmp_path / "a.xdmf").getroot()
+    assert (root.tag, root.attrib["Version"], [child.tag for child in root]) == ("Xdmf", "3.0", ["Domain"])
+    ((collection,),) = root
+    assert {"GridType": "Collection", "CollectionType": "Temporal"}.items() <= collection.attrib.items()
+    assert [float(grid.find("Time").attrib["Value"]) for grid in collection] == [0.0, 0.5]
+    for grid in collection:
+        assert (grid.tag, grid.attrib["GridType"]) == ("Grid", "Uniform")
+        counts = Counter(child.tag for child in grid if child.tag not in ("Attribute", "Information"))
+        assert counts == {"Time": 1, "Geometry": 1, "Topology": 1}
+        geometry, topology = grid.find("Geometry"), grid.find("Topology")
+        points, cells = _array(geometry[0], tmp_path), _array(topology[0], tmp_path)
+        assert geometry.attrib == {"GeometryType": "XYZ"}
+        assert cells.shape[1] == NODES[topology.attrib["TopologyType"]] == int(topology.attrib["NodesPerElement"])
+        assert len(cells) == int(topology.attrib["NumberOfElements"])
+        assert sorted(set(cells.ravel())) == list(range(len(points)))
+        names = [attribute.attrib["Name"] for attribute in grid.findall("Attribute")]
+        assert len(set(names)) == len(names) >= len(functions) + 1
+        for attribute in grid.findall("Attribute"):
+            rows = {"Node": len(points), "Cell": len(cells)}[attribute.attrib["Center"]]
+            (item,) = attribute
+            assert _array(item, tmp_path).shape == (rows, *ENTRIES[attribute.attrib["AttributeType"]])
 
 
 @pytest.mark.mpi
