@@ -18,9 +18,9 @@ from typing import TypeAlias
 import numpy as np
 from dolfinx import fem
 
+from homfem.macro.protocols import Timing
 from homfem.parameters import Array, InputError, check_number
 from homfem.solve import nodal_fingerprint
-from homfem.timestepping import Schedule
 
 Value: TypeAlias = float | Callable[[Array, float], Array]
 """A number, or a function ``f(x, time) -> values`` of points x of shape (3, n), values of shape (n,) or a number."""
@@ -66,7 +66,7 @@ class Pulsed:
     """A value while a schedule is on, else 0: itself a function of points and time."""
 
     value: Value
-    schedule: Schedule
+    schedule: Timing
 
     def __call__(self, x: Array, time: float) -> Array:
         """Return the values at points of shape (3, n)."""
