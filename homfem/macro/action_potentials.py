@@ -119,7 +119,7 @@ class ActionPotentials(Observer):
         at = start + (end - start) * (level - u[begun]) / change[begun]
         self._begin_beats(begun, at, self._low[begun])
         higher = np.flatnonzero(v > self._top)
-        self._top[higher] = self._peak[0, higher] = self._low[higher] = v[higher]
+        self._top[higher] = self._peak[0, higher] = v[higher]
         self._mark(higher)
         np.minimum(self._low, v, out=self._low)
         self._follow_upstroke(change, start, end)
