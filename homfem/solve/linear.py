@@ -14,6 +14,7 @@ from petsc4py import PETSc
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
 from homfem.solve.options import (
     PRECONDITIONERS,
+    RELAXATIONS,
     Coarse,
     Kernel,
     Multigrid,
@@ -101,6 +102,7 @@ class LinearSolver:
         check_integer("max_iterations", max_iterations, at_least=1)
         self.matrix, self.name, self.iterations, self.solves, self.setup_seconds = matrix, name, 0, 0, 0.0
         self._method, self._rtol, self._atol, self._max_iterations = method, rtol, atol, max_iterations
+        self._relaxation = multigrid.relaxation
         self._coarse, self._definite, self._part = multigrid.coarse, False, None
         self._size = matrix.norm(PETSc.NormType.INFINITY)
         self._null = null_space(matrix, known)
@@ -150,6 +152,8 @@ class LinearSolver:
         self.ksp = PETSc.KSP().create(matrix.comm)
         self.ksp.setOperators(operator, matrix)
         options = options_of(preconditioner, bool(coarse.prolongations), smoother, matrix)
+        if preconditioner == "multigrid" and not coarse.prolongations:
+            options |= RELAXATIONS[self._relaxation]
         options["ksp_type"] = self._method
         if preconditioner == "direct":
             # Iterations about the factors: one as a rule, more where rounding has left something.

@@ -80,6 +80,7 @@ class Diffusion:
             atol=1e-14 * largest * weights.norm(),
             name=f"{problem.kind}, parabolic step",
         )
+        self.weights = weights
         self._steps = {
             fraction: DiffusionStep(
                 self.mass,

@@ -22,7 +22,7 @@ from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.protocols import Timing
 from homfem.macro.stimulus import Part, Stimulus, overlap
 from homfem.parameters import Array, InputError
-from homfem.solve import DIRECT_FIRST, assemble_vector, integrate
+from homfem.solve import DIRECT_FIRST, Multigrid, assemble_vector, integrate
 
 #: What currents may leave over, relative to the sum of their absolute values.
 BALANCE = 1e-8
@@ -69,7 +69,7 @@ class Extracellular:
             linear,
             balance=BALANCE,
             noise=noise,
-            preconditioner=chosen,
+            preconditioner=Multigrid(relaxation="sweeps") if chosen == "multigrid" else chosen,
             rtol=method.elliptic_rtol,
             atol=noise / np.sqrt(tissue.space.dofmap.index_map.size_global),
         )

@@ -16,7 +16,7 @@ from homfem.kinetics.parameters import refuse_unknown
 from homfem.macro.cardiac.diffusion import Diffusion
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
 from homfem.macro.cardiac.tissue import Tissue
-from homfem.macro.reaction import NodalReaction
+from homfem.macro.reaction import make_reaction
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.macro.stimulus import NodalStimulus
 from homfem.parameters import Array, ConvergenceError, InputError, check_number
@@ -118,9 +118,10 @@ class CardiacModel:
             )
             if given
         ]
-        self.reaction = NodalReaction(
+        self.reaction = make_reaction(
             membrane,
             {name: self.values},
+            scheme=self.method.ionic,
             parameters=self._parameters(),
             start={
                 key: tissue.values(f"start.{key}", value)
@@ -263,6 +264,7 @@ class CardiacModel:
             "splitting": f"{method.split.name}: {stages}",
             "scheme": method.scheme,
             "coupling": method.coupled if self.bidomain else "",
+            "ionic steps": method.ionic,
             "subcycles": method.subcycles,
             "degree": method.degree,
             "mass": method.mass,

@@ -14,6 +14,7 @@ from homfem.kinetics import PointKinetics
 from homfem.macro.coefficients import TensorInput, tensor_values
 from homfem.macro.conditions import Dirichlet, Neumann
 from homfem.macro.domain import Domain
+from homfem.macro.reaction import SCHEMES as IONIC
 from homfem.macro.stimulus import Stimulus
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.timestepping import CRANK_NICOLSON, SCHEMES, DiffusionScheme, Splitting, get_splitting
@@ -159,6 +160,8 @@ def _in_series(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict[
     found = {}
     for region in dict.fromkeys((*first, *second)):
         a, b = first.get(region, first.get("*")), second.get(region, second.get("*"))
+        if region == "*" and (a is None or b is None):
+            continue  # for regions that the other one names, each
         if a is None or b is None:
             name = "intracellular" if a is None else "extracellular"
             raise InputError(name, region, "given for every region that the other one has")
@@ -182,6 +185,9 @@ class CardiacMethod:
         Which extracellular potential drives a diffusion step of the bidomain: ``"lagged"``, that of the step before
         (first order); ``"midpoint"``, one found by a predictor (second order; twice the solves); ``"implicit"``, the
         scheme's own, by iteration to ``rtol``. None: lagged with a splitting of first order, else midpoint.
+    ionic
+        Steps of the membrane: ``"rush-larsen"``, ``"generalized-rush-larsen"`` or ``"explicit"``
+        (:func:`homfem.macro.reaction.make_reaction`).
     subcycles
         Ionic steps per stage of the splitting.
     degree
@@ -200,11 +206,12 @@ class CardiacMethod:
     splitting: str | Splitting = "godunov"
     scheme: str = CRANK_NICOLSON.name
     coupling: str | None = None
+    ionic: str = "rush-larsen"
     subcycles: int = 1
     degree: int = 1
     mass: float = 1.0
-    rtol: float = 1e-5
-    elliptic_rtol: float = 1e-6
+    rtol: float = 1e-6
+    elliptic_rtol: float = 1e-5
     preconditioner: str = "ssor"
     elliptic_preconditioner: str | None = None
 
@@ -213,6 +220,7 @@ class CardiacMethod:
         check_choice("scheme", self.scheme, tuple(SCHEMES))
         if self.coupling is not None:
             check_choice("coupling", self.coupling, COUPLINGS)
+        check_choice("ionic", self.ionic, tuple(IONIC))
         check_integer("subcycles", self.subcycles, at_least=1)
         check_integer("degree", self.degree, at_least=1, at_most=2)
         check_number("mass", self.mass, at_least=0.0, at_most=1.0)
