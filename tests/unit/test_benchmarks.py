@@ -163,3 +163,17 @@ def test_symmetric_cells(tmp_path):
     assert part["cells"] == 4 * part["solved"]
     assert set(part["ratios"]) == {"mesh", "solve", "both"}
     assert "ratio" in run.stdout
+
+
+def test_ionic(tmp_path):
+    # The codes take the same step; that a compiled one is faster shows at sizes that a test does not have.
+    options = ["--model", "mitchell-schaeffer", "--nodes", "400", "--repeats", "1", "--json", str(tmp_path / "n.json")]
+    run = subprocess.run(
+        [sys.executable, str(FOLDER / "ionic.py"), *options], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    results = json.loads((tmp_path / "n.json").read_text())["results"]
+    assert {r["code"] for r in results} >= {"gotranx, NumPy", "NumPy, order 1", "compiled, order 2"}
+    assert len(results) == 3 * 5
+    assert max(r["difference"] for r in results if r.get("difference") is not None) < 1e-9
+    assert min(r["rate"] for r in results) > 0.0

@@ -11,6 +11,7 @@ from sympy.printing.numpy import NumPyPrinter
 
 from homfem.kinetics.ionic.derivation import gates, slopes
 from homfem.kinetics.ionic.equations import Equations, symbol
+from homfem.kinetics.ionic.exponentials import merged
 from homfem.kinetics.ionic.formulas import Formulas
 from homfem.kinetics.ionic.singularities import guarded
 from homfem.kinetics.parameters import Parameter
@@ -196,10 +197,9 @@ def _statements(
 
     for expression in outputs.values():
         visit(expression, definitions)
-    names = [*order, *map(symbol, outputs)]
-    shared, reduced = sympy.cse(
-        [*order.values(), *outputs.values()], symbols=sympy.numbered_symbols("common ", real=True)
-    )
+    whole = merged(_inlined(order, {symbol(name): expression for name, expression in outputs.items()}))
+    names = list(whole)
+    shared, reduced = sympy.cse(list(whole.values()), symbols=sympy.numbered_symbols("common ", real=True))
     conditions = {name: part for name, part in shared if part.is_Boolean}  # they stay where they are asked
     known = {name: part.subs(conditions) for name, part in [*shared, *zip(names, reduced, strict=True)]}
     order = {}
@@ -207,6 +207,25 @@ def _statements(
         visit(known[name], known)
         order[name] = known[name]
     return list(order.items())
+
+
+def _inlined(
+    order: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[sympy.Symbol, sympy.Expr]
+) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return statements in which what one other alone uses is part of it: divisors of divisors become factors."""
+    whole = {**order, **outputs}
+    users: dict[sympy.Symbol, set[sympy.Symbol]] = {name: set() for name in order}
+    for name, expression in whole.items():
+        for other in expression.free_symbols & users.keys():
+            users[other].add(name)
+    for name in order:  # each after what it uses
+        if len(users[name]) == 1:
+            (user,) = users[name]
+            inner = whole.pop(name)
+            whole[user] = whole[user].xreplace({name: inner})
+            for other in inner.free_symbols & users.keys():
+                users[other] = {user if found == name else found for found in users[other]}
+    return whole
 
 
 def _python(
