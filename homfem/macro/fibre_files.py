@@ -1,4 +1,4 @@
-"""Axes of fibres from files: unit vectors of the elements of the mesh of a domain."""
+"""Axes of fibres from files: unit vectors of the elements or nodes of the mesh of a domain."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from mpi4py import MPI
 
 from homfem.macro.domain import to_local_cells
 from homfem.macro.fibres import FibreFrame
-from homfem.meshing.files.body import midpoints_of_directions, read_directions
+from homfem.meshing.files import carp
+from homfem.meshing.files.directions import midpoints_of_directions, read_directions
 from homfem.parameters import Array, FileError, InputError
 from homfem.ranks import collective
 
 
 def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, sheet: str | None = None) -> FibreFrame:
-    """Return the axes of fibres from unit vectors of the elements of a file; collective.
+    """Return the axes of fibres from unit vectors of the elements or nodes of a file; collective.
 
     Parameters
     ----------
@@ -25,9 +26,9 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
         A mesh of the same elements in the same order, such as that of :func:`homfem.macro.domain.read_domain` of the
         same file.
     path, name
-        See :func:`homfem.meshing.files.body.read_directions`.
+        See :func:`homfem.meshing.files.directions.read_directions`. Or a ``.lon`` file of openCARP, which has no names.
     sheet
-        The name of the sheet directions; None: they are not known.
+        The name of the sheet directions; None: they are not known, of a ``.lon`` file those in it.
 
     Raises
     ------
@@ -36,19 +37,37 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
     FileError
         For elements elsewhere or in another order than those of the mesh; the unit of the file may be another.
     """
-    keys = {"fibre": name} | ({} if sheet is None else {"sheet": sheet})
     total = mesh.topology.index_map(mesh.topology.dim).size_global
     given: dict[str, Array] = {}
     middles: Array | None = None
     with collective(mesh.comm):
-        for key, data in keys.items() if mesh.comm.rank == 0 else ():
-            given[key] = read_directions(path, data)
-            if len(given[key]) != total:
-                raise InputError(key, len(given[key]), f"a vector for each of the {total} elements of the domain")
         if mesh.comm.rank == 0:
-            middles = midpoints_of_directions(path)
-    _require_same_elements(mesh, to_local_cells(mesh, middles), path)
+            given = _directions(Path(path), name, sheet, total)
+            middles = None if _of_carp(path) else midpoints_of_directions(path)
+    if not _of_carp(path):
+        _require_same_elements(mesh, to_local_cells(mesh, middles), path)
+    keys = mesh.comm.bcast(sorted(given))
     return FibreFrame.of_cells(mesh, **{key: to_local_cells(mesh, given.get(key)) for key in keys})
+
+
+def _of_carp(path: str | Path) -> bool:
+    return Path(path).suffix.lower() in carp.MESH
+
+
+def _directions(path: Path, name: str | None, sheet: str | None, total: int) -> dict[str, Array]:
+    """The directions of all elements by what they are."""
+    if _of_carp(path):
+        for key, value in (("name", name), ("sheet_name", sheet)):
+            if value is not None:
+                raise InputError(key, value, "absent for a .lon file: its directions have no names")
+        fibre, across = carp.read_axes(path.with_suffix(".lon"), total)
+        return {"fibre": fibre} | ({} if across is None else {"sheet": across})
+    given = {}
+    for key, data in ({"fibre": name} | ({} if sheet is None else {"sheet": sheet})).items():
+        given[key] = read_directions(path, data)
+        if len(given[key]) != total:
+            raise InputError(key, len(given[key]), f"a vector for each of the {total} elements of the domain")
+    return given
 
 
 def _require_same_elements(mesh: dmesh.Mesh, middles: Array, path: str | Path) -> None:

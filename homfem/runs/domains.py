@@ -97,11 +97,11 @@ def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Dom
         return read_domain(
             comm,
             folder / table.file,
-            unit=table.unit,
+            unit=table.coordinates,
             to=unit,
             regions=table.regions,
             boundaries=table.boundaries,
-            resolution=None if table.resolution is None else table.resolution.to(table.unit),
+            resolution=None if table.resolution is None else table.resolution.to(table.coordinates),
             parameters=table.parameters,
             trust=table.trust,
         )

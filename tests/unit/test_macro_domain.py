@@ -17,7 +17,8 @@ from homfem.config.models.domains import parse_domain
 from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_local_cells
 from homfem.macro.fibre_files import fibres_of_file
 from homfem.macro.fibres import FibreFrame
-from homfem.meshing.files.body import BodyArrays, read_body, read_directions
+from homfem.meshing.files.body import BodyArrays, read_body
+from homfem.meshing.files.directions import read_directions
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.runs.domains import make_domain
 

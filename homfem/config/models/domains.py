@@ -55,6 +55,7 @@ def _direction(value: Any) -> tuple[float, ...]:
     return tuple(check_number(f"[{k}]", entry) for k, entry in enumerate(value))
 
 
+LengthUnit = Annotated[str, unit(LENGTH)]
 Direction = Annotated[tuple[float, ...], Check(_direction, says="a list of 1 to 3 numbers, one per axis")]
 Groups = Annotated[Mapping[str, Any], Check(_groups, says="a table of names with groups of the file")]
 _HALF_AXES = "a list of 2 lengths: half axes across and along the long axis"
@@ -214,15 +215,20 @@ class BiVentricle(IdealHeart):
     """Distance of the long axis of the right ventricle from that of the left one, along x."""
 
 
+#: Endings of the files of openCARP, and the unit of their coordinates.
+CARP, CARP_UNIT = (".pts", ".elem", ".lon"), "um"
+
+
 class FileDomain(DomainTable):
-    """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups."""
+    """A mesh of straight triangles or tetrahedra from a file that Gmsh or meshio reads, with its named groups; or of
+    openCARP, with its regions by number and its fibres."""
 
     runner = "homfem.runs.domains:from_file"
 
-    file: Annotated[str, text("the path of a .msh, .xdmf, .geo or .step file")]
-    """The mesh or geometry."""
-    unit: Annotated[str, unit(LENGTH)]
-    """Unit of its coordinates; a STEP file has its own, and is converted."""
+    file: Annotated[str, text("the path of a .msh, .xdmf, .geo, .step or .pts file")]
+    """The mesh or geometry; of openCARP the `.pts`, the `.elem` or the `.lon` file."""
+    unit: LengthUnit | None = None
+    """Unit of its coordinates; only openCARP has one without it, um. A STEP file has its own, and is converted."""
     resolution: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     """Of geometries: the largest size of the elements, or what a `.geo` file makes of its constant `resolution`."""
     parameters: Annotated[Mapping[str, float], numbers("numbers by the names that the .geo file declares")] | None = (
@@ -232,13 +238,20 @@ class FileDomain(DomainTable):
     regions: Groups | None = None
     """Regions by names, from groups of the file."""
     boundaries: Groups | None = None
-    """Parts of the boundary by names, from groups of the file."""
+    """Parts of the boundary by names, from groups of the file; of openCARP from `.surf` or `.vtx` files beside it."""
     trust: Annotated[bool, flag()] = False
     """Run a `.geo` script whatever it does."""
+
+    @property
+    def coordinates(self) -> str:
+        """Unit of the coordinates."""
+        return self.unit or CARP_UNIT
 
     @model_validator(mode="after")
     def _script(self) -> FileDomain:
         suffix = Path(self.file).suffix.lower()
+        if self.unit is None and suffix not in CARP:
+            raise InputError("unit", Missing(), "given: the unit of the coordinates, such as 'mm'")
         if suffix not in (".geo", ".step", ".stp") and self.resolution is not None:
             allowed = f"absent for a {suffix} file: its mesh is already made"
             raise InputError("resolution", str(self.resolution), allowed)
@@ -274,8 +287,9 @@ class FibresTable(Table):
     """How the angles of `ldrb` vary in the wall: linearly in its depth (default), or with its square as published."""
     apex: Point | None = None
     """A point beside the apex, for `ldrb`; else the boundary `apex`, or the node that is farthest from the base."""
-    file: Annotated[str, text("the path of a mesh with vectors for its elements")] | None = None
-    """A mesh file with a unit vector for each element, in the domain's order; zeros are places without fibres."""
+    file: Annotated[str, text("the path of a mesh with vectors for its elements or nodes")] | None = None
+    """A mesh file with a unit vector for each element or node, in the domain's order, or a `.lon` file of openCARP;
+    zeros are places without fibres."""
     name: Annotated[str, text("the name of the fibre directions in the file")] | None = None
     """The fibre directions in the file; without it the only data."""
     sheet_name: Annotated[str, text("the name of the sheet directions in the file")] | None = None

@@ -11,18 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.keywords import takes
-from homfem.meshing.by_gmsh.model import MESHED, STEP, read_gmsh
+from homfem.meshing.by_gmsh.model import STEP, read_gmsh
 from homfem.meshing.by_gmsh.reading import GmshReading, Labels
-from homfem.meshing.by_gmsh.view_data import midpoints_by_tag
-from homfem.meshing.files.element_data import read_element_data
+from homfem.meshing.files import carp
+from homfem.meshing.files.carp_body import carp_body
 from homfem.meshing.files.foreign import read_meshio
-from homfem.parameters import Array, FileError, InputError, check_number, nearest_name
+from homfem.meshing.files.groups import chosen
+from homfem.parameters import Array, FileError, InputError, check_number
 
 Indices = npt.NDArray[np.int64]
 Tags = npt.NDArray[np.int32]
 
 #: Type of meshio of the cells and of their facets, by the number of dimensions; the larger first.
-_KINDS = {3: ("tetra", "triangle"), 2: ("triangle", "line")}
+KINDS = {3: ("tetra", "triangle"), 2: ("triangle", "line")}
 #: Corners of each facet of a simplex, in the order of DOLFINx.
 _SIDES = {1: [[0], [1]], 2: [[1, 2], [0, 2], [0, 1]], 3: [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]}
 #: Cell data that formats use for the numbers of groups.
@@ -121,7 +122,8 @@ class BodyReading:
     ----------
     regions, boundaries
         For each name the group or set in the file by name or number, or a list of these, in place of the file's own;
-        groups and sets that are not listed have no name then.
+        groups and sets that are not listed have no name then. Boundaries of a mesh of openCARP are files beside it:
+        ``.surf`` (triangles) or ``.vtx`` (nodes of the outer surface).
     resolution
         ``.geo`` and STEP only: the file's constant ``resolution`` if it has one, else the largest mesh size; in the
         unit of the file's coordinates. By default what the script says, of STEP a tenth of the shortest side.
@@ -146,7 +148,7 @@ class BodyReading:
 
 @takes(BodyReading)
 def read_body(
-    path: str | Path, *, length: float = 1.0, length_unit: str = "m", **reading: Unpack[BodyOptions]
+    path: str | Path, *, length: float = 1.0, length_unit: str | None = None, **reading: Unpack[BodyOptions]
 ) -> BodyArrays:
     """Return the mesh of a body from a file, with the names of its regions and boundaries.
 
@@ -154,12 +156,15 @@ def read_body(
     ----------
     path
         A ``.geo`` or STEP file, which is meshed here (regions and boundaries are its named physical groups, or the
-        parts of STEP), or a mesh that meshio reads: regions and boundaries are the physical groups of Gmsh, by name or
-        else by number as text, the cell sets of other formats, or Medit's references. Curved cells become straight.
+        parts of STEP); the ``.pts``, ``.elem`` or ``.lon`` file of openCARP, whose regions have their numbers as names
+        and whose fibres come along (:mod:`homfem.meshing.files.carp`); or a mesh that meshio reads: regions and
+        boundaries are the physical groups of Gmsh, by name or else by number as text, the cell sets of other formats,
+        Medit's references, or the tags of DOLFINx by number. Curved cells become straight.
     length
         Factor of all coordinates.
     length_unit
-        Unit of the coordinates before that, to which a STEP file, which has a unit of its own, is converted.
+        Unit of the coordinates before that, to which a STEP file, which has a unit of its own, is converted; by default
+        m, of openCARP um.
     **reading
         See :class:`BodyReading`.
 
@@ -174,17 +179,19 @@ def read_body(
     path, asked = Path(path), BodyReading(**reading)
     length = check_number("length", length, above=0.0)
     if path.suffix.lower() in (".geo", *STEP):
-        return _of_gmsh(path, length, length_unit, asked)
+        return _of_gmsh(path, length, length_unit or "m", asked)
     for name in ("resolution", "parameters"):
         if getattr(asked, name) is not None:
             raise InputError(name, getattr(asked, name), f"absent for a {path.suffix} file: its mesh is already made")
+    if path.suffix.lower() in carp.MESH:
+        return BodyArrays(**carp_body(path, length, length_unit or carp.UNIT, asked.regions, asked.boundaries))
     mesh = read_meshio(path)
     allowed = "a mesh of straight triangles or tetrahedra that meshio reads"
-    d = next((d for d, kinds in _KINDS.items() if _corners(mesh, kinds[0]).size), 0)
+    d = next((d for d, kinds in KINDS.items() if corners_of(mesh, kinds[0]).size), 0)
     if not d:
         raise FileError("file", str(path), allowed, f"It has {', '.join(mesh.cells_dict) or 'no cells'}.")
     try:
-        cells, facets = (_corners(mesh, kind) for kind in _KINDS[d])
+        cells, facets = (corners_of(mesh, kind) for kind in KINDS[d])
         coordinates = np.asarray(mesh.points, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise FileError("file", str(path), allowed, f"Its numbers are none: {error}.") from error
@@ -196,8 +203,8 @@ def read_body(
         raise FileError("file", str(path), "a flat mesh if it is one of triangles")
     number = np.full(len(coordinates), -1, dtype=np.int64)
     number[used] = np.arange(len(used))
-    region_names, region_of_cell = _named(mesh, _KINDS[d][0], d, asked.regions, "regions")
-    names, facet_tags = _named(mesh, _KINDS[d][1], d - 1, asked.boundaries, "boundaries")
+    region_names, region_of_cell = _named(mesh, KINDS[d][0], d, asked.regions, "regions")
+    names, facet_tags = _named(mesh, KINDS[d][1], d - 1, asked.boundaries, "boundaries")
     kept = facet_tags > 0
     kept[kept] = (number[facets[kept]] >= 0).all(axis=1)
     return BodyArrays(
@@ -209,35 +216,6 @@ def read_body(
         facets=number[facets[kept]],
         facet_tags=facet_tags[kept],
     )
-
-
-def read_directions(path: str | Path, name: str | None) -> Array:
-    """Return a vector for each element of a mesh file, shape (m, 3): its cell data ``name``, or the only one.
-
-    Raises
-    ------
-    FileError
-        Without such data; :class:`InputError` if they are no vectors.
-    """
-    try:
-        values, _ = read_element_data(path, name)
-    except InputError as error:
-        if error.name != "array":
-            raise
-        raise InputError("name", error.value, error.allowed, error.remedy) from error
-    if values.ndim != 2 or values.shape[1] not in (2, 3):
-        raise InputError("name", values.shape, "cell data with 2 or 3 components for each element")
-    return values
-
-
-def midpoints_of_directions(path: str | Path) -> Array:
-    """Return the midpoints of the elements of a file, shape (m, 2 or 3), in the order of :func:`read_directions`."""
-    path = Path(path)
-    if path.suffix.lower() in MESHED:
-        # Element data of Gmsh come in the order of the elements' tags, which need not be that of the file.
-        return midpoints_by_tag(path)
-    body = read_body(path)
-    return np.asarray(body.points[body.cells].mean(axis=1))
 
 
 def _of_gmsh(path: Path, length: float, length_unit: str, asked: BodyReading) -> BodyArrays:
@@ -267,10 +245,10 @@ def _again(names: Mapping[str, int], tags: Tags, wanted: Labels | None, what: st
     if wanted is None:
         return dict(names), tags
     groups = {str(tag): tags == tag for tag in names.values()} | {name: tags == tag for name, tag in names.items()}
-    return _chosen(groups, wanted, len(tags), what)
+    return chosen(groups, wanted, len(tags), what)
 
 
-def _corners(mesh: Any, kind: str) -> Indices:
+def corners_of(mesh: Any, kind: str) -> Indices:
     """Corner nodes of all cells of a shape, of any order, in the order of the file."""
     count = {"line": 2, "triangle": 3, "tetra": 4}[kind]
     blocks = [np.asarray(block.data)[:, :count] for block in mesh.cells if _of_kind(block, kind)]
@@ -285,27 +263,7 @@ def _named(mesh: Any, kind: str, dimension: int, wanted: Labels | None, what: st
     """Names with numbers from 1 on, and the number of each cell of a shape; 0 where it has no name."""
     groups = _groups(mesh, kind, dimension)
     size = sum(len(block.data) for block in mesh.cells if _of_kind(block, kind))
-    return _chosen(groups, {name: name for name in groups} if wanted is None else wanted, size, what)
-
-
-def _chosen(
-    groups: Mapping[str, npt.NDArray[np.bool_]], wanted: Labels, size: int, what: str
-) -> tuple[dict[str, int], Tags]:
-    """Names with numbers from 1 on, and the number of each of ``size`` elements that are flagged in groups."""
-    tags = np.zeros(size, dtype=np.int32)
-    for number, (key, labels) in enumerate(wanted.items(), start=1):
-        for label in [labels] if isinstance(labels, (str, int)) else labels:
-            if str(label) not in groups:
-                allowed = "a group or set of the file: " + (", ".join(map(repr, groups)) or "it has none")
-                raise InputError(f"{what}.{key}", label, allowed, nearest_name(str(label), list(groups)))
-            flags = groups[str(label)]
-            both = flags & (tags > 0)
-            if both.any():
-                other = list(wanted)[int(tags[both][0]) - 1]
-                remedy = f"Name those that are meant: {what} = {{ {other} = {wanted[other]!r} }}."
-                raise InputError(f"{what}.{key}", label, f"without the {int(both.sum())} that {other!r} has", remedy)
-            tags[flags] = number
-    return {str(key): number for number, key in enumerate(wanted, start=1)}, tags
+    return chosen(groups, {name: name for name in groups} if wanted is None else wanted, size, what)
 
 
 def _groups(mesh: Any, kind: str, dimension: int) -> dict[str, npt.NDArray[np.bool_]]:

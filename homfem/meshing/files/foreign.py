@@ -19,6 +19,7 @@ from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags, scaled
 from homfem.meshing.by_gmsh.model import MESHED, STEP, from_gmsh_raw
 from homfem.meshing.by_gmsh.reading import Label, Labels, Reading, ReadingOptions
 from homfem.meshing.files.abaqus import read_abaqus
+from homfem.meshing.files.dolfinx_xdmf import grids_of, read_dolfinx
 from homfem.meshing.files.element_sets import Flags, partition
 from homfem.meshing.files.saved import MESHIO_TYPES
 from homfem.meshing.files.time_limit import reading_limit
@@ -190,6 +191,8 @@ def read_meshio(path: Path) -> Any:
     try:
         # Some readers of meshio print, and some end the interpreter, where they should raise.
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words), reading_limit(path):
+            if path.suffix.lower() == ".xdmf" and len(grids_of(path)) > 1:
+                return read_dolfinx(path)
             return read_abaqus(path) if path.suffix.lower() == ".inp" else meshio.read(path)
     except InputError:
         raise
