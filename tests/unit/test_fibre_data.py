@@ -83,9 +83,9 @@ def test_data_that_are_no_vectors_or_not_there_are_refused(tmp_path: Path) -> No
     write_vtu(tmp_path / "f.vtu")
     with pytest.raises(InputError, match=r"name = \(65,\).*2 or 3 components"):
         read_directions(tmp_path / "f.vtu", "v")
-    with pytest.raises(FileError, match=r"a file with data 'g'. It has 'f' of points, 'v' of points"):
+    with pytest.raises(InputError, match=r"name = 'g'.*in the file: 'f', 'v' of points"):
         read_directions(tmp_path / "f.vtu", "g")
-    with pytest.raises(FileError, match=r"a file with one field. It has 'f' of points, 'v' of points"):
+    with pytest.raises(FileError, match=r"one field, or name the one that is meant: 'f', 'v' of points"):
         read_directions(tmp_path / "f.vtu", None)  # there are two
 
 

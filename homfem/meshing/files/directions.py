@@ -12,7 +12,7 @@ from homfem.meshing.by_gmsh.view_data import midpoints_by_tag
 from homfem.meshing.files.body import KINDS, corners_of, read_body
 from homfem.meshing.files.element_data import read_element_data
 from homfem.meshing.files.foreign import read_meshio
-from homfem.parameters import Array, FileError, InputError
+from homfem.parameters import Array, FileError, InputError, nearest_name
 
 #: Lengths of directions may differ from 1 by this much.
 UNIT = 1e-2
@@ -45,13 +45,13 @@ def read_directions(path: str | Path, name: str | None) -> Array:
         data = name if name in mesh.point_data else only[0] if len(only) == 1 else None
         if data is not None:
             return _of_corners(mesh, data)
-        known = [f"{key!r} of {what}" for what, names in (("cells", mesh.cell_data), ("points", mesh.point_data))
-                 for key in names]  # fmt: skip
-        if name is not None or not mesh.cell_data:
-            remedy = f"It has {', '.join(known) or 'none'}."
-            raise FileError(
-                "file", str(path), f"a file with data {name!r}" if name else "a file with one field", remedy
-            )
+        named = (("cells", mesh.cell_data), ("points", mesh.point_data))
+        known = "; ".join(f"{', '.join(map(repr, names))} of {what}" for what, names in named if names) or "it has none"
+        if name is not None:
+            near = nearest_name(name, [*mesh.cell_data, *mesh.point_data])
+            raise InputError("name", name, f"the name of data in the file: {known}", near)
+        if not mesh.cell_data:
+            raise FileError("file", str(path), f"a file with one field, or name the one that is meant: {known}")
     try:
         values, _ = read_element_data(path, name)
     except InputError as error:
