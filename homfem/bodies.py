@@ -17,7 +17,7 @@ from homfem.ranks import collective
 Indices = npt.NDArray[np.int64]
 
 
-def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) -> dmesh.Mesh:
+def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]], *, ghosts: bool = False) -> dmesh.Mesh:
     """Return the distributed mesh of straight simplices that ``make`` gives on rank 0; collective.
 
     Parameters
@@ -27,6 +27,8 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) 
     make
         Called on rank 0 only; returns points of shape (n, d) and corner nodes of shape (m, d + 1), d = 1, 2 or 3. An
         error that it raises is raised on every rank.
+    ghosts
+        Whether a rank knows the cells beyond the facets of its own, as integrals over inner facets need.
     """
     arrays: tuple[Array, Indices] | None = None
     with collective(comm):
@@ -40,7 +42,8 @@ def mesh_from_arrays(comm: MPI.Comm, make: Callable[[], tuple[Array, Indices]]) 
     points, cells = (np.zeros((0, d)), np.zeros((0, d + 1), dtype=np.int64)) if arrays is None else arrays
     element = basix.ufl.element("Lagrange", {1: "interval", 2: "triangle", 3: "tetrahedron"}[d], 1, shape=(d,))
     cells = np.ascontiguousarray(cells, dtype=np.int64)
-    return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element)
+    partitioner = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet) if ghosts and comm.size > 1 else None
+    return _dolfinx.create_mesh(comm, cells, np.ascontiguousarray(points), element, partitioner)
 
 
 def box_mesh(comm: MPI.Comm, sides: Sequence[float], counts: Sequence[int]) -> dmesh.Mesh:

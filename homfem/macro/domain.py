@@ -325,7 +325,7 @@ def ventricle_domain(comm: MPI.Comm, shape: Ventricle | BiVentricle, *, resoluti
     return replace(domain_from_arrays(comm, lambda: shape.mesh(resolution), unit=unit), shape=shape)
 
 
-def domain_from_arrays(comm: MPI.Comm, make: Callable[[], BodyArrays], *, unit: str) -> Domain:
+def domain_from_arrays(comm: MPI.Comm, make: Callable[[], BodyArrays], *, unit: str, ghosts: bool = False) -> Domain:
     """Return the distributed domain of the arrays that ``make`` gives on rank 0; collective.
 
     Parameters
@@ -337,13 +337,15 @@ def domain_from_arrays(comm: MPI.Comm, make: Callable[[], BodyArrays], *, unit: 
         if any, become the fibre axes.
     unit
         Unit of the points.
+    ghosts
+        See :func:`homfem.bodies.mesh_from_arrays`.
     """
     body: BodyArrays | None = None
     with collective(comm):
         if comm.rank == 0:
             body = make()
     # The function is called on rank 0 only, which has the arrays.
-    mesh = mesh_from_arrays(comm, lambda: (body.points, body.cells))  # type: ignore[union-attr]
+    mesh = mesh_from_arrays(comm, lambda: (body.points, body.cells), ghosts=ghosts)  # type: ignore[union-attr]
     d = mesh.topology.dim
     names = comm.bcast(None if body is None else (dict(body.regions), dict(body.boundaries), sorted(body.directions)))
     regions, boundaries, directions = names
