@@ -23,6 +23,7 @@ FIGURES = {
     "11_permeability_tables.py": ("permeability.png",),
     "12_oxygen_in_tissue.py": ("oxygen.png",),
     "13_packed_bed.py": ("reactor.png", "bed.png"),
+    "14_myocyte_tensors.py": ("tensors.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
