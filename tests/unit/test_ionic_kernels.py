@@ -166,7 +166,7 @@ def test_a_compiler_that_fails_is_quoted(cell, own_cache, monkeypatch, caplog, t
     monkeypatch.setenv("CC", str(broken))
     assert type(make_reaction(cell, {"V": np.zeros(3)})) is MembraneReaction
     assert "error: no licence" in caplog.text
-    assert [path.name for path in own_cache.iterdir()] == ["compiling"]
+    assert [path.name for path in own_cache.iterdir()] == ["lock"]
 
 
 def test_a_kernel_is_compiled_once_and_anew_for_another_processor(cell, own_cache, monkeypatch):
@@ -233,4 +233,4 @@ def test_many_processes_at_once_and_one_that_is_killed_leave_a_good_cache(own_ca
     assert len(list(own_cache.glob("*.so"))) == 1
     assert len(started.read_text().split()) == 2
     assert os.environ["CC"] == str(slow)
-    assert Path(own_cache, "compiling").exists()
+    assert Path(own_cache, "lock").exists()

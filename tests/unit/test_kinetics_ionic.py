@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from homfem.kinetics.ionic import IONIC_MODELS, files, ionic_kinetics, read_ionic
+from homfem.kinetics.ionic.stability import explicit_limit
 from homfem.macro.reaction import CompiledReaction, MembraneReaction, make_reaction
 from homfem.parameters import FileError, InputError
 
@@ -222,6 +223,7 @@ def test_files_of_myokit_are_as_myokit_evaluates_them(tmp_path):
         ("a.ode", "states(V = 1)\n", "as gotranx reads them"),
         ("a.ode", "states(V = 1)\ndV_dt = -V*unknown\n", "as gotranx reads them"),
         ("a.ode", "states(V = 1)\ndV_dt = -(V\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\ndV_dt = ContinuousConditional(Gt(V, 1), 1, 2)\n", "as gotranx reads them"),
         ("a.ode", "states(V = 1)\ndV_dt = -Ω\n", "as gotranx reads them"),
         ("a.ode", "states(V = 1)\na = b\nb = a\ndV_dt = -V*a\n", "is defined by itself"),
         ("a.ode", "states(x = 1)\ndx_dt = -x\n", "its states are x"),
@@ -260,3 +262,70 @@ def test_names_of_any_language_and_a_potential_of_another_name(tmp_path):
         values[k] = np.r_[v, reaction.states[:, 0]]
     assert values[0] == pytest.approx(values[1], rel=1e-13)
     assert values[0][1] == pytest.approx(0.1 + (np.exp(-0.1) - 0.1) * (1 - np.exp(-0.01)), rel=1e-12)
+
+
+EVERYTHING = """
+states(V = ScalarParam(-80, unit="mV"), n = 0.3, c = 0.5)
+parameters(k = 2*3, a = 0.7)
+b1 = Conditional(And(Gt(V, -60), Lt(V, 20), Ge(c, 0.1)), sqrt(Abs(V)), 2.0)
+b2 = Conditional(Or(Le(V, -70), Not(Lt(c, 0.6))), Conditional(Eq(k, 6), sin(V/30), cos(V/30)), tan(c))
+b3 = Max(c, n, 0.2) + Min(c, n) + floor(V/10)/50 + Mod(abs(V), 7.5)/30
+b4 = ContinuousConditional(Gt(V, -30), 1, c, 2.5) + log(1 + c**2) + ln(2 + n) + asin(n) + acos(n) + atan(V)/pi
+b5 = V**2/1e4 - c**3.0 + (c + 1)**-2 + a**c + a**(-1.5) + (V/100)**4 + (2 + c)**5/100 + c**0.5
+dn_dt = (1/(1 + exp(-(V + 25)/8)) - n)*(1 + (V/50)**2)
+dc_dt = (b1 + b2 + b3 + b4 + b5)/100 - c
+dV_dt = -b1 - b2*V/100 - b3
+"""
+
+
+def test_all_that_the_format_has_is_the_same_compiled_by_numpy_and_by_gotranx(tmp_path):
+    import gotranx
+    from gotranx.cli.gotran2py import get_code
+    from gotranx.codegen.python import Format
+
+    kinetics = read_ionic(written(tmp_path, EVERYTHING))
+    ode = gotranx.load.ode_from_string(EVERYTHING, remove_singularities=False)
+    module: dict = {}
+    exec(get_code(ode, format=Format.none), module)
+    v = np.linspace(-95.0, 45.0, 97)
+    given = {"V": v, "n": np.linspace(0.01, 0.99, 97), "c": np.linspace(1.1, 0.05, 97)}
+    names = ["V", *(state.name for state in kinetics.states)]
+    values = np.array([given[name] for name in names])
+    order = [module["state_index"](name) for name in names]
+    theirs = np.empty_like(values)
+    theirs[order] = values
+    expected = module["rhs"](0.0, theirs, module["init_parameter_values"]())[order]
+    assert kinetics.derivative(0.0, values, kinetics.values()) == pytest.approx(expected, rel=1e-12, abs=1e-14)
+    ends = []
+    for compile_ in (True, False):
+        v = values[0].copy()
+        start = dict(zip(names[1:], values[1:], strict=True))
+        reaction = make_reaction(
+            kinetics, {"V": v}, scheme="generalized-rush-larsen", order=2, start=start, compile=compile_
+        )
+        reaction.step(0.0, 0.02)
+        ends.append(np.vstack([v, reaction.states]))
+    assert type(make_reaction(kinetics, {"V": v})) is CompiledReaction
+    assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+
+
+def test_a_membrane_without_states_and_a_rank_without_nodes(tmp_path):
+    passive = read_ionic(written(tmp_path, "states(V = -60)\nparameters(g = 0.1)\ndV_dt = -g*(V + 80)\n"))
+    assert passive.states == ()
+    for compile_ in (True, False):
+        v = np.array([-60.0, -70.0])
+        reaction = make_reaction(passive, {"V": v}, scheme="generalized-rush-larsen", order=1, compile=compile_)
+        reaction.step(0.0, 5.0)  # linear: exact at any step
+        assert v == pytest.approx(-80.0 + np.array([20.0, 10.0]) * np.exp(-0.5), rel=1e-12)
+        nothing = make_reaction(ionic_kinetics("tentusscher-panfilov-2006"), {"V": np.empty(0)}, compile=compile_)
+        nothing.step(0.0, 0.1)
+        assert nothing.not_finite() is None
+
+
+def test_the_step_of_an_explicit_scheme_has_a_limit_by_the_fastest_quantity(tmp_path):
+    kinetics = read_ionic(written(tmp_path, TOY))
+    # n relaxes with alpha + int, V with g n, lambda with 2 lambda n
+    assert explicit_limit(kinetics, "rush-larsen") == ("V", pytest.approx(2 / 0.6))
+    alpha = 0.1 * -40 / (1 - np.exp(4))
+    assert explicit_limit(kinetics, "explicit", {"g": 0.1}) == ("n", pytest.approx(2 / (alpha + 0.5)))
+    assert explicit_limit(kinetics, "generalized-rush-larsen") == ("", np.inf)

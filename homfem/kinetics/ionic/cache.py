@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -37,25 +39,42 @@ def kept(name: str) -> Path | None:
 
 
 def keep(name: str, make: Callable[[Path], None]) -> Path:
-    """Return a file of this name, made by ``make(path)``: it is there whole or not at all.
+    """Return the file of this name, which ``make(path)`` writes where there is none: it is there whole or not at all.
 
-    Many processes may do so at once: each makes a file of its own and gives it the name; what a killed one leaves bears
-    another name. Where the cache cannot be written, it goes to a folder of this process alone, and that is said once.
+    One process of a cache makes at a time; others wait, and find what it made. What a killed one leaves bears another
+    name. Where the cache cannot be written, the file goes to a folder of this process alone, and that is said once.
     """
+    folder = _writable()
+    with _alone(folder):
+        path = kept(name)
+        if path is None:
+            path = folder / name
+            with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as place:
+                part = Path(place) / name
+                make(part)
+                os.replace(part, path)
+    return path
+
+
+def _writable() -> Path:
+    """Return the cache, or a folder of this process where the cache cannot be written."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as place:
-            return _made(place, folder / name, make)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
     except OSError as error:
         _say_not_kept(folder, error.strerror or str(error))
-    own = Path(_own_folder().name)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=own) as place:
-        return _made(place, own / name, make)
+        return Path(_own_folder().name)
 
 
-def _made(place: str, path: Path, make: Callable[[Path], None]) -> Path:
-    part = Path(place) / path.name
-    make(part)
-    os.replace(part, path)
-    return path
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes out; the system takes the lock from one that ends, in whatever way.
+
+    On a file system without locks each makes its own.
+    """
+    with (folder / "lock").open("a") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

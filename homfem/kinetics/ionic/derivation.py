@@ -61,34 +61,65 @@ class Chain:
 
     def slope(self, expression: sympy.Expr, by: sympy.Symbol, found: dict[sympy.Symbol, sympy.Expr]) -> sympy.Expr:
         """Return the derivative of an expression; those of definitions are put into ``found`` by names of their own."""
-        total = sympy.diff(expression, by)
+        total = derivative(expression, by)
         for name in sorted(expression.free_symbols, key=str):
             if name == by or name not in self._definitions or not self._symbol_depends(name, by):
                 continue
             own = symbol(f"{name} by {by}")
             if own not in found:
                 found[own] = self.slope(self._definitions[name], by, found)
-            total += sympy.diff(expression, name) * own
+            total += derivative(expression, name) * own
         return total
+
+
+def derivative(expression: sympy.Expr, by: sympy.Symbol) -> sympy.Expr:
+    """Return the derivative of an expression between its jumps and kinks."""
+    if by not in expression.free_symbols:
+        return sympy.Integer(0)
+    if not expression.has(*_KINKS):
+        return sympy.diff(expression, by)
+    steps: dict[sympy.Expr, sympy.Dummy] = {}
+    smooth = expression.replace(sympy.Mod, lambda a, b: a - b * sympy.floor(a / b))
+    smooth = smooth.replace(lambda part: isinstance(part, (sympy.Max, sympy.Min)), _as_cases)
+    smooth = smooth.replace(
+        lambda part: isinstance(part, (sympy.floor, sympy.ceiling, sympy.sign)),
+        lambda part: steps.setdefault(part, sympy.Dummy(real=True)),
+    )
+    result = sympy.diff(smooth, by)
+    for part, constant in reversed(steps.items()):
+        result = result.xreplace({constant: part})
+    return result
+
+
+_KINKS = (sympy.Mod, sympy.Max, sympy.Min, sympy.floor, sympy.ceiling, sympy.sign)
+
+
+def _as_cases(extreme: sympy.Expr) -> sympy.Expr:
+    """Return a maximum or a minimum as cases."""
+    first, *rest = extreme.args
+    for other in rest:
+        above = first >= other if isinstance(extreme, sympy.Max) else first <= other
+        first = sympy.Piecewise((first, above), (other, True))
+    return first
 
 
 def gates(equations: Equations) -> dict[str, Gate]:
     """Return the gates among the states, in their order."""
     chain = Chain(equations)
     found = {}
-    for name, derivative in equations.derivatives.items():
-        gate = _gate(equations, chain, name, derivative) if name != equations.potential else None
+    for name, expression in equations.derivatives.items():
+        gate = _gate(equations, chain, name, expression) if name != equations.potential else None
         if gate is not None:
             found[name] = gate
     return {name: found[name] for name in equations.states if name in found}
 
 
-def _gate(equations: Equations, chain: Chain, name: str, derivative: sympy.Expr) -> Gate | None:
+def _gate(equations: Equations, chain: Chain, name: str, expression: sympy.Expr) -> Gate | None:
     x = symbol(name)
-    whole = chain.inlined(derivative, x)
+    whole = chain.inlined(expression, x)
     if whole.count_ops() > _LARGEST:
         return None
-    rate = -sympy.diff(whole, x)
+    rate = -derivative(whole, x)
     if rate == 0 or x in rate.free_symbols:
         return None
     if not _value(equations, rate) > 0.0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
+import importlib.util
 import logging
 from functools import cache
 from pathlib import Path
@@ -57,30 +57,37 @@ def read_ionic(path: str | Path, potential: str | None = None) -> PointKinetics:
         raise FileError("ionic model", str(path), f"at most {_LARGEST // 1_000_000} MB")
     digest = hashlib.sha256(b"\0".join([_maker(), str(potential).encode(), file.name.encode(), data]))
     name = f"formulas-{digest.hexdigest()[:32]}.json"
-    formulas = _kept_formulas(name)
+    formulas = _kept_formulas(kept(name))
     if formulas is None:
-        from homfem.kinetics.ionic.equations import equations_of
-        from homfem.kinetics.ionic.printing import formulas_of
-
-        formulas = formulas_of(equations_of(file, data, potential))
-        text = formulas.to_json()
-        keep(name, lambda part: _write(part, text))
+        formulas = _kept_formulas(keep(name, lambda part: _derive(part, file, data, potential)))
+    if formulas is None:
+        raise OSError(f"{name} in the cache of ionic models cannot be read")
     for note in formulas.notes:
         log.info("%s: %s", file.name, note)
     return kinetics_of(formulas)
 
 
-def _kept_formulas(name: str) -> Formulas | None:
-    path = kept(name)
+def _kept_formulas(path: Path | None) -> Formulas | None:
     if path is None:
         return None
     try:
         return Formulas.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):  # a file that was damaged: it is made anew
+        path.unlink(missing_ok=True)
         return None
 
 
-def _write(path: Path, text: str) -> None:
+def _derive(path: Path, file: Path, data: bytes, potential: str | None) -> None:
+    """Write the formulas of a file to a path."""
+    from homfem.kinetics.ionic.equations import equations_of
+    from homfem.kinetics.ionic.printing import formulas_of
+
+    equations = equations_of(file, data, potential)
+    try:
+        text = formulas_of(equations).to_json()
+    except NotImplementedError as error:  # of SymPy, for a function that it cannot write
+        reason = " ".join(str(error).split())[:200]
+        raise FileError("ionic model", str(file), "equations of functions that NumPy and C have", reason) from error
     path.write_text(text, encoding="utf-8")
 
 
@@ -88,5 +95,9 @@ def _write(path: Path, text: str) -> None:
 def _maker() -> bytes:
     """Return what the formulas of a file depend on beside the file: this package, and those that read it."""
     own = b"".join(source.read_bytes() for source in sorted(Path(__file__).parent.glob("*.py")))
-    versions = [importlib.metadata.version(name) for name in ("gotranx", "myokit", "sympy")]
-    return hashlib.sha256(own).digest() + " ".join(versions).encode()
+    readers = []
+    for name in ("gotranx", "myokit", "sympy"):  # to ask for their versions takes longer than all the rest
+        found = importlib.util.find_spec(name)
+        if found is not None and found.origin is not None:
+            readers.append(f"{found.origin} {Path(found.origin).stat().st_mtime_ns}")
+    return hashlib.sha256(own).digest() + " ".join(readers).encode()

@@ -76,11 +76,13 @@ class _Functions:
     """The functions of formulas in NumPy."""
 
     def __init__(self, formulas: Formulas) -> None:
-        names: dict[str, Any] = {"numpy": np}
-        exec(compile(formulas.python, f"<{formulas.name}>", "exec"), names)
-        self._names = names
+        self._formulas = formulas
+        self._names: dict[str, Any] = {}
 
     def _call(self, which: str, time: float, fields: Fields, states: Array, p: Any) -> Any:
+        if not self._names:  # compiled steps need none of it
+            self._names["numpy"] = np
+            exec(compile(self._formulas.python, f"<{self._formulas.name}>", "exec"), self._names)
         with np.errstate(over="ignore", divide="ignore", invalid="ignore", under="ignore"):
             return self._names[which](time, fields, states, p)
 

@@ -20,18 +20,17 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import logging
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from homfem.kinetics.ionic.cache import cache_folder, keep, kept
+from homfem.kinetics.ionic.cache import keep, kept
 from homfem.kinetics.ionic.formulas import Formulas
 
 log = logging.getLogger("homfem")
@@ -66,6 +65,7 @@ SIMD double cos(double);
 double sqrt(double);
 double fabs(double);
 double floor(double);
+double ceil(double);
 double fmod(double, double);
 double tan(double);
 double asin(double);
@@ -193,11 +193,11 @@ def _loaded(name: str, command: list[str], source: str) -> Callable[..., None]:
     """Return the function of a library that is kept, or is compiled now."""
     path = kept(name)
     if path is not None:
-        with contextlib.suppress(OSError):  # of a file that was damaged
+        try:
             return _function(path)
-    with _alone():
-        other = kept(name) if path is None else None
-        return _function(other or keep(name, lambda part: _compile(command, source, part)))
+        except OSError:  # it was damaged
+            path.unlink(missing_ok=True)
+    return _function(keep(name, lambda part: _compile(command, source, part)))
 
 
 def _function(path: Path) -> Callable[..., None]:
@@ -213,24 +213,6 @@ def _compile(command: list[str], source: str, path: Path) -> None:
     subprocess.run(
         [*command, str(file), "-o", str(path), "-lm"], check=True, capture_output=True, text=True, timeout=_PATIENCE
     )
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Let one process of this cache compile at a time; others wait, and find what it made.
-
-    The system takes the lock from a process that ends, in whatever way. Without locks each compiles for itself.
-    """
-    try:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        file = (cache_folder() / "compiling").open("a")
-    except OSError:
-        yield
-        return
-    with file:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _compiler() -> str | None:
@@ -252,7 +234,9 @@ def _identity(compiler: str) -> tuple[str, ...]:
 @cache
 def _processor() -> str:
     """Return what this processor can do."""
-    words = [platform.machine(), platform.libc_ver()[1]]
+    words = [platform.machine()]
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        words.append(os.confstr("CS_GNU_LIBC_VERSION") or "")
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith(("model name", "flags", "Features", "CPU part")):

@@ -32,6 +32,8 @@ class _Names:
     def _print_Float(self, expr: Any) -> str:
         return repr(float(expr))
 
+    _print_NumberSymbol = _print_Pi = _print_Exp1 = _print_Float
+
     def _print_Integer(self, expr: Any) -> str:
         return f"{int(expr)}.0"
 
@@ -154,12 +156,8 @@ def formulas_of(equations: Equations) -> Formulas:
         "drift": {f"rate {name}": equations.derivatives[name] for name in drifting},
         "slopes": {f"slope {name}": expression for name, expression in own.items()},
     }
-    needed = {
-        name.name
-        for part in outputs.values()
-        for expression in _statements(definitions, part)
-        for name in expression[1].free_symbols
-    }
+    every = {symbol(name): expression for part in outputs.values() for name, expression in part.items()}
+    needed = {name.name for entry in (every | _needed(definitions, every)).values() for name in entry.free_symbols}
     parameters = tuple(
         Parameter(name=name, value=entry.value, unit=entry.unit, meaning=entry.meaning)
         for name, entry in equations.parameters.items()
@@ -187,26 +185,31 @@ def _statements(
     definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Outputs
 ) -> list[tuple[sympy.Symbol, sympy.Expr]]:
     """Return statements that end in the outputs, each after what it needs, common parts once."""
-    order: dict[sympy.Symbol, sympy.Expr] = {}
-
-    def visit(expression: sympy.Expr, known: Mapping[sympy.Symbol, sympy.Expr]) -> None:
-        for name in sorted(expression.free_symbols, key=str):
-            if name not in order and name in known:
-                visit(known[name], known)
-                order[name] = known[name]
-
-    for expression in outputs.values():
-        visit(expression, definitions)
-    whole = merged(_inlined(order, {symbol(name): expression for name, expression in outputs.items()}))
+    given = {symbol(name): expression for name, expression in outputs.items()}
+    whole = merged(_inlined(_needed(definitions, given), given))
     names = list(whole)
     shared, reduced = sympy.cse(list(whole.values()), symbols=sympy.numbered_symbols("common ", real=True))
     conditions = {name: part for name, part in shared if part.is_Boolean}  # they stay where they are asked
     known = {name: part.subs(conditions) for name, part in [*shared, *zip(names, reduced, strict=True)]}
-    order = {}
-    for name in map(symbol, outputs):
-        visit(known[name], known)
-        order[name] = known[name]
-    return list(order.items())
+    last = {name: known.pop(name) for name in given}
+    return [*_needed(known, last).items(), *last.items()]
+
+
+def _needed(
+    definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[sympy.Symbol, sympy.Expr]
+) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return the definitions that outputs need, each after those that it needs itself."""
+    order: dict[sympy.Symbol, sympy.Expr] = {}
+
+    def visit(expression: sympy.Expr) -> None:
+        for name in sorted(expression.free_symbols, key=str):
+            if name not in order and name in definitions:
+                visit(definitions[name])
+                order[name] = definitions[name]
+
+    for expression in outputs.values():
+        visit(expression)
+    return order
 
 
 def _inlined(

@@ -84,7 +84,7 @@ def _of_gotranx() -> tuple[type[Exception], ...]:
     import lark
 
     own = (lark.exceptions.LarkError, gotranx.exceptions.GotranxError)
-    return (*own, UnicodeDecodeError, AssertionError, TypeError, ValueError, KeyError, AttributeError, RecursionError)
+    return (*own, AssertionError, TypeError, ValueError, LookupError, AttributeError, RecursionError)
 
 
 def _of_ode(entry: Any) -> Quantity:
