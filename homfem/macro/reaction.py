@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from homfem.kinetics.ionic.kernels import SCALE, SCHEMES, compiled, kernel_source
+from homfem.kinetics.ionic.steps import stage
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.kinetics.point import PointKinetics
 from homfem.parameters import Array, InputError, check_choice, check_integer
@@ -238,27 +239,9 @@ class MembraneReaction(NodalReaction):
             block.fields[0][:], block.states[:] = new[0], new[1:]
 
     def _stage(self, block: _Block, time: float, now: Array, base: Array, step: float) -> Array:
-        """Return where base values go in a step with the rates at others, ``now``; rows are V and the states."""
-        kinetics, gates, new = self.kinetics, slice(1, 1 + self.kinetics.gates), np.empty_like(base)
-        given = (time, (now[0],), now[1:], block.parameters)
-        if kinetics.relaxation is not None:
-            speed, target = kinetics.relaxation(*given)
-            if self.scheme == "explicit":
-                new[gates] = base[gates] + step * speed * (target - now[gates])
-            else:
-                new[gates] = target + (base[gates] - target) * np.exp(-step * speed)
-        others = np.r_[0, gates.stop : len(base)]
-        rates = kinetics.rates(*given)
-        if kinetics.drift is not None:
-            rates = np.vstack([rates, kinetics.drift(*given)])
         ((_, _, scale),) = block.moves
-        rates[0] *= scale
-        if self.scheme == "generalized-rush-larsen" and kinetics.slopes is not None:
-            slopes = kinetics.slopes(*given)
-            slopes[0] *= scale
-            rates = _phi(step * slopes) * (rates + slopes * (base[others] - now[others]))
-        new[others] = base[others] + step * rates
-        return new
+        kinetics, p = self.kinetics, block.parameters
+        return stage(kinetics, p, self.scheme, time=time, now=now, base=base, step=step, scale=scale)
 
 
 class CompiledReaction(NodalReaction):
@@ -328,13 +311,6 @@ def make_reaction(
     plain = MembraneReaction(kinetics, fields, **options)
     plain.scheme = scheme
     return plain
-
-
-def _phi(z: Array) -> Array:
-    """Return (exp(z) - 1)/z."""
-    small = np.abs(z) < 1e-3
-    safe = np.where(small, 1.0, z)
-    return np.where(small, 1.0 + z * (0.5 + z * (1.0 / 6.0 + z / 24.0)), (np.exp(safe) - 1.0) / safe)
 
 
 def _cut(block: _Block, fields: list[Array], rates: Array) -> None:
