@@ -35,8 +35,23 @@ Sundnes et al. 2006, Computing the Electrical Activity in the Heart, Springer. P
 Meth. Biomed. Engng. 30, 525, doi 10.1002/cnm.2619.
 """
 
+from homfem.macro.cardiac.electrodes import cardiac_ecg, cardiac_recovery
 from homfem.macro.cardiac.model import CardiacModel
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
 from homfem.macro.cardiac.run import CardiacResult, solve_cardiac, stage_table
+from homfem.macro.cardiac.tuning import Cable, TunedConductivity, cable_velocity, tune_conductivities
 
-__all__ = ["CardiacMethod", "CardiacModel", "CardiacProblem", "CardiacResult", "solve_cardiac", "stage_table"]
+__all__ = [
+    "Cable",
+    "CardiacMethod",
+    "CardiacModel",
+    "CardiacProblem",
+    "CardiacResult",
+    "TunedConductivity",
+    "cable_velocity",
+    "cardiac_ecg",
+    "cardiac_recovery",
+    "solve_cardiac",
+    "stage_table",
+    "tune_conductivities",
+]
