@@ -103,7 +103,7 @@ def limit_cycle(
     >>> from homfem.kinetics.ionic import Pacing, ionic_kinetics
     >>> found = limit_cycle(ionic_kinetics("mitchell-schaeffer"), Pacing(cycle_length=500.0, step=0.05))
     >>> found.beats < 10, found.alternans, round(found.last[0].apd90)
-    (True, False, 273)
+    (True, False, 268)
     """
     pacing = pacing or Pacing()
     check_tolerance(tolerance)

@@ -188,7 +188,7 @@ def pace(
     >>> from homfem.kinetics.ionic import ionic_kinetics
     >>> found = pace(ionic_kinetics("mitchell-schaeffer"), Pacing(step=0.05), beats=2)
     >>> round(found.beats[1].apd90)
-    287
+    286
     """
     pacing = pacing or Pacing()
     check_integer("beats", beats, at_least=1)
