@@ -108,6 +108,12 @@ def _inner(path: str, key: Key, value: Any, mark: str) -> Iterator[str]:
         path = f"{path}.{_UNNAMED}" if by_name else path
         yield from _table(path, model, {}, "#", several)
         return
+    if isinstance(value, list):
+        for k, entry in enumerate(value):
+            yield from (
+                ["", *_table(path, model, entry, several=True)] if k else _table(path, model, entry, several=True)
+            )
+        return
     for name, entry in value.items() if by_name else [("", value or {})]:
         at = f"{path}.{toml_key(name)}" if name else path
         own = DOMAINS.get(entry.get("shape", ""), model) if isinstance(entry, Mapping) else model

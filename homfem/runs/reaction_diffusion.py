@@ -230,7 +230,7 @@ def _in_pulses(value: Any, table: BoundaryTable) -> Any:
     """Return a number or function of place and time, or one that is zero while the schedule is off."""
     from homfem.macro.conditions import Pulsed
 
-    if all(getattr(table, key) is None for key in ("start", "duration", "period", "pulses")):
+    if not table.timed:
         return value
     return Pulsed(value=value, schedule=table.schedule("s"))
 

@@ -48,6 +48,8 @@ class Shown:
         Name of the field that the figure will show; None: no figure.
     time_unit
         Unit of the times in the files of fields; None: the model's, which is then that of the time grid.
+    fields
+        Names of the fields that are written and probed; None: all.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class Shown:
     length_unit: str
     drawn: str | None
     time_unit: str | None = None
+    fields: tuple[str, ...] | None = None
 
 
 def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Callable[[float], None]) -> Watch:
@@ -80,9 +83,18 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Call
             regions[probe.name] = domain.cells(probe.place)
     statistics = {probe.name: probe.kept for probe in probes if probe.place is not None}
     path = shown.folder / "probes"
-    kept = Probes(points, regions=regions, statistics=statistics, where=True, path=path) if probes else None
+    kept = None
+    if probes:
+        kept = Probes(points, regions=regions, statistics=statistics, where=True, path=path, fields=shown.fields)
     record = None if shown.drawn is None else Record(shown.drawn, every=shown.every)
-    fields = Fields(shown.folder, shown.suffix, every=shown.every, domain=domain, time_unit=shown.time_unit)
+    fields = Fields(
+        shown.folder,
+        shown.suffix,
+        every=shown.every,
+        domain=domain,
+        time_unit=shown.time_unit,
+        fields=shown.fields,
+    )
     progress = Call(lambda _model, _step, time: move(time), name="progress")
     return Watch(
         observers=tuple(entry for entry in (kept, fields, record, progress) if entry is not None),
@@ -108,16 +120,26 @@ def write_activation(shown: Shown, activation: Function | None, end: float, unit
     unit
         That of the times, the model's.
     """
+    if activation is not None:
+        write_map(shown, "activation", [activation], end, unit)
+
+
+def write_map(shown: Shown, name: str, maps: Sequence[Function], end: float, unit: str) -> None:
+    """Write maps of times beside the fields into a file of their name; one alone has it, too. Collective.
+
+    ``end``, ``unit`` as for :func:`write_activation`.
+    """
     from homfem.macro.state import Units
     from homfem.output.fields import FieldSeries
 
-    if activation is None:
-        return
-    times = activation.copy()
-    times.name = "activation"
-    times.x.array[~np.isfinite(times.x.array)] = np.nan
-    units = Units(time=unit, length=shown.length_unit, fields={"activation": unit})
-    with FieldSeries(shown.folder / f"activation.{shown.suffix}", [times], units=units) as series:
+    written = []
+    for entry in maps:
+        times = entry.copy()
+        times.name = name if len(maps) == 1 else entry.name
+        times.x.array[~np.isfinite(times.x.array)] = np.nan
+        written.append(times)
+    units = Units(time=unit, length=shown.length_unit, fields={entry.name: unit for entry in written})
+    with FieldSeries(shown.folder / f"{name}.{shown.suffix}", written, units=units) as series:
         series.write(end)
 
 

@@ -97,7 +97,7 @@ class BoundaryTable(ScheduleTable):
             raise InputError("", given or Missing(), f"a table with exactly one of {names}")
         if self.outside is not None and self.transfer is None:
             raise InputError("outside", self.outside, "absent without transfer")
-        for key in ("start", "duration", "period", "pulses"):
+        for key in ScheduleTable.model_fields:
             if getattr(self, key) is not None and self.value is None and self.flux is None:
                 raise InputError(key, str(getattr(self, key)), "absent without value or flux")
         return self

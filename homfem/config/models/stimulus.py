@@ -125,6 +125,11 @@ class ScheduleTable(Table):
         self.schedule("s")
         return self
 
+    @property
+    def timed(self) -> bool:
+        """Whether anything is said; without it is always on."""
+        return any(getattr(self, key) is not None for key in ScheduleTable.model_fields)
+
     def schedule(self, unit: str) -> Timing:
         """Return the schedule, times in a unit; with a period and no number of pulses it goes on without end."""
         if self.times is not None or self.coupling is not None:

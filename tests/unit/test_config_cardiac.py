@@ -1,0 +1,440 @@
+"""The cardiac model in a config: its contract, words of other codes, restart, what is computed, what is refused."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import tomllib
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import EffectiveTensor, runs
+from homfem.bodies import box_mesh
+from homfem.config import make_config
+from homfem.kinetics.ionic import ionic_kinetics
+from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
+from homfem.macro.domain import Domain
+from homfem.macro.stimulus import Box, Stimulus
+from homfem.parameters import InputError
+from homfem.timestepping import Schedule, TimeGrid
+from made_configs import outside
+
+STRIP = """
+[macro]
+model = "cardiac"
+kind = "monodomain"
+[macro.domain]
+shape = "box"
+size = ["6 mm", "1 mm"]
+resolution = "0.25 mm"
+[macro.fibres]
+direction = [1, 0]
+[macro.tensors]
+intracellular = { longitudinal = "0.17 S/m", transverse = "0.019 S/m" }
+extracellular = { longitudinal = "0.62 S/m", transverse = "0.24 S/m" }
+[macro.membrane]
+model = "fitzhugh-nagumo"
+parameters = { rate = "4 1/ms", epsilon = 1e-4 }
+area = "140 1/mm"
+capacitance = "0.01 uF/mm^2"
+[[macro.stimulus]]
+type = "box"
+min = ["0 mm", "0 mm"]
+max = ["1 mm", "1 mm"]
+amplitude = "2 uA/mm^3"
+duration = "1 ms"
+[macro.time]
+end = "14 ms"
+step = "0.05 ms"
+[macro.output]
+every = "7 ms"
+[[macro.probes]]
+name = "near"
+at = ["2 mm", "0.5 mm"]
+[[macro.probes]]
+name = "far"
+at = ["4 mm", "0.5 mm"]
+"""
+
+#: The same in the words of others.
+THEIRS = """
+[macro]
+model = "cardiac"
+chi = "140 mm**-1"
+C_m = "0.01 uF/mm**2"
+theta = 1
+conductivity = { preset = "Niederer" }
+[macro.domain]
+shape = "box"
+size = ["6 mm", "1 mm"]
+resolution = "0.25 mm"
+[macro.fibres]
+direction = [1, 0]
+[macro.membrane]
+model = "fitzhugh-nagumo"
+parameters = { rate = "4 1/ms", epsilon = 1e-4 }
+[[macro.stimulus]]
+type = "box"
+min = ["0 mm", "0 mm"]
+max = ["1 mm", "1 mm"]
+amplitude = "2000 uA/cm**3"
+duration = "1 ms"
+start = "0 ms"
+period = "100 ms"
+num_pulses = 1
+[macro.time]
+end = "14 ms"
+step = "0.05 ms"
+[macro.output]
+save_every = "7 ms"
+[[macro.probes]]
+name = "near"
+at = ["2 mm", "0.5 mm"]
+[[macro.probes]]
+name = "far"
+at = ["4 mm", "0.5 mm"]
+"""
+CONTRACT = {"times", "probes", "conserved", "seconds", "dofs", "iterations", "ranks", "versions", "config"}
+
+
+def tables(text=STRIP, **changes):
+    """The strip with keys of [macro] in place of its own, or absent (None)."""
+    document = copy.deepcopy(tomllib.loads(text))
+    for path, value in changes.items():
+        at, keys = document["macro"], path.split("__")
+        for key in keys[:-1]:
+            at = at[int(key)] if isinstance(at, list) else at.setdefault(key, {})
+        if value is None:
+            at.pop(keys[-1], None)
+        else:
+            at[keys[-1]] = value
+    return document
+
+
+def run(folder, text=STRIP, **changes):
+    return runs.macro(tables(text, **changes), folder=folder)
+
+
+SHORT = {"time__end": "0.5 ms", "output__every": None, "probes": None}
+
+
+def test_a_strip_gives_what_the_contract_says(homfem, tmp_path):
+    (tmp_path / "heart.toml").write_text(STRIP)
+    status, out, err = homfem("run", tmp_path / "heart.toml", "--json", tmp_path / "o.json")
+    assert status == 0, err
+    assert "activation of far" in out
+    report = json.loads((tmp_path / "o.json").read_text())
+    assert set(report) >= CONTRACT
+    assert report["config"] == tomllib.loads(STRIP)
+    assert report["times"] == pytest.approx(np.linspace(0.0, 14.0, 281))
+    near, far = (report["probes"][name] for name in ("near", "far"))
+    assert set(near) == {"V", "activation"}
+    assert 0.0 < near["activation"] < far["activation"] < 14.0
+    assert report["dofs"] == 25 * 5
+    assert report["iterations"] == report["iterations_by_stage"]["parabolic"] > 0
+    assert {"setup", "ODE", "parabolic", "output", "total"} <= set(report["seconds"])
+    assert report["activation"]["largest"] > far["activation"]
+    # A front of Nagumo's equation with D = sigma/(chi Cm): sqrt(D k/2) (1 - 2 a), a bit faster on this mesh.
+    speed = 2.0 / (far["activation"] - near["activation"])
+    sigma = 0.17 * 0.62 / (0.17 + 0.62)
+    assert speed == pytest.approx(np.sqrt(sigma / 1.4 * 4.0 / 2.0) * 0.8, rel=0.1)
+    for name in ("fields.xdmf", "activation.xdmf", "probes.csv", "checkpoint"):
+        assert (tmp_path / "output" / name).exists()
+    assert (tmp_path / "output" / "probes.csv").read_text().startswith("time (ms),near: V,far: V\n")
+
+
+def test_words_of_others_mean_the_same(tmp_path):
+    ours, theirs = (run(tmp_path, text).report() for text in (STRIP, THEIRS))
+    assert theirs["probes"] == ours["probes"]
+    four = {"g_il": "0.17 S/m", "g_it": "19 mS/m", "g_el": "0.62 S/m", "g_et": "0.24 S/m"}
+    numbers = run(tmp_path, THEIRS, conductivity=four).report()
+    assert numbers["probes"] == ours["probes"]
+    harmonic = {"longitudinal": f"{0.17 * 0.62 / 0.79!r} S/m", "transverse": f"{0.019 * 0.24 / 0.259!r} S/m"}
+    one = run(tmp_path, THEIRS, conductivity=harmonic, theta=0.5, time__subcycles=2).report()
+    assert one["probes"]["far"]["activation"] == pytest.approx(ours["probes"]["far"]["activation"], rel=0.02)
+    assert one["probes"] != ours["probes"]
+
+
+def test_the_config_is_the_problem_of_the_python_interface(tmp_path):
+    """Numbers by region of one kind and another, S1-S2, a start: the same as written out in Python."""
+    schedule = Schedule(start=0.1, duration=0.5)
+    domain = Domain(mesh=box_mesh(MPI.COMM_WORLD, [6.0, 1.0], [24, 4]), unit="mm")
+    problem = CardiacProblem(
+        mesh=domain,
+        membrane=ionic_kinetics("fitzhugh-nagumo"),
+        parameters={"a": 0.13},
+        start={"w": 0.05},
+        conductivity=np.diag([0.2, 0.1]),
+        area=100.0,
+        capacitance=0.02,
+        stimuli=[Stimulus(place=Box(low=(0.0, 0.0), high=(1.0, 1.0)), amplitude=3.0, schedule=schedule)],
+    )
+    theirs = solve_cardiac(problem, TimeGrid(end=2.0, step=0.02), CardiacMethod(splitting="strang", degree=2))
+    ours = run(
+        tmp_path,
+        degree=2,
+        tensors={"conductivity": {"longitudinal": "0.2 S/m", "transverse": "0.1 S/m"}},
+        membrane={
+            "model": "fitzhugh-nagumo",
+            "parameters": {"a": {"*": 0.13}},
+            "initial": {"w": 0.05},
+            "area": "0.1 1/um",
+            "capacitance": "2 uF/cm^2",
+        },
+        stimulus__0__amplitude="3 mA/cm^3",
+        stimulus__0__start="100 us",
+        stimulus__0__duration="0.5 ms",
+        time={"end": "2 ms", "step": "20 us", "splitting": "strang"},
+        output={"folder": "here"},
+    )
+    assert ours.result.fields["V"].x.array == pytest.approx(theirs.fields["V"].x.array, abs=1e-12)
+    assert np.ptp(theirs.fields["V"].x.array) > 0.3
+
+
+def test_durations_of_action_potentials_and_states_on_request(tmp_path):
+    report = run(
+        tmp_path,
+        membrane__parameters={"rate": "4 1/ms", "epsilon": 0.05},
+        output={"apd": [50, 90], "fields": ["V", "w"], "threshold": 0.4},
+        time={"end": "40 ms", "step": "0.05 ms"},
+    ).report()
+    assert set(report["probes"]["far"]) == {"V", "w", "activation"}
+    half, most = report["apd"]["50"], report["apd"]["90"]
+    assert 0.1 < half["mean"] < most["mean"] < 30.0
+    import meshio
+
+    with meshio.xdmf.TimeSeriesReader(tmp_path / "output" / "apd.xdmf") as series:
+        series.read_points_cells()
+        assert sorted(series.read_data(0)[1]) == ["APD50", "APD90"]
+
+
+BATH = """
+SetFactory("OpenCASCADE");
+Rectangle(1) = {0, 0, 0, 3, 1};
+Rectangle(2) = {0, 1, 0, 3, 1};
+BooleanFragments{ Surface{1}; Delete; }{ Surface{2}; Delete; }
+Physical Surface("wall") = {1};
+Physical Surface("bath") = {2};
+Physical Curve("top") = Curve In BoundingBox {-.1, 1.9, -.1, 3.1, 2.1, .1};
+Mesh.MeshSizeMax = 0.25;
+"""
+IN_BATH = {
+    "kind": "bath",
+    "domain": {"file": "bath.geo", "unit": "mm"},
+    "tensors__bath": "1 S/m",
+    "electrodes": {"boundary": "top", "ground": True},
+    "stimulus__0__max": ["1 mm", "1 mm"],
+    "probes": [{"name": "p", "at": ["1.5 mm", "0.5 mm"]}, {"name": "b", "at": ["1.5 mm", "1.8 mm"]}],
+    "time__end": "1 ms",
+    "output__every": None,
+}
+
+
+def test_bidomain_and_bath_with_electrodes(tmp_path):
+    """Grounded, or with a current that the other electrode takes: what the potential is there."""
+    (tmp_path / "bath.geo").write_text(BATH)
+    report = run(tmp_path, **IN_BATH).report()
+    assert set(report["probes"]["b"]) == {"V", "phi_e", "activation"}
+    assert np.ptp(report["probes"]["p"]["phi_e"]) > 1e-3
+    assert abs(report["probes"]["b"]["phi_e"][-1]) < abs(report["probes"]["p"]["phi_e"][-1])
+    held = run(tmp_path, **IN_BATH | {"electrodes": {"boundary": "top", "potential": "2 mV"}}).report()
+    assert held["probes"]["b"]["phi_e"][-1] == pytest.approx(report["probes"]["b"]["phi_e"][-1] + 2.0, abs=1e-3)
+    through = [
+        {"boundary": "left", "current": "1 uA/mm^2", "duration": "0.1 ms"},
+        {"boundary": "right", "current": "-1 uA/mm^2", "duration": "0.1 ms"},
+    ]
+    report = run(tmp_path, kind="bidomain", electrodes=through, stimulus=None, **SHORT).report()
+    assert report["iterations_by_stage"]["elliptic"] > 0
+    fields = run(
+        tmp_path,
+        kind="bidomain",
+        electrodes=[entry | {"duration": "9 ms"} for entry in through],
+        stimulus=None,
+        **SHORT,
+    ).result.fields["phi_e"]
+    x = fields.function_space.tabulate_dof_coordinates()[:, 0]
+    assert fields.x.array[np.argmin(x)] > fields.x.array[np.argmax(x)] + 1.0
+
+
+def test_tensors_of_files_and_of_the_cell_of_the_config(tmp_path):
+    """A laminate along x: sigma is the mean; its interface is the area of the membrane."""
+    tensor = EffectiveTensor.measured(
+        "i", np.diag([170.0, 19.0]), unit="mS/m", dimension=2, volume_fraction=0.8, physics="conductivity"
+    )
+    tensor.to_json(tmp_path / "i.json")
+    from_file = run(tmp_path, tensors__intracellular="i.json", **SHORT)
+    assert from_file.result.fields["V"].x.array == pytest.approx(
+        run(tmp_path, **SHORT).result.fields["V"].x.array, abs=1e-12
+    )
+    cell = {
+        "cell": {
+            "shape": "laminate",
+            "fractions": [0.8, 0.2],
+            "period": "20 um",
+            "axis": "y",
+            "dimension": 2,
+            "resolution": 0.2,
+        },
+        "effective": {"physics": "conductivity", "phases": {"layer1": "0.4 S/m", "layer2": "1.2 S/m"}},
+    }
+    document = tables(
+        tensors={"intracellular": {"phase": "layer1"}, "extracellular": {"phase": "layer2"}},
+        membrane__area=None,
+        **SHORT,
+    )
+    with pytest.raises(InputError, match=r"macro\.tensors\.intracellular.*definite"):
+        runs.macro(cell | document, folder=tmp_path)  # a layer conducts in its plane alone
+    cell["cell"] = {"shape": "fibre-array", "fraction": 0.5, "period": "20 um", "dimension": 2, "resolution": 0.2}
+    cell["effective"]["phases"] = {"matrix": "1.2 S/m"}
+    document = tables(tensors={"conductivity": {"phase": "matrix"}}, membrane__area=None, **SHORT)
+    made = runs.macro(cell | document, folder=tmp_path)
+    area = np.sqrt(4.0 * np.pi * 0.5) / 0.02  # of circles of half of the area, 1/mm
+    with_area = runs.macro(
+        cell | tables(tensors=document["macro"]["tensors"], membrane__area=f"{area} 1/mm", **SHORT), folder=tmp_path
+    )
+    assert made.result.fields["V"].x.array == pytest.approx(with_area.result.fields["V"].x.array, abs=5e-3)
+    assert np.ptp(made.result.fields["V"].x.array) > 0.05
+
+
+def test_a_run_goes_on_on_another_number_of_ranks(homfem, tmp_path):
+    (tmp_path / "heart.toml").write_text(STRIP)
+    more = [
+        "--set",
+        'macro.output.checkpoint_every="1 ms"',
+        "--set",
+        'macro.output.every="1 ms"',
+        "--set",
+        'macro.time.end="14 ms"',
+    ]
+    whole = json.loads(homfem("run", tmp_path / "heart.toml", *more, "--json", "-")[1])
+    half = [*more, "--set", 'macro.output.folder="half"']
+    status, _, err = homfem("run", tmp_path / "heart.toml", *half, "--set", 'macro.time.end="6 ms"')
+    assert status == 0, err
+    answer = outside("run", tmp_path / "heart.toml", *half, "--resume", "--json", "-", ranks=2)
+    assert answer.returncode == 0, answer.stderr
+    two = json.loads(answer.stdout)
+    assert two["ranks"] == 2
+    for name, series in whole["probes"].items():
+        assert two["probes"][name]["V"] == pytest.approx(series["V"], abs=1e-5)
+        assert two["probes"][name]["activation"] == pytest.approx(series["activation"], abs=1e-5)
+    status, _, err = homfem("run", tmp_path / "heart.toml", *half, "--resume", "--set", "macro.membrane.area='1 1/um'")
+    assert (status, "checkpoint" in err) == (2, True)
+
+
+def test_spaces_that_are_exchanged_and_a_mesh_in_another_unit_are_told(tmp_path, caplog):
+    document = tables(**SHORT)
+    spaces = document["macro"]["tensors"]
+    assert runs.macro(document, folder=tmp_path).warnings == ()
+    spaces["intracellular"], spaces["extracellular"] = spaces["extracellular"], spaces["intracellular"]
+    (warning,) = runs.macro(document, folder=tmp_path).warnings
+    assert "exchanged" in warning
+    with caplog.at_level(logging.WARNING, "homfem"):
+        size = {"size": ["6 m", "1 m"], "resolution": "0.25 m", "shape": "box"}
+        run(tmp_path, domain=size, stimulus__0__max=["1 m", "1 m"], **SHORT)
+    assert "mm wide" in caplog.text
+
+
+WRONG = [
+    ({"kind": "tridomain"}, r"macro\.kind = 'tridomain'.*'bidomain'"),
+    ({"tensors": None}, r"macro\.tensors = \(missing\)"),
+    ({"tensors": {}}, r"macro\.tensors\.intracellular = \(missing\).*or conductivity"),
+    ({"tensors__extracellular": None}, r"macro\.tensors\.extracellular = \(missing\)"),
+    ({"tensors__conductivity": "1 S/m"}, r"macro\.tensors\.intracellular = 'given'.*beside conductivity"),
+    ({"tensors": {"conductivity": "1 S/m"}, "kind": "bidomain"}, r"macro\.tensors\.conductivity = 'given'.*bidomain"),
+    ({"tensors__intracellular": 0.17}, r"macro\.tensors\.intracellular = 0\.17"),
+    ({"tensors__intracellular": "0.17 S"}, r"macro\.tensors\.intracellular = '0\.17 S'.*S/m"),
+    ({"tensors__intracellular": "-0.17 S/m"}, r"macro\.tensors\.intracellular = .*> 0"),
+    ({"tensors__intracellular__longitudinal": None}, r"macro\.tensors\.intracellular\.longitudinal = \(missing\)"),
+    (
+        {"tensors__intracellular": {"longitudnal": "1 S/m", "transverse": "1 S/m"}},
+        r"macro\.tensors\.intracellular\.longitudnal.*'macro\.tensors\.intracellular\.longitudinal'",
+    ),
+    ({"tensors__intracellular": {"scar": "1 S/m"}}, r"macro\.tensors\.intracellular = 'scar'.*absent|region"),
+    (
+        {"tensors__intracellular": {"value": [["1 S/m", "2 S/m"], ["2 S/m", "1 S/m"]]}},
+        r"macro\.tensors\.intracellular.*definite",
+    ),
+    ({"tensors__intracellular": "none.json"}, r"macro\.tensors\.intracellular\.file = 'none\.json'"),
+    ({"tensors__intracellular": {"phase": "cell"}}, r"macro\.tensors\.intracellular = \(missing\).*\[cell\]"),
+    ({"tensors": {"conductivity": {"preset": "Nieder"}}}, r"tensors\.conductivity\.preset = 'Nieder'.*'Niederer'"),
+    ({"tensors__bath": "1 S/m"}, r"macro\.tensors\.bath = 'given'.*kind = 'bath'"),
+    ({"kind": "bath"}, r"macro\.tensors\.bath = \(missing\)"),
+    ({"kind": "bath", "tensors__bath": "1 S/m"}, r"macro\.tensors\.bath = 'bath'"),
+    ({"fibres": None}, r"macro\.fibres = \(missing\).*longitudinal"),
+    ({"fibres": {"direction": [0, 0]}}, r"macro\.fibres\.direction"),
+    ({"membrane": None}, r"macro\.membrane = \(missing\)"),
+    ({"membrane__model": None}, r"macro\.membrane\.model = \(missing\).*file"),
+    ({"membrane__model": "fitzhugh"}, r"macro\.membrane\.model = 'fitzhugh'.*'fitzhugh-nagumo'"),
+    ({"membrane__variant": "epi"}, r"macro\.membrane\.variant = 'epi'.*no variants"),
+    ({"membrane__potential": "v"}, r"macro\.membrane\.potential = 'v'.*without file"),
+    ({"membrane": {"file": "a.ode", "area": "1 1/mm"}}, r"macro\.membrane\.file = 'a\.ode'.*exists"),
+    ({"membrane": {"ode_file": "a.ode", "area": "1 1/mm"}}, r"macro\.membrane\.ode_file = 'a\.ode'.*exists"),
+    ({"membrane__area": None}, r"macro\.membrane\.area = \(missing\).*140"),
+    ({"membrane__area": "140 mm"}, r"macro\.membrane\.area = '140 mm'"),
+    ({"membrane__area": None, "chi": "140 mm"}, r"macro\.chi = '140 mm'"),
+    ({"chi": "140 1/mm"}, r"macro\.chi = '140 1/mm'.*beside membrane\.area"),
+    ({"membrane__capacitance": 0.01}, r"macro\.membrane\.capacitance = 0\.01.*unit"),
+    ({"membrane__area": {"scar": "140 1/mm"}}, r"macro\.membrane\.area = 'scar'"),
+    ({"membrane__parameters": {"rte": "1 1/ms"}}, r"macro\.membrane\.parameters = 'rte'.*'rate'"),
+    ({"membrane__parameters": {"rate": 1.0}}, r"macro\.membrane\.parameters\.rate = 1\.0.*'1\.0 1/ms'"),
+    ({"membrane__parameters": {"rate": "1 mV"}}, r"macro\.membrane\.parameters\.rate = '1 mV'"),
+    ({"membrane__parameters": {"a": "1 mV"}}, r"macro\.membrane\.parameters\.a = '1 mV'.*without a unit"),
+    ({"membrane__parameters": {"rate": "-1 1/ms"}}, r"macro\.membrane\.parameters\.rate = -1\.0.*> 0"),
+    ({"membrane__parameters": {"a": {"scar": 0.1}}}, r"macro\.membrane\.parameters\.a = 'scar'"),
+    ({"membrane__initial": {"u": 0.1}}, r"macro\.membrane\.initial = 'u'.*'V', 'w'"),
+    ({"stimulus__0__amplitude": None}, r"macro\.stimulus\.amplitude = \(missing\).*50 uA/mm"),
+    ({"stimulus__0__amplitude": "50 uA/mm^2"}, r"macro\.stimulus\.amplitude = '50 uA/mm\^2'"),
+    ({"stimulus__0__duration": None}, r"macro\.stimulus\.duration = \(missing\).*2 ms"),
+    ({"stimulus__0__min": ["9 mm", "0 mm"], "stimulus__0__max": ["10 mm", "1 mm"]}, r"macro\.stimulus\.m"),
+    ({"stimulus__0__type": "region", "stimulus__0__min": None, "stimulus__0__max": None, "stimulus__0__region": "scar"},
+     r"macro\.stimulus\.region = 'scar'"),
+    ({"stimulus__0__num_pulses": 0}, r"macro\.stimulus\.num_pulses = 0"),
+    ({"stimulus__0__num_pulses": 2, "stimulus__0__pulses": 2}, r"macro\.stimulus\.num_pulses = 2.*both mean the same"),
+    ({"stimulus__0__current": "inward"}, r"macro\.stimulus\.current = 'inward'"),
+    ({"stimulus__0__current": "extracellular"}, r"macro\.stimulus\.current = 'extracellular'.*monodomain"),
+    ({"electrodes": [{"boundary": "left", "ground": True}]}, r"macro\.electrodes = 1.*kind = 'bidomain'"),
+    ({"kind": "bidomain", "electrodes": [{"boundary": "lft", "ground": True}]}, r"macro\.electrodes\.boundary = 'lft'"),
+    ({"kind": "bidomain", "electrodes": [{"boundary": "left"}]}, r"macro\.electrodes = \(missing\).*ground"),
+    (
+        {"kind": "bidomain", "electrodes": [{"boundary": "left", "potential": "1 mV", "current": "1 A/m^2"}]},
+        r"macro\.electrodes = \['potential', 'current'\]",
+    ),
+    ({"theta": 0.7}, r"macro\.theta = 0\.7.*0\.5"),
+    ({"time__theta": 1.0, "time__splitting": "strang"}, r"macro\.time\.theta = 1\.0.*both mean the same"),
+    ({"time__scheme": "tr-bdf2", "kind": "bidomain"}, r"macro\.time\.scheme = 'tr-bdf2'"),
+    ({"time__coupling": "loose"}, r"macro\.time\.coupling = 'loose'"),
+    ({"time__step": "0.03 ms"}, r"macro\.(time\.step|output\.every)"),
+    ({"degree": 2, "mass": 0.5}, r"macro\.mass = 0\.5"),
+    ({"output__threshold": "0 mV"}, r"macro\.output\.threshold = '0 mV'.*without a unit"),
+    ({"output__apd": [100]}, r"macro\.output\.apd\[0\] = 100"),
+    ({"output__fields": ["V", "m"]}, r"macro\.output\.fields = 'm'.*'V', 'w'"),
+    ({"output__save_every": "1 ms"}, r"macro\.output\.save_every = '1 ms'.*both mean the same"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), WRONG)
+def test_what_is_wrong_is_refused_under_the_key_that_was_written(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, **changes)
+    assert not list(tmp_path.glob("output/*.xdmf"))
+
+
+def test_no_ground_and_a_current_that_goes_nowhere(tmp_path):
+    with pytest.raises(InputError, match=r"macro\.electrodes = 1\.0.*sum to zero.*Ground"):
+        run(tmp_path, kind="bidomain", electrodes=[{"boundary": "left", "current": "1 uA/mm^2"}], **SHORT)
+
+
+def test_a_step_too_large_for_the_membrane_is_named(homfem, tmp_path):
+    (tmp_path / "heart.toml").write_text(STRIP)
+    change = ["--set", "macro.membrane.parameters.rate='9e4 1/ms'", "--set", "macro.time.step='1 ms'"]
+    status, _, err = homfem("run", tmp_path / "heart.toml", *change)
+    assert status == 1
+    assert "ionic step" in err
+    assert "Traceback" not in err
+
+
+def test_a_config_is_checked_without_dolfinx(tmp_path):
+    assert make_config(tables(), folder=tmp_path).macro.kind == "monodomain"
