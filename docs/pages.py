@@ -384,7 +384,18 @@ def _plain(text: str) -> str:
 
 
 #: Pages that the contents name.
-NAMED = ("index", "tutorials", "howto", "gallery", "theory", "reference", "api", "keys", "reaction-diffusion", "cardiac")
+NAMED = (
+    "index",
+    "tutorials",
+    "howto",
+    "gallery",
+    "theory",
+    "reference",
+    "api",
+    "keys",
+    "reaction-diffusion",
+    "cardiac",
+)
 
 
 def more_page() -> str:

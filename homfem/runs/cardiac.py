@@ -38,6 +38,7 @@ _KEYS = {
     "intracellular": "tensors.intracellular", "extracellular": "tensors.extracellular", "bath": "tensors.bath",
     "conductivity": "tensors.conductivity", "area": "membrane.area", "capacitance": "membrane.capacitance",
     "parameters": "membrane.parameters", "start": "membrane.initial", "membrane": "membrane.model",
+    "ionic": "membrane.scheme",
     "fields": "output.fields", "threshold": "output.threshold", "levels": "output.apd",
 }  # fmt: skip
 #: Arguments of the problem by the space into which a current flows.
@@ -183,6 +184,7 @@ def _method(table: CardiacTable) -> CardiacMethod:
         splitting=time.splitting,
         scheme=time.scheme,
         coupling=time.coupling,
+        ionic=table.membrane.scheme,
         subcycles=time.subcycles,
         degree=table.degree,
         mass=table.mass,

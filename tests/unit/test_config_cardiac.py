@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import shutil
 import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from mpi4py import MPI
 from homfem import EffectiveTensor, runs
 from homfem.bodies import box_mesh
 from homfem.config import make_config
+from homfem.kinetics import ionic
 from homfem.kinetics.ionic import ionic_kinetics
 from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
 from homfem.macro.domain import Domain
@@ -194,6 +197,23 @@ def test_the_config_is_the_problem_of_the_python_interface(tmp_path):
     assert np.ptp(theirs.fields["V"].x.array) > 0.3
 
 
+def test_the_words_of_others_on_the_page_are_understood(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "cardiac.md").read_text()
+    given = tomllib.loads(page.partition("## The words of other codes")[2].split("```")[1])
+    source = Path(ionic.__file__).parent / "models" / "mitchell-schaeffer.ode"
+    shutil.copy(source, tmp_path / given["macro"]["membrane"]["ode_file"])
+    rest = {
+        "domain": {"shape": "box", "size": ["20 mm", "7 mm", "3 mm"], "resolution": "1 mm"},
+        "fibres": {"direction": [1, 0, 0]},
+        "time": {"end": "2 ms", "step": "0.05 ms"},
+    }
+    given["macro"]["membrane"]["v_name"] = "V"
+    table = make_config({"macro": given["macro"] | rest}, folder=tmp_path).macro
+    assert table.time.splitting == "strang"
+    assert (table.stimulus[0].pulses, table.membrane.scheme) == (3, "generalized-rush-larsen")
+    assert table.membrane.area.to("1/mm") == pytest.approx(140.0)
+
+
 def test_durations_of_action_potentials_and_states_on_request(tmp_path):
     report = run(
         tmp_path,
@@ -324,6 +344,19 @@ def test_a_run_goes_on_on_another_number_of_ranks(homfem, tmp_path):
     assert (status, "checkpoint" in err) == (2, True)
 
 
+def test_a_membrane_of_a_file_by_schemes_and_their_other_names(tmp_path):
+    """The file of Mitchell and Schaeffer's model is the model by its name."""
+    source = Path(ionic.__file__).parent / "models" / "mitchell-schaeffer.ode"
+    shutil.copy(source, tmp_path / "ms.ode")
+    membrane = {"model": "mitchell-schaeffer", "area": "140 1/mm", "scheme": "generalized-rush-larsen"}
+    named = run(tmp_path, membrane=membrane, **SHORT).result
+    others = {"ode_file": "ms.ode", "v_name": "V", "chi": "140 1/mm", "scheme": "generalized_rush_larsen"}
+    read = run(tmp_path, membrane=others, **SHORT).result
+    assert read.fields["V"].x.array == pytest.approx(named.fields["V"].x.array, abs=1e-13)
+    explicit = run(tmp_path, membrane=others | {"scheme": "forward_euler"}, **SHORT).result
+    assert 0.0 < np.abs(explicit.fields["V"].x.array - named.fields["V"].x.array).max() < 0.05
+
+
 def test_spaces_that_are_exchanged_and_a_mesh_in_another_unit_are_told(tmp_path, caplog):
     document = tables(**SHORT)
     spaces = document["macro"]["tensors"]
@@ -369,6 +402,8 @@ WRONG = [
     ({"membrane__model": None}, r"macro\.membrane\.model = \(missing\).*file"),
     ({"membrane__model": "fitzhugh"}, r"macro\.membrane\.model = 'fitzhugh'.*'fitzhugh-nagumo'"),
     ({"membrane__variant": "epi"}, r"macro\.membrane\.variant = 'epi'.*no variants"),
+    ({"membrane__scheme": "euler"}, r"macro\.membrane\.scheme = 'euler'.*'explicit'"),
+    ({"membrane__scheme": "explicit"}, r"macro\.membrane\.scheme = 'explicit'.*slopes"),
     ({"membrane__potential": "v"}, r"macro\.membrane\.potential = 'v'.*without file"),
     ({"membrane": {"file": "a.ode", "area": "1 1/mm"}}, r"macro\.membrane\.file = 'a\.ode'.*exists"),
     ({"membrane": {"ode_file": "a.ode", "area": "1 1/mm"}}, r"macro\.membrane\.ode_file = 'a\.ode'.*exists"),

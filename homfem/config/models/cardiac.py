@@ -192,7 +192,7 @@ class CardiacTable(MarchTable):
             for at, source in sources_in(result.tensors):
                 check_source(f"{path}.tensors.{at}", source, folder)
             with keys_from({}, f"{path}.membrane"):
-                result.membrane.numbers(result.membrane.kinetics(folder))
+                result.membrane.check(result.membrane.kinetics(folder))
         except InputError as error:
             told = given.told(error, path)
             if told is error:

@@ -10,9 +10,10 @@ from pydantic import model_validator
 
 from homfem.config.table import Check, Missing, Table, choice, keys_from, renamed, text
 from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics, read_ionic
+from homfem.kinetics.ionic.kernels import SCHEMES
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import PointKinetics, Variable
-from homfem.parameters import FileError, InputError, UnitError, check_number
+from homfem.parameters import FileError, InputError, UnitError, check_choice, check_number
 from homfem.quantities import CAPACITANCE_PER_AREA, INVERSE_LENGTH, Kind, Quantity, check_unit, parse_quantity
 
 
@@ -42,6 +43,16 @@ def by_region(kind: Kind) -> Check:
 _TABLE = Check(_numbers, says="a table of numbers and quantities, also by region")
 
 
+#: What gotranx and others call the schemes.
+_OTHERS = {"hybrid-rush-larsen": "rush-larsen", "forward-euler": "explicit", "explicit-euler": "explicit"}
+_SCHEME_NAMES = " or ".join(f'"{name}"' for name in SCHEMES)
+
+
+def _scheme(value: Any) -> str:
+    plain = value.replace("_", "-") if isinstance(value, str) else value
+    return check_choice("", _OTHERS.get(plain, plain) if isinstance(plain, str) else plain, SCHEMES)
+
+
 class MembraneTable(Table):
     """``[macro.membrane]``: the ionic model, and how much membrane there is."""
 
@@ -53,6 +64,8 @@ class MembraneTable(Table):
     """A gotranx, CellML or Myokit file with an ionic model."""
     potential: Annotated[str, text("the name of the membrane potential in the file")] | None = None
     """The membrane potential in the file, if it has an unusual name."""
+    scheme: Annotated[str, Check(_scheme, says=_SCHEME_NAMES, schema={"enum": [*SCHEMES]})] = SCHEMES[0]
+    """Steps of the membrane: gates exponentially and the rest explicitly, all exponentially, or all explicitly."""
     parameters: Annotated[Mapping[str, Any], _TABLE] = {}
     """Parameters of the model in place of its own: with units where the model has them, each also by region."""
     initial: Annotated[Mapping[str, Any], _TABLE] = {}
@@ -82,6 +95,13 @@ class MembraneTable(Table):
             raise FileError("file", str(self.file), error.allowed, error.remedy) from error
         except InputError as error:
             raise renamed(error, error.name if error.name in ("variant", "potential") else "file") from error
+
+    def check(self, kinetics: PointKinetics) -> None:
+        """Refuse numbers and a scheme that the ionic model does not take."""
+        self.numbers(kinetics)
+        if self.scheme != SCHEMES[0] and kinetics.slopes is None:
+            remedy = "Others take models that tell their slopes, as those from files do."
+            raise InputError("scheme", self.scheme, f"{SCHEMES[0]!r} for {kinetics.name}", remedy)
 
     def numbers(self, kinetics: PointKinetics) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the parameters and the start that are given, in the units of the ionic model, also by region.
