@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from homfem.bodies import box_mesh
 from homfem.kinetics import FITZHUGH_NAGUMO, PointKinetics, Variable
+from homfem.kinetics.ionic import ionic_kinetics
 from homfem.macro.cardiac import CardiacMethod, CardiacModel, CardiacProblem, solve_cardiac
 from homfem.macro.conditions import Dirichlet, Neumann, Robin
 from homfem.macro.domain import Domain
@@ -236,6 +237,16 @@ def test_too_large_an_ionic_step_is_told():
     with pytest.raises(ConvergenceError, match=r"ionic step of up to 0\.2 ms (is|may be) too large"):
         solve_cardiac(stiff, TimeGrid(end=4.0, step=0.2))
     solve_cardiac(stiff, TimeGrid(end=0.4, step=0.2), CardiacMethod(subcycles=100))
+
+
+def test_a_step_that_an_explicit_scheme_cannot_take_at_rest_is_refused_by_the_fastest_gate():
+    given = problem("monodomain", membrane=ionic_kinetics("tentusscher-panfilov-2006"), stimuli=[])
+    with pytest.raises(
+        InputError, match=r"step = 0\.05: it must be at most 0\.00213 ms: the scheme 'explicit' takes m of"
+    ):
+        CardiacModel(given, step=0.05, method=CardiacMethod(ionic="explicit"))
+    CardiacModel(given, step=0.05, method=CardiacMethod(ionic="explicit", subcycles=25))
+    CardiacModel(given, step=0.05)
 
 
 @pytest.mark.parametrize(("size", "told"), [(1e-3, "m or cm"), (1e3, "um")])

@@ -12,6 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from homfem.kinetics.ionic.stability import explicit_limit
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.macro.cardiac.diffusion import Diffusion
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
@@ -108,6 +109,7 @@ class CardiacModel:
     def _make_reaction(self) -> None:
         problem, tissue, membrane = self.problem, self.tissue, self.problem.membrane
         name = membrane.fields[0].name
+        self._check_ionic_step()
         sources = [
             NodalStimulus(
                 problem.domain, self.space, given, scale=np.reciprocal(tissue.capacity), name=path, within=tissue.part
@@ -136,6 +138,17 @@ class CardiacModel:
         if tissue.nodes is not None:
             self._states = np.zeros((len(membrane.states), self.owned))
             self._states[:, tissue.nodes] = self.reaction.states
+
+    def _check_ionic_step(self) -> None:
+        """Refuse a step that the ionic scheme does not take even at rest."""
+        numbers = {key: value for key, value in self.problem.parameters.items() if isinstance(value, (int, float))}
+        limiting, limit = explicit_limit(self.problem.membrane, self.method.ionic, numbers)
+        if self.step > limit * self.method.subcycles:
+            allowed = (
+                f"at most {limit * self.method.subcycles:.3g} ms: the scheme {self.method.ionic!r} takes {limiting} "
+            )
+            allowed += f"of {self.problem.membrane.name} explicitly, which is unstable beyond"
+            raise InputError("step", self.step, allowed, "Take more subcycles, or 'generalized-rush-larsen'.")
 
     def _parameters(self) -> dict[str, float | Array]:
         """Return the parameters of the membrane that are given, at the nodes of the tissue."""
