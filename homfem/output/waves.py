@@ -129,7 +129,7 @@ def draw_series(
                 shown = [record.values[k] for k in picked]
                 draw_profiles(place, record.points, shown, [record.times[k] for k in picked], view)
                 return
-            titles = [f"t = {record.times[k]:.3g} {view.time_unit}" for k in picked]
+            titles = [f"t = {record.times[k]:.4g} {view.time_unit}" for k in picked]
             draw_panels(place, record.points, record.cells, [record.values[k] for k in picked], titles, view)
 
 

@@ -24,6 +24,8 @@ FIGURES = {
     "12_oxygen_in_tissue.py": ("oxygen.png",),
     "13_packed_bed.py": ("reactor.png", "bed.png"),
     "14_myocyte_tensors.py": ("tensors.png",),
+    "18_spiral.py": ("spiral.png", "turns.png"),
+    "19_dog_bone.py": ("dog_bone.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
