@@ -235,6 +235,17 @@ class ActionPotentials(Observer):
         check_integer("beats", self.number, at_least=2)
         return self._function(f"DI{word}", self._of(self._at, beat) - self._of(self._falls[row], beat, before=1))
 
+    def cycle_length(self, beat: int = -1) -> fem.Function:
+        """Return the time from the activation of the beat before to that of a beat; collective.
+
+        Raises
+        ------
+        InputError
+            Where the beat before is not kept.
+        """
+        check_integer("beats", self.number, at_least=2)
+        return self._function("cycle length", self._of(self._at, beat) - self._of(self._at, beat, before=1))
+
     def _row(self, level: float | None, fixed: float | None) -> tuple[int, str]:
         """Return the number of a level, and how it is called."""
         if (level is None) == (fixed is None):

@@ -79,7 +79,7 @@ SHARED_IN_MACRO = {
         *("state", "march", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial"),
-        *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction"),
+        *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}
