@@ -26,6 +26,7 @@ FIGURES = {
     "14_myocyte_tensors.py": ("tensors.png",),
     "18_spiral.py": ("spiral.png", "turns.png"),
     "19_dog_bone.py": ("dog_bone.png",),
+    "21_single_cells.py": ("action_potentials.png", "restitution.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
