@@ -39,7 +39,8 @@ LONG = 8
 
 #: Modules of the API beside the packages that say by ``__all__`` what is public.
 MODULES = (
-    "homfem.kinds", "homfem.materials", "homfem.parameters", "homfem.quantities", "homfem.timestepping",
+    "homfem.kinds", "homfem.kinetics.ionic", "homfem.materials", "homfem.parameters", "homfem.quantities",
+    "homfem.timestepping",
     "homfem.local.problem", "homfem.local.engine",
     "homfem.output.checkpoint", "homfem.output.fields", "homfem.output.microfields", "homfem.output.pictures",
 )  # fmt: skip
@@ -395,6 +396,7 @@ NAMED = (
     "keys",
     "reaction-diffusion",
     "cardiac",
+    "ionic-models",
 )
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics
+from homfem.validation.ionic import IONIC_APD, TENTUSSCHER_BEATS
 
+PAGE = (Path(__file__).parents[2] / "docs" / "ionic-models.md").read_text(encoding="utf-8")
 OTHERS = json.loads((Path(__file__).parents[1] / "ionic_derivatives.json").read_text(encoding="utf-8"))
 POINTS = {(point["model"], point["variant"], point["state"]["V"]): point for point in OTHERS["points"]}
 
@@ -73,3 +75,15 @@ def test_rates_are_finite_and_smooth_where_a_formula_divides_0_by_0(name):
         state[0] = place + np.array([-1e-3, 0.0, 1e-3])
         found = kinetics.derivative(0.0, state, kinetics.values())
         assert found[:, 1] == pytest.approx(found[:, [0, 2]].mean(axis=1), rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", IONIC_MODELS)
+def test_the_page_lists_every_model_with_its_numbers(name):
+    model, kinetics = IONIC_MODELS[name], ionic_kinetics(name)
+    durations = {variant: beat.apd90 for (owner, variant), beat in IONIC_APD.items() if owner == name}
+    if name == "tentusscher-panfilov-2006":
+        durations = {"epi": TENTUSSCHER_BEATS[100]}
+    shown = ", ".join(f"{value:.1f}" + (f" ({variant})" if variant else "") for variant, value in durations.items())
+    variants = ", ".join(f"`{variant}`" for variant in model.variants)
+    numbers = f"{len(kinetics.states)} ({kinetics.gates}) | {len(kinetics.parameters)} | {shown}"
+    assert f"| `{name}` | {model.title} | {variants} | {numbers} | {model.source} |" in PAGE.splitlines()
