@@ -63,11 +63,8 @@ def render(scene: Scene, frame: tuple[Array, float], size: tuple[int, int], them
     for layer in scene.layers:
         _add(plotter, scene, layer, theme)
     reach = float(np.ptp(scene.box, axis=0).max())
-    for points, values in scene.streams:
-        line = pyvista.lines_from_points(points)
-        line.point_data["value"] = values
-        tube = line.tube(radius=0.006 * reach, n_sides=12)
-        plotter.add_mesh(tube, lighting=False, **_coloured(scene, theme))
+    if scene.streams:
+        plotter.add_mesh(_tubes(scene, 0.006 * reach), lighting=False, **_coloured(scene, theme))
     # A little outside of the faces, which would hide it in places.
     box = pyvista.Box((scene.box + 1e-3 * reach * np.array([[-1.0], [1.0]])).T.ravel())
     plotter.add_mesh(box, style="wireframe", color=theme.faint, line_width=1.5)
@@ -81,6 +78,19 @@ def render(scene: Scene, frame: tuple[Array, float], size: tuple[int, int], them
     picture = plotter.screenshot(None, return_img=True)
     plotter.close()
     return np.asarray(picture[:, :, :3] / 255.0, dtype=np.float64)
+
+
+def _tubes(scene: Scene, widest: float) -> Any:
+    """All lines of a scene as tubes; many short ones are thinner."""
+    import pyvista
+
+    counts = np.array([len(points) for points, _ in scene.streams])
+    starts = np.cumsum(counts) - counts
+    lines = pyvista.PolyData(np.concatenate([points for points, _ in scene.streams]))
+    lines.lines = np.insert(np.arange(counts.sum()), starts, counts)
+    lines.point_data["value"] = np.concatenate([values for _, values in scene.streams])
+    lengths = [float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points, _ in scene.streams]
+    return lines.tube(radius=min(widest, 0.1 * float(np.median(lengths))), n_sides=12)
 
 
 def _coloured(scene: Scene, theme: Theme) -> dict[str, Any]:

@@ -27,6 +27,7 @@ FIGURES = {
     "18_spiral.py": ("spiral.png", "turns.png"),
     "19_dog_bone.py": ("dog_bone.png",),
     "21_single_cells.py": ("action_potentials.png", "restitution.png"),
+    "20_heart_fibres.py": ("left.png", "both.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
