@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from homfem.kinetics.ionic import IONIC_MODELS, files, ionic_kinetics, read_ionic
+from homfem.kinetics.ionic.kernels import SCHEMES
 from homfem.kinetics.ionic.stability import explicit_limit
 from homfem.macro.reaction import CompiledReaction, MembraneReaction, make_reaction
 from homfem.parameters import FileError, InputError
@@ -269,7 +270,7 @@ states(V = ScalarParam(-80, unit="mV"), n = 0.3, c = 0.5)
 parameters(k = 2*3, a = 0.7)
 b1 = Conditional(And(Gt(V, -60), Lt(V, 20), Ge(c, 0.1)), sqrt(Abs(V)), 2.0)
 b2 = Conditional(Or(Le(V, -70), Not(Lt(c, 0.6))), Conditional(Eq(k, 6), sin(V/30), cos(V/30)), tan(c))
-b3 = Max(c, n, 0.2) + Min(c, n) + floor(V/10)/50 + Mod(abs(V), 7.5)/30
+b3 = Max(c, n, 0.2) + Min(c, n) + floor(V/10)/50 + Mod(abs(V), 7 + c)/30
 b4 = ContinuousConditional(Gt(V, -30), 1, c, 2.5) + log(1 + c**2) + ln(2 + n) + asin(n) + acos(n) + atan(V)/pi
 b5 = V**2/1e4 - c**3.0 + (c + 1)**-2 + a**c + a**(-1.5) + (V/100)**4 + (2 + c)**5/100 + c**0.5
 dn_dt = (1/(1 + exp(-(V + 25)/8)) - n)*(1 + (V/50)**2)
@@ -307,6 +308,42 @@ def test_all_that_the_format_has_is_the_same_compiled_by_numpy_and_by_gotranx(tm
         ends.append(np.vstack([v, reaction.states]))
     assert type(make_reaction(kinetics, {"V": v})) is CompiledReaction
     assert ends[0] == pytest.approx(ends[1], rel=1e-12)
+
+
+def test_slopes_are_derivatives_between_jumps_and_kinks(tmp_path):
+    kinetics = read_ionic(written(tmp_path, EVERYTHING))
+    v = np.linspace(-95.03, 44.91, 97)  # at no jump
+    values, p, h = np.vstack([v, np.linspace(0.01, 0.99, 97), np.linspace(1.1, 0.05, 97)]), kinetics.values(), 1e-6
+    slopes = kinetics.slopes(0.0, (v,), values[1:], p)
+    for row, found in ((0, slopes[0]), (2, slopes[1])):
+        ends = []
+        for sign in (-1.0, 1.0):
+            moved = values.copy()
+            moved[row] += sign * h
+            ends.append(kinetics.derivative(0.0, moved, p)[row])
+        assert found == pytest.approx((ends[1] - ends[0]) / (2.0 * h), rel=1e-5, abs=1e-7)
+
+
+IN_SECONDS = """[[model]]
+membrane.V = -0.08
+[engine]
+time = 0 [s] in [s] bind time
+[membrane]
+dot(V) = 0.5 [V/s] * cos(engine.time * 20 [1/s])
+    in [V]
+"""
+
+
+@pytest.mark.parametrize("compile_", [True, False])
+def test_rates_that_depend_on_time_in_seconds_are_taken_in_the_middle_of_a_step(tmp_path, compile_):
+    kinetics = read_ionic(written(tmp_path, IN_SECONDS, "beat.mmt"))
+    assert kinetics.derivative(10.0, np.array([-80.0]), kinetics.values()) == pytest.approx(0.5 * np.cos(0.2))
+    for scheme in SCHEMES:
+        v = np.array([-80.0])
+        reaction = make_reaction(kinetics, {"V": v}, scheme=scheme, order=2, compile=compile_)
+        for k in range(20):
+            reaction.step(5.0 * k, 5.0)  # V = -80 + 25 sin(20 t) mV
+        assert v[0] == pytest.approx(-80.0 + 25.0 * np.sin(2.0), abs=0.02)
 
 
 def test_a_membrane_without_states_and_a_rank_without_nodes(tmp_path):

@@ -145,7 +145,11 @@ def _of_model(model: Any) -> Source:
         parameters={variable.uname(): _of_variable(variable, variable.eval()) for variable in parameters},
         definitions={
             **{variable.uname(): writer.ex(variable.rhs()) for variable in rest if variable not in parameters},
-            **{variable.uname(): sympy.Integer(0) for variable in model.variables(deep=True, bound=True)},
+            **{
+                variable.uname(): sympy.Integer(0)
+                for variable in model.variables(deep=True, bound=True)
+                if variable is not time
+            },
         },
         derivatives={state.uname(): writer.ex(state.rhs()) for state in model.states()},
         times=(time.uname(),),
