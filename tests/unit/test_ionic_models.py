@@ -21,7 +21,7 @@ def test_derivatives_are_those_of_another_implementation(key):
     name, variant, _ = key
     point = POINTS[key]
     kinetics = ionic_kinetics(name, variant)
-    found = kinetics.derivative(0.0, kinetics.start(point["state"]), kinetics.values())
+    found = kinetics.derivative(0.0, kinetics.start(point["state"]), kinetics.values(point.get("parameters")))
     names = [entry.name for entry in (*kinetics.fields, *kinetics.states)]
     assert set(names) == set(point["derivative"])
     for entry, ours in zip(names, found, strict=True):
@@ -66,6 +66,18 @@ def test_what_stands_in_the_registry_is_published_and_what_stimulates_is_off():
         assert vars(kinetics.values()).get("I_pulse", 0.0) == 0.0
 
 
+@pytest.mark.parametrize("name", [name for name in IONIC_MODELS if name != "fitzhugh-nagumo"])
+def test_an_inward_stimulus_lifts_the_potential_and_potassium_alone(name):
+    kinetics = ionic_kinetics(name)
+    names = [entry.name for entry in (*kinetics.fields, *kinetics.states)]
+    start = kinetics.start()
+    off, on = (kinetics.derivative(0.0, start, kinetics.values({"I_pulse": amount})) for amount in (0.0, -10.0))
+    changes = {name: change for name, change in zip(names, on - off, strict=True) if abs(change) > 1e-9}
+    assert changes.pop("V") == pytest.approx(10.0, abs=1e-9)
+    assert changes.pop("K_i", 1e-3) > 0.0
+    assert not changes
+
+
 @pytest.mark.parametrize("name", ["beeler-reuter", "luo-rudy-1991", "ohara-rudy-2011"])
 def test_rates_are_finite_and_smooth_where_a_formula_divides_0_by_0(name):
     kinetics = ionic_kinetics(name)
@@ -87,3 +99,21 @@ def test_the_page_lists_every_model_with_its_numbers(name):
     variants = ", ".join(f"`{variant}`" for variant in model.variants)
     numbers = f"{len(kinetics.states)} ({kinetics.gates}) | {len(kinetics.parameters)} | {shown}"
     assert f"| `{name}` | {model.title} | {variants} | {numbers} | {model.source} |" in PAGE.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "width"),
+    [("beeler-reuter", -47.0, 10.0), ("beeler-reuter", -23.0, 25.0), ("luo-rudy-1991", -47.13, 10.0),
+     ("luo-rudy-1991", -77.0, 25.0), ("ohara-rudy-2011", 0.0, 26.7)],
+)  # fmt: skip
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_series_beside_such_a_place_go_on_as_the_formula(name, place, width, side):
+    """Within 1e-5 widths a series stands for the formula; it lies on the cubic through four values of the formula."""
+    kinetics = ionic_kinetics(name)
+    shifts = side * np.array([0.9, 3.0, -3.0, 6.0, -6.0])
+    state = np.repeat(kinetics.start()[:, None], len(shifts), axis=1)
+    state[0] = place + 1e-5 * width * shifts
+    state[1:] *= 0.5
+    found = kinetics.derivative(0.0, state, kinetics.values())
+    weights = [np.prod([(0.9 * side - b) / (a - b) for b in shifts[1:] if b != a]) for a in shifts[1:]]
+    assert found[:, 0] == pytest.approx(found[:, 1:] @ np.array(weights), rel=2e-10, abs=1e-14)
