@@ -18,6 +18,7 @@ from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import Variable
 
 Outputs = Mapping[str, sympy.Expr]
+Statements = Mapping[sympy.Symbol, sympy.Expr]
 
 
 def variable(name: str) -> str:
@@ -163,15 +164,21 @@ def formulas_of(equations: Equations) -> Formulas:
         for name, entry in equations.parameters.items()
         if name in needed
     )
-    variables = [potential, *ordered]
+    plain = _statements(definitions, {name: part for name, part in outputs.items() if name != "slopes"})
+    whole = _statements(definitions, outputs)
     return Formulas(
         name=equations.name,
         potential=_variable(equations, potential, gate=False),
         states=tuple(_variable(equations, name, gate=name in relaxing) for name in ordered),
         parameters=parameters,
-        python=_python(definitions, outputs, variables, [entry.name for entry in parameters]),
-        c=_c(definitions, {name: part for name, part in outputs.items() if name != "slopes"}),
-        c_slopes=_c(definitions, outputs),
+        python=_python(
+            {name: _pruned(whole if name == "slopes" else plain, part) for name, part in outputs.items()},
+            outputs,
+            [potential, *ordered],
+            [entry.name for entry in parameters],
+        ),
+        c=_c(plain),
+        c_slopes=_c(whole),
         notes=tuple(equations.notes),
     )
 
@@ -181,23 +188,25 @@ def _variable(equations: Equations, name: str, *, gate: bool) -> Variable:
     return Variable(name=name, unit=entry.unit, start=entry.value, meaning=entry.meaning, gate=gate)
 
 
-def _statements(
-    definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Outputs
-) -> list[tuple[sympy.Symbol, sympy.Expr]]:
-    """Return statements that end in the outputs, each after what it needs, common parts once."""
-    given = {symbol(name): expression for name, expression in outputs.items()}
+def _statements(definitions: Statements, outputs: Mapping[str, Outputs]) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return statements that end in all outputs, each after what it needs, common parts once."""
+    given = {symbol(name): expression for part in outputs.values() for name, expression in part.items()}
     whole = merged(_inlined(_needed(definitions, given), given))
     names = list(whole)
     shared, reduced = sympy.cse(list(whole.values()), symbols=sympy.numbered_symbols("common ", real=True))
     conditions = {name: part for name, part in shared if part.is_Boolean}  # they stay where they are asked
     known = {name: part.subs(conditions) for name, part in [*shared, *zip(names, reduced, strict=True)]}
     last = {name: known.pop(name) for name in given}
-    return [*_needed(known, last).items(), *last.items()]
+    return {**_needed(known, last), **last}
 
 
-def _needed(
-    definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[sympy.Symbol, sympy.Expr]
-) -> dict[sympy.Symbol, sympy.Expr]:
+def _pruned(statements: Statements, outputs: Outputs) -> dict[sympy.Symbol, sympy.Expr]:
+    """Return those statements that some of the outputs need."""
+    last = {symbol(name): statements[symbol(name)] for name in outputs}
+    return {**_needed(statements, last), **last}
+
+
+def _needed(definitions: Statements, outputs: Statements) -> dict[sympy.Symbol, sympy.Expr]:
     """Return the definitions that outputs need, each after those that it needs itself."""
     order: dict[sympy.Symbol, sympy.Expr] = {}
 
@@ -212,9 +221,7 @@ def _needed(
     return order
 
 
-def _inlined(
-    order: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[sympy.Symbol, sympy.Expr]
-) -> dict[sympy.Symbol, sympy.Expr]:
+def _inlined(order: Statements, outputs: Statements) -> dict[sympy.Symbol, sympy.Expr]:
     """Return statements in which what one other alone uses is part of it: divisors of divisors become factors."""
     whole = {**order, **outputs}
     users: dict[sympy.Symbol, set[sympy.Symbol]] = {name: set() for name in order}
@@ -232,7 +239,7 @@ def _inlined(
 
 
 def _python(
-    definitions: Mapping[sympy.Symbol, sympy.Expr],
+    bodies: Mapping[str, Statements],
     outputs: Mapping[str, Outputs],
     variables: Sequence[str],
     parameters: Sequence[str],
@@ -240,8 +247,8 @@ def _python(
     printer = _NumPy({"fully_qualified_modules": True})
     text = [_PYTHON_HEAD]
     for function, part in outputs.items():
-        statements = _statements(definitions, part)
-        used = {name.name for _, expression in statements for name in expression.free_symbols}
+        statements = bodies[function]
+        used = {name.name for expression in statements.values() for name in expression.free_symbols}
         lines = [f"def {function}(time_, fields, states, p):"]
         for k, name in enumerate(variables):
             if name in used:
@@ -249,7 +256,7 @@ def _python(
         lines += [f"    {variable(name)} = getattr(p, {name!r})" for name in parameters if name in used]
         lines.append(f"    result = numpy.empty(({len(part)}, len(fields[0])))")
         rows = {name: k for k, name in enumerate(part)}
-        for left, expression in statements:
+        for left, expression in statements.items():
             target = f"result[{rows[left.name]}]" if left.name in rows else variable(left.name)
             lines.append(f"    {target} = {printer.doprint(expression)}")
         half = f".reshape(2, {len(part) // 2}, -1)" if function == "relaxation" else ""
@@ -258,10 +265,9 @@ def _python(
     return "\n\n\n".join(text) + "\n"
 
 
-def _c(definitions: Mapping[sympy.Symbol, sympy.Expr], outputs: Mapping[str, Outputs]) -> str:
+def _c(statements: Statements) -> str:
     printer = _C({"math_macros": {}})
-    together = {name: expression for part in outputs.values() for name, expression in part.items()}
     return "\n".join(
         f"const double {variable(left.name)} = {printer.doprint(expression)};"
-        for left, expression in _statements(definitions, together)
+        for left, expression in statements.items()
     )
