@@ -147,7 +147,7 @@ def test_s2_that_comes_too_early_has_no_duration_and_s1_must_recover():
     assert [beat.captured for beat in found.beats] == [False, True]
     with pytest.raises(ConvergenceError, match="has not recovered within 200 ms"):
         restitution(kinetics, [50.0], dataclasses.replace(pacing, cycle_length=200.0), beats=1)
-    for bad in ([], [100.0, 100.0], [0.0], [math.nan]):
+    for bad in ([], [100.0, 100.0], [0.0], [math.nan], [1e9]):
         with pytest.raises(InputError, match="intervals"):
             restitution(kinetics, bad, pacing)
 
@@ -244,6 +244,8 @@ def test_a_step_that_is_too_long_is_named_with_the_state_and_the_time():
         pace(kinetics, start={"V": math.nan})
     with pytest.raises(UnstableStepError, match=r"V = 1\d\d\d\.\d* at"):
         pace(kinetics, Pacing(amplitude=2000.0, scheme="rush-larsen"))
+    with pytest.raises(UnstableStepError, match=r"V = nan at 0.02 ms after a stimulus"):
+        pace(ionic_kinetics("mitchell-schaeffer"), parameters={"tau_out": 0.0})
     assert pace(kinetics, Pacing(amplitude=40.0, step=0.5)).beats[0].captured
 
 
@@ -255,6 +257,7 @@ def test_a_step_that_is_too_long_is_named_with_the_state_and_the_time():
         ({"step": 0.3}, "duration = 1.0: it must be a whole number of steps"),
         ({"step": 2.0}, "step = 2.0"),
         ({"step": math.nan}, "step = nan"),
+        ({"step": 1e-5}, "step = 1e-05: it must be at least 0.0001 ms: cycle_length has too many steps"),
         ({"amplitude": -52.0}, "amplitude = -52.0"),
         ({"duration": 0.0}, "duration = 0.0"),
         ({"scheme": "rush-larson"}, "Did you mean 'rush-larsen'"),
@@ -279,3 +282,29 @@ def test_what_a_model_does_not_have_is_refused():
         pace(fitzhugh, Pacing(scheme="rush-larsen"))
     with pytest.raises(InputError, match="'rush-larsen' for"):
         pace(fitzhugh, Pacing(threshold=0.5))
+
+
+def test_a_tissue_starts_with_the_limit_cycle_of_its_cells(tmp_path):
+    """A tissue that is alike everywhere does what the cell does between two stimuli."""
+    from mpi4py import MPI
+
+    from homfem.bodies import box_mesh
+    from homfem.macro.cardiac import CardiacProblem, solve_cardiac
+    from homfem.timestepping import TimeGrid
+
+    kinetics = ionic_kinetics("beeler-reuter")
+    cycle = limit_cycle(kinetics, Pacing(cycle_length=320.0, amplitude=40.0), cache=tmp_path)
+    cells = make_cells(kinetics, kinetics.start(cycle.start)[:, None], scheme="rush-larsen", order=1)
+    cells.advance(0.0, 0.05, 100)
+    assert abs(cells.values[0, 0] - cycle.start["V"]) > 0.01  # it has not come to rest
+    problem = CardiacProblem(
+        mesh=box_mesh(MPI.COMM_SELF, [2.0], [8]),
+        kind="monodomain",
+        membrane=kinetics,
+        conductivity=0.1,
+        area=140.0,
+        capacitance=0.01,
+        start=cycle.start,
+    )
+    result = solve_cardiac(problem, TimeGrid(end=5.0, step=0.05))
+    assert result.fields["V"].x.array == pytest.approx(cells.values[0, 0], abs=1e-6)

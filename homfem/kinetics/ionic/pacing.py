@@ -25,6 +25,8 @@ from homfem.parameters import Array, ConvergenceError, InputError, check_integer
 _FAR = 1e3
 #: V that an action potential passes and a membrane that is only charged does not, in mV.
 _THRESHOLD = -10.0
+#: Steps whose V is kept at once.
+MOST_STEPS = 10_000_000
 #: No stimulus is strong enough that less than this is an action potential, in mV.
 _RISE = 60.0
 #: Parameter of kinetics that is the stimulus, in A/F, inward where negative.
@@ -93,7 +95,9 @@ class Pacing:
         return _THRESHOLD if self.threshold is None else self.threshold
 
     def steps(self, name: str, time: float) -> int:
-        """Return how many steps a time has; refuse one that has no whole number of them."""
+        """Return how many steps a time has; refuse one that has no whole number of them, or too many to keep."""
+        if time / self.step > MOST_STEPS:
+            raise InputError("step", self.step, f"at least {time / MOST_STEPS:g} ms: {name} has too many steps")
         number = round(time / self.step)
         if abs(time / self.step - number) > 1e-6:
             raise InputError(name, time, f"a whole number of steps of {self.step:g} ms", f"Try {number * self.step:g}.")

@@ -13,6 +13,7 @@ import numpy as np
 
 from homfem.kinetics.ionic.cells import make_cells
 from homfem.kinetics.ionic.pacing import (
+    MOST_STEPS,
     Beat,
     Pacing,
     beat_of,
@@ -84,7 +85,8 @@ def restitution(
         If the last S1 captures nothing, or has not recovered by the end of its cycle.
     """
     pacing = pacing or Pacing()
-    asked = np.array([check_number("intervals", value, above=0.0) for value in intervals])
+    longest = MOST_STEPS * pacing.step
+    asked = np.array([check_number("intervals", value, above=0.0, at_most=longest) for value in intervals])
     if not len(asked) or len(set(asked)) < len(asked):
         raise InputError("intervals", list(intervals), "at least one number, and all different")
     check_integer("beats", beats, at_least=1)
