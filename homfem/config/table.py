@@ -168,7 +168,8 @@ def tables_by_name(parse: Callable[[Any], Any], what: str) -> Check:
             try:
                 found[str(name)] = parse(entry)
             except InputError as error:
-                raise renamed(error, join(str(name), error.name)) from error
+                at = f"{name}{error.name}" if error.name.startswith("[") else join(str(name), error.name)
+                raise renamed(error, at) from error
         return found
 
     return Check(check, says=f"a table for each {what}, by its name")

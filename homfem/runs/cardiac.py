@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from homfem.config import Config
-from homfem.config.models.cardiac import CardiacTable, ElectrodeTable
-from homfem.config.models.conductivities import AlongFibres
-from homfem.config.models.macro_table import Taken, take_tensor
-from homfem.config.models.stimulus import stimulus_path
-from homfem.kinds import CONDUCTIVITY
+from homfem.config.models.cardiac import CardiacTable
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import Quantity, conversion_factor
-from homfem.runs.domains import make_domain, with_fibres
+from homfem.runs.cardiac_problem import KEYS, Made, exchanged, make_problem
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
-from homfem.runs.phases import phase_tensors
 from homfem.runs.watching import Shown, Watch, probe_keys, probe_report, watch, write_map
 
 if TYPE_CHECKING:
@@ -30,149 +26,10 @@ if TYPE_CHECKING:
 
     from homfem.macro.action_potentials import ActionPotentials
     from homfem.macro.cardiac import CardiacMethod, CardiacProblem, CardiacResult
-    from homfem.tensors import EffectiveTensor
+    from homfem.macro.leads import LeadSeries
 
-# Keys of the config by the names of the arguments that they become.
-_KEYS = {
-    "mesh": "domain", "step": "time.step", "end": "time.end", "scheme": "time.scheme", "splitting": "time.splitting",
-    "intracellular": "tensors.intracellular", "extracellular": "tensors.extracellular", "bath": "tensors.bath",
-    "conductivity": "tensors.conductivity", "area": "membrane.area", "capacitance": "membrane.capacitance",
-    "parameters": "membrane.parameters", "start": "membrane.initial", "membrane": "membrane.model",
-    "ionic": "membrane.scheme",
-    "fields": "output.fields", "threshold": "output.threshold", "levels": "output.apd",
-}  # fmt: skip
-#: Arguments of the problem by the space into which a current flows.
-_CURRENTS = {
-    "membrane": "stimuli",
-    "intracellular": "intracellular_sources",
-    "extracellular": "extracellular_sources",
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Made:
-    """What the tables of a config become."""
-
-    problem: CardiacProblem
-    tensors: dict[str, EffectiveTensor]
-    keys: dict[str, str]
-
-
-def _make(config: Config, table: CardiacTable, comm: MPI.Comm) -> _Made:
-    """Return the problem; collective."""
-    from homfem.macro.cardiac import CardiacProblem
-
-    with keys_under("macro.domain"):
-        domain = make_domain(table.domain, comm, config.folder, "mm")
-    if table.fibres is not None:
-        with keys_under("macro.fibres"):
-            domain = with_fibres(domain, table.fibres, config.folder)
-    kept: dict[str, EffectiveTensor] = {}
-    spaces = _spaces(config, table, comm, domain.dimension, kept)
-    with keys_under("macro.membrane"):
-        kinetics = table.membrane.kinetics(config.folder)
-        parameters, start = table.membrane.numbers(kinetics)
-    for k, electrode in enumerate(table.electrodes):
-        domain.boundary(electrode.boundary, f"macro.{stimulus_path('electrodes', k, len(table.electrodes))}.boundary")
-    currents, keys = _currents(table)
-    with keys_under("macro", _KEYS):
-        problem = CardiacProblem(
-            mesh=domain,
-            kind=table.kind,  # type: ignore[arg-type]  # checked by the table
-            membrane=kinetics,
-            parameters=parameters,
-            start=start,
-            area=_area(table, kept),
-            capacitance=_numbers(table.membrane.capacitance, "uF/mm^2"),
-            bath=_numbers(table.tensors.bath, "mS/mm") if table.tensors.bath is not None else {},
-            electrodes=[_electrode(electrode) for electrode in table.electrodes],
-            **spaces,
-            **currents,
-        )
-    return _Made(problem=problem, tensors=kept, keys=keys)
-
-
-def _spaces(
-    config: Config, table: CardiacTable, comm: MPI.Comm, dimension: int, kept: dict[str, EffectiveTensor]
-) -> dict[str, Any]:
-    """Return the tensors by argument, also by region; those that are effective tensors are kept. Collective."""
-    compute = phase_tensors(config, comm)
-
-    def tensor(path: str, entry: Any) -> Any:
-        if isinstance(entry, AlongFibres):
-            return entry.matrix(dimension)
-        if isinstance(entry, Quantity):
-            return entry.to("mS/mm")
-        taken = Taken(
-            phase=path, kind=CONDUCTIVITY, unit="mS/mm", dimension=dimension, folder=config.folder, compute=compute
-        )
-        with keys_under(f"macro.tensors.{path}"):
-            kept[path] = take_tensor(entry, taken)
-        return kept[path]
-
-    found: dict[str, Any] = {}
-    for name, source in table.tensors.spaces.items():
-        if isinstance(source, dict):
-            found[name] = {region: tensor(f"{name}.{region}", entry) for region, entry in source.items()}
-        else:
-            found[name] = tensor(name, source)
-    return found
-
-
-def _numbers(given: Any, unit: str) -> Any:
-    if isinstance(given, dict):
-        return {region: entry.to(unit) for region, entry in given.items()}
-    return given.to(unit)
-
-
-def _area(table: CardiacTable, tensors: dict[str, EffectiveTensor]) -> Any:
-    """Return the area of the membrane per volume, 1/mm: as given, or as the tensors tell alike."""
-    if table.membrane.area is not None:
-        return _numbers(table.membrane.area, "1/mm")
-    told = {
-        path: tensor.interface_area * conversion_factor(f"1/{tensor.length_unit}", "1/mm")
-        for path, tensor in tensors.items()
-        if tensor.interface_area
-    }
-    values = list(told.values())
-    if not values or not np.allclose(values, values[0], rtol=1e-6):
-        allowed = f"given, as tensors tell {told}" if told else "given: no tensor tells the area of an interface"
-        raise InputError("area", table.membrane.area, allowed)
-    return values[0]
-
-
-def _currents(table: CardiacTable) -> tuple[dict[str, list[Any]], dict[str, str]]:
-    """Return the stimuli by argument, and the keys of the config by the names of their arguments."""
-    from homfem.macro.stimulus import Stimulus
-
-    found: dict[str, list[Any]] = {name: [] for name in _CURRENTS.values()}
-    keys: dict[str, str] = {}
-    for k, entry in enumerate(table.stimulus):
-        argument = _CURRENTS[entry.current]
-        keys[f"{argument}[{len(found[argument])}]"] = stimulus_path("stimulus", k, len(table.stimulus))
-        found[argument].append(
-            Stimulus(place=entry.place("mm"), amplitude=entry.amplitude.to("uA/mm^3"), schedule=entry.schedule("ms"))
-        )
-    electrodes = {
-        f"electrodes[{k}]": stimulus_path("electrodes", k, len(table.electrodes)) for k in range(len(table.electrodes))
-    }
-    return found, keys | electrodes
-
-
-def _electrode(table: ElectrodeTable) -> Any:
-    from homfem.macro.conditions import Dirichlet, Neumann, Pulsed
-
-    value = 0.0
-    if table.potential is not None:
-        value = table.potential.to("mV")
-    elif table.current is not None:
-        value = table.current.to("uA/mm^2")
-    given: Any = value
-    if table.timed:
-        given = Pulsed(value=value, schedule=table.schedule("ms"))
-    if table.current is not None:
-        return Neumann(boundary=table.boundary, flux=given)
-    return Dirichlet(boundary=table.boundary, value=given)
+#: No front in a heart is faster, mm/ms.
+FASTEST = 5.0
 
 
 def _method(table: CardiacTable) -> CardiacMethod:
@@ -211,7 +68,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
     folder = config.folder / table.output.folder
     with ExitStack() as stack:
         stack.enter_context(run_folder(folder, comm))
-        made = _make(config, table, comm)
+        made = make_problem(config, table, comm)
         unit = made.problem.membrane.fields[0].unit
         level = _threshold(table, unit)
         grid = table.time.grid("ms")
@@ -227,7 +84,8 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
         )
         watching = watch(shown, table.probes, made.problem.domain, move)
         beats = ActionPotentials("V", level, levels=table.output.apd) if table.output.apd else None
-        with keys_under("macro", _KEYS | probe_keys(table.probes) | made.keys):
+        ecg = _ecg(table, made.problem, folder)
+        with keys_under("macro", KEYS | probe_keys(table.probes) | made.keys):
             result = solve_cardiac(
                 made.problem,
                 grid,
@@ -236,16 +94,18 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
                 checkpoint=CheckpointFile(folder / "checkpoint"),
                 checkpoint_every=table.steps("checkpoint_every"),
                 resume=resume,
-                observers=[*watching.observers, *([] if beats is None else [beats])],
+                observers=[*watching.observers, *(entry for entry in (beats, ecg) if entry is not None)],
             )
         durations = _write_maps(shown, table, result, beats)
     return MacroRun(
         result=result,
-        facts=_report(config, table, made, result, watching, level) | durations,
+        facts=_report(config, table, made, result, watching, level)
+        | durations
+        | ({} if ecg is None else {"ecg": {name: ecg.values(name).tolist() for name in ecg.leads.names}}),
         outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
         config=config,
         warnings=(
-            *_swapped(made.problem),
+            *exchanged(made.problem),
             *(f"{at}: {text}" for at, tensor in made.tensors.items() for text in tensor.warnings),
         ),
         record=None if watching.record is None else watching.record.record,
@@ -253,30 +113,31 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
     )
 
 
-def _swapped(problem: CardiacProblem) -> list[str]:
-    """Return warnings of spaces that look exchanged.
+def _ecg(table: CardiacTable, problem: CardiacProblem, folder: Path) -> LeadSeries | None:
+    """Return what records the electrocardiogram: the electrodes, and the leads that those of the limbs give."""
+    from homfem.macro.cardiac.electrodes import cardiac_ecg
+    from homfem.macro.leads import LIMBS, Leads, LeadSeries, standard_leads
 
-    Of all measured sets the intracellular conductivity is the smaller one across the fibres, and the more anisotropic
-    one (Roth 1997, doi 10.1109/10.650887).
-    """
-    from homfem.macro.coefficients import tensor_values
-
-    d, told = problem.domain.dimension, []
-    if d < 2 or problem.intracellular is None or problem.extracellular is None:
-        return []
-    inner, outer = (
-        tensor_values(name, getattr(problem, name), CONDUCTIVITY, unit="mS/mm", dimension=d)
-        for name in ("intracellular", "extracellular")
-    )
-    for region in inner.keys() & outer.keys():
-        inside, outside = inner[region], outer[region]
-        if inside[1, 1] > outside[1, 1] and inside[0, 0] / inside[1, 1] < outside[0, 0] / outside[1, 1]:
-            where = f" of {region}" if region != "*" else ""
-            told.append(
-                f"macro.tensors: the intracellular conductivity{where} is larger across the fibres and less "
-                "anisotropic than the extracellular one: are they exchanged?"
-            )
-    return told
+    if table.ecg is None:
+        return None
+    section = table.ecg.section
+    with keys_under("macro.ecg", {"bath": "conductivity"}):
+        table.ecg.check(problem.domain.dimension)
+        electrodes = cardiac_ecg(
+            problem,
+            table.ecg.places(),
+            bath=table.ecg.conductivity.to("mS/mm"),
+            method=_method(table),
+            section=None if section is None else section.to("mm" if problem.domain.dimension == 2 else "mm^2"),
+        )
+    shown = electrodes
+    if set(LIMBS) <= set(electrodes.names):
+        # An electrode of the chest and its lead have one name: that of the lead counts.
+        leads = electrodes.combined(standard_leads(electrodes.names))
+        alone = [k for k, name in enumerate(electrodes.names) if name not in leads.names]
+        names = (*leads.names, *(electrodes.names[k] for k in alone))
+        shown = Leads(comm=leads.comm, names=names, weights=np.vstack([leads.weights, electrodes.weights[alone]]))
+    return LeadSeries(shown, path=folder / "ecg", name="ecg")
 
 
 def _write_maps(
@@ -291,6 +152,32 @@ def _write_maps(
     maps = {level: beats.duration(level) for level in table.output.apd}
     write_map(shown, "apd", list(maps.values()), end, "ms")
     return {"apd": {f"{level:g}": _spread(function) for level, function in maps.items()}}
+
+
+def _velocity(problem: CardiacProblem, result: CardiacResult) -> dict[str, float | None]:
+    """Return the mean speed of the front over all cells, and where it runs along and across fibres; mm/ms. Collective.
+
+    What is active by the end of the first pulse, or faster than 5 mm/ms, is activated by a stimulus and left out.
+    """
+    from homfem.macro.conduction import conduction_velocity
+
+    found: dict[str, float | None] = dict.fromkeys(("mean", "along_fibres", "across_fibres"))
+    if result.activation is None:
+        return found
+    activation = result.activation.copy()
+    pulses = [entry.schedule for entry in (*problem.stimuli, *problem.intracellular_sources)]
+    begun = min((entry.start + entry.duration for entry in pulses), default=-np.inf)
+    activation.x.array[activation.x.array <= begun] = np.inf
+    velocity = conduction_velocity(activation, fastest=FASTEST)
+    frame = problem.domain.fibres
+    asked: dict[str, Any] = {"mean": velocity.over_all}
+    if frame is not None:
+        asked["along_fibres"] = lambda: velocity.along(frame.fibre)
+        asked["across_fibres"] = lambda: velocity.across(frame.fibre)
+    for name, speed in asked.items():
+        with contextlib.suppress(InputError):  # the front runs nowhere so
+            found[name] = speed().mean
+    return found
 
 
 def _spread(function: Any) -> dict[str, float | None]:
@@ -310,7 +197,7 @@ def _spread(function: Any) -> dict[str, float | None]:
 
 
 def _report(
-    config: Config, table: CardiacTable, made: _Made, result: CardiacResult, watching: Watch, level: float
+    config: Config, table: CardiacTable, made: Made, result: CardiacResult, watching: Watch, level: float
 ) -> dict[str, Any]:
     """Return what is said of a run; times are in the unit of its end."""
     from homfem.certify import versions
@@ -333,6 +220,7 @@ def _report(
             "largest": float(result.numbers["V maximum"].max()),
         },
         "activation": {key: None if value is None else per_time * value for key, value in active.items()},
+        "velocity": _velocity(made.problem, result),
         "conserved": [],
         "dofs": result.dofs,
         "iterations": sum(result.iterations.values()),

@@ -47,7 +47,9 @@ def box(table: SizedDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
     domain = Domain(mesh=box_mesh(comm, sides, counts), unit=unit)
     ends = [(k, end) for k, side in enumerate(sides) for end in (0.0, side)]
     names = [name for pair in SIDES[len(sides)] for name in pair]
-    return domain.with_boundaries({name: _end(k, end, sides[k]) for name, (k, end) in zip(names, ends, strict=True)})
+    return _with_regions(domain, table).with_boundaries(
+        {name: _end(k, end, sides[k]) for name, (k, end) in zip(names, ends, strict=True)}
+    )
 
 
 def _end(axis: int, end: float, side: float) -> Callable[[Array], Any]:
@@ -65,7 +67,15 @@ def cell_body(table: CellBody, comm: MPI.Comm, folder: Path, unit: str) -> Domai
     share = math.pi / (4.0 if len(sides) == 2 else 6.0)
     require_filled("resolution", str(table.resolution), sides, step, share)
     domain = Domain(mesh=mesh_from_arrays(comm, lambda: _ellipsoid(sides, step)), unit=unit)
-    return domain.with_boundaries({"surface": lambda x: np.full(x.shape[1], True)})
+    return _with_regions(domain, table).with_boundaries({"surface": lambda x: np.full(x.shape[1], True)})
+
+
+def _with_regions(domain: Domain, table: SizedDomain) -> Domain:
+    """Return the domain with the regions of its table; collective."""
+    d = domain.dimension
+    places = {name: entry.place(domain.unit) for name, entry in table.regions.items()}
+    inside = {name: lambda x, place=place: place.inside(x[:d].T) for name, place in places.items()}
+    return domain.with_regions(inside) if inside else domain
 
 
 def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndarray]:

@@ -220,7 +220,7 @@ BAD_EFFECTIVE = [
     ("effective.boundary=affine", ["effective.tolerance = 0.005", "absent with boundary 'affine'"]),
 ]
 BAD_MACRO = [
-    ("macro.model=cardiac", ["macro.model = 'cardiac'", "'calcium'"]),
+    ("macro.model=cardio", ["macro.model = 'cardio'", "'calcium'"]),
     ("macro={modell='calcium'}", ["macro.modell", "'macro.model'"]),
     ("macro.time.step=30 ms", ["macro.time.step = 0.03", "divides", "33 steps"]),
     ("macro.time.step=0.02", ["macro.time.step = 0.02", "a time", "no unit"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import ufl
 from mpi4py import MPI
 
 from homfem import EffectiveTensor, runs
@@ -20,6 +21,7 @@ from homfem.kinetics import ionic
 from homfem.kinetics.ionic import ionic_kinetics
 from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
 from homfem.macro.domain import Domain
+from homfem.macro.ecg import pseudo_ecg
 from homfem.macro.stimulus import Box, Stimulus
 from homfem.parameters import InputError
 from homfem.timestepping import Schedule, TimeGrid
@@ -140,8 +142,11 @@ def test_a_strip_gives_what_the_contract_says(homfem, tmp_path):
     assert report["iterations"] == report["iterations_by_stage"]["parabolic"] > 0
     assert {"setup", "ODE", "parabolic", "output", "total"} <= set(report["seconds"])
     assert report["activation"]["largest"] > far["activation"]
+    assert report["velocity"]["along_fibres"] == pytest.approx(report["velocity"]["mean"], rel=0.1)
+    assert report["velocity"]["across_fibres"] is None
     # A front of Nagumo's equation with D = sigma/(chi Cm): sqrt(D k/2) (1 - 2 a), a bit faster on this mesh.
     speed = 2.0 / (far["activation"] - near["activation"])
+    assert report["velocity"]["along_fibres"] == pytest.approx(speed, rel=0.3)  # with the ends, where it is faster
     sigma = 0.17 * 0.62 / (0.17 + 0.62)
     assert speed == pytest.approx(np.sqrt(sigma / 1.4 * 4.0 / 2.0) * 0.8, rel=0.1)
     for name in ("fields.xdmf", "activation.xdmf", "probes.csv", "checkpoint"):
@@ -277,6 +282,93 @@ def test_bidomain_and_bath_with_electrodes(tmp_path):
     ).result.fields["phi_e"]
     x = fields.function_space.tabulate_dof_coordinates()[:, 0]
     assert fields.x.array[np.argmin(x)] > fields.x.array[np.argmax(x)] + 1.0
+
+
+PLACES = {
+    "shape": "box",
+    "size": ["6 mm", "2 mm"],
+    "resolution": "0.25 mm",
+    "regions": {
+        "bath": {"type": "box", "min": ["0 mm", "1 mm"], "max": ["6 mm", "2 mm"]},
+        "scar": {"type": "ball", "centre": ["3 mm", "0.5 mm"], "radius": "0.3 mm"},
+    },
+}
+
+
+def test_regions_of_a_box_are_places(tmp_path):
+    """A bath above the tissue, a scar in it: V knows nothing of the bath, and numbers differ by region."""
+    spaces = {
+        "intracellular": {"scar": "1 mS/m", "*": {"longitudinal": "0.17 S/m", "transverse": "0.019 S/m"}},
+        "extracellular": "0.2 S/m",
+        "bath": "1 S/m",
+    }
+    made = run(
+        tmp_path,
+        kind="bath",
+        domain=PLACES,
+        tensors=spaces,
+        membrane__parameters={"a": {"scar": 0.3, "*": 0.1}},
+        electrodes={"boundary": "top", "ground": True},
+        **SHORT,
+    )
+    v = made.result.fields["V"]
+    x = v.function_space.tabulate_dof_coordinates()
+    assert np.all(v.x.array[x[:, 1] > 1.1] == 0.0)
+    assert v.x.array[x[:, 0] < 0.5].max() > 0.1
+    with pytest.raises(InputError, match=r"macro\.domain\.regions\.bath\.min = .*2 lengths"):
+        run(tmp_path, domain=PLACES | {"regions": {"bath": {"type": "box", "min": ["0 mm"], "max": ["1 mm"]}}})
+    with pytest.raises(InputError, match=r"macro\.domain\.regions\.a\.type = 'region'"):
+        run(tmp_path, domain=PLACES | {"regions": {"a": {"type": "region", "region": "b"}}})
+    far = {"a": {"type": "ball", "centre": ["9 mm", "0 mm"], "radius": "1 mm"}}
+    with pytest.raises(InputError, match=r"macro\.domain\.regions\.a = 'no place'"):
+        run(tmp_path, domain=PLACES | {"regions": far})
+
+
+def test_an_electrocardiogram_of_the_standard_leads(tmp_path):
+    """What the same electrodes see of V at the end, by hand; Einthoven's law; a file beside the probes."""
+    at = {"RA": (-9.0, 5.0, 1.0), "LA": (15.0, 5.0, 1.0), "LL": (3.0, -9.0, 2.0), "V1": (3.0, 4.0, 3.0)}
+    at["far"] = (0.0, 99.0, 0.0)
+    electrodes = {name: [f"{x} mm" for x in place] for name, place in at.items()}
+    ecg = {"electrodes": electrodes, "conductivity": "0.3 S/m", "section": "2 mm"}
+    made = run(tmp_path, ecg=ecg, **SHORT | {"time__end": "4 ms"})
+    leads = {name: np.array(values) for name, values in made.report()["ecg"].items()}
+    assert set(leads) == {"I", "II", "III", "aVR", "aVL", "aVF", "V1", "RA", "LA", "LL", "far"}
+    assert leads["I"] + leads["III"] == pytest.approx(leads["II"], abs=1e-14)
+    assert np.abs(leads["I"]).max() > 1e-4
+    space = made.result.fields["V"].function_space
+    sigma = ufl.as_matrix([[0.17, 0.0], [0.0, 0.019]])
+    by_hand = pseudo_ecg(Domain(mesh=space.mesh, unit="mm"), space, sigma, at, bath=0.3, section=2.0)
+    found = by_hand(made.result.fields["V"].x.array[: space.dofmap.index_map.size_local])
+    assert [leads[name][-1] for name in ("RA", "LA", "LL", "far")] == pytest.approx(found[[0, 1, 2, 4]], rel=1e-10)
+    assert leads["V1"][-1] == pytest.approx(found[3] - found[:3].mean(), rel=1e-10)
+    assert (tmp_path / "output" / "ecg.csv").read_text().startswith("time (ms),I,II,III")
+
+
+def test_a_tissue_starts_where_single_cells_end_by_region(tmp_path):
+    membrane = {
+        "model": "mitchell-schaeffer",
+        "area": "140 1/mm",
+        "parameters": {"tau_close": {"scar": "100 ms", "*": "150 ms"}},
+        "BCL": "400 ms",
+        "num_beats": 2,
+    }
+    box = PLACES | {"size": ["6 mm", "1 mm"], "regions": {"scar": PLACES["regions"]["scar"]}}
+    still = {"stimulus": None, "time__end": "0.05 ms", "output": None, "probes": None}
+    fields = run(tmp_path, membrane=membrane, domain=box, **still).result.fields
+    pacing = ionic.Pacing(cycle_length=400.0)
+    kinetics = ionic_kinetics("mitchell-schaeffer")
+    ends = [ionic.pace(kinetics, pacing, beats=2, parameters={"tau_close": tau}).end for tau in (150.0, 100.0)]
+    x = fields["h"].function_space.tabulate_dof_coordinates()
+    assert fields["h"].x.array[x[:, 0] < 2.0] == pytest.approx(ends[0]["h"], abs=1e-3)
+    inside = np.hypot(x[:, 0] - 3.0, x[:, 1] - 0.5) < 0.1
+    assert fields["h"].x.array[inside] == pytest.approx(ends[1]["h"], abs=1e-3)
+    assert abs(ends[0]["h"] - ends[1]["h"]) > 0.01
+    del membrane["num_beats"]
+    cycle = ionic.limit_cycle(kinetics, pacing).start
+    fields = run(tmp_path, membrane=membrane | {"parameters": {}}, **still).result.fields
+    assert fields["h"].x.array == pytest.approx(cycle["h"], abs=1e-3)
+    with pytest.raises(InputError, match=r"macro\.membrane\.pacing.*threshold|macro\.membrane\.pacing"):
+        run(tmp_path, membrane__BCL="400 ms", **still)
 
 
 def test_tensors_of_files_and_of_the_cell_of_the_config(tmp_path):
@@ -437,6 +529,14 @@ WRONG = [
         {"kind": "bidomain", "electrodes": [{"boundary": "left", "potential": "1 mV", "current": "1 A/m^2"}]},
         r"macro\.electrodes = \['potential', 'current'\]",
     ),
+    ({"ecg": {"electrodes": {}}}, r"macro\.ecg\.electrodes = \{\}"),
+    ({"ecg": {"electrodes": {"a": ["1 mm"]}}}, r"macro\.ecg\.section = \(missing\).*thickness"),
+    ({"ecg": {"electrodes": {"a": ["1 mm"]}, "section": "1 mm^2"}}, r"macro\.ecg\.section = '1\.?0? mm\^2'"),
+    ({"ecg": {"electrodes": {"a": [1.0]}, "section": "1 mm"}}, r"macro\.ecg\.electrodes\.a\[0\] = 1\.0.*unit"),
+    ({"ecg": {"electrodes": {"a": ["1 mm"] * 3}, "section": "1 mm"}, "tensors": {"conductivity": "1 S/m"}},
+     r"macro\.ecg = 'given'.*intracellular"),
+    ({"membrane__BCL": "1 mm"}, r"macro\.membrane\.BCL = '1 mm'"),
+    ({"membrane__num_beats": 3}, r"macro\.membrane\.pacing\.cycle_length = \(missing\)"),
     ({"theta": 0.7}, r"macro\.theta = 0\.7.*0\.5"),
     ({"time__theta": 1.0, "time__splitting": "strang"}, r"macro\.time\.theta = 1\.0.*both mean the same"),
     ({"time__scheme": "tr-bdf2", "kind": "bidomain"}, r"macro\.time\.scheme = 'tr-bdf2'"),

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
 from homfem.config.models.conductivities import TensorsTable, check_computed, sources_in
+from homfem.config.models.heart_beats import EcgTable
 from homfem.config.models.macro_table import MacroTable, check_source
 from homfem.config.models.marching import MarchTable, OutputTable, TimeTable
 from homfem.config.models.membrane import MembraneTable
@@ -54,6 +55,8 @@ WORDS = (
     Word(("membrane", "ode_file"), ("membrane", "file")),
     Word(("v_name",), ("membrane", "potential")),
     Word(("membrane", "v_name"), ("membrane", "potential")),
+    Word(("membrane", "BCL"), ("membrane", "pacing", "cycle_length")),
+    Word(("membrane", "num_beats"), ("membrane", "pacing", "beats")),
     Word(("conductivity",), ("tensors", "conductivity")),
     Word(("theta",), ("time", "splitting"), _splitting),
     Word(("time", "theta"), ("time", "splitting"), _splitting),
@@ -173,6 +176,8 @@ class CardiacTable(MarchTable):
         tuple[ElectrodeTable, ...], Check(stimuli(ElectrodeTable, "electrodes"), says="a list of tables")
     ] = ()
     """Electrodes on boundaries."""
+    ecg: EcgTable | None = None
+    """Electrodes of an electrocardiogram outside of the tissue."""
     degree: Annotated[int, integer(at_least=1, at_most=2)] = 1
     """Degree of the elements."""
     mass: Annotated[float, number(at_least=0.0, at_most=1.0)] = 1.0
@@ -210,11 +215,23 @@ class CardiacTable(MarchTable):
             if self.kind == "monodomain" and entry.current == "extracellular":
                 raise InputError(f"{path}.current", entry.current, "another space in a monodomain")
         self.tensors.check(self.kind)
+        self._check_ecg(dimension)
         if self.kind == "monodomain" and self.electrodes:
             raise InputError("electrodes", len(self.electrodes), "absent in a monodomain", "Take kind = 'bidomain'.")
         if self.fibres is None and self.tensors.anisotropic and dimension != 1:
             raise InputError("fibres", Missing(), "given, as a table [macro.fibres]: longitudinal is along them")
         return self
+
+    def _check_ecg(self, dimension: int | None) -> None:
+        if self.ecg is None:
+            return
+        with keys_from({}, "ecg"):
+            self.ecg.check(dimension)
+        if self.kind == "bath":
+            raise InputError("ecg", "given", "absent in a bath", "There phi_e at probes is what electrodes see.")
+        if "intracellular" not in self.tensors.spaces:
+            allowed = "absent without intracellular and extracellular conductivities"
+            raise InputError("ecg", "given", allowed, "Give [macro.tensors] both, or a preset.")
 
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
         """Refuse tensors that cannot be computed from the other tables, and a membrane of which nothing is known."""
@@ -228,6 +245,7 @@ class CardiacTable(MarchTable):
         """Return what the run writes into its folder, and what an earlier one wrote there."""
         place = folder / self.output.folder
         maps = [place / f"apd.{suffix}" for suffix in ("xdmf", "h5", "bp")]
+        maps += [place / f"ecg.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
         return [*super().written(folder), *maps]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from homfem.config.models.stimulus import PlaceTable
 from homfem.config.table import (
     Check,
     Missing,
@@ -18,6 +19,7 @@ from homfem.config.table import (
     choice,
     flag,
     join,
+    keys_from,
     lengths_of,
     listed,
     number,
@@ -26,6 +28,7 @@ from homfem.config.table import (
     quantity,
     refuse_unknown,
     require_table,
+    tables_by_name,
     text,
     unit,
 )
@@ -74,6 +77,13 @@ Size = Annotated[
 ]
 
 
+def _place(value: Any) -> PlaceTable:
+    place = parse_table(PlaceTable, value, "")
+    if place.type == "region":
+        raise InputError("type", place.type, "'ball' or 'box'")
+    return place
+
+
 class DomainTable(Table):
     """What every domain has."""
 
@@ -94,6 +104,15 @@ class SizedDomain(DomainTable):
     """Size along each axis."""
     resolution: Annotated[Quantity, quantity(LENGTH, above=0.0)]
     """Size of the mesh cells."""
+    regions: Annotated[Mapping[str, PlaceTable], tables_by_name(_place, "region")] = {}
+    """Regions by names: balls and boxes, to which the cells with their midpoints inside belong."""
+
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        for name, place in self.regions.items():
+            with keys_from({}, f"regions.{name}"):
+                place.check_dimension(self.known_dimension)
+        return self
 
     @property
     def known_dimension(self) -> int:

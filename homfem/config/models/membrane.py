@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
+from homfem.config.models.heart_beats import PacingTable
 from homfem.config.table import Check, Missing, Table, choice, keys_from, renamed, text
 from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics, read_ionic
 from homfem.kinetics.ionic.kernels import SCHEMES
@@ -70,6 +71,8 @@ class MembraneTable(Table):
     """Parameters of the model in place of its own: with units where the model has them, each also by region."""
     initial: Annotated[Mapping[str, Any], _TABLE] = {}
     """The start, as parameters: `V`, and states of the model; what is not named is as the model says."""
+    pacing: PacingTable | None = None
+    """Beats of single cells before the run, whose end is its start."""
     area: Annotated[Any, by_region(INVERSE_LENGTH)] | None = None
     """Area of the membrane per volume of tissue, also by region; without it what tensors from the cell tell."""
     capacitance: Annotated[Any, by_region(CAPACITANCE_PER_AREA)] = Quantity(1.0, "uF/cm^2")

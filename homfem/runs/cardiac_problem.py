@@ -1,0 +1,225 @@
+"""A cardiac problem from the tables of a config: domain, tensors, membrane, currents, electrodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from homfem.config import Config
+from homfem.config.models.cardiac import CardiacTable, ElectrodeTable
+from homfem.config.models.conductivities import AlongFibres
+from homfem.config.models.heart_beats import PacingTable
+from homfem.config.models.macro_table import Taken, take_tensor
+from homfem.config.models.stimulus import stimulus_path
+from homfem.kinds import CONDUCTIVITY
+from homfem.parameters import InputError
+from homfem.quantities import Quantity, conversion_factor
+from homfem.runs.domains import make_domain, with_fibres
+from homfem.runs.keys import keys_under
+from homfem.runs.phases import phase_tensors
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from homfem.kinetics.point import PointKinetics
+    from homfem.macro.cardiac import CardiacProblem
+    from homfem.tensors import EffectiveTensor
+
+# Keys of the config by the names of the arguments that they become.
+KEYS = {
+    "mesh": "domain", "step": "time.step", "end": "time.end", "scheme": "time.scheme", "splitting": "time.splitting",
+    "intracellular": "tensors.intracellular", "extracellular": "tensors.extracellular", "bath": "tensors.bath",
+    "conductivity": "tensors.conductivity", "area": "membrane.area", "capacitance": "membrane.capacitance",
+    "parameters": "membrane.parameters", "start": "membrane.initial", "membrane": "membrane.model",
+    "ionic": "membrane.scheme",
+    "fields": "output.fields", "threshold": "output.threshold", "levels": "output.apd",
+}  # fmt: skip
+#: Arguments of the problem by the space into which a current flows.
+_CURRENTS = {
+    "membrane": "stimuli",
+    "intracellular": "intracellular_sources",
+    "extracellular": "extracellular_sources",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """What the tables of a config become."""
+
+    problem: CardiacProblem
+    tensors: dict[str, EffectiveTensor]
+    keys: dict[str, str]
+
+
+def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
+    """Return the problem; collective."""
+    from homfem.macro.cardiac import CardiacProblem
+
+    with keys_under("macro.domain"):
+        domain = make_domain(table.domain, comm, config.folder, "mm")
+    if table.fibres is not None:
+        with keys_under("macro.fibres"):
+            domain = with_fibres(domain, table.fibres, config.folder)
+    kept: dict[str, EffectiveTensor] = {}
+    spaces = _spaces(config, table, comm, domain.dimension, kept)
+    with keys_under("macro.membrane"):
+        kinetics = table.membrane.kinetics(config.folder)
+        parameters, start = table.membrane.numbers(kinetics)
+        if table.membrane.pacing is not None:
+            start = _paced(kinetics, table.membrane.pacing, parameters, start)
+    for k, electrode in enumerate(table.electrodes):
+        domain.boundary(electrode.boundary, f"macro.{stimulus_path('electrodes', k, len(table.electrodes))}.boundary")
+    currents, keys = _currents(table)
+    with keys_under("macro", KEYS):
+        problem = CardiacProblem(
+            mesh=domain,
+            kind=table.kind,  # type: ignore[arg-type]  # checked by the table
+            membrane=kinetics,
+            parameters=parameters,
+            start=start,
+            area=_area(table, kept),
+            capacitance=_numbers(table.membrane.capacitance, "uF/mm^2"),
+            bath=_numbers(table.tensors.bath, "mS/mm") if table.tensors.bath is not None else {},
+            electrodes=[_electrode(electrode) for electrode in table.electrodes],
+            **spaces,
+            **currents,
+        )
+    return Made(problem=problem, tensors=kept, keys=keys)
+
+
+def _spaces(
+    config: Config, table: CardiacTable, comm: MPI.Comm, dimension: int, kept: dict[str, EffectiveTensor]
+) -> dict[str, Any]:
+    """Return the tensors by argument, also by region; those that are effective tensors are kept. Collective."""
+    compute = phase_tensors(config, comm)
+
+    def tensor(path: str, entry: Any) -> Any:
+        if isinstance(entry, AlongFibres):
+            return entry.matrix(dimension)
+        if isinstance(entry, Quantity):
+            return entry.to("mS/mm")
+        taken = Taken(
+            phase=path, kind=CONDUCTIVITY, unit="mS/mm", dimension=dimension, folder=config.folder, compute=compute
+        )
+        with keys_under(f"macro.tensors.{path}"):
+            kept[path] = take_tensor(entry, taken)
+        return kept[path]
+
+    found: dict[str, Any] = {}
+    for name, source in table.tensors.spaces.items():
+        if isinstance(source, dict):
+            found[name] = {region: tensor(f"{name}.{region}", entry) for region, entry in source.items()}
+        else:
+            found[name] = tensor(name, source)
+    return found
+
+
+def _paced(kinetics: PointKinetics, table: PacingTable, parameters: dict[str, Any], start: dict[str, Any]) -> Any:
+    """Return the start, by region where parameters or starts are: that of single cells after their beats."""
+    from homfem.kinetics.ionic import Pacing, limit_cycle, pace
+
+    pacing = Pacing(cycle_length=table.cycle_length.to("ms"))
+    given = {**parameters, **{f"start.{name}": value for name, value in start.items()}}
+    regions = dict.fromkeys(key for value in given.values() if isinstance(value, dict) for key in value)
+    found: dict[str, dict[str, float]] = {}
+    for region in regions or [""]:
+        own = [
+            {
+                name: value.get(region, value.get("*")) if isinstance(value, dict) else value
+                for name, value in part.items()
+            }
+            for part in (parameters, start)
+        ]
+        numbers, begin = ({name: value for name, value in part.items() if value is not None} for part in own)
+        with keys_under("macro.membrane.pacing"):
+            if table.beats is None:
+                found[region] = dict(limit_cycle(kinetics, pacing, parameters=numbers, start=begin).start)
+            else:
+                found[region] = dict(pace(kinetics, pacing, beats=table.beats, parameters=numbers, start=begin).end)
+    if not regions:
+        return found[""]
+    return {name: {region: end[name] for region, end in found.items()} for name in next(iter(found.values()))}
+
+
+def _numbers(given: Any, unit: str) -> Any:
+    if isinstance(given, dict):
+        return {region: entry.to(unit) for region, entry in given.items()}
+    return given.to(unit)
+
+
+def _area(table: CardiacTable, tensors: dict[str, EffectiveTensor]) -> Any:
+    """Return the area of the membrane per volume, 1/mm: as given, or as the tensors tell alike."""
+    if table.membrane.area is not None:
+        return _numbers(table.membrane.area, "1/mm")
+    told = {
+        path: tensor.interface_area * conversion_factor(f"1/{tensor.length_unit}", "1/mm")
+        for path, tensor in tensors.items()
+        if tensor.interface_area
+    }
+    values = list(told.values())
+    if not values or not np.allclose(values, values[0], rtol=1e-6):
+        allowed = f"given, as tensors tell {told}" if told else "given: no tensor tells the area of an interface"
+        raise InputError("area", table.membrane.area, allowed)
+    return values[0]
+
+
+def _currents(table: CardiacTable) -> tuple[dict[str, list[Any]], dict[str, str]]:
+    """Return the stimuli by argument, and the keys of the config by the names of their arguments."""
+    from homfem.macro.stimulus import Stimulus
+
+    found: dict[str, list[Any]] = {name: [] for name in _CURRENTS.values()}
+    keys: dict[str, str] = {}
+    for k, entry in enumerate(table.stimulus):
+        argument = _CURRENTS[entry.current]
+        keys[f"{argument}[{len(found[argument])}]"] = stimulus_path("stimulus", k, len(table.stimulus))
+        found[argument].append(
+            Stimulus(place=entry.place("mm"), amplitude=entry.amplitude.to("uA/mm^3"), schedule=entry.schedule("ms"))
+        )
+    electrodes = {
+        f"electrodes[{k}]": stimulus_path("electrodes", k, len(table.electrodes)) for k in range(len(table.electrodes))
+    }
+    return found, keys | electrodes
+
+
+def _electrode(table: ElectrodeTable) -> Any:
+    from homfem.macro.conditions import Dirichlet, Neumann, Pulsed
+
+    value = 0.0
+    if table.potential is not None:
+        value = table.potential.to("mV")
+    elif table.current is not None:
+        value = table.current.to("uA/mm^2")
+    given: Any = value
+    if table.timed:
+        given = Pulsed(value=value, schedule=table.schedule("ms"))
+    if table.current is not None:
+        return Neumann(boundary=table.boundary, flux=given)
+    return Dirichlet(boundary=table.boundary, value=given)
+
+
+def exchanged(problem: CardiacProblem) -> list[str]:
+    """Return warnings of spaces that look exchanged.
+
+    Of all measured sets the intracellular conductivity is the smaller one across the fibres, and the more anisotropic
+    one (Roth 1997, doi 10.1109/10.650887).
+    """
+    from homfem.macro.coefficients import tensor_values
+
+    d, told = problem.domain.dimension, []
+    if d < 2 or problem.intracellular is None or problem.extracellular is None:
+        return []
+    inner, outer = (
+        tensor_values(name, getattr(problem, name), CONDUCTIVITY, unit="mS/mm", dimension=d)
+        for name in ("intracellular", "extracellular")
+    )
+    for region in inner.keys() & outer.keys():
+        inside, outside = inner[region], outer[region]
+        if inside[1, 1] > outside[1, 1] and inside[0, 0] / inside[1, 1] < outside[0, 0] / outside[1, 1]:
+            where = f" of {region}" if region != "*" else ""
+            told.append(
+                f"macro.tensors: the intracellular conductivity{where} is larger across the fibres and less "
+                "anisotropic than the extracellular one: are they exchanged?"
+            )
+    return told
