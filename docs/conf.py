@@ -60,6 +60,8 @@ html_theme_options = {
 
 def setup(app: Any) -> None:
     """Write the made pages before any is read; let links of pages of the repository lead to pages."""
+    # It only copies files, and does not say that pages may be read side by side: a warning, which is an error here.
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True
     app.connect("builder-inited", lambda app: pages.write(HERE / "_generated"))
     app.connect("source-read", _read)
     app.connect("missing-reference", _found_by_its_module)
