@@ -30,7 +30,7 @@ from homfem.macro.places import sample_points
 from homfem.parameters import Array, InputError, check_number
 from homfem.solve import assemble_vector, function_space
 
-REASONS = ("not reached", "at once", "start or collision")
+REASONS = ("not reached", "too early", "at once", "start or collision")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,8 @@ class ConductionVelocity:
     velocity : Function
         A vector of degree 0, in length per time; NaN in cells that are left out.
     left_out : mapping of str to int
-        How many cells are, over all ranks, by reason: ``"not reached"``, ``"at once"``, ``"start or collision"``.
+        How many cells are, over all ranks, by reason: ``"not reached"``, ``"too early"``, ``"at once"``,
+        ``"start or collision"``.
     cells : int
         How many cells there are.
     """
@@ -136,7 +137,7 @@ class ConductionVelocity:
 
 
 def conduction_velocity(
-    activation: fem.Function, *, fastest: float = math.inf, coherence: float = 0.7
+    activation: fem.Function, *, after: float = -math.inf, fastest: float = math.inf, coherence: float = 0.7
 ) -> ConductionVelocity:
     """Return the velocity of the front that gave activation times; collective.
 
@@ -145,6 +146,8 @@ def conduction_velocity(
     activation
         Activation times of a scalar Lagrange space, such as those of :class:`homfem.macro.observers.Activation` or
         :class:`homfem.macro.action_potentials.ActionPotentials`; not finite where the front did not come.
+    after
+        Cells with a node that was activated before are left out: under a stimulus until its end.
     fastest
         What is faster is activated at once, as by a stimulus.
     coherence
@@ -165,6 +168,8 @@ def conduction_velocity(
     if space.value_shape or space.ufl_element().basix_element.discontinuous:
         raise InputError("activation", str(space.ufl_element()), "of a scalar continuous Lagrange space")
     check_number("coherence", coherence, at_least=0.0, at_most=1.0)
+    if math.isnan(after):
+        raise InputError("after", after, "a time")
     if not fastest > 0.0:
         raise InputError("fastest", fastest, "a speed > 0")
     mesh, d = space.mesh, space.mesh.geometry.dim
@@ -173,6 +178,7 @@ def conduction_velocity(
     times.x.scatter_forward()
     finite = np.isfinite(times.x.array)
     reached = finite[np.asarray(space.dofmap.list)].all(axis=1)
+    early = reached & (times.x.array[np.asarray(space.dofmap.list)] < after).any(axis=1)
     span = _span(mesh.comm, times.x.array[finite])
     times.x.array[~finite] = 0.0
     vectors = function_space(mesh, "DG", 0, (d,))
@@ -181,8 +187,8 @@ def conduction_velocity(
     cells = np.arange(len(reached), dtype=np.int32)
     # A change over the cell that is round-off beside all times is none.
     least = np.maximum(1.0 / fastest, 1e-12 * span / mesh.h(mesh.topology.dim, cells))
-    at_once = reached & (steepness <= least)
-    moving = reached & ~at_once
+    at_once = reached & ~early & (steepness <= least)
+    moving = reached & ~early & ~at_once
     directions = gradient / np.where(moving, steepness, np.inf)[:, None]
     torn = moving & ~_coherent(mesh, directions, moving, coherence)
     velocity = fem.Function(vectors, name="velocity of the front")
@@ -191,7 +197,7 @@ def conduction_velocity(
     values[kept] = gradient[kept] / steepness[kept, None] ** 2
     velocity.x.array[:] = values.ravel()
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
-    counts = np.array([np.count_nonzero(flags[:owned]) for flags in (~reached, at_once, torn)])
+    counts = np.array([np.count_nonzero(flags[:owned]) for flags in (~reached, early, at_once, torn)])
     mesh.comm.Allreduce(MPI.IN_PLACE, counts, op=MPI.SUM)
     left_out = {reason: int(count) for reason, count in zip(REASONS, counts, strict=True)}
     return ConductionVelocity(velocity=velocity, left_out=left_out, cells=mesh.comm.allreduce(owned))

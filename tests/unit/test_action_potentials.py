@@ -53,7 +53,7 @@ def case_beats(comm, path, resume=False, end=119.0, options=None):
     model = Given(line, beats, step=STEP)
     seen = ActionPotentials("V", -40.0, levels=[50, 90], fixed=[-60.0], **(options or {"beats": 3}))
     late = ActionPotentials("V", -40.0, activation="upstroke", name="late", beats=2)
-    early = ActionPotentials("V", -40.0, name="early", keep="first")
+    early = ActionPotentials("V", -40.0, name="early", keep="first", levels=[50, 90])
     march(
         model, TimeGrid(end=end, step=STEP), observers=[seen, late, early], checkpoint=CheckpointFile(path),
         checkpoint_every=1000, resume=resume,
@@ -70,7 +70,7 @@ def case_beats(comm, path, resume=False, end=119.0, options=None):
         "DI50 1": seen.diastolic_interval(50, beat=1), "DI90 0": seen.diastolic_interval(90, beat=0),
         "middle 2": late.activation(), "middle 0": late.activation(0), "late APD": late.duration(90),
         "first APD": early.duration(90), "first at": early.activation(), "first count": early.count,
-        "cycle": seen.cycle_length(), "first peak": early.peak(),
+        "cycle": seen.cycle_length(), "first peak": early.peak(), "first 50": early.repolarisation(50),
     }  # fmt: skip
     whole = {key: Numbering(f.function_space).gather(f.x.array) for key, f in maps.items()}
     return {"at": seen.duration(90).name, "maps": {k: np.nan_to_num(v, nan=-1.0).tolist() for k, v in whole.items()}}
@@ -104,6 +104,7 @@ def test_maps_of_every_beat_are_exact_on_any_ranks_and_after_a_restart(on_ranks,
         assert found["late APD"] == pytest.approx(wanted[2]["90"] - wanted[2]["middle"], abs=1e-11)
         assert found["first APD"] == pytest.approx(wanted[0]["90"] - wanted[0]["at"], abs=1e-11)
         assert found["cycle"] == pytest.approx(wanted[2]["at"] - wanted[1]["at"], abs=1e-11)
+        assert found["first 50"] == pytest.approx(wanted[0]["50"], abs=1e-11)
         assert found["first peak"] == pytest.approx(wanted[0]["peak"], abs=1e-11)
         assert found["first at"] == pytest.approx(wanted[0]["at"], abs=1e-11)
 

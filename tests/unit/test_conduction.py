@@ -35,7 +35,7 @@ def test_a_plane_front_is_exact(d):
     """Along (3, 4, 0)/5 at .6 mm/ms; along and across of axes, apparent velocities between points."""
     times = activated(MPI.COMM_SELF, lambda x: (3 * x[0] + 4 * x[1]) / 5 / 0.6 + 7.0, n=4, d=d)
     found = conduction_velocity(times)
-    assert found.left_out == {"not reached": 0, "at once": 0, "start or collision": 0}
+    assert found.left_out == {"not reached": 0, "too early": 0, "at once": 0, "start or collision": 0}
     exact = np.array([0.36, 0.48, 0.0][:d])
     assert found.velocity.x.array.reshape(-1, d) == pytest.approx(np.tile(exact, (found.cells, 1)), abs=1e-12)
     assert found.speed.x.array == pytest.approx(0.6, rel=1e-12)
@@ -128,8 +128,11 @@ def case_masks(comm):
     through = np.isfinite(speed) & (x[:, 0] > 1.125) & (x[:, 0] < 1.25)
     over = found.over_all()
     slow = conduction_velocity(times, fastest=0.4).left_out
+    late = conduction_velocity(times, after=1.0).left_out
     return [
         found.left_out,
+        late["too early"],
+        late["not reached"],
         comm.allreduce(len(wrong)),
         comm.allreduce(int(through.sum())),
         over.least,
@@ -140,9 +143,11 @@ def case_masks(comm):
 
 @pytest.mark.mpi
 def test_what_is_not_reached_or_at_once_or_collides_is_left_out(on_ranks):
-    for left_out, wrong, through, least, largest, slow in on_ranks(case_masks):
+    for left_out, early, not_reached, wrong, through, least, largest, slow in on_ranks(case_masks):
         assert left_out["not reached"] == 2 * 16 * 4
         assert left_out["at once"] == 2 * 2 * 12
+        assert not_reached == left_out["not reached"]
+        assert early == 2 * 12 * (6 + 4)  # x < .75 and x > 1.6
         assert 2 * 12 <= left_out["start or collision"] <= 2 * 12 * 3
         assert (wrong, through) == (0, 0)
         assert (least, largest) == (pytest.approx(0.5, rel=1e-12), pytest.approx(0.5, rel=1e-12))
@@ -170,6 +175,7 @@ def test_bad_input_is_refused():
         (lambda: conduction_velocity(vector), "activation.*scalar continuous"),
         (lambda: conduction_velocity(broken), "activation.*scalar continuous"),
         (lambda: conduction_velocity(times, fastest=0.0), "fastest = 0"),
+        (lambda: conduction_velocity(times, after=math.nan), "after = nan"),
         (lambda: conduction_velocity(times, coherence=2.0), "coherence = 2"),
     ]:
         with pytest.raises(InputError, match=named):
