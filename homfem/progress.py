@@ -12,13 +12,15 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 _LOG = logging.getLogger("homfem")
+#: Level of what a user is told without asking, and what is no warning: such as how large a mesh is that was read.
+NOTICE = 25
 
 
 class _Lines(logging.Handler):
     """Writes messages to standard error as it is when they come."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        word = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        word = "" if record.levelno <= NOTICE else f"{record.levelname.lower()}: "
         with suppress(OSError):  # what is computed does not depend on who listens
             print(f"homfem: {word}{record.getMessage()}", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -31,12 +33,12 @@ def set_up_logging(*, rank: int = 0, verbose: bool = False) -> None:
     rank
         Rank of this process.
     verbose
-        Show progress messages (INFO) too, not warnings alone.
+        Show progress messages (INFO) too, not notices and warnings alone.
     """
     for handler in [h for h in _LOG.handlers if isinstance(h, (_Lines, logging.NullHandler))]:
         _LOG.removeHandler(handler)
     if rank == 0:
-        handler = _Lines(logging.INFO if verbose else logging.WARNING)
+        handler = _Lines(logging.INFO if verbose else NOTICE)
     else:
         handler = logging.NullHandler()
         warnings.simplefilter("ignore")

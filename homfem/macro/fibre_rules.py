@@ -19,14 +19,17 @@ and the third by :math:`\phi_{\rm epi}`, each time by the shortest rotation betw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap
+from homfem.macro.coefficients import cell_function
 from homfem.macro.conditions import Dirichlet
 from homfem.macro.domain import Domain
 from homfem.macro.extent import bounding_box
@@ -38,8 +41,12 @@ from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.ranks import collective
 from homfem.solve import function_space
 
+Flags = npt.NDArray[np.bool_]
+
 #: A direction that is shorter than this part of what it is compared with is none.
 NO_DIRECTION = 1e-9
+#: Conductivity of what has no fibres, relative to that of the tissue: its potentials are of no use.
+OUTSIDE = 1e-8
 #: Nodes whose distances from the base differ by less than this part of the size are equally far.
 SAME_DISTANCE = 1e-9
 
@@ -105,7 +112,12 @@ def ellipsoid_fibres(domain: Domain, *, alpha_endo: float = 90.0, alpha_epi: flo
 
 
 def ldrb_fibres(
-    domain: Domain, *, angles: RuleAngles | None = None, apex: Any = None, rtol: float = 1e-12
+    domain: Domain,
+    *,
+    angles: RuleAngles | None = None,
+    apex: Any = None,
+    tissue: Sequence[str] | None = None,
+    rtol: float = 1e-12,
 ) -> FibreFrame:
     """Return the axes of a ventricle or of both by the Laplace-Dirichlet rule, constant in each cell; collective.
 
@@ -118,6 +130,9 @@ def ldrb_fibres(
     apex
         A point; the nearest node is the apex. By default it is the boundary ``apex`` if there is one, else the node
         that is farthest from the plane through the base.
+    tissue
+        The regions with fibres; all others, such as blood and a bath, have none, and nothing passes to them. By default
+        the whole domain is tissue.
     rtol
         Relative tolerance of the solves.
 
@@ -134,10 +149,13 @@ def ldrb_fibres(
     for name in (left, "base", *([] if "rv" in known and "lv" in known else ["epi"])):
         domain.boundary(name, "boundaries")
     surfaces = [name for name in (left, "rv", "epi") if name in known and not (name == "rv" and left == "endo")]
-    phi = _depths(domain, surfaces, rtol)
-    up = _Field(domain, _rising(domain, apex, rtol))
+    inside = _tissue_cells(domain, tissue)
+    conducts = cell_function(domain, np.where(inside, 1.0, OUTSIDE))
+    phi = _depths(domain, surfaces, conducts, inside, rtol)
+    up = _Field(domain, _rising(domain, apex, conducts, inside, rtol), inside)
     fields = [phi.get(name) for name in (left, "rv", "epi")]
     frames = _joined(angles, up, fields, "gradient")
+    frames[~inside] = 0.0
     bad = ~np.isfinite(frames).all(axis=(1, 2))
     if domain.comm.allreduce(bool(bad.any()), MPI.LOR):  # all corners on one surface: the cells around tell
         frames[bad] = _joined(angles, up, fields, "smooth")[bad]
@@ -153,14 +171,14 @@ def ldrb_fibres(
 class _Field:
     """A function of degree 1 on tetrahedra: its mean and gradient in each local cell, ghosts included."""
 
-    def __init__(self, domain: Domain, function: fem.Function) -> None:
+    def __init__(self, domain: Domain, function: fem.Function, inside: Flags) -> None:
         self._domain, self._space = domain, function.function_space
         dofs = np.asarray(function.function_space.dofmap.list)
         corners = function.function_space.tabulate_dof_coordinates()[dofs]
         values = np.asarray(function.x.array)[dofs]
         self.places, self.middle = corners.mean(axis=1), values.mean(axis=1)
         edges, rises = corners[:, 1:] - corners[:, :1], values[:, 1:] - values[:, :1]
-        self.gradient = np.linalg.solve(edges, rises[:, :, None])[:, :, 0]
+        self.gradient = np.linalg.solve(edges, rises[:, :, None])[:, :, 0] * inside[:, None]
 
     @property
     def smooth(self) -> Array:
@@ -176,28 +194,37 @@ class _Field:
         return result
 
 
-def _depths(domain: Domain, surfaces: list[str], rtol: float) -> dict[str, _Field]:
+def _tissue_cells(domain: Domain, tissue: Sequence[str] | None) -> Flags:
+    """Which of the local cells have fibres."""
+    numbers = domain.region_of_cell
+    if tissue is None:
+        return np.ones(len(numbers), dtype=bool)
+    return np.isin(numbers, [domain.region(name, "tissue") for name in tissue])
+
+
+def _depths(
+    domain: Domain, surfaces: list[str], conducts: fem.Function, inside: Flags, rtol: float
+) -> dict[str, _Field]:
     """The solutions that are 1 on one of the surfaces and 0 on the others; one matrix serves all."""
     space = function_space(domain.mesh, "Lagrange", 1)
-    one = fem.Constant(domain.mesh, 1.0)
 
     def value(number: int) -> Any:
         return lambda _x, time: float(time == number)
 
     conditions = [Dirichlet(boundary=name, value=value(k)) for k, name in enumerate(surfaces)]
     problem = LinearProblem(
-        domain=domain, space=space, coefficient=one, conditions=conditions, name="depth in the wall"
+        domain=domain, space=space, coefficient=conducts, conditions=conditions, name="depth in the wall"
     )
     solver, found = EllipticSolver(problem, rtol=rtol), {}
     for k, name in enumerate(surfaces):
         function = fem.Function(space)
         solver.solve(function.x.petsc_vec, float(k))
         function.x.scatter_forward()
-        found[name] = _Field(domain, function)
+        found[name] = _Field(domain, function, inside)
     return found
 
 
-def _rising(domain: Domain, apex: Any, rtol: float) -> fem.Function:
+def _rising(domain: Domain, apex: Any, conducts: fem.Function, inside: Flags, rtol: float) -> fem.Function:
     """What rises from the apex to the base, 0 there: from a boundary, or with a sink at one node.
 
     A value at one node in place of the sink gives a multiple of it: directions are the same, and have a limit under
@@ -208,14 +235,16 @@ def _rising(domain: Domain, apex: Any, rtol: float) -> fem.Function:
     of_boundary = apex is None and "apex" in domain.boundaries
     if of_boundary:
         conditions.append(Dirichlet(boundary="apex", value=-1.0))
-    one = fem.Constant(domain.mesh, 1.0)
-    problem = LinearProblem(domain=domain, space=space, coefficient=one, conditions=conditions, name="apex to base")
+    problem = LinearProblem(
+        domain=domain, space=space, coefficient=conducts, conditions=conditions, name="apex to base"
+    )
     solver, function = EllipticSolver(problem, rtol=rtol), fem.Function(space)
     load = None
     if not of_boundary:
         load = solver.matrix.createVecLeft()
         load.set(0.0)
-        node = _apex_node(domain, space, dofs_on(problem, "base"), apex)
+        nodes = np.unique(np.asarray(space.dofmap.list)[inside])
+        node = _apex_node(domain, space, dofs_on(problem, "base"), nodes, apex)
         if node is not None:
             load.array[node] = -1.0
     solver.solve(function.x.petsc_vec, more=load)
@@ -223,7 +252,7 @@ def _rising(domain: Domain, apex: Any, rtol: float) -> fem.Function:
     return function
 
 
-def _apex_node(domain: Domain, space: fem.FunctionSpace, base: Array, apex: Any) -> int | None:
+def _apex_node(domain: Domain, space: fem.FunctionSpace, base: Array, nodes: Array, apex: Any) -> int | None:
     """The dof of the apex on the rank that owns it, None on others; collective."""
     comm, owned = domain.comm, space.dofmap.index_map.size_local
     points, size = space.tabulate_dof_coordinates()[:owned], float(np.ptp(bounding_box(domain), axis=0).max())
@@ -238,10 +267,12 @@ def _apex_node(domain: Domain, space: fem.FunctionSpace, base: Array, apex: Any)
         if len(at) != 3:
             raise InputError("apex", at, "a point with 3 coordinates")
         far = -np.linalg.norm(points - at, axis=1)
-    best = comm.allreduce(float(far.max(initial=-np.inf)), MPI.MAX)
+    chosen = np.full(owned, -np.inf)
+    chosen[nodes[nodes < owned]] = far[nodes[nodes < owned]]
+    best = comm.allreduce(float(chosen.max(initial=-np.inf)), MPI.MAX)
     if apex is not None and -best > 0.1 * size:
         raise InputError("apex", at, f"a point of the domain; the nearest node is {-best:.4g} away")
-    near = np.flatnonzero(far >= best - SAME_DISTANCE * size)
+    near = np.flatnonzero(chosen >= best - SAME_DISTANCE * size)
     mine = min(((tuple(np.round(points[k] / size, 9).tolist()), int(k)) for k in near), default=None)
     least = min(key for key in comm.allgather(None if mine is None else mine[0]) if key is not None)
     return mine[1] if mine is not None and mine[0] == least else None

@@ -149,4 +149,4 @@ def _of_rule(domain: Domain, table: FibresTable) -> FibreFrame:
     if table.rule == "ellipsoid":
         return ellipsoid_fibres(domain, **given)
     apex = None if table.apex is None else [entry.to(domain.unit) for entry in table.apex]
-    return ldrb_fibres(domain, angles=RuleAngles(**given), apex=apex)
+    return ldrb_fibres(domain, angles=RuleAngles(**given), apex=apex, tissue=table.tissue)

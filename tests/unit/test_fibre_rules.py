@@ -160,6 +160,32 @@ def test_on_the_ellipsoid_the_rule_comes_near_the_formula() -> None:
     assert (np.sign(round_) * f[:, 2] > 0.3).all()
 
 
+def test_blood_and_bath_have_no_fibres_and_let_nothing_pass() -> None:
+    """The free wall of the slab between blood and bath, which reach beyond the apex: fibres are those of it alone."""
+    made = mesh.create_box(MPI.COMM_SELF, [[-1, 0, -1], [2, 1, 1]], [9, 3, 6])
+    wall = lambda x: (x[0] > 0) & (x[0] < 1) & (x[2] > 0)  # noqa: E731
+    domain = Domain(mesh=made, unit="mm").with_regions({"wall": wall, "bath": lambda x: ~wall(x)})
+    made.topology.create_entities(2)
+    made.topology.create_connectivity(2, 3)
+    facets = np.arange(made.topology.index_map(2).size_local, dtype=np.int32)
+    x = mesh.compute_midpoints(made, 2, facets).T
+    inside = (x[0] > -1e-9) & (x[0] < 1 + 1e-9) & (x[2] > -1e-9)
+    tags = np.select([inside & (np.abs(x[0]) < 1e-9), inside & (np.abs(x[0] - 1) < 1e-9),
+                      inside & (np.abs(x[2]) < 1e-9), inside & (np.abs(x[2] - 1) < 1e-9)], [1, 2, 3, 4], 0)  # fmt: skip
+    marks = mesh.meshtags(made, 2, facets[tags > 0], tags[tags > 0].astype(np.int32))
+    domain = replace(domain, facet_tags=marks, boundaries={"endo": 1, "epi": 2, "apex": 3, "base": 4})
+    rule = RuleAngles(alpha_endo=60.0, alpha_epi=-60.0, beta_endo=0.0, beta_epi=0.0)
+    frame, at = ldrb_fibres(domain, angles=rule, tissue=["wall"]), middles(domain)
+    own = np.isin(np.arange(len(at)), domain.cells("wall"))
+    fibre, _ = turned(60 - 120 * at[:, 0], 0 * at[:, 0])
+    assert angle_between(vectors(frame.fibre), fibre)[own].max() < 1e-4
+    assert not vectors(frame.fibre)[~own].any()
+    # The apex is sought in the tissue.
+    free = replace(domain, boundaries={name: tag for name, tag in domain.boundaries.items() if name != "apex"})
+    assert np.isfinite(vectors(ldrb_fibres(free, angles=rule, tissue=["wall"]).fibre)).all()
+    assert "tissue = 'wal'" in refused(domain, tissue=["wal"])
+
+
 def case_ranks(comm: MPI.Comm, *, both: bool) -> dict[str, Any]:
     shape = BiVentricle() if both else Ventricle()
     domain = ventricle_domain(comm, shape, resolution=2.0 if both else 3.0)

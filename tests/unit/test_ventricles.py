@@ -230,6 +230,7 @@ def test_bad_tables_are_refused(table: dict[str, Any], named: str) -> None:
         ({"rule": "ellipsoid", "beta_endo": 0.0}, r"beta_endo = 0.0.*absent with ellipsoid.*rule ldrb"),
         ({"direction": [1, 0, 0], "alpha_endo": 0.0}, r"alpha_endo = 0.0.*absent with direction.*belongs to a rule"),
         ({"rule": "ldrb", "alpha_endo": 91.0}, r"alpha_endo = 91.0.*<= 90"),
+        ({"rule": "ldrb", "tissue": "left"}, r"tissue = 'left'.*list of names"),
         ({"rule": "lrdb"}, r"rule = 'lrdb'.*'ldrb'"),
     ],
 )

@@ -52,6 +52,12 @@ def _groups(value: Any) -> dict[str, Any]:
     return value
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+        raise InputError("", value, 'a list of names of regions, such as ["left", "right"]')
+    return tuple(value)
+
+
 def _direction(value: Any) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)) or len(value) not in (1, 2, 3):
         raise InputError("", value, "a direction: a list of 1 to 3 numbers, one per axis")
@@ -306,6 +312,8 @@ class FibresTable(Table):
     """How the angles of `ldrb` vary in the wall: linearly in its depth (default), or with its square as published."""
     apex: Point | None = None
     """A point beside the apex, for `ldrb`; else the boundary `apex`, or the node that is farthest from the base."""
+    tissue: Annotated[tuple[str, ...], Check(_names, says="a list of names of regions")] | None = None
+    """Regions with fibres, of `ldrb`; all others have none. Without it everything has fibres."""
     file: Annotated[str, text("the path of a mesh with vectors for its elements or nodes")] | None = None
     """A mesh file with a unit vector for each element or node, in the domain's order, or a `.lon` file of openCARP;
     zeros are places without fibres."""
@@ -335,10 +343,10 @@ class FibresTable(Table):
 #: What belongs to each way to give fibres.
 _OF_FIBRES = {
     "direction": ("sheet",),
-    "rule": ("alpha_endo", "alpha_epi", "beta_endo", "beta_epi", "profile", "apex"),
+    "rule": ("alpha_endo", "alpha_epi", "beta_endo", "beta_epi", "profile", "apex", "tissue"),
     "file": ("name", "sheet_name"),
 }
-_NOT_OF = {"ellipsoid": ("beta_endo", "beta_epi", "profile", "apex")}
+_NOT_OF = {"ellipsoid": ("beta_endo", "beta_epi", "profile", "apex", "tissue")}
 
 DOMAINS: Mapping[str, type[DomainTable]] = {
     "interval": Interval,

@@ -12,6 +12,7 @@ from homfem.meshing.by_gmsh.reading import Labels
 from homfem.meshing.files import carp
 from homfem.meshing.files.groups import chosen
 from homfem.parameters import Array, FileError, InputError
+from homfem.progress import NOTICE
 from homfem.quantities import conversion_factor
 
 log = logging.getLogger("homfem")
@@ -81,7 +82,7 @@ def check_size(path: Path, points: Array, unit: str) -> None:
     low, high = points.min(axis=0), points.max(axis=0)
     side = float((high - low).max())
     text = " x ".join(f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
-    log.info("%s: bounding box %s %s", path.name, text, unit)
+    log.log(NOTICE, "%s: bounding box %s %s", path.name, text, unit)
     metres = side * conversion_factor(unit, "m")
     if metres > LARGEST:
         remedy = f"Its box is {text} {unit}. Coordinates of openCARP are in um; say unit = ... for others."
