@@ -7,16 +7,18 @@ Phil. Trans. R. Soc. A 369, 4331, doi 10.1098/rsta.2011.0139.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
 
 from homfem.bodies import box_mesh
 from homfem.kinetics.ionic import ionic_kinetics
-from homfem.macro.cardiac import CardiacProblem
+from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
 from homfem.macro.domain import Domain
+from homfem.macro.probes import Probes
 from homfem.macro.stimulus import Box, Stimulus
-from homfem.timestepping import Schedule
+from homfem.timestepping import Schedule, TimeGrid
 
 SIDES = (20.0, 7.0, 3.0)
 INTRACELLULAR, EXTRACELLULAR = (0.17, 0.019, 0.019), (0.62, 0.24, 0.24)
@@ -56,3 +58,33 @@ def niederer_problem(
         capacitance=CAPACITANCE,
         stimuli=[Stimulus(place=Box(low=(0.0,) * d, high=(1.5,) * d), amplitude=50.0, schedule=Schedule(duration=2.0))],
     )
+
+
+def niederer_times(
+    spacing: float,
+    step: float,
+    *,
+    end: float = 70.0,
+    method: CardiacMethod | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> dict[str, float]:
+    """Return the times of activation at the points, ms, by their names, P1 to P9; collective.
+
+    Between nodes V is that of the elements; a point that is not active by the end has infinity.
+    """
+    probes = Probes({f"P{k}": point for k, point in enumerate(POINTS, start=1)}, fields=["V"])
+    solve_cardiac(niederer_problem(spacing, comm=comm), TimeGrid(end=end, step=step), method, observers=[probes])
+    return {name: probes.activation(name, "V", THRESHOLD) for name in probes.points}
+
+
+def fibre_velocity(spacing: float, step: float, *, transverse: bool = False, comm: MPI.Comm = MPI.COMM_SELF) -> float:
+    """Return the conduction velocity along a fibre of the slab's tissue, or across, between its thirds, mm/ms."""
+    length = 5.0 if transverse else 12.0
+    problem = niederer_problem(spacing, sides=[length], comm=comm)
+    if transverse:
+        problem = replace(problem, intracellular=INTRACELLULAR[1], extracellular=EXTRACELLULAR[1])
+    places = {"start": (length / 3.0,), "end": (2.0 * length / 3.0,)}
+    probes = Probes(places, fields=["V"])
+    solve_cardiac(problem, TimeGrid(end=20.0, step=step), observers=[probes])
+    times = [probes.activation(name, "V", THRESHOLD) for name in places]
+    return length / 3.0 / (times[1] - times[0])

@@ -25,6 +25,8 @@ class Row:
         Where theirs is from.
     lower, upper
         Bounds of ours, where they are guaranteed (of curved phases: those of the mesh); else None.
+    at_most
+        Theirs is an error: ours may be any that is not larger (but for what is allowed).
     """
 
     name: str
@@ -35,6 +37,7 @@ class Row:
     source: str
     lower: float | None = None
     upper: float | None = None
+    at_most: bool = False
 
     @property
     def relative(self) -> float:
@@ -44,6 +47,8 @@ class Row:
     @property
     def within(self) -> bool:
         """Whether that is allowed; a number that is none is not."""
+        if self.at_most:
+            return self.ours >= 0.0 and self.relative <= self.allowed
         return abs(self.relative) <= self.allowed
 
     def to_dict(self) -> dict[str, Any]:

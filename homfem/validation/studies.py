@@ -206,6 +206,46 @@ def _random() -> Iterator[Row]:
                 yield Row(name=f"{words}: mean of the pair", allowed=1e-3, **found, **told)
 
 
+def _pathmanathan() -> Iterator[Row]:
+    """Yield errors against exact solutions, which may not be larger than those of the code of the paper."""
+    from mpi4py import MPI
+
+    from homfem.macro.cardiac import CardiacMethod
+    from homfem.validation.exact_cardiac import Exact
+
+    method = CardiacMethod(splitting="strang")
+    told: dict[str, Any] = {"allowed": 1e-3, "at_most": True, "source": published.PATHMANATHAN_SOURCE}
+    for kind, errors in published.PATHMANATHAN.items():
+        for level, cells in enumerate((10, 20)):
+            exact = Exact(kind=kind, dimension=2)
+            found = exact.errors(cells, 0.1 * (10 / cells) ** 2, method=method, comm=MPI.COMM_SELF)
+            for name, theirs in errors.items():
+                words = f"{kind}, error of {name}, h = {1 / cells:g}"
+                yield Row(name=words, ours=found[name], theirs=theirs[level], **told)
+
+
+def _niederer() -> Iterator[Row]:
+    """Yield the velocities in one dimension, and times of activation of the coarse slab in the range of the codes."""
+    import math
+
+    from mpi4py import MPI
+
+    from homfem.validation.niederer import EXTRACELLULAR, INTRACELLULAR, fibre_velocity, niederer_times
+
+    along, across = fibre_velocity(0.05, 0.005), fibre_velocity(0.02, 0.005, transverse=True)
+    told: dict[str, Any] = {"unit": "mm/ms", "allowed": 5e-3, "source": published.FIBRE_VELOCITY_SOURCE}
+    yield Row(name="velocity along a fibre", ours=along, theirs=published.FIBRE_VELOCITY, **told)
+    series = [i * e / (i + e) for i, e in zip(INTRACELLULAR, EXTRACELLULAR, strict=True)]
+    theirs = math.sqrt(series[0] / series[1])
+    source = "velocities are as the roots of the conductivities"
+    yield Row(name="velocity along over across", ours=along / across, theirs=theirs, allowed=5e-3, source=source)
+    times = niederer_times(0.5, 0.05, comm=MPI.COMM_SELF)
+    for point, (mean, deviation) in published.NIEDERER_TIMES[0.5].items():
+        words = f"activation at {point}, 0.5 mm, 0.05 ms"
+        told = {"unit": "ms", "allowed": 2.0 * deviation / mean, "source": published.NIEDERER}
+        yield Row(name=words, ours=times[point], theirs=mean, **told)
+
+
 STUDIES: Mapping[str, Study] = {
     "goel": Study(title="the cell of the calcium bidomain equations: three pipes in a cube", rows=_goel),
     "blocks": Study(title="block media of March, Carr and Turner", rows=_blocks),
@@ -215,6 +255,8 @@ STUDIES: Mapping[str, Study] = {
     "elasticity": Study(title="stiffness of square arrays of fibres", rows=_elasticity),
     "ionic": Study(title="membranes of single cells: action potentials and restitution", rows=ionic_rows),
     "random": Study(title="random media of two phases in the plane that are alike but for their names", rows=_random),
+    "pathmanathan": Study(title="exact solutions of the monodomain, the bidomain and a bath", rows=_pathmanathan),
+    "niederer": Study(title="activation of a slab of ventricular muscle, and its velocities", rows=_niederer),
 }
 """The studies by their names. A new one is a function that yields rows, its numbers in
 :mod:`homfem.validation.published`, and its line here; ``tests/validation`` takes it from here."""

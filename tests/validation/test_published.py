@@ -21,7 +21,8 @@ def rows():
 def test_ours_are_within_what_is_allowed(rows, name):
     wrong = [f"{row.name}: {row.ours} for {row.theirs}" for row in rows(name) if not row.within]
     assert not wrong, "\n".join(wrong)
-    assert all(row.source and 0.0 < row.allowed < 0.01 for row in rows(name))
+    ranges = (published.NIEDERER,)  # of codes that differ
+    assert all(row.source and 0.0 < row.allowed < (0.7 if row.source in ranges else 0.01) for row in rows(name))
 
 
 def test_the_published_cell_is_in_brackets_as_tight_as_was_asked_for(rows):
@@ -39,6 +40,9 @@ def test_a_row_outside_is_seen():
     assert (row.relative, row.within) == (pytest.approx(0.02), False)
     assert Row(name="a", ours=-1.005, theirs=-1.0, allowed=0.01, source="b").within
     assert not Row(name="a", ours=math.nan, theirs=1.0, allowed=0.01, source="b").within
+    error = {"name": "a", "theirs": 1.0, "allowed": 0.01, "source": "b", "at_most": True}
+    assert Row(ours=0.2, **error).within
+    assert not any(Row(ours=ours, **error).within for ours in (1.02, -0.1, math.nan))
 
 
 def test_the_command(homfem, tmp_path, monkeypatch):
@@ -52,7 +56,7 @@ def test_the_command(homfem, tmp_path, monkeypatch):
     (first, *_) = json.loads((tmp_path / "blocks.json").read_text())["rows"]
     assert {"name", "ours", "theirs", "unit", "relative", "allowed", "source"} <= first.keys()
     assert first["relative"] == pytest.approx((first["ours"] - first["theirs"]) / first["theirs"])
-    status, out, err = homfem("validate", "niederer")
+    status, out, err = homfem("validate", "nieder")
     assert (status, out) == (2, "")
     assert "one of 'goel', 'blocks'" in err
     monkeypatch.setattr(published, "BLOCKS", {"1": (0.6476, 0.6476)})

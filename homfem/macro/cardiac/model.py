@@ -17,6 +17,7 @@ from homfem.kinetics.parameters import refuse_unknown
 from homfem.macro.cardiac.diffusion import Diffusion
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
 from homfem.macro.cardiac.tissue import Tissue
+from homfem.macro.extent import check_extent
 from homfem.macro.reaction import make_reaction
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.macro.stimulus import NodalStimulus
@@ -28,8 +29,8 @@ log = logging.getLogger("homfem")
 
 #: A membrane potential beyond this (mV) is none: the ionic step is unstable.
 HIGHEST = 1e3
-#: Widths of a front that a cell may have without a warning about the unit of length.
-WIDEST = 30.0
+#: Length of a wave of 0.6 mm/ms and 300 ms over the width of its front, 0.3 mm.
+WAVE = 600.0
 
 
 class CardiacModel:
@@ -288,26 +289,13 @@ class CardiacModel:
     def _warn_of_extent(self) -> None:
         r"""Warn of a mesh whose coordinates can hardly be in mm.
 
-        It is narrower than :math:`\sqrt{D\cdot 1\,\mathrm{ms}}`, a front's width or so, or its cells are much wider.
+        A wave is :data:`WAVE` times as long as :math:`\sqrt{D\cdot 1\,\mathrm{ms}}`, about the width of its front.
         """
-        problem, mesh, d = self.problem, self.problem.domain.mesh, self.problem.domain.dimension
+        problem = self.problem
         tensors = next(iter(problem.tissue_tensors().values()))
-        largest = max(
-            np.linalg.eigvalsh(values)[-1] for region, values in tensors.items() if region not in problem.bath
-        )
+        largest = max(np.linalg.eigvalsh(values)[-1] for name, values in tensors.items() if name not in problem.bath)
         least = self.comm.allreduce(float(np.min(self.tissue.capacity, initial=np.inf)), op=MPI.MIN)
-        points = mesh.geometry.x[:, :d]
-        corners = np.array([*points.max(axis=0, initial=-np.inf), *(-points).max(axis=0, initial=-np.inf)])
-        self.comm.Allreduce(MPI.IN_PLACE, corners, op=MPI.MAX)
-        cells = np.arange(mesh.topology.index_map(d).size_local, dtype=np.int32)
-        size = self.comm.allreduce(float(mesh.h(d, cells).max(initial=0.0)), op=MPI.MAX)
-        extent, front = float((corners[:d] + corners[d:]).max()), float(np.sqrt(largest / least))
-        if self.comm.rank == 0 and (extent < front or size > WIDEST * front):
-            other = "m or cm" if extent < front else "um"
-            log.warning(
-                "%s: the mesh is %.3g mm wide with cells of up to %.3g mm, where a front is about %.3g mm wide: are "
-                "its coordinates in %s?", self.name, extent, size, front, other,
-            )  # fmt: skip
+        check_extent(problem.domain, WAVE * float(np.sqrt(largest / least)))
 
 
 class _Together:
