@@ -11,7 +11,7 @@ from homfem.cli.effective import hand_over, start
 from homfem.output.canvas import FORMATS
 from homfem.runs.targets import check_target
 
-_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift")
+_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift", "ecg")
 
 
 def run_macro(

@@ -110,6 +110,8 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
         ),
         record=None if watching.record is None else watching.record.record,
         label=f"V ({unit})" if unit else "V",
+        length_unit="mm",
+        time_unit="ms",
     )
 
 

@@ -40,6 +40,8 @@ class MacroRun:
         What is to be known of the tensors that it took.
     record, label
         The first field at the output times, if it was to be drawn, and its name with its unit.
+    length_unit, time_unit
+        Units of the model, for the figure.
     """
 
     result: Any
@@ -49,6 +51,8 @@ class MacroRun:
     warnings: tuple[str, ...] = ()
     record: FieldRecord | None = None
     label: str = ""
+    length_unit: str = "um"
+    time_unit: str = "s"
 
     def report(self) -> dict[str, Any]:
         """Return what the run says of itself as plain values."""
@@ -123,4 +127,7 @@ def draw_macro(run: MacroRun, path: str | Path, *, theme: str = "light") -> None
     number = next((n for n in (6, 4, 5) if len(recorded) >= n and (len(recorded) - 1) % (n - 1) == 0), 6)
     times = [float(time) for time in np.linspace(recorded[0], recorded[-1], number)]
     with writing(path):
-        draw_series(run.record, str(path), view=SeriesView(label=run.label, style="body", theme=theme), times=times)
+        view = SeriesView(
+            label=run.label, style="body", theme=theme, length_unit=run.length_unit, time_unit=run.time_unit
+        )
+        draw_series(run.record, str(path), view=view, times=times)

@@ -154,6 +154,14 @@ def test_a_strip_gives_what_the_contract_says(homfem, tmp_path):
     assert (tmp_path / "output" / "probes.csv").read_text().startswith("time (ms),near: V,far: V\n")
 
 
+def test_the_figure_has_the_units_of_the_model(tmp_path, monkeypatch):
+    views = []
+    monkeypatch.setattr("homfem.output.waves.draw_series", lambda *_, view, **__: views.append(view))
+    made = runs.macro(tables(**SHORT), folder=tmp_path, drawn=True)
+    runs.draw_macro(made, tmp_path / "v.png")
+    assert (views[0].length_unit, views[0].time_unit, views[0].label) == ("mm", "ms", "V")
+
+
 def test_words_of_others_mean_the_same(tmp_path):
     ours, theirs = (run(tmp_path, text).report() for text in (STRIP, THEIRS))
     assert theirs["probes"] == ours["probes"]
