@@ -1,8 +1,8 @@
 r"""Pacing until a beat ends as it began: the limit cycle, kept on disk.
 
-A state X has come to rest when its change from one beat to the next, in parts of the largest \|X\| that a beat shows,
-is below a tolerance; the limit cycle is there when this holds of V and of every state. Where it holds from each beat
-to the next but one, and not from one to the next, beats alternate: **alternans**.
+A state X has come to rest when its change from the end of one beat to the end of the next, in parts of \|X\| there
+(V: of the largest \|V\| of the beat), is below a tolerance; the limit cycle is there when this holds of V and of every
+state. Where it holds from each beat to the next but one, and not from one to the next, beats alternate: **alternans**.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def limit_cycle(
     pacing
         The protocol.
     tolerance
-        Largest change of a state from beat to beat, in parts of its size in a beat, in [1e-13, 1).
+        Largest change of a state from beat to beat, in parts of its size, in [1e-13, 1).
     beats
         How many it may take.
     parameters, start
