@@ -229,7 +229,20 @@ def test_files_of_myokit_are_as_myokit_evaluates_them(tmp_path):
         ("a.ode", "states(V = 1)\na = b\nb = a\ndV_dt = -V*a\n", "is defined by itself"),
         ("a.ode", "states(x = 1)\ndx_dt = -x\n", "its states are x"),
         ("a.ode", "states(V = 1)\ndV_dt = V/(1 - 1)\n", "infinite"),
+        ("a.ode", "states(V = 1)\ndV_dt = -V*1e400\n", "infinite"),
+        ("a.ode", "states(V = 1)\ndV_dt = -V*sqrt(-2)\n", "not real"),
+        ("a.ode", "states(V = 1e999)\ndV_dt = -V\n", "V is inf"),
+        ("a.ode", "states(V = 1)\ndV_dt = -V*9**9**9\n", "size that can be handled"),
+        (
+            "a.ode",
+            "states(V = 1)\na0 = V\n" + "".join(f"a{k + 1} = a{k} + 1\n" for k in range(900)) + "dV_dt = -a900\n",
+            "size that can be handled",
+        ),
+        ("a.ode", "states(V = 1)\ndV_dt = " + "exp(" * 2000 + "V" + ")" * 2000 + "\n", "as gotranx reads them"),
+        ("a.ode", "states(V = 1)\na = 1 + V\na = 2 + V\ndV_dt = -a\n", "a has several"),
+        ("a.ode", "states(V = 1)\ndV_dt = -V\ndV_dt = -2*V\n", "dV_dt has several"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_a_file_that_is_no_membrane_is_refused_in_words(tmp_path, name, text, complaint):
     with pytest.raises(InputError, match=complaint):

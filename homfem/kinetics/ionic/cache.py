@@ -15,8 +15,11 @@ log = logging.getLogger("homfem")
 
 
 def cache_folder() -> Path:
-    """Return the folder of what is kept between runs: ``homfem/ionic`` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "homfem" / "ionic"
+    """Return the folder of what is kept between runs: ``homfem/ionic`` in the user's cache, if there is such a user."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "homfem" / "ionic"
+    except RuntimeError:  # without a home
+        return Path(_own_folder().name)
 
 
 @cache

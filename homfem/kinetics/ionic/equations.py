@@ -6,6 +6,7 @@ SymPy, gotranx and myokit load with this module, which is imported where a file 
 from __future__ import annotations
 
 import graphlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ _STIMULUS = re.compile(
 _TIMES = {"ms": 1.0, "millisecond": 1.0, "s": 1e3, "second": 1e3}
 _POTENTIALS = {"mV": 1.0, "millivolt": 1.0, "V": 1e3, "volt": 1e3, "": 1.0, "1": 1.0, "dimensionless": 1.0}
 TIME = sympy.Symbol("time", real=True)
+#: Of a number: more is none that a model has.
+_LARGEST_POWER = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +90,8 @@ def _plain(expression: sympy.Expr, times: tuple[str, ...]) -> sympy.Expr:
     parts = [_plain(part, times) for part in expression.args]
     if expression.is_Pow and parts[1].is_Float and parts[1] == int(parts[1]):
         parts[1] = sympy.Integer(int(parts[1]))
+    if expression.is_Pow and parts[0].is_number and parts[1].is_number and abs(parts[1]) > _LARGEST_POWER:
+        raise OverflowError(f"a number to the power {sympy.Float(parts[1], 3)}")
     return expression.func(*parts)
 
 
@@ -109,11 +114,16 @@ def _check_definitions(file: Path, equations: Equations) -> None:
     """Refuse names that are not defined, definitions in a circle, and numbers that are not finite."""
     known = {TIME, *map(symbol, (*equations.states, *equations.parameters)), *equations.definitions}
     uses = {}
+    for what, entry in (*equations.states.items(), *equations.parameters.items()):
+        if not math.isfinite(entry.value):
+            raise FileError("ionic model", str(file), "of finite real numbers", f"{what} is {entry.value}.")
     for name, expression in equations.definitions.items():
         strange = sorted(map(str, expression.free_symbols - known))
         if strange:
             raise FileError("ionic model", str(file), "equations of names that it defines", f"{name} has {strange[0]}.")
-        if expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I):
+        if expression.has(sympy.zoo, sympy.nan, sympy.oo, sympy.I) or any(
+            math.isinf(float(number)) for number in expression.atoms(sympy.Float)
+        ):
             raise FileError("ionic model", str(file), "of finite real numbers", f"{name} is infinite or not real.")
         uses[name] = expression.free_symbols & equations.definitions.keys()
     try:

@@ -17,7 +17,7 @@ log = logging.getLogger("homfem")
 #: Kinds of files by the end of their names.
 KINDS = (".ode", ".cellml", ".mmt")
 #: Of a file: more is none of a membrane.
-_LARGEST = 20_000_000
+_LARGEST = 5_000_000
 
 
 def read_ionic(path: str | Path, potential: str | None = None) -> PointKinetics:
@@ -82,12 +82,13 @@ def _derive(path: Path, file: Path, data: bytes, potential: str | None) -> None:
     from homfem.kinetics.ionic.equations import equations_of
     from homfem.kinetics.ionic.printing import formulas_of
 
-    equations = equations_of(file, data, potential)
     try:
-        text = formulas_of(equations).to_json()
+        text = formulas_of(equations_of(file, data, potential)).to_json()
     except NotImplementedError as error:  # of SymPy, for a function that it cannot write
         reason = " ".join(str(error).split())[:200]
         raise FileError("ionic model", str(file), "equations of functions that NumPy and C have", reason) from error
+    except (RecursionError, OverflowError) as error:
+        raise FileError("ionic model", str(file), "equations of a size that can be handled", str(error)) from error
     path.write_text(text, encoding="utf-8")
 
 

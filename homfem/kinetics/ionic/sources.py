@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,13 @@ def _from_ode(file: Path, data: bytes) -> Source:
         ode = gotranx.load.ode_from_string(text, name=file.stem, remove_singularities=False)
     except _of_gotranx() as error:
         raise FileError("ionic model", str(file), "equations as gotranx reads them", _first_line(error)) from error
+    bare = re.sub("#.*", "", text)
+    lines = Counter(re.findall(r"^\s*([A-Za-z_]\w*)\s*=", bare, flags=re.MULTILINE))
+    twice = next((name for name, count in lines.items() if count > 1 and name not in ("unit", "description")), None)
+    if twice is not None:  # gotranx takes one of them
+        raise FileError("ionic model", str(file), "equations that define each name once", f"{twice} has several.")
     places: dict[str, int] = {}
-    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*=", re.sub("#.*", "", text)):
+    for found in re.finditer(r"\b([A-Za-z_]\w*)\s*=", bare):
         places.setdefault(found[1], found.start())
     states, parameters = (
         {entry.name: _of_ode(entry) for entry in sorted(entries, key=lambda entry: places.get(entry.name, 0))}
