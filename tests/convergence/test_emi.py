@@ -177,6 +177,24 @@ def test_the_steady_state_of_passive_membranes_is_the_cell_problem():
         assert sum(found.currents[2:]) * length / width == pytest.approx(expected, rel=1e-9)
 
 
+def test_cells_in_space_are_in_series_with_their_junctions():
+    """Junctions over whole faces in 3D: all currents are exact on any mesh, Sigma = phi / (1/sigma + R/L)."""
+    cell = myocyte(30.0, 10.0, 10.0, (2.0, 3.0), staggered=False, joined="x", end_patch=1.0, resolution=1 / 3)
+    domain = tiled_domain(MPI.COMM_WORLD, cell.raw, [3, 1, 1], length=1e-3 * cell.length)
+    problem = EmiProblem(
+        domain=domain,
+        spaces=JOINED,
+        conductivities=SIGMA | {"junction": 0.5},
+        contacts=[Contact(first="junction", second="intracellular", resistance=0.05)],
+        held=held(),
+    )
+    found = solve_steady(problem, method=EmiMethod(rtol=1e-12))
+    expected = (100 / 169) / (1 / 0.5 + 0.1 / 0.032)
+    assert found.currents[3] * 0.096 / 0.013**2 == pytest.approx(expected, rel=1e-9)
+    # The space between the columns is a duct.
+    assert found.currents[2] * 0.096 / 0.013**2 == pytest.approx(2.0 * (1.0 - 100 / 169), rel=1e-9)
+
+
 def strip(comm=MPI.COMM_WORLD, *, periods=6, **membrane):
     cell = plane_cell(comm=comm)
     domain = tiled_domain(comm, cell.raw, [periods, 1], length=1e-3 * cell.length)

@@ -9,7 +9,10 @@ import pytest
 
 from homfem import BidomainTensors, homogenize_bidomain, sweep_bidomain
 from homfem.cells import hexagonal_myocyte, laminate, myocyte
+from homfem.certify import Accuracy
 from homfem.certify.bidomain.family import Family
+from homfem.certify.bidomain.problem import tissue_of
+from homfem.certify.bidomain.sweep import _family
 from homfem.materials import required_coefficient
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import INVERSE_LENGTH
@@ -269,3 +272,22 @@ def test_a_config_gives_the_same(homfem, tmp_path):
     code, _, err = homfem("effective", config, "--set", "cell.joined=z")
     assert code == 2
     assert "cell.joined" in err
+
+
+def test_what_currents_miss_is_taken_off_the_lower_bound():
+    """The residual counts with its square root, and more where junctions conduct less than when it was solved."""
+    tissue = tissue_of(plane_cell(), CONDUCTIVITY, "intracellular|extracellular")
+    family, (low, high) = _family(tissue, [tissue.resistances(r) for r in (20.0, 0.2)], Accuracy(), None)
+    family.add(high)
+
+    def losses(missing):
+        family._excess = [np.full(2, missing)]
+        return [float(family.bracket(h)["lower"][0, 0]) for h in (low, high)]
+
+    none, some, more = losses(0.0), losses(1e-12), losses(4e-12)
+    first, second = np.subtract(none, some), np.subtract(none, more)
+    assert second == pytest.approx(2.0 * first, rel=1e-2)
+    # At a hundredth of the permeability ten times as much is missing of a current that is far smaller.
+    share = first / np.sqrt(none)
+    assert share[0] > 5.0 * share[1] * np.sqrt(none[0] / none[1])
+    assert first[1] > 2.0 * np.sqrt(1e-12 * none[1])

@@ -36,8 +36,10 @@ class EmiModel:
     ----------
     values : array
         V at the nodes of the membrane that the rank owns, mV.
+    nodes : array of int, shape (n,)
+        These nodes, among those of ``spaces.space`` that the rank owns.
     points : array, shape (n, d)
-        Where these are, mm.
+        Where they are, mm.
     reaction
         The kinetics there, with its ``states``.
     potentials : array
@@ -75,18 +77,18 @@ class EmiModel:
     def _make_membrane(self) -> None:
         membrane, spaces = self.membrane, self.spaces
         diagonal = self._mass.getDiagonal()
-        self._nodes = np.flatnonzero(diagonal.array_r > 0.0)
-        self._inside = spaces.numbers[membrane.inside][self._nodes] - spaces.first
-        self._outside = spaces.numbers[membrane.outside][self._nodes] - spaces.first
+        self.nodes = np.flatnonzero(diagonal.array_r > 0.0)
+        self._inside = spaces.numbers[membrane.inside][self.nodes] - spaces.first
+        self._outside = spaces.numbers[membrane.outside][self.nodes] - spaces.first
         points = spaces.space.tabulate_dof_coordinates()[: spaces.owned]
-        self.points = points[self._nodes][:, : self.problem.domain.dimension]
+        self.points = points[self.nodes][:, : self.problem.domain.dimension]
         self._whole = self._mass.createVecRight()
         self._image = self._mass.createVecLeft()
         kinetics = membrane.kinetics
         name = kinetics.fields[0].name
         refuse_unknown("membrane.start", membrane.start, ["V", name, *(state.name for state in kinetics.states)])
         rest = membrane.start.get("V", membrane.start.get(name, kinetics.fields[0].start))
-        self.values = np.full(len(self._nodes), self._at_points(rest))
+        self.values = np.full(len(self.nodes), self._at_points(rest))
         sources = None
         if membrane.stimuli:
             stimulus = NodalStimulus(
@@ -96,7 +98,7 @@ class EmiModel:
                 scale=1.0 / membrane.capacitance,
                 name="membrane.stimuli",
             )
-            sources = {name: _OnMembrane(stimulus, self._nodes, spaces.owned)}
+            sources = {name: _OnMembrane(stimulus, self.nodes, spaces.owned)}
         self.reaction = make_reaction(
             kinetics,
             {name: self.values},
@@ -145,9 +147,9 @@ class EmiModel:
         """Let the currents flow, and take V from the potentials."""
         started = clock.perf_counter()
         self._whole.set(0.0)
-        self._whole.array[self._nodes] = self.values
+        self._whole.array[self.nodes] = self.values
         self._mass.mult(self._whole, self._image)
-        charge, load = self._image.array_r[self._nodes], np.zeros(self.spaces.sizes[0])
+        charge, load = self._image.array_r[self.nodes], np.zeros(self.spaces.sizes[0])
         load[self._inside] = charge
         load[self._outside] -= charge
         self.potentials[:] = self._system.solve(load)
@@ -176,8 +178,8 @@ class EmiModel:
         return shown
 
     def _spread(self) -> None:
-        self._v[self._nodes] = self.values
-        self._states[:, self._nodes] = self.reaction.states
+        self._v[self.nodes] = self.values
+        self._states[:, self.nodes] = self.reaction.states
 
     def state(self) -> dict[str, StateField]:
         """Return all that a restart needs: V and the states of the membrane."""
@@ -189,8 +191,8 @@ class EmiModel:
 
     def restored(self) -> None:
         """Take what a checkpoint has put into the fields of the whole domain."""
-        self.values[:] = self._v[self._nodes]
-        self.reaction.states[:] = self._states[:, self._nodes]
+        self.values[:] = self._v[self.nodes]
+        self.reaction.states[:] = self._states[:, self.nodes]
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this problem and its steps from others; equal on any number of ranks."""
@@ -207,7 +209,7 @@ class EmiModel:
     def total(self) -> float:
         """Return the charge on the membrane, the integral of Cm V, uF mV; collective."""
         self._whole.set(0.0)
-        self._whole.array[self._nodes] = self.values
+        self._whole.array[self.nodes] = self.values
         self._mass.mult(self._whole, self._image)
         return float(self.comm.allreduce(self._image.array_r.sum(), op=MPI.SUM))
 
