@@ -1,4 +1,4 @@
-"""Fields in time: XDMF with HDF5 for ParaView, PyVista and meshio, or VTX (ADIOS2) for ParaView."""
+"""Fields in time: XDMF with HDF5 for ParaView, PyVista and meshio, VTX (ADIOS2) for ParaView, or VTU."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class FieldSeries:
     path : Path or str
         ``NAME.xdmf``, with ``NAME.h5`` and the folder ``NAME-times`` beside it, for functions of any spaces with values
         at points: all of them in each grid, at nodes of degree 1 or 2 (:class:`homfem.output.grids.Grid`), in order
-        for ParaView, PyVista and meshio. ``NAME.bp`` (a folder of ADIOS2, for ParaView) for Lagrange functions of one
-        space.
+        for ParaView, PyVista and meshio. ``NAME.bp`` (a folder of ADIOS2, for ParaView) or
+        ``NAME.pvd`` with a ``.vtu`` file for each time (and each rank) for Lagrange functions of one space.
     functions
         Functions on one mesh, with different names.
     units
@@ -79,8 +79,8 @@ class FieldSeries:
                 raise InputError("functions", names, "functions on one mesh", "Write one file per mesh.")
         self.comm = first.mesh.comm
         with collective(self.comm):
-            if self.path.suffix not in (".xdmf", ".bp"):
-                raise FileError("path", str(path), "a name that ends in .xdmf or .bp")
+            if self.path.suffix not in (".xdmf", ".bp", ".pvd"):
+                raise FileError("path", str(path), "a name that ends in .xdmf, .bp or .pvd")
             if self.comm.rank == 0:
                 self._check_place()
         mesh, per_cell = first.mesh, geometry_dofmap(first.mesh).shape[1]
@@ -88,12 +88,12 @@ class FieldSeries:
         self._values = 8 * sum(space.dofmap.index_map.size_global * space.dofmap.bs for space in spaces)
         self._require_room(8 * per_cell * mesh.topology.index_map(mesh.topology.dim).size_global + 3 * self._values)
         self._open = True
-        self._vtx: Any = None
+        self._writer: Any = None  # VTX or VTU
         self._xdmf: XdmfSeries | None = None
         if self.path.suffix == ".xdmf":
             self._xdmf = XdmfSeries(self.path, self.functions, units=units, domain=domain, after=after)
         else:
-            self._vtx = self._open_vtx()
+            self._writer = self._open_writer()
 
     @property
     def last(self) -> int | None:
@@ -119,7 +119,7 @@ class FieldSeries:
             if self.comm.rank == 0:
                 require_room(self.path, size)
 
-    def _open_vtx(self) -> Any:
+    def _open_writer(self) -> Any:
         spaces = [function.function_space for function in self.functions]
         names, elements = [function.name for function in self.functions], [space.ufl_element() for space in spaces]
         if any(element != elements[0] for element in elements):
@@ -127,6 +127,10 @@ class FieldSeries:
         if getattr(elements[0], "family_name", "") != "P":
             remedy = "Write NAME.xdmf, or interpolate them into a discontinuous Lagrange space."
             raise InputError("functions", str(elements[0]), "Lagrange functions, continuous or not", remedy)
+        if self.path.suffix == ".pvd":
+            from dolfinx.io import VTKFile
+
+            return VTKFile(self.comm, str(self.path), "w")
         try:
             from dolfinx.io import VTXWriter
         except ImportError as error:
@@ -142,15 +146,17 @@ class FieldSeries:
         self._require_room(2 * self._values)
         if self._xdmf is not None:
             self._xdmf.write(float(time), step)
+        elif self.path.suffix == ".pvd":
+            self._writer.write_function(self.functions, float(time))
         else:
-            self._vtx.write(time)
+            self._writer.write(time)
 
     def close(self) -> None:
         """Finish the file; a second call does nothing."""
         self._open = False
-        if self._vtx is not None:
-            self._vtx.close()
-            self._vtx = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def __enter__(self) -> FieldSeries:
         return self

@@ -28,14 +28,15 @@ class Fields(Observer):
     The fields on one mesh go to ``fields.xdmf`` (and what belongs to it), those on another, a part of the domain, to
     ``fields-NAMES.xdmf``. A run that goes on goes on with these files: the times after its checkpoint are taken away,
     and nothing is there twice, on any number of ranks. Where other fields are in them, a warning says so, and it writes
-    ``fields-from-step-40.xdmf``. With the suffix ``"bp"`` there is a file for each space, and a new one for each start.
+    ``fields-from-step-40.xdmf``. With the suffix ``"bp"`` or ``"pvd"`` there is a file for each space, and a new one for each
+    start.
 
     Parameters
     ----------
     folder
         Where the files go; it exists.
     suffix
-        ``"xdmf"`` or ``"bp"``, see :class:`homfem.output.fields.FieldSeries`.
+        ``"xdmf"``, ``"bp"`` or ``"pvd"``, see :class:`homfem.output.fields.FieldSeries`.
     every
         Write at the start, every so many steps, and at the end.
     fields
@@ -65,7 +66,8 @@ class Fields(Observer):
         name: str = "fields",
     ) -> None:
         super().__init__(name, every=every)
-        self.folder, self.suffix, self.wanted = Path(folder), check_choice("suffix", suffix, ("xdmf", "bp")), fields
+        self.folder, self.wanted = Path(folder), fields
+        self.suffix = check_choice("suffix", suffix, ("xdmf", "bp", "pvd"))
         self.domain, self.time_unit = domain, time_unit
         self._series: list[FieldSeries] = []
         self._goes_on, self._due = False, True

@@ -39,7 +39,7 @@ class Shown:
     folder
         The folder of the run.
     suffix
-        Format of the field files, ``"xdmf"`` or ``"bp"``.
+        Format of the field files, ``"xdmf"``, ``"bp"`` or ``"pvd"``.
     every
         Steps from one output to the next.
     length_unit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from dolfinx import fem, mesh
@@ -243,6 +245,43 @@ def test_fields_of_several_spaces_go_to_a_file_each(tmp_path):
         march(Polynomials(MPI.COMM_SELF, ("edge",)), grid, observers=[Fields(tmp_path, "bp")])
 
 
+def read_vtu(path, name):
+    """The points of a file, and a field at them, as VTK reads it."""
+    import vtk
+    from vtkmodules.util.numpy_support import vtk_to_numpy
+
+    reader = vtk.vtkXMLUnstructuredGridReader()
+    reader.SetFileName(str(path))
+    reader.Update()
+    grid = reader.GetOutput()
+    assert grid.GetNumberOfCells() > 0
+    return vtk_to_numpy(grid.GetPoints().GetData()), vtk_to_numpy(grid.GetPointData().GetArray(name))
+
+
+def case_vtu(comm, folder):
+    march(Polynomials(comm, ("p2", "v")), TimeGrid(end=1.0, step=0.5), observers=[Fields(folder, "pvd", every=2)])
+
+
+@pytest.mark.mpi
+def test_vtu_files_hold_the_polynomials_on_any_ranks(on_ranks, tmp_path):
+    """A collection for each space; the pieces of all ranks together have every point, at the start and at the end."""
+    formulas = Polynomials(MPI.COMM_SELF, ("p2", "v")).formulas
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        on_ranks(case_vtu, ranks=(ranks,), folder=str(folder))
+        assert sorted(path.name for path in folder.glob("*.pvd")) == ["fields-v.pvd", "fields.pvd"]
+        assert re.findall(r'timestep="([\d.]+)"', (folder / "fields.pvd").read_text()) == ["0", "1"]
+        for name, collection in (("p2", "fields"), ("v", "fields-v")):
+            paths = sorted(folder.glob(f"{collection}_p*_000001.vtu"))
+            assert len(paths) == ranks
+            pieces = [read_vtu(path, name) for path in paths]
+            points, values = (np.concatenate(part) for part in zip(*pieces, strict=True))
+            assert np.ptp(points, axis=0) == pytest.approx([2.0, 1.0, 1.0])
+            exact = np.asarray(formulas[name](points.T)).T
+            assert values.reshape(len(points), -1) == pytest.approx(2.0 * exact.reshape(len(points), -1), abs=1e-12)
+
+
 def case_series(comm, path):
     domain = mesh.create_unit_square(comm, 4, 4)
     c, e = _function(domain, "cytosol"), _function(domain, "er", formula=lambda x: np.rint(4 * x[0] + 8 * x[1]))
@@ -274,7 +313,7 @@ def test_bad_field_files_are_refused(tmp_path):
     for path, functions, error, message in (
         ("a.xdmf", [c, d], InputError, "different names"),
         ("a.bp", [c, q], InputError, "one space"),
-        ("a.vtk", [c], FileError, "xdmf or .bp"),
+        ("a.vtk", [c], FileError, "xdmf, .bp or .pvd"),
         ("b/a.xdmf", [c], FileError, "folder"),
         ("a.xdmf", [], InputError, "at least one"),
     ):

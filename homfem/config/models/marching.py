@@ -44,6 +44,10 @@ class TimeTable(Table):
         return TimeGrid(end=self.end.to(unit), step=self.step.to(unit))
 
 
+#: Of files of fields.
+SUFFIXES = ("xdmf", "h5", "bp", "pvd")
+
+
 class OutputTable(Table):
     """``[macro.output]``: what is written, and how often."""
 
@@ -53,8 +57,8 @@ class OutputTable(Table):
     """Time between two outputs; start and end alone without it."""
     checkpoint_every: PositiveTime | None = None
     """Time between two checkpoints; the end alone without it."""
-    format: Annotated[str, choice("xdmf", "bp")] = "xdmf"
-    """Format of the fields: XDMF with HDF5 for ParaView, PyVista and meshio, or the folders of ADIOS2 for ParaView."""
+    format: Annotated[str, choice("xdmf", "bp", "pvd")] = "xdmf"
+    """Format of the fields: XDMF with HDF5 for ParaView, PyVista and meshio, ADIOS2 for ParaView, or VTU files."""
 
 
 class MarchTable(MacroTable):
@@ -107,7 +111,8 @@ class MarchTable(MacroTable):
     def written(self, folder: Path) -> list[Path]:
         """Return what the run writes into its folder, and what an earlier one wrote there."""
         place = folder / self.output.folder
-        fields = [place / f"{name}.{suffix}" for name in ("fields", "activation") for suffix in ("xdmf", "h5", "bp")]
+        fields = [place / f"{name}.{suffix}" for name in ("fields", "activation") for suffix in SUFFIXES]
+        pieces = [path for name in ("fields", "activation") for path in place.glob(f"{name}*.*vtu")]
         probes = [place / f"probes.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
         checkpoints = [place / f"checkpoint{part}" for part in ("", ".previous", ".part", ".old")]
-        return [*fields, *probes, *checkpoints, place / ".lock", *place.glob("fields-*")]
+        return [*fields, *pieces, *probes, *checkpoints, place / ".lock", *place.glob("fields-*")]
