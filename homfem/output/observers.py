@@ -28,8 +28,8 @@ class Fields(Observer):
     The fields on one mesh go to ``fields.xdmf`` (and what belongs to it), those on another, a part of the domain, to
     ``fields-NAMES.xdmf``. A run that goes on goes on with these files: the times after its checkpoint are taken away,
     and nothing is there twice, on any number of ranks. Where other fields are in them, a warning says so, and it writes
-    ``fields-from-step-40.xdmf``. With the suffix ``"bp"`` or ``"pvd"`` there is a file for each space, and a new one for each
-    start.
+    ``fields-from-step-40.xdmf``. With the suffix ``"bp"`` or ``"pvd"`` there is a file for each space, and a new
+    one for each start.
 
     Parameters
     ----------
