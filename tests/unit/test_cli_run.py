@@ -249,7 +249,7 @@ def test_probes_of_regions_keep_mean_extrema_and_integral(homfem, wave, tmp_path
          "and not 'time' or '.'"),
         ("[{name='.', at=['1 um', '2 um']}]", "macro.probes[0].name = '.'"),
         ("[{name='a', ad=['1 um', '2 um']}]", "macro.probes[0].ad = ['1 um', '2 um']: it must be one of the known keys "
-         "name, at, region, quantity. Did you mean 'at'?"),
+         "name, at, region, quantity. Did you mean 'macro.probes[0].at'?"),
         ("[{name='a', quantity='mode'}]", "macro.probes[0].quantity = 'mode'"),
         ("[{name='a', quantity=['mean', 'maxium']}]", "macro.probes[0].quantity[1] = 'maxium'"),
         ("[{name='a', quantity=['mean', 'mean']}]", "macro.probes[0].quantity = ['mean', 'mean']"),
