@@ -111,7 +111,8 @@ def set_values(
     assignments
         ``{"cell.edge": 0.2}``: values as TOML gives them by a key's path as TOML writes it. Or texts
         ``"cell.edge=0.2"``: such a path, and a TOML value; what is no TOML value is a string, so that
-        ``cell.period=2 um`` needs no quotes.
+        ``cell.period=2 um`` needs no quotes. ``macro.stimulus.1.amplitude`` leads into a list,
+        ``macro.stimulus.amplitude`` into one with a single entry.
     name
         What gave the assignments, for messages.
 
@@ -142,12 +143,27 @@ def set_values(
 def _set(document: Document, keys: list[str], value: Any, name: str, whole: str) -> None:
     """Set a key of the document in place; ``name`` and ``whole`` are for messages."""
     table: Any = document
-    for depth, key in enumerate(keys[:-1]):
-        table = table.setdefault(key, {})
+    for depth, key in enumerate(keys):
+        known = ".".join(keys[:depth])
+        if isinstance(table, list):
+            number = int(key) if re.fullmatch(r"\d{1,6}", key) else None
+            if number is None and len(table) == 1:
+                table = table[0]  # the only one of its kind needs no number
+            elif number is None or number >= len(table):
+                allowed = f"the path of a key; {known} is a list: {known}.0 to {known}.{len(table) - 1}"
+                raise InputError(name, whole, allowed if table else f"the path of a key; {known} is an empty list")
+            elif depth + 1 < len(keys):
+                table = table[number]
+                continue
+            else:
+                table[number] = value
+                break
         if not isinstance(table, dict):
-            known = ".".join(keys[: depth + 1])
             raise InputError(name, whole, f"the path of a key; {known} is a value, not a table")
-    table[keys[-1]] = value
+        if depth + 1 < len(keys):
+            table = table.setdefault(key, {})
+        else:
+            table[key] = value
     if _is_deep(document):
         raise InputError(name, whole, _SHALLOW)
 
@@ -187,4 +203,6 @@ def _is_deep(document: Document) -> bool:
 
 
 def _copied(entry: Any) -> Any:
+    if isinstance(entry, list):
+        return [_copied(value) for value in entry]
     return {key: _copied(value) for key, value in entry.items()} if isinstance(entry, Mapping) else entry

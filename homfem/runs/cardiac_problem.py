@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from homfem.macro.cardiac import CardiacProblem
     from homfem.tensors import EffectiveTensor
 
+log = logging.getLogger("homfem")
+
 # Keys of the config by the names of the arguments that they become.
 KEYS = {
     "mesh": "domain", "step": "time.step", "end": "time.end", "scheme": "time.scheme", "splitting": "time.splitting",
@@ -36,6 +39,8 @@ KEYS = {
     "ionic": "membrane.scheme",
     "fields": "output.fields", "threshold": "output.threshold", "levels": "output.apd",
 }  # fmt: skip
+#: What a tissue may have; measured are 70 to 400 /mm and about 0.01 uF/mm^2.
+USUAL = {"area": (5.0, 5000.0, "1/mm"), "capacitance": (1e-3, 0.2, "uF/mm^2")}
 #: Arguments of the problem by the space into which a current flows.
 _CURRENTS = {
     "membrane": "stimuli",
@@ -86,6 +91,13 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
             **spaces,
             **currents,
         )
+    if kinetics.fields[0].unit == "mV" and comm.rank == 0:
+        for name, (least, largest, unit) in USUAL.items():
+            values = getattr(problem, name)
+            for value in values.values() if isinstance(values, dict) else [values]:
+                if not least <= value <= largest:
+                    log.warning("macro.membrane.%s: %g %s is far from %g to %g %s: is its unit right?",
+                                name, value, unit, least, largest, unit)  # fmt: skip
     return Made(problem=problem, tensors=kept, keys=keys)
 
 

@@ -17,6 +17,7 @@ from mpi4py import MPI
 from homfem import EffectiveTensor, runs
 from homfem.bodies import box_mesh
 from homfem.config import make_config
+from homfem.config.document import set_values
 from homfem.kinetics import ionic
 from homfem.kinetics.ionic import ionic_kinetics
 from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
@@ -379,6 +380,36 @@ def test_a_tissue_starts_where_single_cells_end_by_region(tmp_path):
         run(tmp_path, membrane__BCL="400 ms", **still)
 
 
+def test_entries_of_lists_are_set_by_their_number_or_alone(tmp_path):
+    document = tables()
+    changes = {
+        "macro.stimulus.amplitude": "3 uA/mm^3",
+        "macro.probes.1.name": "end",
+        "macro.probes.0": {"name": "a", "at": ["0 mm", "0 mm"]},
+    }
+    found = set_values(document, changes)
+    assert found["macro"]["stimulus"][0]["amplitude"] == "3 uA/mm^3"
+    assert [probe["name"] for probe in found["macro"]["probes"]] == ["a", "end"]
+    assert document == tables()
+    for path, message in (
+        ("macro.probes.name", "macro.probes is a list: macro.probes.0 to macro.probes.1"),
+        ("macro.probes.2.name", "macro.probes.0 to macro.probes.1"),
+        ("macro.kind.x", "macro.kind is a value"),
+        ("macro.stimulus.min.x", "list"),
+    ):
+        with pytest.raises(InputError, match=message):
+            set_values(document, {path: 1})
+
+
+def test_an_area_or_a_capacitance_in_another_unit_is_told(tmp_path, caplog):
+    membrane = {"model": "mitchell-schaeffer", "area": "140 1/m", "capacitance": "1 uF/mm^2"}
+    with caplog.at_level(logging.WARNING, "homfem"):
+        run(tmp_path, membrane=membrane, stimulus=None, **SHORT)
+    told = [record.getMessage() for record in caplog.records]
+    assert any("macro.membrane.area: 0.14 1/mm" in text for text in told)
+    assert any("macro.membrane.capacitance: 1 uF/mm^2" in text for text in told)
+
+
 def test_tensors_of_files_and_of_the_cell_of_the_config(tmp_path):
     """A laminate along x: sigma is the mean; its interface is the area of the membrane."""
     tensor = EffectiveTensor.measured(
@@ -467,7 +498,7 @@ def test_spaces_that_are_exchanged_and_a_mesh_in_another_unit_are_told(tmp_path,
     with caplog.at_level(logging.WARNING, "homfem"):
         size = {"size": ["6 m", "1 m"], "resolution": "0.25 m", "shape": "box"}
         run(tmp_path, domain=size, stimulus__0__max=["1 m", "1 m"], **SHORT)
-    assert "mm wide" in caplog.text
+    assert "the unit of the mesh" in caplog.text
 
 
 WRONG = [
