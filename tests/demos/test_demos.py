@@ -55,7 +55,7 @@ def test_every_demo_prints_on_one_rank(demo):
 
 
 #: On two ranks these would take longer than all the others; what they call has tests on ranks of its own.
-LONG = ("02_cells.py", "05_stokes.py", "15_emi.py")
+LONG = ("02_cells.py", "05_stokes.py", "14_myocyte_tensors.py", "15_emi.py")
 #: It draws what only one rank has whole.
 ALONE = ("06_elasticity.py",)
 RUNS = [(demo, ranks) for demo in FIGURES for ranks in ((1,) if demo in LONG else (1, 2))]
