@@ -22,6 +22,8 @@ from homfem.kinetics.ionic import (
 )
 from homfem.kinetics.ionic import limit_cycle as _limit_cycle_function
 from homfem.kinetics.ionic.cells import Cells, make_cells
+from homfem.kinetics.ionic.pacing import trace_of
+from homfem.kinetics.point import PointKinetics, Variable
 from homfem.parameters import ConvergenceError, InputError
 from homfem.validation.ionic import IONIC_APD
 
@@ -133,6 +135,8 @@ def test_s2_is_the_next_beat_of_a_train_with_that_cycle_length():
         cycle = round((last.repolarisation(0.9) + interval) / 0.05) * 0.05
         train = pace(kinetics, dataclasses.replace(SHORT, cycle_length=cycle), beats=1, start=start)
         assert pace(kinetics, SHORT, start=train.end).beats[0].apd90 == pytest.approx(duration, abs=1e-9)
+    shortest, middle, longest = (found.durations[k] for k in (1, 2, 0))  # 40, 120, 300 ms
+    assert found.slopes == pytest.approx([(middle - shortest) / 80.0, (longest - middle) / 180.0], rel=1e-12)
     assert np.all(found.slopes > 0.0)
     closed = 150.0 * np.log((1.0 - 0.8 * np.exp(-found.intervals / 120.0)) / 0.2)  # Mitchell, Schaeffer 2003, eq. 10
     steeper = np.diff(found.durations) / np.diff(closed)
@@ -308,3 +312,24 @@ def test_a_tissue_starts_with_the_limit_cycle_of_its_cells(tmp_path):
     )
     result = solve_cardiac(problem, TimeGrid(end=5.0, step=0.05))
     assert result.fields["V"].x.array == pytest.approx(cells.values[0, 0], abs=1e-6)
+
+
+def test_a_membrane_that_only_charges_is_not_captured_however_strong_the_stimulus():
+    pacing = Pacing(amplitude=80.0, cycle_length=50.0, step=0.5)
+    times = 0.5 * np.arange(101)
+    charged = np.where(times <= 1.0, -80.0 + 80.0 * times, -80.0 + 80.0 * np.exp(1.0 - times))
+    found = trace_of(charged, pacing, ionic_kinetics("luo-rudy-1991"))
+    assert found.peak == 0.0
+    assert not found.captured
+    assert trace_of(np.where(times < 1.0, charged, 0.0), pacing, ionic_kinetics("luo-rudy-1991")).captured
+
+
+def test_a_step_of_second_order_takes_rates_at_its_middle():
+    clock = PointKinetics(
+        name="clock",
+        time_unit="ms",
+        fields=(Variable(name="V", unit="mV"),),
+        rates=lambda time, fields, _states, _p: np.full((1, len(fields[0])), 2.0 * time),
+    )
+    cells = make_cells(clock, np.zeros((1, 1)), scheme="rush-larsen")
+    assert cells.advance(0.0, 0.5, 4)[:, 0].tolist() == pytest.approx([0.25, 1.0, 2.25, 4.0])  # t^2
