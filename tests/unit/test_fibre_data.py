@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import meshio
 import numpy as np
 import pytest
@@ -136,6 +137,20 @@ def test_a_file_of_dolfinx_has_mesh_functions_and_tags(on_ranks, tmp_path: Path)
         assert found["apart"]["f_cells"] < 1e-14
         assert found["apart"]["f_nodes"] < 0.03
     assert set(read_body(tmp_path / "heart.xdmf").regions) == {"4", "9"}
+
+
+def test_tags_belong_to_their_cells_in_any_order(tmp_path: Path) -> None:
+    write_dolfinx(tmp_path / "heart.xdmf")
+    expected = read_body(tmp_path / "heart.xdmf")
+    with h5py.File(tmp_path / "heart.h5", "r+") as file:
+        order = np.random.default_rng(0).permutation(162)
+        for name in ("topology", "Values"):
+            data = file[f"MeshTags/tissue/{name}"]
+            data[...] = data[...][order]
+    found = read_body(tmp_path / "heart.xdmf")
+    assert (found.region_of_cell == expected.region_of_cell).all()
+    left = found.points[found.cells].mean(axis=1)[:, 0] < 0.5
+    assert (left == (found.region_of_cell == found.regions["4"])).all()
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,9 @@ def test_flat_domains_and_constant_and_nodal_axes_are_written(tmp_path: Path) ->
     again = read_domain(MPI.COMM_SELF, tmp_path / "flat.elem", unit="um", to="mm")
     assert again.volumes() == pytest.approx({"1": 0.5, "2": 0.5})
     assert again.fibres.fibre.x.array.reshape(-1, 2) == pytest.approx(np.tile([0.6, 0.8], (8, 1)))
+    body = body_of(domain)
+    left = body.points[body.cells].mean(axis=1)[:, 0] < 0.5
+    assert (left == (body.region_of_cell == body.regions["a"])).all()
     nodal = FibreFrame.of_nodes(square, lambda x: np.array([np.cos(x[0]), np.sin(x[0])]))
     vectors = body_of(domain.with_fibres(nodal)).directions["fibre"]
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0)

@@ -182,7 +182,8 @@ def test_blood_and_bath_have_no_fibres_and_let_nothing_pass() -> None:
     assert not vectors(frame.fibre)[~own].any()
     # The apex is sought in the tissue.
     free = replace(domain, boundaries={name: tag for name, tag in domain.boundaries.items() if name != "apex"})
-    assert np.isfinite(vectors(ldrb_fibres(free, angles=rule, tissue=["wall"]).fibre)).all()
+    found, told = (ldrb_fibres(free, angles=rule, tissue=["wall"], apex=apex) for apex in (None, (0, 0, 0)))
+    assert angle_between(vectors(found.fibre)[own], vectors(told.fibre)[own]).max() < 1e-6
     assert "tissue = 'wal'" in refused(domain, tissue=["wal"])
 
 
@@ -213,6 +214,17 @@ def test_the_apex_is_the_farthest_node_or_the_one_that_is_named() -> None:
     assert angle_between(vectors(ldrb_fibres(domain).fibre), vectors(nearest.fibre)).max() < 1e-9
     aside = ldrb_fibres(domain, apex=(10.0, 0.0, 0.0))
     assert np.median(angle_between(vectors(nearest.fibre), vectors(aside.fibre))) > 5.0
+
+
+def test_psi_rises_from_a_node_as_from_a_boundary() -> None:
+    """Upside down the fibres would be the same lines, but the sheets would lean to the other side."""
+    domain = slab("endo", "epi")
+    rule = RuleAngles(alpha_endo=0.0, alpha_epi=0.0, beta_endo=50.0, beta_epi=50.0)
+    above = middles(domain)[:, 2] > 0.6
+    free = replace(domain, boundaries={name: tag for name, tag in domain.boundaries.items() if name != "apex"})
+    sheets = [vectors(ldrb_fibres(d, angles=rule, apex=apex).sheet)[above]
+              for d, apex in ((domain, None), (free, (0.5, 0.5, 0.0)))]  # fmt: skip
+    assert angle_between(*sheets).mean() < 15.0
 
 
 def refused(domain: Domain, **given: Any) -> str:
