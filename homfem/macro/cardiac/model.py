@@ -15,6 +15,7 @@ from petsc4py import PETSc
 from homfem.kinetics.ionic.stability import explicit_limit
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.macro.cardiac.diffusion import Diffusion
+from homfem.macro.cardiac.interpolated import InterpolatedCurrent
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
 from homfem.macro.cardiac.tissue import Tissue
 from homfem.macro.extent import check_extent
@@ -85,6 +86,9 @@ class CardiacModel:
         self._make_reaction()
         self._warn_of_extent()
         self.diffusion = Diffusion(self.tissue, self._v, self.seconds, step=self.step, time=time)
+        self.current: InterpolatedCurrent | None = None
+        if self.method.current == "interpolated":
+            self.current = InterpolatedCurrent(self.tissue, self.diffusion.mass, self._parameters())
         self.phi_e, self._last = self.diffusion.phi_e, dict(self.iterations)
         self._identity = self._given()  # of the start: no step has changed the fields yet
         self.seconds["setup"] = clock.perf_counter() - started
@@ -121,6 +125,7 @@ class CardiacModel:
             )
             if given
         ]
+        self._sources = _Together(sources)
         self.reaction = make_reaction(
             membrane,
             {name: self.values},
@@ -131,7 +136,7 @@ class CardiacModel:
                 for key, value in problem.start.items()
                 if key not in ("V", name)
             },
-            sources={name: _Together(sources)} if sources else None,
+            sources={name: self._sources} if sources and self.method.current == "nodal" else None,
             order=self.method.split.order,
         )
         self.state_functions = {state.name: fem.Function(self.space, name=state.name) for state in membrane.states}
@@ -159,7 +164,13 @@ class CardiacModel:
 
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
-        self.reaction.step(time, step)
+        if self.current is None:
+            self.reaction.step(time, step)
+        else:
+            self._sources.add(self.values, time, step, part=1.0)
+            after = self.values + self.current.change(self.values, self.reaction.states, time, step)
+            self.reaction.step(time, step)
+            self.values[:] = after
         wrong = not np.isfinite(self.values.sum() + self.reaction.states.sum())
         if self.comm.allreduce(wrong, op=MPI.LOR):
             self._tell_wrong(time + step)
@@ -280,6 +291,7 @@ class CardiacModel:
             "coupling": method.coupled if self.bidomain else "",
             "ionic steps": method.ionic,
             "subcycles": method.subcycles,
+            "current": method.current,
             "degree": method.degree,
             "mass": method.mass,
             "rtol": [method.rtol, method.elliptic_rtol],

@@ -190,6 +190,9 @@ class CardiacMethod:
         (:func:`homfem.macro.reaction.make_reaction`).
     subcycles
         Ionic steps per stage of the splitting.
+    current
+        Ionic current of the nodes, ``"nodal"``, or, with a splitting of first order, of states that are interpolated in
+        the cells: ``"interpolated"`` (:mod:`homfem.macro.cardiac.interpolated`).
     degree
         Of the elements, 1 or 2.
     mass
@@ -209,6 +212,7 @@ class CardiacMethod:
     coupling: str | None = None
     ionic: str = "rush-larsen"
     subcycles: int = 1
+    current: str = "nodal"
     degree: int = 1
     mass: float = 1.0
     rtol: float = 1e-5
@@ -223,6 +227,9 @@ class CardiacMethod:
             check_choice("coupling", self.coupling, COUPLINGS)
         check_choice("ionic", self.ionic, tuple(IONIC))
         check_integer("subcycles", self.subcycles, at_least=1)
+        check_choice("current", self.current, ("nodal", "interpolated"))
+        if self.current == "interpolated" and self.split.order > 1:
+            raise InputError("current", self.current, "'nodal' with a splitting of second order")
         check_integer("degree", self.degree, at_least=1, at_most=2)
         check_number("mass", self.mass, at_least=0.0, at_most=1.0)
         if self.degree > 1 and self.mass < 1.0:

@@ -35,6 +35,8 @@ class Tissue:
         Number of nodes of the tissue that the rank owns.
     tensors
         The coefficients by name, over the whole domain; those of the bath's regions are 1.
+    cells
+        Which local cells are of the tissue.
     shares
         Volume of the tissue's cells about each owned dof.
     inside
@@ -49,7 +51,7 @@ class Tissue:
         self.space = function_space(domain.mesh, "Lagrange", method.degree, ())
         self.owned = int(self.space.dofmap.index_map.size_local)
         cells = ~np.isin(domain.region_of_cell, [domain.regions[name] for name in problem.bath])
-        self._cells = cells
+        self.cells = cells
         self._volumes = np.where(cells, domain.cell_volumes(), 0.0)
         self.shares = self._gathered(self._volumes)
         self.inside: Any = fem.Constant(domain.mesh, 1.0)
@@ -108,6 +110,18 @@ class Tissue:
         sums.x.array[:] = np.bincount(dofs[:count].ravel(), weights, minlength=len(sums.x.array))
         sums.x.scatter_reverse(la.InsertMode.add)
         return np.asarray(sums.x.array[: self.owned].copy())
+
+    def cell_capacity(self) -> Array:
+        r"""Return :math:`\chi C_m` in each local cell, 0 in the bath."""
+        product = np.where(self.cells, 1.0, 0.0)
+        for name in ("area", "capacitance"):
+            given = getattr(self.problem, name)
+            if isinstance(given, Mapping):
+                values = {**given, **dict.fromkeys(self.problem.bath, 0.0)}
+                product = product * self.domain.cell_values(values, name)
+            else:
+                product = product * float(given)
+        return product
 
     def _scalar(self, name: str, given: float | Mapping[str, float]) -> Any:
         if isinstance(given, Mapping):
