@@ -95,6 +95,7 @@ class ActionPotentials(Observer):
         self._unit, self._time_unit = model.units.fields.get(self.field, ""), model.units.time
         v = self._values
         self._before, self._low, self._count = v.copy(), v.copy(), np.zeros(v.size)
+        self._rates = np.zeros(v.size)
         self._steepest, self._steepest_at = np.zeros(v.size), np.full(v.size, np.nan)
         # Row 0 of each is the beat under way or the last one, row 1 the one before.
         self._at, self._peak, self._rest, self._slope = (np.full((self.number, v.size), np.nan) for _ in range(4))
@@ -114,19 +115,22 @@ class ActionPotentials(Observer):
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """See which nodes pass what in this step."""
         u, v, level = self._before, self._values, self.threshold
-        change = v - u
-        begun = np.flatnonzero((u < level) & (v >= level))
-        at = start + (end - start) * (level - u[begun]) / change[begun]
+        slope = np.subtract(v, u, out=self._rates)
+        slope /= end - start
+        was, now = u >= level, v >= level
+        begun = np.flatnonzero(now & ~was)
+        at = start + (level - u[begun]) / slope[begun]
         self._begin_beats(begun, at, self._low[begun])
         higher = np.flatnonzero(v > self._top)
         self._top[higher] = self._peak[0, higher] = v[higher]
         self._mark(higher)
         np.minimum(self._low, v, out=self._low)
-        self._follow_upstroke(change, start, end)
+        self._follow_upstroke(now, begun, 0.5 * (start + end))
+        self._steepest[np.flatnonzero(was & ~now)] = 0.0
         for falls, marks in zip(self._falls, self._marks, strict=True):
             fallen = np.flatnonzero((u >= marks) & (v < marks))
             fallen = fallen[(marks[fallen] > level) | np.isnan(falls[0, fallen])]
-            falls[0, fallen] = start + (end - start) * (u[fallen] - marks[fallen]) / -change[fallen]
+            falls[0, fallen] = start + (marks[fallen] - u[fallen]) / slope[fallen]
         self._before[:] = v
 
     def _begin_beats(self, nodes: Any, at: Array, rest: Array) -> None:
@@ -153,18 +157,15 @@ class ActionPotentials(Observer):
         for marks, value in zip(self._marks[len(self.levels) :], self.fixed, strict=True):
             marks[nodes] = np.where(np.isnan(peak), np.nan, value)
 
-    def _follow_upstroke(self, change: Array, start: float, end: float) -> None:
+    def _follow_upstroke(self, now: Any, begun: Any, middle: float) -> None:
         """Keep the steepest rise; it belongs to the beat that begins before V falls through the threshold again."""
-        u, v, level = self._before, self._values, self.threshold
-        slope = change / (end - start)
-        faster = np.flatnonzero(slope > self._steepest)
-        self._steepest[faster], self._steepest_at[faster] = slope[faster], 0.5 * (start + end)
-        inside = np.flatnonzero((v >= level) & ~np.isnan(self._top))
-        inside = inside[self._steepest[inside] > 0.0]
+        faster = np.flatnonzero(self._rates > self._steepest)
+        self._steepest[faster], self._steepest_at[faster] = self._rates[faster], middle
+        inside = np.concatenate([begun, faster[now[faster]]])
+        inside = inside[(self._steepest[inside] > 0.0) & ~np.isnan(self._top[inside])]
         self._slope[0, inside] = self._steepest[inside]
         if self._upstroke:
             self._at[0, inside] = self._steepest_at[inside]
-        self._steepest[np.flatnonzero((u >= level) & (v < level))] = 0.0
 
     def fields(self) -> Mapping[str, StateField]:
         """Return all that is kept."""

@@ -135,7 +135,7 @@ def _form(domain: Domain, space: fem.FunctionSpace, sigma: Any, parts: tuple[Any
     from_place = [x[k] - place[k] for k in range(d)]
     # No division by zero where it is multiplied by zero.
     square = sum(a * a for a in from_place) + sum(place[k] ** 2 for k in range(d, 3)) + (1.0 - far)
-    gradient = ufl.as_vector([-a / square**1.5 for a in from_place])
+    gradient = ufl.as_vector([-a / (square * ufl.sqrt(square)) for a in from_place])
     dx = ufl.Measure("dx", domain=domain.mesh, metadata={"quadrature_degree": _degree(space)})
     return ufl.inner(sigma * ufl.grad(ufl.TestFunction(space)), kernel + far * gradient) * dx
 

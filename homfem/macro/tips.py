@@ -92,9 +92,15 @@ class Tips(Samples):
         for function, owned in ((self._now, self._values), (self._then, self._before)):
             function.x.array[: owned.size] = owned
             function.x.scatter_forward()
-            values.append(function.x.array[self._cells] - self.level)
+            values.append(function.x.array - self.level)
         first = not self._pieces
-        mine = np.zeros((0, self._d + 1)) if first else (_tips if self._d == 2 else _filaments)(self._corners, *values)
+        mine = np.zeros((0, self._d + 1))
+        if not first:
+            # The front passes few cells: the others cannot hold a tip.
+            above = [np.count_nonzero((a > 0.0)[self._cells], axis=1) for a in values]
+            near = np.flatnonzero(np.logical_and.reduce([(count > 0) & (count <= self._d) for count in above]))
+            cells = self._cells[near]
+            mine = (_tips if self._d == 2 else _filaments)(self._corners[near], *(a[cells] for a in values))
         everyones = np.concatenate(self.comm.allgather(mine))
         everyones = everyones[np.lexsort(np.round(everyones[:, : self._d], 9).T[::-1])]
         self._pieces.append(np.column_stack([np.full(len(everyones), time), everyones]))
