@@ -410,6 +410,26 @@ def test_an_area_or_a_capacitance_in_another_unit_is_told(tmp_path, caplog):
     assert any("macro.membrane.capacitance: 1 uF/mm^2" in text for text in told)
 
 
+def test_currents_through_the_membrane_and_from_outside(tmp_path):
+    """Through the membrane what enters the cells leaves the space outside; from outside it must go to the ground."""
+    found = {}
+    for current in ("membrane", "intracellular", "extracellular"):
+        fields = run(
+            tmp_path,
+            kind="bidomain",
+            stimulus__0__current=current,
+            electrodes={"boundary": "right", "ground": True},
+            **SHORT,
+        ).result.fields
+        corner = np.argmin(fields["V"].function_space.tabulate_dof_coordinates()[:, 0])
+        found[current] = [float(fields[name].x.array[corner]) for name in ("V", "phi_e")]
+    assert found["membrane"][0] > 0.1 > 0.0 > found["membrane"][1]
+    assert found["intracellular"][0] > 0.1
+    assert found["intracellular"][1] > 1.0
+    assert found["extracellular"][0] < found["membrane"][0]
+    assert found["extracellular"][1] > 1.0
+
+
 def test_tensors_of_files_and_of_the_cell_of_the_config(tmp_path):
     """A laminate along x: sigma is the mean; its interface is the area of the membrane."""
     tensor = EffectiveTensor.measured(

@@ -82,6 +82,7 @@ def test_a_run_tells_the_drift_of_each_sum(tmp_path, splitting):
     reacted = sum(numbers[f"{name} reacted"] for name in "ec")
     assert np.abs(reacted).max() < 1e-13 * np.abs(numbers["e reacted"]).max() + 1e-14
     assert np.abs(numbers["e reacted"]).max() > 0.05  # and there was something to keep
+    assert numbers["e reacted"] == pytest.approx(numbers["e brought"], abs=1e-13)  # nothing else brings any of it
     total = numbers["e amount"] + numbers["c amount"]
     assert total[-1] - total[0] == pytest.approx(3.0 * 0.3, rel=1e-9)
 
