@@ -189,7 +189,7 @@ def test_random_cuts_and_letters_are_refused_or_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     texts = {"pts": PTS, "elem": ELEM, "lon": LON}
     refused = 0
-    for _ in range(300):
+    for _ in range(150):
         suffix = str(rng.choice(list(texts)))
         letters = bytearray(texts[suffix].encode())
         if rng.random() < 0.3:
@@ -205,7 +205,7 @@ def test_random_cuts_and_letters_are_refused_or_read(tmp_path: Path) -> None:
             continue
         assert np.isfinite(body.points).all()
         assert len(body.directions["fibre"]) == len(body.cells) == 2
-    assert refused > 100
+    assert refused > 50
 
 
 @pytest.mark.parametrize(

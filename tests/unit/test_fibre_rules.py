@@ -189,7 +189,7 @@ def test_blood_and_bath_have_no_fibres_and_let_nothing_pass() -> None:
 
 def case_ranks(comm: MPI.Comm, *, both: bool) -> dict[str, Any]:
     shape = BiVentricle() if both else Ventricle()
-    domain = ventricle_domain(comm, shape, resolution=2.0 if both else 3.0)
+    domain = ventricle_domain(comm, shape, resolution=3.0)
     owned = domain.mesh.topology.index_map(3).size_local
     frames = [ldrb_fibres(domain)] + ([] if both else [ellipsoid_fibres(domain)])
     lines = [np.einsum("ci,cj->cij", *[vectors(axis)[:owned]] * 2) for f in frames for axis in (f.fibre, f.sheet)]
