@@ -27,6 +27,7 @@ from homfem.kinetics.ionic import ionic_kinetics
 from homfem.macro.cardiac import CardiacProblem, solve_cardiac
 from homfem.macro.probes import Probes
 from homfem.macro.stimulus import Box, Stimulus
+from homfem.macro.tips import Tips
 from homfem.output.charts import charts
 from homfem.output.observers import Record
 from homfem.output.views import SeriesView
@@ -47,7 +48,7 @@ def say(text: str) -> None:
 
 
 def solve(count: int, step: float, end: float, *, second: bool) -> tuple[Any, Any, Any]:
-    """Return the largest V at the end, V over time at the places, and a record of V every 10 ms or so."""
+    """Return the largest V at the end, V over time at the places, and pictures of V and tips, each of time, x, y."""
     s1 = Stimulus(
         place=Box(low=(0.0, 0.0), high=(2.0, SIDE)), amplitude=30.0, schedule=Schedule(start=0.0, duration=4.0)
     )
@@ -57,37 +58,18 @@ def solve(count: int, step: float, end: float, *, second: bool) -> tuple[Any, An
         mesh=box_mesh(COMM, [SIDE, SIDE], [count, count]), membrane=ionic_kinetics("aliev-panfilov"), area=AREA,
         capacitance=CAPACITANCE, conductivity=CONDUCTIVITY, stimuli=(s1, s2) if second else (s1,),
     )  # fmt: skip
-    probes, record = Probes(PLACES), Record("V", every=round(10.0 / step))
-    done = solve_cardiac(problem, TimeGrid(end=end, step=step), observers=[probes, record])
+    probes, record = Probes(PLACES), Record("V", every=round(50.0 / step))
+    tips = Tips("V", LEVEL, every=round(5.0 / step))
+    done = solve_cardiac(problem, TimeGrid(end=end, step=step), observers=[probes, record, tips])
     say(done.table())
-    return float(done.numbers["V maximum"][-1]), {name: probes.values(name, "V") for name in PLACES}, record.record
+    curves = {name: probes.values(name, "V") for name in PLACES}
+    return float(done.numbers["V maximum"][-1]), curves, (record.record, tips.found)
 
 
 def passes(values: Any, step: float) -> Any:
     """Return when V rises through the level, linear within a step."""
     k = np.flatnonzero((values[:-1] < LEVEL) & (values[1:] >= LEVEL))
     return step * (k + (LEVEL - values[k]) / (values[k + 1] - values[k]))
-
-
-def tips(record: Any) -> Any:
-    """Return where the tip is at each time after S2, rows of x, y: where V is at the level, before and now.
-
-    Both are linear in a triangle; the point is where the two lines cross in it.
-    """
-    corners = record.points[record.cells][:, :, :2]
-    found = []
-    for time, before, now in zip(record.times[1:], record.values, record.values[1:], strict=False):
-        two = np.stack([before, now], axis=1)[record.cells] - LEVEL  # (triangles, corners, before and now)
-        crossed = np.flatnonzero(((two.min(axis=1) < 0.0) & (two.max(axis=1) > 0.0)).all(axis=1))
-        if time < S2 + 200.0 or not len(crossed):
-            continue
-        rows = np.concatenate([np.swapaxes(two[crossed], 1, 2), np.ones((len(crossed), 1, 3))], axis=1)
-        regular = np.abs(np.linalg.det(rows)) > 1e-9
-        shares = np.linalg.solve(rows[regular], np.array([[0.0], [0.0], [1.0]]))
-        inside = (shares >= -0.1).all(axis=(1, 2))
-        points = (shares * corners[crossed][regular]).sum(axis=1)[inside]
-        found += [points.mean(axis=0)] if len(points) else []
-    return np.array(found)
 
 
 def main() -> None:
@@ -102,7 +84,7 @@ def main() -> None:
     alone, _, _ = solve(count, step, 1200.0, second=False)
     say(f"S1 alone: V is at most {alone:.1f} mV after 1200 ms")
     assert alone < -75.0
-    most, curves, record = solve(count, step, end, second=True)
+    most, curves, (record, tips) = solve(count, step, end, second=True)
     periods = {
         name: np.diff(passes(values, step)[passes(values, step) > S2 + 200.0]) for name, values in curves.items()
     }
@@ -119,12 +101,12 @@ def main() -> None:
     )
     draw_series(record, chosen.out / "spiral.png", view=view, times=[300.0, S2 + 10.0, 700.0, 900.0, 1100.0, end])
     if COMM.rank == 0:
-        draw(chosen.out / "turns", curves, (record, last.mean()), step, theme)
+        draw(chosen.out / "turns", curves, (tips[tips[:, 0] > S2 + 200.0], last.mean()), step, theme)
 
 
 def draw(path: Path, curves: Any, turning: Any, step: float, theme: str) -> None:
     """Draw V at two places over time, and the way of the tip."""
-    record, period = turning
+    tips, period = turning
     with charts(path, 1, 2, size=(5.0, 3.6), theme=theme) as (over_time, way):
         for name in ("left", "right"):
             over_time.plot(1e-3 * step * np.arange(len(curves[name])), curves[name], lw=1.0, label=name)
@@ -132,8 +114,8 @@ def draw(path: Path, curves: Any, turning: Any, step: float, theme: str) -> None
         over_time.annotate("S2", (1e-3 * S2, 24.0), (3, 0), textcoords="offset points", fontsize=9)
         over_time.set(xlabel="time (s)", ylabel="V (mV)", title=f"(a) the last turn takes {period:.0f} ms")
         over_time.legend(loc="upper right", bbox_to_anchor=(1.0, 0.75))
-        way.plot(*tips(record).T, "-", lw=0.8, marker="o", ms=2.0)
-        way.set(aspect="equal", xlabel="x (mm)", ylabel="y (mm)", title="(b) way of the tip, every 10 ms")
+        way.plot(*tips[:, 1:3].T, "o", ms=1.5)
+        way.set(aspect="equal", xlabel="x (mm)", ylabel="y (mm)", title="(b) way of the tip, every 5 ms")
         way.margins(0.2)
 
 

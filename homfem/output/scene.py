@@ -89,13 +89,13 @@ def build(drawn: skins.Drawn, phases: Mapping[str, int], view: CellView) -> Scen
     """Return the scene of a cell: the opaque phases, cut open where that shows more, behind the translucent ones."""
     nodes, corners, tags, values = drawn[:4]
     present = {name: tag for name, tag in phases.items() if (tags == tag).any()}
-    translucent = _translucent(drawn, present, view)
+    outer = {name: skins.skin(nodes, corners[tags == tag]) for name, tag in present.items()}
+    translucent = _translucent(drawn, present, outer, view)
     opaque = np.isin(tags, [tag for name, tag in present.items() if name not in translucent])
     cut = view.cut
     if cut is None:
         cut = bool(skins.volumes(nodes, corners[opaque]).sum() > 0.5 * np.prod(np.ptp(nodes, axis=0)))
     middle = 0.5 * (nodes.min(axis=0) + nodes.max(axis=0))
-    outer = {name: skins.skin(nodes, corners[tags == tag]) for name, tag in present.items()}
     solid = [outer[name] for name in present if name not in translucent]
     layers = []
     for colour, name in zip(itertools.cycle(COLOURS), phases, strict=False):
@@ -105,8 +105,9 @@ def build(drawn: skins.Drawn, phases: Mapping[str, int], view: CellView) -> Scen
         if name in translucent:
             faces = skins.without(outer[name], np.vstack(solid)) if solid else outer[name]
             skin = _triangles(nodes, faces, None)
-            lines = skin.points[skins.creases(*skin[:2])]
-            layers.append(Layer(patch=skin, name=name, colour=colour, translucent=True, lines=lines))
+            if len(skin.triangles):  # of what others enclose nothing is to be seen
+                lines = skin.points[skins.creases(*skin[:2])]
+                layers.append(Layer(patch=skin, name=name, colour=colour, translucent=True, lines=lines))
             continue
         cells, at_corners = skins.tetrahedra(corners[own], None if values is None else values[own])
         at_nodes = None if at_corners is None else skins.at_nodes(len(nodes), cells, at_corners)
@@ -129,8 +130,10 @@ def build(drawn: skins.Drawn, phases: Mapping[str, int], view: CellView) -> Scen
     return Scene(layers=tuple(layers), box=np.stack([still.min(axis=0), still.max(axis=0)]), scale=scale)
 
 
-def _translucent(drawn: skins.Drawn, present: Mapping[str, int], view: CellView) -> set[str]:
-    """The phases that are looked through."""
+def _translucent(
+    drawn: skins.Drawn, present: Mapping[str, int], outer: Mapping[str, skins.Indices], view: CellView
+) -> set[str]:
+    """The phases that are looked through: by default the largest one that others do not enclose."""
     if view.translucent is not None:
         return set(view.translucent)
     if len(present) < 2:
@@ -138,7 +141,11 @@ def _translucent(drawn: skins.Drawn, present: Mapping[str, int], view: CellView)
     volume = {
         name: float(skins.volumes(drawn.nodes, drawn.corners[drawn.tags == tag]).sum()) for name, tag in present.items()
     }
-    return {max(volume, key=lambda name: volume[name])}
+    for name in sorted(volume, key=lambda name: -volume[name]):
+        others = [faces for other, faces in outer.items() if other != name]
+        if len(skins.without(outer[name], np.vstack(others))):
+            return {name}
+    return set()
 
 
 def _triangles(nodes: Array, faces: Cells, values: Array | None) -> Patch:

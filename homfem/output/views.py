@@ -24,7 +24,7 @@ class CellView:
     periods
         How many periods along each period vector, or one number for all.
     translucent
-        Names of the phases to look through. Default: in 3D the largest, if there are several phases.
+        Names of the phases to look through. Default: in 3D, of several phases, the largest that others do not enclose.
     cut
         Whether to take the octant nearest to the eye out of the opaque phases of a 3D cell. Default: where they fill
         more than half of the box about them.

@@ -23,6 +23,10 @@ COARSE = {
         {"cell.resolution": 0.3},
         {"outlet": ("gas", 0.1713, 1e-3), "inlet": ("gas", 0.9793, 1e-3)},
     ),
+    "18_spiral.toml": (
+        {"macro.domain.resolution": "1.25 mm", "macro.time.step": "1 ms", "macro.time.end": "1.14 s"},
+        {"right": ("V", 12.9, 3.0)},  # the spiral has come back
+    ),
 }
 
 

@@ -355,3 +355,24 @@ def test_a_displacement_moves_the_nodes_and_keeps_them_at_rest():
     assert made.nodes == pytest.approx(nodes + moved)
     sized = pictures.made_drawable(nodes, cells, tags, vectors=moved).sized()
     assert sized.values == pytest.approx(np.linalg.norm(moved, axis=1)[cells])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cell_that_others_enclose_is_not_looked_through(tmp_path, engine):
+    """The largest phase is inside of another: it is seen through that one; to be looked through it is not there."""
+    n = 6
+    corners = np.stack(np.meshgrid(*[np.linspace(0.0, 1.0, n + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    number = np.arange(len(corners)).reshape([n + 1] * 3)
+    boxes = np.stack([number[i : n + i, j : n + j, k : n + k].ravel() for i in (0, 1) for j in (0, 1) for k in (0, 1)],
+                     axis=1)  # fmt: skip
+    middle = corners[boxes].mean(axis=1)
+    tags = np.where((np.abs(middle - 0.5) < 0.5 - 0.9 / n).all(axis=1), 1, 2)
+    made = pictures.made_drawable(corners, boxes, tags)
+    phases, view = {"cells": 1, "between": 2}, CellView(size=SIZE, engine=engine)
+    found = {layer.name: layer.translucent for layer in scene.build(made, phases, view).layers}
+    assert found == {"cells": False, "between": True}
+    for translucent in (["cells"], ["cells", "between"]):
+        asked = CellView(size=SIZE, engine=engine, translucent=translucent)
+        pictures.draw_fields(made, tmp_path / "a.png", phases=phases, view=asked)
+    layers = scene.build(made, phases, CellView(translucent=["cells"])).layers
+    assert [layer.name for layer in layers] == ["between"]
