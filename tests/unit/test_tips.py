@@ -14,7 +14,7 @@ from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import InputError
 from homfem.timestepping import TimeGrid
 
-OMEGA = 0.7
+OMEGA = 2.5  # more than a turn in the run, less than half of one between two times
 
 
 def turning(points, turns, level=0.0):
