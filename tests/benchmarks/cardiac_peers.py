@@ -4,7 +4,7 @@ The slab of 20 x 7 x 3 mm at rest, stimulated at a corner, steps of 0.05 ms, ten
 in processes of its own, one thread each; the first steps do not count. ``ms`` are of processor time of a rank per step
 (on a machine with other work wall time says nothing), split in the membrane (ODE) and the rest (PDE).
 
-homfem        Godunov splitting, Crank-Nicolson, compiled steps: Rush-Larsen, and generalized Rush-Larsen as the peer.
+homfem        Godunov splitting, Crank-Nicolson, compiled Rush-Larsen steps.
 fenicsx-beat  its monodomain with Godunov (theta 1) and, its own choice, Strang splitting (theta 1/2), generalized
               Rush-Larsen steps as gotranx writes them for NumPy (with Rush-Larsen steps V was not finite), with each
               of its linear solvers (``direct``: MUMPS, its default; ``iterative``: CG with BoomerAMG). Left out where
