@@ -8,7 +8,7 @@ wave runs along and across: v goes with sqrt(Sigma_m / beta), with one membrane,
 Beside it stand the sets that are used for whole hearts, measured or homogenized. The measured ones do not agree with
 each other.
 
-    python demos/14_myocyte_tensors.py [--coarse] [--out FOLDER]
+    python demos/14_myocyte_tensors.py [--coarse] [--dark] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mpi4py import MPI
 
 from homfem import BidomainTensors, homogenize_bidomain, sweep_bidomain
 from homfem.cells import myocyte
+from homfem.output.charts import charts
 
 #: mS/mm. Cytoplasm and the fluid between cells; the junctions of one cell with the next, in kOhm mm^2.
 CONDUCTIVITIES = {"intracellular": 0.5, "extracellular": 2.0}
@@ -62,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coarse", action="store_true", help="a small mesh and few points, for a test")
     parser.add_argument("--out", type=Path, default=Path("out/14_myocyte_tensors"), help="folder of the picture")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     options = parser.parse_args()
     accuracy = {"degree": 1} if options.coarse else {}
     resolution = 1 / 3
@@ -108,66 +110,57 @@ def main() -> None:
         options.out.mkdir(parents=True, exist_ok=True)
         reference.to_json(reference_file)
         assert BidomainTensors.from_json(reference_file) == reference
-        draw(options.out / "tensors.png", resistances, swept, reference, rows)
+        draw(options.out / "tensors", resistances, swept, reference, rows, "dark" if options.dark else "light")
 
 
-def draw(path: Path, resistances, swept, reference, rows) -> None:
+def draw(path: Path, resistances, swept, reference, rows, theme: str) -> None:
     """Conductivities, ratios and velocities over the resistance, and all cells beside what is published."""
-    import matplotlib
+    with charts(path, 2, 2, theme=theme) as ((first, second), (third, fourth)):
+        inside = [tissue.intracellular for tissue in swept]
+        for axis, colour, name in ((0, "C0", "along the cells"), (1, "C1", "across")):
+            low, high = (np.array([getattr(t, side)[axis, axis] for t in inside]) for side in ("lower", "upper"))
+            first.fill_between(resistances, low, high, color=colour, alpha=0.35, lw=0)
+            first.plot(resistances, [t.value[axis, axis] for t in inside], color=colour, label=f"$\\Sigma_i$ {name}")
+            outer = reference.extracellular.value[axis, axis]
+            first.axhline(outer, color=colour, ls="--", lw=1.0, label=f"$\\Sigma_e$ {name}")
+        first.set(xscale="log", yscale="log", ylabel="conductivity (mS/mm)", title="(a) conductivities and bounds")
+        first.legend()
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+        for key, name in (("intracellular", "inside"), ("monodomain", "in series"), ("extracellular", "outside")):
+            second.plot(resistances, [tissue.anisotropy()[key] for tissue in swept], label=name)
+        second.set(xscale="log", ylim=(0.0, None), ylabel="along / across", title="(b) anisotropy ratios")
+        second.legend()
 
-    figure, ((first, second), (third, fourth)) = plt.subplots(2, 2, figsize=(9.0, 6.8), layout="constrained")
-    inside = [tissue.intracellular for tissue in swept]
-    for axis, colour, name in ((0, "tab:red", "along the cells"), (1, "tab:blue", "across")):
-        low, high = (np.array([getattr(t, side)[axis, axis] for t in inside]) for side in ("lower", "upper"))
-        first.fill_between(resistances, low, high, color=colour, alpha=0.35, lw=0)
-        first.plot(resistances, [t.value[axis, axis] for t in inside], color=colour, label=f"$\\Sigma_i$ {name}")
-        outer = reference.extracellular.value[axis, axis]
-        first.axhline(outer, color=colour, ls="--", lw=1.0, label=f"$\\Sigma_e$ {name}")
-    first.set(xscale="log", yscale="log", ylabel="mS/mm", title="Conductivities, guaranteed bounds shaded")
-    first.legend(frameon=False, fontsize=8)
+        speeds = np.array([tissue.velocity_ratio(reference) for tissue in swept])
+        third.plot(resistances, speeds[:, 0], label="along the cells")
+        third.plot(resistances, speeds[:, 1], label="across")
+        others = [tissue for name, tissue in rows.items() if not name.startswith("R")]
+        for axis in (0, 1):
+            ratios = [tissue.velocity_ratio(reference)[axis] for tissue in others]
+            label = "other lengths, widths, gaps" if axis == 0 else None
+            third.plot([RESISTANCE] * len(ratios), ratios, lw=0.0, marker=".", color=f"C{axis}", label=label)
+        third.set(xscale="log", ylim=(0.0, None), ylabel="velocity / reference", title="(c) plane wave, one membrane")
+        third.legend()
+        for axes in (first, second, third):
+            axes.set_xlabel("resistance of the junctions (kΩ mm^2)")
 
-    for key, name, colour in (("intracellular", "inside", "tab:red"), ("monodomain", "in series", "black"),
-                              ("extracellular", "outside", "tab:blue")):  # fmt: skip
-        second.plot(resistances, [tissue.anisotropy()[key] for tissue in swept], color=colour, label=name)
-    second.set(xscale="log", yscale="log", ylabel="along / across", title="Anisotropy ratios")
-    second.legend(frameon=False, fontsize=8)
-
-    speeds = np.array([tissue.velocity_ratio(reference) for tissue in swept])
-    third.plot(resistances, speeds[:, 0], color="tab:red", label="along the cells")
-    third.plot(resistances, speeds[:, 1], color="tab:blue", label="across")
-    for name, tissue in rows.items():
-        if not name.startswith("R"):
-            speed = tissue.velocity_ratio(reference)
-            third.plot([RESISTANCE] * 2, speed[:2], lw=0.0, marker=".", color="0.5")
-    third.plot([], [], lw=0.0, marker=".", color="0.5", label="other lengths, widths, gaps")
-    third.set(xscale="log", yscale="log", ylabel="$v/v_{ref}$", title="Velocity of a plane wave, the same membrane")
-    third.legend(frameon=False, fontsize=8)
-    for axes in (first, second, third):
-        axes.set_xlabel("resistance of the junctions, k$\\Omega$ mm$^2$")
-
-    names: dict[tuple[float, float], list[str]] = {}
-    for name, (il, it, el, et) in PUBLISHED.items():
-        names.setdefault((round(il / it, 2), round(el / et, 2)), []).append(name)
-    for place, several in names.items():
-        fourth.plot(*place, "o", ms=5, mfc="none", color="black")
-        left = several[0].startswith(("Clerc", "Roberts, Scher"))
-        offset, side = ((-6, 3), "right") if left else ((6, 3), "left")
-        fourth.annotate("\n".join(several), place, offset, textcoords="offset points", ha=side, fontsize=7)
-    fourth.plot([], [], "o", mfc="none", color="black", label="published")
-    ratios = [tissue.anisotropy() for tissue in swept]
-    fourth.plot([r["intracellular"] for r in ratios], [r["extracellular"] for r in ratios], color="tab:green",
-                label="junctions from .015 to 1.5")  # fmt: skip
-    others = [tissue.anisotropy() for name, tissue in rows.items() if not name.startswith("R")]
-    fourth.plot([r["intracellular"] for r in others], [r["extracellular"] for r in others], ".", color="tab:green",
-                label="other cells")  # fmt: skip
-    fourth.set(xscale="log", xlabel="ratio inside", ylabel="ratio outside", title="Along / across, beside those in use",
-               xlim=(1.0, 300.0), ylim=(1.2, 4.4))  # fmt: skip
-    fourth.legend(frameon=False, fontsize=8, loc="upper left")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        names: dict[tuple[float, float], list[str]] = {}
+        for name, (il, it, el, et) in PUBLISHED.items():
+            names.setdefault((round(il / it, 2), round(el / et, 2)), []).append(name)
+        ink = fourth.xaxis.label.get_color()
+        for place, several in names.items():
+            fourth.plot(*place, "o", ms=5, mfc="none", color=ink)
+            left = several[0].startswith(("Clerc", "Roberts, Scher"))
+            offset, side = ((-6, 3), "right") if left else ((6, 3), "left")
+            fourth.annotate("\n".join(several), place, offset, textcoords="offset points", ha=side, fontsize=7)
+        fourth.plot([], [], "o", mfc="none", color=ink, label="published")
+        for tissues, words, style in ((swept, "junctions from .015 to 1.5", "-"), (others, "other cells", ".")):
+            ratios = [tissue.anisotropy() for tissue in tissues]
+            fourth.plot([r["intracellular"] for r in ratios], [r["extracellular"] for r in ratios], style, color="C2",
+                        label=words)  # fmt: skip
+        fourth.set(xscale="log", xlabel="along / across, inside", ylabel="along / across, outside",
+                   title="(d) beside those in use", xlim=(1.0, 300.0), ylim=(1.2, 4.4))  # fmt: skip
+        fourth.legend(loc="upper left")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ and the membrane's area of the same cell. No number is fitted.
 Mesh, time step and splitting are the same on both sides, so that what differs is the limit itself. The kinetics are
 those of FitzHugh and Nagumo.
 
-    python demos/15_emi.py [--coarse] [--out FOLDER]
+    python demos/15_emi.py [--coarse] [--dark] [--out FOLDER]
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from homfem.macro.emi import Contact, EmiModel, EmiProblem, Membrane, tiled_doma
 from homfem.macro.march import march
 from homfem.macro.observers import Activation
 from homfem.macro.stimulus import Box, Stimulus
+from homfem.output.charts import charts
 from homfem.timestepping import Schedule, TimeGrid
 
 #: mS/mm; uF/mm^2.
@@ -175,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coarse", action="store_true", help="few runs, for a test")
     parser.add_argument("--out", type=Path, default=Path("out/15_emi"), help="folder of the picture")
+    parser.add_argument("--dark", action="store_true", help="pictures on a dark ground")
     options = parser.parse_args()
     cell = myocyte(100.0, 20.0, None, (2.0, 4.0), staggered=False, joined="x", end_patch=0.4, resolution=1 / 3)
 
@@ -205,54 +207,47 @@ def main() -> None:
     # Strong junctions: the limit runs on, where the resolved row is far slower or silent.
     assert strong[-1][1]["emi"] < 0.9 * strong[-1][1]["limit"]
     if COMM.rank == 0:
-        draw(options.out / "emi.png", fine, strong, eps, errors)
+        draw(options.out / "emi", strong, eps, errors, "dark" if options.dark else "light")
 
 
-def draw(path: Path, fine, strong, eps, errors) -> None:
+def draw(path: Path, strong, eps, errors, theme: str) -> None:
     """Errors over eps, velocities over the resistance, and the times of two rows."""
-    import matplotlib
+    with charts(path, 1, 3, theme=theme) as (first, second, third):
+        ink = first.xaxis.label.get_color()
+        first.loglog(eps, errors, "o-", label="velocity")
+        first.loglog(eps, errors[-1] * (eps / eps[-1]) ** 2, color="0.6", ls="--", label="$\\varepsilon^2$")
+        first.set(xlabel="ε = period / front", ylabel="relative error of the limit", title="(a) cells get small")
+        first.minorticks_off()
+        first.set_xticks([0.2, 0.4, 0.7, 1.0], labels=["0.2", "0.4", "0.7", "1"])
+        first.legend()
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+        resistances = np.array([row.resistance for row, _ in strong])
+        emi, own = (np.array([both[name] for _, both in strong]) for name in ("emi", "limit"))
+        runs = emi > 0.0
+        second.semilogx(resistances, own, label="limit")
+        second.semilogx(resistances[runs], emi[runs], "o-", label="resolved")
+        if not runs.all():
+            dead = np.zeros(np.count_nonzero(~runs))
+            second.semilogx(resistances[~runs], dead, "x", color=ink, label="resolved: the wave dies")
+        second.set(xlabel="resistance of the junctions (kΩ mm^2)", ylabel="velocity (mm/ms)",
+                   title="(b) junctions resist")  # fmt: skip
+        second.legend()
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure, (first, second, third) = plt.subplots(1, 3, figsize=(12.0, 3.9), layout="constrained")
-    first.loglog(eps, errors, "o-", color="black", label="velocity")
-    first.loglog(eps, errors[-1] * (eps / eps[-1]) ** 2, color="0.6", ls="--", label="$\\varepsilon^2$")
-    first.set(xlabel="$\\varepsilon$ = period / front", ylabel="relative error of the limit", title="Cells get small")
-    first.minorticks_off()
-    first.set_xticks([0.2, 0.4, 0.7, 1.0], labels=["0.2", "0.4", "0.7", "1"])
-    first.legend(frameon=False, fontsize=8)
-
-    resistances = np.array([row.resistance for row, _ in strong])
-    emi, own = (np.array([both[name] for _, both in strong]) for name in ("emi", "limit"))
-    runs = emi > 0.0
-    second.loglog(resistances, own, color="tab:red", label="limit")
-    second.loglog(resistances[runs], emi[runs], "o-", color="black", label="resolved")
-    if not runs.all():
-        second.loglog(resistances[~runs], own[~runs], "x", color="black", label="resolved: the wave dies")
-    second.set(xlabel="resistance of the junctions, k$\\Omega$ mm$^2$", ylabel="mm/ms", title="Junctions resist")
-    second.legend(frameon=False, fontsize=8)
-
-    moving = [pair for pair in strong if pair[1]["emi"] > 0.0]
-    for (row, both), colour in ((moving[0], "tab:blue"), (moving[-1], "tab:green")):
-        low, _ = row.window()
-        inside = (both["places"] > low * row.period) & (both["places"] < (low + 6) * row.period)
-        start = np.interp(low * row.period, both["x"], both["t"])
-        ours = np.interp((low + 0.5) * row.period, both["places"], both["times"])
-        shift = ours - np.interp((low + 0.5) * row.period, both["x"], both["t"])
-        scale = row.rate
-        x = (both["places"][inside] - low * row.period) / row.period
-        third.plot(x, scale * (both["times"][inside] - start - shift), ".", ms=3, color=colour,
-                   label=f"R = {row.resistance:g}")  # fmt: skip
-        line = np.linspace(0.0, 6.0, 50)
-        third.plot(
-            line, scale * (np.interp((low + line) * row.period, both["x"], both["t"]) - start), color=colour, lw=0.8
-        )
-    third.set(xlabel="cells", ylabel="time of activation, $1/k$", title="Cell by cell (dots), and the limit (lines)")
-    third.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+        moving = [pair for pair in strong if pair[1]["emi"] > 0.0]
+        for (row, both), colour in ((moving[0], "C0"), (moving[-1], "C1")):
+            low, _ = row.window()
+            inside = (both["places"] > low * row.period) & (both["places"] < (low + 6) * row.period)
+            start = np.interp(low * row.period, both["x"], both["t"])
+            ours = np.interp((low + 0.5) * row.period, both["places"], both["times"])
+            shift = ours - np.interp((low + 0.5) * row.period, both["x"], both["t"])
+            x = (both["places"][inside] - low * row.period) / row.period
+            third.plot(x, row.rate * (both["times"][inside] - start - shift), ".", ms=3, color=colour,
+                       label=f"R = {row.resistance:g} kΩ mm²")  # fmt: skip
+            line = np.linspace(0.0, 6.0, 50)
+            limit = np.interp((low + line) * row.period, both["x"], both["t"]) - start
+            third.plot(line, row.rate * limit, color=colour, lw=0.8)
+        third.set(xlabel="cells", ylabel="time of activation × k", title="(c) cell by cell (dots), the limit (lines)")
+        third.legend()
 
 
 if __name__ == "__main__":
