@@ -83,7 +83,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
             fields=table.output.fields or (("V",) if table.kind == "monodomain" else ("V", "phi_e")),
         )
         watching = watch(shown, table.probes, made.problem.domain, move)
-        beats = ActionPotentials("V", level, levels=table.output.apd) if table.output.apd else None
+        beats = ActionPotentials("V", level, levels=table.output.apd, beats=2) if table.output.apd else None
         ecg = _ecg(table, made.problem, folder)
         with keys_under("macro", KEYS | probe_keys(table.probes) | made.keys):
             result = solve_cardiac(
@@ -151,9 +151,16 @@ def _write_maps(
         write_map(shown, "activation", [result.activation], end, "ms")
     if beats is None:
         return {}
-    maps = {level: beats.duration(level) for level in table.output.apd}
+    maps = {level: _last_durations(beats, level) for level in table.output.apd}
     write_map(shown, "apd", list(maps.values()), end, "ms")
     return {"apd": {f"{level:g}": _spread(function) for level, function in maps.items()}}
+
+
+def _last_durations(beats: ActionPotentials, level: float) -> Any:
+    """Return the durations of the last beat of each node that has one: at the end the next may be under way."""
+    function, before = beats.duration(level), beats.duration(level, beat=-2)
+    function.x.array[:] = np.where(np.isnan(function.x.array), before.x.array, function.x.array)
+    return function
 
 
 def _velocity(problem: CardiacProblem, result: CardiacResult) -> dict[str, float | None]:
@@ -230,7 +237,17 @@ def _report(
         "ranks": result.ranks,
         "seconds": dict(result.seconds),
         "versions": versions(),
-        "units": {"time": unit, "V": potential, "phi_e": potential, "length": "mm", "apd": "ms"},
+        "units": {
+            "time": unit,
+            "V": potential,
+            "phi_e": potential,
+            "length": "mm",
+            "apd": "ms",
+            "activation": unit,
+            "velocity": "mm/ms",
+            "threshold": potential,
+            "ecg": "mV",
+        },
         "threshold": level,
         "times": times,
         "maximum": {"V": result.numbers["V maximum"].tolist()},

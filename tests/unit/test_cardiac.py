@@ -290,6 +290,21 @@ def test_a_mesh_in_another_unit_is_told(caplog, size, told):
         assert not caplog.text
 
 
+@pytest.mark.parametrize(
+    ("cells", "step", "subcycles", "told"),
+    [(40, 0.1, 1, []), (10, 0.1, 1, ["1.6 mm apart"]), (40, 1.0, 1, ["up to 1 ms"]), (40, 1.0, 10, [])],
+)
+def test_cells_and_ionic_steps_that_do_not_resolve_a_front_are_told(caplog, cells, step, subcycles, told):
+    mesh = box_mesh(MPI.COMM_SELF, [16.0, 16.0 / cells], [cells, 1])
+    membrane = ionic_kinetics("mitchell-schaeffer")
+    given = problem("monodomain", Domain(mesh=mesh, unit="mm"), membrane=membrane, stimuli=[])
+    with caplog.at_level(logging.WARNING, logger="homfem"):
+        CardiacModel(given, step=step, method=CardiacMethod(subcycles=subcycles))
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == len(told), messages
+    assert all(part in message for part, message in zip(told, messages, strict=True))
+
+
 BAD = {
     "kind": ({"kind": "tridomain"}, InputError, "kind = 'tridomain'"),
     "no tensors": ({"extracellular": None}, InputError, "intracellular and extracellular, of a bidomain"),

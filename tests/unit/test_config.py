@@ -222,7 +222,10 @@ BAD_EFFECTIVE = [
 BAD_MACRO = [
     ("macro.model=cardio", ["macro.model = 'cardio'", "'calcium'"]),
     ("macro={modell='calcium'}", ["macro.modell", "'macro.model'"]),
-    ("macro.time.step=30 ms", ["macro.time.step = 0.03", "divides", "33 steps"]),
+    (
+        "macro.time.step=30 ms",
+        ["macro.time.step = '30 ms'", "divides the end, 1 s", "30.303030303030305 ms' (33 steps)"],
+    ),
     ("macro.time.step=0.02", ["macro.time.step = 0.02", "a time", "no unit"]),
     ("macro.time.stp=1", ["macro.time.stp = 1", "'macro.time.step'"]),
     ("macro.time={end='1 s'}", ["macro.time.step = (missing)", "'20 ms'"]),

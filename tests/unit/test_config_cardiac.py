@@ -16,6 +16,7 @@ from mpi4py import MPI
 
 from homfem import EffectiveTensor, runs
 from homfem.bodies import box_mesh
+from homfem.cli.run import described
 from homfem.config import make_config
 from homfem.config.document import set_values
 from homfem.kinetics import ionic
@@ -243,6 +244,32 @@ def test_durations_of_action_potentials_and_states_on_request(tmp_path):
     with meshio.xdmf.TimeSeriesReader(tmp_path / "output" / "apd.xdmf") as series:
         series.read_points_cells()
         assert sorted(series.read_data(0)[1]) == ["APD50", "APD90"]
+
+
+def test_durations_are_those_of_the_last_beat_that_is_over(tmp_path):
+    keys = {
+        "membrane__parameters": {"rate": "4 1/ms", "epsilon": 0.05},
+        "output": {"apd": [90], "threshold": 0.4},
+        "domain__size": ["2 mm", "1 mm"],
+        "probes": [{"name": "middle", "at": ["1 mm", "0.5 mm"]}],
+    }
+    once = run(tmp_path, time={"end": "40 ms", "step": "0.05 ms"}, **keys).report()
+    again = run(tmp_path, time={"end": "41.5 ms", "step": "0.05 ms"}, stimulus__0__coupling=["40 ms"], **keys).report()
+    assert again["probes"]["middle"]["V"][-1] > 0.4  # the second beat is under way
+    assert again["apd"] == once["apd"]
+    assert once["apd"]["90"]["mean"] > 1.0
+
+
+def test_a_report_has_units_in_its_text(tmp_path):
+    report = run(tmp_path, membrane={"model": "mitchell-schaeffer", "area": "140 1/mm"}, **SHORT).report()
+    text = dict(line.split(": ", 1) for line in described(report).splitlines())
+    assert text["threshold"] == "0 mV"
+    assert described(
+        {"activation": {"mean": 2.0}, "velocity": {"mean": 0.6}, "units": report["units"]}
+    ).splitlines() == [
+        "activation: mean 2 ms",
+        "velocity: mean 0.6 mm/ms",
+    ]
 
 
 BATH = """

@@ -132,7 +132,8 @@ class CardiacOutput(OutputTable):
     apd: Annotated[
         tuple[float, ...], listed(lambda value: check_number("", value, above=0.0, below=100.0), range(1, 21), _LEVEL)
     ] = ()
-    """Percentages of repolarisation at which action potential durations are mapped."""
+    """Percentages of repolarisation at which action potential durations are mapped: at each node of the last of its
+    beats that has one."""
     fields: (
         Annotated[tuple[str, ...], listed(text("a name").func, range(1, 201), "a list of names of fields")] | None
     ) = None

@@ -35,7 +35,14 @@ class TimeTable(Table):
 
     @model_validator(mode="after")
     def _whole(self) -> TimeTable:
-        if self.grid().steps > MOST_STEPS:
+        end, step = self.end.to("s"), self.step.to("s")
+        steps = max(1, round(end / step))
+        if not math.isclose(end / step, steps, rel_tol=1e-12, abs_tol=1e-9):
+            unit = self.step.unit
+            allowed = f"one that divides the end, {self.end} (it fits {end / step:.6g} times)"
+            remedy = f"The nearest one is '{self.end.to(unit) / steps!r} {unit}' ({steps} steps)."
+            raise InputError("step", str(self.step), allowed, remedy)
+        if steps > MOST_STEPS:
             raise InputError("step", str(self.step), f"one that fits at most {MOST_STEPS:g} times into {self.end}")
         return self
 

@@ -32,6 +32,8 @@ log = logging.getLogger("homfem")
 HIGHEST = 1e3
 #: Length of a wave of 0.6 mm/ms and 300 ms over the width of its front, 0.3 mm.
 WAVE = 600.0
+#: Cells of so many widths :math:`\sqrt{D\cdot 1\,\mathrm{ms}}` of a front are told, and ionic steps beyond this (ms).
+COARSE, LONG = 1.5, 0.1
 
 
 class CardiacModel:
@@ -84,7 +86,7 @@ class CardiacModel:
         self.seconds = dict.fromkeys(("setup", "ODE"), 0.0)
         self._make_potential()
         self._make_reaction()
-        self._warn_of_extent()
+        self._warn_of_resolution()
         self.diffusion = Diffusion(self.tissue, self._v, self.seconds, step=self.step, time=time)
         self.current: InterpolatedCurrent | None = None
         if self.method.current == "interpolated":
@@ -298,16 +300,33 @@ class CardiacModel:
             **{name: [repr(entry) for entry in getattr(problem, name)] for name in sources},
         } | {name: {"about": value} for name, value in about.items()}
 
-    def _warn_of_extent(self) -> None:
-        r"""Warn of a mesh whose coordinates can hardly be in mm.
+    def _warn_of_resolution(self) -> None:
+        r"""Warn of a mesh whose coordinates can hardly be in mm, and of cells and steps that do not resolve a front.
 
-        A wave is :data:`WAVE` times as long as :math:`\sqrt{D\cdot 1\,\mathrm{ms}}`, about the width of its front.
+        A wave is :data:`WAVE` times as long as :math:`\sqrt{D\cdot 1\,\mathrm{ms}}`, about the width of its front. A
+        model without units has fronts of any width.
         """
         problem = self.problem
         tensors = next(iter(problem.tissue_tensors().values()))
         largest = max(np.linalg.eigvalsh(values)[-1] for name, values in tensors.items() if name not in problem.bath)
         least = self.comm.allreduce(float(np.min(self.tissue.capacity, initial=np.inf)), op=MPI.MIN)
-        check_extent(problem.domain, WAVE * float(np.sqrt(largest / least)))
+        width = float(np.sqrt(largest / least))
+        check_extent(problem.domain, WAVE * width)
+        cell, ionic = self.tissue.mean_size() / self.method.degree, self.step / self.method.subcycles
+        if self.comm.rank != 0 or problem.membrane.fields[0].unit != "mV":
+            return
+        if cell > COARSE * width:
+            log.warning(
+                "Nodes of the tissue are about %.2g mm apart, and a front along the fibres is about %.2g mm wide: how "
+                "fast it runs, and whether it does, depends on the mesh. Take a finer one, down to %.2g mm.",
+                cell, width, 0.6 * width,
+            )  # fmt: skip
+        if ionic > LONG * (1.0 + 1e-9):
+            log.warning(
+                "Ionic steps of up to %g ms do not resolve an upstroke: how fast a front runs, and whether it does, "
+                "depends on them. Take a time step of 0.05 ms or less, or more subcycles.",
+                ionic,
+            )
 
 
 class _Together:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import ufl
 from dolfinx import fem, la
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.kinds import CONDUCTIVITY
@@ -71,6 +73,14 @@ class Tissue:
         self.capacity: float | Array = self.values("area", problem.area) * self.values(
             "capacitance", problem.capacitance
         )
+
+    def mean_size(self) -> float:
+        """Return the edge (mm) of cubes or squares whose simplices are as large as the mean cell; collective."""
+        dim, comm = self.domain.dimension, self.domain.comm
+        owned = int(self.domain.mesh.topology.index_map(dim).size_local)
+        volume = comm.allreduce(float(self._volumes[:owned].sum()), op=MPI.SUM)
+        count = comm.allreduce(int(np.count_nonzero(self.cells[:owned])), op=MPI.SUM)
+        return float((math.factorial(dim) * volume / max(count, 1)) ** (1.0 / dim))
 
     def of_nodes(self, values: Array) -> Array:
         """Return those of the values of owned dofs that belong to nodes of the tissue."""
