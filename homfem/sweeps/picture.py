@@ -12,7 +12,7 @@ from homfem.sweeps.table import Column, SweepTable
 
 
 def draw(table: SweepTable, path: str | Path, *, column: str | None = None) -> None:
-    """Draw a result of a sweep, by default the first number, with its bracket against the keys that vary.
+    """Draw a result of a sweep, by default the first number that varies, with its bracket against the keys that vary.
 
     The bracket of ``value...`` is ``lower...`` and ``upper...``, where these are columns of the table.
 
@@ -23,7 +23,7 @@ def draw(table: SweepTable, path: str | Path, *, column: str | None = None) -> N
     path
         A PNG, PDF or SVG file.
     column
-        Name of the result.
+        Name of the result. Where no number varies it is the first of them.
 
     Raises
     ------
@@ -35,7 +35,8 @@ def draw(table: SweepTable, path: str | Path, *, column: str | None = None) -> N
     from homfem.output.sweeps import Drawn, Varied, draw_sweep
 
     numeric = {entry.name: entry for entry in table.columns if np.isfinite(_numbers(entry)).any()}
-    chosen = next(iter(numeric), "") if column is None else column
+    varied = [name for name, entry in numeric.items() if np.nanmin(_numbers(entry)) < np.nanmax(_numbers(entry))]
+    chosen = next(iter([*varied, *numeric]), "") if column is None else column
     if chosen not in numeric:
         allowed = "a result with numbers: " + (", ".join(numeric) or "no row has any")
         raise InputError("column", column or "(missing)", allowed)

@@ -648,6 +648,15 @@ def test_no_ground_and_a_current_that_goes_nowhere(tmp_path):
         run(tmp_path, kind="bidomain", electrodes=[{"boundary": "left", "current": "1 uA/mm^2"}], **SHORT)
 
 
+def test_pulses_that_leave_current_over_are_refused_before_the_run(tmp_path):
+    pulse = {"boundary": "left", "current": "1 uA/mm^2", "start": "10 ms", "duration": "1 ms"}
+    out = {**pulse, "boundary": "right", "current": "-1 uA/mm^2"}
+    assert run(tmp_path, kind="bidomain", electrodes=[pulse, out], **SHORT).report()["finished"]
+    for others in ([], [{**out, "current": "-2 uA/mm^2"}], [{**out, "start": "12 ms"}]):
+        with pytest.raises(InputError, match=r"macro\.electrodes = -?1\.0.*sum to zero.*Ground"):
+            run(tmp_path, kind="bidomain", electrodes=[pulse, *others], **SHORT)
+
+
 def test_a_step_too_large_for_the_membrane_is_named(homfem, tmp_path):
     (tmp_path / "heart.toml").write_text(STRIP)
     change = ["--set", "macro.membrane.parameters.rate='9e4 1/ms'", "--set", "macro.time.step='1 ms'"]

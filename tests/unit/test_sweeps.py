@@ -493,6 +493,22 @@ def test_an_array_of_slurm_runs_a_row_with_each_task(homfem, tmp_path, monkeypat
         write_job_script(sweeps.prepare(path), str(path))
 
 
+def test_the_picture_is_of_the_first_number_that_varies(tmp_path, monkeypatch):
+    from homfem.output import sweeps as pictures
+    from homfem.sweeps.table import make_table
+
+    ready = sweeps.prepare(plan("", grid={L: ["1 um^2/s", "2 um^2/s", "4 um^2/s"]}), folder=tmp_path)
+    reports = [{"end": 20.0, "steps": 400, "velocity": speed} for speed in (0.4, 0.6)]
+    records = {row.key: {"status": "done", "report": entry} for row, entry in zip(ready.rows[1:], reports, strict=True)}
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_sweep", lambda keys, result, path: drawn.append(result.title))
+    draw(make_table(ready, records), tmp_path / "a.png")
+    for entry in records.values():
+        entry["report"]["velocity"] = 0.6
+    draw(make_table(ready, records), tmp_path / "b.png")
+    assert drawn == ["velocity", "end"]
+
+
 @pytest.mark.parametrize(
     "grid",
     [
