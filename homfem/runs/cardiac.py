@@ -106,6 +106,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
         config=config,
         warnings=(
             *exchanged(made.problem),
+            *_without_front(made.problem, result, level),
             *(f"{at}: {text}" for at, tensor in made.tensors.items() for text in tensor.warnings),
         ),
         record=None if watching.record is None else watching.record.record,
@@ -154,6 +155,19 @@ def _write_maps(
     maps = {level: _last_durations(beats, level) for level in table.output.apd}
     write_map(shown, "apd", list(maps.values()), end, "ms")
     return {"apd": {f"{level:g}": _spread(function) for level, function in maps.items()}}
+
+
+def _without_front(problem: CardiacProblem, result: CardiacResult, level: float) -> list[str]:
+    """Return a warning of stimuli after which no place is active; collective."""
+    pulses = [entry.schedule for entry in (*problem.stimuli, *problem.intracellular_sources)]
+    if not pulses or result.activation is None or _spread(result.activation)["mean"] is not None:
+        return []
+    unit, end = problem.membrane.fields[0].unit, float(result.times[-1])
+    first = min(entry.start for entry in pulses)
+    why = f"the largest V is {float(result.numbers['V maximum'].max()):.4g}, the threshold {level:g} {unit}".rstrip()
+    if first >= end:
+        why = f"the first pulse begins at {first:g} ms, and the run ends at {end:g} ms"
+    return [f"macro.stimulus: no place becomes active: {why}."]
 
 
 def _last_durations(beats: ActionPotentials, level: float) -> Any:

@@ -41,6 +41,8 @@ KEYS = {
 }  # fmt: skip
 #: What a tissue may have; measured are 70 to 400 /mm and about 0.01 uF/mm^2.
 USUAL = {"area": (5.0, 5000.0, "1/mm"), "capacitance": (1e-3, 0.2, "uF/mm^2")}
+#: More conducts no tissue and no bath, S/m.
+CONDUCTING = 5.0
 #: Arguments of the problem by the space into which a current flows.
 _CURRENTS = {
     "membrane": "stimuli",
@@ -92,13 +94,28 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
             **currents,
         )
     if kinetics.fields[0].unit == "mV" and comm.rank == 0:
-        for name, (least, largest, unit) in USUAL.items():
-            values = getattr(problem, name)
-            for value in values.values() if isinstance(values, dict) else [values]:
-                if not least <= value <= largest:
-                    log.warning("macro.membrane.%s: %g %s is far from %g to %g %s: is its unit right?",
-                                name, value, unit, least, largest, unit)  # fmt: skip
+        _warn_of_units(problem)
     return Made(problem=problem, tensors=kept, keys=keys)
+
+
+def _warn_of_units(problem: CardiacProblem) -> None:
+    """Warn of numbers that no tissue has."""
+    from homfem.macro.coefficients import tensor_values
+
+    for name, (least, largest, unit) in USUAL.items():
+        values = getattr(problem, name)
+        for value in values.values() if isinstance(values, dict) else [values]:
+            if not least <= value <= largest:
+                log.warning("macro.membrane.%s: %g %s is far from %g to %g %s: is its unit right?",
+                            name, value, unit, least, largest, unit)  # fmt: skip
+    for name in ("conductivity", "intracellular", "extracellular"):
+        given = getattr(problem, name)
+        if given is None:
+            continue
+        tensors = tensor_values(name, given, CONDUCTIVITY, unit="mS/mm", dimension=problem.domain.dimension)
+        most = max(float(np.linalg.eigvalsh(matrix)[-1]) for matrix in tensors.values())
+        if most > CONDUCTING:
+            log.warning("macro.tensors.%s: %g S/m is far from up to 1 S/m: is its unit right?", name, most)
 
 
 def _spaces(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -533,6 +534,23 @@ def test_a_membrane_of_a_file_by_schemes_and_their_other_names(tmp_path):
     assert read.fields["V"].x.array == pytest.approx(named.fields["V"].x.array, abs=1e-13)
     explicit = run(tmp_path, membrane=others | {"scheme": "forward_euler"}, **SHORT).result
     assert 0.0 < np.abs(explicit.fields["V"].x.array - named.fields["V"].x.array).max() < 0.05
+
+
+def test_stimuli_after_which_nothing_is_active_are_told(tmp_path):
+    (weak,) = run(tmp_path, stimulus__0__amplitude="0.01 uA/mm^3", **SHORT).warnings
+    assert re.search(r"no place becomes active: the largest V is 0\.\d+, the threshold 0\.5\.$", weak)
+    (late,) = run(tmp_path, stimulus__0__start="3 ms", **SHORT).warnings
+    assert late.endswith("the first pulse begins at 3 ms, and the run ends at 0.5 ms.")
+    assert run(tmp_path, stimulus=None, **SHORT).warnings == ()
+
+
+def test_conductivities_in_another_unit_are_told(tmp_path, caplog):
+    membrane = {"model": "mitchell-schaeffer", "area": "140 1/mm"}
+    with caplog.at_level(logging.WARNING, "homfem"):
+        run(tmp_path, membrane=membrane, stimulus=None, **SHORT)
+        assert not caplog.records
+        run(tmp_path, membrane=membrane, stimulus=None, tensors__extracellular="62 S/m", **SHORT)
+    assert [record.getMessage()[:35] for record in caplog.records] == ["macro.tensors.extracellular: 62 S/m"]
 
 
 def test_spaces_that_are_exchanged_and_a_mesh_in_another_unit_are_told(tmp_path, caplog):
