@@ -35,6 +35,9 @@ def run_macro(
         run = runs.macro(config, resume=resume, drawn=figure is not None)
         if figure is not None:
             runs.draw_macro(run, figure, theme="dark" if dark else "light")
+    if comm.rank == 0:
+        for warning in run.warnings:
+            session.say(f"warning: {warning}")
     if run.outcome is runs.Outcome.INTERRUPTED and comm.rank == 0:
         session.say("interrupted; homfem run --resume goes on from the checkpoint")
     report = run.report()

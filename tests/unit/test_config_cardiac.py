@@ -675,6 +675,21 @@ def test_pulses_that_leave_current_over_are_refused_before_the_run(tmp_path):
             run(tmp_path, kind="bidomain", electrodes=[pulse, *others], **SHORT)
 
 
+def test_the_command_says_the_warnings_of_a_run(homfem, tmp_path):
+    (tmp_path / "heart.toml").write_text(STRIP)
+    change = [
+        "--set",
+        "macro.stimulus.start=3 ms",
+        "--set",
+        "macro.time.end=0.5 ms",
+        "--set",
+        "macro.output.every=0.5 ms",
+    ]
+    status, _, err = homfem("run", tmp_path / "heart.toml", *change)
+    assert status == 0
+    assert "homfem: warning: macro.stimulus: no place becomes active: the first pulse begins at 3 ms" in err
+
+
 def test_a_step_too_large_for_the_membrane_is_named(homfem, tmp_path):
     (tmp_path / "heart.toml").write_text(STRIP)
     change = ["--set", "macro.membrane.parameters.rate='9e4 1/ms'", "--set", "macro.time.step='1 ms'"]
