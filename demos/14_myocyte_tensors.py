@@ -67,7 +67,6 @@ def main() -> None:
     options = parser.parse_args()
     accuracy = {"degree": 1} if options.coarse else {}
     resolution = 1 / 3
-    rank = MPI.COMM_WORLD.rank
 
     resistances = np.geomspace(0.015, 1.5, 5 if options.coarse else 21)
     cell = make_cell(resolution, **CELL)
@@ -97,7 +96,7 @@ def main() -> None:
     assert longer.intracellular.value[0, 0] > reference.intracellular.value[0, 0]
     assert longer.velocity_ratio(reference)[0] > 1.0 > longer.velocity_ratio(reference)[1]
 
-    if rank == 0:
+    if MPI.COMM_WORLD.rank == 0:
         print(reference)
         print(f"\n{'':<22}{'i along':>9}{'i across':>9}{'e along':>9}{'e acr.':>9}{'1/mm':>8}{'space':>7}"
               f"{'i ratio':>8}{'e':>6}{'m':>8}{'v along':>8}{'v acr.':>8}")  # fmt: skip

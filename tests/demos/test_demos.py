@@ -25,10 +25,12 @@ FIGURES = {
     "13_packed_bed.py": ("reactor.png", "bed.png"),
     "14_myocyte_tensors.py": ("tensors.png",),
     "15_emi.py": ("emi.png",),
+    "16_planar_wave.py": ("cell.png", "velocity.png", "wave.png"),
+    "17_ventricle.py": ("activation.png", "electrocardiogram.png"),
     "18_spiral.py": ("spiral.png", "turns.png"),
     "19_dog_bone.py": ("dog_bone.png",),
-    "21_single_cells.py": ("action_potentials.png", "restitution.png"),
     "20_heart_fibres.py": ("left.png", "both.png"),
+    "21_single_cells.py": ("action_potentials.png", "restitution.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
@@ -55,7 +57,7 @@ def test_every_demo_prints_on_one_rank(demo):
 
 
 #: On two ranks these would take longer than all the others; what they call has tests on ranks of its own.
-LONG = ("02_cells.py", "05_stokes.py", "14_myocyte_tensors.py", "15_emi.py")
+LONG = ("02_cells.py", "05_stokes.py", "14_myocyte_tensors.py", "15_emi.py", "16_planar_wave.py")
 #: It draws what only one rank has whole.
 ALONE = ("06_elasticity.py",)
 RUNS = [(demo, ranks) for demo in FIGURES for ranks in ((1,) if demo in LONG else (1, 2))]

@@ -173,7 +173,7 @@ def test_bad_configs_are_refused_by_key(place, change, error, named):
     ("value", "named"),
     [
         ({}, "^direction = .missing.*or file"),
-        ({"direction": [1, 0], "file": "a.vtu"}, r"^direction = \[1.0, 0.0\].*one of the two"),
+        ({"direction": [1, 0], "file": "a.vtu"}, r"^direction = \[1.0, 0.0\].*one of the three"),
         ({"direction": [1, 0], "name": "f"}, "^name = 'f'.*absent"),
         ({"file": "a.vtu", "sheet": [1, 0]}, "^sheet = .*absent"),
         ({"file": "a.vtu", "sheet_name": "s"}, "^name = .missing"),
