@@ -101,7 +101,7 @@ class Diffusion:
         self.phi_e = fem.Function(self.tissue.space, name="phi_e")
         self._phi = self.phi_e.x.petsc_vec
         self.extracellular = Extracellular(self.tissue, self.stiffness, noise)
-        self._driver, self._middle = self.stiffness.createVecRight(), self.stiffness.createVecRight()
+        self._driver, self._middle, self._change = (self.stiffness.createVecRight() for _ in range(3))
         # Start values: the potential one and two steps before, at the ends and at the middles of steps.
         self._before = self._phi.duplicate()
         self._middles = [self._phi.duplicate() for _ in range(2)]
@@ -150,7 +150,7 @@ class Diffusion:
         """Repeat the increment with the extracellular potential of the scheme's own place in the step."""
         theta, middle = diffusion.scheme.diagonal, self._middles[0]
         _extrapolate(middle, self._middles[1])
-        change = self._driver.duplicate()
+        change = self._change
         for _ in range(most):
             diffusion.increments[-1].copy(change)
             self._v.copy(self._middle)
@@ -166,7 +166,6 @@ class Diffusion:
         else:
             if most > 1:
                 raise ConvergenceError(f"cardiac bidomain: the coupling did not converge in {most} corrections.")
-        change.destroy()
 
     def norms(self) -> list[float]:
         """Return the norms of the matrices, which tell a problem from others; collective."""
