@@ -178,7 +178,7 @@ class CardiacTable(MarchTable):
     ] = ()
     """Electrodes on boundaries."""
     ecg: EcgTable | None = None
-    """Electrodes of an electrocardiogram outside of the tissue."""
+    """Electrodes of an electrocardiogram, outside of the tissue or, in three dimensions, in it."""
     degree: Annotated[int, integer(at_least=1, at_most=2)] = 1
     """Degree of the elements."""
     mass: Annotated[float, number(at_least=0.0, at_most=1.0)] = 1.0
