@@ -21,7 +21,8 @@ from homfem.macro.observers import Observer
 from homfem.macro.state import Model, Reduction, Restorable, StateField, with_unit
 from homfem.parameters import Array, InputError, check_choice, check_integer
 from homfem.ranks import collective
-from homfem.timestepping import Request, TimeGrid, interruptible
+from homfem.signals import Request, interruptible
+from homfem.timestepping import TimeGrid
 
 log = logging.getLogger("homfem")
 
@@ -109,7 +110,7 @@ def march(
     """March a model over a time grid; collective.
 
     SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
-    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
+    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.signals.interruptible`).
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ PACKAGE = ROOT / "homfem"
 
 # From the bottom up. A module may import from the rows below its own; those of one row are siblings.
 ROWS = (
-    ("parameters", "progress", "disk", "keywords"),
+    ("parameters", "progress", "disk", "keywords", "signals"),
     ("reference", "quantities", "stiffness", "fields", "limits", "brackets"),
     ("kinds",),
     ("coefficients", "descriptions"),

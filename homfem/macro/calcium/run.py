@@ -122,7 +122,7 @@ def run_calcium(
     """March the calcium bidomain equations over a time grid; collective.
 
     SIGINT, SIGTERM or SIGUSR1 ends the run after the step under way, with a checkpoint if there is one; a second SIGINT
-    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.timestepping.interruptible`).
+    interrupts at once. SIGCONT asks for a checkpoint (:func:`homfem.signals.interruptible`).
 
     Parameters
     ----------
