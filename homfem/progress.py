@@ -46,6 +46,36 @@ def set_up_logging(*, rank: int = 0, verbose: bool = False) -> None:
     _LOG.setLevel(logging.INFO)
 
 
+class _Collector(logging.Handler):
+    """Keeps the texts of warnings."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self.texts:
+            self.texts.append(text)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect what the log of homfem warns of while the block lasts, each text once; it goes where it went as well.
+
+    >>> with collected_warnings() as told:
+    ...     logging.getLogger("homfem.example").warning("%d cells are flat", 3)
+    >>> told
+    ['3 cells are flat']
+    """
+    handler = _Collector()
+    _LOG.addHandler(handler)
+    try:
+        yield handler.texts
+    finally:
+        _LOG.removeHandler(handler)
+
+
 class _Bar:
     """One piece of work: how far it is, and what is to be said of it. Setting numbers is all that the work does."""
 

@@ -11,7 +11,8 @@ from homfem.cli.effective import hand_over, start
 from homfem.output.canvas import FORMATS
 from homfem.runs.targets import check_target
 
-_LONG = ("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift", "ecg")
+#: What is no line of the text: series, and warnings, which the log has said.
+_LONG = "times total maximum minimum tensors config versions units probes drift ecg warnings".split()
 
 
 def run_macro(
@@ -35,9 +36,6 @@ def run_macro(
         run = runs.macro(config, resume=resume, drawn=figure is not None)
         if figure is not None:
             runs.draw_macro(run, figure, theme="dark" if dark else "light")
-    if comm.rank == 0:
-        for warning in run.warnings:
-            session.say(f"warning: {warning}")
     if run.outcome is runs.Outcome.INTERRUPTED and comm.rank == 0:
         session.say("interrupted; homfem run --resume goes on from the checkpoint")
     report = run.report()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ import numpy as np
 from homfem.config import Config, present
 from homfem.disk import writing
 from homfem.parameters import InputError
+from homfem.progress import collected_warnings
 from homfem.runs.configs import Overrides, Source, communicator, read_config
 from homfem.runs.outcome import Outcome
 from homfem.runs.runners import runner
+
+log = logging.getLogger("homfem")
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -37,7 +41,7 @@ class MacroRun:
     config
         What was asked for.
     warnings
-        What is to be known of the tensors that it took.
+        What is to be known of the tensors that it took, and whatever else the log warned of while it ran.
     record, label
         The first field at the output times, if it was to be drawn, and its name with its unit.
     length_unit, time_unit
@@ -56,7 +60,7 @@ class MacroRun:
 
     def report(self) -> dict[str, Any]:
         """Return what the run says of itself as plain values."""
-        return dict(self.facts)
+        return {**self.facts, "warnings": list(self.warnings)}
 
 
 def macro(
@@ -101,8 +105,12 @@ def macro(
     """
     checked = read_config(config, overrides=overrides, folder=folder, needed=("macro",))
     table = present("macro", checked.macro)
-    run: MacroRun = runner(table.runner)(checked, table, communicator(comm), resume=resume, drawn=drawn)
-    return run
+    ranks = communicator(comm)
+    with collected_warnings() as told:
+        run: MacroRun = runner(table.runner)(checked, table, ranks, resume=resume, drawn=drawn)
+        for text in run.warnings if ranks.rank == 0 else ():
+            log.warning("%s", text)
+    return replace(run, warnings=tuple(ranks.bcast(told)))
 
 
 def draw_macro(run: MacroRun, path: str | Path, *, theme: str = "light") -> None:
