@@ -12,7 +12,10 @@ from homfem.output.canvas import FORMATS
 from homfem.runs.targets import check_target
 
 #: What is no line of the text: series, and warnings, which the log has said.
-_LONG = "times total maximum minimum tensors config versions units probes drift ecg warnings".split()
+_LONG = {
+    *("times", "total", "maximum", "minimum", "tensors", "config", "versions", "units", "probes", "drift", "ecg"),
+    "warnings",
+}
 
 
 def run_macro(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +11,12 @@ import numpy as np
 from homfem.config import Config
 from homfem.config.models.cardiac import CardiacTable
 from homfem.parameters import InputError
-from homfem.progress import progress_bar
 from homfem.quantities import Quantity, conversion_factor
 from homfem.runs.cardiac_problem import KEYS, Made, exchanged, make_problem
-from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
-from homfem.runs.outcome import Outcome
-from homfem.runs.watching import Shown, Watch, probe_keys, probe_report, watch, write_map
+from homfem.runs.marching import ModelUnits, marching, tensor_warnings
+from homfem.runs.watching import Shown, write_map
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -63,57 +60,34 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
     """Run the model and write its fields and checkpoints; collective."""
     from homfem.macro.action_potentials import ActionPotentials
     from homfem.macro.cardiac import solve_cardiac
-    from homfem.output.checkpoint import CheckpointFile
 
-    folder = config.folder / table.output.folder
-    with ExitStack() as stack:
-        stack.enter_context(run_folder(folder, comm))
+    units = ModelUnits(length="mm", time="ms", told=table.time.end.unit)
+    with marching(config, table, comm, units=units, title="cardiac", resume=resume, drawn=drawn) as run:
         made = make_problem(config, table, comm)
         unit = made.problem.membrane.fields[0].unit
         level = _threshold(table, unit)
-        grid = table.time.grid("ms")
-        move = stack.enter_context(progress_bar("cardiac", grid.end, rank=comm.rank, unit="ms"))
-        shown = Shown(
-            folder=folder,
-            suffix=table.output.format,
-            every=table.steps("every"),
-            length_unit="mm",
-            drawn="V" if drawn else None,
-            time_unit=table.time.end.unit,
-            fields=table.output.fields or (("V",) if table.kind == "monodomain" else ("V", "phi_e")),
-        )
-        watching = watch(shown, table.probes, made.problem.domain, move)
+        shown = run.shown("V", table.output.fields or (("V",) if table.kind == "monodomain" else ("V", "phi_e")))
+        watching = run.watch(shown, made.problem.domain)
         beats = ActionPotentials("V", level, levels=table.output.apd, beats=2) if table.output.apd else None
-        ecg = _ecg(table, made.problem, folder)
-        with keys_under("macro", KEYS | probe_keys(table.probes) | made.keys):
+        ecg = _ecg(table, made.problem, run.folder)
+        with keys_under("macro", KEYS | run.keys | made.keys):
             result = solve_cardiac(
                 made.problem,
-                grid,
+                table.time.grid("ms"),
                 _method(table),
                 threshold=level,
-                checkpoint=CheckpointFile(folder / "checkpoint"),
-                checkpoint_every=table.steps("checkpoint_every"),
-                resume=resume,
-                observers=[*watching.observers, *(entry for entry in (beats, ecg) if entry is not None)],
+                **run.options(*watching.observers, beats, ecg),
             )
         durations = _write_maps(shown, table, result, beats)
-    return MacroRun(
-        result=result,
-        facts=_report(config, table, made, result, watching, level)
-        | durations
-        | ({} if ecg is None else {"ecg": {name: ecg.values(name).tolist() for name in ecg.leads.names}}),
-        outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
-        config=config,
-        warnings=(
-            *exchanged(made.problem),
-            *_without_front(made.problem, result, level),
-            *(f"{at}: {text}" for at, tensor in made.tensors.items() for text in tensor.warnings),
-        ),
-        record=None if watching.record is None else watching.record.record,
-        label=f"V ({unit})" if unit else "V",
-        length_unit="mm",
-        time_unit="ms",
+    facts = run.facts(result, watching, field="V", threshold=level) | _report(table, made, result, level) | durations
+    if ecg is not None:
+        facts["ecg"] = {name: ecg.values(name).tolist() for name in ecg.leads.names}
+    warnings = (
+        *exchanged(made.problem),
+        *_without_front(made.problem, result, level),
+        *tensor_warnings(made.tensors),
     )
+    return run.run(result, watching, facts, label=f"V ({unit})" if unit else "V", warnings=warnings)
 
 
 def _ecg(table: CardiacTable, problem: CardiacProblem, folder: Path) -> LeadSeries | None:
@@ -219,15 +193,9 @@ def _spread(function: Any) -> dict[str, float | None]:
     }
 
 
-def _report(
-    config: Config, table: CardiacTable, made: Made, result: CardiacResult, watching: Watch, level: float
-) -> dict[str, Any]:
-    """Return what is said of a run; times are in the unit of its end."""
-    from homfem.certify import versions
-
+def _report(table: CardiacTable, made: Made, result: CardiacResult, level: float) -> dict[str, Any]:
+    """Return what is said of a run of this model beside what is of any."""
     unit = table.time.end.unit
-    grid = table.time.grid(unit)
-    times = [grid.time(step) for step in range(len(result.times))]
     per_time = conversion_factor("ms", unit)
     active = _spread(result.activation) if result.activation is not None else {}
     potential = made.problem.membrane.fields[0].unit
@@ -235,9 +203,6 @@ def _report(
         "model": "cardiac",
         "kind": table.kind,
         "membrane": made.problem.membrane.name,
-        "finished": result.finished,
-        "end": times[-1],
-        "steps": len(times) - 1,
         "V_range": {
             "smallest": float(result.numbers["V minimum"].min()),
             "largest": float(result.numbers["V maximum"].max()),
@@ -245,12 +210,8 @@ def _report(
         "activation": {key: None if value is None else per_time * value for key, value in active.items()},
         "velocity": _velocity(made.problem, result),
         "conserved": [],
-        "dofs": result.dofs,
         "iterations": sum(result.iterations.values()),
         "iterations_by_stage": dict(result.iterations),
-        "ranks": result.ranks,
-        "seconds": dict(result.seconds),
-        "versions": versions(),
         "units": {
             "time": unit,
             "V": potential,
@@ -263,10 +224,7 @@ def _report(
             "ecg": "mV",
         },
         "threshold": level,
-        "times": times,
         "maximum": {"V": result.numbers["V maximum"].tolist()},
         "minimum": {"V": result.numbers["V minimum"].tolist()},
-        "probes": probe_report(watching.probes, table.probes, field="V", threshold=level, per_time=per_time),
         "tensors": {name: tensor.to_dict() for name, tensor in made.tensors.items()},
-        "config": config.document,
     }

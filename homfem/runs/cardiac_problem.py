@@ -17,8 +17,8 @@ from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import CONDUCTIVITY
 from homfem.parameters import InputError
 from homfem.quantities import Quantity, conversion_factor
-from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.keys import keys_under
+from homfem.runs.marching import domain_of
 from homfem.runs.phases import phase_tensors
 
 if TYPE_CHECKING:
@@ -64,11 +64,7 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
     """Return the problem; collective."""
     from homfem.macro.cardiac import CardiacProblem
 
-    with keys_under("macro.domain"):
-        domain = make_domain(table.domain, comm, config.folder, "mm")
-    if table.fibres is not None:
-        with keys_under("macro.fibres"):
-            domain = with_fibres(domain, table.fibres, config.folder)
+    domain = domain_of(config, table, comm, "mm")
     kept: dict[str, EffectiveTensor] = {}
     spaces = _spaces(config, table, comm, domain.dimension, kept)
     with keys_under("macro.membrane"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from homfem.config import Config
@@ -14,22 +13,17 @@ from homfem.config.models.reactions import kinetics_of
 from homfem.config.models.species import DARCY, BoundaryTable, SpeciesTable
 from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION, PERMEABILITY, TensorKind
-from homfem.progress import progress_bar
-from homfem.quantities import conversion_factor
-from homfem.runs.domains import make_domain, with_fibres
-from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
-from homfem.runs.outcome import Outcome
+from homfem.runs.marching import Marching, ModelUnits, domain_of, marching, tensor_warnings
 from homfem.runs.phases import phase_tensors
-from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
+from homfem.runs.watching import Watch, write_activation
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.macro.conditions import Condition
     from homfem.macro.domain import Domain
-    from homfem.macro.probes import Probes
     from homfem.macro.reaction_diffusion import Method, ReactionDiffusion, ReactionDiffusionResult, Species
     from homfem.tensors import EffectiveTensor
 
@@ -42,12 +36,7 @@ class _Made:
 
     def __init__(self, config: Config, table: ReactionDiffusionTable, comm: MPI.Comm) -> None:
         self.config, self.table, self.compute = config, table, phase_tensors(config, comm)
-        with keys_under("macro.domain"):
-            domain = make_domain(table.domain, comm, config.folder)
-        if table.fibres is not None:
-            with keys_under("macro.fibres"):
-                domain = with_fibres(domain, table.fibres, config.folder)
-        self.domain: Domain = domain
+        self.domain: Domain = domain_of(config, table, comm, "um")
         self.tensors: dict[str, EffectiveTensor] = {}
 
     def problem(self) -> ReactionDiffusion:
@@ -237,78 +226,43 @@ def _in_pulses(value: Any, table: BoundaryTable) -> Any:
 
 def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
     """Run the model and write its fields and checkpoints; collective."""
-    folder = config.folder / table.output.folder
     name = table.threshold_field
     given = table.output.threshold
     threshold = None if given is None else table.species[name].number("threshold", given)
-    with ExitStack() as stack:
-        stack.enter_context(run_folder(folder, comm))
+    units = ModelUnits(told=table.time_unit)
+    with marching(config, table, comm, units=units, title="reaction-diffusion", resume=resume, drawn=drawn) as run:
         made = _Made(config, table, comm)
         with keys_under("macro", _KEYS):
             problem = made.problem()
-        end = 1.0 if table.steady else table.time.grid().end
-        move = stack.enter_context(progress_bar("reaction-diffusion", end, rank=comm.rank, unit="s"))
-        shown = Shown(
-            folder=folder,
-            suffix=table.output.format,
-            every=table.steps("every"),
-            length_unit="um",
-            drawn=name if drawn else None,
-            time_unit=table.time_unit,
-        )
-        watching = watch(shown, table.probes, problem.domain, move)
+        shown = run.shown(name)
+        watching = run.watch(shown, problem.domain)
         own = _source_keys(table) | _reaction_keys(table, problem.parameters)
-        with keys_under("macro", _KEYS | probe_keys(table.probes) | own):
+        with keys_under("macro", _KEYS | run.keys | own):
             level = None if threshold is None else (name, threshold)
-            result = _solved(made, problem, level, watching.observers, resume)
+            result = _solved(run, made, problem, level, watching)
         write_activation(shown, result.activation, float(result.times[-1]), "s")
+    facts = run.facts(result, watching, field=name, threshold=threshold) | _report(made, result)
     unit = table.units[name]
-    return MacroRun(
-        result=result,
-        facts=_report(made, result, watching.probes, threshold),
-        outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
-        config=config,
-        warnings=tuple(f"{at}: {text}" for at, tensor in made.tensors.items() for text in tensor.warnings),
-        record=None if watching.record is None else watching.record.record,
-        label=f"{name} ({unit})" if unit else name,
-    )
+    label = f"{name} ({unit})" if unit else name
+    return run.run(result, watching, facts, label=label, warnings=tensor_warnings(made.tensors))
 
 
 def _solved(
-    made: _Made, problem: ReactionDiffusion, threshold: tuple[str, float] | None, observers: Any, resume: bool
+    run: Marching, made: _Made, problem: ReactionDiffusion, threshold: tuple[str, float] | None, watching: Watch
 ) -> ReactionDiffusionResult:
     """March, or solve for the state at rest; collective."""
     from homfem.macro.reaction_diffusion import run_reaction_diffusion, solve_at_rest
-    from homfem.output.checkpoint import CheckpointFile
 
     table = made.table
     if table.steady:
-        return solve_at_rest(problem, made.method(), observers=observers)
-    return run_reaction_diffusion(
-        problem,
-        table.time.grid(),
-        made.method(),
-        threshold=threshold,
-        checkpoint=CheckpointFile(made.config.folder / table.output.folder / "checkpoint"),
-        checkpoint_every=table.steps("checkpoint_every"),
-        resume=resume,
-        observers=observers,
-    )
+        return solve_at_rest(problem, made.method(), observers=watching.observers)
+    options = run.options(*watching.observers)
+    return run_reaction_diffusion(problem, table.time.grid(), made.method(), threshold=threshold, **options)
 
 
-def _report(
-    made: _Made, result: ReactionDiffusionResult, probes: Probes | None, threshold: float | None
-) -> dict[str, Any]:
-    """Return what is said of a run; times are in the unit of its end."""
-    from homfem.certify import versions
-
+def _report(made: _Made, result: ReactionDiffusionResult) -> dict[str, Any]:
+    """Return what is said of a run of this model beside what is of any."""
     table = made.table
-    unit = table.time_unit
-    per_time = conversion_factor("s", unit)
-    times = [0.0]
-    if not table.steady:
-        grid = table.time.grid(unit)
-        times = [grid.time(step) for step in range(len(result.times))]
     dimension = made.domain.dimension
     length = f"um^{dimension}" if dimension > 1 else "um"
     amounts = {name: f"{own} {length}".strip() for name, own in table.units.items()}
@@ -321,9 +275,6 @@ def _report(
     }
     return {
         "model": "reaction-diffusion",
-        "finished": result.finished,
-        "end": times[-1],
-        "steps": len(times) - 1,
         **extrema,
         "conserved": [
             {
@@ -334,19 +285,10 @@ def _report(
             }
             for entry in result.conserved
         ],
-        "dofs": result.dofs,
         "iterations": int(result.numbers["iterations"].sum()),
-        "ranks": result.ranks,
-        "seconds": dict(result.seconds),
-        "versions": versions(),
-        "units": {"time": unit, **table.units},
-        "times": times,
+        "units": {"time": table.time_unit, **table.units},
         "total": {name: result.numbers[f"{name} amount"].tolist() for name in table.species},
         "maximum": {name: result.numbers[f"{name} maximum"].tolist() for name in table.species},
         "minimum": {name: result.numbers[f"{name} minimum"].tolist() for name in table.species},
-        "probes": probe_report(
-            probes, table.probes, field=table.threshold_field, threshold=threshold, per_time=per_time
-        ),
         "tensors": {name: tensor.to_dict() for name, tensor in made.tensors.items()},
-        "config": made.config.document,
     }

@@ -694,7 +694,11 @@ def test_warnings_of_all_parts_of_a_run_stand_in_its_report(homfem, tmp_path):
     """Those of the config, of the model as it is made, and of the run, each once; none where there is nothing."""
     (tmp_path / "heart.toml").write_text(STRIP)
     short = ["macro.time.end=1 ms", "macro.output.every=1 ms", "macro.time.step=0.5 ms"]
-    change = ["macro.membrane={model='mitchell-schaeffer', area='140 1/m'}", "macro.stimulus.amplitude=0 uA/mm^3", *short]
+    change = [
+        "macro.membrane={model='mitchell-schaeffer', area='140 1/m'}",
+        "macro.stimulus.amplitude=0 uA/mm^3",
+        *short,
+    ]
     options = [word for entry in change for word in ("--set", entry)]
     status, out, _ = homfem("run", tmp_path / "heart.toml", "--json", "-", *options)
     assert status == 0

@@ -76,7 +76,7 @@ FORBIDDEN = {"macro": {"cells", "local"}}
 SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
-        *("state", "march", "observers", "places", "probes", "series"),
+        *("state", "march", "activated", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial"),
         *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 from dolfinx import fem
 
+from homfem.keywords import takes
+from homfem.macro.activated import MarchOptions, MarchSettings, march_activated
 from homfem.macro.cardiac.model import CardiacModel
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
-from homfem.macro.march import Checkpointer, march
-from homfem.macro.observers import Activation, Observer
 from homfem.parameters import Array
 from homfem.timestepping import TimeGrid
 
@@ -78,16 +79,14 @@ def stage_table(seconds: Mapping[str, float], iterations: Mapping[str, int]) -> 
     return "\n".join(rows)
 
 
+@takes(MarchSettings)
 def solve_cardiac(
     problem: CardiacProblem,
     grid: TimeGrid,
     method: CardiacMethod | None = None,
     *,
     threshold: float | None = None,
-    checkpoint: Checkpointer | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
-    observers: Sequence[Observer] = (),
+    **options: Unpack[MarchOptions],
 ) -> CardiacResult:
     """March a cardiac problem over a time grid; collective.
 
@@ -99,8 +98,8 @@ def solve_cardiac(
         What is solved, the time steps (ms), and how.
     threshold
         Record when V first passes this value (mV).
-    checkpoint, checkpoint_every, resume, observers
-        See :func:`homfem.macro.march.march`.
+    **options
+        As :class:`homfem.macro.activated.MarchSettings` has them.
 
     Raises
     ------
@@ -110,22 +109,14 @@ def solve_cardiac(
         If a solver stalls or a state is no longer finite: with its node, the time, and its name.
     """
     model = CardiacModel(problem, step=grid.step, method=method, time=grid.start)
-    activation = Activation("V", threshold)
-    done = march(
-        model,
-        grid,
-        observers=[activation, *observers],
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-    )
+    done, activation = march_activated(model, grid, "V", threshold, **options)
     if model.comm.rank == 0:
         log.info("%s: time by stage\n%s", model.name, stage_table(done.seconds, model.iterations))
     return CardiacResult(
         times=done.times,
         numbers=done.numbers,
         fields=model.fields(),
-        activation=activation.times,
+        activation=activation,
         finished=done.finished,
         seconds=done.seconds,
         iterations=dict(model.iterations),

@@ -6,13 +6,16 @@ import logging
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Unpack
 
 import numpy as np
 from dolfinx import fem
 
+from homfem.keywords import takes
+from homfem.macro.activated import MarchOptions, MarchSettings, march_activated
 from homfem.macro.conditions import Neumann
-from homfem.macro.march import Checkpointer, Conservation, March, march, reduced, show_once
-from homfem.macro.observers import Activation, Observer
+from homfem.macro.march import Conservation, March, reduced, show_once
+from homfem.macro.observers import Observer
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conserved_amount
 from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
 from homfem.parameters import Array, InputError
@@ -60,16 +63,14 @@ class ReactionDiffusionResult:
     ranks: int
 
 
+@takes(MarchSettings)
 def run_reaction_diffusion(
     problem: ReactionDiffusion,
     grid: TimeGrid,
     method: Method | None = None,
     *,
     threshold: float | tuple[str, float] | None = None,
-    checkpoint: Checkpointer | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
-    observers: Sequence[Observer] = (),
+    **options: Unpack[MarchOptions],
 ) -> ReactionDiffusionResult:
     """March a reaction-diffusion problem over a time grid; collective.
 
@@ -79,8 +80,8 @@ def run_reaction_diffusion(
         What is solved, the time steps in the problem's unit of time, and how.
     threshold
         Record when the first species, or another one, ``("v", 0.5)``, first passes this value.
-    checkpoint, checkpoint_every, resume, observers
-        See :func:`homfem.macro.march.march`.
+    **options
+        As :class:`homfem.macro.activated.MarchSettings` has them.
 
     Raises
     ------
@@ -91,15 +92,7 @@ def run_reaction_diffusion(
     """
     model = ReactionDiffusionModel(problem, step=grid.step, method=method)
     name, level = threshold if isinstance(threshold, tuple) else (problem.species[0].name, threshold)
-    activation = Activation(name, level)
-    done = march(
-        model,
-        grid,
-        observers=[activation, *observers],
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-    )
+    done, activation = march_activated(model, grid, name, level, **options)
     _warn_of_negative_values(problem, done, model.method)
     return ReactionDiffusionResult(
         times=done.times,
@@ -109,7 +102,7 @@ def run_reaction_diffusion(
             *(conservation(done, species.name) for species in problem.species),
             *(conservation_of_sum(done, weights) for weights in model.sums),
         ),
-        activation=activation.times,
+        activation=activation,
         finished=done.finished,
         seconds=done.seconds,
         dofs=model.dofs,
