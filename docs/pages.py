@@ -137,9 +137,10 @@ def validation(studies: Mapping[str, tuple[str, list[Mapping[str, Any]]]]) -> st
     for name, (title, rows) in studies.items():
         sources = list(dict.fromkeys(row["source"] for row in rows))
         lines += [f"## {title[:1].upper()}{title[1:]}", "", f"`homfem validate {name}`", ""]
-        lines += ["| | ours | theirs | unit | apart | allowed | source |", "|---|---|---|---|---|---|---|"]
+        lines += ["| | ours | bounds | theirs | unit | apart | allowed | source |", "|---" * 8 + "|"]
         for row in rows:
-            shown = f"{row['ours']:.7g}", f"{row['theirs']:.9g}", "" if row["unit"] == "1" else row["unit"]
+            unit = "" if row["unit"] == "1" else row["unit"]
+            shown = f"{row['ours']:.7g}", row["bounds"], f"{row['theirs']:.9g}", unit
             apart = f"{row['relative']:+.1e}", f"{row['allowed']:.1e}", str(sources.index(row["source"]) + 1)
             lines.append("| " + " | ".join([row["name"], *shown, *apart]) + " |")
         lines += ["", *(f"{number}. {source}." for number, source in enumerate(sources, 1)), ""]
@@ -147,8 +148,9 @@ def validation(studies: Mapping[str, tuple[str, list[Mapping[str, Any]]]]) -> st
 
 
 VALIDATION = """Numbers that others published or computed, beside those of homfem, which the suite compares at every
-change. *Apart* is ours less theirs in parts of theirs, *allowed* what the printed digits and the mesh leave. The
-command below each heading computes its table anew, in some seconds on one core; `homfem validate` computes all.
+change. *Bounds* are those of ours, where there are any; *apart* is ours less theirs in parts of theirs, *allowed* what
+the printed digits and the mesh leave. The command below each heading computes its table anew, in some seconds on one
+core; `homfem validate` computes all.
 """
 
 

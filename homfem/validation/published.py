@@ -7,9 +7,11 @@ that method that are independent of homfem; the source says so.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 GOEL_PRINTED = "Goel, Sneyd and Friedman 2006, Multiscale Modeling and Simulation 5, 1045, as printed"
 GOEL_CONVERGED = "the same cell, converged to 1e-7 by two high-order methods that are independent of homfem"
+GOEL_FITTED = f"{GOEL_PRINTED}; the network is only drawn there, and ours is fitted to these numbers"
 MARCH = "March, Carr and Turner 2021, Applied Mathematical Modelling 92, 23, table 1, finite volumes, as printed"
 BLOCKS_CONVERGED = "the same block media, converged to 1e-8 independently of homfem; case 3 is a laminate"
 PERRINS = (
@@ -32,8 +34,12 @@ DYKHNE = (
 
 #: Edge 0.1 of the three pipes: factor of the diffusivity as printed, and converged.
 GOEL = {"er": (0.01047, 0.0104499413), "cytosol": (0.95, 0.94938977)}
+#: Edge 0.1: D in um^2/ms and D* of the reticulum; area 3 x 0.4 x 0.9 of the appendix; D of figure 8 in um^2/s.
+GOEL_DIFFUSIVITY, GOEL_HOMOGENIZED, GOEL_AREA, GOEL_FREE = 0.25, 2.6175e-3, 1.08, 250.0
 #: The cell of their second comparison: edge, volume fraction, interface area, factor in the reticulum.
 GOEL_SECOND = {"edge": 0.10092, "fraction": 0.0285, "area": 1.09, "er": 1.07e-2}
+#: The network of figure 9: volume fraction, interface area ("close to"), factors along x, y and z.
+GOEL_THIRD: dict[str, Any] = {"fraction": 0.0285, "area": 1.2, "er": (6.7e-3, 6.7e-3, 1.04e-2)}
 
 #: Cases of table 1: diagonal entries, light blocks 1, dark ones 0.1.
 BLOCKS = {"1": (0.647576126, 0.647576126), "2": (0.69351602, 0.56586684), "3": (0.775, 4.0 / 13.0)}

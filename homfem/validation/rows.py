@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,8 @@ class Row:
 
     @property
     def relative(self) -> float:
-        """How far they are apart, ours less theirs, in parts of theirs."""
-        return (self.ours - self.theirs) / abs(self.theirs)
+        """How far they are apart, ours less theirs, in parts of theirs; where theirs is zero, ours itself."""
+        return (self.ours - self.theirs) / (abs(self.theirs) or 1.0)
 
     @property
     def within(self) -> bool:
@@ -51,18 +52,43 @@ class Row:
             return self.ours >= 0.0 and self.relative <= self.allowed
         return abs(self.relative) <= self.allowed
 
+    @property
+    def bounds(self) -> str:
+        """The bounds of ours in text, the lower one rounded down and the upper one up; nothing without."""
+        if self.lower is None or self.upper is None:
+            return ""
+        size = max(abs(self.lower), abs(self.upper))
+        unit = 10.0 ** (math.floor(math.log10(size)) - 5) if size else 1.0
+        low, high = math.floor(self.lower / unit) * unit, math.ceil(self.upper / unit) * unit
+        return f"{low:.6g} … {high:.6g}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
-        names = ("name", "ours", "theirs", "unit", "relative", "allowed", "within", "lower", "upper", "source")
+        names = (
+            "name",
+            "ours",
+            "theirs",
+            "unit",
+            "relative",
+            "allowed",
+            "within",
+            "lower",
+            "upper",
+            "bounds",
+            "source",
+        )
         return {name: getattr(self, name) for name in names}
 
 
 def as_text(rows: Sequence[Row]) -> str:
     """Return rows as a table in text, with the sources below it."""
     sources = list(dict.fromkeys(row.source for row in rows))
-    lines = [("name", "ours", "theirs", "unit", "apart", "allowed", "", "source")]
+    lines = [("name", "ours", "bounds", "theirs", "unit", "apart", "allowed", "", "source")]
     for row in rows:
-        digits = f"{row.ours:.7g}", f"{row.theirs:.9g}", row.unit, f"{row.relative:+.1e}", f"{row.allowed:.1e}"
+        digits = (
+            *(f"{row.ours:.7g}", row.bounds, f"{row.theirs:.9g}", row.unit),
+            *(f"{row.relative:+.1e}", f"{row.allowed:.1e}"),
+        )
         lines.append((row.name, *digits, "" if row.within else "NO", f"[{sources.index(row.source) + 1}]"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     shown = [

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.parameters import check_choice
 from homfem.validation import published
+from homfem.validation.goel import goel_rows
 from homfem.validation.ionic import ionic_rows
 from homfem.validation.rows import Row
 
@@ -55,32 +56,6 @@ def _entry(tensor: EffectiveTensor, i: int = 0, j: int = 0) -> dict[str, Any]:
         for name, bound in (("lower", tensor.lower), ("upper", tensor.upper))
     }
     return {"ours": float(tensor.value[i, j])} | sides
-
-
-def _goel() -> Iterator[Row]:
-    from homfem import homogenize_diffusion, three_pipe
-
-    cell = three_pipe(0.1, resolution=0.15)
-    for phase, half_gap in (("er", 3e-3), ("cytosol", 1e-3)):
-        tensor = homogenize_diffusion(cell, {phase: 1.0}, tolerance=half_gap, symmetry="auto")
-        printed, converged = published.GOEL[phase]
-        for theirs, allowed, source, word in (
-            (printed, 5e-3, published.GOEL_PRINTED, "printed"),
-            (converged, half_gap, published.GOEL_CONVERGED, "converged"),
-        ):
-            found = _entry(tensor) | {"theirs": theirs, "allowed": allowed, "source": source}
-            yield Row(name=f"D*/D in the {phase}, edge 0.1, {word}", **found)
-    second = published.GOEL_SECOND
-    tensor = homogenize_diffusion(
-        three_pipe(second["edge"], resolution=0.15), {"er": 1.0}, tolerance=3e-3, symmetry="auto"
-    )
-    told: dict[str, Any] = {"source": published.GOEL_PRINTED}
-    at = f"edge {second['edge']}"
-    yield Row(name=f"D*/D in the er, {at}", **_entry(tensor), theirs=second["er"], allowed=7e-3, **told)
-    fraction = tensor.volume_fractions["er"]
-    yield Row(name=f"volume fraction, {at}", ours=fraction, theirs=second["fraction"], allowed=2e-3, **told)
-    area = float(tensor.interface_area or math.nan)
-    yield Row(name=f"interface area, {at}", ours=area, theirs=second["area"], allowed=5e-3, **told)
 
 
 def _blocks() -> Iterator[Row]:
@@ -247,7 +222,7 @@ def _niederer() -> Iterator[Row]:
 
 
 STUDIES: Mapping[str, Study] = {
-    "goel": Study(title="the cell of the calcium bidomain equations: three pipes in a cube", rows=_goel),
+    "goel": Study(title="cells of the calcium bidomain equations: pipes in a cube", rows=goel_rows),
     "blocks": Study(title="block media of March, Carr and Turner", rows=_blocks),
     "cylinders": Study(title="conductivity across square and hexagonal arrays of cylinders", rows=_cylinders),
     "spheres": Study(title="conductivity of spheres in a simple cubic array", rows=_spheres),
