@@ -116,10 +116,22 @@ def check_dimensions(
     UnitError
         With the part that does not fit.
     """
-    checker = _Checker(name, expression.text, dimensions, values)
-    found = checker.of(expression.tree)
+    found = dimension_of_expression(name, expression, dimensions, values)
     if not _same(found, wanted):
         raise UnitError(name, expression.text, f"of dimension {_text(wanted)}", f"It is of {_text(found)}.")
+
+
+def dimension_of_expression(
+    name: str, expression: Expression, dimensions: Mapping[str, Dimension], values: Mapping[str, float]
+) -> Dimension:
+    """Return the dimension of an expression; raise :class:`UnitError` where its parts do not fit together.
+
+    Parameters
+    ----------
+    name, expression, dimensions, values
+        As of :func:`check_dimensions`.
+    """
+    return _Checker(name, expression.text, dimensions, values).of(expression.tree)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

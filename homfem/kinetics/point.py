@@ -23,6 +23,8 @@ from homfem.kinetics.parameters import Parameter, parameter_values, refuse_unkno
 from homfem.parameters import Array, ConvergenceError, InputError
 
 Fields = Sequence[Array]
+#: Of shares that sum to 1.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +77,12 @@ class PointKinetics:
     formulas : object or None
         The same functions as source code (:class:`homfem.kinetics.ionic.formulas.Formulas`), from which compiled steps
         are made.
+    written : object or None
+        The same functions as trees of expressions (:class:`homfem.kinetics.written.Formulary`), where they were written
+        so: compiled steps can be made from them.
+    shares : tuple of tuple of str
+        Groups of states that are parts of one whole: each is >= 0, and their sum is at most 1; the rest is in a state
+        that is not among them.
     quasi_positive : bool
         Whether :math:`\dot u_i \ge 0` is proved where :math:`u_i = 0` and the other fields are :math:`\ge 0`.
     kept : tuple of rows
@@ -99,6 +107,8 @@ class PointKinetics:
     jacobian: Callable[[float, Fields, Array, Any], Array] | None = None
     slopes: Callable[[float, Fields, Array, Any], Array] | None = None
     formulas: Any = None
+    written: Any = None
+    shares: tuple[tuple[str, ...], ...] = ()
     quasi_positive: bool = False
     kept: tuple[tuple[float, ...], ...] = ()
 
@@ -121,6 +131,7 @@ class PointKinetics:
         rows = self.stoichiometry
         if rows is not None and (len(rows) != len(self.fields) or len({len(row) for row in rows}) != 1):
             raise InputError("stoichiometry", rows, f"{len(self.fields)} rows of one length, one for each field")
+        refuse_unknown("shares", [name for group in self.shares for name in group], [s.name for s in self.states])
         if any(len(weights) != len(self.fields) for weights in self.kept):
             raise InputError("kept", self.kept, f"rows of {len(self.fields)} weights, one for each field")
 
@@ -138,6 +149,25 @@ class PointKinetics:
         variables, chosen = (*self.fields, *self.states), dict(given or {})
         refuse_unknown("start", chosen, [entry.name for entry in variables])
         return np.array([chosen.get(entry.name, entry.start) for entry in variables], dtype=np.float64)
+
+    def check_shares(self, states: Array) -> None:
+        """Refuse states, of shape (states, n), of which parts of one whole are negative or more than the whole.
+
+        Raises
+        ------
+        InputError
+            With the name of the state or the group, and the worst number.
+        """
+        names = [state.name for state in self.states]
+        for group in self.shares:
+            rows = states[[names.index(name) for name in group]]
+            for name, row in zip(group, rows, strict=True):
+                lowest = float(row.min(initial=np.inf))
+                if not lowest >= -_ROUNDING and row.size:
+                    raise InputError(name, lowest, "a share, >= 0")
+            largest = float(rows.sum(axis=0).max(initial=-np.inf))
+            if not largest <= 1.0 + _ROUNDING and rows.size:
+                raise InputError(" + ".join(group), largest, "at most 1: they are parts of one whole")
 
     def derivative(self, time: float, state: Array, p: Any) -> Array:
         r"""Return :math:`(\dot u, \dot X)` for a state (u, X): one point, shape (f + s,), or n, shape (f + s, n).

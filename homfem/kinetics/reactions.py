@@ -31,6 +31,7 @@ from homfem.kinetics.invariants import kept_sums
 from homfem.kinetics.named_reactions import REACTIONS, NamedReaction
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import Fields, PointKinetics, Variable
+from homfem.kinetics.written import renamed
 from homfem.parameters import Array, InputError, UnitError, check_choice, check_integer, check_number
 from homfem.quantities import Kind, Quantity, parse_quantity
 
@@ -94,7 +95,7 @@ def named_reaction(
             raise InputError("parameters", sorted(given), f"with {entry.name!r}{unit_text}: {entry.meaning}")
     roles = dict(zip(found.roles, names, strict=True))
     known = [*found.roles, *(entry.name for entry in table)]
-    rates = [_renamed(parse_expression("rates", text, known), roles) for text in found.rates]
+    rates = [renamed(parse_expression("rates", text, known), roles) for text in found.rates]
     ranges = {entry.name: _limits(entry) for entry in table}
     return _kinetics(
         PointKinetics(
@@ -280,16 +281,6 @@ def _written_parameters(
         Parameter(name=name, value=value, unit=unit, meaning="parameter of the rates")
         for name, (value, unit) in numbers.items()
     )
-
-
-def _renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
-    """Return an expression with other names in place of some."""
-
-    def change(node: Any) -> Any:
-        return replace(node, name=names.get(node.name, node.name), parts=tuple(map(change, node.parts)))
-
-    tree = change(expression.tree)
-    return Expression(text=str(tree), tree=tree)
 
 
 def _names(time: float, fields: Fields, p: Any, species: Sequence[str]) -> dict[str, Any]:

@@ -135,6 +135,7 @@ class NodalReaction:
                 states[row] = _values(f"start.{state.name}", start[state.name], self.size)
             elif kinetics.rest is None:
                 states[row] = state.start
+        kinetics.check_shares(states)
         return states
 
     def _block(self, first: int, fields: list[Array], p: Any, moves: list[tuple[int, int, Values]]) -> _Block:

@@ -41,6 +41,18 @@ from homfem.kinetics.calcium.flux import (
     pump_flux,
     resting_state,
 )
+from homfem.kinetics.calcium.fluxes import Geometry, SurfaceFlux, VolumeFlux, closed_cell, number, pumps_per_area
+from homfem.kinetics.calcium.mechanisms import (
+    CalciumKinetics,
+    Mechanism,
+    State,
+    boundary_kinetics,
+    cell_kinetics,
+    on_membrane,
+    published_geometry,
+    tissue_kinetics,
+    without_plasma_surface,
+)
 from homfem.kinetics.calcium.membrane import MembraneKinetics, exchange_kinetics
 from homfem.kinetics.calcium.rates import (
     DE_YOUNG_KEIZER,
@@ -49,20 +61,42 @@ from homfem.kinetics.calcium.rates import (
     LiRinzelRates,
     membrane_from_rates,
 )
+from homfem.kinetics.calcium.receptors import Receptor, check_reversible
+from homfem.kinetics.calcium.registry import CALCIUM_KINETICS, calcium_kinetics, with_field_of_ip3
 
 __all__ = [
+    "CALCIUM_KINETICS",
     "DE_YOUNG_KEIZER",
     "TRIGGER_WAVE",
+    "CalciumKinetics",
+    "Geometry",
     "LiRinzelMembrane",
     "LiRinzelRates",
+    "Mechanism",
     "MembraneKinetics",
+    "Receptor",
     "RestingState",
+    "State",
+    "SurfaceFlux",
+    "VolumeFlux",
+    "boundary_kinetics",
+    "calcium_kinetics",
+    "cell_kinetics",
+    "check_reversible",
+    "closed_cell",
     "exchange_kinetics",
     "inactivation",
     "li_rinzel",
     "membrane_flux",
     "membrane_from_rates",
+    "number",
+    "on_membrane",
     "open_probability",
+    "published_geometry",
     "pump_flux",
+    "pumps_per_area",
     "resting_state",
+    "tissue_kinetics",
+    "with_field_of_ip3",
+    "without_plasma_surface",
 ]
