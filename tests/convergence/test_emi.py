@@ -9,14 +9,31 @@ import pytest
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from homfem import UnitCell, homogenize_diffusion
+from homfem import UnitCell, homogenize_bidomain, homogenize_diffusion
+from homfem.bodies import box_mesh
 from homfem.cells import myocyte
+from homfem.kinetics.ionic import ionic_kinetics
 from homfem.kinetics.ionic.fitzhugh_nagumo import FITZHUGH_NAGUMO
 from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import PointKinetics, Variable
+from homfem.macro.cardiac import CardiacMethod, CardiacModel, CardiacProblem
+from homfem.macro.conditions import Neumann, Pulsed
 from homfem.macro.domain import Domain
-from homfem.macro.emi import Contact, EmiMethod, EmiModel, EmiProblem, Held, Membrane, solve_steady, tiled_domain
+from homfem.macro.emi import (
+    Contact,
+    EmiMethod,
+    EmiModel,
+    EmiProblem,
+    Held,
+    Injected,
+    Membrane,
+    TileMeans,
+    solve_steady,
+    tiled_domain,
+)
 from homfem.macro.march import march
+from homfem.macro.observers import Call
+from homfem.macro.reaction import CompiledReaction, make_reaction
 from homfem.macro.stimulus import Box, Stimulus
 from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import ConvergenceError, InputError
@@ -230,6 +247,185 @@ def test_charge_on_the_membrane_is_kept_without_ionic_current(order):
         model.advance(0.01 * k)
     assert np.abs(model.values).max() < 0.9 * largest
     assert model.total() == pytest.approx(before, rel=1e-11)
+
+
+@pytest.mark.parametrize(("name", "order"), [("gray-pathmanathan-2016", 2), ("luo-rudy-1991", 1)])
+def test_tissue_that_is_the_same_everywhere_is_a_single_cell(name, order):
+    """Without gradients no current flows between cells: V is that of the ionic model alone, compiled as there."""
+    kinetics = ionic_kinetics(name)
+    start = kinetics.fields[0].start + 60.0
+    model = EmiModel(
+        strip(periods=2, kinetics=kinetics, parameters={}, stimuli=[], start={"V": start}),
+        step=0.02,
+        method=EmiMethod(order=order, rtol=1e-12),
+    )
+    assert isinstance(model.reaction, CompiledReaction)
+    alone = np.full(1, start)
+    single = make_reaction(kinetics, {kinetics.fields[0].name: alone}, order=order)
+    for k in range(100):
+        model.advance(0.02 * k)
+        for part in range(order):
+            single.step(0.02 * (k + part / order), 0.02 / order)
+    assert abs(alone[0] - start) > 3.0
+    assert model.values == pytest.approx(np.full(len(model.values), alone[0]), abs=1e-7)
+    assert model.reaction.states[:, 5] == pytest.approx(single.states[:, 0], rel=1e-7, abs=1e-9)
+
+
+def test_iterations_do_not_grow_with_the_number_of_cells():
+    found = []
+    for periods in (4, 16, 64):
+        model = EmiModel(strip(periods=periods), step=0.05, method=EmiMethod(preconditioner="multigrid"))
+        counts = [model.advance(0.05 * k) for k in range(5)]
+        found.append(np.diff([0, *counts]).mean())
+    assert max(found) < 1.4 * min(found)
+    assert max(found) < 30
+
+
+def test_injected_currents_obey_ohm_where_membranes_are_charged():
+    """A step that is long against the membrane's time: all current is outside, and its potential is linear."""
+    grid = mesh.create_rectangle(MPI.COMM_WORLD, [[0.0, 0.0], [1.0, 1.0]], [10, 10])
+    domain = Domain(mesh=grid, unit="mm").with_regions(
+        {"intracellular": lambda x: x[1] < 0.3, "extracellular": lambda x: x[1] > 0.3}
+    )
+    domain = domain.with_boundaries({"low": lambda x: x[0] < 1e-9, "high": lambda x: x[0] > 1.0 - 1e-9})
+    currents = [
+        Injected(space="extracellular", boundary=side, density=sign * 3.0, schedule=Schedule(start=1e9, duration=2e9))
+        for side, sign in (("low", -1.0), ("high", 1.0))
+    ]
+    problem = EmiProblem(
+        domain=domain,
+        spaces=SPACES,
+        conductivities=SIGMA,
+        membrane=Membrane(kinetics=PASSIVE, capacitance=CAPACITANCE, parameters={"rate": 0.0}),
+        injected=currents,
+    )
+    model = EmiModel(problem, step=1e9, method=EmiMethod(rtol=1e-12))
+    model.advance(0.0)
+    assert np.abs(model.potentials).max() < 1e-12
+    model.advance(1e9)
+    outside = model.fields()["extracellular"]
+    x = model.spaces.space.tabulate_dof_coordinates()
+    there = x[:, 1] > 0.3 - 1e-9
+    assert outside.x.array[there] == pytest.approx(1.5 * (x[there, 0] - 0.5), abs=1e-7)
+    with pytest.raises(InputError, match=r"injected = .*sum zero where no potential is held"):
+        EmiModel(replace(problem, injected=currents[1:]), step=1.0)
+    away = [replace(currents[0], space="intracellular", boundary="top")]
+    with pytest.raises(InputError, match="a space that reaches this boundary"):
+        EmiModel(
+            replace(problem, domain=domain.with_boundaries({"top": lambda x: x[1] > 1 - 1e-9}), injected=away), step=1.0
+        )
+
+
+def test_means_over_tiles_are_those_of_their_middles():
+    model = EmiModel(strip(periods=3), step=0.1)
+    space, domain = model.spaces.space, model.problem.domain
+    place = fem.Function(space)
+    place.interpolate(lambda x: x[0])
+    period = 1e-3 * 62
+    membrane = model.spaces.between("intracellular", "extracellular", "membrane")
+    for measure in (None, domain.dx("extracellular"), membrane):
+        means = TileMeans(domain, space, [3, 1], measure)
+        assert means.of(place) == pytest.approx(period * np.array([0.5, 1.5, 2.5]), rel=1e-12)
+    assert TileMeans(domain, space, [3, 1]).sizes == pytest.approx(period * 1e-3 * 24 * np.ones(3), rel=1e-12)
+    with pytest.raises(InputError, match="counts"):
+        TileMeans(domain, space, [3])
+    with pytest.raises(InputError, match="tiles that all hold"):
+        TileMeans(domain, space, [90, 1], domain.dx("intracellular"))
+
+
+LENGTH, GRID = 2.4, TimeGrid(end=3.0, step=0.05)
+
+
+def recorded(model, means, names):
+    """Means over tiles of some fields at all times, shape (fields, times, tiles)."""
+    rows = []
+
+    def keep(model, _step, _time):
+        fields = model.fields()
+        rows.append([entry.of(fields[name]) for entry, name in zip(means, names, strict=True)])
+
+    march(model, GRID, observers=[Call(keep)])
+    return np.array(rows).swapaxes(0, 1)
+
+
+def both(cell, tissue, count, field):
+    """V and the extracellular potential of resolved cells of a size, and those of the bidomain, which knows no size."""
+    scale, kinetics = LENGTH / count / (1e-3 * cell.periods[0]), ionic_kinetics("gray-pathmanathan-2016")
+    low, high, pulse = {"x-low": -field, "x-high": field}, 1e-3 * cell.length * scale, Schedule(duration=1.0)
+    domain = tiled_domain(MPI.COMM_WORLD, cell.raw, [count, 1], length=high)
+    stimulus = Stimulus(place=Box(low=(-1.0, -9.0), high=(0.6, 9.0)), amplitude=0.8 * scale, schedule=pulse)
+    free = 1.0 - 0.4 * 20 / 24  # of the face, from which the junction takes its part
+    problem = EmiProblem(
+        domain=domain,
+        spaces=JOINED,
+        conductivities=SIGMA | {"junction": 0.5},
+        membrane=Membrane(kinetics=kinetics, capacitance=0.01 * scale, stimuli=[] if field else [stimulus]),
+        contacts=[Contact(first="junction", second="intracellular", resistance=0.5 * 0.05 * scale)],
+        injected=[
+            Injected(space="extracellular", boundary=side, density=density / free, schedule=pulse)
+            for side, density in low.items()
+            if field
+        ],
+    )
+    model = EmiModel(problem, step=GRID.step)
+    measures = (model.spaces.between("intracellular", "extracellular", "membrane"), domain.dx("extracellular"))
+    means = [TileMeans(domain, model.spaces.space, [count, 1], measure) for measure in measures]
+    resolved = recorded(model, means, ["V", "extracellular"])
+
+    line = Domain(mesh=box_mesh(MPI.COMM_WORLD, [LENGTH], [384]), unit="mm")
+    line = line.with_boundaries({"x-low": lambda x: x[0] < 1e-9, "x-high": lambda x: x[0] > LENGTH - 1e-9})
+    # The bidomain has currents at the ends of steps, where resolved cells have their part of a step.
+    late = Schedule(start=0.5 * GRID.step, duration=1.0)
+    limit = CardiacModel(
+        CardiacProblem(
+            mesh=line,
+            kind="bidomain",
+            membrane=kinetics,
+            area=tissue.membrane_area,
+            capacitance=0.01,
+            intracellular=float(tissue.intracellular.value[0, 0]),
+            extracellular=float(tissue.extracellular.value[0, 0]),
+            stimuli=[]
+            if field
+            else [Stimulus(place=Box(low=(-1.0,), high=(0.6,)), amplitude=0.8 * tissue.membrane_area, schedule=pulse)],
+            electrodes=[
+                Neumann(boundary=side, flux=Pulsed(value=density, schedule=late))
+                for side, density in low.items()
+                if field
+            ],
+        ),
+        step=GRID.step,
+        method=CardiacMethod(
+            scheme="backward-euler",
+            coupling="implicit",
+            preconditioner="direct",
+            rtol=1e-7,
+            elliptic_rtol=1e-9,
+        ),
+    )
+    means = TileMeans(line, limit.space, [count])
+    return resolved, recorded(limit, [means, means], ["V", "phi_e"])
+
+
+@pytest.mark.parametrize(("field", "orders", "most"), [(0.0, (1.9, 1.9), 0.06), (60.0, (1.8, 1.3), 0.03)])
+def test_the_bidomain_of_the_cells_is_their_limit(field, orders, most):
+    """No number is fitted: a wave, and a field between two electrodes; both potentials, with the size of the cells.
+
+    The electrodes let current in evenly: a layer of one cell beside them has an error of first order in itself.
+    """
+    cell = plane_cell()
+    tissue = homogenize_bidomain(cell, SIGMA | {"junction": 0.5}, resistance=0.05, degree=1, bounds=False, rtol=1e-11)
+    errors = []
+    for count in (16, 32):
+        resolved, limit = both(cell, tissue, count, field)
+        off = [np.linalg.norm(a - b) / np.linalg.norm(b - b[0]) for a, b in zip(resolved, limit, strict=True)]
+        errors.append(off)
+        assert np.ptp(limit[0]) > 30.0
+        assert np.ptp(limit[1]) > 5.0
+    rates = np.log2(np.array(errors[0]) / errors[1])
+    assert rates[0] > orders[0] - 0.2
+    assert rates[1] > orders[1] - 0.2
+    assert max(errors[1]) < most
 
 
 def case_strip(comm):

@@ -17,7 +17,7 @@ all contacts, the mass M of :math:`C_m` on the membrane and the jump :math:`B`, 
 .. math:: (B^TMB + k\,K)\,u = B^TM\,V^*,\qquad V \leftarrow Bu
 
 after :math:`V^*` has been moved by the kinetics (implicit Euler), or both at half steps (Crank-Nicolson with Strang
-splitting, second order). The matrix is made and factored once.
+splitting, second order). The matrix is made and its solver set up once; currents of electrodes enter on the right.
 
 Homogenization of periodic cells gives the bidomain of :mod:`homfem.macro.cardiac` as they get small against a front,
 with the tensors and the membrane's area of :func:`homfem.homogenize_bidomain`.
@@ -31,8 +31,9 @@ doi 10.1371/journal.pcbi.1008808.
 """
 
 from homfem.macro.emi.model import EmiModel
-from homfem.macro.emi.problem import Contact, EmiMethod, EmiProblem, Held, Membrane
+from homfem.macro.emi.problem import Contact, EmiMethod, EmiProblem, Held, Injected, Membrane
 from homfem.macro.emi.steady import Steady, solve_steady
+from homfem.macro.emi.tile_means import TileMeans
 from homfem.macro.emi.tiles import tiled_domain
 
 __all__ = [
@@ -41,8 +42,10 @@ __all__ = [
     "EmiModel",
     "EmiProblem",
     "Held",
+    "Injected",
     "Membrane",
     "Steady",
+    "TileMeans",
     "solve_steady",
     "tiled_domain",
 ]

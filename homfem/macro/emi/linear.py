@@ -10,8 +10,16 @@ from petsc4py import PETSc
 
 from homfem.macro.emi.problem import EmiMethod, EmiProblem
 from homfem.macro.emi.spaces import Numbers, Spaces
-from homfem.parameters import Array
+from homfem.macro.protocols import Timing
+from homfem.parameters import Array, InputError
 from homfem.solve import LinearSolver
+
+#: What currents may leave over, relative to the sum of their absolute values.
+BALANCE = 1e-8
+#: Entries up to which factors are used: a step with them takes less time than one with multigrid, or as much (3D).
+DIRECT_FIRST = {2: 1_500_000, 3: 400_000}
+#: Entries of a row of the matrix, about, by dimension and degree.
+ROW = {(2, 1): 7, (3, 1): 14, (2, 2): 11, (3, 2): 27}
 
 
 class Potentials:
@@ -40,9 +48,12 @@ class Potentials:
             kernel = [constant]
             self._weights = spaces.volumes(spaces.names[0])
             self._volume = spaces.comm.allreduce(float(self._weights.sum()), op=MPI.SUM)
-        self.solver = LinearSolver(
-            matrix, preconditioner=method.preconditioner, rtol=method.rtol, kernel=kernel, name="potentials"
-        )
+        self.values.set(0.0)
+        chosen = method.preconditioner
+        if chosen is None:
+            entries = spaces.sizes[1] * ROW[problem.domain.dimension, method.degree]
+            chosen = "direct" if entries <= DIRECT_FIRST[problem.domain.dimension] else "multigrid"
+        self.solver = LinearSolver(matrix, preconditioner=chosen, rtol=method.rtol, kernel=kernel, name="potentials")
 
     def _hold(self, problem: EmiProblem) -> None:
         """Take held unknowns out of the matrix, and keep what they bring to the right-hand side."""
@@ -62,7 +73,10 @@ class Potentials:
         values.destroy()
 
     def solve(self, load: Array) -> Array:
-        """Solve with a right-hand side at this rank's unknowns; return the potentials there (a view)."""
+        """Solve with a right-hand side at this rank's unknowns; return the potentials there (a view).
+
+        It starts from ``values``, which are the potentials found last unless someone has set them.
+        """
         self._right.array[:] = load
         if self._lift is not None:
             self._right.axpy(-1.0, self._lift)
@@ -71,11 +85,46 @@ class Potentials:
         if largest == 0.0:
             self.values.set(0.0)
         else:
-            self.solver.solve(self._right, self.values, guess=False)
+            self.solver.solve(self._right, self.values, guess=True)
         if self._lift is None:
             own = float(self._weights @ self.values.array_r)
             self.values.array[:] -= self.spaces.comm.allreduce(own, op=MPI.SUM) / self._volume
         return np.asarray(self.values.array_r)
+
+
+class Currents:
+    """Currents from electrodes as a right-hand side; collective.
+
+    Parameters
+    ----------
+    problem, spaces
+        What is solved.
+
+    Raises
+    ------
+    InputError
+        If no potential is held, and what enters at some time does not leave.
+    """
+
+    def __init__(self, problem: EmiProblem, spaces: Spaces) -> None:
+        self._parts: list[tuple[Timing, Array]] = []
+        sums: dict[Timing, tuple[float, float]] = {}
+        for k, one in enumerate(problem.injected):
+            load, area = spaces.through(one.space, one.boundary, f"injected[{k}]")
+            self._parts.append((one.schedule, one.density * load))
+            net, size = sums.get(one.schedule, (0.0, 0.0))
+            sums[one.schedule] = (net + one.density * area, size + abs(one.density) * area)
+        for net, size in [] if problem.held else sums.values():
+            if abs(net) > BALANCE * size:
+                allowed = "currents with sum zero where no potential is held; each is a density times its area"
+                raise InputError("injected", net, allowed, "Hold a potential, or let as much out as in.")
+
+    def add(self, load: Array, time: float, step: float) -> None:
+        """Add what enters in a step from ``time``, times the step, to a right-hand side, in place."""
+        for schedule, part in self._parts:
+            share = schedule.share(time, step)
+            if share:
+                load += (share * step) * part
 
 
 def conduction(problem: EmiProblem, spaces: Spaces) -> list[tuple[PETSc.Mat, float, str, str]]:

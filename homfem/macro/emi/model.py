@@ -11,7 +11,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.kinetics.parameters import refuse_unknown
-from homfem.macro.emi.linear import Potentials, conduction, scaled
+from homfem.macro.emi.linear import Currents, Potentials, conduction, scaled
 from homfem.macro.emi.problem import EmiMethod, EmiProblem, described
 from homfem.macro.emi.spaces import Spaces
 from homfem.macro.reaction import make_reaction
@@ -70,8 +70,12 @@ class EmiModel:
         system = spaces.matrix([*terms, *scaled(conduction(problem, spaces), implicit)])
         self._norm = system.norm()
         self._system = Potentials(problem, self.method, spaces, system)
-        self.potentials = np.zeros(spaces.sizes[0])
+        self._currents = Currents(problem, spaces)
         self._make_membrane()
+        self.potentials = self._system.solve(self._charge()).copy()
+        self._before = self.potentials.copy()
+        self._kept = {name: np.zeros((2, spaces.owned)) for name in spaces.names}
+        self._spread()
         self.seconds = {"setup": clock.perf_counter() - started, "ODE": 0.0, "potentials": 0.0}
 
     def _make_membrane(self) -> None:
@@ -102,6 +106,7 @@ class EmiModel:
         self.reaction = make_reaction(
             kinetics,
             {name: self.values},
+            scheme=self.method.ionic,
             parameters=dict(membrane.parameters),
             start={key: self._at_points(value) for key, value in membrane.start.items() if key not in ("V", name)},
             sources=sources,
@@ -109,7 +114,6 @@ class EmiModel:
         )
         self._states = np.zeros((len(kinetics.states), spaces.owned))
         self._v = np.full(spaces.owned, float(kinetics.fields[0].start))
-        self._spread()
         units = {"V": kinetics.fields[0].unit} | {state.name: state.unit for state in kinetics.states}
         units |= dict.fromkeys(spaces.names, kinetics.fields[0].unit)
         self.units = Units(time="ms", length="mm", fields=units)
@@ -121,7 +125,7 @@ class EmiModel:
         """Advance the state by one step from ``time``; collective."""
         order = self.method.order
         self._react(time, self.step / order)
-        self._move()
+        self._move(time)
         if order > 1:
             self._react(time + 0.5 * self.step, 0.5 * self.step)
         self._spread()
@@ -143,18 +147,28 @@ class EmiModel:
             )
         self.seconds["ODE"] += clock.perf_counter() - started
 
-    def _move(self) -> None:
-        """Let the currents flow, and take V from the potentials."""
-        started = clock.perf_counter()
+    def _charge(self) -> Array:
+        """Return the right-hand side of V on the membrane, at this rank's unknowns."""
         self._whole.set(0.0)
         self._whole.array[self.nodes] = self.values
         self._mass.mult(self._whole, self._image)
         charge, load = self._image.array_r[self.nodes], np.zeros(self.spaces.sizes[0])
         load[self._inside] = charge
         load[self._outside] -= charge
+        return load
+
+    def _move(self, time: float) -> None:
+        """Let the currents of the step from ``time`` flow, and take V from the potentials."""
+        started, order = clock.perf_counter(), self.method.order
+        load, entered = self._charge(), np.zeros(self.spaces.sizes[0])
+        self._currents.add(entered, time, self.step)
+        load += entered / order
+        guess = self._system.values
+        guess.array[:] = 2.0 * self.potentials - self._before
+        self._before[:] = self.potentials
         self.potentials[:] = self._system.solve(load)
         jump = self.potentials[self._inside] - self.potentials[self._outside]
-        self.values[:] = jump if self.method.order == 1 else 2.0 * jump - self.values
+        self.values[:] = jump if order == 1 else 2.0 * jump - self.values
         self.seconds["potentials"] += clock.perf_counter() - started
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
@@ -180,10 +194,15 @@ class EmiModel:
     def _spread(self) -> None:
         self._v[self.nodes] = self.values
         self._states[:, self.nodes] = self.reaction.states
+        for name, rows in self._kept.items():
+            nodes, places = self.spaces.places(name)
+            rows[0, nodes], rows[1, nodes] = self.potentials[places], self._before[places]
 
     def state(self) -> dict[str, StateField]:
-        """Return all that a restart needs: V and the states of the membrane."""
+        """Return all that a restart needs: V, the states of the membrane, and the potentials of the last two steps."""
         rows = {"V": self._v} | dict(self._named_states())
+        for name, kept in self._kept.items():
+            rows |= {name: kept[0], f"{name} before": kept[1]}
         return {name: StateField(self.spaces.space, values) for name, values in rows.items()}
 
     def _named_states(self) -> list[tuple[str, Array]]:
@@ -193,6 +212,9 @@ class EmiModel:
         """Take what a checkpoint has put into the fields of the whole domain."""
         self.values[:] = self._v[self.nodes]
         self.reaction.states[:] = self._states[:, self.nodes]
+        for name, rows in self._kept.items():
+            nodes, places = self.spaces.places(name)
+            self.potentials[places], self._before[places] = rows[0, nodes], rows[1, nodes]
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this problem and its steps from others; equal on any number of ranks."""
@@ -201,6 +223,7 @@ class EmiModel:
             "time step (ms)": self.step,
             "degree": self.method.degree,
             "order": self.method.order,
+            "ionic steps": self.method.ionic,
             "dofs": self.dofs,
             **described(self.problem),
             "matrix": {"about": self._norm},

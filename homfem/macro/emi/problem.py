@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from homfem.kinetics import PointKinetics
+from homfem.kinetics.ionic.kernels import SCHEMES
 from homfem.macro.domain import Domain
+from homfem.macro.protocols import Timing
 from homfem.macro.stimulus import Stimulus
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.timestepping import Schedule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +69,16 @@ class Held:
     value: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Injected:
+    """A current that enters a space through a boundary of the domain, uA/mm^2 of where the space meets it."""
+
+    space: str
+    boundary: str
+    density: float
+    schedule: Timing = field(default_factory=Schedule)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EmiProblem:
     r"""What is solved; the equations stand in :mod:`homfem.macro.emi`.
@@ -84,6 +97,8 @@ class EmiProblem:
         Gap junctions: a junction of the resistance R between two faces has R/2 on each.
     held
         Potentials on boundaries. Without any the first space's has the mean zero.
+    injected
+        Currents from electrodes on boundaries; without held potentials they sum to zero at any time.
 
     Raises
     ------
@@ -97,6 +112,7 @@ class EmiProblem:
     membrane: Membrane | None = None
     contacts: Sequence[Contact] = ()
     held: Sequence[Held] = ()
+    injected: Sequence[Injected] = ()
 
     def __post_init__(self) -> None:
         if self.domain.unit != "mm":
@@ -132,6 +148,10 @@ class EmiProblem:
             check_choice(f"held[{k}].space", one.space, list(self.spaces))
             self.domain.boundary(one.boundary, f"held[{k}].boundary")
             check_number(f"held[{k}].value", one.value)
+        for k, current in enumerate(self.injected):
+            check_choice(f"injected[{k}].space", current.space, list(self.spaces))
+            self.domain.boundary(current.boundary, f"injected[{k}].boundary")
+            check_number(f"injected[{k}].density", current.density)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,20 +164,26 @@ class EmiMethod:
         Of the elements, 1 or 2.
     order
         In time: 1 (kinetics, then implicit Euler) or 2 (Strang, Crank-Nicolson).
+    ionic
+        Steps of the membrane: ``"rush-larsen"``, ``"generalized-rush-larsen"`` or ``"explicit"``
+        (:func:`homfem.macro.reaction.make_reaction`).
     rtol
         Of the linear solver.
     preconditioner
-        See :class:`homfem.solve.LinearSolver`.
+        See :class:`homfem.solve.LinearSolver`. None: ``"direct"`` where factors are cheap, else ``"multigrid"``, whose
+        iterations do not grow with the number of cells.
     """
 
     degree: int = 1
     order: int = 1
-    rtol: float = 1e-10
-    preconditioner: str = "direct"
+    ionic: str = "rush-larsen"
+    rtol: float = 1e-8
+    preconditioner: str | None = None
 
     def __post_init__(self) -> None:
         check_integer("degree", self.degree, at_least=1, at_most=2)
         check_integer("order", self.order, at_least=1, at_most=2)
+        check_choice("ionic", self.ionic, SCHEMES)
         check_number("rtol", self.rtol, above=0.0, below=1.0)
 
 
@@ -169,6 +195,7 @@ def described(problem: EmiProblem) -> dict[str, Any]:
         "conductivities": {name: float(value) for name, value in problem.conductivities.items()},
         "contacts": [repr(contact) for contact in problem.contacts],
         "held": [repr(one) for one in problem.held],
+        "injected": [repr(one) for one in problem.injected],
         "membrane": None
         if membrane is None
         else {

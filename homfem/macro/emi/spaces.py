@@ -102,6 +102,11 @@ class Spaces:
         InputError
             If the two do not meet, or ranks do not know the cells beyond their own.
         """
+        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        return solve.assemble_matrix(ufl.avg(u) * ufl.avg(v) * self.between(first, second, path))
+
+    def between(self, first: str, second: str, path: str) -> ufl.Measure:
+        """Return the measure of the facets between two spaces; raises as :meth:`mass`. Collective."""
         facets = self._facets[frozenset((first, second))]
         mesh = self.domain.mesh
         if not self.comm.allreduce(len(facets), op=MPI.SUM):
@@ -111,10 +116,7 @@ class Spaces:
             remedy = "Make the domain by homfem.macro.emi.tiled_domain, or a mesh with GhostMode.shared_facet."
             raise InputError("domain", f"{self.comm.size} ranks", "a mesh with ghost cells on several ranks", remedy)
         tags = dmesh.meshtags(mesh, mesh.topology.dim - 1, facets, np.ones(len(facets), dtype=np.int32))
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        return solve.assemble_matrix(
-            solve.compile_form(ufl.avg(u) * ufl.avg(v) * ufl.Measure("dS", mesh, subdomain_data=tags)(1))
-        )
+        return ufl.Measure("dS", mesh, subdomain_data=tags)(1)
 
     def stiffness(self, name: str, conductivity: float) -> PETSc.Mat:
         """Return the stiffness matrix of a space on the nodes of ``space``; collective."""
@@ -173,6 +175,26 @@ class Spaces:
         function.x.scatter_forward()
         return function
 
+    def through(self, name: str, boundary: str, path: str) -> tuple[Array, float]:
+        """Return the integral of the basis function of each unknown over where a space meets a boundary, at this
+        rank's unknowns, and the area that they meet in; collective.
+
+        Raises
+        ------
+        InputError
+            If the space does not reach the boundary.
+        """
+        mesh = self.domain.mesh
+        facets = np.sort(self._beside(name, boundary, path))
+        tags = dmesh.meshtags(mesh, mesh.topology.dim - 1, facets, np.ones(len(facets), dtype=np.int32))
+        form = ufl.TestFunction(self.space) * ufl.Measure("ds", mesh, subdomain_data=tags)(1)
+        vector = solve.assemble_vector(solve.compile_form(form))
+        result = np.zeros(self.sizes[0])
+        nodes, places = self.places(name)
+        result[places] = vector.array_r[nodes]
+        vector.destroy()
+        return result, float(self.comm.allreduce(result.sum(), op=MPI.SUM))
+
     def held(self, name: str, boundary: str) -> Numbers:
         """Return the places of this rank's unknowns of a space on a boundary; collective.
 
@@ -181,17 +203,21 @@ class Spaces:
         InputError
             If the space has none there.
         """
+        own = self._beside(name, boundary, "held")
+        flags = fem.Function(self.space)
+        flags.x.array[fem.locate_dofs_topological(self.space, self.domain.mesh.topology.dim - 1, own)] = 1.0
+        flags.x.scatter_reverse(dolfinx.la.InsertMode.add)
+        nodes = np.flatnonzero(flags.x.array[: self.owned] > 0.0)
+        return np.asarray(self.numbers[name][nodes] - self.first)
+
+    def _beside(self, name: str, boundary: str, path: str) -> npt.NDArray[np.int32]:
+        """The local facets of a boundary beside which a space is; an error if there are none on any rank."""
         mesh = self.domain.mesh
         d = mesh.topology.dim
         mesh.topology.create_connectivity(d - 1, d)
         links = mesh.topology.connectivity(d - 1, d)
         facets = self.domain.facets(boundary)
-        beside = links.array[links.offsets[facets]]
-        own = facets[self.space_of_cell[beside] == self.names.index(name)]
-        flags = fem.Function(self.space)
-        flags.x.array[fem.locate_dofs_topological(self.space, d - 1, own)] = 1.0
-        flags.x.scatter_reverse(dolfinx.la.InsertMode.add)
-        nodes = np.flatnonzero(flags.x.array[: self.owned] > 0.0)
-        if not self.comm.allreduce(len(nodes), op=MPI.SUM):
-            raise InputError("held", (name, boundary), "a space that reaches this boundary")
-        return np.asarray(self.numbers[name][nodes] - self.first)
+        own = facets[self.space_of_cell[links.array[links.offsets[facets]]] == self.names.index(name)]
+        if not self.comm.allreduce(len(own), op=MPI.SUM):
+            raise InputError(path, (name, boundary), "a space that reaches this boundary")
+        return np.asarray(own)
