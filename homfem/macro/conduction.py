@@ -232,7 +232,7 @@ def velocity_between(
         if given.shape != (d,):
             raise InputError(f"points[{name!r}]", given.tolist(), f"given, with {d} coordinates")
         chosen[name] = np.append(given, np.zeros(3 - d))
-    values, _ = sample_points(comm, {"activation": space}, chosen, unit)["activation"]
+    values, _ = sample_points(comm, {"activation": activation}, chosen, unit)["activation"]
     times = np.zeros(len(chosen))
     times[values.rows] = values(activation)[:, 0]
     comm.Allreduce(MPI.IN_PLACE, times, op=MPI.SUM)

@@ -7,11 +7,12 @@ What an electrode sees of a potential V of the membrane is linear in V, so it is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from mpi4py import MPI
 
 from homfem.macro.samples import Samples
@@ -42,10 +43,17 @@ class Leads:
     comm: MPI.Comm
     names: tuple[str, ...]
     weights: Array
+    _counts: npt.NDArray[np.bool_] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_counts", np.any(self.weights != 0.0, axis=0))
 
     def __call__(self, values: Array) -> Array:
-        """Return the potentials for the owned values of the field, in its unit, shape (names,); collective."""
-        found = np.ascontiguousarray(self.weights @ values)
+        """Return the potentials for the owned values of the field, in its unit, shape (names,); collective.
+
+        Values without a weight, such as NaN in a bath, do not count.
+        """
+        found = np.ascontiguousarray(self.weights @ np.where(self._counts, values, 0.0))
         self.comm.Allreduce(MPI.IN_PLACE, found, op=MPI.SUM)
         return found
 

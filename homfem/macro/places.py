@@ -27,7 +27,7 @@ _SAME = 1e-12  # relative: round-off of values at nodes
 _INSIDE = 1e-8  # of the reference cell: round-off of coordinates
 
 
-def locate(mesh: dmesh.Mesh, points: Array) -> npt.NDArray[np.int64]:
+def locate(mesh: dmesh.Mesh, points: Array, among: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
     """Return the owned cell that holds each point, or -1: one cell of one rank for a point of the mesh. Collective.
 
     Of the cells that share a facet or a node, it is the one with the least numbers of nodes in the input, so that a
@@ -37,9 +37,14 @@ def locate(mesh: dmesh.Mesh, points: Array) -> npt.NDArray[np.int64]:
     ----------
     points
         Shape (n, 3), the same on every rank.
+    among
+        Which local cells count; None: all.
     """
     d, size = mesh.topology.dim, float(np.ptp(mesh.geometry.x, axis=0).max(initial=0.0))
-    owned = np.arange(mesh.topology.index_map(d).size_local, dtype=np.int32)
+    count = mesh.topology.index_map(d).size_local
+    owned: Indices = np.arange(count, dtype=np.int32)
+    if among is not None:
+        owned = np.flatnonzero(among[:count]).astype(np.int32)
     nodes, inputs = geometry_dofmap(mesh), np.asarray(mesh.geometry.input_global_indices)
     best: list[tuple[tuple[int, ...], int] | None] = [None] * len(points)
     if owned.size:
@@ -157,7 +162,9 @@ class RegionValues:
     Parameters
     ----------
     weights
-        Integrals of the basis functions over the region, for each component, (components, owned).
+        Integrals of the basis functions over the region, for each component, (components, n).
+    counting
+        The n owned dofs for which one of these is not zero.
     nodes
         For each component the owned dofs on cells of the region; empty if the dofs are no values at nodes.
     at, grain
@@ -165,6 +172,7 @@ class RegionValues:
     """
 
     weights: Array
+    counting: npt.NDArray[np.int64]
     nodes: Sequence[Indices]
     at: Array
     grain: float
@@ -177,8 +185,10 @@ class RegionValues:
         v = ufl.TestFunction(space)
         flat = [v] if number == 1 and v.ufl_shape == () else [v[index] for index in np.ndindex(*v.ufl_shape)]
         weights = np.array([assemble_vector(part * dx).array_r for part in flat])
+        counting = np.flatnonzero(np.any(weights != 0.0, axis=0))  # others may have no value, in a bath
+        weights = weights[:, counting]
         if not space.element.interpolation_ident:
-            return cls(weights, [], np.empty((0, 3)), 1.0)
+            return cls(weights, counting, [], np.empty((0, 3)), 1.0)
         marks = la.vector(space.dofmap.index_map, 1, dtype=np.float64)
         marks.array[:] = 0.0
         marks.array[np.unique(np.asarray(space.dofmap.list)[cells])] = 1.0
@@ -186,11 +196,12 @@ class RegionValues:
         nodes = np.flatnonzero(marks.array[: space.dofmap.index_map.size_local] > 0.0)
         at = np.asarray(space.tabulate_dof_coordinates())[nodes]
         size = space.mesh.comm.allreduce(float(np.abs(at).max(initial=0.0)), op=MPI.MAX)
-        return cls(weights, [(nodes * block + part).astype(np.int32) for part in range(number)], at, 1e-9 * size or 1.0)
+        by_part = [(nodes * block + part).astype(np.int32) for part in range(number)]
+        return cls(weights, counting, by_part, at, 1e-9 * size or 1.0)
 
     def sums(self, function: fem.Function) -> Array:
         """Return this rank's share of the integral of each component."""
-        return np.asarray(self.weights @ function.x.array[: self.weights.shape[1]])
+        return np.asarray(self.weights @ function.x.array[self.counting])
 
     def extrema(self, function: fem.Function) -> tuple[Array, Array]:
         """Return the least and the largest nodal value of each component on this rank."""
@@ -252,64 +263,118 @@ def extent(mesh: dmesh.Mesh, name: str, region: Region) -> dict[str, Any]:
     return {"cells": int(mesh.comm.allreduce(len(cells))), "hash": fingerprint(mesh.comm, np.sort(nodes, axis=1))}
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """Where a field has values: in which local cells of its mesh; None: in all of them, on every rank.
+
+    A field has none in cells with a node at which it is not a number, such as the membrane potential in a bath.
+    """
+
+    space: fem.FunctionSpace
+    cells: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, fields: Mapping[str, fem.Function]) -> dict[str, Held]:
+        """Return where fields have values as they now are; the same object where they do so alike. Collective."""
+        found: dict[str, Held] = {}
+        for name, function in fields.items():
+            here = cls._of(function)
+            same = (other for other in found.values() if other._equals(here))
+            found[name] = next(same, here)
+        return found
+
+    @classmethod
+    def _of(cls, function: fem.Function) -> Held:
+        space = function.function_space
+        nothing = np.isnan(function.x.array)
+        if not space.mesh.comm.allreduce(bool(nothing.any()), op=MPI.LOR):
+            return cls(space)
+        block, nodes = space.dofmap.bs, np.asarray(space.dofmap.list)
+        at_node = nothing.reshape(-1, block).any(axis=1)
+        return cls(space, ~at_node[nodes].any(axis=1))
+
+    def _equals(self, other: Held) -> bool:
+        """Tell whether both are of one space and in the same cells, on every rank; collective."""
+        if self.space is not other.space or (self.cells is None) != (other.cells is None):
+            return False
+        if self.cells is None or other.cells is None:
+            return True
+        return bool(self.space.mesh.comm.allreduce(np.array_equal(self.cells, other.cells), op=MPI.LAND))
+
+    def within(self, cells: Indices) -> Indices:
+        """Return those of the cells in which it has values."""
+        return cells if self.cells is None else cells[self.cells[cells]]
+
+
 def sample_points(
-    comm: MPI.Comm, spaces: Mapping[str, fem.FunctionSpace], points: Mapping[str, Array], unit: str
+    comm: MPI.Comm, fields: Mapping[str, fem.Function], points: Mapping[str, Array], unit: str
 ) -> dict[str, tuple[PointValues, list[int]]]:
-    """Return for each field how its values at points come about, and which points its mesh holds. Collective.
+    """Return for each field how its values at points come about, and at which points it has values. Collective.
 
     Raises
     ------
     InputError
-        For a point that no mesh holds.
+        For a point that no mesh holds, and one at which no field has values.
     """
     at = np.array([*points.values()]).reshape(-1, 3)
-    meshes: list[tuple[dmesh.Mesh, npt.NDArray[np.int64], list[int]]] = []
-    for space in spaces.values():
-        if not any(mesh is space.mesh for mesh, _, _ in meshes):
-            cells = locate(space.mesh, at)
-            held = np.array(cells >= 0, dtype=np.int64)
-            comm.Allreduce(MPI.IN_PLACE, held, op=MPI.MAX)
-            meshes.append((space.mesh, cells, [int(row) for row in np.flatnonzero(held)]))
-    anywhere = {row for _, _, held in meshes for row in held}
-    refuse_outside([entry[0] for entry in meshes], points, [row in anywhere for row in range(len(points))], unit)
-    found: dict[str, tuple[PointValues, list[int]]] = {}
-    for name, space in spaces.items():
-        _, located, rows = next(entry for entry in meshes if entry[0] is space.mesh)
-        same = next((other for other in found if spaces[other] is space), None)
-        found[name] = (PointValues.of(space, at, located), rows) if same is None else found[same]
-    return found
+    held = Held.of(fields)
+    located: dict[int, tuple[PointValues, list[int]]] = {}
+    for entry in held.values():
+        if id(entry) not in located:
+            cells = locate(entry.space.mesh, at, entry.cells)
+            there = np.array(cells >= 0, dtype=np.int64)
+            comm.Allreduce(MPI.IN_PLACE, there, op=MPI.MAX)
+            rows = [int(row) for row in np.flatnonzero(there)]
+            located[id(entry)] = PointValues.of(entry.space, at, cells), rows
+    anywhere = {row for _, rows in located.values() for row in rows}
+    missed = {name: point for row, (name, point) in enumerate(points.items()) if row not in anywhere}
+    if missed:
+        meshes = list({id(entry.space.mesh): entry.space.mesh for entry in held.values()}.values())
+        places = np.array([*missed.values()])
+        inside = np.max([comm.allreduce(np.array(locate(mesh, places) >= 0), op=MPI.MAX) for mesh in meshes], axis=0)
+        refuse_outside(meshes, missed, inside.tolist(), unit)
+        (name, point) = next(iter(missed.items()))
+        shown = _written(point[: meshes[0].geometry.dim], unit)
+        remedy = "There is no membrane in a bath: take a point of the tissue, or keep phi_e as well."
+        raise InputError(f"points[{name!r}]", shown, f"a point at which {' or '.join(fields)} has a value", remedy)
+    return {name: located[id(entry)] for name, entry in held.items()}
 
 
 def sample_regions(
     comm: MPI.Comm,
-    spaces: Mapping[str, fem.FunctionSpace],
+    fields: Mapping[str, fem.Function],
     regions: Mapping[str, Region],
     statistics: Mapping[str, Sequence[str]],
 ) -> dict[tuple[str, str], tuple[RegionValues, float]]:
-    """Return for each region and field its functionals and the measure of the region, if it has cells. Collective.
+    """Return for each region and field its functionals and the measure of the region, if the field is there.
+
+    Of a region where a field has values in some cells alone, these count. Collective.
 
     Raises
     ------
     InputError
-        For a region without cells on any mesh, and for extrema of a field that has no values at nodes.
+        For a region without cells on any mesh or without values, and for extrema of a field without values at nodes.
     """
     found: dict[tuple[str, str], tuple[RegionValues, float]] = {}
-    for (name, space), (key, region) in itertools.product(spaces.items(), regions.items()):
-        same = next((other for other in spaces if spaces[other] is space and (key, other) in found), None)
+    held = Held.of(fields)
+    for (name, entry), (key, region) in itertools.product(held.items(), regions.items()):
+        same = next((other for other in held if held[other] is entry and (key, other) in found), None)
         if same is not None:
             found[key, name] = found[key, same]
             continue
+        mesh = entry.space.mesh
         with collective(comm):
-            cells = owned_cells(space.mesh, key, region)
+            cells = entry.within(owned_cells(mesh, key, region))
         if not comm.allreduce(cells.size):
             continue
-        values = RegionValues.of(space, cells)
+        values = RegionValues.of(entry.space, cells)
         if not values.nodes and {"minimum", "maximum"} & set(statistics[key]):
             remedy = "Ask for the statistics mean and integral alone, or for other fields."
             raise InputError("statistics", list(statistics[key]), f"without extrema: {name!r} has no nodes", remedy)
-        measure = ufl.Measure("dx", domain=space.mesh, subdomain_data=[(1, cells)])(1)
+        measure = ufl.Measure("dx", domain=mesh, subdomain_data=[(1, cells)])(1)
         found[key, name] = values, integrate(1.0 * measure)
     for key in regions:
         if not any(key == entry for entry, _ in found):
-            raise InputError(f"regions[{key!r}]", "no cells", "a region with at least one cell of the mesh")
+            allowed = f"a region with at least one cell of the mesh in which {' or '.join(fields)} has values"
+            raise InputError(f"regions[{key!r}]", "no cells", allowed)
     return found

@@ -89,8 +89,9 @@ class Probes(Samples):
 
     Notes
     -----
-    ``times`` and ``values(probe, field)`` are the same on every rank. A field that lives on a part of the domain has
-    no column for points and regions outside of it.
+    ``times`` and ``values(probe, field)`` are the same on every rank. A field that lives on a part of the domain, or is
+    not a number (NaN) elsewhere at the start, such as a membrane potential in a bath, has no column for points and
+    regions outside of it; of other regions its part counts.
     """
 
     def __init__(
@@ -135,13 +136,14 @@ class Probes(Samples):
             bad = next(name for name in names if name not in self.names)
             remedy = "Show a field that is interpolated into a discontinuous space, or a part of the mixed one."
             raise InputError("fields", bad, "a field that has values at points", remedy)
-        spaces = {name: shown[name].function_space for name in self.names}
+        fields = {name: shown[name] for name in self.names}
+        spaces = {name: function.function_space for name, function in fields.items()}
         for key, given in self._given.items():
             d = max((space.mesh.geometry.dim for space in spaces.values()), default=len(given))
             if len(given) != d:
                 raise InputError(f"points[{key!r}]", list(given), f"{d} coordinate{'s' * (d > 1)}, one per axis")
-        self._point_values = sample_points(self.comm, spaces, self.points, self.units.length)
-        self._region_values = sample_regions(self.comm, spaces, self.regions, self.statistics)
+        self._point_values = sample_points(self.comm, fields, self.points, self.units.length)
+        self._region_values = sample_regions(self.comm, fields, self.regions, self.statistics)
         held = {key: spaces[field].mesh for key, field in self._region_values}
         self._extents = {key: extent(mesh, key, self.regions[key]) for key, mesh in held.items()}
         self.columns = [*self._point_columns(spaces), *self._region_columns(spaces)]

@@ -98,10 +98,15 @@ class Recovery:
         self._solver = EllipticSolver(problem, **options)
         self._v, self._load = self._source.createVecRight(), self._source.createVecLeft()
         self._size = self._source.norm(PETSc.NormType.INFINITY)
+        diagonal = self._source.getDiagonal()
+        self._counts = diagonal.array_r != 0.0
+        diagonal.destroy()
         self.iterations = 0
 
     def __call__(self, values: Array) -> fem.Function:
         """Return the extracellular potential for the owned values of V, in the unit of V; collective.
+
+        Values in a bath, such as NaN, do not count.
 
         Raises
         ------
@@ -109,7 +114,7 @@ class Recovery:
             If the solver does not converge.
         """
         phi = fem.Function(self.space, name="phi_e")
-        self._v.array[:] = values
+        self._v.array[:] = np.where(self._counts, values, 0.0)
         self._source.mult(self._v, self._load)
         self._load.scale(-1.0)
         # V that is the same everywhere drives nothing but round-off, which does not balance.

@@ -14,6 +14,7 @@ import ufl
 from dolfinx import fem, la
 
 from homfem._dolfinx import interpolation_points
+from homfem.macro.places import Held
 from homfem.output.canvas import check_figure, nice_number
 from homfem.output.cuts import Cells
 from homfem.output.panels import draw_isochrone_panel, draw_panels
@@ -86,7 +87,13 @@ class FieldRecord:
             length = ufl.sqrt(ufl.inner(function, function))
             self._shown.interpolate(fem.Expression(length, interpolation_points(self.space)))
         else:
-            self._shown.interpolate(function)
+            held = Held.of({"": function})[""].cells
+            if held is None:
+                self._shown.interpolate(function)
+            else:  # beside where it has values, such as a bath, there are none
+                cells = np.flatnonzero(held).astype(np.int32)
+                self._shown.x.array[:] = np.nan
+                self._shown.interpolate(function, cells0=cells, cells1=cells)
         return self._shown
 
     def restore(self, times: Array | None, values: Array | None) -> None:

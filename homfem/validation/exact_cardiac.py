@@ -196,13 +196,15 @@ class _Error(Observer):
         u, v = ufl.TrialFunction(fine), ufl.TestFunction(fine)
         inside = model.tissue.inside if self.field == "V" else 1.0
         self.mass = assemble_matrix(inside * u * v * ufl.dx(domain=space.mesh))
+        tissue = np.flatnonzero(model.tissue.cells if self.field == "V" else np.ones_like(model.tissue.cells))
+        self.cells = tissue.astype(np.int32)
         self.difference, self.points = fem.Function(fine), fine.tabulate_dof_coordinates().T
         self.product = self.mass.createVecLeft()
 
     def show(self, model: Any, step: int, time: float) -> None:
         """Compare."""
         function = model.fields()[self.field]
-        self.difference.interpolate(function)
+        self.difference.interpolate(function, cells0=self.cells, cells1=self.cells)
         self.difference.x.array[:] -= self.solution(self.points, time)
         vector = self.difference.x.petsc_vec
         self.mass.mult(vector, self.product)

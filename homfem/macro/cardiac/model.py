@@ -53,7 +53,7 @@ class CardiacModel:
     Attributes
     ----------
     potential : Function
-        V, mV; in a bath it keeps its start. ``phi_e``: the extracellular potential, of a bidomain.
+        V, mV; NaN in a bath, as the states are. ``phi_e``: the extracellular potential, of a bidomain.
     values : array
         V at the nodes of the tissue that the rank owns.
     reaction
@@ -100,7 +100,7 @@ class CardiacModel:
         self.potential = fem.Function(self.space, name="V")
         self._whole = self.potential.x.array[: self.owned]
         rest = membrane.fields[0].start
-        self._whole[:] = rest
+        self._whole[:] = np.nan
         start = tissue.values(
             "start.V", self.problem.start.get("V", self.problem.start.get(membrane.fields[0].name, rest))
         )
@@ -144,7 +144,7 @@ class CardiacModel:
         self.state_functions = {state.name: fem.Function(self.space, name=state.name) for state in membrane.states}
         self._states = self.reaction.states
         if tissue.nodes is not None:
-            self._states = np.zeros((len(membrane.states), self.owned))
+            self._states = np.full((len(membrane.states), self.owned), np.nan)
             self._states[:, tissue.nodes] = self.reaction.states
 
     def _check_ionic_step(self) -> None:
@@ -278,10 +278,9 @@ class CardiacModel:
         for name, value in vars(p).items():
             spread = None if isinstance(value, float) else self.tissue.spread(value)
             about[f"parameter {name}"] = value if spread is None else nodal_fingerprint(self.space, spread)
-        self._spread_states()
-        about["V at the start"] = nodal_fingerprint(self.space, self._whole)
+        about["V at the start"] = nodal_fingerprint(self.space, self.tissue.spread(self.values))
         for row, name in enumerate(self.state_functions):
-            about[f"{name} at the start"] = nodal_fingerprint(self.space, self._states[row])
+            about[f"{name} at the start"] = nodal_fingerprint(self.space, self.tissue.spread(self.reaction.states[row]))
         stages = ", ".join(f"{name} {fraction!r}" for name, fraction in method.split.stages)
         sources = ("stimuli", "intracellular_sources", "extracellular_sources")
         return {
