@@ -24,6 +24,7 @@ _WHERE = {
     "from_gmsh": "homfem.cells",
     "homogenize_active_stress": "homfem.certify",
     "homogenize_bidomain": "homfem.certify",
+    "homogenize_calcium": "homfem.certify",
     "homogenize_blocks": "homfem.blocks",
     "homogenize_diffusion": "homfem.certify",
     "homogenize_elasticity": "homfem.certify",

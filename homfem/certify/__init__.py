@@ -7,6 +7,7 @@ arguments, ``homogenize_diffusion`` and its like return the effective tensor alo
 
 from homfem.certify.accuracy import Accuracy
 from homfem.certify.bidomain import homogenize_bidomain, solve_bidomain, sweep_bidomain
+from homfem.certify.calcium import CalciumTensors, homogenize_calcium
 from homfem.certify.coupled import (
     ActiveElasticity,
     ActiveStress,
@@ -37,6 +38,7 @@ __all__ = [
     "Accuracy",
     "ActiveElasticity",
     "ActiveStress",
+    "CalciumTensors",
     "CellSolution",
     "Diffusion",
     "Elasticity",
@@ -52,6 +54,7 @@ __all__ = [
     "hill_mandel",
     "homogenize_active_stress",
     "homogenize_bidomain",
+    "homogenize_calcium",
     "homogenize_diffusion",
     "homogenize_elasticity",
     "homogenize_poroelasticity",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homfem.coefficients import NamedCoefficient
-from homfem.parameters import Array, UnitError
+from homfem.parameters import Array, InputError, UnitError, check_number
 from homfem.quantities import conversion_factor
 
 if TYPE_CHECKING:
@@ -26,6 +26,31 @@ def converted(tensor: EffectiveTensor, unit: str) -> EffectiveTensor:
     membranes = {name: factor * entry for name, entry in tensor.membranes.items()}
     coefficients = {name: _with_it(entry, tensor.unit, wanted) for name, entry in tensor.coefficients.items()}
     return replace(tensor, unit=wanted, membranes=membranes, coefficients=coefficients, **scaled)
+
+
+#: How far bounds are moved outwards where a factor is rounded, relative.
+_ROUNDED = 1e-13
+
+
+def scaled(tensor: EffectiveTensor, factor: float) -> EffectiveTensor:
+    r"""Return the tensor of the same medium whose coefficients are all a number times as large, bounds included.
+
+    :math:`(\alpha D)^*=\alpha D^*`; the bounds are moved outwards by what rounding can do, so that they stay bounds.
+
+    Raises
+    ------
+    InputError
+        For a factor that is not > 0, and a tensor with membranes or further coefficients, which need not scale with it.
+    """
+    number = check_number("factor", factor, above=0.0)
+    if tensor.membranes or tensor.coefficients:
+        raise InputError("tensor", sorted({*tensor.membranes, *tensor.coefficients}), "without membranes and the like")
+    outwards = {"value": 1.0, "lower": 1.0 - _ROUNDED, "upper": 1.0 + _ROUNDED, "roundoff": 1.0, "geometric_error": 1.0}
+    given = {name: getattr(tensor, name) for name in outwards}
+    changed: dict[str, Any] = {
+        name: number * outwards[name] * entry for name, entry in given.items() if entry is not None
+    }
+    return replace(tensor, **changed)
 
 
 def _with_it(coefficient: NamedCoefficient, old: str, new: str) -> NamedCoefficient:

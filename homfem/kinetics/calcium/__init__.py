@@ -32,6 +32,7 @@ Source: De Young, Keizer 1992, doi 10.1073/pnas.89.20.9895 (parameters). Li, Rin
 appendix (flux per membrane area).
 """
 
+from homfem.kinetics.calcium.buffers import Buffer, RapidBuffering, binding_step, rapid_buffering
 from homfem.kinetics.calcium.flux import (
     RestingState,
     inactivation,
@@ -68,17 +69,20 @@ __all__ = [
     "CALCIUM_KINETICS",
     "DE_YOUNG_KEIZER",
     "TRIGGER_WAVE",
+    "Buffer",
     "CalciumKinetics",
     "Geometry",
     "LiRinzelMembrane",
     "LiRinzelRates",
     "Mechanism",
     "MembraneKinetics",
+    "RapidBuffering",
     "Receptor",
     "RestingState",
     "State",
     "SurfaceFlux",
     "VolumeFlux",
+    "binding_step",
     "boundary_kinetics",
     "calcium_kinetics",
     "cell_kinetics",
@@ -95,6 +99,7 @@ __all__ = [
     "published_geometry",
     "pump_flux",
     "pumps_per_area",
+    "rapid_buffering",
     "resting_state",
     "tissue_kinetics",
     "with_field_of_ip3",
