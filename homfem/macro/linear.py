@@ -25,7 +25,7 @@ from petsc4py import PETSc
 
 from homfem.macro.linear_problem import FixedValues, LinearProblem, Load
 from homfem.parameters import Array, ConvergenceError, check_number
-from homfem.solve import Kernel, LinearSolver, assemble_vector
+from homfem.solve import Kernel, LinearSolver, Successive, assemble_vector
 from homfem.timestepping import TR_BDF2, DiffusionScheme, DiffusionStep
 
 
@@ -175,7 +175,15 @@ class EllipticSolver:
         self._rhs, self._work = self.matrix.createVecLeft(), self.matrix.createVecLeft()
         self._values = self.matrix.createVecRight()
 
-    def solve(self, u: PETSc.Vec, time: float = 0.0, *, more: PETSc.Vec | None = None, guess: bool = False) -> int:
+    def solve(
+        self,
+        u: PETSc.Vec,
+        time: float = 0.0,
+        *,
+        more: PETSc.Vec | None = None,
+        guess: bool = False,
+        before: Successive | None = None,
+    ) -> int:
         """Solve for the state at a time; return the number of iterations. Collective.
 
         Parameters
@@ -188,6 +196,8 @@ class EllipticSolver:
             An assembled load that is added to the right-hand side.
         guess
             Start from ``u``.
+        before
+            Start from the solutions before, which these are, and keep this one there.
 
         Raises
         ------
@@ -205,7 +215,7 @@ class EllipticSolver:
             self._values.set(0.0)
             self._fixed.at(time, self._values)
             self._fixed.lift(self.matrix, self._values, rhs, self._work)
-        count = self.solver.solve(rhs, u, guess=guess)
+        count = self.solver.solve(rhs, u, guess=guess, before=before)
         if self.problem.closed:
             u.shift(-self.weights.dot(u) / self.weights.sum())
         if self._fixed.values:

@@ -23,6 +23,7 @@ from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
 from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid
 from homfem.solve.routes import Blocks, fingerprint, positions
+from homfem.solve.successive import Successive
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "MeshNumbering",
     "Multigrid",
     "Numbering",
+    "Successive",
     "Terminals",
     "assemble_matrix",
     "assemble_vector",

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from homfem.solve.options import (
     stopped,
     symmetric_part,
 )
+from homfem.solve.successive import Successive
 
 log = logging.getLogger("homfem")
 
@@ -102,7 +104,6 @@ class LinearSolver:
         check_integer("max_iterations", max_iterations, at_least=1)
         self.matrix, self.name, self.iterations, self.solves, self.setup_seconds = matrix, name, 0, 0, 0.0
         self._method, self._rtol, self._atol, self._max_iterations = method, rtol, atol, max_iterations
-        self._relaxation = multigrid.relaxation
         self._coarse, self._definite, self._part = multigrid.coarse, False, None
         self._size = matrix.norm(PETSc.NormType.INFINITY)
         self._null = null_space(matrix, known)
@@ -120,23 +121,24 @@ class LinearSolver:
         self._work: tuple[PETSc.Vec, PETSc.Vec] | None = None
         self._prepare()
 
-    def _tried(self, first: str, multigrid: Multigrid) -> list[tuple[str, str]]:
-        """The solvers in the order in which they are tried, each with its smoother."""
+    def _tried(self, first: str, multigrid: Multigrid) -> list[tuple[str, str, str]]:
+        """The solvers in the order in which they are tried, each with its smoothers."""
         smoothers, skew = multigrid.smoothers, self._method == "gmres" and first == "multigrid"
-        attempts = [(first, one) for one in (smoothers if first == "multigrid" else smoothers[:1])]
+        pairs = list(product(smoothers, multigrid.relaxations))
+        attempts = [(first, *pair) for pair in (pairs if first == "multigrid" else pairs[:1])]
         if skew:
-            attempts.append(("incomplete-factors", smoothers[0]))
+            attempts.append(("incomplete-factors", *pairs[0]))
         if first != "direct" and cheap(self.matrix):
             # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
             small = entries(self.matrix) <= multigrid.direct_first
             self._definite = self._method == "cg" and self._rtol <= SHARP and small
-            attempts.insert(0 if self._definite or skew else len(attempts), ("direct", smoothers[0]))
+            attempts.insert(0 if self._definite or skew else len(attempts), ("direct", *pairs[0]))
         return attempts
 
     def _prepare(self) -> None:
         """Set up the first of the solvers that are left."""
         start = time.perf_counter()
-        preconditioner, smoother = self._attempts[0]
+        preconditioner, smoother, relaxation = self._attempts[0]
         operator, coarse = self._scaled, _NONE
         if preconditioner == "multigrid":
             coarse = self._coarse = self._coarse() if callable(self._coarse) else self._coarse
@@ -153,7 +155,7 @@ class LinearSolver:
         self.ksp.setOperators(operator, matrix)
         options = options_of(preconditioner, bool(coarse.prolongations), smoother, matrix)
         if preconditioner == "multigrid" and not coarse.prolongations:
-            options |= RELAXATIONS[self._relaxation]
+            options |= RELAXATIONS[relaxation]
         options["ksp_type"] = self._method
         if preconditioner == "direct":
             # Iterations about the factors: one as a rule, more where rounding has left something.
@@ -178,7 +180,14 @@ class LinearSolver:
             self._prepare()
         self.setup_seconds += time.perf_counter() - start
 
-    def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False, rtol: float | None = None) -> int:
+    def solve(
+        self,
+        b: PETSc.Vec,
+        x: PETSc.Vec,
+        guess: bool = False,
+        rtol: float | None = None,
+        before: Successive | None = None,
+    ) -> int:
         """Solve for one right-hand side; collective.
 
         A solver that fails hands over to the next one, for good: the next smoother, and in the end a direct solver
@@ -191,9 +200,11 @@ class LinearSolver:
         x
             Solution; the start value as well if ``guess`` is true.
         guess
-            Start from ``x`` instead of zero.
+            Start from ``x`` instead of zero, where the residual of zero is larger.
         rtol
             Another relative residual than the solver's own, from now on.
+        before
+            Start from the solutions before, which these are, and keep this one there.
 
         Returns
         -------
@@ -208,9 +219,12 @@ class LinearSolver:
         if self._left is not None:
             self._left.remove(b)
         self._rtol = self._rtol if rtol is None else rtol
-        used = 0
+        used, image = 0, None
+        if before is not None:
+            before.start(x)
+            guess, image = True, before.image
         while True:
-            count, failure = self._try(b, x, guess)
+            count, failure = self._try(b, x, guess, image)
             used += count
             if not failure:
                 self._check_energy(b, x)
@@ -222,6 +236,8 @@ class LinearSolver:
             self.ksp.destroy()
             self._prepare()
             guess = False
+        if before is not None and self._work is not None:
+            before.keep(x, b, self._work[0])
         self.iterations += used
         self.solves += 1
         return used
@@ -231,8 +247,11 @@ class LinearSolver:
         if self._definite and b.dot(x) < -LARGEST * b.norm() * x.norm():
             raise ConvergenceError(stopped(self.name, "a direct solver", 1, INDEFINITE, 0.0))
 
-    def _try(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool) -> tuple[int, str]:
-        """Solve with the solver at hand until the true residual is small; the iterations, and why it failed."""
+    def _try(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool, image: PETSc.Vec | None) -> tuple[int, str]:
+        """Solve with the solver at hand until the true residual is small; the iterations, and why it failed.
+
+        ``image`` is the product of the matrix with the start value, where that is known.
+        """
         size = b.norm()
         if not math.isfinite(size):
             raise ConvergenceError(
@@ -243,9 +262,14 @@ class LinearSolver:
             self._work = b.duplicate(), b.duplicate()
         rest, more = self._work
         b.copy(rest)
-        if guess:
+        if guess and image is not None:
+            rest.axpy(-1.0, image)
+        elif guess:
             self._residual(b, x, rest)
-        else:
+        if guess and rest.norm() > size:
+            guess = False
+            b.copy(rest)
+        if not guess:
             x.set(0.0)
         direct = self._attempts[0][0] == "direct"
         limit = min(self._max_iterations, REFINEMENTS) if direct else self._max_iterations

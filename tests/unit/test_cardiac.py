@@ -89,9 +89,16 @@ def test_runs_are_equal_on_any_number_of_ranks(on_ranks, kind, change):
             assert other[name] == pytest.approx(values, abs=1e-8, nan_ok=True), name
 
 
-@pytest.mark.parametrize(("kind", "coupling"), [("monodomain", None), ("bidomain", "midpoint"), ("bath", "lagged")])
-def test_a_run_that_is_resumed_is_that_without_a_pause(tmp_path, kind, coupling):
+@pytest.mark.parametrize(
+    ("kind", "coupling", "elliptic"),
+    [
+        ("monodomain", None, None), ("bidomain", "midpoint", None), ("bath", "lagged", None),
+        ("bidomain", "midpoint", "multigrid"), ("bath", "implicit", "multigrid"),
+    ],
+)  # fmt: skip
+def test_a_run_that_is_resumed_is_that_without_a_pause(tmp_path, kind, coupling, elliptic):
     method = {"coupling": coupling, "splitting": "strang" if coupling == "midpoint" else "godunov"}
+    method["elliptic_preconditioner"] = elliptic
     whole = case_run(MPI.COMM_SELF, kind, str(tmp_path / "whole.h5"), **method)
     parts = case_run(MPI.COMM_SELF, kind, str(tmp_path / "parts.h5"), split=True, **method)
     for name, values in whole.items():

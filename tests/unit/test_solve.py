@@ -312,3 +312,41 @@ def test_a_destroyed_solver_lets_go_of_its_vectors():
     solver.destroy()
     matrix.destroy()
     assert kernel.getRefCount() == near.getRefCount() == 1
+
+
+def test_solves_start_from_those_before():
+    """The third of three solutions on a line is known before it is solved for; a start worse than zero is not taken."""
+    matrix, b = laplace(MPI.COMM_WORLD, 16, 1e4)
+    first, second = b.copy(), matrix * b
+    solver = solve.LinearSolver(matrix, preconditioner="ssor", rtol=1e-6)
+    before, x, counts = solve.Successive(b), matrix.createVecRight(), []
+    for time in (1.0, 2.0, 3.0, -2.0):
+        side = time * first + 1e-3 * second
+        counts.append(solver.solve(side, x, before=before))
+        assert (side - matrix * x).norm() <= 1.01e-6 * side.norm()
+    assert counts[2] <= 1 < min(counts[0], counts[1])
+    assert counts[3] == solve.LinearSolver(matrix, preconditioner="ssor", rtol=1e-6).solve(side, x)
+
+
+def test_smoothers_of_the_aggregation_are_tried_in_turn(caplog):
+    """A very anisotropic tensor askew to the mesh takes more iterations than are allowed, until the factors solve."""
+    mesh = dmesh.create_unit_square(MPI.COMM_WORLD, 24, 24)
+    space = fem.functionspace(mesh, ("Lagrange", 1))
+    ALIVE.append(space)
+    u, v, n = ufl.TrialFunction(space), ufl.TestFunction(space), np.array([np.cos(0.3), -np.sin(0.3)])
+    tensor = ufl.as_matrix((1e-3 * np.eye(2) + np.outer(n, n)).tolist())
+    matrix = solve.assemble_matrix(ufl.inner(tensor * ufl.grad(u), ufl.grad(v)) * ufl.dx)
+    b = solve.assemble_vector(ufl.cos(ufl.pi * ufl.SpatialCoordinate(mesh)[0]) * v * ufl.dx)
+    names, x = ("incomplete-cholesky", "sweeps"), matrix.createVecRight()
+    for limit, tried in ((200, 1), (20, 3)):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="homfem"):
+            solver = solve.LinearSolver(
+                matrix, preconditioner=solve.Multigrid(relaxation=names), rtol=1e-8, max_iterations=limit,
+                kernel=solve.Kernel(constant=True),
+            )  # fmt: skip
+            solver.solve(b, x)
+        assert caplog.text.count("Another solver goes on") == tried - 1
+        assert (b - matrix * x).norm() <= 1.01e-8 * b.norm()
+    with pytest.raises(InputError, match="relaxation"):
+        solve.Multigrid(relaxation=("sweeps", "jacobi"))

@@ -22,10 +22,12 @@ from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.protocols import Timing
 from homfem.macro.stimulus import Part, Stimulus, overlap
 from homfem.parameters import Array, InputError
-from homfem.solve import DIRECT_FIRST, Multigrid, assemble_vector, integrate
+from homfem.solve import DIRECT_FIRST, Multigrid, Successive, assemble_vector, integrate
 
 #: What currents may leave over, relative to the sum of their absolute values.
 BALANCE = 1e-8
+#: Smoothers of its multigrid, in the order in which they are tried.
+RELAXATIONS = ("incomplete-cholesky", "sweeps")
 #: Entries of a row of the matrix, about, by dimension and degree.
 _ROW = {(1, 1): 3, (2, 1): 7, (3, 1): 15, (1, 2): 4, (2, 2): 11, (3, 2): 27}
 
@@ -69,11 +71,11 @@ class Extracellular:
             linear,
             balance=BALANCE,
             noise=noise,
-            preconditioner=Multigrid(relaxation="sweeps") if chosen == "multigrid" else chosen,
+            preconditioner=Multigrid(relaxation=RELAXATIONS) if chosen == "multigrid" else chosen,
             rtol=method.elliptic_rtol,
             atol=noise / np.sqrt(tissue.space.dofmap.index_map.size_global),
         )
-        self.guess = chosen != "direct"
+        self._successive = chosen != "direct"
         self._load = self._flux if tissue.nodes is None else self.solver.matrix.createVecLeft()
         self._sources: list[tuple[Timing, Any, Array]] = []
         v, dx = ufl.TestFunction(tissue.space), ufl.dx(domain=tissue.domain.mesh)
@@ -89,8 +91,23 @@ class Extracellular:
                 self._sources.append((source.schedule, nodes[use], currents[use]))
             basis.destroy()
 
-    def solve(self, potential: PETSc.Vec, phi: PETSc.Vec, time: float) -> int:
-        """Solve for ``phi`` (in: a start value), given the membrane potential at a time; return the iterations."""
+    def successive(self) -> Successive | None:
+        """Return a sequence of solutions, each of which starts from those before; None for a direct solver."""
+        return Successive(self.solver.matrix.createVecRight()) if self._successive else None
+
+    def solve(
+        self,
+        potential: PETSc.Vec,
+        phi: PETSc.Vec,
+        time: float,
+        *,
+        before: Successive | None = None,
+        guess: bool = False,
+    ) -> int:
+        """Solve for ``phi``, given the membrane potential at a time; return the iterations.
+
+        Start from the solutions ``before``, or, with ``guess``, from ``phi``.
+        """
         self._stiffness.mult(potential, self._flux)
         self._flux.scale(-1.0)
         load = self._load
@@ -100,7 +117,7 @@ class Extracellular:
         for schedule, nodes, currents in self._sources:
             if schedule.active(time):
                 load.array[nodes] += currents
-        return self.solver.solve(phi, time, more=load, guess=self.guess)
+        return self.solver.solve(phi, time, more=load, before=before, guess=guess and self._successive)
 
 
 def _sources(tissue: Tissue) -> tuple[tuple[str, Part | None, Sequence[Stimulus]], ...]:

@@ -222,6 +222,7 @@ class CardiacModel:
         if nodes is not None:
             self.values[:] = self._whole[nodes]
             self.reaction.states[:] = self._states[:, nodes]
+        self.diffusion.restored()
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
         """Return the mean of V, the extrema of the potentials (mV), and the iterations of the last step."""
