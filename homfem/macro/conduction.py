@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import ufl
 from dolfinx import fem, la
+from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
 from homfem._dolfinx import interpolation_points
@@ -30,7 +31,9 @@ from homfem.macro.places import sample_points
 from homfem.parameters import Array, InputError, check_number
 from homfem.solve import assemble_vector, function_space
 
-REASONS = ("not reached", "too early", "at once", "start or collision")
+REASONS = ("not reached", "too early", "at once", "start or collision", "near an end")
+#: A front meets a boundary whose normal is within 45 degrees of its way.
+_HEAD_ON = math.sqrt(0.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +46,15 @@ class FrontSpeed:
         The mean by volume, and the extrema, in length per time of the activation.
     volume : float
         Of the cells, in the unit of the mesh.
+    cells : int
+        How many they are.
     """
 
     mean: float
     least: float
     largest: float
     volume: float
+    cells: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,7 +67,7 @@ class ConductionVelocity:
         A vector of degree 0, in length per time; NaN in cells that are left out.
     left_out : mapping of str to int
         How many cells are, over all ranks, by reason: ``"not reached"``, ``"too early"``, ``"at once"``,
-        ``"start or collision"``.
+        ``"start or collision"``, ``"near an end"``.
     cells : int
         How many cells there are.
     """
@@ -124,7 +130,7 @@ class ConductionVelocity:
         use = chosen[:owned] & np.isfinite(speed.x.array[:owned])
         volumes, values = _volumes(speed.function_space)[use], speed.x.array[:owned][use]
         comm = speed.function_space.mesh.comm
-        sums = np.array([volumes.sum(), volumes @ values])
+        sums = np.array([volumes.sum(), volumes @ values, float(values.size)])
         comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
         ends = np.array([values.max(initial=-np.inf), -values.min(initial=np.inf)])
         comm.Allreduce(MPI.IN_PLACE, ends, op=MPI.MAX)
@@ -132,12 +138,18 @@ class ConductionVelocity:
             remedy = f"Left out are {dict(self.left_out)} of {self.cells} cells."
             raise InputError(name, "nowhere", "where the front moves in some cell", remedy)
         return FrontSpeed(
-            mean=float(sums[1] / sums[0]), least=float(-ends[1]), largest=float(ends[0]), volume=float(sums[0])
-        )
+            mean=float(sums[1] / sums[0]), least=float(-ends[1]), largest=float(ends[0]), volume=float(sums[0]),
+            cells=round(sums[2]),
+        )  # fmt: skip
 
 
 def conduction_velocity(
-    activation: fem.Function, *, after: float = -math.inf, fastest: float = math.inf, coherence: float = 0.7
+    activation: fem.Function,
+    *,
+    after: float = -math.inf,
+    fastest: float = math.inf,
+    coherence: float = 0.7,
+    clear: float = 0.0,
 ) -> ConductionVelocity:
     """Return the velocity of the front that gave activation times; collective.
 
@@ -154,6 +166,10 @@ def conduction_velocity(
         Around a node the directions of the cells' fronts have a mean of length 1 if they agree, of 0 if they oppose
         each other. The cells of a node where it is less than this hold a start or a collision: with .7, of fronts that
         meet at more than 90 degrees.
+    clear
+        Left out, too, are the cells that are nearer to an end of its way than the front runs in this time, at its mean
+        speed: to a cell that is activated too early or at once, and to a boundary that it leaves or comes to, head on
+        (its normal within 45 degrees). There it is not yet, or no longer, a front by itself.
 
     Notes
     -----
@@ -172,6 +188,7 @@ def conduction_velocity(
         raise InputError("after", after, "a time")
     if not fastest > 0.0:
         raise InputError("fastest", fastest, "a speed > 0")
+    check_number("clear", clear, at_least=0.0)
     mesh, d = space.mesh, space.mesh.geometry.dim
     times = fem.Function(space)
     times.x.array[:] = activation.x.array
@@ -193,11 +210,15 @@ def conduction_velocity(
     torn = moving & ~_coherent(mesh, directions, moving, coherence)
     velocity = fem.Function(vectors, name="velocity of the front")
     kept = moving & ~torn
+    near = np.zeros_like(kept)
+    if clear > 0.0:
+        near = _near_ends(vectors, directions, kept, early | at_once, clear / np.where(kept, steepness, np.inf))
+        kept &= ~near
     values = np.full((len(kept), d), np.nan)
     values[kept] = gradient[kept] / steepness[kept, None] ** 2
     velocity.x.array[:] = values.ravel()
     owned = mesh.topology.index_map(mesh.topology.dim).size_local
-    counts = np.array([np.count_nonzero(flags[:owned]) for flags in (~reached, early, at_once, torn)])
+    counts = np.array([np.count_nonzero(flags[:owned]) for flags in (~reached, early, at_once, torn, near)])
     mesh.comm.Allreduce(MPI.IN_PLACE, counts, op=MPI.SUM)
     left_out = {reason: int(count) for reason, count in zip(REASONS, counts, strict=True)}
     return ConductionVelocity(velocity=velocity, left_out=left_out, cells=mesh.comm.allreduce(owned))
@@ -260,6 +281,48 @@ def _coherent(mesh: Any, directions: Array, moving: npt.NDArray[np.bool_], coher
         sums.append(function.x.array)
     agree = np.linalg.norm(sums[:d], axis=0) >= coherence * sums[d]
     return np.asarray(agree[dofs].all(axis=1))
+
+
+def _near_ends(
+    vectors: fem.FunctionSpace,
+    directions: Array,
+    kept: npt.NDArray[np.bool_],
+    started: npt.NDArray[np.bool_],
+    ways: Array,
+) -> npt.NDArray[np.bool_]:
+    """Tell which of the kept local cells are nearer to an end of the front's way than the mean of its ways. Collective.
+
+    ``ways`` is how far each cell's front runs in the time that is asked for.
+    """
+    from scipy.spatial import cKDTree
+
+    mesh, d = vectors.mesh, directions.shape[1]
+    owned = mesh.topology.index_map(mesh.topology.dim).size_local
+    outward = assemble_vector(ufl.inner(ufl.FacetNormal(mesh), ufl.TestFunction(vectors)) * ufl.ds(domain=mesh))
+    normals = outward.array_r.reshape(-1, d)[:owned].copy()
+    outward.destroy()
+    length = np.linalg.norm(normals, axis=1)
+    met = np.abs(np.einsum("cx,cx->c", normals, directions[:owned])) > _HEAD_ON * length
+    ends = (started[:owned] & _beside(mesh, kept)[:owned]) | (kept[:owned] & met & (length > 0.0))
+    middles = dmesh.compute_midpoints(mesh, mesh.topology.dim, np.arange(len(kept), dtype=np.int32))
+    points = np.concatenate(mesh.comm.allgather(middles[:owned][ends]))
+    sums = mesh.comm.allreduce(np.array([ways[:owned][kept[:owned]].sum(), np.count_nonzero(kept[:owned])]))
+    near = np.zeros_like(kept)
+    if len(points) and sums[1]:
+        reach, _ = cKDTree(points).query(middles[kept], distance_upper_bound=sums[0] / sums[1])
+        near[kept] = np.isfinite(reach)
+    return near
+
+
+def _beside(mesh: Any, chosen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Tell which local cells share a node with one that is chosen; collective."""
+    space = function_space(mesh, "Lagrange", 1)
+    dofs, marks = np.asarray(space.dofmap.list), fem.Function(space)
+    owned = mesh.topology.index_map(mesh.topology.dim).size_local
+    marks.x.array[np.unique(dofs[:owned][chosen[:owned]])] = 1.0
+    marks.x.scatter_reverse(la.InsertMode.add)
+    marks.x.scatter_forward()
+    return np.asarray((marks.x.array[dofs] > 0.0).any(axis=1))
 
 
 def _in_cells(expression: Any, space: fem.FunctionSpace) -> fem.Function:

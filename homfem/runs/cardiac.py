@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: No front in a heart is faster, mm/ms.
 FASTEST = 5.0
+#: Velocities are those of fronts that began, and will end, at least so long a way off, ms.
+FORGOTTEN = 2.0
 
 
 def _method(table: CardiacTable) -> CardiacMethod:
@@ -151,21 +153,23 @@ def _last_durations(beats: ActionPotentials, level: float) -> Any:
     return function
 
 
-def _velocity(problem: CardiacProblem, result: CardiacResult) -> dict[str, float | None]:
-    """Return the mean speed of the front over all cells, and where it runs along and across fibres; mm/ms. Collective.
+def _velocity(problem: CardiacProblem, result: CardiacResult) -> dict[str, float | int | None]:
+    """Return the mean speed of the front, and where it runs along and across fibres (mm/ms), and of how many cells.
 
-    What is active by the end of the first pulse, or faster than 5 mm/ms, is activated by a stimulus and left out.
+    Over the cells that it passes as a front by itself: not those that are active by the end of the first pulse, or
+    activated faster than 5 mm/ms, nor those nearer than :data:`FORGOTTEN` to these or to a boundary that it meets head
+    on. Collective.
     """
     from homfem.macro.conduction import conduction_velocity
 
-    found: dict[str, float | None] = dict.fromkeys(("mean", "along_fibres", "across_fibres"))
+    found: dict[str, float | int | None] = dict.fromkeys(("mean", "along_fibres", "across_fibres"))
+    found |= {"cells": 0, "cells_in_all": 0}
     if result.activation is None:
         return found
-    activation = result.activation.copy()
     pulses = [entry.schedule for entry in (*problem.stimuli, *problem.intracellular_sources)]
     begun = min((entry.start + entry.duration for entry in pulses), default=-np.inf)
-    activation.x.array[activation.x.array <= begun] = np.inf
-    velocity = conduction_velocity(activation, fastest=FASTEST)
+    velocity = conduction_velocity(result.activation, after=begun, fastest=FASTEST, clear=FORGOTTEN)
+    found["cells_in_all"] = velocity.cells
     frame = problem.domain.fibres
     asked: dict[str, Any] = {"mean": velocity.over_all}
     if frame is not None:
@@ -173,7 +177,10 @@ def _velocity(problem: CardiacProblem, result: CardiacResult) -> dict[str, float
         asked["across_fibres"] = lambda: velocity.across(frame.fibre)
     for name, speed in asked.items():
         with contextlib.suppress(InputError):  # the front runs nowhere so
-            found[name] = speed().mean
+            front = speed()
+            found[name] = front.mean
+            if name == "mean":
+                found["cells"] = front.cells
     return found
 
 

@@ -348,6 +348,10 @@ BAD = {
     "parameter range": ({"parameters": {"epsilon": -1.0}}, InputError, "epsilon = -1"),
     "parameter region": ({"parameters": {"epsilon": {"wal": 1.0}}}, InputError, "Did you mean 'wall'"),
     "state": ({"start": {"ww": 1.0}}, InputError, "ww"),
+    "gate": ({"membrane": ionic_kinetics("mitchell-schaeffer"), "start": {"h": lambda x: 1.2 * x[0]}}, InputError,
+             r"start\.h = 9\.\d.*from 0 to 1"),
+    "conductance": ({"membrane": ionic_kinetics("beeler-reuter"), "parameters": {"g_Na": {"wall": -4.0, "end": 4.0}}},
+                    InputError, r"parameters\.g_Na = -4.*>= 0"),
     "area": ({"area": 0.0}, InputError, "area = 0"),
     "capacitance": ({"capacitance": {"wall": -1.0, "end": 1.0}}, InputError, r"capacitance\.wall = -1"),
     "stimulus": (

@@ -35,7 +35,7 @@ def test_a_plane_front_is_exact(d):
     """Along (3, 4, 0)/5 at .6 mm/ms; along and across of axes, apparent velocities between points."""
     times = activated(MPI.COMM_SELF, lambda x: (3 * x[0] + 4 * x[1]) / 5 / 0.6 + 7.0, n=4, d=d)
     found = conduction_velocity(times)
-    assert found.left_out == {"not reached": 0, "too early": 0, "at once": 0, "start or collision": 0}
+    assert found.left_out == {"not reached": 0, "too early": 0, "at once": 0, "start or collision": 0, "near an end": 0}
     exact = np.array([0.36, 0.48, 0.0][:d])
     assert found.velocity.x.array.reshape(-1, d) == pytest.approx(np.tile(exact, (found.cells, 1)), abs=1e-12)
     assert found.speed.x.array == pytest.approx(0.6, rel=1e-12)
@@ -46,6 +46,26 @@ def test_a_plane_front_is_exact(d):
     assert velocity_between(times, points, "a", "b") == pytest.approx(0.6, rel=1e-12)
     assert velocity_between(times, points, "b", "a") == pytest.approx(-0.6, rel=1e-12)
     assert velocity_between(times, points, "a", "c") == pytest.approx(1.0, rel=1e-12)  # .6/.6: obliquely
+
+
+def test_ends_of_a_way_are_left_out_and_walls_beside_it_are_not():
+    """Of 32 columns along x: nearer than 1 ms x .5 mm/ms to what started before 1 ms (x < .5), and to the end at 2."""
+    times = activated(MPI.COMM_SELF, lambda x: x[0] / 0.5 + 0.01 * (x[0] > 1.8), n=32)
+    found = conduction_velocity(times, after=1.0 - 1e-9, clear=1.0)
+    x = middles(times)[:, 0]
+    kept = np.isfinite(found.speed.x.array)
+    assert x[kept].min() == pytest.approx(1.0, abs=2 / 32)
+    assert x[kept].max() == pytest.approx(1.5, abs=2 / 32)
+    assert found.over_all().mean == pytest.approx(0.5, rel=1e-12)
+    assert (
+        found.over_all().cells
+        == np.count_nonzero(kept)
+        == np.count_nonzero((x > x[kept].min() - 1e-9) & (x < x[kept].max() + 1e-9))
+    )
+    assert sum(found.left_out.values()) + found.over_all().cells == found.cells == 2 * 32**2
+    assert conduction_velocity(times, clear=9.0).left_out["near an end"] > 1900
+    with pytest.raises(InputError, match="clear"):
+        conduction_velocity(times, clear=-1.0)
 
 
 def test_cells_of_other_shapes():

@@ -12,6 +12,7 @@ from homfem.config.models.heart_beats import PacingTable
 from homfem.config.table import Check, Missing, Table, choice, keys_from, renamed, text
 from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics, read_ionic
 from homfem.kinetics.ionic.kernels import SCHEMES
+from homfem.kinetics.ionic.ranges import check_ranges
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import PointKinetics, Variable
 from homfem.parameters import FileError, InputError, UnitError, check_choice, check_number
@@ -122,6 +123,8 @@ class MembraneTable(Table):
         refuse_unknown("initial", self.initial, states)
         parameters = {name: _read(f"parameters.{name}", known[name], given) for name, given in self.parameters.items()}
         initial = {name: _read(f"initial.{name}", states[name], given) for name, given in self.initial.items()}
+        check_ranges("parameters", kinetics, parameters)
+        check_ranges("initial", kinetics, initial)
         return parameters, initial
 
 

@@ -12,6 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 from petsc4py import PETSc
 
+from homfem.kinetics.ionic.ranges import HIGHEST, check_ranges
 from homfem.kinetics.ionic.stability import explicit_limit
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.macro.cardiac.diffusion import Diffusion
@@ -28,8 +29,6 @@ from homfem.timestepping import advance, subcycled
 
 log = logging.getLogger("homfem")
 
-#: A membrane potential beyond this (mV) is none: the ionic step is unstable.
-HIGHEST = 1e3
 #: Length of a wave of 0.6 mm/ms and 300 ms over the width of its front, 0.3 mm.
 WAVE = 600.0
 #: Cells of so many widths :math:`\sqrt{D\cdot 1\,\mathrm{ms}}` of a front are told, and ionic steps beyond this (ms).
@@ -128,16 +127,16 @@ class CardiacModel:
             if given
         ]
         self._sources = _Together(sources)
+        start = {
+            key: tissue.values(f"start.{key}", value) for key, value in problem.start.items() if key not in ("V", name)
+        }
+        check_ranges("start", membrane, start | {name: self.values})
         self.reaction = make_reaction(
             membrane,
             {name: self.values},
             scheme=self.method.ionic,
             parameters=self._parameters(),
-            start={
-                key: tissue.values(f"start.{key}", value)
-                for key, value in problem.start.items()
-                if key not in ("V", name)
-            },
+            start=start,
             sources={name: self._sources} if sources and self.method.current == "nodal" else None,
             order=self.method.split.order,
         )
@@ -162,7 +161,9 @@ class CardiacModel:
         """Return the parameters of the membrane that are given, at the nodes of the tissue."""
         given = self.problem.parameters
         refuse_unknown("parameters", given, [entry.name for entry in self.problem.membrane.parameters])
-        return {name: self.tissue.values(f"parameters.{name}", value) for name, value in given.items()}
+        values = {name: self.tissue.values(f"parameters.{name}", value) for name, value in given.items()}
+        check_ranges("parameters", self.problem.membrane, values)
+        return values
 
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
