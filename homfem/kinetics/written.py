@@ -221,7 +221,7 @@ class _Functions:
             except np.linalg.LinAlgError:
                 break
             states -= move
-            if np.all(np.abs(move) <= 1e-13 * np.maximum(1.0, np.abs(states))):
+            if np.all(np.abs(move) <= 1e-10 * np.maximum(1.0, np.abs(states))):  # the error is of its square
                 return states
         raise ConvergenceError(f"{self._name}: no states of rest are found for these fields. Give the states.")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.parameters import check_choice
 from homfem.validation import published
+from homfem.validation.calcium import calcium_rows
 from homfem.validation.goel import goel_rows
 from homfem.validation.ionic import ionic_rows
 from homfem.validation.rows import Row
@@ -228,6 +229,7 @@ STUDIES: Mapping[str, Study] = {
     "spheres": Study(title="conductivity of spheres in a simple cubic array", rows=_spheres),
     "permeability": Study(title="slow flow past arrays of cylinders and of spheres", rows=_permeability),
     "elasticity": Study(title="stiffness of square arrays of fibres", rows=_elasticity),
+    "calcium-kinetics": Study(title="single cells of calcium: oscillations, receptors, rest", rows=calcium_rows),
     "ionic": Study(title="membranes of single cells: action potentials and restitution", rows=ionic_rows),
     "random": Study(title="random media of two phases in the plane that are alike but for their names", rows=_random),
     "pathmanathan": Study(title="exact solutions of the monodomain, the bidomain and a bath", rows=_pathmanathan),

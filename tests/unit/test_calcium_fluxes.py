@@ -18,13 +18,16 @@ from homfem.kinetics.calcium import (
     SurfaceFlux,
     VolumeFlux,
     boundary_kinetics,
+    boundary_law,
     calcium_kinetics,
     cell_kinetics,
     closed_cell,
+    membrane_kinetics,
     number,
     on_membrane,
     pumps_per_area,
     tissue_kinetics,
+    volume_kinetics,
     with_field_of_ip3,
 )
 from homfem.kinetics.calcium.pumps import influx, ip3_turnover, pmca, store_operated_influx, surface_serca
@@ -122,6 +125,41 @@ def test_the_boundary_has_the_surface_fluxes_of_the_plasma_membrane():
     assert kinetics.stoichiometry == ((-1.0, 1.0), (0.0, 0.0))
     assert {entry.name for entry in kinetics.parameters} == {"v_pm", "k_pm", "v_soc", "k_soc", "ip3"}
     assert boundary_kinetics(model(surface_serca(1.0))) is None
+
+
+def test_fluxes_of_one_kind_are_those_of_the_tissue_and_have_their_own_states():
+    mixed = model(
+        *on_membrane(calcium_kinetics("li-rinzel"), GEOMETRY).mechanisms[1:],
+        *calcium_kinetics("keizer-levine").with_parameters({"c1": 0.15 / 0.8}).mechanisms[:1],
+        pmca(0.5),
+        influx(0.02, 0.1),
+    )
+    c, e, x = points(7)
+    states = np.array([0.2 * x, 0.3 * x, 0.4 * x])
+    p = {"er_area": 2.0, "plasma_area": 0.4, "cytosol_fraction": 0.8, "ip3": 0.3}
+    tissue = tissue_kinetics(mixed)
+    whole = dict(zip((f.name for f in mixed.fluxes), tissue.rates(0.0, [c, e], states, tissue.values(p)), strict=True))
+    parts = {2.0: membrane_kinetics(mixed), 0.8: volume_kinetics(mixed), 0.4: boundary_kinetics(mixed)}
+    assert [len(part.states) for part in parts.values()] == [0, 3, 0]
+    assert parts[0.8].shares == (("ryr_o1", "ryr_o2", "ryr_c2"),)
+    for factor, part in parts.items():
+        found = part.rates(0.0, [c, e], states[: len(part.states)], part.values({"ip3": 0.3}))
+        for (name, _), rate in zip(part.written.rates, found, strict=True):
+            assert factor * rate == pytest.approx(whole.pop(name), rel=1e-13)
+    assert not whole
+    law = boundary_law(mixed, {"ip3": 0.3})
+    assert law(0.0, {"cytosol": c}) == pytest.approx(0.02 + 0.03 - 0.5 * c**2 / (0.425**2 + c**2), rel=1e-13)
+
+
+def test_a_law_of_a_boundary_needs_fluxes_without_states():
+    with pytest.raises(InputError, match="plasma membrane that depend on no states"):
+        boundary_law(calcium_kinetics("li-rinzel"))
+    gated = SurfaceFlux(name="gated", source="outside", target="cytosol", expression="v*c*x")
+    state = State(name="x", rate="w", target="0.5")
+    with pytest.raises(InputError, match=r"own \['x'\]"):
+        boundary_law(model(Mechanism(name="m", fluxes=(gated,), parameters=NUMBERS, states=(state,))))
+    assert membrane_kinetics(model(pmca(1.0))) is None
+    assert volume_kinetics(model(pmca(1.0))) is None
 
 
 @pytest.mark.parametrize("name", CALCIUM_KINETICS)

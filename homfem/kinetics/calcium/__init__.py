@@ -32,6 +32,16 @@ Source: De Young, Keizer 1992, doi 10.1073/pnas.89.20.9895 (parameters). Li, Rin
 appendix (flux per membrane area).
 """
 
+from homfem.kinetics.calcium.assembled import (
+    boundary_kinetics,
+    boundary_law,
+    cell_kinetics,
+    membrane_kinetics,
+    on_membrane,
+    published_geometry,
+    tissue_kinetics,
+    volume_kinetics,
+)
 from homfem.kinetics.calcium.buffers import Buffer, RapidBuffering, binding_step, rapid_buffering
 from homfem.kinetics.calcium.flux import (
     RestingState,
@@ -43,17 +53,7 @@ from homfem.kinetics.calcium.flux import (
     resting_state,
 )
 from homfem.kinetics.calcium.fluxes import Geometry, SurfaceFlux, VolumeFlux, closed_cell, number, pumps_per_area
-from homfem.kinetics.calcium.mechanisms import (
-    CalciumKinetics,
-    Mechanism,
-    State,
-    boundary_kinetics,
-    cell_kinetics,
-    on_membrane,
-    published_geometry,
-    tissue_kinetics,
-    without_plasma_surface,
-)
+from homfem.kinetics.calcium.mechanisms import CalciumKinetics, Mechanism, State
 from homfem.kinetics.calcium.membrane import MembraneKinetics, exchange_kinetics
 from homfem.kinetics.calcium.rates import (
     DE_YOUNG_KEIZER,
@@ -84,6 +84,7 @@ __all__ = [
     "VolumeFlux",
     "binding_step",
     "boundary_kinetics",
+    "boundary_law",
     "calcium_kinetics",
     "cell_kinetics",
     "check_reversible",
@@ -93,6 +94,7 @@ __all__ = [
     "li_rinzel",
     "membrane_flux",
     "membrane_from_rates",
+    "membrane_kinetics",
     "number",
     "on_membrane",
     "open_probability",
@@ -102,6 +104,6 @@ __all__ = [
     "rapid_buffering",
     "resting_state",
     "tissue_kinetics",
+    "volume_kinetics",
     "with_field_of_ip3",
-    "without_plasma_surface",
 ]

@@ -198,3 +198,12 @@ def number(name: str, value: float, unit: str, meaning: str, source: str = "", *
     kind = Kind(name=f"a quantity in {unit}", unit=unit, example=f"0.5 {unit}") if unit else None
     limits = {"at_least": 0.0} if zero else {"above": 0.0}
     return Parameter(name=name, value=value, unit=unit, kind=kind, meaning=meaning, source=source, **limits)
+
+
+#: Parameters of a tissue, which its geometry gives.
+GEOMETRY = (
+    number("density", 1.0, "", "density of the transporters relative to that of the kinetics", zero=True),
+    number("er_area", 1.0, "1/um", "membrane of the ER per volume of tissue"),
+    number("plasma_area", 0.0, "1/um", "plasma membrane per volume of tissue", zero=True),
+    number("cytosol_fraction", 1.0, "", "volume fraction of the cytosol"),
+)

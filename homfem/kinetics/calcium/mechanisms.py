@@ -1,68 +1,34 @@
-r"""Mechanisms that move calcium, and what they make together: point kinetics of a tissue, a closed cell, a boundary.
+"""Mechanisms that move calcium, as data, and kinetics that are put together of them: every name and unit is checked.
 
-A :class:`Mechanism` has fluxes, states and parameters. A :class:`CalciumKinetics` puts mechanisms together and checks
-them: every name is known, every expression has its unit. Three kinds of point kinetics come of it.
-
-:func:`tissue_kinetics`: amounts per volume of tissue and time. With the volume fractions
-:math:`\gamma_c,\gamma_e`, the membrane area S per volume of tissue and the density :math:`\lambda` of the transporters,
-
-.. math::
-    \gamma_c\dot c = \sum_j \nu_{cj} R_j,\qquad \gamma_e\dot e = \sum_j \nu_{ej} R_j,\qquad
-    R_j = \lambda S f_j \ \text{(surface)}, \quad R_j = \lambda\gamma_c J_j \ \text{(volume)},
-
-which are the sources of the calcium bidomain equations (source, eqs 2.27, 2.28). A macroscale model divides by the
-capacities :math:`\gamma`; these, S and :math:`\lambda` are parameters and may differ from node to node.
-
-:func:`cell_kinetics`: the same of one geometry, divided by the capacities: a well-mixed cell.
-
-:func:`boundary_kinetics`: the surface fluxes through the plasma membrane, uM um/s, for the boundary of a tissue.
-
-General fluxes
---------------
-Of the general flux :math:`f(c, e, \partial_t c, \partial_t e, X)`, :math:`\dot X = \Phi(c, e, X)` (source, eq 5.6) the
-states X are supported in full, with different fluxes on the two sides of the membrane (what is between them is bound:
-:func:`homfem.kinetics.calcium.pumps.buffering_serca`). A dependence on the rates of change is not: it would change the
-capacities. A state that follows c with a time constant, :math:`\tau\dot y = c - y`, has :math:`(c - y)/\tau` for
-:math:`\partial_t c`.
-
-Source: Goel, Sneyd, Friedman 2006, Multiscale Model. Simul. 5(4), 1045.
+A :class:`Mechanism` has fluxes, states and parameters; :class:`CalciumKinetics` are some of them. What a model takes is
+made of these in :mod:`homfem.kinetics.calcium.assembled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from homfem.kinetics.calcium.fluxes import (
     CYTOSOL,
     ER,
+    GEOMETRY,
     IP3,
     UNITS_OF_LENGTH,
     Flux,
-    Geometry,
-    SurfaceFlux,
-    VolumeFlux,
-    closed_cell,
     number,
 )
 from homfem.kinetics.dimensions import check_dimensions, dimension_of_expression
-from homfem.kinetics.expressions import Expression, Node, check_name, parse_expression
+from homfem.kinetics.expressions import Expression, check_name, parse_expression
 from homfem.kinetics.parameters import Parameter, refuse_unknown
-from homfem.kinetics.point import PointKinetics, Variable
-from homfem.kinetics.written import TIME, Formulary, renamed, written_kinetics
+from homfem.kinetics.point import Variable
+from homfem.kinetics.written import TIME, Formulary, renamed
 from homfem.parameters import InputError
 from homfem.quantities import dimension_of
 
 #: Names of the concentrations in expressions -> those of the fields.
 FIELDS = {"c": CYTOSOL, "e": ER, IP3: IP3}
 _MEANINGS = {CYTOSOL: "free calcium of the cytosol", ER: "free calcium of the ER", IP3: "IP3 of the cytosol"}
-#: Parameters of a tissue, which its geometry gives.
-GEOMETRY = (
-    number("density", 1.0, "", "density of the transporters relative to that of the kinetics", zero=True),
-    number("er_area", 1.0, "1/um", "membrane of the ER per volume of tissue"),
-    number("plasma_area", 0.0, "1/um", "plasma membrane per volume of tissue", zero=True),
-    number("cytosol_fraction", 1.0, "", "volume fraction of the cytosol"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -290,180 +256,3 @@ class _Reader:
             name = f"{self._model.name}: {what}"
             check_dimensions(name, expression, self._dimensions, self._values, wanted)
         return renamed(expression, FIELDS)
-
-
-def tissue_kinetics(model: CalciumKinetics) -> PointKinetics:
-    r"""Return the sources of the calcium bidomain equations: amounts per volume of tissue (module docstring).
-
-    Fields ``cytosol``, ``er`` and maybe ``ip3`` in uM; rates in uM/s per volume of tissue, which a model divides by the
-    capacity of each field: :math:`\gamma_c` of cytosol and IP3, :math:`\gamma_e` of the ER. Parameters are those of the
-    model and ``density``, ``er_area``, ``plasma_area``, ``cytosol_fraction`` (and ``ip3``); each is a number or has one
-    for each node. ``written`` has all of it as expressions.
-
-    Example
-    -------
-    >>> from homfem.kinetics.calcium import calcium_kinetics
-    >>> kinetics = tissue_kinetics(calcium_kinetics("li-rinzel"))
-    >>> [rate for rate, _ in kinetics.written.rates], kinetics.stoichiometry
-    (['receptor', 'leak', 'serca'], ((1.0, 1.0, -1.0), (-1.0, -1.0, 1.0)))
-    """
-    factors = {"er": "density*er_area", "plasma": "plasma_area"}
-    per_volume = {"er": "density*cytosol_fraction"}
-    names = [*(entry.name for entry in GEOMETRY)]
-    rates = []
-    for flux, (name, expression) in zip(model.fluxes, model.formulary.rates, strict=True):
-        if isinstance(flux, SurfaceFlux):
-            factor = factors[flux.membrane]
-        else:
-            factor = per_volume.get(flux.membrane, "cytosol_fraction")
-        rates.append((name, _times(parse_expression("factor", factor, names), expression)))
-    formulary = replace(model.formulary, rates=tuple(rates))
-    return _kinetics(model, formulary, model.fluxes, GEOMETRY)
-
-
-def cell_kinetics(model: CalciumKinetics, geometry: Geometry | None = None) -> PointKinetics:
-    """Return the kinetics of a well-mixed cell: rates of change of its concentrations, uM/s.
-
-    Parameters
-    ----------
-    model
-        The mechanisms.
-    geometry
-        Volumes and areas; None: those that the model was published with.
-
-    Raises
-    ------
-    InputError
-        If there is neither, or the plasma membrane has no area and the model has surface fluxes through it.
-
-    Example
-    -------
-    >>> from homfem.kinetics.calcium import calcium_kinetics
-    >>> from homfem.kinetics import resting_point
-    >>> cell = cell_kinetics(calcium_kinetics("li-rinzel", "trigger-wave"))
-    >>> cell.fields[0].start
-    0.1
-    """
-    geometry = geometry or published_geometry(model)
-    for flux in model.fluxes:
-        if isinstance(flux, SurfaceFlux):
-            geometry.area(flux.membrane)
-    tissue = tissue_kinetics(model)
-    numbers = {
-        "er_area": geometry.er_area,
-        "plasma_area": geometry.plasma_area,
-        "cytosol_fraction": geometry.cytosol_fraction,
-    }
-    parameters = tuple(replace(entry, value=numbers.get(entry.name, entry.value)) for entry in tissue.parameters)
-    capacities = {CYTOSOL: geometry.cytosol_fraction, ER: geometry.er_fraction, IP3: geometry.cytosol_fraction}
-    rows = tuple(
-        tuple(entry / capacities[name.name] for entry in row)
-        for name, row in zip(tissue.fields, tissue.stoichiometry or (), strict=True)
-    )
-    kept = tuple(
-        tuple(weight * capacities[name.name] for name, weight in zip(tissue.fields, weights, strict=True))
-        for weights in tissue.kept
-    )
-    return written_kinetics(
-        tissue.written,
-        name=model.name,
-        time_unit="s",
-        fields=tissue.fields,
-        states=tissue.states,
-        parameters=parameters,
-        stoichiometry=rows,
-        shares=tissue.shares,
-        kept=kept,
-    )
-
-
-def published_geometry(model: CalciumKinetics) -> Geometry:
-    """Return the geometry of the closed cell that a model was published with."""
-    if model.er_to_cytosol is None:
-        raise InputError("geometry", None, f"given for {model.name}, which was published without one")
-    return closed_cell(model.er_to_cytosol)
-
-
-def boundary_kinetics(model: CalciumKinetics) -> PointKinetics | None:
-    """Return the surface fluxes through the plasma membrane, into the cytosol, uM um/s; None if the model has none.
-
-    For the boundary of a tissue: the rate of a field is what comes through the boundary per its area. States of the
-    membrane are those that the fluxes of the model have.
-    """
-    kept = [k for k, flux in enumerate(model.fluxes) if flux.membrane == "plasma" and isinstance(flux, SurfaceFlux)]
-    if not kept:
-        return None
-    formulary = replace(model.formulary, rates=tuple(model.formulary.rates[k] for k in kept))
-    return _kinetics(model, formulary, [model.fluxes[k] for k in kept], ())
-
-
-def on_membrane(model: CalciumKinetics, geometry: Geometry) -> CalciumKinetics:
-    r"""Return a model with surface fluxes in place of volume fluxes through the ER membrane, the same in a geometry.
-
-    :math:`f = \gamma_c J/S`: the transporters belong to the membrane then, and where there is more of it there are more
-    of them. A ratio ``c1`` of volumes becomes that of the geometry.
-
-    Example
-    -------
-    >>> from homfem.kinetics.calcium import calcium_kinetics, closed_cell
-    >>> [flux.unit for flux in on_membrane(calcium_kinetics("li-rinzel"), closed_cell(0.1)).fluxes]
-    ['uM*um/s', 'uM*um/s', 'uM*um/s']
-    """
-    mechanisms = [
-        replace(
-            entry,
-            fluxes=tuple(
-                flux.per_area(geometry) if isinstance(flux, VolumeFlux) and flux.membrane == "er" else flux
-                for flux in entry.fluxes
-            ),
-        )
-        for entry in model.mechanisms
-    ]
-    moved = replace(model, mechanisms=tuple(mechanisms))
-    ratio = {"c1": geometry.er_fraction / geometry.cytosol_fraction}
-    return moved.with_parameters(ratio if any(entry.name == "c1" for entry in moved.parameters) else {})
-
-
-def without_plasma_surface(model: CalciumKinetics) -> CalciumKinetics:
-    """Return a model without the surface fluxes of its plasma membrane, which are on the boundary of a tissue."""
-    mechanisms = [
-        replace(
-            entry,
-            fluxes=tuple(f for f in entry.fluxes if f.membrane != "plasma" or not isinstance(f, SurfaceFlux)),
-        )
-        for entry in model.mechanisms
-    ]
-    return replace(model, mechanisms=tuple(mechanisms))
-
-
-def _kinetics(
-    model: CalciumKinetics, formulary: Formulary, fluxes: Sequence[Flux], geometry: Iterable[Parameter]
-) -> PointKinetics:
-    fields = model.fields
-    rows = tuple(
-        tuple(float(flux.target == entry.name) - float(flux.source == entry.name) for flux in fluxes)
-        for entry in fields
-    )
-    lengths = [number(name, 1.0, unit, "a length of 1") for name, unit in UNITS_OF_LENGTH.items()]
-    used = formulary.names
-    parameters = [entry for entry in (*model.parameters, *lengths) if entry.name in used or entry.name == IP3]
-    calcium = tuple(float(entry.name != IP3) for entry in fields)
-    gains = [sum(w * row[j] for w, row in zip(calcium, rows, strict=True)) for j in range(len(fluxes))]
-    return written_kinetics(
-        formulary,
-        name=model.name,
-        time_unit="s",
-        fields=fields,
-        states=tuple(
-            Variable(name=s.name, unit=s.unit, start=s.start, meaning=s.meaning, gate=not s.drift) for s in model.states
-        ),
-        parameters=(*parameters, *geometry),
-        stoichiometry=rows,
-        shares=tuple(group for entry in model.mechanisms for group in entry.shares),
-        kept=(calcium,) if not any(gains) else (),
-    )
-
-
-def _times(factor: Expression, other: Expression) -> Expression:
-    tree = Node("*", (factor.tree, other.tree))
-    return Expression(text=str(tree), tree=tree)
