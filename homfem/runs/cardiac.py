@@ -69,7 +69,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
         unit = made.problem.membrane.fields[0].unit
         level = _threshold(table, unit)
         shown = run.shown("V", table.output.fields or (("V",) if table.kind == "monodomain" else ("V", "phi_e")))
-        watching = run.watch(shown, made.problem.domain)
+        watching = run.watch(shown, made.problem.domain, front="V")
         beats = ActionPotentials("V", level, levels=table.output.apd, beats=2) if table.output.apd else None
         ecg = _ecg(table, made.problem, run.folder)
         with keys_under("macro", KEYS | run.keys | made.keys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
+from homfem.runs.scales import Transport, cell_size, told_scales
 from homfem.runs.watching import Shown, Watch, probe_keys, probe_report, watch
 
 if TYPE_CHECKING:
@@ -86,9 +87,20 @@ class Marching:
             fields=None if fields is None else tuple(fields),
         )
 
-    def watch(self, shown: Shown, domain: Domain) -> Watch:
-        """Return what watches it; collective."""
-        return watch(shown, self.table.probes, domain, self.move)
+    def watch(self, shown: Shown, domain: Domain, *, front: str | None = None) -> Watch:
+        """Return what watches it; ``front`` is the field whose length is compared with that of a cell. Collective."""
+        found = watch(shown, self.table.probes, domain, self.move)
+        size = cell_size(self.config, self.table, self.units.length)
+        if size is None:
+            return found
+        from homfem.macro.separation import FrontLength
+
+        length = None if front is None else FrontLength(front, every=shown.every)
+        return replace(
+            found,
+            observers=found.observers if length is None else (*found.observers, length),
+            scales=lambda moved: told_scales(size, domain, length, moved, self.units.length),
+        )
 
     @property
     def keys(self) -> dict[str, str]:
@@ -106,7 +118,15 @@ class Marching:
             "observers": [entry for entry in observers if entry is not None],
         }
 
-    def facts(self, result: Any, watching: Watch, *, field: str, threshold: float | None) -> dict[str, Any]:
+    def facts(
+        self,
+        result: Any,
+        watching: Watch,
+        *,
+        field: str,
+        threshold: float | None,
+        moved: Transport = Transport(),  # noqa: B008  (frozen)
+    ) -> dict[str, Any]:
         """Return what is said of a run of any model; times are in the unit that is told.
 
         Parameters
@@ -117,6 +137,8 @@ class Marching:
             What watched it.
         field, threshold
             Of ``activation`` of the probes, as :func:`homfem.runs.watching.probe_report` takes them.
+        moved
+            What moves the field, for the scales of a run whose cell has a size.
         """
         from homfem.certify import versions
 
@@ -137,7 +159,7 @@ class Marching:
                 watching.probes, self.table.probes, field=field, threshold=threshold, per_time=self.units.per_time
             ),
             "config": self.config.document,
-        }
+        } | ({} if watching.scales is None else {"scales": watching.scales(moved)})
 
     def run(
         self, result: Any, watching: Watch, facts: Mapping[str, Any], *, label: str, warnings: Sequence[str] = ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from homfem.config import Config
 from homfem.config.models.functions import FunctionTable
@@ -17,6 +19,7 @@ from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.marching import Marching, ModelUnits, domain_of, marching, tensor_warnings
 from homfem.runs.phases import phase_tensors
+from homfem.runs.scales import transport
 from homfem.runs.watching import Watch, write_activation
 
 if TYPE_CHECKING:
@@ -235,16 +238,25 @@ def run_table(config: Config, table: ReactionDiffusionTable, comm: MPI.Comm, *, 
         with keys_under("macro", _KEYS):
             problem = made.problem()
         shown = run.shown(name)
-        watching = run.watch(shown, problem.domain)
+        watching = run.watch(shown, problem.domain, front=name)
         own = _source_keys(table) | _reaction_keys(table, problem.parameters)
         with keys_under("macro", _KEYS | run.keys | own):
             level = None if threshold is None else (name, threshold)
             result = _solved(run, made, problem, level, watching)
         write_activation(shown, result.activation, float(result.times[-1]), "s")
-    facts = run.facts(result, watching, field=name, threshold=threshold) | _report(made, result)
+    moved = transport(config, made.tensors.get(name), speed=_largest_speed(problem, name))
+    facts = run.facts(result, watching, field=name, threshold=threshold, moved=moved) | _report(made, result)
     unit = table.units[name]
     label = f"{name} ({unit})" if unit else name
     return run.run(result, watching, facts, label=label, warnings=tensor_warnings(made.tensors))
+
+
+def _largest_speed(problem: ReactionDiffusion, name: str) -> float | None:
+    """Return how fast a species is carried, um/s, where that is one velocity; None where nothing carries it."""
+    velocity = next(one.velocity for one in problem.species if one.name == name)
+    if not isinstance(velocity, Sequence) or not all(isinstance(entry, (int, float)) for entry in velocity):
+        return None
+    return float(np.linalg.norm(np.asarray(velocity, dtype=np.float64)))
 
 
 def _solved(

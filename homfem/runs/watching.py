@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from homfem.macro.places import Region
     from homfem.macro.probes import Probes
     from homfem.output.observers import Record
+    from homfem.runs.scales import Transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """The observers of a run, and those of them that are asked later; None where they are not wanted."""
+    """The observers of a run, and those of them that are asked later; None where they are not wanted.
+
+    ``scales`` tells whether the scales of the run are apart, of what moves its field.
+    """
 
     observers: tuple[Observer, ...]
     probes: Probes | None
     record: Record | None
+    scales: Callable[[Transport], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

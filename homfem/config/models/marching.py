@@ -14,7 +14,7 @@ from homfem.config.models.macro_table import MacroTable
 from homfem.config.models.probes import check_dimension
 from homfem.config.table import Table, choice, integer, parse_table, quantity, require_file, table, text
 from homfem.parameters import InputError
-from homfem.quantities import TIME, Quantity
+from homfem.quantities import LENGTH, TIME, Quantity
 from homfem.timestepping import SPLITTINGS, TimeGrid
 
 PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
@@ -81,6 +81,9 @@ class MarchTable(MacroTable):
     fibres: FibresTable | None = None
     """The axes of fibres, in which the tensors then are."""
     time: TimeTable = Field(description="a table [macro.time]")
+    cell_size: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
+    """Period of the cells that the tensors stand for, where no table [cell] says it: the run then tells whether it is
+    short beside the domain and the length over which the solution varies."""
     output: OutputTable = OutputTable()
     """What is written."""
 
