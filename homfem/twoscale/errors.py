@@ -11,18 +11,19 @@ that no quadrature and no interpolation from one mesh to another enters.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import solve
 from homfem.parameters import Array
-from homfem.twoscale.resolved import Resolved
-
-NORMS = ("l2", "h1", "energy")
+from homfem.twoscale.resolved import Tiled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,36 +39,40 @@ class Meter:
 
     Parameters
     ----------
-    resolved
+    tiled
         The domain.
-    margin
-        The inside is the mesh cells whose midpoints are at least this part of the shortest side from the boundary.
+    inside
+        Which of the local mesh cells, ghosts included, are its inside.
+    energy
+        The density of the energy norm of a field, if it is asked for.
     """
 
-    def __init__(self, resolved: Resolved, margin: float) -> None:
-        self.resolved, mesh = resolved, resolved.mesh
-        self._e = fem.Function(resolved.space)
+    def __init__(
+        self, tiled: Tiled, inside: npt.NDArray[np.bool_], energy: Callable[[fem.Function], Any] | None = None
+    ) -> None:
+        self.comm, mesh = tiled.comm, tiled.mesh
+        self._e = fem.Function(tiled.space)
         q = ufl.TestFunction(solve.function_space(mesh, "DG", 0))
         e = self._e
-        densities = {
-            "l2": ufl.inner(e, e),
-            "h1": ufl.inner(ufl.grad(e), ufl.grad(e)),
-            "energy": resolved.medium.energy(e, e, resolved.coefficient),
-        }
+        densities = {"l2": ufl.inner(e, e), "h1": ufl.inner(ufl.grad(e), ufl.grad(e))}
+        if energy is not None:
+            densities["energy"] = energy(e)
         self._forms = {name: solve.compile_form(density * q * ufl.dx) for name, density in densities.items()}
-        self._order = q.ufl_function_space().dofmap.list[:, 0][: resolved.owned_cells]
-        self.distance = resolved.distance()[: resolved.owned_cells]
+        self._order = q.ufl_function_space().dofmap.list[:, 0][: tiled.owned_cells]
+        self.distance = tiled.distance()[: tiled.owned_cells]
         self.volumes = self._on_cells(solve.compile_form(q * ufl.dx(mesh)))
-        self.inside = self.distance >= margin * float(resolved.medium.sides.min())
+        self.inside = inside[: tiled.owned_cells]
 
     def squares(self, values: Array) -> dict[str, Array]:
         """Return the square of each norm on each mesh cell of the rank, of a field with values (m, n) at the nodes."""
         self._e.x.array[:] = values.T.ravel()
         return {name: self._on_cells(form) for name, form in self._forms.items()}
 
-    def norms(self, values: Array) -> Norms:
-        """Return the norms of a field with values (m, n) at the nodes."""
+    def norms(self, values: Array, only: npt.NDArray[np.bool_] | None = None) -> Norms:
+        """Return the norms of a field with values (m, n) at the nodes; ``only`` over some of the owned mesh cells."""
         squares = self.squares(values)
+        if only is not None:
+            squares = {name: own * only for name, own in squares.items()}
         return Norms(
             whole={name: self._root(own) for name, own in squares.items()},
             inside={name: self._root(own[self.inside]) for name, own in squares.items()},
@@ -80,7 +85,7 @@ class Meter:
         sums = np.stack(
             [np.bincount(place[good], own[good], minlength=len(edges) - 1) for own in (squares, self.volumes)]
         )
-        self.resolved.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
+        self.comm.Allreduce(MPI.IN_PLACE, sums, op=MPI.SUM)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.sqrt(sums[0] / sums[1]))
 
@@ -92,4 +97,4 @@ class Meter:
 
     def _root(self, squares: Array) -> float:
         # A square that rounding has made negative is none.
-        return float(np.sqrt(max(self.resolved.comm.allreduce(float(squares.sum()), op=MPI.SUM), 0.0)))
+        return float(np.sqrt(max(self.comm.allreduce(float(squares.sum()), op=MPI.SUM), 0.0)))

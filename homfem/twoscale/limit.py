@@ -88,8 +88,8 @@ def approximations(resolved: Resolved, field: SmoothField) -> Approximations:
     correction = np.zeros_like(limit)
     for corrector, load in zip(medium.correctors, loads, strict=True):
         correction += resolved.copied(medium.at_elements(corrector)) * load
-    correction *= resolved.eps
-    sides = medium.sides[:, None]
+    correction *= resolved.scale
+    sides = resolved.sides[:, None]
     distance = np.minimum(points, sides - points).min(axis=0)
     cut = np.clip(distance / (resolved.eps * sides.min()), 0.0, 1.0)
     return Approximations(limit=limit, reconstructed=limit + correction, cut=limit + cut * correction)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import ufl
 from dolfinx import fem
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import solve
@@ -23,6 +24,7 @@ from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.tiles import tiled_raw
 from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 from homfem.solve import Coarse, LinearSolver, Multigrid
 from homfem.twoscale.medium import Medium
 from homfem.twoscale.problem import SteadyProblem
@@ -32,56 +34,64 @@ log = logging.getLogger("homfem")
 Indices = npt.NDArray[np.int64]
 
 
-class Resolved:
-    r"""A box of :math:`n^d` periods of a medium, :math:`\varepsilon=1/n`; collective.
-
-    The box is the cell enlarged: its corner is the origin, its sides are those of the cell in mesh units, and the
-    medium at x is that of the cell at :math:`x/\varepsilon`.
+class Tiled:
+    """A box of periods of a cell, whose mesh is that of the cell in each of them; collective.
 
     Parameters
     ----------
-    medium
-        The medium.
-    periods
-        n.
+    comm
+        Communicator of the mesh.
+    raw
+        Arrays of the cell, on every rank; its periods are the sides of a box, which they fill.
+    counts
+        Periods along each axis.
+    scale
+        Length of one mesh unit of the cell in the box, one corner of which is the origin.
+    degree, shape
+        Of the Lagrange elements, and of a value.
+    ghosts
+        Whether a rank knows the mesh cells beyond the facets of its own.
 
     Attributes
     ----------
     mesh
-        Distributed over the ranks of the medium.
+        Distributed over the ranks.
     element : array of int
-        For each local mesh cell, ghosts included, the element of the cell's arrays whose image it is,
-    period : array of int, shape (n, d)
-        and the period that it is in.
+        For each local mesh cell, ghosts included, the element of the cell's arrays whose image it is.
     space
-        The Lagrange space of the unknown.
+        The Lagrange space.
     points : array, shape (d, n)
         The nodes of the local unknowns.
+    sides : array
+        Lengths of the box.
     """
 
-    def __init__(self, medium: Medium, periods: int) -> None:
-        self.medium, self.periods, self.comm = medium, periods, medium.comm
-        d = medium.dimension
+    def __init__(
+        self,
+        comm: MPI.Comm,
+        raw: RawCell,
+        counts: Sequence[int],
+        *,
+        scale: float,
+        degree: int,
+        shape: tuple[int, ...] = (),
+        ghosts: bool = False,
+    ) -> None:
+        self.comm, self.raw, self.scale = comm, raw, scale
+        d = raw.dimension
+        self.sides = np.diag(raw.lattice.vectors) * np.asarray(counts) * scale
 
         def make() -> tuple[Array, Indices]:
-            big = tiled_raw(medium.raw, [periods] * d, partial=True)[0] if periods > 1 else medium.raw
-            return (big.points - medium.low) / periods, big.cells
+            big = tiled_raw(raw, counts, partial=True)[0] if max(counts) > 1 else raw
+            return (big.points - raw.points.min(axis=0)) * scale, big.cells
 
-        self.mesh = mesh_from_arrays(self.comm, make)
-        count = len(medium.raw.cells)
-        tile, self.element = np.divmod(original_cell_index(self.mesh), count)
-        self.period = np.stack(np.unravel_index(tile, [periods] * d), axis=1)
-        self.space = solve.function_space(self.mesh, "Lagrange", medium.degree, medium.shape)
+        self.mesh = mesh_from_arrays(comm, make, ghosts=ghosts)
+        self.element = original_cell_index(self.mesh) % len(raw.cells)
+        self.space = solve.function_space(self.mesh, "Lagrange", degree, shape)
         self.points = np.ascontiguousarray(self.space.tabulate_dof_coordinates()[:, :d].T)
-        self.owned = self.space.dofmap.index_map.size_local
-        self.dofs = int(self.space.dofmap.index_map.size_global) * medium.components
-        self.coefficient = self._coefficient()
-        self._one_body()
-
-    @property
-    def eps(self) -> float:
-        r""":math:`\varepsilon`."""
-        return 1.0 / self.periods
+        self.owned = int(self.space.dofmap.index_map.size_local)
+        self.components = int(np.prod(shape, dtype=int))
+        self.dofs = int(self.space.dofmap.index_map.size_global) * self.components
 
     @property
     def owned_cells(self) -> int:
@@ -94,31 +104,66 @@ class Resolved:
         made.x.array[:] = values.T.ravel()
         return made
 
-    def copied(self, by_element: Array) -> Array:
+    def copied(self, by_element: Array, cells: npt.NDArray[np.bool_] | None = None) -> Array:
         """Return a function of the cell at the nodes, shape (m, n): it has the same values in each period.
 
         Parameters
         ----------
         by_element
-            As :meth:`Medium.at_elements` gives it.
+            As :meth:`Medium.at_elements` gives it, for each element of the arrays; with ``cells`` for each of these.
+        cells
+            The local mesh cells on which the function lives; it is zero elsewhere.
         """
-        values = np.empty((self.points.shape[1], by_element.shape[2]))
-        values[self.space.dofmap.list] = by_element[self.element]
+        values = np.zeros((self.points.shape[1], by_element.shape[2]))
+        dofs = self.space.dofmap.list
+        values[dofs if cells is None else dofs[cells]] = by_element[self.element] if cells is None else by_element
         return values.T
 
     def on_side(self, axis: int, end: int) -> npt.NDArray[np.bool_]:
         """Return which local nodes are on a side of the box."""
-        length = self.medium.sides[axis]
+        length = self.sides[axis]
         return np.asarray(np.abs(self.points[axis] - end * length) <= 1e-9 * length)
 
     def distance(self) -> Array:
         """Return the distance of the midpoint of each local mesh cell from the boundary of the box."""
-        x = self.mesh.geometry.x[geometry_dofmap(self.mesh)][:, :, : self.medium.dimension].mean(axis=1)
-        return np.minimum(x, self.medium.sides - x).min(axis=1)
+        x = self.mesh.geometry.x[geometry_dofmap(self.mesh)][:, :, : len(self.sides)].mean(axis=1)
+        return np.asarray(np.minimum(x, self.sides - x).min(axis=1))
 
     def phase(self, name: str) -> npt.NDArray[np.bool_]:
         """Return which local mesh cells are of a phase."""
-        return np.asarray(self.medium.raw.phase_of_cell[self.element] == self.medium.raw.phases[name])
+        return np.asarray(self.raw.phase_of_cell[self.element] == self.raw.phases[name])
+
+
+class Resolved(Tiled):
+    r"""A box of :math:`n^d` periods of a medium, :math:`\varepsilon=1/n`; collective.
+
+    The box is the cell enlarged: its sides are those of the cell in mesh units, and the medium at x is that of the cell
+    at :math:`x/\varepsilon`.
+
+    Parameters
+    ----------
+    medium
+        The medium.
+    periods
+        n.
+
+    Raises
+    ------
+    InputError
+        If the sides of the box cut something off.
+    """
+
+    def __init__(self, medium: Medium, periods: int) -> None:
+        self.medium, self.periods = medium, periods
+        counts = [periods] * medium.dimension
+        require_body(medium.comm, medium.raw, counts)
+        super().__init__(medium.comm, medium.raw, counts, scale=1.0 / periods, degree=medium.degree, shape=medium.shape)
+        self.coefficient = self._coefficient()
+
+    @property
+    def eps(self) -> float:
+        r""":math:`\varepsilon`."""
+        return 1.0 / self.periods
 
     def _coefficient(self) -> fem.Function:
         own = self.medium.coefficient
@@ -126,17 +171,6 @@ class Resolved:
         values = self.medium.at_elements(own)[:, 0]
         made.x.array.reshape(-1, values.shape[1])[made.function_space.dofmap.list[:, 0]] = values[self.element]
         return made
-
-    def _one_body(self) -> None:
-        """Refuse a box whose sides cut something off: a part that hangs together only with what is beyond them."""
-        here = None
-        if self.comm.rank == 0:
-            here = bodies(self.medium.raw, self.periods)
-        parts = self.comm.bcast(here)
-        if parts > 1:
-            remedy = "Give a cell with its low corner elsewhere, so that its faces cut off nothing."
-            allowed = "one whose active phases stay one body when a box of periods is cut out"
-            raise InputError("cell", f"{parts} bodies in {self.periods} periods", allowed, remedy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -270,19 +304,29 @@ def _coarse(resolved: Resolved) -> Coarse:
     return Coarse(near_kernel=orthonormal(vectors))
 
 
-def bodies(raw: RawCell, periods: int) -> int:
+def require_body(comm: MPI.Comm, raw: RawCell, counts: Sequence[int]) -> None:
+    """Refuse a box whose sides cut something off: a part that hangs together only with what is beyond; collective."""
+    with collective(comm):
+        parts = bodies(raw, counts) if comm.rank == 0 else 1
+        if parts > 1:
+            remedy = "Give a cell with its low corner elsewhere, so that its faces cut off nothing."
+            allowed = "one whose active phases stay one body when a box of periods is cut out"
+            raise InputError("cell", f"{parts} bodies in {' x '.join(map(str, counts))} periods", allowed, remedy)
+
+
+def bodies(raw: RawCell, counts: Sequence[int]) -> int:
     """Return how many bodies, joined by facets, the cells of a box of periods are."""
     # Where boxes of three periods are one body, so are larger ones: those of three overlap.
-    for count in sorted({min(periods, 3), periods}):
-        big = tiled_raw(raw, [count] * raw.dimension, partial=True)[0] if count > 1 else raw
+    found = 1
+    for several in ([min(count, 3) for count in counts], list(counts)):
+        big = tiled_raw(raw, several, partial=True)[0] if max(several) > 1 else raw
         facets = cell_facets(big.corners, big.kind)
-        per = facets.shape[1]
         rows = np.sort(facets.reshape(-1, facets.shape[2]), axis=1)
         number = np.unique(row_numbers(rows), return_inverse=True)[1]
-        cell = np.repeat(np.arange(len(facets)), per)
         size = len(facets)
+        links = (np.repeat(np.arange(size), facets.shape[1]), size + number)
         graph = scipy.sparse.coo_array(
-            (np.ones(len(cell), dtype=np.int8), (cell, size + number)), shape=(size + number.max() + 1,) * 2
+            (np.ones(len(number), dtype=np.int8), links), shape=(size + number.max() + 1,) * 2
         )
         found = int(scipy.sparse.csgraph.connected_components(graph, directed=False)[0])
         if found == 1:

@@ -38,6 +38,7 @@ from homfem.twoscale.errors import Meter
 from homfem.twoscale.limit import Limit, approximations, solve_limit
 from homfem.twoscale.medium import Medium, make_medium
 from homfem.twoscale.problem import SteadyProblem
+from homfem.twoscale.rates import Rates
 from homfem.twoscale.resolved import Resolved, mean, solve_resolved
 from homfem.twoscale.sampling import in_limit, on_resolved, samples
 from homfem.twoscale.splines import SmoothField
@@ -150,7 +151,7 @@ class TwoScaleFields:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TwoScaleStudy:
+class TwoScaleStudy(Rates):
     r"""Resolved computations beside their limit.
 
     Parameters
@@ -179,9 +180,9 @@ class TwoScaleStudy:
     method: TwoScaleMethod = field(default_factory=TwoScaleMethod)
 
     @property
-    def eps(self) -> Array:
-        r""":math:`\varepsilon` of each level."""
-        return np.array([level.eps for level in self.levels])
+    def found(self) -> tuple[Level, ...]:
+        """The levels."""
+        return self.levels
 
     def errors(self, name: str) -> Array:
         """Return one of :data:`ERRORS` of each level, or ``"sampled"`` and ``"sampled gradient"`` (:meth:`misses`)."""
@@ -200,21 +201,10 @@ class TwoScaleStudy:
         """What :meth:`errors` and :meth:`rates` take."""
         return (*ERRORS, *(("sampled", "sampled gradient") if len(self.limits) else ()))
 
-    def rates(self, name: str) -> Array:
-        r"""Return the rates in :math:`\varepsilon` of an error, from each level to the next."""
-        return np.diff(np.log(self.errors(name))) / np.diff(np.log(self.eps))
-
     def __str__(self) -> str:
         """Return the table of errors and rates."""
-        lines = [f"{self.cell}: {self.physics}, floor {self.floor['l2']:.1e} (l2), {self.floor['h1']:.1e} (h1)"]
-        lines.append(f"{'1/eps':>6}{'dofs':>10}" + "".join(f"{name:>18}{'rate':>6}" for name in self.names))
-        rates = {name: [np.nan, *self.rates(name)] for name in self.names}
-        for k, level in enumerate(self.levels):
-            told = "".join(
-                f"{self.errors(name)[k]:18.3e}" + (f"{rates[name][k]:6.2f}" if k else " " * 6) for name in self.names
-            )
-            lines.append(f"{level.periods:6d}{level.dofs:10d}{told}")
-        return "\n".join(lines)
+        floor = f"floor {self.floor['l2']:.1e} (l2), {self.floor['h1']:.1e} (h1)"
+        return f"{self.cell}: {self.physics}, {floor}\n{self.table()}"
 
 
 def two_scale_study(
@@ -317,7 +307,8 @@ def _level(
         homogenized = homogenized.moved(np.array([-mean(resolved, own)]))
     given = approximations(resolved, homogenized)
     values = solution.function.x.array.reshape(-1, medium.components).T
-    meter = Meter(resolved, method.margin)
+    inside = resolved.distance() >= method.margin * float(medium.sides.min())
+    meter = Meter(resolved, inside, lambda e: medium.energy(e, e, resolved.coefficient))
     sizes, plain = meter.norms(given.reconstructed).whole, meter.norms(given.limit).whole
     error, cut = meter.norms(values - given.reconstructed), meter.norms(values - given.cut)
     errors = {

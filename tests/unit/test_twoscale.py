@@ -123,6 +123,6 @@ def test_a_box_that_cuts_something_off():
     """One body on the torus, of which corners of a box hang together with the rest only beyond its faces."""
     cut = blocks(["LVLVV", "LVLVV", "LLLLL", "VVLVV", "LVLVV"], resolution=0.1)
     medium = make_medium(cut, Diffusion(coefficients={"L": 1.0}))
-    assert bodies(medium.raw, 3) > 1
+    assert bodies(medium.raw, [3, 3]) > 1
     with pytest.raises(InputError, match="low corner elsewhere"):
         Resolved(medium, 3)
