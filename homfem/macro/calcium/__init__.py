@@ -24,19 +24,29 @@ Source
 Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, Multiscale Model. Simul. 5(4), 1045.
 """
 
+from homfem.macro.calcium.fields import Exchange, Field
+from homfem.macro.calcium.loads import PER_PICOAMPERE, BoundaryFlux, Source
+from homfem.macro.calcium.messenger import Messenger
 from homfem.macro.calcium.model import CalciumModel, Snapshot
-from homfem.macro.calcium.problem import CalciumProblem, FieldInput
+from homfem.macro.calcium.problem import CalciumProblem, FieldInput, free_cytosol
 from homfem.macro.calcium.run import CalciumResult, run_calcium
 from homfem.macro.march import Checkpointer
 from homfem.macro.observers import front_speed
 
 __all__ = [
+    "PER_PICOAMPERE",
+    "BoundaryFlux",
     "CalciumModel",
     "CalciumProblem",
     "CalciumResult",
     "Checkpointer",
+    "Exchange",
+    "Field",
     "FieldInput",
+    "Messenger",
     "Snapshot",
+    "Source",
+    "free_cytosol",
     "front_speed",
     "run_calcium",
 ]

@@ -1,31 +1,33 @@
-"""The discretised calcium bidomain problem with its state: one step of it, and what is observed."""
+"""The discretised calcium problem with its state: one step of it, and what is observed."""
 
 from __future__ import annotations
 
-import logging
 import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.kinds import DIFFUSION
-from homfem.kinetics import exchange_kinetics
-from homfem.macro.calcium.problem import CalciumProblem, diffusivity
-from homfem.macro.coefficients import tensor_coefficient
-from homfem.macro.initial import FieldInput, nodal_values
-from homfem.macro.reaction import NodalReaction
+from homfem.macro.calcium.diffusion import Diffusion
+from homfem.macro.calcium.exchange import NodalExchange
+from homfem.macro.calcium.fields import MEMBRANE, REST, Exchange
+from homfem.macro.calcium.identity import identity_of
+from homfem.macro.calcium.loads import Loads
+from homfem.macro.calcium.problem import CYTOSOL, ER, CalciumProblem
+from homfem.macro.calcium.unknowns import Unknown
+from homfem.macro.coefficients import cell_function
+from homfem.macro.initial import nodal_values
+from homfem.macro.parts import DomainPart
 from homfem.macro.state import Reduction, StateField, Units
-from homfem.parameters import Array, ConvergenceError, check_integer, check_number
-from homfem.solve import LinearSolver, assemble_matrix, nodal_fingerprint
-from homfem.timestepping import BACKWARD_EULER, TR_BDF2, DiffusionStep, Splitting, advance, get_splitting, subcycled
+from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
+from homfem.solve import function_space
+from homfem.timestepping import BACKWARD_EULER, TR_BDF2, Splitting, advance, get_splitting, subcycled
 
-log = logging.getLogger("homfem")
+#: A negative concentration that is less than this part of the largest one at the time is round-off.
+NEGATIVE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -58,6 +60,13 @@ class CalciumModel:
         ``"jacobi"`` takes the same iterations on any number of ranks; ``"multigrid"`` is for steps much longer than
         h^2/D, with mesh size h and diffusivity D.
 
+    Attributes
+    ----------
+    unknowns : mapping of str to Unknown
+        The fields by name, at the nodes of the parts of the domain where they live.
+    exchange, diffusion, loads
+        What happens at the nodes, in space, and from outside.
+
     Raises
     ------
     InputError
@@ -65,7 +74,6 @@ class CalciumModel:
     """
 
     name = "calcium bidomain"
-    units = Units(time="s", length="um", fields={"cytosol": "uM", "er": "uM"})
 
     def __init__(
         self,
@@ -78,159 +86,206 @@ class CalciumModel:
         preconditioner: str = "jacobi",
     ) -> None:
         started = clock.perf_counter()
-        step = check_number("step", step, above=0.0)
+        self._step = check_number("step", step, above=0.0)
         self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
-        mesh = problem.domain.mesh
-        self.comm = mesh.comm
-        self.space = fem.functionspace(mesh, ("Lagrange", 1))
-        self.dofs = int(self.space.dofmap.index_map.size_global)
-        self.owned = int(self.space.dofmap.index_map.size_local)
-        self.cytosol, self.er = (fem.Function(self.space, name=name) for name in ("cytosol", "er"))
-        self.state_functions = {name: fem.Function(self.space, name=name) for name in problem.kinetics.states}
-        self._c, self._e = self.cytosol.x.array[: self.owned], self.er.x.array[: self.owned]
-        self._set_initial()
-
-        u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        self.mass = assemble_matrix(u * v * ufl.dx)
-        ones = self.mass.createVecRight()
-        ones.set(1.0)
-        self._weights = self.mass.createVecLeft()
-        self.mass.mult(ones, self._weights)
-        self.weights = self._weights.array_r.copy()
-        second = self.splitting.order > 1
-        self.diffusion: dict[tuple[str, float], DiffusionStep] = {}
-        for name, tensor, function in (("cytosol", problem.cytosol, self.cytosol), ("er", problem.er, self.er)):
-            coefficient = tensor_coefficient(
-                name,
-                problem.domain,
-                diffusivity(name, tensor, mesh),
-                DIFFUSION,
-                unit="um^2/s",
-                axes="domain" if problem.domain.fibres is None else "fibre",
-            )
-            stiffness = assemble_matrix(ufl.inner(coefficient * ufl.grad(u), ufl.grad(v)) * ufl.dx)
-            # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
-            largest = self.comm.allreduce(float(function.x.array.max(initial=0.0)), op=MPI.MAX)
-            options = {
-                "preconditioner": preconditioner,
-                "rtol": check_number("rtol", rtol),
-                "atol": 1e-15 * (largest or 1.0) * self._weights.norm(),
-                "name": f"calcium diffusion, {name}",
-            }
-            for fraction in self.splitting.fractions("diffusion"):
-                self.diffusion[name, fraction] = DiffusionStep(
-                    self.mass,
-                    stiffness,
-                    self._weights,
-                    step=fraction * step,
-                    scheme=TR_BDF2 if second else BACKWARD_EULER,
-                    make_solver=partial(LinearSolver, **options),
-                    guess=preconditioner != "direct",
-                )
-        self._step, self._subcycles = step, check_integer("subcycles", subcycles, at_least=1)
-        self._identity = self._given(rtol)  # of the start: no step has changed the fields yet
+        self.rtol = check_number("rtol", rtol)
+        self.subcycles = check_integer("subcycles", subcycles, at_least=1)
+        self.comm = problem.domain.comm
+        self.space = function_space(problem.domain.mesh, "Lagrange", 1, ())
+        self._make_unknowns()
+        self._make_exchange()
+        self.loads = Loads(problem.domain, self.unknowns, problem.fluxes, problem.sources)
+        self.diffusion = Diffusion(
+            list(self.unknowns.values()),
+            scheme=TR_BDF2 if self.splitting.order > 1 else BACKWARD_EULER,
+            rtol=rtol,
+            preconditioner=preconditioner,
+        )
+        for fraction in self.splitting.fractions("diffusion"):
+            self.diffusion.prepare(fraction * self._step)
+        self.refresh()
+        self._identity = identity_of(self, step=self._step)  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0}
-        self._last_iterations, self._warned = 0, False
+        self._last_iterations = 0
 
-    def _set_initial(self) -> None:
-        problem = self.problem
-        self._c[:] = self._values("initial_cytosol", problem.initial_cytosol)
-        self._e[:] = self._values("initial_er", problem.initial_er)
-        self._ip3 = self._values("ip3", problem.ip3)
+    def _make_unknowns(self) -> None:
+        self._parts: dict[frozenset[str] | None, DomainPart] = {}
+        self.unknowns: dict[str, Unknown] = {}
+        for one in self.problem.fields():
+            self.unknowns[one.name] = Unknown(one, self._part(one.regions))
+        self.cytosol, self.er = self.unknowns[CYTOSOL].function, self.unknowns[ER].function
+        self.dofs = int(self.space.dofmap.index_map.size_global)
+
+    def _part(self, regions: tuple[str, ...] | None) -> DomainPart:
+        """Return the part of some regions, the same one for the same cells; collective."""
+        domain = self.problem.domain
+        key = None if regions is None else frozenset(regions)
+        if regions is not None:
+            named = np.isin(domain.region_of_cell, [domain.region(name) for name in regions])
+            key = None if self.comm.allreduce(bool(named.all()), op=MPI.LAND) else key
+        if key not in self._parts:
+            self._parts[key] = DomainPart(domain, self.space, None if key is None else regions)
+        return self._parts[key]
+
+    def _make_exchange(self) -> None:
+        problem, er = self.problem, self.unknowns[ER]
+        areas = problem.areas()
+        numbers = set(areas.values())
         given = problem.density
         if isinstance(given, Mapping):
             for region, value in given.items():
                 check_number(f"density.{region}", value, at_least=0.0)
-            density = problem.domain.nodal(given, self.space, "density")
+        if isinstance(given, Mapping) or len(numbers) > 1:
+            factors: Any = given if isinstance(given, Mapping) else {REST: 1.0}
+            relative = problem.domain.cell_values(factors, "density")
+            product = relative * problem.domain.cell_values({REST: 1.0} | areas, "interface_area")
+            membrane = er.part.integrals(cell_function(problem.domain, product))
         else:
-            density = self._values("density", given)
-        self._into_cytosol = density * (problem.area / problem.cytosol_fraction)
-        self.reaction = NodalReaction(
-            exchange_kinetics(problem.kinetics),
-            {"cytosol": self._c, "er": self._e},
-            parameters={"ip3": self._ip3},
-            scales={"cytosol": self._into_cytosol, "er": density * (problem.area / problem.er_fraction)},
-            start={
-                name: self._values(f"initial_states[{name!r}]", given) for name, given in problem.initial_states.items()
-            },
+            membrane = numbers.pop() * er.part.volumes
+        if not isinstance(given, Mapping):
+            membrane = membrane * er.part.of_nodes(nodal_values("density", given, self.space, at_least=0.0))
+        self.membrane = er.part.spread(membrane)
+        start = {
+            name: nodal_values(f"initial_states[{name!r}]", one, self.space, at_least=0.0)
+            for name, one in problem.initial_states.items()
+        }
+        self.exchange = NodalExchange(
+            self._checked(problem.kinetics_of_fields()),
+            self.unknowns,
+            self.membrane,
+            start=start,
             order=self.splitting.order,
         )
-        self._x = self.reaction.states
+        self.state_functions = {name: nodal.function for name, nodal in self.exchange.states.items()}
+        fields = {name: one.field.unit for name, one in self.unknowns.items()}
+        self.units = Units(time="s", length="um", fields=fields)
 
-    def _values(self, name: str, given: FieldInput) -> Array:
-        """Return the owned nodal values of a non-negative field; errors on every rank."""
-        return nodal_values(name, given, self.space, at_least=0.0)
+    def _checked(self, exchanges: tuple[Exchange, ...]) -> tuple[Exchange, ...]:
+        """Refuse rates that are per something that is not there."""
+        known = (MEMBRANE, *self.unknowns)
+        for one in exchanges:
+            if one.per not in known:
+                raise InputError("exchanges", one.per, f"per one of {', '.join(known)}")
+        return exchanges
 
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
-        self.reaction.step(time, step)
+        self.exchange.step(time, step)
         self.seconds["reaction"] += clock.perf_counter() - started
 
-    def _diffuse(self, _time: float, step: float) -> None:
+    def _diffuse(self, time: float, step: float) -> None:
         started = clock.perf_counter()
         fraction = min(self.splitting.fractions("diffusion"), key=lambda f: abs(f * self._step - step))
-        for name, function in (("cytosol", self.cytosol), ("er", self.er)):
-            self.iterations += self.diffusion[name, fraction].apply(function.x.petsc_vec)
+        step = fraction * self._step
+        if not self.loads.any:
+            self.iterations += self.diffusion.apply(step)
+        else:
+            values = {name: one.values for name, one in self.unknowns.items()}
+            rates = self.loads.rates(time, step, values)
+            if self.loads.follows and self.splitting.order > 1:
+                self.iterations += self.diffusion.apply(step, rates, tried=True)
+                then = {
+                    name: self.diffusion.predicted(one, step) if name in rates else one.values
+                    for name, one in self.unknowns.items()
+                }
+                rates = self.loads.rates(time, step, then, values)
+            self.iterations += self.diffusion.apply(step, rates)
+            self.loads.count(step)
         self.seconds["diffusion"] += clock.perf_counter() - started
 
     def advance(self, time: float) -> int:
         """Advance the state by one step from ``time``; return the iterations of the linear solver. Collective."""
         before = self.iterations
-        operators = {"reaction": subcycled(self._react, self._subcycles), "diffusion": self._diffuse}
+        self.loads.begin()
+        operators = {"reaction": subcycled(self._react, self.subcycles), "diffusion": self._diffuse}
         advance(self.splitting, operators, time, self._step)
+        for one in self.unknowns.values():
+            if one.part.nodes is not None:
+                one.refresh()
+        self.exchange.gather()
         self._last_iterations = self.iterations - before
         return self._last_iterations
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
-        """Return the total calcium (uM um^d), the largest and smallest c (uM), and the iterations of the last step."""
-        c, problem = self._c, self.problem
-        total = self.weights @ (problem.cytosol_fraction * c + problem.er_fraction * self._e)
-        return {
+        """Return the total calcium (uM um^d), the largest and smallest c (uM), the iterations of the last step, the
+        smallest of every other field, and what each flux and source has brought in the step (uM um^d)."""
+        total = sum(one.field.calcium * float(one.weights @ one.values) for one in self.unknowns.values())
+        c = self.unknowns[CYTOSOL].values
+        numbers: dict[str, tuple[float, Reduction]] = {
             "total": (float(total), "sum"),
             "maximum": (float(c.max(initial=-np.inf)), "max"),
             "minimum": (float(c.min(initial=np.inf)), "min"),
             "iterations": (float(self._last_iterations), "max"),
         }
+        for name, one in self.unknowns.items():
+            if name != CYTOSOL:
+                numbers[f"minimum of {name}"] = (float(one.values.min(initial=np.inf)), "min")
+        for label, value in self.loads.brought.items():
+            numbers[f"brought by {label}"] = (value, "sum")
+        return numbers
 
     def judge(self, time: float, numbers: Mapping[str, float]) -> None:
-        """Refuse concentrations that are not finite; warn once of negative ones."""
+        """Refuse concentrations that are not finite, or negative beyond round-off (:data:`NEGATIVE`)."""
         if not np.isfinite(numbers["total"]):
             raise ConvergenceError(
                 f"calcium bidomain: the concentrations are not finite at t = {time:g} s. "
                 "Take a smaller step or more subcycles."
             )
-        if numbers["minimum"] < 0.0 and not self._warned:
-            self._warned = True
-            if self.comm.rank == 0:
-                log.warning(
-                    "calcium bidomain: c = %.3g uM < 0 at t = %g s; resolve the front by a finer mesh or "
-                    "a smoother start, or take a smaller step",
-                    numbers["minimum"],
-                    time,
-                )
+        for name, one in self.unknowns.items():
+            least = numbers["minimum" if name == CYTOSOL else f"minimum of {name}"]
+            if least < 0.0 and least < -NEGATIVE * one.largest():
+                raise ConvergenceError(self._negative(one, least, time))
+
+    def _negative(self, one: Unknown, least: float, time: float) -> str:
+        """Return what is said of a negative concentration, with its place; collective."""
+        points = one.part.of_nodes(self.space.tabulate_dof_coordinates()[: one.part.owned])
+        found = points[one.values == least][:, : self.problem.domain.dimension].tolist()
+        place = min(place for places in self.comm.allgather(found) for place in places)
+        where = ", ".join(f"{x:.6g}" for x in place)
+        return (
+            f"calcium bidomain: {one.name} = {least:.4g} {one.field.unit} < 0 at t = {time:g} s, at ({where}) um. "
+            "Take a smaller step or more subcycles, a finer mesh where it is steep, or a smoother start."
+        )
+
+    def refresh(self) -> None:
+        """Bring all functions up to date, ghosts included; collective."""
+        for one in self.unknowns.values():
+            one.refresh()
+        self.exchange.refresh()
 
     def fields(self) -> dict[str, fem.Function]:
-        """Return c, e and the states X by name, their ghosts brought up to date; collective."""
-        for row, function in enumerate(self.state_functions.values()):
-            function.x.array[: self.owned] = self._x[row]
-        shown = {"cytosol": self.cytosol, "er": self.er, **self.state_functions}
-        for function in shown.values():
-            function.x.scatter_forward()
-        return shown
+        """Return c, e, further fields and the states X by name, their ghosts brought up to date; collective."""
+        self.refresh()
+        return {name: one.function for name, one in self.unknowns.items()} | self.state_functions
 
     def snapshot(self, step: int, time: float) -> Snapshot:
         """Return the fields at a time; collective."""
         self.fields()
         return Snapshot(step=step, time=time, cytosol=self.cytosol, er=self.er, states=self.state_functions)
 
+    def _kept(self) -> dict[str, Any]:
+        """All that a restart needs, by name."""
+        found: dict[str, Any] = {**self.unknowns, **self.exchange.states}
+        for name, one in self.unknowns.items():
+            if one.field.diffusion is not None:
+                for fraction in self.splitting.fractions("diffusion"):
+                    for stage, nodal in enumerate(self.diffusion.increments(name, fraction * self._step)):
+                        found[f"increment {name} {fraction:g} {stage}"] = nodal
+        return found
+
     def state(self) -> dict[str, StateField]:
         """Return all that a restart needs: the fields, and the start values of the linear solver."""
-        values = {"cytosol": self._c, "er": self._e}
-        values |= {name: self._x[row] for row, name in enumerate(self.state_functions)}
-        for (name, fraction), step in self.diffusion.items():
-            for stage, increment in enumerate(step.increments):
-                values[f"increment {name} {fraction:g} {stage}"] = increment.array
-        return {name: StateField(self.space, array) for name, array in values.items()}
+        kept = self._kept()
+        self.exchange.refresh()
+        for nodal in kept.values():
+            nodal.refresh()
+        return {name: nodal.state() for name, nodal in kept.items()}
+
+    def restored(self) -> None:
+        """Take what a checkpoint has put into the state; collective."""
+        for nodal in self._kept().values():
+            nodal.taken()
+        self.exchange.taken()
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this problem, its start and its steps from others: a checkpoint of another is refused.
@@ -239,51 +294,6 @@ class CalciumModel:
         """
         return dict(self._identity)
 
-    def _energies(self) -> list[float]:
-        """Return what tells the diffusion of both fields in space: their energies of polynomials; collective."""
-        points = self.space.tabulate_dof_coordinates()[: self.owned, : self.problem.domain.dimension]
-        extent = self.comm.allreduce(float(np.abs(points).max(initial=0.0)), op=MPI.MAX)
-        scaled = points / (extent or 1.0)
-        columns = [*scaled.T, *(scaled[:, i] * scaled[:, j] for i, j in np.ndindex(scaled.shape[1], scaled.shape[1]))]
-        found = []
-        for step in {name: step for (name, _), step in self.diffusion.items()}.values():
-            vector, product = step.stiffness.createVecs()
-            for column in columns:
-                vector.array[:] = column
-                step.stiffness.mult(vector, product)
-                found.append(float(product.dot(vector)))
-            vector.destroy()
-            product.destroy()
-        return found
-
-    def _given(self, rtol: float) -> dict[str, Any]:
-        problem = self.problem
-        stages = ", ".join(f"{name} {fraction!r}" for name, fraction in self.splitting.stages)
-        tensors, mesh = {"cytosol": problem.cytosol, "er": problem.er}, problem.domain.mesh
-        fields = {
-            "IP3 (uM)": self._ip3,
-            "density": self._into_cytosol * (problem.cytosol_fraction / problem.area),
-            "cytosol at the start (uM)": self._c,
-            "ER at the start (uM)": self._e,
-            "volumes of the nodes (um^d)": self.weights,
-        }
-        fields |= {f"{name} at the start": self._x[row] for row, name in enumerate(self.state_functions)}
-        # Tensors that are computed, and all that follows from them, depend on the number of ranks by round-off.
-        about: dict[str, Any] = {
-            f"{name} (um^2/s)": diffusivity(name, tensor, mesh).tolist() for name, tensor in tensors.items()
-        }
-        if problem.domain.fibres is not None:
-            about["energies of polynomials in fibre axes (um^d/s)"] = self._energies()
-        about["volume fractions"] = [problem.cytosol_fraction, problem.er_fraction]
-        about["membrane area (1/um)"] = problem.area
-        about |= {f"parameter {name}": number for name, number in problem.kinetics.parameters.items()}
-        for name, values in fields.items():
-            about[f"{name} min/max/means"] = nodal_fingerprint(self.space, values)
-        return {
-            "model": "calcium bidomain",
-            "kinetics": problem.kinetics.name,
-            "time step (s)": self._step,
-            "splitting": f"{self.splitting.name}: {stages}",
-            "subcycles": self._subcycles,
-            "rtol": check_number("rtol", rtol),
-        } | {name: {"about": value} for name, value in about.items()}
+    def start_states(self) -> dict[str, Array]:
+        """Return the states X at all owned dofs, 0 where there are none."""
+        return {name: nodal.part.spread(nodal.values) for name, nodal in self.exchange.states.items()}

@@ -27,13 +27,17 @@ class CalciumResult:
     times : array
         Times, s.
     total : array
-        Integral of gamma_c c + gamma_e e over the tissue, uM um^d.
+        All calcium: the integral of gamma_c c + gamma_e e and of what else holds calcium, uM um^d.
     maximum, minimum : array
         Extrema of c over the nodes, uM.
+    brought : mapping of str to array
+        What each flux and source has brought since the start, uM um^d, by its name.
     iterations : array
-        Iterations of the linear solver in the step that led here, both fields and all stages.
+        Iterations of the linear solver in the step that led here, all fields and stages.
     cytosol, er : Function
-        c and e at the end, uM.
+        c and e at the end, uM; e on a mesh of the regions with ER, if not all have it.
+    fields : mapping
+        All fields at the end, by name.
     states : mapping
         X at the end, by name.
     activation : Function or None
@@ -50,9 +54,11 @@ class CalciumResult:
     total: Array
     maximum: Array
     minimum: Array
+    brought: Mapping[str, Array]
     iterations: Array
     cytosol: fem.Function
     er: fem.Function
+    fields: Mapping[str, fem.Function]
     states: Mapping[str, fem.Function]
     activation: fem.Function | None
     finished: bool
@@ -62,8 +68,9 @@ class CalciumResult:
 
     @property
     def drift(self) -> float:
-        """Largest relative deviation of the total calcium from its start."""
-        return float(np.abs(self.total / self.total[0] - 1.0).max())
+        """Largest deviation of the total calcium from its start and what has been brought, relative to its largest."""
+        expected = self.total[0] + sum(self.brought.values(), start=np.zeros_like(self.total))
+        return float(np.abs(self.total - expected).max() / np.abs(self.total).max())
 
 
 class CalciumOptions(TypedDict, total=False):
@@ -140,7 +147,8 @@ def run_calcium(
     InputError
         For bad input; CheckpointError for a checkpoint that is truncated or of another problem.
     ConvergenceError
-        If the linear solver stalls or a concentration is no longer finite.
+        If the linear solver stalls, or a concentration is no longer finite or becomes negative beyond round-off
+        (:data:`homfem.macro.calcium.model.NEGATIVE`): it names the field, the time and the place.
     """
     check_integer("observe_every", observe_every, at_least=1)
     chosen = CalciumSettings(**settings)
@@ -172,9 +180,11 @@ def run_calcium(
         total=done.numbers["total"],
         maximum=done.numbers["maximum"],
         minimum=done.numbers["minimum"],
+        brought={label: np.cumsum(done.numbers[f"brought by {label}"]) for label in model.loads.labels},
         iterations=done.numbers["iterations"].astype(np.int64),
         cytosol=model.cytosol,
         er=model.er,
+        fields={name: one.function for name, one in model.unknowns.items()},
         states=model.state_functions,
         activation=activation.times,
         finished=done.finished,

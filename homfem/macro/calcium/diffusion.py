@@ -1,0 +1,195 @@
+"""Diffusion of the fields of a calcium problem: matrices and solvers are made once for all fields that share them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from petsc4py import PETSc
+
+from homfem.macro.calcium.unknowns import Nodal, Unknown
+from homfem.parameters import Array
+from homfem.solve import LinearSolver
+from homfem.timestepping import DiffusionScheme, DiffusionStep
+
+
+class LoadedStep(DiffusionStep):
+    r"""Steps of :math:`M\dot u = -K u + F` with what enters per time at each node, F, constant in the step.
+
+    :math:`1^TMu` changes by :math:`\Delta t\,1^TF` to round-off, whatever the linear solver leaves.
+    """
+
+    load: PETSc.Vec | None = None
+
+    def solve(self, driver: PETSc.Vec) -> int:
+        """Find the increments of a step; return the iterations. Collective."""
+        self.stiffness.mult(driver, self._slope)
+        rate = 0.0
+        if self.load is not None:
+            self._slope.axpy(-1.0, self.load)
+            rate = self.load.sum()
+        count, brought = 0, 0.0
+        for stage, (carry, slope) in enumerate(self.scheme.stages):
+            self._rhs.zeroEntries()
+            self._rhs.axpy(-slope * self.step, self._slope)
+            if carry:
+                self.mass.mult(self.increments[stage - 1], self._carry)
+                self._rhs.axpy(carry, self._carry)
+            increment = self.increments[stage]
+            count += self.solver.solve(self._rhs, increment, guess=self.guess)
+            brought = carry * brought + slope * self.step * rate
+            increment.shift((brought - self.weights.dot(increment)) / self.volume)
+        return count
+
+    def of_another(self) -> LoadedStep:
+        """Return steps of another field with the matrices and the solver of this one."""
+        other = copy.copy(self)
+        other.load = None
+        other.increments = [vector.duplicate() for vector in self.increments]
+        for vector in other.increments:
+            vector.set(0.0)
+        return other
+
+
+@dataclass(slots=True, eq=False)
+class _Shared:
+    """Fields with the same matrices, up to a factor of each: those of the first, and its weights."""
+
+    mass: PETSc.Mat
+    stiffness: PETSc.Mat
+    weights: PETSc.Vec
+    fields: list[tuple[Unknown, float]]
+    steps: dict[float, LoadedStep]
+
+
+class Diffusion:
+    """Implicit steps of all fields that diffuse; collective.
+
+    Parameters
+    ----------
+    unknowns
+        The fields.
+    scheme
+        The one-step method.
+    rtol, preconditioner
+        Of :class:`homfem.solve.LinearSolver`, on the increments of a step.
+
+    Attributes
+    ----------
+    shared
+        The fields that share matrices, group by group; fields whose capacities and tensors are those of another times
+        one number share with it.
+    """
+
+    def __init__(
+        self, unknowns: Sequence[Unknown], *, scheme: DiffusionScheme, rtol: float, preconditioner: str
+    ) -> None:
+        self.scheme, self.rtol, self.preconditioner = scheme, rtol, preconditioner
+        self.shared: list[_Shared] = []
+        for unknown in unknowns:
+            if unknown.field.diffusion is not None:
+                self._join(unknown)
+        self._steps: dict[tuple[str, float], LoadedStep] = {}
+        self._kept: dict[tuple[str, float, int], Nodal] = {}
+
+    def _join(self, unknown: Unknown) -> None:
+        """Put a field beside one whose matrices it shares, or make them."""
+        for group in self.shared:
+            factor = ratio(group.fields[0][0], unknown)
+            if factor is not None:
+                group.fields.append((unknown, factor))
+                return
+        mass, stiffness = unknown.matrices()
+        weights = mass.createVecLeft()
+        weights.array[:] = unknown.weights
+        self.shared.append(_Shared(mass, stiffness, weights, [(unknown, 1.0)], {}))
+
+    def prepare(self, step: float) -> None:
+        """Set up the steps of one length, if there are none yet; collective."""
+        for group in self.shared:
+            if step in group.steps:
+                continue
+            # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
+            largest = min((one for field, _ in group.fields if (one := field.largest())), default=1.0)
+            made = LoadedStep(
+                group.mass,
+                group.stiffness,
+                group.weights,
+                step=step,
+                scheme=self.scheme,
+                make_solver=partial(
+                    LinearSolver,
+                    preconditioner=self.preconditioner,
+                    rtol=self.rtol,
+                    atol=1e-15 * largest * group.weights.norm(),
+                    name="calcium diffusion, " + ", ".join(field.name for field, _ in group.fields),
+                ),
+                guess=self.preconditioner != "direct",
+            )
+            group.steps[step] = made
+            for k, (field, _) in enumerate(group.fields):
+                self._steps[field.name, step] = made if k == 0 else made.of_another()
+
+    def increments(self, name: str, step: float) -> list[Nodal]:
+        """Return the start values of the linear solver of a field, as a restart needs them."""
+        part = next(field.part for group in self.shared for field, _ in group.fields if field.name == name)
+        found = []
+        for stage, vector in enumerate(self._steps[name, step].increments):
+            key = (name, step, stage)
+            if key not in self._kept:
+                self._kept[key] = Nodal(part, f"increment {name}", vector)
+            found.append(self._kept[key])
+        return found
+
+    def apply(self, step: float, loads: Mapping[str, Array] | None = None, *, tried: bool = False) -> int:
+        """Advance all fields by a step; return the iterations. Collective.
+
+        Parameters
+        ----------
+        step
+            One that is prepared.
+        loads
+            What enters a field per time at its nodes.
+        tried
+            Only find the increments, which :meth:`predicted` tells, of the fields with loads.
+        """
+        count = 0
+        for group in self.shared:
+            for field, factor in group.fields:
+                load = (loads or {}).get(field.name)
+                if tried and load is None:
+                    continue
+                one = self._steps[field.name, step]
+                self._set_load(one, load, factor)
+                count += one.solve(field.vector) if tried else one.apply(field.vector)
+        return count
+
+    def predicted(self, field: Unknown, step: float) -> Array:
+        """Return what a field becomes by the increments that were found last."""
+        return np.asarray(field.values + self._steps[field.name, step].increments[-1].array_r)
+
+    def _set_load(self, step: LoadedStep, load: Array | None, factor: float) -> None:
+        if load is None:
+            step.load = None
+            return
+        if step.load is None:
+            step.load = step.increments[0].duplicate()
+        step.load.array[:] = load / factor
+
+
+def ratio(first: Unknown, other: Unknown) -> float | None:
+    """Return by what number the matrices of another field are those of the first one; None if by no number."""
+    if first.part is not other.part:
+        return None
+    keys = set(first.field.capacity)
+    if keys != set(other.field.capacity) or first.field.diffusion is None or other.field.diffusion is None:
+        return None
+    pairs: list[tuple[Any, Any]] = [(first.field.capacity[key], other.field.capacity[key]) for key in keys]
+    factor = pairs[0][1] / pairs[0][0]
+    pairs += [(first.field.diffusion[key], other.field.diffusion[key]) for key in keys]
+    same = all(np.allclose(np.multiply(factor, a), b, rtol=1e-14, atol=0.0) for a, b in pairs)
+    return factor if same else None
