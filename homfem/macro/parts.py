@@ -1,8 +1,8 @@
 r"""The part of a domain on which a field lives: its cells, its nodes, what is assembled on it, and how it is shown.
 
-Fields of all parts have their unknowns at nodes of one P1 space on the whole mesh, on the ranks that own these there, so
-that what happens between fields at a node needs no communication. A field on a part is shown, and saved, as a function
-on a mesh of its own (``create_submesh``): outside the part it has no values, not even zeros.
+Fields of all parts have their unknowns at nodes of one P1 space on the whole mesh, on the ranks that own these there:
+what happens between fields at a node needs no communication. A field on a part is shown, and saved, as a function on a
+mesh of its own (``create_submesh``): outside the part it has no values, not even zeros.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class DomainPart:
         self.domain, self.space = domain, space
         self.regions = None if regions is None else tuple(regions)
         self.owned = int(space.dofmap.index_map.size_local)
-        self.cells = np.ones(len(domain.region_of_cell), dtype=bool)
+        self.cells: npt.NDArray[np.bool_] = np.ones(len(domain.region_of_cell), dtype=bool)
         self.nodes: Numbers | None = None
         self.size, self.shown = self.owned, space
         if regions is not None:

@@ -228,6 +228,13 @@ def _report(
         "probes": probe_report(
             probes, table.probes, field=table.output.threshold_field, threshold=threshold, per_time=per_time
         ),
-        "tensors": {"cytosol": problem.cytosol.to_dict(), "er": problem.er.to_dict()},
+        "tensors": {name: _told(problem.tensors(name)) for name in ("cytosol", "er")},
         "config": config.document,
     }
+
+
+def _told(tensors: Mapping[str, EffectiveTensor]) -> dict[str, Any]:
+    """Return a tensor as data, or those of the regions by name."""
+    if set(tensors) == {"*"}:
+        return tensors["*"].to_dict()
+    return {region: tensor.to_dict() for region, tensor in tensors.items()}

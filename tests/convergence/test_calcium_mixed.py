@@ -50,7 +50,7 @@ def halves(domain) -> Domain:
 
 
 class Mode:
-    r"""A decaying mode of both regions: left :math:`\cos p x`, right two pairs :math:`v_j\cos q_j(1-x)`, across cosines.
+    r"""A decaying mode of both regions: left :math:`\cos px`, right two pairs :math:`v_j\cos q_j(1-x)`, across cosines.
 
     With c continuous, :math:`A\partial_xc^- = \tilde A\partial_xc^+` and :math:`\partial_x e = 0` at the wall, the rate
     of decay is a root of a determinant. Capacity, tensor and reaction jump there.
@@ -76,9 +76,10 @@ class Mode:
         exchange = AREA * self.k
         spread = [t[0] for t in (self.cytosol, self.er)]
         more = [float(np.sum(self.across**2 * t[1 : self.d])) for t in (self.cytosol, self.er)]
-        matrix = np.array(
-            [[GAMMA_C * s - exchange - more[0], exchange], [exchange, GAMMA_E * s - exchange - more[1]]]
-        ) / np.array(spread)[:, None]
+        matrix = (
+            np.array([[GAMMA_C * s - exchange - more[0], exchange], [exchange, GAMMA_E * s - exchange - more[1]]])
+            / np.array(spread)[:, None]
+        )
         return np.linalg.eig(matrix)
 
     def conditions(self, s: float):

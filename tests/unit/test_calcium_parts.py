@@ -140,7 +140,7 @@ def test_all_calcium_is_accounted_for(change, splitting, steps):
 
 def case_mixed(comm, splitting):
     problem = tissue(square(comm, 10), **buffered(2), **pumped_plane())
-    result = run_calcium(problem, TimeGrid(end=0.2, step=0.02), splitting=splitting)
+    result = run_calcium(problem, TimeGrid(end=0.05, step=0.005), splitting=splitting)
     kept = {name: by_place(function) for name, function in (*result.fields.items(), *result.states.items())}
     return {"fields": kept, "total": result.total.tolist(), "drift": result.drift,
             "brought": {name: float(values[-1]) for name, values in result.brought.items()}}  # fmt: skip

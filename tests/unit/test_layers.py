@@ -78,7 +78,7 @@ SHARED_IN_MACRO = {
     for name in (
         *("state", "march", "activated", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
-        *("conditions", "linear_problem", "flow", "positive", "initial"),
+        *("conditions", "linear_problem", "flow", "positive", "initial", "parts"),
         *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),
     )
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.kinetics.joined import joined
@@ -149,9 +150,7 @@ class NodalExchange:
                 parameters[own] = value[nodes] if isinstance(value, np.ndarray) else value
         scales = {name: _ratio(over, self._weights(name, nodes)) for name in names}
         start = {name: value[nodes] for name, value in self._start.items() if name in {s.name for s in kinetics.states}}
-        reaction = NodalReaction(
-            kinetics, fields, parameters=parameters, scales=scales, start=start, order=self.order
-        )
+        reaction = NodalReaction(kinetics, fields, parameters=parameters, scales=scales, start=start, order=self.order)
         return _Group(nodes=nodes, reaction=reaction, copies=copies)
 
     def _base(self, names: Sequence[str], nodes: npt.NDArray[np.int64]) -> Array:
@@ -192,16 +191,16 @@ class NodalExchange:
         for nodal in self.states.values():
             nodal.taken()
         for group in self.groups:
-            for state, row in zip(group.reaction.kinetics.states, group.reaction.states, strict=True):
+            for row, state in enumerate(group.reaction.kinetics.states):
                 nodal = self.states[state.name]
-                row[:] = nodal.values[nodal.part.positions(group.nodes)]
+                group.reaction.states[row] = nodal.values[nodal.part.positions(group.nodes)]
 
 
-def _at_nodes(name: str, given: Values, space: object) -> Values:
+def _at_nodes(name: str, given: Values, space: fem.FunctionSpace) -> Values:
     """Return a parameter: a number, or values at all owned dofs."""
     if isinstance(given, float):
         return given
-    return nodal_values(name, given, space)  # type: ignore[arg-type]
+    return nodal_values(name, given, space)
 
 
 def _ratio(over: Array, under: Array) -> Values:

@@ -4,8 +4,8 @@ A field u of capacity :math:`\gamma` (the fraction of the volume in which it is 
 
 .. math:: \gamma\,\partial_t u = \nabla\cdot(K\nabla u) + \sum_j \nu_j m_j r_j
 
-in its part of the domain, without flux through the boundary of that part. A rate :math:`r_j` is per membrane area or per
-volume of some field, and :math:`m_j` is how much of it there is per volume of tissue: :math:`\lambda S`, or the
+in its part of the domain, without flux through the boundary of that part. A rate :math:`r_j` is per membrane area or
+per volume of some field, and :math:`m_j` is how much of it there is per volume of tissue: :math:`\lambda S`, or the
 capacity of that field.
 """
 

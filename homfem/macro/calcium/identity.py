@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from mpi4py import MPI
 
-from homfem.kinetics.parameters import Parameter
-from homfem.macro.calcium.fields import REST
+from homfem.macro.calcium.fields import REST, Exchange
 from homfem.macro.calcium.problem import CYTOSOL, ER
 from homfem.macro.initial import nodal_values
 from homfem.parameters import Array
@@ -38,7 +36,7 @@ def identity_of(model: CalciumModel, *, step: float) -> dict[str, Any]:
     outside = {one.label: _told(one) for one in problem.fluxes} | {one.name: _told(one) for one in problem.sources}
     if outside:
         found["fluxes and sources"] = outside
-    more = [_reacts(one.kinetics.name, one.per, one.kinetics.parameters) for one in problem.kinetics_of_fields()[1:]]
+    more = [_reacts(one) for one in problem.kinetics_of_fields()[1:]]
     if more:
         found["further kinetics"] = more
     return found | {name: {"about": value} for name, value in about.items()}
@@ -114,5 +112,7 @@ def _told(one: Any) -> dict[str, Any]:
     return {"field": one.field, "place": place, "strength": law, "schedule": repr(one.schedule)}
 
 
-def _reacts(name: str, per: str, parameters: tuple[Parameter, ...] | Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "per": per, "parameters": {entry.name: entry.value for entry in parameters}}  # type: ignore[union-attr]
+def _reacts(one: Exchange) -> dict[str, Any]:
+    numbers = {entry.name: one.parameters.get(entry.name, entry.value) for entry in one.kinetics.parameters}
+    told = {name: value if isinstance(value, float) else "a field" for name, value in numbers.items()}
+    return {"name": one.kinetics.name, "per": one.per, "parameters": told}

@@ -1,9 +1,9 @@
 r"""What enters the fields from outside: fluxes through named outer boundaries, and sources in places.
 
-They are loads of the diffusion step, :math:`M\dot u = -Ku + F`, never added at once to the nodes, where a pump would empty
-the nodes of a fine mesh before diffusion fills them. With :math:`F_i = q(u_i)\int_\Gamma\varphi_i` of a flux q per area,
-and :math:`F_i = I\,\overline{\varphi_i}` of a source of strength I with the mean of :math:`\varphi_i` over its place, the
-amount that a field gains in a step is :math:`\Delta t\sum_i F_i` to round-off.
+They are loads of the diffusion step, :math:`M\dot u = -Ku + F`, never added to the nodes at once: a pump would empty
+the nodes of a fine mesh before diffusion fills them. With :math:`F_i = q(u_i)\int_\Gamma\varphi_i` of a flux q per
+area, and :math:`F_i = I\,\overline{\varphi_i}` of a source of strength I with the mean of :math:`\varphi_i` over its
+place, the amount that a field gains in a step is :math:`\Delta t\sum_i F_i` to round-off.
 """
 
 from __future__ import annotations
@@ -178,11 +178,12 @@ class Loads:
         unknown = self._unknown(path, one.field)
         part = unknown.part
         strength = check_number(f"{path}.strength", one.strength)
-        if hasattr(one.place, "levels"):
-            weights, volume = overlap(domain, part.space, one.place, name=path, within=part.stimulated)
-            shares = weights * part.volumes / volume
-        else:
+        shares: Array
+        if isinstance(one.place, (Sequence, np.ndarray)):
             shares = self._at_point(path, one.place, unknown)
+        else:
+            weights, volume = overlap(domain, part.space, one.place, name=path, within=part.stimulated)
+            shares = np.asarray(weights * part.volumes / volume, dtype=np.float64)
         total = float(domain.comm.allreduce(float(shares.sum())))
         places = np.flatnonzero(shares)
         amounts = strength / total * shares[places]
@@ -200,11 +201,9 @@ class Loads:
         refuse_outside([domain.mesh], {f"{path}.place": point[0]}, [found], domain.unit)
         values = PointValues.of(part.space, point, cells)
         marks = fem.Function(part.space)
-        for dofs, weights in zip(values.dofs, values.weights, strict=True):
-            marks.x.array[dofs] = weights[:, 0]
+        marks.x.array[values.dofs] = values.weights[:, :, 0]
         marks.x.scatter_reverse(la.InsertMode.add)
-        whole = marks.x.array[: part.owned]
-        shares = part.of_nodes(whole).copy()
+        shares: Array = np.array(part.of_nodes(marks.x.array[: part.owned]))
         inside = float(domain.comm.allreduce(float(shares.sum())))
         if inside < 1.0 - 1e-9:
             raise InputError(f"{path}.place", list(given), f"a place where the {unknown.name} is")

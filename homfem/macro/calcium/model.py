@@ -239,9 +239,9 @@ class CalciumModel:
     def _negative(self, one: Unknown, least: float, time: float) -> str:
         """Return what is said of a negative concentration, with its place; collective."""
         points = one.part.of_nodes(self.space.tabulate_dof_coordinates()[: one.part.owned])
-        found = points[one.values == least][:, : self.problem.domain.dimension].tolist()
+        found = points[one.values == least][:, : self.problem.domain.dimension].round(9).tolist()
         place = min(place for places in self.comm.allgather(found) for place in places)
-        where = ", ".join(f"{x:.6g}" for x in place)
+        where = ", ".join(f"{x + 0.0:.6g}" for x in place)
         return (
             f"calcium bidomain: {one.name} = {least:.4g} {one.field.unit} < 0 at t = {time:g} s, at ({where}) um. "
             "Take a smaller step or more subcycles, a finer mesh where it is steep, or a smoother start."

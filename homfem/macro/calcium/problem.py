@@ -69,8 +69,8 @@ class CalciumProblem:
     Raises
     ------
     InputError
-        If the tensors fit neither the mesh nor each other, a region with ER meets no other region, or a number is out of
-        range.
+        If the tensors fit neither the mesh nor each other, a region with ER meets no other region, or a number is out
+        of range.
     UnitError
         If a tensor has a unit that is not an area per time.
     """

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +14,11 @@ from petsc4py import PETSc
 from homfem.kinds import DIFFUSION
 from homfem.macro.calcium.fields import REST, Field
 from homfem.macro.coefficients import cell_function, tensor_coefficient
-from homfem.macro.domain import Domain
 from homfem.macro.initial import nodal_values
 from homfem.macro.parts import DomainPart
 from homfem.macro.state import StateField
 from homfem.parameters import Array, InputError, check_number
-from homfem.solve import LinearSolver, assemble_matrix
-from homfem.timestepping import DiffusionScheme, DiffusionStep
+from homfem.solve import assemble_matrix
 
 #: Regions that a field does not live in have this one: nothing is assembled there.
 _NOWHERE = 1.0
