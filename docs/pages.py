@@ -31,7 +31,7 @@ THEORY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "images": ("Images", ("grid",)),
     "meshes": ("Meshes and periodicity", ("meshing", "cells", "periodic")),
     "random-media": ("Random media", ("random_media",)),
-    "macroscale": ("Macroscale models and kinetics", ("macro", "kinetics", "timestepping")),
+    "macroscale": ("Macroscale models and kinetics", ("macro", "kinetics", "timestepping", "step_control")),
     "solvers": ("Solvers and files", ("solve", "output")),
 }
 #: Lines from which on the docstring of a module is a text.
@@ -40,7 +40,7 @@ LONG = 8
 #: Modules of the API beside the packages that say by ``__all__`` what is public.
 MODULES = (
     "homfem.kinds", "homfem.kinetics.ionic", "homfem.materials", "homfem.parameters", "homfem.quantities",
-    "homfem.timestepping",
+    "homfem.step_control", "homfem.timestepping",
     "homfem.local.problem", "homfem.local.engine",
     "homfem.output.checkpoint", "homfem.output.fields", "homfem.output.microfields", "homfem.output.pictures",
 )  # fmt: skip

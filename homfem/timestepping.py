@@ -7,10 +7,11 @@ A problem :math:`\dot u = A u + B u` is split into operators that each know how 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from homfem.parameters import InputError, check_choice, check_integer, check_number
 
@@ -140,6 +141,15 @@ class Schedule:
     def share(self, time: float, step: float) -> float:
         """Return the share of the step from ``time`` in which it is on, from 0 to 1."""
         return share_of_step(self.on, time, step)
+
+    def edges(self, start: float, end: float) -> list[float]:
+        """Return the times between ``start`` and ``end`` at which it is switched on or off."""
+        period = math.inf if self.period is None else self.period
+        first = 0 if self.period is None else max(0, math.floor((start - self.start) / period) - 1)
+        last = first + (0 if self.period is None else max(0, math.ceil((end - start) / period)) + 2)
+        last = last if self.pulses is None else min(last, self.pulses - 1)
+        begins = [self.start + (k * period if k else 0.0) for k in range(first, last + 1)]
+        return [at for begin in begins for at in (begin, begin + self.duration) if start < at < end]
 
 
 def share_of_step(on: Callable[[float], float], time: float, step: float) -> float:
@@ -316,15 +326,26 @@ class DiffusionStep:
         guess: bool = True,
     ) -> None:
         self.mass, self.stiffness, self.weights = mass, stiffness, weights
-        self.scheme, self.guess, self.step = scheme, guess, check_number("step", step, above=0.0)
-        self.matrix = mass.copy()
-        self.matrix.axpy(scheme.diagonal * step, stiffness, structure=stiffness.Structure.SAME_NONZERO_PATTERN)
-        self.solver = make_solver(self.matrix)
+        self.scheme, self.guess, self._make_solver = scheme, guess, make_solver
         self.volume = weights.sum()
-        self.increments = [stiffness.createVecRight() for _ in scheme.stages]
         self._slope, self._rhs, self._carry = (stiffness.createVecLeft() for _ in range(3))
+        self._set_up(step)
+
+    def _set_up(self, step: float) -> None:
+        """Make the matrix of a length of step, its solver, and the increments; collective."""
+        self.step = check_number("step", step, above=0.0)
+        self.matrix, same = self.mass.copy(), self.stiffness.Structure.SAME_NONZERO_PATTERN
+        self.matrix.axpy(self.scheme.diagonal * step, self.stiffness, structure=same)
+        self.solver = self._make_solver(self.matrix)
+        self.increments = [self.stiffness.createVecRight() for _ in self.scheme.stages]
         for vector in self.increments:
             vector.set(0.0)
+
+    def of_other_step(self, step: float) -> Self:
+        """Return steps of another length with the assembled matrices of these; collective."""
+        other = copy.copy(self)
+        other._set_up(step)
+        return other
 
     def apply(self, u: PETSc.Vec) -> int:
         """Advance ``u`` in place by the step; return the number of iterations. Collective."""

@@ -11,6 +11,7 @@ from dolfinx import fem
 from homfem.macro.march import Checkpointer, March, march
 from homfem.macro.observers import Activation, Observer
 from homfem.macro.state import Model
+from homfem.step_control import AdaptiveGrid, Interval
 from homfem.timestepping import TimeGrid
 
 
@@ -18,7 +19,7 @@ class MarchOptions(TypedDict, total=False):
     """The words of :class:`MarchSettings` as keywords of a function."""
 
     checkpoint: Checkpointer | None
-    checkpoint_every: int
+    checkpoint_every: int | Interval
     resume: bool
     observers: Sequence[Observer]
 
@@ -30,7 +31,7 @@ class MarchSettings:
     Parameters
     ----------
     checkpoint, checkpoint_every
-        Where the run is saved, every so many steps and at the end.
+        Where the run is saved, every so many steps (or :class:`homfem.step_control.Interval`) and at the end.
     resume
         Go on from ``checkpoint`` if it exists (a warning says if not); the result then holds the whole history. See
         :func:`homfem.macro.march.march`.
@@ -39,13 +40,13 @@ class MarchSettings:
     """
 
     checkpoint: Checkpointer | None = None
-    checkpoint_every: int = 1000
+    checkpoint_every: int | Interval = 1000
     resume: bool = False
     observers: Sequence[Observer] = ()
 
 
 def march_activated(
-    model: Model, grid: TimeGrid, field: str, threshold: float | None, **options: Unpack[MarchOptions]
+    model: Model, grid: TimeGrid | AdaptiveGrid, field: str, threshold: float | None, **options: Unpack[MarchOptions]
 ) -> tuple[March, fem.Function | None]:
     """March a model over a time grid and record when a field first passes a threshold; collective.
 

@@ -19,6 +19,7 @@ from homfem.macro.samples import Samples
 from homfem.macro.series import DataSet
 from homfem.macro.state import Model, with_unit
 from homfem.parameters import Array, InputError, check_choice, check_number
+from homfem.step_control import Interval, plain
 
 LIMBS = ("RA", "LA", "LL")
 """Electrodes of the limb leads: right arm, left arm, left leg."""
@@ -126,7 +127,13 @@ class LeadSeries(Samples):
     """
 
     def __init__(
-        self, leads: Leads, field: str = "V", *, every: int = 1, path: Path | str | None = None, name: str = "leads"
+        self,
+        leads: Leads,
+        field: str = "V",
+        *,
+        every: int | Interval = 1,
+        path: Path | str | None = None,
+        name: str = "leads",
     ) -> None:
         super().__init__(name, every=every, path=path)
         self.leads, self.field = leads, field
@@ -163,7 +170,14 @@ class LeadSeries(Samples):
         squares = np.ascontiguousarray((self.leads.weights**2).sum(axis=1))
         self.comm.Allreduce(MPI.IN_PLACE, squares, op=MPI.SUM)
         norms = {"about": np.sqrt(squares).tolist()}
-        return {self.name: {"leads": list(self.leads.names), "field": self.field, "every": self.every, "norms": norms}}
+        return {
+            self.name: {
+                "leads": list(self.leads.names),
+                "field": self.field,
+                "every": plain(self.every),
+                "norms": norms,
+            }
+        }
 
     def values(self, lead: str) -> Array:
         """Return a lead over time, in the unit of the field; raise :class:`InputError` for a name that there is not."""

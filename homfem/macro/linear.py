@@ -18,7 +18,7 @@ holds to round-off whatever the linear solver leaves.
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, Self
 
 import ufl
 from petsc4py import PETSc
@@ -43,6 +43,9 @@ class BoundedDiffusionStep(DiffusionStep):
 
     Attributes
     ----------
+    inner : float
+        Part of the step by which values and loads are taken before its end and after its start: steps that end where
+        something is switched do not see what comes after.
     brought : float
         What sources and boundaries brought to :math:`\int C u` in the last step: the fluxes of the discrete equations,
         those at Dirichlet values from the rows of these, so that it differs from the change by what the linear solver
@@ -61,19 +64,33 @@ class BoundedDiffusionStep(DiffusionStep):
         method = "cg" if problem.velocity is None else "gmres"
         preconditioner = "jacobi" if problem.velocity is None else "incomplete-factors"
         chosen: dict[str, Any] = {"preconditioner": preconditioner, "rtol": 1e-10, "name": problem.name} | options
+        self.inner, self._options = 0.0, {"method": method, **chosen}
         super().__init__(
             problem.mass(),
             problem.stiffness(),
             problem.weights(),
             step=step,
             scheme=scheme,
-            make_solver=lambda matrix: LinearSolver(self._fixed.eliminated(matrix), method=method, **chosen),
+            make_solver=lambda matrix: LinearSolver(self._fixed.eliminated(matrix), **self._options),
             guess=chosen["preconditioner"] != "direct",
         )
         self._values, self._work = self.stiffness.createVecRight(), self.stiffness.createVecLeft()
         self._leaks = None if problem.closed else column_sums(self.stiffness)
         self._fixed_rows = column_sums(self.matrix, self._fixed.dofs) if self._fixed.values else None
         self._follows = False
+
+    def of_other_step(self, step: float) -> Self:
+        """Return steps of another length with the assembled matrices of these; collective."""
+        other = copy.copy(self)
+        other._fixed = FixedValues(self.problem)
+        other._make_solver = lambda matrix: LinearSolver(other._fixed.eliminated(matrix), **other._options)
+        other._set_up(step)
+        other._fixed_rows = column_sums(other.matrix, other._fixed.dofs) if other._fixed.values else None
+        return other
+
+    def when(self, time: float, part: float) -> float:
+        """Return the time after a part of the step, ``inner`` of it away from both ends."""
+        return time + min(max(part, self.inner), 1.0 - self.inner) * self.step
 
     def follow(self) -> None:
         """From now on keep ``path``, the scheme's mean of u over a step times the step, and ``force``, that of F."""
@@ -103,7 +120,7 @@ class BoundedDiffusionStep(DiffusionStep):
             rhs, increment, length = self._rhs, self.increments[stage], slope * self.step
             rhs.zeroEntries()
             for weight, at in self.scheme.forcing[stage]:
-                self._load.add(time + at * self.step, weight * length, rhs, self._work)
+                self._load.add(self.when(time, at), weight * length, rhs, self._work)
             brought = carry * brought + (rhs.sum() if self._load.any else 0.0) - length * leaking
             if self._follows:
                 self.force.aypx(carry, rhs)
@@ -115,7 +132,7 @@ class BoundedDiffusionStep(DiffusionStep):
                 rhs.axpy(carry, self._carry)
             if self._fixed.values:
                 brought -= self._on_fixed(rhs)
-                self._to_values(u, time + self.scheme.forcing[stage][-1][1] * self.step)
+                self._to_values(u, self.when(time, self.scheme.forcing[stage][-1][1]))
                 self._fixed.lift(self.matrix, self._values, rhs, self._work)
             count += self.solver.solve(rhs, increment, guess=self.guess)
             if self._leaks is None:
@@ -128,7 +145,7 @@ class BoundedDiffusionStep(DiffusionStep):
                 brought += float(self._fixed_rows.dot(increment))
         u.axpy(1.0, self.increments[-1])
         if self._fixed.values:
-            self._fixed.at(time + self.step, u)
+            self._fixed.at(self.when(time, 1.0), u)
         self.brought = brought
         return count
 

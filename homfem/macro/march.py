@@ -19,9 +19,11 @@ from mpi4py import MPI
 
 from homfem.macro.observers import Observer
 from homfem.macro.state import Model, Reduction, Restorable, StateField, with_unit
-from homfem.parameters import Array, InputError, check_choice, check_integer
+from homfem.macro.stepping import steps_of
+from homfem.parameters import Array, InputError, check_choice
 from homfem.ranks import collective
 from homfem.signals import Request, interruptible
+from homfem.step_control import SAME, AdaptiveGrid, Interval, check_every, is_due
 from homfem.timestepping import TimeGrid
 
 log = logging.getLogger("homfem")
@@ -100,11 +102,11 @@ def relative_drift(values: Array) -> float:
 
 def march(
     model: Model,
-    grid: TimeGrid,
+    grid: TimeGrid | AdaptiveGrid,
     *,
     observers: Sequence[Observer] = (),
     checkpoint: Checkpointer | None = None,
-    checkpoint_every: int = 1000,
+    checkpoint_every: int | Interval = 1000,
     resume: bool = False,
 ) -> March:
     """March a model over a time grid; collective.
@@ -117,11 +119,14 @@ def march(
     model
         At the start of the grid. Its step is that of the grid.
     grid
-        The time steps, in the model's unit of time.
+        The time steps, in the model's unit of time; or a tolerance that finds them, for a model that is
+        :class:`homfem.macro.state.Adjustable`. Then ``numbers`` has the ``"time step"`` that led to each time, the
+        ``"error of the step"`` and the ``"rejected steps"`` before it.
     observers
         Each sees every step; what must survive a restart is in the checkpoint.
     checkpoint, checkpoint_every
-        Where the run is saved, every so many steps and at the end, before anything is shown.
+        Where the run is saved, every so many steps (or :class:`homfem.step_control.Interval`) and at the end, before
+        anything is shown.
     resume
         Go on from ``checkpoint`` if it exists (a warning says if not); the result then holds the whole history. The
         model's identity, the start and the observers must be those of the run that was saved; the saved time must be
@@ -131,18 +136,19 @@ def march(
     ------
     InputError
         For bad input; CheckpointError for a checkpoint that is truncated or of another problem.
+    StepError
+        Where a tolerance asks for a step that is too short.
     HomfemError
         What the model raises to end the run.
     """
-    check_integer("checkpoint_every", checkpoint_every, at_least=1)
-    run = _Run(model, grid, observers, checkpoint)
+    run = _Run(model, grid, observers, checkpoint, check_every("checkpoint_every", checkpoint_every))
     with interruptible() as interrupted, ExitStack() as stack:
         for observer in observers:
             stack.callback(observer.end)
         run.begin(resume)
-        while run.step < grid.steps and run.asked != Request.STOP:
+        while not run.steps.finished and run.asked != Request.STOP:
             run.advance(interrupted)
-            if run.step % checkpoint_every == 0 or run.step == grid.steps or run.asked:
+            if run.saves or run.steps.finished or run.asked:
                 run.save()  # before the output: what sent the signal may not wait
             run.show()
     return run.result()
@@ -176,7 +182,12 @@ class _Run:
     """A march under way."""
 
     def __init__(
-        self, model: Model, grid: TimeGrid, observers: Sequence[Observer], checkpoint: Checkpointer | None
+        self,
+        model: Model,
+        grid: TimeGrid | AdaptiveGrid,
+        observers: Sequence[Observer],
+        checkpoint: Checkpointer | None,
+        checkpoint_every: int | Interval,
     ) -> None:
         self.started = clock.perf_counter()
         self.model, self.grid, self.checkpoint = model, grid, checkpoint
@@ -184,7 +195,11 @@ class _Run:
         if len(self.observers) < len(observers):
             names = [observer.name for observer in observers]
             raise InputError("observers", names, "observers with different names", "Give each one a name of its own.")
+        every = {f"observers[{name!r}].every": observer.every for name, observer in self.observers.items()}
+        every |= {"checkpoint_every": checkpoint_every}
+        self.steps = steps_of(model, grid, {name: e for name, e in every.items() if isinstance(e, Interval)})
         self.step, self.asked, self.output = 0, int(Request.NOTHING), 0.0
+        self.checkpoint_every = checkpoint_every
         self.history = _History()
         root = model.comm.rank == 0
         self.say, self.warn = (log.info, log.warning) if root else (log.debug, log.debug)
@@ -195,15 +210,13 @@ class _Run:
 
     def begin(self, resume: bool) -> None:
         model, grid = self.model, self.grid
-        step = f"{grid.step:g} {model.units.time}".rstrip()
-        self.say(
-            "%s: %d unknowns, %d steps of %s, %d rank(s)", model.name, model.dofs, grid.steps, step, model.comm.size
-        )
+        self.say("%s: %d unknowns, %s, %d rank(s)", model.name, model.dofs, self.steps.text, model.comm.size)
         for observer in self.observers.values():
+            observer.origin = grid.start
             observer.begin(model, grid.start)
         self.identity: dict[str, Any] = {}
         if self.checkpoint is not None:
-            self.identity = {**model.identity(), with_unit("start", model.units.time): grid.start}
+            self.identity = {**model.identity(), with_unit("start", model.units.time): grid.start, **self.steps.about}
             for observer in self.observers.values():
                 self.identity |= observer.identity(model)
             self.checkpoint.prepare({name: entry.space for name, entry in self.fields().items()})
@@ -213,7 +226,7 @@ class _Run:
             if resume and self.checkpoint is not None:
                 where = str(self.checkpoint)
                 self.warn("%s: no checkpoint %r to resume from; starting at %s", model.name, where, self.at(grid.start))
-            self.history.add(grid.start, _reduced(model.comm, model.measure(), 0)[0])
+            self.history.add(grid.start, _reduced(model.comm, model.measure(), 0)[0] | self.steps.numbers())
         self.write()
         self.show(first=True)
 
@@ -228,36 +241,39 @@ class _Run:
         """Write the checkpoint, then the files that follow it."""
         begun = clock.perf_counter()
         if self.checkpoint is not None:
-            self.write_checkpoint(self.checkpoint, self.grid.time(self.step))
+            self.write_checkpoint(self.checkpoint, self.steps.time)
         self.write()
         self.output += clock.perf_counter() - begun
 
     def write_checkpoint(self, checkpoint: Checkpointer, time: float) -> None:
-        series = {"history": np.array(self.history.rows)}
+        series = {"history": np.array(self.history.rows), "steps": self.steps.series()}
         for name, observer in self.observers.items():
             series |= {f"{name}: {key}": values for key, values in observer.series().items()}
-        state = {"time": time, "numbers": self.history.names}
+        state = {"time": time, "step": self.step, "numbers": self.history.names}
         checkpoint.write(self.fields(), state=state, problem=self.identity, series=series)
         if self.asked == Request.SAVE:
             self.warn("%s: saved at %s, for a signal", self.model.name, self.at(time))
 
     def write(self) -> None:
         for observer in self.observers.values():
-            observer.write(self.model, self.step, self.grid.time(self.step))
+            observer.write(self.model, self.step, self.steps.time)
 
     def restore(self, checkpoint: Checkpointer) -> None:
         fields = self.fields()
         values, series, state = checkpoint.read({name: entry.space for name, entry in fields.items()}, self.identity)
-        with collective(self.model.comm):
-            if state["time"] > self.grid.end + 0.5 * self.grid.step:
+        comm = self.model.comm
+        saved = comm.bcast(series.get("steps") if comm.rank == 0 else None)
+        with collective(comm):
+            if state["time"] > self.grid.end + SAME * abs(self.grid.end):
                 raise InputError("end", self.grid.end, f"no earlier than the checkpoint, at {self.at(state['time'])}")
-            self.step = self.grid.index(state["time"])
+            found = self.steps.restore(state["time"], saved)
+            self.step = state["step"] if found is None else found
         for name, entry in fields.items():
             entry.values[:] = values[name]
         if isinstance(self.model, Restorable):
             self.model.restored()
-        rows = series["history"].tolist() if self.model.comm.rank == 0 else None
-        self.history = _History(names=list(state["numbers"]), rows=self.model.comm.bcast(rows))
+        rows = series["history"].tolist() if comm.rank == 0 else None
+        self.history = _History(names=list(state["numbers"]), rows=comm.bcast(rows))
         for name, observer in self.observers.items():
             mine = {key.removeprefix(f"{name}: "): a for key, a in series.items() if key.startswith(f"{name}: ")}
             observer.restore(mine)
@@ -265,32 +281,42 @@ class _Run:
 
     def advance(self, interrupted: Any) -> None:
         """Do one step, and what is known after it: numbers, what signals ask on any rank, what observers keep."""
-        model, start = self.model, self.grid.time(self.step)
-        model.advance(start)
+        model, start = self.model, self.steps.time
+        self.steps.advance()
         self.step += 1
-        end = self.grid.time(self.step)
+        end = self.steps.time
         numbers, self.asked = _reduced(model.comm, model.measure(), interrupted())
+        numbers |= self.steps.numbers()
         self.history.add(end, numbers)
         model.judge(end, numbers)
         for observer in self.observers.values():
-            observer.watch(model, self.step, start, end, self.step == self.grid.steps)
-        if self.step % max(1, self.grid.steps // 10) == 0:
+            observer.watch(model, self.step, start, end, self.steps.finished)
+        if self.tenths(end) > self.tenths(start):
             shown = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
             self.say("%s: %s, %s", model.name, self.at(end), shown)
+
+    def tenths(self, time: float) -> int:
+        """Tenths of the grid that are done."""
+        return int(10.0 * (time - self.grid.start) / (self.grid.end - self.grid.start) + 1e-9)
+
+    @property
+    def saves(self) -> bool:
+        """Whether a checkpoint is due."""
+        return is_due(self.checkpoint_every, self.step, self.steps.time - self.grid.start)
 
     def show(self, first: bool = False) -> None:
         begun = clock.perf_counter()
         for observer in self.observers.values():
-            if observer.shows(self.step, first or self.step == self.grid.steps):
-                observer.show(self.model, self.step, self.grid.time(self.step))
+            if observer.shows(self.step, self.steps.time, first or self.steps.finished):
+                observer.show(self.model, self.step, self.steps.time)
         self.output += clock.perf_counter() - begun
 
     def result(self) -> March:
-        finished = self.step == self.grid.steps
+        finished = self.steps.finished
         took = clock.perf_counter() - self.started
         seconds = dict(self.model.seconds)
         word = "finished" if finished else "interrupted"
-        self.say("%s: %s at %s, %.1f s", self.model.name, word, self.at(self.grid.time(self.step)), took)
+        self.say("%s: %s at %s, %.1f s", self.model.name, word, self.at(self.steps.time), took)
         columns = np.array(self.history.rows).T
         return March(
             times=columns[0],

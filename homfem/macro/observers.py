@@ -15,7 +15,8 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.state import Model, StateField, with_unit
-from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.parameters import Array, InputError, check_choice, check_number
+from homfem.step_control import Interval, check_every, is_due
 
 
 class Observer:
@@ -26,11 +27,21 @@ class Observer:
     name
         Different for each observer of a run; what it keeps stands in the checkpoint under this name.
     every
-        :meth:`show` is called at the start, every so many steps, and at the end.
+        :meth:`show` is called at the start, every so many steps, or at every multiple of an interval of time, and at
+        the end.
+
+    Attributes
+    ----------
+    origin
+        The start of the grid, from which intervals count; the march sets it.
     """
 
-    def __init__(self, name: str, *, every: int = 1) -> None:
-        self.name, self.every = name, check_integer("every", every, at_least=1)
+    def __init__(self, name: str, *, every: int | Interval = 1) -> None:
+        self.name, self.every, self.origin = name, check_every("every", every), 0.0
+
+    def due(self, step: int, time: float) -> bool:
+        """Tell whether a step, which led to ``time``, is one of every so many."""
+        return is_due(self.every, step, time - self.origin)
 
     def begin(self, model: Model, time: float) -> None:
         """Prepare, before the first step; the model is at its start, also where the run is to be resumed."""
@@ -42,9 +53,9 @@ class Observer:
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """See the model after step ``step``, which led from ``start`` to ``end``; before any checkpoint of it."""
 
-    def shows(self, step: int, bound: bool) -> bool:
+    def shows(self, step: int, time: float, bound: bool) -> bool:
         """Tell whether :meth:`show` is due; ``bound``: it is the first step of the run or the last of the grid."""
-        return bound or step % self.every == 0
+        return bound or self.due(step, time)
 
     def show(self, model: Model, step: int, time: float) -> None:
         """Show or write what is due; after the checkpoint, if there is one at this step."""
@@ -70,7 +81,9 @@ class Observer:
 class Call(Observer):
     """Calls ``function(model, step, time)`` at the start, every so many steps, and at the end; on every rank."""
 
-    def __init__(self, function: Callable[[Model, int, float], None], *, every: int = 1, name: str = "call") -> None:
+    def __init__(
+        self, function: Callable[[Model, int, float], None], *, every: int | Interval = 1, name: str = "call"
+    ) -> None:
         super().__init__(name, every=every)
         self.function = function
 

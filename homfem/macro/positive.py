@@ -181,7 +181,7 @@ class PositiveStep:
         self.brought += self._sum(mine)
         low[self.free] += (gained + outer)[self.free] / self.lumped[self.free]
         u.array[:] = self._kept(low)
-        self.fixed.at(time + self.step, u)
+        self.fixed.at(self.high.when(time, 1.0), u)
         return count
 
     def _upwind(self, u: PETSc.Vec, time: float, force: PETSc.Vec) -> tuple[Array, int]:
@@ -189,13 +189,13 @@ class PositiveStep:
         work, values, solution, side = self._made[2:]
         solution.array[:] = u.array_r
         force.set(0.0)
-        self.load.add(time + self.step, self.step, force, work)
+        self.load.add(self.high.when(time, 1.0), self.step, force, work)
         side.array[:] = force.array_r + self.lumped * u.array_r
         expected = side.sum()
         on_fixed = self._sum(float(side.array_r[self.fixed.dofs].sum()))
         if self.fixed.values:
             values.set(0.0)
-            self.fixed.at(time + self.step, values)
+            self.fixed.at(self.high.when(time, 1.0), values)
             self.fixed.lift(self.matrix, values, side, work)
         count = self.solver.solve(side, solution, guess=self.guess)
         low = self._kept(np.asarray(solution.array_r).copy())

@@ -26,6 +26,7 @@ from homfem.macro.samples import Samples
 from homfem.macro.series import DataSet
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array, InputError, check_choice
+from homfem.step_control import Interval, plain
 
 STATISTICS = ("mean", "minimum", "maximum", "integral")
 
@@ -102,7 +103,7 @@ class Probes(Samples):
         fields: Sequence[str] | None = None,
         statistics: Sequence[str] | Mapping[str, Sequence[str]] = STATISTICS,
         where: bool = False,
-        every: int = 1,
+        every: int | Interval = 1,
         path: Path | str | None = None,
         name: str = "probes",
     ) -> None:
@@ -244,7 +245,7 @@ class Probes(Samples):
         """The series of a run are of the same probes from its start to its end."""
         columns = [column.label for column in self.columns]
         points = {key: point.tolist() for key, point in self.points.items()}
-        kept: dict[str, Any] = {"columns": columns, "every": self.every, "points": points}
+        kept: dict[str, Any] = {"columns": columns, "every": plain(self.every), "points": points}
         return {self.name: kept | ({"regions": self._extents} if self._extents else {})}
 
     def data_sets(self) -> Iterator[DataSet]:

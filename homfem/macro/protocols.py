@@ -64,6 +64,10 @@ class PulseTimes:
         """Return the share of the step from ``time`` in which it is on, from 0 to 1."""
         return share_of_step(self.on, time, step)
 
+    def edges(self, start: float, end: float) -> list[float]:
+        """Return the times between ``start`` and ``end`` at which it is switched on or off."""
+        return [at for begin in self.times for at in (begin, begin + self.duration) if start < at < end]
+
 
 Timing: TypeAlias = Schedule | PulseTimes
 """When a stimulus is on."""

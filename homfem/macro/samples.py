@@ -13,6 +13,7 @@ from homfem.macro.series import DataSet, SeriesFiles
 from homfem.macro.state import Model, Units, with_unit
 from homfem.parameters import Array
 from homfem.ranks import collective
+from homfem.step_control import Interval
 
 
 class Samples(Observer):
@@ -35,7 +36,7 @@ class Samples(Observer):
     comm: MPI.Comm
     units: Units
 
-    def __init__(self, name: str, *, every: int = 1, path: Path | str | None = None) -> None:
+    def __init__(self, name: str, *, every: int | Interval = 1, path: Path | str | None = None) -> None:
         super().__init__(name, every=every)
         self.path = None if path is None else Path(path)
         self._times: list[float] = []
@@ -61,7 +62,7 @@ class Samples(Observer):
 
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """Sample what is due, and add it to the file; collective."""
-        if step % self.every and not last:
+        if not self.due(step, end) and not last:
             return
         self.take(model, end)
         if self._files is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -102,3 +102,36 @@ class Restorable(Protocol):
 
     def restored(self) -> None:
         """Take what a checkpoint has put into these arrays; on every rank."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A model that takes steps of any length, as :class:`homfem.step_control.AdaptiveGrid` asks for them.
+
+    A step depends on nothing but what :meth:`Model.state` returns.
+
+    Attributes
+    ----------
+    order
+        Order of the method in time.
+    extrapolates
+        Combinations of two results are one as well: nothing must stay above zero.
+    """
+
+    order: int
+    extrapolates: bool
+
+    def take(self, time: float, step: float) -> Any:
+        """Advance the state by a step of this length; collective."""
+
+    def judged(self) -> Mapping[str, Array]:
+        """Return the fields and states whose errors count, as views of what the rank owns, by name."""
+
+    def tally(self) -> Array:
+        """Return the numbers that the last step brought and that add up over steps; the rank's part."""
+
+    def set_tally(self, numbers: Array) -> None:
+        """Take these numbers as those of the last step."""
+
+    def edges(self, start: float, end: float) -> Sequence[float]:
+        """Return the times in between at which something is switched: a step ends there."""

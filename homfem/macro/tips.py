@@ -109,7 +109,7 @@ class Tips(Samples):
 
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """Sample at equal distances of time alone; collective."""
-        if step % self.every == 0:
+        if self.due(step, end):
             super().watch(model, step, start, end, last)
 
     def data_sets(self) -> Iterator[DataSet]:

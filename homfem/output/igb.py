@@ -15,6 +15,7 @@ from homfem.macro.state import Model, Units
 from homfem.parameters import Array, FileError, InputError, check_choice
 from homfem.ranks import collective
 from homfem.solve import input_vertices
+from homfem.step_control import Interval, dues_before
 
 HEADER = 1024
 
@@ -41,7 +42,7 @@ class IgbSeries(Observer):
         For another suffix, and where a run goes on but its file has not the times so far.
     """
 
-    def __init__(self, path: Path | str, field: str = "V", *, every: int = 1, name: str = "igb") -> None:
+    def __init__(self, path: Path | str, field: str = "V", *, every: int | Interval = 1, name: str = "igb") -> None:
         super().__init__(name, every=every)
         self.path, self.field = Path(path), field
         if self.path.suffix != ".igb":
@@ -60,15 +61,15 @@ class IgbSeries(Observer):
             if not np.array_equal(whole[self._order], np.arange(len(whole))):
                 raise InputError("field", self.field, "on a mesh of which every vertex is in some cell")
 
-    def shows(self, step: int, bound: bool) -> bool:
+    def shows(self, step: int, time: float, bound: bool) -> bool:
         """Tell whether it is one of the times, at equal distances."""
-        return step % self.every == 0
+        return self.due(step, time)
 
     def write(self, model: Model, step: int, time: float) -> None:
         """Begin the file, or cut it at the first call; collective."""
         if self._frames >= 0:
             return
-        self._frames = -(-step // self.every)
+        self._frames = dues_before(self.every, step, time - self.origin)
         with collective(self.comm):
             if self.comm.rank == 0:
                 if not self._frames:

@@ -18,6 +18,7 @@ from homfem.output.waves import FieldRecord
 from homfem.output.xdmf import plain
 from homfem.parameters import Array, FileError, check_choice
 from homfem.quantities import conversion_factor
+from homfem.step_control import Interval
 
 log = logging.getLogger("homfem")
 
@@ -59,7 +60,7 @@ class Fields(Observer):
         folder: Path | str,
         suffix: str = "xdmf",
         *,
-        every: int = 1,
+        every: int | Interval = 1,
         fields: Sequence[str] | None = None,
         domain: Domain | None = None,
         time_unit: str | None = None,
@@ -87,10 +88,10 @@ class Fields(Observer):
         """Go on with the files that are there."""
         self._goes_on = True
 
-    def shows(self, step: int, bound: bool) -> bool:
+    def shows(self, step: int, time: float, bound: bool) -> bool:
         """Where a run goes on, the files are opened, and only what was due in the run without a break is written."""
         opens = self._goes_on and not self._series
-        self._due = super().shows(step, bound and not opens)
+        self._due = super().shows(step, time, bound and not opens)
         return self._due or opens
 
     def show(self, model: Model, step: int, time: float) -> None:
@@ -159,7 +160,7 @@ class Record(Observer):
         The :class:`~homfem.output.waves.FieldRecord`.
     """
 
-    def __init__(self, field: str, *, every: int = 1, name: str = "record") -> None:
+    def __init__(self, field: str, *, every: int | Interval = 1, name: str = "record") -> None:
         super().__init__(name, every=every)
         self.field, self.record, self._goes_on = field, FieldRecord(), False
 
@@ -168,10 +169,10 @@ class Record(Observer):
         shown = model.fields()
         self.record.begin(shown[check_choice("field", self.field, list(shown))].function_space)
 
-    def shows(self, step: int, bound: bool) -> bool:
+    def shows(self, step: int, time: float, bound: bool) -> bool:
         """Where a run goes on, only what was due in the run without a break."""
         bound, self._goes_on = bound and not self._goes_on, False
-        return super().shows(step, bound)
+        return super().shows(step, time, bound)
 
     def show(self, model: Model, step: int, time: float) -> None:
         """Keep the field as it is now."""

@@ -29,7 +29,7 @@ ROWS = (
     ("random_media",),
     ("meshing",),
     ("_dolfinx", "ranks"),
-    ("solve", "timestepping"),
+    ("solve", "timestepping", "step_control"),
     ("periodic",),
     ("cells", "bodies"),
     ("local",),
@@ -76,7 +76,7 @@ FORBIDDEN = {"macro": {"cells", "local"}}
 SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
-        *("state", "march", "activated", "observers", "places", "probes", "series"),
+        *("state", "march", "stepping", "rungs", "activated", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial", "parts"),
         *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),

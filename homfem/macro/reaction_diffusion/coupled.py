@@ -21,6 +21,7 @@ from petsc4py import PETSc
 from homfem.kinetics import PointKinetics
 from homfem.macro.linear_problem import FixedValues, Load
 from homfem.macro.reaction_diffusion.equations import Equations
+from homfem.macro.rungs import Rungs
 from homfem.macro.stimulus import NodalStimulus
 from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.solve import LinearSolver
@@ -52,6 +53,8 @@ class Coupled:
         What the last step, or the state at rest in a unit of time, brought to each species.
     reacted : list of float
         What of that came from R.
+    inner : float
+        As of :class:`homfem.macro.linear.BoundedDiffusionStep`.
     thrown : list of float
         Of the state at rest, what comes and goes at all nodes, without signs.
 
@@ -91,15 +94,14 @@ class Coupled:
             ones.set(1.0)
             matrix.multTranspose(ones, sums)
             self.leaks.append(sums)
-        self._stages: dict[float, list[PETSc.Mat]] = {}
+        pairs = list(zip(self.mass, self.stiffness, strict=True))
+        self._stages = Rungs(lambda a: [_sum(mass, a, stiffness) for mass, stiffness in pairs])
+        self.inner = 0.0
         self.brought, self.thrown, self.reacted = ([0.0] * len(self.names) for _ in range(3))
 
     def step(self, u: Sequence[PETSc.Vec], time: float, step: float, scheme: DiffusionScheme) -> int:
         """Advance the species in place by a step; return the steps of Newton's method. Collective."""
         start, count, a = [vector.copy() for vector in u], 0, scheme.diagonal * step
-        if a not in self._stages:
-            pairs = zip(self.mass, self.stiffness, strict=True)
-            self._stages[a] = [_sum(mass, a, stiffness) for mass, stiffness in pairs]
         slopes, gains = self._slopes(time, start)
         moved: list[PETSc.Vec] = []
         self.brought, self.reacted = [0.0] * len(u), [0.0] * len(u)
@@ -114,9 +116,13 @@ class Coupled:
                 if carry:
                     side.axpy(carry, moved[i])
                 sides.append(side)
-            count += self._newton(u, self._stages[a], a, sides, time + forcing[-1][1] * step)
+            count += self._newton(u, self._stages.of(a), a, sides, self._when(time, step, forcing[-1][1]))
             moved = [self._moved(i, before, u[i]) for i, before in enumerate(start)]
         return count
+
+    def _when(self, time: float, step: float, part: float) -> float:
+        """Return the time after a part of a step, ``inner`` of it away from both ends."""
+        return time + min(max(part, self.inner), 1.0 - self.inner) * step
 
     def rest(self, u: Sequence[PETSc.Vec]) -> int:
         """Solve for the state at rest, from what ``u`` holds; return the steps of Newton's method. Collective."""
@@ -144,7 +150,7 @@ class Coupled:
         """Return what boundaries and sources bring, at times that are parts of a step, with weights."""
         side, work = self.plain[i].createVecLeft(), self.plain[i].createVecLeft()
         for weight, at in terms:
-            self.load[i].add(time + at * step, weight, side, work)
+            self.load[i].add(self._when(time, step, at), weight, side, work)
         if self.sources[i].stimuli:
             rates = self.plain[i].createVecRight()
             self.sources[i].add(rates.array, time, step)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import time as clock
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from dolfinx import fem
 
-from homfem.kinetics import PointKinetics, Variable
-from homfem.macro.conditions import Dirichlet, Neumann, Robin, told
+from homfem.macro.conditions import Dirichlet, Neumann, Pulsed, Robin, told
 from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
 from homfem.macro.linear_problem import dofs_on
@@ -21,6 +20,8 @@ from homfem.macro.reaction import NodalReaction
 from homfem.macro.reaction_diffusion.coupled import Coupled
 from homfem.macro.reaction_diffusion.equations import Equations
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
+from homfem.macro.reaction_diffusion.reacting import kept_sums, with_species
+from homfem.macro.rungs import Rungs
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.macro.stimulus import NodalStimulus
 from homfem.parameters import Array, ConvergenceError, InputError, check_number
@@ -28,6 +29,8 @@ from homfem.solve import nodal_fingerprint
 from homfem.timestepping import advance, subcycled
 
 log = logging.getLogger("homfem")
+#: Part of an adaptive step by which boundary values are taken away from its ends, where they may jump.
+INNER = 1e-9
 
 
 class ReactionDiffusionModel:
@@ -41,6 +44,9 @@ class ReactionDiffusionModel:
         Time step, in the problem's unit.
     method
         How it is solved.
+    adaptive
+        Steps of any length are taken, ``step`` is the longest (:class:`homfem.macro.state.Adjustable`); no iteration
+        starts from the step before.
 
     Raises
     ------
@@ -50,10 +56,13 @@ class ReactionDiffusionModel:
 
     name = "reaction-diffusion"
 
-    def __init__(self, problem: ReactionDiffusion, *, step: float, method: Method | None = None) -> None:
+    def __init__(
+        self, problem: ReactionDiffusion, *, step: float, method: Method | None = None, adaptive: bool = False
+    ) -> None:
         started = clock.perf_counter()
         self.problem, self.method = problem, Method() if method is None else method
-        self.step = check_number("step", step, above=0.0)
+        self.step, self.adaptive = check_number("step", step, above=0.0), adaptive
+        self.order, self.extrapolates = self.method.order, not self.method.positivity
         self.comm, self.iterations = problem.domain.comm, 0
         units = {species.name: species.unit for species in problem.species}
         self.units = Units(time=problem.time_unit, length=problem.domain.unit, fields=units)
@@ -73,15 +82,18 @@ class ReactionDiffusionModel:
         self.reaction: NodalReaction | None = None
         if self.method.implicit:
             self.coupled = Coupled(self.equations, problem.kinetics, self._parameters())
+            self.coupled.inner = INNER if adaptive else 0.0
         else:
             self.reaction = self._make_reaction()
         names = [] if self.reaction is None else [state.name for state in self.reaction.kinetics.states]
         self.state_functions = {name: fem.Function(self.space, name=name) for name in names}
+        self.rungs = Rungs(self._make_transport)
+        self._first: dict[str, BoundedDiffusionStep | PositiveStep] = {}
         self.transport = {
             (name, fraction): transport
             for fraction in self.method.split.fractions("diffusion")
             if not self.method.implicit
-            for name, transport in self._make_transport(fraction).items()
+            for name, transport in self.rungs.of(fraction * self.step).items()
         }
         self.brought, self.reacted = dict.fromkeys(units, 0.0), dict.fromkeys(units, 0.0)
         self.sums = kept_sums(problem)
@@ -105,20 +117,28 @@ class ReactionDiffusionModel:
                 kinetics.name,
             )
 
-    def _make_transport(self, fraction: float) -> dict[str, BoundedDiffusionStep | PositiveStep]:
-        """Return the steps of the species that move, those of like species with one matrix."""
+    def _make_transport(self, length: float) -> dict[str, BoundedDiffusionStep | PositiveStep]:
+        """Return the steps of a length, of the species that move, those of like species with one matrix."""
         made: dict[str, BoundedDiffusionStep | PositiveStep] = {}
         for name, problem in self.equations.problems.items():
             same = self.equations.alike[name]
             if same != name:
                 made[name] = made[same].of_other_values(problem)
                 continue
-            options: dict[str, Any] = {"step": fraction * self.step, "scheme": self.method.one_step}
+            first = self._first.get(name)
+            if isinstance(first, BoundedDiffusionStep):
+                made[name] = first.of_other_step(length)
+                continue
+            options: dict[str, Any] = {"step": length, "scheme": self.method.one_step}
             options |= self.equations.solver_options(name)
             if self.method.positivity:
-                made[name] = PositiveStep(problem, ranged=name in self.equations.ranged, **options)
+                high = made[name] = PositiveStep(problem, ranged=name in self.equations.ranged, **options)
+                moved = high.high
             else:
-                made[name] = BoundedDiffusionStep(problem, **options)
+                moved = made[name] = BoundedDiffusionStep(problem, **options)
+            if self.adaptive:
+                moved.guess, moved.inner = False, INNER
+        self._first = self._first or made
         return made
 
     def _make_reaction(self) -> NodalReaction | None:
@@ -183,9 +203,9 @@ class ReactionDiffusionModel:
                 self.reacted = dict(zip(self.reacted, self.coupled.reacted, strict=True))
             self.seconds["transport"] += clock.perf_counter() - started
             return
-        fraction = min(self.method.split.fractions("diffusion"), key=lambda f: abs(f * self.step - step))
+        transports = self.rungs.of(step)
         for name in self.equations.problems:
-            transport = self.transport[name, fraction]
+            transport = transports[name]
             self.iterations += transport.apply(self.functions[name].x.petsc_vec, time)
             if self.comm.rank == 0:
                 self.brought[name] += transport.brought
@@ -197,12 +217,44 @@ class ReactionDiffusionModel:
 
     def advance(self, time: float) -> int:
         """Advance the state by one step from ``time``; return the iterations of the linear solvers. Collective."""
+        return self.take(time, self.step)
+
+    def take(self, time: float, step: float) -> int:
+        """Advance the state by a step of this length; return the iterations. Collective."""
         before = self.iterations
         self.brought, self.reacted = dict.fromkeys(self.brought, 0.0), dict.fromkeys(self.brought, 0.0)
         operators = {"reaction": subcycled(self._react, self.method.subcycles), "diffusion": self._move}
-        advance(self.method.split, operators, time, self.step)
+        with np.errstate(over="ignore", invalid="ignore") if self.adaptive else nullcontext():
+            advance(self.method.split, operators, time, step)
         self._last = self.iterations - before
         return self._last
+
+    def judged(self) -> dict[str, Array]:
+        """Return the species and the states of the kinetics, as views."""
+        found = dict(self.values)
+        if self.reaction is not None:
+            found |= {name: self.reaction.states[row] for row, name in enumerate(self.state_functions)}
+        return found
+
+    def tally(self) -> Array:
+        """Return what the last step brought to each species, what of that came from reactions, and its iterations."""
+        return np.array([*self.brought.values(), *self.reacted.values(), float(self._last)])
+
+    def set_tally(self, numbers: Array) -> None:
+        """Take these numbers as those of the last step."""
+        names, given = list(self.brought), [float(number) for number in numbers]
+        self.brought = dict(zip(names, given[: len(names)], strict=True))
+        self.reacted = dict(zip(names, given[len(names) : -1], strict=True))
+        self._last = round(given[-1])
+
+    def edges(self, start: float, end: float) -> list[float]:
+        """Return the times in between at which sources and boundary values are switched on or off."""
+        timings = [source.schedule for species in self.problem.species for source in species.sources]
+        for species in self.problem.species:
+            for entry in species.conditions:
+                values = (getattr(entry, key, None) for key in ("value", "flux", "ambient"))
+                timings += [value.schedule for value in values if isinstance(value, Pulsed)]
+        return [edge for timing in timings for edge in timing.edges(start, end)]
 
     def settle(self) -> dict[str, float]:
         """Solve for the state at rest; return of each species what is left of its balance, relative. Collective.
@@ -255,9 +307,7 @@ class ReactionDiffusionModel:
 
     def state(self) -> dict[str, StateField]:
         """Return all that a restart needs: the fields, the states, and the start values of iterations."""
-        values = dict(self.values)
-        if self.reaction is not None:
-            values |= {name: self.reaction.states[row] for row, name in enumerate(self.state_functions)}
+        values = self.judged()
         for (name, fraction), step in self.transport.items():
             if step.guess:
                 for stage, increment in enumerate(step.increments):
@@ -276,7 +326,7 @@ class ReactionDiffusionModel:
             if isinstance(entry, (Dirichlet, Neumann, Robin)):
                 key = {Dirichlet: "value", Neumann: "flux", Robin: "ambient"}[type(entry)]
                 path, dofs = f"species.{species.name}.conditions[{k}].{key}", dofs_on(linear, entry.boundary)
-                value = told(path, self.space, dofs, getattr(entry, key), (0.0, self.step))
+                value = told(path, self.space, dofs, getattr(entry, key), (0.0, 0.0 if self.adaptive else self.step))
             conditions[entry.boundary] = {"type": type(entry).__name__, "value": value}
         return {"unit": species.unit, "conditions": conditions, "sources": [repr(entry) for entry in species.sources]}
 
@@ -302,7 +352,7 @@ class ReactionDiffusionModel:
             "model": self.name,
             "kinetics": "" if kinetics is None else kinetics.name,
             "species": {species.name: self._described(species) for species in problem.species},
-            f"time step ({problem.time_unit})": self.step,
+            f"time step ({problem.time_unit})": "adaptive" if self.adaptive else self.step,
             "splitting": f"{method.split.name}: {stages}",
             "scheme": method.one_step.name,
             "subcycles": method.subcycles,
@@ -310,57 +360,6 @@ class ReactionDiffusionModel:
             "positivity": method.positivity,
             "rtol": method.rtol,
         } | {name: {"about": value} for name, value in about.items()}
-
-
-def with_species(kinetics: PointKinetics | None, species: Any) -> PointKinetics:
-    """Return kinetics whose fields are all species: those that do not react come last, and get nothing."""
-    own = () if kinetics is None else kinetics.fields
-    names = [variable.name for variable in own]
-    idle = tuple(Variable(name=entry.name) for entry in species if entry.name not in names)
-    if kinetics is None:
-        return PointKinetics(
-            name="no reaction",
-            time_unit="",
-            fields=idle,
-            rates=lambda _time, fields, _states, _p: np.empty((0, len(fields[0]))),
-            stoichiometry=((),) * len(idle),
-        )
-    if not idle:
-        return kinetics
-    rows = kinetics.stoichiometry
-    if rows is None:
-        rows = tuple(tuple(float(i == j) for j in range(len(own))) for i in range(len(own)))
-    inner, count = kinetics.rates, len(own)
-    still = ((0.0,) * len(rows[0]),) * len(idle)
-    wrapped: dict[str, Any] = {
-        key: _of_first(getattr(kinetics, key), count) for key in ("relaxation", "drift") if getattr(kinetics, key)
-    }
-    if kinetics.rest is not None:
-        rest = kinetics.rest
-        wrapped["rest"] = lambda fields, p: rest(fields[:count], p)
-    return replace(
-        kinetics,
-        fields=(*own, *idle),
-        stoichiometry=(*rows, *still),
-        rates=_of_first(inner, count),
-        jacobian=None,
-        **wrapped,
-    )
-
-
-def _of_first(function: Any, count: int) -> Any:
-    """Return a function of the kinetics that is given the first fields alone."""
-    return lambda time, fields, states, p: function(time, fields[:count], states, p)
-
-
-def kept_sums(problem: ReactionDiffusion) -> list[dict[str, float]]:
-    """Return the sums of species that reactions keep, as weights by species of one unit; no species alone."""
-    if problem.kinetics is None:
-        return []
-    names = [field.name for field in problem.kinetics.fields]
-    units = {species.name: species.unit for species in problem.species}
-    found = [{name: w for name, w in zip(names, row, strict=True) if w} for row in problem.kinetics.kept]
-    return [weights for weights in found if len(weights) > 1 and len({units[name] for name in weights}) == 1]
 
 
 def conserved_amount(numbers: Mapping[str, Array], name: str) -> Array:

@@ -225,6 +225,11 @@ class Method:
         return get_splitting(self.splitting)
 
     @property
+    def order(self) -> int:
+        """Order in time."""
+        return min(self.split.order, self.one_step.order)
+
+    @property
     def one_step(self) -> DiffusionScheme:
         """The scheme in time."""
         if self.scheme is not None:

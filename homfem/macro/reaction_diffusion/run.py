@@ -19,6 +19,7 @@ from homfem.macro.observers import Observer
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conserved_amount
 from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
 from homfem.parameters import Array, InputError
+from homfem.step_control import AdaptiveGrid
 from homfem.timestepping import TimeGrid
 
 log = logging.getLogger("homfem")
@@ -36,7 +37,8 @@ class ReactionDiffusionResult:
         Times.
     numbers : mapping of str to array
         Of each species ``"NAME amount"`` (integral of phi u), ``"NAME brought"`` (what reaction, sources and boundaries
-        brought in the step that led here), ``"NAME maximum"``, ``"NAME minimum"``; and ``"iterations"``.
+        brought in the step that led here), ``"NAME maximum"``, ``"NAME minimum"``; and ``"iterations"``. With a
+        tolerance also ``"time step"``, ``"error of the step"``, ``"rejected steps"``.
     fields : mapping of str to Function
         Species and states at the end.
     conserved : tuple of Conservation
@@ -66,7 +68,7 @@ class ReactionDiffusionResult:
 @takes(MarchSettings)
 def run_reaction_diffusion(
     problem: ReactionDiffusion,
-    grid: TimeGrid,
+    grid: TimeGrid | AdaptiveGrid,
     method: Method | None = None,
     *,
     threshold: float | tuple[str, float] | None = None,
@@ -77,7 +79,7 @@ def run_reaction_diffusion(
     Parameters
     ----------
     problem, grid, method
-        What is solved, the time steps in the problem's unit of time, and how.
+        What is solved, the time steps in the problem's unit of time, or a tolerance that finds them, and how.
     threshold
         Record when the first species, or another one, ``("v", 0.5)``, first passes this value.
     **options
@@ -90,7 +92,9 @@ def run_reaction_diffusion(
     ConvergenceError
         If a solver stalls or a field is no longer finite.
     """
-    model = ReactionDiffusionModel(problem, step=grid.step, method=method)
+    adaptive = isinstance(grid, AdaptiveGrid)
+    step = grid.longest if isinstance(grid, AdaptiveGrid) else grid.step
+    model = ReactionDiffusionModel(problem, step=step, method=method, adaptive=adaptive)
     name, level = threshold if isinstance(threshold, tuple) else (problem.species[0].name, threshold)
     done, activation = march_activated(model, grid, name, level, **options)
     _warn_of_negative_values(problem, done, model.method)
