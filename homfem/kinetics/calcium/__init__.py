@@ -43,6 +43,7 @@ from homfem.kinetics.calcium.assembled import (
     volume_kinetics,
 )
 from homfem.kinetics.calcium.buffers import Buffer, RapidBuffering, binding_step, rapid_buffering
+from homfem.kinetics.calcium.files import FluxOfFile, read_calcium
 from homfem.kinetics.calcium.flux import (
     RestingState,
     inactivation,
@@ -71,6 +72,7 @@ __all__ = [
     "TRIGGER_WAVE",
     "Buffer",
     "CalciumKinetics",
+    "FluxOfFile",
     "Geometry",
     "LiRinzelMembrane",
     "LiRinzelRates",
@@ -102,6 +104,7 @@ __all__ = [
     "pump_flux",
     "pumps_per_area",
     "rapid_buffering",
+    "read_calcium",
     "resting_state",
     "tissue_kinetics",
     "volume_kinetics",

@@ -112,6 +112,8 @@ class CalciumKinetics:
         Concentrations at the start, uM, by field.
     source : str
         Where it was published.
+    checked : bool
+        Whether the units of all expressions are; else, as of equations from a file, only names are.
 
     Attributes
     ----------
@@ -133,6 +135,7 @@ class CalciumKinetics:
     er_to_cytosol: float | None = None
     start: Mapping[str, float] = field(default_factory=dict)
     source: str = ""
+    checked: bool = True
     formulary: Formulary = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -222,7 +225,9 @@ class _Reader:
         for entry in self._model.mechanisms:
             for name, text in entry.definitions.items():
                 expression = self._parsed(name, text)
-                self._dimensions[name] = dimension_of_expression(name, expression, self._dimensions, self._values)
+                self._dimensions[name] = {}
+                if self._model.checked:
+                    self._dimensions[name] = dimension_of_expression(name, expression, self._dimensions, self._values)
                 definitions.append((name, renamed(expression, FIELDS)))
         states = self._model.states
         return Formulary(
@@ -251,7 +256,8 @@ class _Reader:
 
     def _of_unit(self, what: str, text: str, unit: str) -> Expression:
         expression = self._parsed(what, text)
-        if expression.tree.operation != "number" or expression.tree.number != 0.0:  # 0 is of any dimension
+        nothing = expression.tree.operation == "number" and expression.tree.number == 0.0  # 0 is of any dimension
+        if self._model.checked and not nothing:
             wanted = dimension_of(unit) if unit else {}
             name = f"{self._model.name}: {what}"
             check_dimensions(name, expression, self._dimensions, self._values, wanted)

@@ -65,8 +65,8 @@ def equations_of(file: Path, data: bytes, potential: str | None) -> Equations:
     """
     source = read_source(file, data)
     found = _potential(file, source.states, potential)
-    definitions = {symbol(name): _plain(entry, source.times) for name, entry in source.definitions.items()}
-    derivatives = {name: _plain(entry, source.times) for name, entry in source.derivatives.items()}
+    definitions = {symbol(name): plain(entry, source.times) for name, entry in source.definitions.items()}
+    derivatives = {name: plain(entry, source.times) for name, entry in source.derivatives.items()}
     definitions |= {symbol(f"d{name}_dt"): expression for name, expression in derivatives.items()}
     equations = Equations(
         name=file.stem,
@@ -80,14 +80,14 @@ def equations_of(file: Path, data: bytes, potential: str | None) -> Equations:
     return _in_units(file, _without_stimulus(equations, source.stimuli), source.time_unit)
 
 
-def _plain(expression: sympy.Expr, times: tuple[str, ...]) -> sympy.Expr:
+def plain(expression: sympy.Expr, times: tuple[str, ...]) -> sympy.Expr:
     """Return an expression evaluated by SymPy, with all symbols of one kind."""
     expression = sympy.sympify(expression)
     if isinstance(expression, sympy.Symbol):
         return TIME if expression.name in times else symbol(expression.name)
     if not expression.args:
         return expression
-    parts = [_plain(part, times) for part in expression.args]
+    parts = [plain(part, times) for part in expression.args]
     if expression.is_Pow and parts[1].is_Float and parts[1] == int(parts[1]):
         parts[1] = sympy.Integer(int(parts[1]))
     if expression.is_Pow and parts[0].is_number and parts[1].is_number and abs(parts[1]) > _LARGEST_POWER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ class Source:
 
     ``derivatives`` of its states and ``definitions`` are expressions of symbols that bear the names of states,
     parameters and definitions; the derivative of x itself is the symbol ``dx_dt``, time one of ``times``. ``stimuli``
-    are the names of what paces the cell, as far as the file says so.
+    are the names of what paces the cell, as far as the file says so. ``units`` are those of definitions, where it says
+    them.
     """
 
     states: Mapping[str, Quantity]
@@ -39,6 +40,7 @@ class Source:
     times: tuple[str, ...] = ("t", "time")
     time_unit: str = "ms"
     stimuli: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_source(file: Path, data: bytes) -> Source:
@@ -81,6 +83,7 @@ def _from_ode(file: Path, data: bytes) -> Source:
         parameters=parameters,
         definitions={entry.name: entry.expr for entry in ode.intermediates},
         derivatives={entry.state.name: entry.expr for entry in ode.state_derivatives},
+        units={entry.name: entry.unit_str or "" for entry in ode.intermediates},
     )
 
 
@@ -161,6 +164,7 @@ def _of_model(model: Any) -> Source:
         times=(time.uname(),),
         time_unit=_unit(time) or "ms",
         stimuli=() if pace is None else (pace.uname(),),
+        units={variable.uname(): _unit(variable) for variable in rest},
     )
 
 
