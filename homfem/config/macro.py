@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from homfem.config.models import calcium, cardiac, reaction_diffusion
+from homfem.config.models import calcium, cardiac, emi, reaction_diffusion
 from homfem.config.models.macro_table import MacroTable
 from homfem.config.table import Missing, refuse_unknown, require_table
 from homfem.parameters import InputError, check_choice
@@ -14,7 +14,7 @@ from homfem.parameters import InputError, check_choice
 __all__ = ["MODELS", "MacroTable", "parse_macro"]
 
 #: Where the models are: a new one is a module with its ``TABLES``, and its place here.
-MODULES = (calcium, reaction_diffusion, cardiac)
+MODULES = (calcium, reaction_diffusion, cardiac, emi)
 MODELS: Mapping[str, type[MacroTable]] = {name: table for module in MODULES for name, table in module.TABLES.items()}
 """Every macroscale model by its name in a config."""
 

@@ -64,6 +64,8 @@ def template(name: str) -> str:
         return "\n".join([*lines, *_table("", PlanTable, given)]) + "\n"
     if name in MODELS:
         model = MODELS[name]
+        if model.example_cell is not None:
+            lines += ["", *_table("cell", SHAPES[model.example_cell["shape"]], model.example_cell)]
         return "\n".join([*lines, "", *_table("macro", model, {"model": name} | example_of(model))]) + "\n"
     example = effective_example(name)
     shape = SHAPES[example["cell"]["shape"]]

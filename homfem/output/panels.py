@@ -76,7 +76,8 @@ class _Panel(ABC):
             # Slivers where a plane just touches a cell: shaded, they would be hairs over their neighbours.
             axes.tripcolor(x, y, shown, facecolors=filled[shown].mean(axis=1), **colours)
             shown = shown[_heights(self.plane[shown]) > SLIVER * self.span.max()]
-            axes.tripcolor(x, y, shown, filled, shading="gouraud", **colours)
+            if len(shown):  # of a long strip all are slivers
+                axes.tripcolor(x, y, shown, filled, shading="gouraud", **colours)
         lines = outline(self.shown)
         axes.plot(x[lines].T, y[lines].T, color=self.theme.ink, linewidth=0.8)
 

@@ -11,7 +11,7 @@ import numpy as np
 from homfem.config import Config
 from homfem.config.models.cardiac import CardiacTable
 from homfem.parameters import InputError
-from homfem.quantities import Quantity, conversion_factor
+from homfem.quantities import conversion_factor
 from homfem.runs.cardiac_problem import KEYS, Made, exchanged, make_problem
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
@@ -47,17 +47,6 @@ def _method(table: CardiacTable) -> CardiacMethod:
     )
 
 
-def _threshold(table: CardiacTable, unit: str) -> float:
-    """Return the threshold of V in its unit: by default 0 mV, of a model without units half of 1."""
-    given = table.output.threshold
-    if given is None:
-        return 0.0 if unit else 0.5
-    if isinstance(given, Quantity) != bool(unit):
-        allowed = "a voltage, such as '0 mV'" if unit else "a number: the model has V without a unit"
-        raise InputError("macro.output.threshold", str(given), allowed)
-    return given.to(unit) if isinstance(given, Quantity) else float(given)
-
-
 def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
     """Run the model and write its fields and checkpoints; collective."""
     from homfem.macro.action_potentials import ActionPotentials
@@ -67,7 +56,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
     with marching(config, table, comm, units=units, title="cardiac", resume=resume, drawn=drawn) as run:
         made = make_problem(config, table, comm)
         unit = made.problem.membrane.fields[0].unit
-        level = _threshold(table, unit)
+        level = table.output.level(unit)
         shown = run.shown("V", table.output.fields or (("V",) if table.kind == "monodomain" else ("V", "phi_e")))
         watching = run.watch(shown, made.problem.domain, front="V")
         beats = ActionPotentials("V", level, levels=table.output.apd, beats=2) if table.output.apd else None

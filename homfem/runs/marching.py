@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from homfem.config import Config
-from homfem.config.models.marching import MarchTable
+from homfem.config.models.marching import MarchTable, RunTable
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.domains import make_domain, with_fibres
@@ -59,7 +59,7 @@ class Marching:
     """
 
     config: Config
-    table: MarchTable
+    table: RunTable
     comm: MPI.Comm
     units: ModelUnits
     resume: bool
@@ -73,7 +73,7 @@ class Marching:
 
     def domain(self) -> Domain:
         """Return the domain with its fibres; collective."""
-        return domain_of(self.config, self.table, self.comm, self.units.length)
+        return domain_of(self.config, cast(MarchTable, self.table), self.comm, self.units.length)
 
     def shown(self, field: str, fields: Sequence[str] | None = None) -> Shown:
         """Return what is written: ``field`` is the one that the figure shows."""
@@ -90,7 +90,7 @@ class Marching:
     def watch(self, shown: Shown, domain: Domain, *, front: str | None = None) -> Watch:
         """Return what watches it; ``front`` is the field whose length is compared with that of a cell. Collective."""
         found = watch(shown, self.table.probes, domain, self.move)
-        size = cell_size(self.config, self.table, self.units.length)
+        size = cell_size(self.config, cast(MarchTable, self.table), self.units.length)
         if size is None:
             return found
         from homfem.macro.separation import FrontLength
@@ -190,7 +190,7 @@ def domain_of(config: Config, table: MarchTable, comm: MPI.Comm, unit: str) -> D
 
 @contextmanager
 def marching(
-    config: Config, table: MarchTable, comm: MPI.Comm, *, units: ModelUnits, title: str, resume: bool, drawn: bool
+    config: Config, table: RunTable, comm: MPI.Comm, *, units: ModelUnits, title: str, resume: bool, drawn: bool
 ) -> Iterator[Marching]:
     """Take the folder of a run while the block lasts, and show how far it is under a ``title``; collective.
 

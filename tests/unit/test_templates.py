@@ -40,7 +40,7 @@ def test_every_template_is_accepted_and_tells_every_key(name):
         if key.tables:
             assert re.search(rf"^#?\[+macro\.{key.name}[\].]", text, re.M), key.name
         else:
-            assert re.search(rf"^#?({key.name} = |\[effective\.{key.name}\])", text, re.M), key.name
+            assert re.search(rf"^#?({key.name} = |\[(effective|macro)\.{key.name}\])", text, re.M), key.name
 
 
 @pytest.mark.parametrize("name", template_names())

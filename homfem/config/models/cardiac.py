@@ -139,6 +139,15 @@ class CardiacOutput(OutputTable):
     ) = None
     """What is written and kept by probes: `V`, `phi_e` and states of the ionic model; the potentials without it."""
 
+    def level(self, unit: str) -> float:
+        """Return the threshold of V in its unit: by default 0 mV, of a model without units half of 1."""
+        if self.threshold is None:
+            return 0.0 if unit else 0.5
+        if isinstance(self.threshold, Quantity) != bool(unit):
+            allowed = "a voltage, such as '0 mV'" if unit else "a number: the model has V without a unit"
+            raise InputError("macro.output.threshold", str(self.threshold), allowed)
+        return self.threshold.to(unit) if isinstance(self.threshold, Quantity) else float(self.threshold)
+
 
 class CardiacTable(MarchTable):
     """``[macro]`` of the electrical activity of the heart (:mod:`homfem.macro.cardiac`)."""

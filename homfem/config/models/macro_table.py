@@ -46,6 +46,8 @@ class MacroTable(Table):
     #: What a template gives (:mod:`homfem.config.templates`): the keys that are required, with those of the tables that
     #: this one is made from.
     example: ClassVar[Mapping[str, Any]] = {}
+    #: The table ``[cell]`` of the template; None: without.
+    example_cell: ClassVar[Mapping[str, Any] | None] = None
 
     model: str
     probes: Annotated[tuple[ProbeTable, ...], Check(parse_probes, says="a list of tables")] = ()

@@ -68,18 +68,14 @@ class OutputTable(Table):
     """Format of the fields: XDMF with HDF5 for ParaView, PyVista and meshio, ADIOS2 for ParaView, or VTU files."""
 
 
-class MarchTable(MacroTable):
-    """What every model that marches in time has."""
+class RunTable(MacroTable):
+    """What every model that marches in time has, whatever its domain."""
 
     example: ClassVar[Mapping[str, Any]] = {
-        "domain": {"shape": "box", "size": ["40 um", "20 um"], "resolution": "2 um"},
         "time": {"end": "0.4 s", "step": "20 ms"},
         "output": {"folder": "output", "every": "0.1 s"},
     }
 
-    domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
-    fibres: FibresTable | None = None
-    """The axes of fibres, in which the tensors then are."""
     time: TimeTable = Field(description="a table [macro.time]")
     cell_size: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     """Period of the cells that the tensors stand for, where no table [cell] says it: the run then tells whether it is
@@ -87,24 +83,10 @@ class MarchTable(MacroTable):
     output: OutputTable = OutputTable()
     """What is written."""
 
-    @classmethod
-    def parse(cls, value: Any, folder: Path, path: str) -> Self:
-        """Return the validated table; files are sought from ``folder``."""
-        result = parse_table(cls, value, path)
-        if isinstance(result.domain, FileDomain):
-            require_file(f"{path}.domain.file", result.domain.file, folder)
-        if result.fibres is not None and result.fibres.file is not None:
-            require_file(f"{path}.fibres.file", result.fibres.file, folder)
-        return result
-
     @model_validator(mode="after")
     def _marches(self) -> Self:
         for name in ("every", "checkpoint_every"):
             self.steps(name)
-        check_dimension(self.probes, self.domain.known_dimension)
-        if self.fibres is not None and self.fibres.file is not None and not isinstance(self.domain, FileDomain):
-            remedy = "The elements of a domain that is made here have no order that a file could follow."
-            raise InputError("fibres.file", self.fibres.file, "absent, unless [macro.domain] has a file", remedy)
         return self
 
     def steps(self, name: str) -> int:
@@ -126,3 +108,33 @@ class MarchTable(MacroTable):
         probes = [place / f"probes.{suffix}" for suffix in ("csv", "csv.part", "h5", "h5.part")]
         checkpoints = [place / f"checkpoint{part}" for part in ("", ".previous", ".part", ".old")]
         return [*fields, *pieces, *probes, *checkpoints, place / ".lock", *place.glob("fields-*")]
+
+
+class MarchTable(RunTable):
+    """What every model on a domain that marches in time has."""
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "domain": {"shape": "box", "size": ["40 um", "20 um"], "resolution": "2 um"},
+    }
+
+    domain: Annotated[DomainTable, table(parse_domain)] = Field(description="a table [macro.domain]")
+    fibres: FibresTable | None = None
+    """The axes of fibres, in which the tensors then are."""
+
+    @classmethod
+    def parse(cls, value: Any, folder: Path, path: str) -> Self:
+        """Return the validated table; files are sought from ``folder``."""
+        result = parse_table(cls, value, path)
+        if isinstance(result.domain, FileDomain):
+            require_file(f"{path}.domain.file", result.domain.file, folder)
+        if result.fibres is not None and result.fibres.file is not None:
+            require_file(f"{path}.fibres.file", result.fibres.file, folder)
+        return result
+
+    @model_validator(mode="after")
+    def _located(self) -> Self:
+        check_dimension(self.probes, self.domain.known_dimension)
+        if self.fibres is not None and self.fibres.file is not None and not isinstance(self.domain, FileDomain):
+            remedy = "The elements of a domain that is made here have no order that a file could follow."
+            raise InputError("fibres.file", self.fibres.file, "absent, unless [macro.domain] has a file", remedy)
+        return self

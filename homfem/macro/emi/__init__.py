@@ -31,21 +31,27 @@ doi 10.1371/journal.pcbi.1008808.
 """
 
 from homfem.macro.emi.model import EmiModel
+from homfem.macro.emi.probes import CellProbes
 from homfem.macro.emi.problem import Contact, EmiMethod, EmiProblem, Held, Injected, Membrane
+from homfem.macro.emi.run import EmiResult, solve_emi
 from homfem.macro.emi.steady import Steady, solve_steady
 from homfem.macro.emi.tile_means import TileMeans
-from homfem.macro.emi.tiles import tiled_domain
+from homfem.macro.emi.tiles import require_tiles, tiled_domain
 
 __all__ = [
+    "CellProbes",
     "Contact",
     "EmiMethod",
     "EmiModel",
     "EmiProblem",
+    "EmiResult",
     "Held",
     "Injected",
     "Membrane",
     "Steady",
     "TileMeans",
+    "require_tiles",
+    "solve_emi",
     "solve_steady",
     "tiled_domain",
 ]

@@ -133,7 +133,7 @@ def conduction(problem: EmiProblem, spaces: Spaces) -> list[tuple[PETSc.Mat, flo
     for name, conductivity in problem.conductivities.items():
         terms.append((spaces.stiffness(name, conductivity), 1.0, name, name))
     for k, contact in enumerate(problem.contacts):
-        mass = spaces.mass(contact.first, contact.second, f"contacts[{k}]")
+        mass = spaces.mass(contact.first, contact.second, f"contacts[{k}]", contact.facets)
         terms += spaces.jumps(mass, 1.0 / contact.resistance, contact.first, contact.second)
     return terms
 

@@ -115,7 +115,7 @@ class EmiModel:
         self._states = np.zeros((len(kinetics.states), spaces.owned))
         self._v = np.full(spaces.owned, float(kinetics.fields[0].start))
         units = {"V": kinetics.fields[0].unit} | {state.name: state.unit for state in kinetics.states}
-        units |= dict.fromkeys(spaces.names, kinetics.fields[0].unit)
+        units |= dict.fromkeys((*spaces.names, "potential"), kinetics.fields[0].unit)
         self.units = Units(time="ms", length="mm", fields=units)
 
     def _at_points(self, value: float | Callable[[Array], Array]) -> float | Array:
@@ -129,11 +129,18 @@ class EmiModel:
         if order > 1:
             self._react(time + 0.5 * self.step, 0.5 * self.step)
         self._spread()
+        return self.iterations
+
+    @property
+    def iterations(self) -> int:
+        """Those of the linear solver so far."""
         return self._system.solver.iterations
 
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
-        self.reaction.step(time, step)
+        part = step / self.method.subcycles
+        for k in range(self.method.subcycles):
+            self.reaction.step(time + k * part, part)
         wrong = self.reaction.not_finite()
         told = None
         if wrong is not None:
@@ -182,8 +189,18 @@ class EmiModel:
         """Nothing but what is not finite ends a run; the step tells that itself."""
 
     def fields(self) -> dict[str, fem.Function]:
-        """Return the potential of each space, 0 elsewhere, V and the states on the membrane; collective."""
+        """Return the potential of each space, 0 elsewhere, V and the states on the membrane; collective.
+
+        And ``"potential"``: that inside of the membrane where there is one, else that of another space, the outside
+        last; for pictures of all spaces in one.
+        """
         shown = {name: self.spaces.function(name, self.potentials) for name in self.spaces.names}
+        every = fem.Function(self.spaces.space, name="potential")
+        order = sorted(shown, key=lambda name: (name == self.membrane.inside) - (name == self.membrane.outside))
+        for name in order:
+            there = self.spaces.numbers[name] >= 0
+            every.x.array[there] = shown[name].x.array[there]
+        shown["potential"] = every
         for name, row in (("V", self._v), *self._named_states()):
             function = fem.Function(self.spaces.space, name=name)
             function.x.array[: self.spaces.owned] = row
@@ -224,6 +241,7 @@ class EmiModel:
             "degree": self.method.degree,
             "order": self.method.order,
             "ionic steps": self.method.ionic,
+            "subcycles": self.method.subcycles,
             "dofs": self.dofs,
             **described(self.problem),
             "matrix": {"about": self._norm},

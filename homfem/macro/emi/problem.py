@@ -50,11 +50,12 @@ class Membrane:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contact:
-    """A resistance R between two spaces where they meet, kOhm mm^2, > 0."""
+    """A resistance R between two spaces where they meet, or on named ``facets`` of these alone; kOhm mm^2, > 0."""
 
     first: str
     second: str
     resistance: float
+    facets: str | None = None
 
     def __post_init__(self) -> None:
         check_number("contact.resistance", self.resistance, above=0.0, remedy="In perfect contact they are one space.")
@@ -131,19 +132,7 @@ class EmiProblem:
         for name, value in self.conductivities.items():
             check_choice("conductivities", name, list(self.spaces))
             check_number(f"conductivities[{name!r}]", value, above=0.0)
-        pairs: list[tuple[str, tuple[str, str]]] = [
-            (f"contacts[{k}]", (contact.first, contact.second)) for k, contact in enumerate(self.contacts)
-        ]
-        if self.membrane is not None:
-            pairs.append(("membrane", (self.membrane.inside, self.membrane.outside)))
-        met = set()
-        for path, pair in pairs:
-            for name in pair:
-                check_choice(path, name, list(self.spaces))
-            key = frozenset(pair)
-            if len(key) < 2 or key in met:
-                raise InputError(path, pair, "two spaces that are linked once")
-            met.add(key)
+        self._check_links()
         for k, one in enumerate(self.held):
             check_choice(f"held[{k}].space", one.space, list(self.spaces))
             self.domain.boundary(one.boundary, f"held[{k}].boundary")
@@ -152,6 +141,25 @@ class EmiProblem:
             check_choice(f"injected[{k}].space", current.space, list(self.spaces))
             self.domain.boundary(current.boundary, f"injected[{k}].boundary")
             check_number(f"injected[{k}].density", current.density)
+
+    def _check_links(self) -> None:
+        """Refuse spaces that are not there, and facets that are linked twice."""
+        links: list[tuple[str, tuple[str, str], str | None]] = [
+            (f"contacts[{k}]", (contact.first, contact.second), contact.facets)
+            for k, contact in enumerate(self.contacts)
+        ]
+        if self.membrane is not None:
+            links.append(("membrane", (self.membrane.inside, self.membrane.outside), None))
+        met: dict[frozenset[str], list[str | None]] = {}
+        for path, pair, facets in links:
+            for name in pair:
+                check_choice(path, name, list(self.spaces))
+            if facets is not None:
+                self.domain.boundary(facets, f"{path}.facets")
+            others = met.setdefault(frozenset(pair), [])
+            if len(set(pair)) < 2 or facets in others or None in (*others, facets if others else ""):
+                raise InputError(path, pair, "two spaces that are linked once")
+            others.append(facets)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +175,8 @@ class EmiMethod:
     ionic
         Steps of the membrane: ``"rush-larsen"``, ``"generalized-rush-larsen"`` or ``"explicit"``
         (:func:`homfem.macro.reaction.make_reaction`).
+    subcycles
+        Ionic steps in a step, or in each half of one of second order.
     rtol
         Of the linear solver.
     preconditioner
@@ -177,6 +187,7 @@ class EmiMethod:
     degree: int = 1
     order: int = 1
     ionic: str = "rush-larsen"
+    subcycles: int = 1
     rtol: float = 1e-8
     preconditioner: str | None = None
 
@@ -184,6 +195,7 @@ class EmiMethod:
         check_integer("degree", self.degree, at_least=1, at_most=2)
         check_integer("order", self.order, at_least=1, at_most=2)
         check_choice("ionic", self.ionic, SCHEMES)
+        check_integer("subcycles", self.subcycles, at_least=1)
         check_number("rtol", self.rtol, above=0.0, below=1.0)
 
 

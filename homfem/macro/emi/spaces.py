@@ -94,8 +94,10 @@ class Spaces:
                 found[frozenset((first, self.names[j]))] = inner[(pairs[:, 0] == k) & (pairs[:, 1] == j)]
         return found
 
-    def mass(self, first: str, second: str, path: str) -> PETSc.Mat:
-        """Return the mass matrix of the facets between two spaces, on the nodes of ``space``; collective.
+    def mass(self, first: str, second: str, path: str, group: str | None = None) -> PETSc.Mat:
+        """Return the mass matrix of the facets between two spaces (of a named group), on the nodes of ``space``.
+
+        Collective.
 
         Raises
         ------
@@ -103,11 +105,13 @@ class Spaces:
             If the two do not meet, or ranks do not know the cells beyond their own.
         """
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
-        return solve.assemble_matrix(ufl.avg(u) * ufl.avg(v) * self.between(first, second, path))
+        return solve.assemble_matrix(ufl.avg(u) * ufl.avg(v) * self.between(first, second, path, group))
 
-    def between(self, first: str, second: str, path: str) -> ufl.Measure:
+    def between(self, first: str, second: str, path: str, group: str | None = None) -> ufl.Measure:
         """Return the measure of the facets between two spaces; raises as :meth:`mass`. Collective."""
         facets = self._facets[frozenset((first, second))]
+        if group is not None:
+            facets = np.intersect1d(facets, self.domain.facets(group))
         mesh = self.domain.mesh
         if not self.comm.allreduce(len(facets), op=MPI.SUM):
             raise InputError(path, (first, second), "two spaces that meet in facets")

@@ -37,6 +37,8 @@ class TileMeans:
     ----------
     sizes : array, shape (tiles,)
         :math:`\int_k d\mu`, the first axis slowest.
+    low, high : array, shape (d,)
+        The corners of the domain.
 
     Raises
     ------
@@ -60,9 +62,9 @@ class TileMeans:
         self._image = self._matrix.createVecLeft()
         points = elements.tabulate_dof_coordinates()[: len(self._image.array_r), :d]
         x = np.asarray(mesh.geometry.x)[:, :d]
-        low = np.array([self.comm.allreduce(float(x[:, k].min()), op=MPI.MIN) for k in range(d)])
-        high = np.array([self.comm.allreduce(float(x[:, k].max()), op=MPI.MAX) for k in range(d)])
-        place = np.floor((points - low) / (high - low) * self.counts).astype(np.int64)
+        self.low = np.array([self.comm.allreduce(float(x[:, k].min()), op=MPI.MIN) for k in range(d)])
+        self.high = np.array([self.comm.allreduce(float(x[:, k].max()), op=MPI.MAX) for k in range(d)])
+        place = np.floor((points - self.low) / (self.high - self.low) * self.counts).astype(np.int64)
         self._tile = np.ravel_multi_index(tuple(place.T), self.counts)
         weight = assemble_vector((ufl.avg(w) if twofold else w) * dx)
         self.sizes = self._gathered(weight.array_r)
@@ -80,3 +82,12 @@ class TileMeans:
         """Return the means of a function of the space, ghosts up to date, shape (tiles,); collective."""
         self._matrix.mult(function.x.petsc_vec, self._image)
         return self._gathered(self._image.array_r) / self.sizes
+
+    def weights(self, tile: int) -> Array:
+        """Return the weights of the owned values of a function in the mean over a tile; collective."""
+        self._image.array[:] = (self._tile == tile) / self.sizes[tile]
+        weights = self._matrix.createVecRight()
+        self._matrix.multTranspose(self._image, weights)
+        found = weights.array_r.copy()
+        weights.destroy()
+        return found

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mpi4py import MPI
 
+from homfem.limits import require_memory
 from homfem.macro.domain import Domain, domain_from_arrays
+from homfem.meshing.arrays.budget import BYTES
 from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.files.body import BodyArrays
 from homfem.meshing.topology.tiles import tiled_raw
 from homfem.parameters import InputError, check_integer, check_number
 from homfem.ranks import collective
+
+#: Bytes for each unknown: matrices, preconditioner, vectors.
+PER_UNKNOWN = 3000.0
 
 
 def tiled_domain(
@@ -37,8 +43,8 @@ def tiled_domain(
     Returns
     -------
     Domain
-        Its regions are the phases, its boundaries ``"x-low"``, ``"x-high"``, ``"y-low"``, ...; every rank knows the
-        cells beside its own.
+        Its regions are the phases, its boundaries ``"x-low"``, ``"x-high"``, ``"y-low"``, ... and the facets that the
+        cell names, such as ``"end-junctions"``; every rank knows the cells beside its own.
 
     Raises
     ------
@@ -71,14 +77,50 @@ def tiled_domain(
             for end, side in (("low", low[axis]), ("high", high[axis])):
                 names[f"{'xyz'[axis]}-{end}"] = len(names) + 1
                 tags[np.abs(middle[:, axis] - side) <= near] = len(names)
+        groups = {name: tag for name, tag in big.facet_names.items() if name not in names}
+        own = np.isin(big.facet_tags, list(groups.values()))
+        shift = len(names)
+        names |= {name: shift + tag for name, tag in groups.items()}
         return BodyArrays(
             points=length * big.points,
             cells=big.cells,
             regions=dict(big.phases),
             region_of_cell=big.phase_of_cell,
             boundaries=names,
-            facets=outer[tags > 0],
-            facet_tags=tags[tags > 0],
+            facets=np.vstack([outer[tags > 0], big.facets[own]]),
+            facet_tags=np.concatenate([tags[tags > 0], (shift + big.facet_tags[own]).astype(np.int32)]),
         )
 
     return domain_from_arrays(comm, make, unit=unit, ghosts=True)
+
+
+def require_tiles(raw: RawCell, spaces: Mapping[str, Sequence[str]], counts: Sequence[int], degree: int = 1) -> int:
+    """Refuse so many periods of a cell that their potentials would not fit into the memory; return the unknowns.
+
+    Parameters
+    ----------
+    raw
+        The arrays of the cell.
+    spaces
+        The regions of each space.
+    counts
+        Periods along each axis.
+    degree
+        Of the elements.
+
+    Raises
+    ------
+    MemoryLimitError
+        With the unknowns.
+    """
+    nodes = 0
+    for regions in spaces.values():
+        own = np.isin(raw.phase_of_cell, [raw.phases[name] for name in regions if name in raw.phases])
+        nodes += len(np.unique(raw.cells[own]))
+    unknowns = nodes * math.prod(counts) * degree**raw.dimension
+    elements = len(raw.cells) * math.prod(counts)
+    what = f"{unknowns:.2g} unknown potentials"
+    require_memory(
+        "cells", list(counts), BYTES[raw.kind] * elements + PER_UNKNOWN * unknowns, what, "Take fewer cells."
+    )
+    return unknowns
