@@ -96,7 +96,8 @@ class Fields(Observer):
 
     def show(self, model: Model, step: int, time: float) -> None:
         """Write the fields as they are now."""
-        shown = model.fields()
+        found = model.fields()
+        shown = {name: found[name] for name in (found if self.wanted is None else self.wanted)}
         if not self._series:
             self._open(shown, step)
         for series in self._series:
@@ -104,11 +105,10 @@ class Fields(Observer):
                 series.write(self._per_time * time, step)
 
     def _open(self, shown: Mapping[str, fem.Function], step: int) -> None:
-        names = list(shown) if self.wanted is None else list(self.wanted)
         alike = _on_one_mesh if self.suffix == "xdmf" else _alike
         groups: list[list[str]] = []
-        for name in names:
-            space = shown[name].function_space
+        for name, function in shown.items():
+            space = function.function_space
             group = next((group for group in groups if alike(shown[group[0]].function_space, space)), None)
             if group is None:
                 groups.append([name])

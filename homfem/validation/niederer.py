@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
@@ -18,6 +19,7 @@ from homfem.macro.cardiac import CardiacMethod, CardiacProblem, solve_cardiac
 from homfem.macro.domain import Domain
 from homfem.macro.probes import Probes
 from homfem.macro.stimulus import Box, Stimulus
+from homfem.output.checkpoint import CheckpointFile
 from homfem.timestepping import Schedule, TimeGrid
 
 SIDES = (20.0, 7.0, 3.0)
@@ -30,6 +32,8 @@ POINTS = (
 )
 #: mV: the time of activation is that at which V first passes it.
 THRESHOLD = 0.0
+#: ms: a run with a checkpoint goes so far at a time.
+PORTION = 5.0
 
 
 def niederer_problem(
@@ -66,15 +70,48 @@ def niederer_times(
     *,
     end: float = 70.0,
     method: CardiacMethod | None = None,
+    diagonal: int = 0,
+    checkpoint: Path | str | None = None,
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> dict[str, float]:
     """Return the times of activation at the points, ms, by their names, P1 to P9; collective.
 
     Between nodes V is that of the elements; a point that is not active by the end has infinity.
+
+    Parameters
+    ----------
+    spacing, step
+        Size of the cubes (mm) and time step (ms).
+    end
+        Time (ms) to which the run goes; with a checkpoint in portions, until the far corner is active.
+    method
+        How it is solved.
+    diagonal
+        So many more points, ``"D0"`` and on, at equal distances from P1 to P8, both included.
+    checkpoint
+        A file from which an interrupted run goes on.
+    comm
+        The communicator of the mesh.
     """
-    probes = Probes({f"P{k}": point for k, point in enumerate(POINTS, start=1)}, fields=["V"])
-    solve_cardiac(niederer_problem(spacing, comm=comm), TimeGrid(end=end, step=step), method, observers=[probes])
-    return {name: probes.activation(name, "V", THRESHOLD) for name in probes.points}
+    points: dict[str, Sequence[float]] = {f"P{k}": point for k, point in enumerate(POINTS, start=1)}
+    for k, share in enumerate(np.linspace(0.0, 1.0, diagonal)):
+        points[f"D{k}"] = [float(share) * side for side in SIDES]
+    ends = [end] if checkpoint is None else [*np.arange(6.0 * PORTION, end, 2.0 * PORTION), end]
+    for until in ends:
+        probes = Probes(points, fields=["V"])
+        solve_cardiac(
+            niederer_problem(spacing, comm=comm),
+            TimeGrid(end=float(until), step=step),
+            method,
+            observers=[probes],
+            checkpoint=None if checkpoint is None else CheckpointFile(checkpoint),
+            checkpoint_every=round(PORTION / step),
+            resume=checkpoint is not None,
+        )
+        found = {name: probes.activation(name, "V", THRESHOLD) for name in points}
+        if np.isfinite(found["P8"]):
+            break
+    return found
 
 
 def fibre_velocity(spacing: float, step: float, *, transverse: bool = False, comm: MPI.Comm = MPI.COMM_SELF) -> float:

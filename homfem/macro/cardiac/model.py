@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -141,6 +141,9 @@ class CardiacModel:
             order=self.method.split.order,
         )
         self.state_functions = {state.name: fem.Function(self.space, name=state.name) for state in membrane.states}
+        if tissue.nodes is not None:
+            for function in self.state_functions.values():
+                function.x.array[:] = np.nan
         self._states = self.reaction.states
         if tissue.nodes is not None:
             self._states = np.full((len(membrane.states), self.owned), np.nan)
@@ -248,15 +251,26 @@ class CardiacModel:
                 "time step or more subcycles."
             )
 
-    def fields(self) -> dict[str, fem.Function]:
-        """Return V, the extracellular potential and the states by name, their ghosts up to date; collective."""
-        self._spread_states()
-        for row, function in enumerate(self.state_functions.values()):
-            function.x.array[: self.owned] = self._states[row]
-        shown = {"V": self.potential} | ({} if self.phi_e is None else {"phi_e": self.phi_e}) | self.state_functions
-        for function in shown.values():
-            function.x.scatter_forward()
-        return shown
+    def fields(self) -> Mapping[str, fem.Function]:
+        """Return V, the extracellular potential and the states, each brought up to date where it is looked up.
+
+        Looking up is collective.
+        """
+        return _Shown(self)
+
+    def _shown(self, name: str) -> fem.Function:
+        """Return a field by name, its ghosts up to date; collective."""
+        if name in self.state_functions:
+            function, row = self.state_functions[name], list(self.state_functions).index(name)
+            values = function.x.array[: self.owned]
+            if self.tissue.nodes is None:
+                values[:] = self.reaction.states[row]
+            else:
+                values[self.tissue.nodes] = self.reaction.states[row]
+        else:
+            function = self.potential if name == "V" else self.phi_e
+        function.x.scatter_forward()
+        return function
 
     def _spread_states(self) -> None:
         if self.tissue.nodes is not None:
@@ -339,3 +353,22 @@ class _Together:
     def add(self, values: Array, time: float, step: float, *, part: float) -> None:
         for source in self.sources:
             source.add(values, time, step, part=part)
+
+
+class _Shown(Mapping[str, fem.Function]):
+    """The fields of a model by name: a step of it changes them all, and few of them are looked at."""
+
+    def __init__(self, model: CardiacModel) -> None:
+        self._model = model
+        self._names = ("V", *(() if model.phi_e is None else ("phi_e",)), *model.state_functions)
+
+    def __getitem__(self, name: str) -> fem.Function:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._model._shown(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

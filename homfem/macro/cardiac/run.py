@@ -115,7 +115,7 @@ def solve_cardiac(
     return CardiacResult(
         times=done.times,
         numbers=done.numbers,
-        fields=model.fields(),
+        fields=dict(model.fields()),
         activation=activation,
         finished=done.finished,
         seconds=done.seconds,
