@@ -28,6 +28,7 @@ _WHERE = {
     "homogenize_blocks": "homfem.blocks",
     "homogenize_diffusion": "homfem.certify",
     "homogenize_elasticity": "homfem.certify",
+    "homogenize_family": "homfem.certify",
     "homogenize_image": "homfem.grid",
     "homogenize_poroelasticity": "homfem.certify",
     "homogenize_stokes": "homfem.certify",

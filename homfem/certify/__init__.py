@@ -30,6 +30,7 @@ from homfem.certify.diffusion import (
     solve_diffusion,
 )
 from homfem.certify.elasticity import Elasticity, elastic_gaps, hill_mandel, homogenize_elasticity, solve_elasticity
+from homfem.certify.families import homogenize_family
 from homfem.certify.loop import solve_cell, versions
 from homfem.certify.physics import CellSolution, MeshSolution, Physics
 from homfem.certify.stokes import Stokes, homogenize_stokes, solve_stokes
@@ -57,6 +58,7 @@ __all__ = [
     "homogenize_calcium",
     "homogenize_diffusion",
     "homogenize_elasticity",
+    "homogenize_family",
     "homogenize_poroelasticity",
     "homogenize_stokes",
     "homogenize_thermoelasticity",

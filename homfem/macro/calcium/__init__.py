@@ -11,6 +11,8 @@ density of the transporters and f the flux from the ER into the cytosol per memb
 
 Units: lengths in um, times in s, concentrations in uM, tensors in um^2/s, S in 1/um, f in uM um/s.
 
+Buffers bind calcium in either phase, each a field of what it has bound (:mod:`homfem.macro.calcium.buffers`).
+
 Discretisation
 --------------
 Continuous P1 elements with consistent mass; exchange and X at the nodes; operator splitting. Diffusion is implicit
@@ -24,6 +26,7 @@ Source
 Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, Multiscale Model. Simul. 5(4), 1045.
 """
 
+from homfem.macro.calcium.buffers import TissueBuffer
 from homfem.macro.calcium.fields import Exchange, Field
 from homfem.macro.calcium.loads import PER_PICOAMPERE, BoundaryFlux, Source
 from homfem.macro.calcium.messenger import Messenger
@@ -46,6 +49,7 @@ __all__ = [
     "Messenger",
     "Snapshot",
     "Source",
+    "TissueBuffer",
     "free_cytosol",
     "front_speed",
     "run_calcium",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,8 @@ def identity_of(model: CalciumModel, *, step: float) -> dict[str, Any]:
     more = [_reacts(one) for one in problem.kinetics_of_fields()[1:]]
     if more:
         found["further kinetics"] = more
+    if problem.buffers:
+        found["buffers"] = [dataclasses.asdict(one.buffer) for one in problem.buffers]
     return found | {name: {"about": value} for name, value in about.items()}
 
 

@@ -12,6 +12,7 @@ from dolfinx import mesh as dmesh
 from homfem.kinds import DIFFUSION
 from homfem.kinetics.calcium import MembraneKinetics, exchange_kinetics
 from homfem.kinetics.joined import with_fields
+from homfem.macro.calcium.buffers import TissueBuffer
 from homfem.macro.calcium.fields import MEMBRANE, REST, Exchange, Field
 from homfem.macro.calcium.loads import BoundaryFlux, Source
 from homfem.macro.calcium.messenger import Messenger
@@ -61,8 +62,10 @@ class CalciumProblem:
         What enters through named outer boundaries, such as pumps and channels of the plasma membrane.
     sources : sequence of Source
         What enters in places: a channel mouth, a puff.
+    buffers : sequence of TissueBuffer
+        What binds calcium in cytosol and ER; their fields have the names of the buffers.
     species : sequence of Field
-        Further fields, such as buffers.
+        Further fields.
     exchanges : sequence of Exchange
         Further kinetics between fields.
 
@@ -87,6 +90,7 @@ class CalciumProblem:
     density: FieldInput | Mapping[str, float] = 1.0
     fluxes: Sequence[BoundaryFlux] = ()
     sources: Sequence[Source] = ()
+    buffers: Sequence[TissueBuffer] = ()
     species: Sequence[Field] = ()
     exchanges: Sequence[Exchange] = ()
     domain: Domain = field(init=False)
@@ -183,15 +187,17 @@ class CalciumProblem:
         return areas
 
     def fields(self) -> tuple[Field, ...]:
-        """Return all fields: cytosol, ER, IP3 if it is one, and further species."""
+        """Return all fields: cytosol, ER, IP3 if it is one, what buffers have bound, and further species."""
         found = [self._field(CYTOSOL, self.initial_cytosol), self._field(ER, self.initial_er)]
         if isinstance(self.ip3, Messenger):
             found.append(self.ip3.field(IP3, self.tensors(CYTOSOL), self.domain.dimension))
+        phases = {one.name: one for one in found}
+        found += [one.field(phases[one.buffer.phase], self.domain.dimension) for one in self.buffers]
         found += self.species
         names = [one.name for one in found]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise InputError("species", twice, "fields with names that differ")
+            raise InputError("buffers" if self.buffers else "species", twice, "fields with names that differ")
         return tuple(found)
 
     def _field(self, name: str, initial: FieldInput | Mapping[str, float]) -> Field:
