@@ -17,6 +17,7 @@ from homfem.materials import interface_area
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
+from homfem.runs.buffers import make_buffers
 from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
@@ -61,6 +62,10 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
             domain = with_fibres(domain, table.fibres, config.folder)
     rise = _rise(domain, table.stimulus)
     tensors = make_tensors(config, table, comm, domain.dimension)
+    sources = {name: getattr(table.tensors, name) for name in tensors}
+    buffers = make_buffers(
+        config, table.buffers, sources, dimension=domain.dimension, compute=phase_tensors(config, comm)
+    )
     fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
     ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
     with keys_under("macro.tensors"):
@@ -88,6 +93,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
             initial_states={name: float(states[row]) for row, name in enumerate(kinetics.states)},
             interface_area=area,
             density=table.kinetics.density,
+            buffers=buffers,
         )
 
 

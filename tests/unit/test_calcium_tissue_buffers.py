@@ -60,7 +60,7 @@ def problem(*buffers, **change):
         ({"initial": -1.0}, "initial_still", ">= 0"),
         ({"initial": {"cleft": 1.0}}, "initial_still", "myo"),
         ({"regions": []}, "buffers.still.regions", "at least one"),
-        ({"regions": ["nucleus"]}, "buffers.still.regions", "regions with cytosol"),
+        ({"regions": ["nucleus"]}, "buffers.still.regions", "the name of a region"),
         ({"buffer": STORE, "regions": ["cleft"]}, "buffers.store.regions", "regions with er: myo"),
         ({"buffer": dataclasses.replace(STILL, name="er")}, "buffers", "names that differ"),
         ({"buffer": DYE, "diffusion": {"myo": tensor("cytosol", 0.75, 30.0)}}, "buffers.dye.diffusion.cleft", "given"),

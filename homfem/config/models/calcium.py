@@ -11,6 +11,7 @@ from pydantic import Field, create_model, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
+from homfem.config.models.buffers import BUFFERS, BufferTable, check_buffers, check_files
 from homfem.config.models.kinetics import given_parameters, parameter_keys
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
 from homfem.config.models.marching import MarchTable, OutputTable
@@ -144,6 +145,8 @@ class CalciumTable(MarchTable):
         tuple[StimulusTable, ...], Check(stimuli(StimulusTable), says="a table, or a list of tables")
     ] = ()
     """What is added at the start."""
+    buffers: Annotated[Mapping[str, BufferTable], BUFFERS] = {}
+    """What binds calcium in the cytosol and in the ER."""
     output: CalciumOutputTable = CalciumOutputTable()
     """What is written."""
 
@@ -153,6 +156,7 @@ class CalciumTable(MarchTable):
         result = super().parse(value, folder, path)
         for name in ("cytosol", "er"):
             check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
+        check_files(result.buffers, path, folder)
         return result
 
     @model_validator(mode="after")
@@ -169,6 +173,7 @@ class CalciumTable(MarchTable):
             source = getattr(self.tensors, name)
             if isinstance(source, ComputedTensor):
                 source.check(f"macro.tensors.{name}", cell, effective, DIFFUSION)
+        check_buffers(self.buffers, {"cytosol": self.tensors.cytosol, "er": self.tensors.er}, cell, effective)
 
 
 TABLES: Mapping[str, type[MacroTable]] = {"calcium": CalciumTable}

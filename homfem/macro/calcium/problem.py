@@ -111,6 +111,9 @@ class CalciumProblem:
                     domain.region(region, name)
                 diffusivity(_path(name, region), tensor, dimension)
         self._check_phases()
+        for one in self.buffers:
+            for region in one.regions or ():
+                domain.region(region, f"buffers.{one.buffer.name}.regions")
         if isinstance(self.er, Mapping) and REST not in self.er:
             missing = [region for region in domain.regions if region not in self.er]
             if missing:
