@@ -18,7 +18,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.macro.observers import Observer
-from homfem.macro.state import Model, Reduction, Restorable, StateField, with_unit
+from homfem.macro.state import Model, Restorable, StateField, reduced, with_unit
 from homfem.macro.stepping import steps_of
 from homfem.parameters import Array, InputError, check_choice
 from homfem.ranks import collective
@@ -226,7 +226,7 @@ class _Run:
             if resume and self.checkpoint is not None:
                 where = str(self.checkpoint)
                 self.warn("%s: no checkpoint %r to resume from; starting at %s", model.name, where, self.at(grid.start))
-            self.history.add(grid.start, _reduced(model.comm, model.measure(), 0)[0] | self.steps.numbers())
+            self.history.add(grid.start, reduced(model.comm, model.measure())[0] | self.steps.numbers())
         self.write()
         self.show(first=True)
 
@@ -285,7 +285,7 @@ class _Run:
         self.steps.advance()
         self.step += 1
         end = self.steps.time
-        numbers, self.asked = _reduced(model.comm, model.measure(), interrupted())
+        numbers, self.asked = reduced(model.comm, model.measure(), interrupted())
         numbers |= self.steps.numbers()
         self.history.add(end, numbers)
         model.judge(end, numbers)
@@ -325,24 +325,3 @@ class _Run:
             finished=finished,
             seconds=seconds | {"output": self.output, "total": seconds.get("setup", 0.0) + took},
         )
-
-
-def reduced(comm: MPI.Comm, measured: Mapping[str, tuple[float, Reduction]]) -> dict[str, float]:
-    """Return what a model measured, over all ranks; collective."""
-    return _reduced(comm, measured, 0)[0]
-
-
-def _reduced(
-    comm: MPI.Comm, measured: Mapping[str, tuple[float, Reduction]], asked: int
-) -> tuple[dict[str, float], int]:
-    """Return the numbers over all ranks, and the most that any rank is asked; two reductions. Collective."""
-    sums = [name for name, (_, how) in measured.items() if how == "sum"]
-    signs = {name: 1.0 if how == "max" else -1.0 for name, (_, how) in measured.items() if how != "sum"}
-    total = np.array([measured[name][0] for name in sums])
-    extrema = np.array([*(sign * measured[name][0] for name, sign in signs.items()), float(asked)])
-    if sums:
-        comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
-    comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
-    sum_of = {name: float(value) for name, value in zip(sums, total, strict=True)}
-    extremum = {name: sign * float(extrema[k]) for k, (name, sign) in enumerate(signs.items())}
-    return {name: sum_of[name] if name in sum_of else extremum[name] for name in measured}, int(extrema[-1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
@@ -108,7 +109,7 @@ class Restorable(Protocol):
 class Adjustable(Protocol):
     """A model that takes steps of any length, as :class:`homfem.step_control.AdaptiveGrid` asks for them.
 
-    A step depends on nothing but what :meth:`Model.state` returns.
+    A step depends on nothing but what :meth:`judged` returns: a step that is taken back leaves no trace.
 
     Attributes
     ----------
@@ -124,14 +125,30 @@ class Adjustable(Protocol):
     def take(self, time: float, step: float) -> Any:
         """Advance the state by a step of this length; collective."""
 
-    def judged(self) -> Mapping[str, Array]:
-        """Return the fields and states whose errors count, as views of what the rank owns, by name."""
+    def judged(self) -> Mapping[str, Sequence[Array]]:
+        """Return the fields and states whose errors count, by name, the same on every rank: views of what it owns."""
 
     def tally(self) -> Array:
         """Return the numbers that the last step brought and that add up over steps; the rank's part."""
 
-    def set_tally(self, numbers: Array) -> None:
-        """Take these numbers as those of the last step."""
+    def accept(self, numbers: Array) -> None:
+        """Take these numbers as those of the last step, and the values as they are now; collective."""
 
     def edges(self, start: float, end: float) -> Sequence[float]:
         """Return the times in between at which something is switched: a step ends there."""
+
+
+def reduced(
+    comm: MPI.Comm, measured: Mapping[str, tuple[float, Reduction]], asked: int = 0
+) -> tuple[dict[str, float], int]:
+    """Return the numbers over all ranks, and the most that any rank is asked; two reductions. Collective."""
+    sums = [name for name, (_, how) in measured.items() if how == "sum"]
+    signs = {name: 1.0 if how == "max" else -1.0 for name, (_, how) in measured.items() if how != "sum"}
+    total = np.array([measured[name][0] for name in sums])
+    extrema = np.array([*(sign * measured[name][0] for name, sign in signs.items()), float(asked)])
+    if sums:
+        comm.Allreduce(MPI.IN_PLACE, total, op=MPI.SUM)
+    comm.Allreduce(MPI.IN_PLACE, extrema, op=MPI.MAX)
+    sum_of = {name: float(value) for name, value in zip(sums, total, strict=True)}
+    extremum = {name: sign * float(extrema[k]) for k, (name, sign) in enumerate(signs.items())}
+    return {name: sum_of[name] if name in sum_of else extremum[name] for name in measured}, int(extrema[-1])

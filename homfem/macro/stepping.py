@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from mpi4py import MPI
 
-from homfem.macro.state import Adjustable, Model
+from homfem.macro.state import Adjustable, Model, reduced
 from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.step_control import (
     AdaptiveGrid,
@@ -24,6 +24,10 @@ from homfem.step_control import (
 from homfem.timestepping import TimeGrid
 
 log = logging.getLogger("homfem")
+#: What the history has of steps that follow a tolerance.
+CONTROL = ("time step", "error of the step", "rejected steps")
+
+Values: TypeAlias = dict[str, list[Array]]
 
 
 class Steps(Protocol):
@@ -122,17 +126,17 @@ class AdaptiveSteps:
         if not isinstance(model, Adjustable):
             raise InputError("grid", "adaptive", f"equal steps (TimeGrid) for {model.name}")
         self.comm, self.units, self.name = model.comm, model.units.time, model.name
-        self.model: Adjustable = model
-        self.state = model.state
+        self.model: Any = model
         self.grid = grid
         marks = [mark for interval in intervals.values() for mark in interval.marks(grid.start, grid.end)]
         self.marks = merged([*marks, *model.edges(grid.start, grid.end)], grid.start, grid.end)
         self.segment = Segment.between(grid.start, self.marks[0], grid.longest)
         self.control = Controller(wanted=grid.longest)
-        self.scales = self._largest()
-        self.about = {"tolerance": grid.tolerance, "longest step": grid.longest, "shortest step": grid.shortest}
+        self.scales = largest(self.comm, list(model.judged().values()))
+        given = {"tolerance": grid.tolerance, "longest step": grid.step_max, "shortest step": grid.step_min}
+        self.about = {name: number for name, number in given.items() if number is not None}
         self.text = f"steps by a tolerance of {grid.tolerance:g}, at most {grid.longest:g} {self.units}".rstrip()
-        self._last = (0.0, 0.0, 0)
+        self.failure, self._last = "", (0.0, 0.0, 0)
 
     @property
     def time(self) -> float:
@@ -168,8 +172,9 @@ class AdaptiveSteps:
             if self.control.wanted < self.grid.shortest * (1.0 - 1e-9):
                 raise StepError(
                     f"{self.name}: at t = {self.time:g} {self.units} the tolerance {self.grid.tolerance:g} asks for a "
-                    f"step below step_min = {self.grid.shortest:g} {self.units} (one of {length:g} has {error:.3g} "
-                    "times the error). Take a larger tolerance, a smoother start, or a smaller step_min."
+                    f"step below step_min = {self.grid.shortest:g} {self.units} (one of {length:g} "
+                    + (f"has {error:.3g} times the error). " if np.isfinite(error) else f"fails: {self.failure}) ")
+                    + "Take a larger tolerance, a smoother start, or a smaller step_min."
                 )
         self.control.accept(length, error, self.model.order)
         self.segment.go(level)
@@ -178,64 +183,63 @@ class AdaptiveSteps:
     def _attempt(self, length: float) -> float:
         """Take a step whole and in halves; keep the better result, or the start if the error is too large.
 
-        Returns the error over the tolerance, infinite where the step fails.
+        Returns the error over the tolerance, infinite where the step fails (``failure`` says why).
         """
-        before = {name: entry.values.copy() for name, entry in self.state().items()}
-        weight = 1.0 / (2.0**self.model.order - 1.0)
+        before = self._values()
         try:
-            self.model.take(self.time, length)
-            whole, brought = self._values(), self.model.tally()
-            self._restore(before)
-            self.model.take(self.time, 0.5 * length)
-            halves = self.model.tally()
-            self.model.take(self.time + 0.5 * length, 0.5 * length)
-            halves = halves + self.model.tally()
+            error = self._doubled(length, before)
         except ConvergenceError as failure:  # the same on every rank
-            log.debug("%s: a step of %g fails: %s", self.name, length, failure)
+            error, self.failure = np.inf, str(failure)
+        if error > 1.0:
             self._restore(before)
-            return np.inf
-        now = self.model.judged()
-        with np.errstate(invalid="ignore", over="ignore"):
-            gaps = [np.abs(values - whole[name]) for name, values in now.items()]
-        found = self._reduced(gaps, list(now.values()))
-        differences, scales = found[: len(now)], np.maximum(self.scales, found[len(now) :])
-        allowed = self.grid.tolerance * scales
-        with np.errstate(divide="ignore", invalid="ignore"):
-            errors = np.where(differences == 0.0, 0.0, weight * differences / allowed)
-        error = float(np.where(np.isnan(errors), np.inf, errors).max(initial=0.0))
-        if not error <= 1.0:
-            self._restore(before)
-            return error
-        self.scales = scales
-        if self.model.extrapolates:
-            for name, values in now.items():
-                values += weight * (values - whole[name])
-            halves = halves + weight * (halves - brought)
-        self.model.set_tally(halves)
         return error
 
-    def _values(self) -> dict[str, Array]:
-        return {name: values.copy() for name, values in self.model.judged().items()}
+    def _doubled(self, length: float, before: Values) -> float:
+        """Take a step whole and in halves, and put both together; return the error over the tolerance."""
+        model, time = self.model, self.time
+        weight = 1.0 / (2.0**model.order - 1.0)
+        model.take(time, length)
+        whole, brought = self._values(), model.tally()
+        self._restore(before)
+        model.take(time, 0.5 * length)
+        halves = model.tally()
+        model.take(time + 0.5 * length, 0.5 * length)
+        halves = halves + model.tally()
+        now = model.judged()
+        with np.errstate(invalid="ignore", over="ignore"):
+            gaps = {
+                name: [values - other for values, other in zip(pieces, whole[name], strict=True)]
+                for name, pieces in now.items()
+            }
+        found = largest(self.comm, [*gaps.values(), *now.values()])
+        differences, scales = found[: len(now)], np.maximum(self.scales, found[len(now) :])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors = np.where(differences == 0.0, 0.0, weight * differences / (self.grid.tolerance * scales))
+        error = float(np.where(np.isnan(errors), np.inf, errors).max(initial=0.0))
+        if error > 1.0:
+            return error
+        if model.extrapolates:
+            for name, pieces in now.items():
+                for values, gap in zip(pieces, gaps[name], strict=True):
+                    values += weight * gap
+            halves = halves + weight * (halves - brought)
+        model.accept(halves)
+        model.judge(time + length, reduced(self.comm, model.measure())[0])
+        self.scales = scales
+        return error
 
-    def _restore(self, before: Mapping[str, Array]) -> None:
-        for name, entry in self.state().items():
-            entry.values[:] = before[name]
+    def _values(self) -> Values:
+        return {name: [values.copy() for values in pieces] for name, pieces in self.model.judged().items()}
 
-    def _largest(self) -> Array:
-        return self._reduced([], list(self.model.judged().values()))
-
-    def _reduced(self, differences: Sequence[Array], values: Sequence[Array]) -> Array:
-        """Return the largest absolute value of each array over all ranks; collective."""
-        arrays: list[Array] = [*differences, *values]
-        largest = np.array([np.abs(array).max(initial=0.0) for array in arrays])
-        largest[~np.isfinite(largest)] = np.inf
-        self.comm.Allreduce(MPI.IN_PLACE, largest, op=MPI.MAX)
-        return largest
+    def _restore(self, before: Values) -> None:
+        for name, pieces in self.model.judged().items():
+            for values, other in zip(pieces, before[name], strict=True):
+                values[:] = other
 
     def numbers(self) -> dict[str, float]:
         """Return the length of the last step, the error of one, and how many were too long before it."""
         length, error, rejected = self._last
-        return {"time step": length, "error of the step": error, "rejected steps": float(rejected)}
+        return dict(zip(CONTROL, (length, error, float(rejected)), strict=True))
 
     def series(self) -> Array:
         """Return what a restart needs: the controller, the segment, the largest values."""
@@ -254,6 +258,15 @@ class AdaptiveSteps:
             self.segment = saved
         else:
             self.segment = Segment.between(time, next_mark(self.marks, time), self.grid.longest)
+
+
+def largest(comm: MPI.Comm, fields: Sequence[Sequence[Array]]) -> Array:
+    """Return the largest absolute value of each field over all ranks, infinite where one is not finite; collective."""
+    found = np.array([max((np.abs(piece).max(initial=0.0) for piece in pieces), default=0.0) for pieces in fields])
+    broken = [not all(np.isfinite(piece).all() for piece in pieces) for pieces in fields]
+    found[np.array(broken, dtype=bool)] = np.inf
+    comm.Allreduce(MPI.IN_PLACE, found, op=MPI.MAX)
+    return found
 
 
 def steps_of(model: Model, grid: TimeGrid | AdaptiveGrid, intervals: Mapping[str, Interval]) -> Steps:

@@ -64,6 +64,7 @@ class _Shared:
     weights: PETSc.Vec
     fields: list[tuple[Unknown, float]]
     steps: dict[float, LoadedStep]
+    noise: float
 
 
 class Diffusion:
@@ -77,6 +78,8 @@ class Diffusion:
         The one-step method.
     rtol, preconditioner
         Of :class:`homfem.solve.LinearSolver`, on the increments of a step.
+    guess
+        Iterations start from the increments of the step before.
 
     Attributes
     ----------
@@ -86,9 +89,15 @@ class Diffusion:
     """
 
     def __init__(
-        self, unknowns: Sequence[Unknown], *, scheme: DiffusionScheme, rtol: float, preconditioner: str
+        self,
+        unknowns: Sequence[Unknown],
+        *,
+        scheme: DiffusionScheme,
+        rtol: float,
+        preconditioner: str,
+        guess: bool = True,
     ) -> None:
-        self.scheme, self.rtol, self.preconditioner = scheme, rtol, preconditioner
+        self.scheme, self.rtol, self.preconditioner, self.guess = scheme, rtol, preconditioner, guess
         self.shared: list[_Shared] = []
         for unknown in unknowns:
             if unknown.field.diffusion is not None:
@@ -106,15 +115,17 @@ class Diffusion:
         mass, stiffness = unknown.matrices()
         weights = mass.createVecLeft()
         weights.array[:] = unknown.weights
-        self.shared.append(_Shared(mass, stiffness, weights, [(unknown, 1.0)], {}))
+        self.shared.append(_Shared(mass, stiffness, weights, [(unknown, 1.0)], {}, 0.0))
 
     def prepare(self, step: float) -> None:
         """Set up the steps of one length, if there are none yet; collective."""
         for group in self.shared:
             if step in group.steps:
                 continue
-            # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
-            largest = min((one for field, _ in group.fields if (one := field.largest())), default=1.0)
+            if not group.steps:
+                # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
+                largest = min((one for field, _ in group.fields if (one := field.largest())), default=1.0)
+                group.noise = 1e-15 * largest * group.weights.norm()
             made = LoadedStep(
                 group.mass,
                 group.stiffness,
@@ -125,10 +136,10 @@ class Diffusion:
                     LinearSolver,
                     preconditioner=self.preconditioner,
                     rtol=self.rtol,
-                    atol=1e-15 * largest * group.weights.norm(),
+                    atol=group.noise,
                     name="calcium diffusion, " + ", ".join(field.name for field, _ in group.fields),
                 ),
-                guess=self.preconditioner != "direct",
+                guess=self.guess and self.preconditioner != "direct",
             )
             group.steps[step] = made
             for k, (field, _) in enumerate(group.fields):

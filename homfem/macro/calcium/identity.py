@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from homfem.macro.calcium.model import CalciumModel
 
 
-def identity_of(model: CalciumModel, *, step: float) -> dict[str, Any]:
+def identity_of(model: CalciumModel, *, step: float | str) -> dict[str, Any]:
     """Return plain data, equal on any number of ranks but for round-off where it says ``"about"``; collective."""
     problem = model.problem
     stages = ", ".join(f"{name} {fraction!r}" for name, fraction in model.splitting.stages)

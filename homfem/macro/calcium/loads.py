@@ -252,6 +252,10 @@ class Loads:
             raise InputError(f"{term.label}.flux", found.shape, f"a law with values of shape {term.places.shape}")
         return found
 
+    def edges(self, start: float, end: float) -> list[float]:
+        """Return the times in between at which something is switched on or off."""
+        return [edge for term in self._terms for edge in term.schedule.edges(start, end)]
+
     def count(self, step: float) -> None:
         """Count what the rates that were asked last have brought in a step."""
         for label, rate in self._last.items():

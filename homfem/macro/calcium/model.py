@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from homfem.macro.calcium.unknowns import Unknown
 from homfem.macro.coefficients import cell_function
 from homfem.macro.initial import nodal_values
 from homfem.macro.parts import DomainPart
+from homfem.macro.rungs import Rungs
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import function_space
@@ -60,6 +62,9 @@ class CalciumModel:
         Of the linear solver, on the increments of a step; a name that :class:`homfem.solve.LinearSolver` knows.
         ``"jacobi"`` takes the same iterations on any number of ranks; ``"multigrid"`` is for steps much longer than
         h^2/D, with mesh size h and diffusivity D.
+    adaptive
+        Steps of any length are taken, ``step`` is the longest (:class:`homfem.macro.state.Adjustable`); no iteration
+        starts from the step before.
 
     Attributes
     ----------
@@ -85,11 +90,12 @@ class CalciumModel:
         subcycles: int = 1,
         rtol: float = 1e-10,
         preconditioner: str = "jacobi",
+        adaptive: bool = False,
     ) -> None:
         started = clock.perf_counter()
-        self._step = check_number("step", step, above=0.0)
+        self._step, self.adaptive, self.extrapolates = check_number("step", step, above=0.0), adaptive, True
         self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
-        self.rtol = check_number("rtol", rtol)
+        self.rtol, self.order = check_number("rtol", rtol), self.splitting.order
         self.subcycles = check_integer("subcycles", subcycles, at_least=1)
         self.comm = problem.domain.comm
         self.space = function_space(problem.domain.mesh, "Lagrange", 1, ())
@@ -101,11 +107,15 @@ class CalciumModel:
             scheme=TR_BDF2 if self.splitting.order > 1 else BACKWARD_EULER,
             rtol=rtol,
             preconditioner=preconditioner,
+            guess=not adaptive,
         )
+        self.lengths = Rungs(self._prepared, rounded=adaptive)
         for fraction in self.splitting.fractions("diffusion"):
-            self.diffusion.prepare(fraction * self._step)
+            self.lengths.of(fraction * self._step)
         self.refresh()
-        self._identity = identity_of(self, step=self._step)  # of the start: no step has changed the fields yet
+        self._identity = identity_of(
+            self, step="adaptive" if adaptive else self._step
+        )  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0}
         self._last_iterations = 0
 
@@ -170,6 +180,10 @@ class CalciumModel:
                 raise InputError("exchanges", one.per, f"per one of {', '.join(known)}")
         return exchanges
 
+    def _prepared(self, length: float) -> float:
+        self.diffusion.prepare(length)
+        return length
+
     def _react(self, time: float, step: float) -> None:
         started = clock.perf_counter()
         # The binding is the stiffest of all: it comes last.
@@ -181,8 +195,7 @@ class CalciumModel:
 
     def _diffuse(self, time: float, step: float) -> None:
         started = clock.perf_counter()
-        fraction = min(self.splitting.fractions("diffusion"), key=lambda f: abs(f * self._step - step))
-        step = fraction * self._step
+        step = self.lengths.of(step)
         if not self.loads.any:
             self.iterations += self.diffusion.apply(step)
         else:
@@ -201,16 +214,49 @@ class CalciumModel:
 
     def advance(self, time: float) -> int:
         """Advance the state by one step from ``time``; return the iterations of the linear solver. Collective."""
+        return self.take(time, self._step)
+
+    def take(self, time: float, step: float) -> int:
+        """Advance the state by a step of this length; return the iterations. Collective."""
         before = self.iterations
         self.loads.begin()
         operators = {"reaction": subcycled(self._react, self.subcycles), "diffusion": self._diffuse}
-        advance(self.splitting, operators, time, self._step)
+        with np.errstate(over="ignore", invalid="ignore") if self.adaptive else nullcontext():
+            advance(self.splitting, operators, time, step)
+        self._show_parts()
+        self._last_iterations = self.iterations - before
+        return self._last_iterations
+
+    def _show_parts(self) -> None:
+        """Bring up to date what is shown of fields on a part, and the states."""
         for one in self.unknowns.values():
             if one.part.nodes is not None:
                 one.refresh()
         self.exchange.gather()
-        self._last_iterations = self.iterations - before
-        return self._last_iterations
+
+    def judged(self) -> dict[str, list[Array]]:
+        """Return the fields and the states X, as views."""
+        found = {name: [one.values] for name, one in self.unknowns.items()}
+        found |= {name: [] for name in self.exchange.states}
+        for group in self.exchange.groups:
+            for row, state in enumerate(group.reaction.kinetics.states):
+                found[state.name].append(group.reaction.states[row])
+        return found
+
+    def tally(self) -> Array:
+        """Return what each flux and source has brought in the last step, and its iterations."""
+        return np.array([*self.loads.brought.values(), float(self._last_iterations)])
+
+    def accept(self, numbers: Array) -> None:
+        """Take these numbers as those of the last step, and the values as they are now; collective."""
+        self._show_parts()
+        *brought, iterations = (float(number) for number in numbers)
+        self.loads.brought = dict(zip(self.loads.labels, brought, strict=True))
+        self._last_iterations = round(iterations)
+
+    def edges(self, start: float, end: float) -> list[float]:
+        """Return the times in between at which fluxes and sources are switched on or off."""
+        return self.loads.edges(start, end)
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
         """Return the total calcium (uM um^d), the largest and smallest c (uM), the iterations of the last step, the
@@ -273,7 +319,7 @@ class CalciumModel:
         """All that a restart needs, by name."""
         found: dict[str, Any] = {**self.unknowns, **self.exchange.states}
         for name, one in self.unknowns.items():
-            if one.field.diffusion is not None:
+            if one.field.diffusion is not None and not self.adaptive:
                 for fraction in self.splitting.fractions("diffusion"):
                     for stage, nodal in enumerate(self.diffusion.increments(name, fraction * self._step)):
                         found[f"increment {name} {fraction:g} {stage}"] = nodal

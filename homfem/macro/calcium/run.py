@@ -14,7 +14,9 @@ from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem
 from homfem.macro.march import Checkpointer, march
 from homfem.macro.observers import Activation, Call, Observer
-from homfem.parameters import Array, check_integer
+from homfem.macro.stepping import CONTROL
+from homfem.parameters import Array
+from homfem.step_control import AdaptiveGrid, Interval, check_every
 from homfem.timestepping import Splitting, TimeGrid
 
 
@@ -34,6 +36,8 @@ class CalciumResult:
         What each flux and source has brought since the start, uM um^d, by its name.
     iterations : array
         Iterations of the linear solver in the step that led here, all fields and stages.
+    control : mapping of str to array
+        With a tolerance the ``"time step"`` that led here, the ``"error of the step"`` and the ``"rejected steps"``.
     cytosol, er : Function
         c and e at the end, uM; e on a mesh of the regions with ER, if not all have it.
     fields : mapping
@@ -58,6 +62,7 @@ class CalciumResult:
     iterations: Array
     cytosol: fem.Function
     er: fem.Function
+    control: Mapping[str, Array]
     fields: Mapping[str, fem.Function]
     states: Mapping[str, fem.Function]
     activation: fem.Function | None
@@ -81,7 +86,7 @@ class CalciumOptions(TypedDict, total=False):
     rtol: float
     preconditioner: str
     checkpoint: Checkpointer | None
-    checkpoint_every: int
+    checkpoint_every: int | Interval
     resume: bool
     observers: Sequence[Observer]
 
@@ -111,7 +116,7 @@ class CalciumSettings:
     rtol: float = 1e-10
     preconditioner: str = "jacobi"
     checkpoint: Checkpointer | None = None
-    checkpoint_every: int = 1000
+    checkpoint_every: int | Interval = 1000
     resume: bool = False
     observers: Sequence[Observer] = ()
 
@@ -119,11 +124,11 @@ class CalciumSettings:
 @takes(CalciumSettings)
 def run_calcium(
     problem: CalciumProblem,
-    grid: TimeGrid,
+    grid: TimeGrid | AdaptiveGrid,
     *,
     threshold: float | None = None,
     observe: Callable[[Snapshot], None] | None = None,
-    observe_every: int = 1,
+    observe_every: int | Interval = 1,
     **settings: Unpack[CalciumOptions],
 ) -> CalciumResult:
     """March the calcium bidomain equations over a time grid; collective.
@@ -134,7 +139,7 @@ def run_calcium(
     Parameters
     ----------
     problem, grid
-        What is solved, and the time steps (s).
+        What is solved, and the time steps (s), or a tolerance that finds them.
     threshold
         Record when c first passes this concentration (uM).
     observe, observe_every
@@ -150,15 +155,16 @@ def run_calcium(
         If the linear solver stalls, or a concentration is no longer finite or becomes negative beyond round-off
         (:data:`homfem.macro.calcium.model.NEGATIVE`): it names the field, the time and the place.
     """
-    check_integer("observe_every", observe_every, at_least=1)
+    check_every("observe_every", observe_every)
     chosen = CalciumSettings(**settings)
     model = CalciumModel(
         problem,
-        step=grid.step,
+        step=grid.longest if isinstance(grid, AdaptiveGrid) else grid.step,
         splitting=chosen.splitting,
         subcycles=chosen.subcycles,
         rtol=chosen.rtol,
         preconditioner=chosen.preconditioner,
+        adaptive=isinstance(grid, AdaptiveGrid),
     )
     activation = Activation("cytosol", threshold)
     watching: list[Observer] = [activation, *chosen.observers]
@@ -182,6 +188,7 @@ def run_calcium(
         minimum=done.numbers["minimum"],
         brought={label: np.cumsum(done.numbers[f"brought by {label}"]) for label in model.loads.labels},
         iterations=done.numbers["iterations"].astype(np.int64),
+        control={name: done.numbers[name] for name in CONTROL if name in done.numbers},
         cytosol=model.cytosol,
         er=model.er,
         fields={name: one.function for name, one in model.unknowns.items()},

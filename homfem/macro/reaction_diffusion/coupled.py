@@ -95,7 +95,7 @@ class Coupled:
             matrix.multTranspose(ones, sums)
             self.leaks.append(sums)
         pairs = list(zip(self.mass, self.stiffness, strict=True))
-        self._stages = Rungs(lambda a: [_sum(mass, a, stiffness) for mass, stiffness in pairs])
+        self._stages = Rungs(lambda a: [_sum(mass, a, stiffness) for mass, stiffness in pairs], rounded=False)
         self.inner = 0.0
         self.brought, self.thrown, self.reacted = ([0.0] * len(self.names) for _ in range(3))
 

@@ -87,7 +87,7 @@ class ReactionDiffusionModel:
             self.reaction = self._make_reaction()
         names = [] if self.reaction is None else [state.name for state in self.reaction.kinetics.states]
         self.state_functions = {name: fem.Function(self.space, name=name) for name in names}
-        self.rungs = Rungs(self._make_transport)
+        self.rungs = Rungs(self._make_transport, rounded=adaptive)
         self._first: dict[str, BoundedDiffusionStep | PositiveStep] = {}
         self.transport = {
             (name, fraction): transport
@@ -229,8 +229,11 @@ class ReactionDiffusionModel:
         self._last = self.iterations - before
         return self._last
 
-    def judged(self) -> dict[str, Array]:
+    def judged(self) -> dict[str, list[Array]]:
         """Return the species and the states of the kinetics, as views."""
+        return {name: [values] for name, values in self._all().items()}
+
+    def _all(self) -> dict[str, Array]:
         found = dict(self.values)
         if self.reaction is not None:
             found |= {name: self.reaction.states[row] for row, name in enumerate(self.state_functions)}
@@ -240,7 +243,7 @@ class ReactionDiffusionModel:
         """Return what the last step brought to each species, what of that came from reactions, and its iterations."""
         return np.array([*self.brought.values(), *self.reacted.values(), float(self._last)])
 
-    def set_tally(self, numbers: Array) -> None:
+    def accept(self, numbers: Array) -> None:
         """Take these numbers as those of the last step."""
         names, given = list(self.brought), [float(number) for number in numbers]
         self.brought = dict(zip(names, given[: len(names)], strict=True))
@@ -307,7 +310,7 @@ class ReactionDiffusionModel:
 
     def state(self) -> dict[str, StateField]:
         """Return all that a restart needs: the fields, the states, and the start values of iterations."""
-        values = self.judged()
+        values = self._all()
         for (name, fraction), step in self.transport.items():
             if step.guess:
                 for stage, increment in enumerate(step.increments):

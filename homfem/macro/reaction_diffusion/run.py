@@ -14,10 +14,11 @@ from dolfinx import fem
 from homfem.keywords import takes
 from homfem.macro.activated import MarchOptions, MarchSettings, march_activated
 from homfem.macro.conditions import Neumann
-from homfem.macro.march import Conservation, March, reduced, show_once
+from homfem.macro.march import Conservation, March, show_once
 from homfem.macro.observers import Observer
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conserved_amount
 from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
+from homfem.macro.state import reduced
 from homfem.parameters import Array, InputError
 from homfem.step_control import AdaptiveGrid
 from homfem.timestepping import TimeGrid
@@ -171,7 +172,7 @@ def solve_at_rest(
     started = clock.perf_counter()
     show_once(model, observers)
     output = clock.perf_counter() - started
-    numbers = {name: np.array([value]) for name, value in reduced(model.comm, model.measure()).items()}
+    numbers = {name: np.array([value]) for name, value in reduced(model.comm, model.measure())[0].items()}
     return ReactionDiffusionResult(
         times=np.zeros(1),
         numbers=numbers,
