@@ -90,19 +90,24 @@ class ActionPotentials(Observer):
 
     def begin(self, model: Model, time: float) -> None:
         """Take hold of the field."""
+        from homfem.macro import beats
+
         state = model.state()
         self._space, self._values = state[check_choice("field", self.field, list(state))]
         self._unit, self._time_unit = model.units.fields.get(self.field, ""), model.units.time
         v = self._values
         self._before, self._low, self._count = v.copy(), v.copy(), np.zeros(v.size)
-        self._rates = np.zeros(v.size)
         self._steepest, self._steepest_at = np.zeros(v.size), np.full(v.size, np.nan)
-        # Row 0 of each is the beat under way or the last one, row 1 the one before.
-        self._at, self._peak, self._rest, self._slope = (np.full((self.number, v.size), np.nan) for _ in range(4))
-        self._falls = np.full((len(self.levels) + len(self.fixed), self.number, v.size), np.nan)
-        self._top, self._marks = np.full(v.size, np.nan), np.full((len(self._falls), v.size), np.nan)
-        high = np.flatnonzero(v >= self.threshold)
-        self._begin_beats(high, np.full(high.size, time), np.full(high.size, np.nan))
+        falls = len(self.levels) + len(self.fixed)
+        self._beats = np.full((len(beats.ROWS) + falls, self.number, v.size), np.nan)
+        self._at, self._peak, self._rest, self._slope = self._beats[: len(beats.ROWS)]
+        self._falls = self._beats[len(beats.ROWS) :]
+        self._top, self._marks = np.full(v.size, np.nan), np.full((falls, v.size), np.nan)
+        self._kept = beats.Kept(
+            self._beats, self._count, self._low, self._steepest, self._steepest_at, self._top, self._marks,
+            np.array(self.levels), np.array(self.fixed),
+        )  # fmt: skip
+        beats.begin_high(time, v, self.threshold, self._first, self._kept)
 
     def identity(self, model: Model) -> Mapping[str, Any]:
         """The beats of a run are told in one way from its start to its end."""
@@ -114,58 +119,10 @@ class ActionPotentials(Observer):
 
     def watch(self, model: Model, step: int, start: float, end: float, last: bool) -> None:
         """See which nodes pass what in this step."""
-        u, v, level = self._before, self._values, self.threshold
-        slope = np.subtract(v, u, out=self._rates)
-        slope /= end - start
-        was, now = u >= level, v >= level
-        begun = np.flatnonzero(now & ~was)
-        at = start + (level - u[begun]) / slope[begun]
-        self._begin_beats(begun, at, self._low[begun])
-        higher = np.flatnonzero(v > self._top)
-        self._top[higher] = self._peak[0, higher] = v[higher]
-        self._mark(higher)
-        np.minimum(self._low, v, out=self._low)
-        self._follow_upstroke(now, begun, 0.5 * (start + end))
-        self._steepest[np.flatnonzero(was & ~now)] = 0.0
-        for falls, marks in zip(self._falls, self._marks, strict=True):
-            fallen = np.flatnonzero((u >= marks) & (v < marks))
-            fallen = fallen[(marks[fallen] > level) | np.isnan(falls[0, fallen])]
-            falls[0, fallen] = start + (marks[fallen] - u[fallen]) / slope[fallen]
-        self._before[:] = v
+        from homfem.macro.beats import watch_nodes
 
-    def _begin_beats(self, nodes: Any, at: Array, rest: Array) -> None:
-        """Begin a beat at some nodes; where no more are kept, look no further."""
-        self._count[nodes] += 1.0
-        self._low[nodes] = self._values[nodes]
-        if self._first:
-            over = self._count[nodes] > self.number
-            self._top[nodes[over]] = np.nan
-            self._marks[:, nodes[over]] = np.nan
-            nodes, at, rest = nodes[~over], at[~over], rest[~over]
-        for table in (self._at, self._peak, self._rest, self._slope, *self._falls):
-            table[1:, nodes] = table[:-1, nodes]
-            table[0, nodes] = np.nan
-        self._at[0, nodes], self._rest[0, nodes] = at, rest
-        self._top[nodes] = self._peak[0, nodes] = self._values[nodes]
-        self._mark(nodes)
-
-    def _mark(self, nodes: Any) -> None:
-        """Set the levels of the beat under way."""
-        peak, rest = self._top[nodes], self._rest[0, nodes]
-        for marks, level in zip(self._marks, self.levels, strict=False):
-            marks[nodes] = peak - 0.01 * level * (peak - rest)
-        for marks, value in zip(self._marks[len(self.levels) :], self.fixed, strict=True):
-            marks[nodes] = np.where(np.isnan(peak), np.nan, value)
-
-    def _follow_upstroke(self, now: Any, begun: Any, middle: float) -> None:
-        """Keep the steepest rise; it belongs to the beat that begins before V falls through the threshold again."""
-        faster = np.flatnonzero(self._rates > self._steepest)
-        self._steepest[faster], self._steepest_at[faster] = self._rates[faster], middle
-        inside = np.concatenate([begun, faster[now[faster]]])
-        inside = inside[(self._steepest[inside] > 0.0) & ~np.isnan(self._top[inside])]
-        self._slope[0, inside] = self._steepest[inside]
-        if self._upstroke:
-            self._at[0, inside] = self._steepest_at[inside]
+        rule = (self.threshold, self._first, self._upstroke)
+        watch_nodes((start, end), self._before, self._values, *rule, self._kept)
 
     def fields(self) -> Mapping[str, StateField]:
         """Return all that is kept."""
@@ -180,10 +137,12 @@ class ActionPotentials(Observer):
 
     def restore(self, series: Mapping[str, Array]) -> None:
         """Take the values of the restored model as those before the next step."""
+        from homfem.macro.beats import mark_all
+
         self._before[:] = self._values
         over = self._count > (self.number if self._first else np.inf)
         self._top[:] = np.where(over, np.nan, self._peak[0])
-        self._mark(np.arange(self._top.size))
+        mark_all(self._kept)
 
     @property
     def count(self) -> fem.Function:

@@ -79,7 +79,18 @@ SHARED_IN_MACRO = {
         *("state", "march", "stepping", "rungs", "activated", "observers", "places", "probes", "series"),
         *("domain", "fibres", "fibre_files", "fibre_rules", "extent", "coefficients", "reaction", "linear", "stimulus"),
         *("conditions", "linear_problem", "flow", "positive", "initial", "parts"),
-        *("action_potentials", "clipping", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),
+        *(
+            "action_potentials",
+            "beats",
+            "clipping",
+            "protocols",
+            "samples",
+            "leads",
+            "ecg",
+            "recovery",
+            "conduction",
+            "tips",
+        ),
     )
 }
 CONSTRAINT_LIBRARY = {"periodic", "cli"}
