@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from homfem.kinetics.expressions import Expression, Node
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import Fields, PointKinetics, Variable
+from homfem.kinetics.written import Formulary, product
 from homfem.parameters import Array, InputError
 
 
@@ -69,6 +71,7 @@ def with_fields(kinetics: PointKinetics, names: Mapping[str, str]) -> PointKinet
         jacobian=None,
         slopes=None,
         formulas=None,
+        written=None if kinetics.written is None else kinetics.written.renamed(names),
         kept=tuple((*weights, *(0.0,) * len(more)) for weights in kinetics.kept),
     )
 
@@ -101,6 +104,7 @@ def joined(parts: Mapping[str, PointKinetics], name: str = "exchange") -> PointK
         table.append(Parameter(name=f"{label}_measure", value=1.0, meaning="of what its rates are per"))
         table += [replace(entry, name=f"{label}_{entry.name}") for entry in part.parameters]
     both = _Joined(parts, tuple(fields))
+    all_written = all(part.written is not None for part in parts.values())
     return PointKinetics(
         name=name,
         time_unit=time_unit,
@@ -112,6 +116,25 @@ def joined(parts: Mapping[str, PointKinetics], name: str = "exchange") -> PointK
         relaxation=both.relaxation if any(part.gates for part in parts.values()) else None,
         drift=both.drift if any(len(part.states) > part.gates for part in parts.values()) else None,
         rest=both.rest if all(part.rest or not part.states for part in parts.values()) else None,
+        written=_written(parts) if all_written else None,
+        shares=tuple(group for part in parts.values() for group in part.shares),
+    )
+
+
+def _written(parts: Mapping[str, PointKinetics]) -> Formulary:
+    """Return the expressions of all parts: the rates of each times its measure, own names behind its label."""
+    found = []
+    for label, part in parts.items():
+        own = [entry.name for entry in part.parameters] + [name for name, _ in part.written.definitions]
+        mine = part.written.renamed({name: f"{label}_{name}" for name in own})
+        measure = Expression(text=f"{label}_measure", tree=Node("name", name=f"{label}_measure"))
+        rates = tuple((f"{label}_{name}", product(measure, rate)) for name, rate in mine.rates)
+        found.append(replace(mine, rates=rates))
+    return Formulary(
+        definitions=tuple(entry for part in found for entry in part.definitions),
+        rates=tuple(entry for part in found for entry in part.rates),
+        gates=tuple(entry for part in found for entry in part.gates),
+        drifts=tuple(entry for part in found for entry in part.drifts),
     )
 
 

@@ -43,6 +43,18 @@ class Formulary:
     gates: tuple[tuple[str, Expression, Expression], ...] = ()
     drifts: tuple[tuple[str, Expression], ...] = ()
 
+    def renamed(self, names: Mapping[str, str]) -> Formulary:
+        """Return the same with other names in place of some, also of what it defines."""
+        return Formulary(
+            definitions=tuple((names.get(name, name), renamed(entry, names)) for name, entry in self.definitions),
+            rates=tuple((name, renamed(entry, names)) for name, entry in self.rates),
+            gates=tuple(
+                (names.get(name, name), renamed(rate, names), renamed(target, names))
+                for name, rate, target in self.gates
+            ),
+            drifts=tuple((names.get(name, name), renamed(entry, names)) for name, entry in self.drifts),
+        )
+
     def needed(self, expressions: Iterable[Expression]) -> tuple[tuple[str, Expression], ...]:
         """Return the definitions that some expressions use, in their order."""
         used = frozenset[str]().union(*(expression.names for expression in expressions))
@@ -68,6 +80,12 @@ def renamed(expression: Expression, names: Mapping[str, str]) -> Expression:
         return replace(node, name=names.get(node.name, node.name), parts=tuple(map(change, node.parts)))
 
     tree = change(expression.tree)
+    return Expression(text=str(tree), tree=tree)
+
+
+def product(first: Expression, second: Expression) -> Expression:
+    """Return the product of two expressions."""
+    tree = Node("*", (first.tree, second.tree))
     return Expression(text=str(tree), tree=tree)
 
 

@@ -31,6 +31,8 @@ from homfem.kinetics.calcium import (
     with_field_of_ip3,
 )
 from homfem.kinetics.calcium.pumps import influx, ip3_turnover, pmca, store_operated_influx, surface_serca
+from homfem.kinetics.joined import joined, with_fields
+from homfem.kinetics.written import written_kinetics
 from homfem.macro.reaction import NodalReaction
 from homfem.parameters import InputError, UnitError
 
@@ -300,3 +302,33 @@ def test_geometry_out_of_range_is_refused(change):
 def test_units_are_named_by_their_error():
     with pytest.raises(UnitError, match="own: a"):
         model(Mechanism(name="m", fluxes=(dataclasses.replace(SURFACE, expression="w*c"),), parameters=NUMBERS))
+
+
+def test_joined_kinetics_keep_their_expressions():
+    """What is compiled of the joined expressions is what NumPy does: rates with measures, gates, IP3 as a field."""
+    geometry = closed_cell(0.185)
+    one = with_fields(
+        membrane_kinetics(on_membrane(calcium_kinetics("li-rinzel-buffering"), geometry)), {"ip3": "messenger"}
+    )
+    other = volume_kinetics(calcium_kinetics("keizer-levine"))
+    both = joined({"k0": one, "k1": other})
+    again = written_kinetics(
+        both.written,
+        name="again",
+        time_unit="s",
+        fields=both.fields,
+        states=both.states,
+        stoichiometry=both.stoichiometry,
+        parameters=both.parameters,
+    )
+    rng = np.random.default_rng(8)
+    fields = [rng.uniform(0.05, 1, 6), rng.uniform(2, 9, 6), rng.uniform(0.2, 0.6, 6)]
+    assert [field.name for field in both.fields] == ["cytosol", "er", "messenger"]
+    states = rng.uniform(0.05, 0.3, (len(both.states), 6))
+    p = both.values({"k0_measure": 0.3, "k1_measure": rng.uniform(1, 2, 6), "k1_v3": 0.5}, size=6)
+    assert again.rates(0.0, fields, states, p) == pytest.approx(both.rates(0.0, fields, states, p), rel=1e-13)
+    for mine, theirs in zip(
+        again.relaxation(0.0, fields, states, p), both.relaxation(0.0, fields, states, p), strict=True
+    ):
+        assert mine == pytest.approx(theirs, rel=1e-13)
+    assert both.shares == (("h",), ("pump",), ("ryr_o1", "ryr_o2", "ryr_c2"))

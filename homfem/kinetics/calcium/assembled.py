@@ -48,10 +48,10 @@ from homfem.kinetics.calcium.fluxes import (
     number,
 )
 from homfem.kinetics.calcium.mechanisms import CalciumKinetics
-from homfem.kinetics.expressions import Expression, Node, parse_expression
+from homfem.kinetics.expressions import parse_expression
 from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import PointKinetics, Variable
-from homfem.kinetics.written import Formulary, written_kinetics
+from homfem.kinetics.written import Formulary, product, written_kinetics
 from homfem.parameters import Array, InputError
 
 
@@ -79,7 +79,7 @@ def tissue_kinetics(model: CalciumKinetics) -> PointKinetics:
             factor = factors[flux.membrane]
         else:
             factor = per_volume.get(flux.membrane, "cytosol_fraction")
-        rates.append((name, _times(parse_expression("factor", factor, names), expression)))
+        rates.append((name, product(parse_expression("factor", factor, names), expression)))
     formulary = replace(model.formulary, rates=tuple(rates))
     return _kinetics(model, formulary, model.fluxes, GEOMETRY)
 
@@ -304,8 +304,3 @@ def _kinetics(
         shares=tuple(group for entry in model.mechanisms for group in entry.shares if own.issuperset(group)),
         kept=(calcium,) if not any(gains) else (),
     )
-
-
-def _times(factor: Expression, other: Expression) -> Expression:
-    tree = Node("*", (factor.tree, other.tree))
-    return Expression(text=str(tree), tree=tree)

@@ -22,12 +22,23 @@ Source: Goel, Sneyd, Friedman 2006, Multiscale Model. Simul. 5(4), 1045, eqs 2.2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from homfem.kinetics.parameters import Parameter
 from homfem.parameters import InputError, check_choice, check_number
-from homfem.quantities import Kind
+from homfem.quantities import (
+    BINDING_RATE,
+    CONCENTRATION,
+    CONCENTRATION_RATE,
+    INVERSE_LENGTH,
+    LENGTH,
+    PERMEABILITY,
+    RATE,
+    TIME,
+    Kind,
+)
 
 CYTOSOL, ER, OUTSIDE, BOUND, IP3 = "cytosol", "er", "outside", "bound", "ip3"
 #: Membranes by what they are between.
@@ -193,9 +204,21 @@ def pumps_per_area(per_volume: float, geometry: Geometry) -> float:
     return check_number("per_volume", per_volume, at_least=0.0) / geometry.er_area
 
 
+_KINDS: Mapping[str, Kind] = {
+    "1/s": RATE,
+    "uM": CONCENTRATION,
+    "uM/s": CONCENTRATION_RATE,
+    "1/(uM*s)": BINDING_RATE,
+    "um/s": PERMEABILITY,
+    "1/um": INVERSE_LENGTH,
+    "um": LENGTH,
+    "s": TIME,
+}
+
+
 def number(name: str, value: float, unit: str, meaning: str, source: str = "", *, zero: bool = False) -> Parameter:
     """Return a parameter of a flux: its number is > 0, or >= 0 where that makes sense (``zero``)."""
-    kind = Kind(name=f"a quantity in {unit}", unit=unit, example=f"0.5 {unit}") if unit else None
+    kind = _KINDS.get(unit, Kind(name=f"a quantity in {unit}", unit=unit, example=f"0.5 {unit}")) if unit else None
     limits = {"at_least": 0.0} if zero else {"above": 0.0}
     return Parameter(name=name, value=value, unit=unit, kind=kind, meaning=meaning, source=source, **limits)
 

@@ -17,6 +17,7 @@ from homfem.kinetics.calcium.ip3_receptors import (
 from homfem.kinetics.calcium.mechanisms import CalciumKinetics, Mechanism
 from homfem.kinetics.calcium.pumps import buffering_serca, hill_serca, reversible_serca
 from homfem.kinetics.calcium.ryanodine import keizer_levine_receptor, reduced_keizer_levine_receptor
+from homfem.kinetics.parameters import Parameter
 from homfem.parameters import InputError, check_choice
 
 
@@ -37,6 +38,10 @@ class CalciumEntry:
         first one is the usual one.
     start : mapping of str to float
         Concentrations from which a cell may start, uM.
+    ip3 : float or None
+        IP3 of the cell, uM; None: it does not matter.
+    total, er_to_cytosol : float or None
+        Free calcium of a closed cell per volume of cytosol, uM, and the volume of its ER over that of its cytosol.
     """
 
     title: str
@@ -44,9 +49,14 @@ class CalciumEntry:
     mechanisms: tuple[Callable[[], Mechanism], ...]
     sets: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: {"published": {}})
     start: Mapping[str, float] = field(default_factory=dict)
-    ip3: float = 0.4
+    ip3: float | None = 0.4
     total: float | None = 2.0
     er_to_cytosol: float | None = 0.185
+
+    def table(self) -> tuple[Parameter, ...]:
+        """Return the parameters of all mechanisms, without IP3; no unit is checked here."""
+        made = (entry for make in self.mechanisms for entry in make().parameters)
+        return tuple({entry.name: entry for entry in made}.values())
 
 
 _DYK = "De Young, Keizer 1992, doi 10.1073/pnas.89.20.9895"
@@ -100,12 +110,14 @@ CALCIUM_KINETICS: Mapping[str, CalciumEntry] = {
         source="Keizer, Levine 1996, doi 10.1016/S0006-3495(96)79543-7 (receptor); leak and pump chosen",
         mechanisms=(keizer_levine_receptor, store_leak, hill_serca),
         start=_START,
+        ip3=None,
     ),
     "keizer-levine-reduced": CalciumEntry(
         title="ryanodine receptor with one gate, leak, SERCA pump by Hill",
         source="Keizer, Levine 1996, doi 10.1016/S0006-3495(96)79543-7 (receptor); leak and pump chosen",
         mechanisms=(reduced_keizer_levine_receptor, store_leak, hill_serca),
         start=_START,
+        ip3=None,
     ),
     "xenopus-egg": CalciumEntry(
         title="IP3 receptor of waves in eggs, leak, SERCA pump by Hill",
@@ -150,7 +162,7 @@ def calcium_kinetics(name: str, parameters: str | None = None) -> CalciumKinetic
     kinetics = CalciumKinetics(
         name=name,
         mechanisms=tuple(make() for make in entry.mechanisms),
-        ip3=entry.ip3,
+        ip3=entry.ip3 or 0.0,
         total=total,
         er_to_cytosol=entry.er_to_cytosol,
         start=entry.start,
