@@ -76,6 +76,20 @@ def collected_warnings() -> Iterator[list[str]]:
         _LOG.removeHandler(handler)
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep what is not above a warning from the log of homfem while the block lasts, of work that serves another."""
+
+    def above(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
+    _LOG.addFilter(above)
+    try:
+        yield
+    finally:
+        _LOG.removeFilter(above)
+
+
 class _Bar:
     """One piece of work: how far it is, and what is to be said of it. Setting numbers is all that the work does."""
 

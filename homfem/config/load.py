@@ -11,10 +11,13 @@ from homfem.config.cells import CellTable, parse_cell
 from homfem.config.document import Document, read_document, set_values
 from homfem.config.effective import EffectiveTable, parse_effective
 from homfem.config.macro import MacroTable, parse_macro
-from homfem.config.table import Missing, join, refuse_unknown, require_table
+from homfem.config.table import Missing, join, refuse_unknown, renamed, require_table
 from homfem.parameters import InputError
 
 T = TypeVar("T")
+
+#: Tables of ``[macro]`` that other codes have at the top.
+_AT_TOP = ("stimulus",)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +64,7 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
         For the first thing that is wrong: the path of its key, its value, what is allowed.
     """
     _check_integers("", document)
-    refuse_unknown("", document, ["cell", "effective", "macro"])
+    refuse_unknown("", document, ["cell", "effective", "macro", *(_AT_TOP if "macro" in document else ())])
     base = Path(folder)
     for name in needed:
         require_table(name, document.get(name, Missing()))
@@ -72,10 +75,25 @@ def make_config(document: Mapping[str, Any], *, folder: str | Path = ".", needed
         effective.check(cell.known_phases, cell.known_dimension)
         cell.check_effective(effective)
         cell = cell.suited_to(effective)
-    macro = parse_macro(document["macro"], base) if "macro" in document else None
+    macro = _macro(document, base) if "macro" in document else None
     if macro is not None:
         macro.check(cell, effective)
     return Config(document=dict(document), folder=base, cell=cell, effective=effective, macro=macro)
+
+
+def _macro(document: Mapping[str, Any], base: Path) -> MacroTable:
+    """Return the table ``[macro]`` with what other codes have beside it; errors name what was written."""
+    table, beside = require_table("macro", document["macro"]), [name for name in _AT_TOP if name in document]
+    for name in beside:
+        if name in table:
+            raise InputError(name, "given", f"absent beside macro.{name}: both mean the same")
+    try:
+        return parse_macro({**table, **{name: document[name] for name in beside}}, base)
+    except InputError as error:
+        for name in beside:
+            if error.name.startswith(f"macro.{name}"):
+                raise renamed(error, error.name.removeprefix("macro.")) from error
+        raise
 
 
 def present(name: str, table: T | None) -> T:

@@ -12,7 +12,7 @@ from homfem.config import Config
 from homfem.config.models.cardiac import CardiacTable
 from homfem.parameters import InputError
 from homfem.quantities import conversion_factor
-from homfem.runs.cardiac_problem import KEYS, Made, exchanged, make_problem
+from homfem.runs.cardiac_problem import KEYS, Made, exchanged, make_problem, method_of
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.marching import ModelUnits, marching, tensor_warnings
@@ -22,29 +22,13 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.macro.action_potentials import ActionPotentials
-    from homfem.macro.cardiac import CardiacMethod, CardiacProblem, CardiacResult
+    from homfem.macro.cardiac import CardiacProblem, CardiacResult
     from homfem.macro.leads import LeadSeries
 
 #: No front in a heart is faster, mm/ms.
 FASTEST = 5.0
 #: Velocities are those of fronts that began, and will end, at least so long a way off, ms.
 FORGOTTEN = 2.0
-
-
-def _method(table: CardiacTable) -> CardiacMethod:
-    """Return how it is solved."""
-    from homfem.macro.cardiac import CardiacMethod
-
-    time = table.time
-    return CardiacMethod(
-        splitting=time.splitting,
-        scheme=time.scheme,
-        coupling=time.coupling,
-        ionic=table.membrane.scheme,
-        subcycles=time.subcycles,
-        degree=table.degree,
-        mass=table.mass,
-    )
 
 
 def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bool, drawn: bool) -> MacroRun:
@@ -65,7 +49,7 @@ def run_table(config: Config, table: CardiacTable, comm: MPI.Comm, *, resume: bo
             result = solve_cardiac(
                 made.problem,
                 table.time.grid("ms"),
-                _method(table),
+                method_of(table),
                 threshold=level,
                 **run.options(*watching.observers, beats, ecg),
             )
@@ -95,7 +79,7 @@ def _ecg(table: CardiacTable, problem: CardiacProblem, folder: Path) -> LeadSeri
             problem,
             table.ecg.places(),
             bath=table.ecg.conductivity.to("mS/mm"),
-            method=_method(table),
+            method=method_of(table),
             section=None if section is None else section.to("mm" if problem.domain.dimension == 2 else "mm^2"),
         )
     shown = electrodes
@@ -223,4 +207,5 @@ def _report(table: CardiacTable, made: Made, result: CardiacResult, level: float
         "maximum": {"V": result.numbers["V maximum"].tolist()},
         "minimum": {"V": result.numbers["V minimum"].tolist()},
         "tensors": {name: tensor.to_dict() for name, tensor in made.tensors.items()},
+        **({"tuning": made.tuning} if made.tuning else {}),
     }

@@ -17,6 +17,7 @@ from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import CONDUCTIVITY
 from homfem.parameters import InputError
 from homfem.quantities import Quantity, conversion_factor
+from homfem.runs.cardiac_tuning import Given, tuned
 from homfem.runs.keys import keys_under
 from homfem.runs.marching import domain_of
 from homfem.runs.phases import phase_tensors
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from homfem.kinetics.point import PointKinetics
-    from homfem.macro.cardiac import CardiacProblem
+    from homfem.macro.cardiac import CardiacMethod, CardiacProblem
+    from homfem.macro.domain import Domain
     from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -58,6 +60,23 @@ class Made:
     problem: CardiacProblem
     tensors: dict[str, EffectiveTensor]
     keys: dict[str, str]
+    tuning: dict[str, Any]
+
+
+def method_of(table: CardiacTable) -> CardiacMethod:
+    """Return how it is solved."""
+    from homfem.macro.cardiac import CardiacMethod
+
+    time = table.time
+    return CardiacMethod(
+        splitting=time.splitting,
+        scheme=time.scheme,
+        coupling=time.coupling,
+        ionic=table.membrane.scheme,
+        subcycles=time.subcycles,
+        degree=table.degree,
+        mass=table.mass,
+    )
 
 
 def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
@@ -65,6 +84,7 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
     from homfem.macro.cardiac import CardiacProblem
 
     domain = domain_of(config, table, comm, "mm")
+    _check_variants(domain, table)
     kept: dict[str, EffectiveTensor] = {}
     spaces = _spaces(config, table, comm, domain.dimension, kept)
     with keys_under("macro.membrane"):
@@ -72,6 +92,13 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
         parameters, start = table.membrane.numbers(kinetics)
         if table.membrane.pacing is not None:
             start = _paced(kinetics, table.membrane.pacing, parameters, start)
+    area, capacitance = _area(table, kept), _numbers(table.membrane.capacitance, "uF/mm^2")
+    tuning: dict[str, Any] = {}
+    if table.tensors.velocity is not None:
+        numbers = {"parameters": parameters, "start": start, "area": area, "capacitance": capacitance}
+        level = table.output.level(kinetics.fields[0].unit)
+        given = Given(membrane=kinetics, numbers=numbers, method=method_of(table), threshold=level)
+        spaces, tuning = tuned(table, domain, spaces, given)
     for k, electrode in enumerate(table.electrodes):
         domain.boundary(electrode.boundary, f"macro.{stimulus_path('electrodes', k, len(table.electrodes))}.boundary")
     currents, keys = _currents(table)
@@ -82,8 +109,8 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
             membrane=kinetics,
             parameters=parameters,
             start=start,
-            area=_area(table, kept),
-            capacitance=_numbers(table.membrane.capacitance, "uF/mm^2"),
+            area=area,
+            capacitance=capacitance,
             bath=_numbers(table.tensors.bath, "mS/mm") if table.tensors.bath is not None else {},
             electrodes=[_electrode(electrode) for electrode in table.electrodes],
             **spaces,
@@ -91,7 +118,14 @@ def make_problem(config: Config, table: CardiacTable, comm: MPI.Comm) -> Made:
         )
     if kinetics.fields[0].unit == "mV" and comm.rank == 0:
         _warn_of_units(problem)
-    return Made(problem=problem, tensors=kept, keys=keys)
+    return Made(problem=problem, tensors=kept, keys=keys, tuning=tuning)
+
+
+def _check_variants(domain: Domain, table: CardiacTable) -> None:
+    """Refuse variants of regions that there are not, and regions of the tissue without one; collective."""
+    if isinstance(table.membrane.variant, dict):
+        bath = table.tensors.bath or {}
+        domain.cell_values(dict.fromkeys([*table.membrane.variant, *bath], 0.0), "macro.membrane.variant")
 
 
 def _warn_of_units(problem: CardiacProblem) -> None:

@@ -19,6 +19,7 @@ from homfem.config.models.domains import (
     SizedDomain,
 )
 from homfem.parameters import Array, FileError, InputError, VariableError
+from homfem.runs.keys import keys_under
 from homfem.runs.runners import runner
 
 if TYPE_CHECKING:
@@ -120,6 +121,17 @@ def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Dom
             raise
         allowed = f"{error.allowed} ({error.shown})"
         raise FileError("file", table.file, allowed, error.remedy) from error
+
+
+def layered(domain: Domain, table: DomainTable) -> Domain:
+    """Return the domain with the layers of its wall as regions, if its table has any; collective."""
+    from homfem.macro.layers import with_layers
+
+    if table.layers is None:
+        return domain
+    given = table.layers
+    with keys_under("", {key: f"layers.{key}" for key in ("parts", "inner", "outer", "within")}):
+        return with_layers(domain, given.parts, inner=given.inner, outer=given.outer, within=given.within)
 
 
 def with_fibres(domain: Domain, table: FibresTable, folder: Path) -> Domain:

@@ -12,7 +12,7 @@ from homfem.config import Config
 from homfem.config.models.marching import MarchTable, RunTable
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
-from homfem.runs.domains import make_domain, with_fibres
+from homfem.runs.domains import layered, make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
@@ -179,13 +179,14 @@ class Marching:
 
 
 def domain_of(config: Config, table: MarchTable, comm: MPI.Comm, unit: str) -> Domain:
-    """Return the domain of a table with its fibres, coordinates in ``unit``; collective."""
+    """Return the domain of a table with its fibres and layers, coordinates in ``unit``; collective."""
     with keys_under("macro.domain"):
         domain = make_domain(table.domain, comm, config.folder, unit)
     if table.fibres is not None:
         with keys_under("macro.fibres"):
             domain = with_fibres(domain, table.fibres, config.folder)
-    return domain
+    with keys_under("macro.domain"):
+        return layered(domain, table.domain)
 
 
 @contextmanager

@@ -45,6 +45,14 @@ def _splitting(theta: Any) -> str:
     return names[theta]
 
 
+def _probes(points: Any) -> list[dict[str, Any]]:
+    if isinstance(points, list):
+        points = {f"P{k}": at for k, at in enumerate(points, start=1)}
+    if not isinstance(points, dict):
+        raise InputError("points", points, "a table of points by name, or a list of points")
+    return [{"name": name, "at": at} for name, at in points.items()]
+
+
 #: What users of other codes write.
 WORDS = (
     Word(("chi",), ("membrane", "area")),
@@ -62,6 +70,25 @@ WORDS = (
     Word(("time", "theta"), ("time", "splitting"), _splitting),
     Word(("output", "save_every"), ("output", "every")),
     Word(("stimulus", "num_pulses"), ("stimulus", "pulses")),
+    Word(("scheme",), ("membrane", "scheme")),
+    Word(("parameters",), ("membrane", "parameters")),
+    Word(("BCL",), ("membrane", "pacing", "cycle_length")),
+    Word(("num_beats",), ("membrane", "pacing", "beats")),
+    Word(("steady_state",), ("membrane", "pacing")),
+    Word(("membrane", "steady_state"), ("membrane", "pacing")),
+    Word(("membrane", "pacing", "BCL"), ("membrane", "pacing", "cycle_length")),
+    Word(("membrane", "pacing", "num_beats"), ("membrane", "pacing", "beats")),
+    Word(("layers",), ("domain", "layers")),
+    Word(("save_every",), ("output", "every")),
+    Word(("checkpoint_every",), ("output", "checkpoint_every")),
+    Word(("activation_threshold",), ("output", "threshold")),
+    Word(("output", "activation_threshold"), ("output", "threshold")),
+    Word(("points",), ("probes",), _probes),
+    Word(("output", "points"), ("probes",), _probes),
+    Word(("dt",), ("time", "step")),
+    Word(("end_time",), ("time", "end")),
+    Word(("time", "dt"), ("time", "step")),
+    Word(("time", "end_time"), ("time", "end")),
 )
 
 

@@ -15,7 +15,7 @@ from homfem.config.table import Check, Missing, Table, choice, parse_table, quan
 from homfem.kinds import CONDUCTIVITY
 from homfem.parameters import InputError
 from homfem.quantities import CONDUCTIVITY as SIEMENS
-from homfem.quantities import Quantity, parse_quantity
+from homfem.quantities import SPEED, Quantity, parse_quantity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,12 +63,22 @@ class FourNumbers(Table):
         )
 
 
-#: Published sets of conductivities.
+def _set(*numbers: float) -> FourNumbers:
+    """Return a set of conductivities in S/m: il, it, el, et."""
+    g_il, g_it, g_el, g_et = (Quantity(number, "S/m") for number in numbers)
+    return FourNumbers.model_construct(g_il=g_il, g_it=g_it, g_el=g_el, g_et=g_et)
+
+
+#: Published sets of conductivities: of Niederer et al. 2011 (doi 10.1098/rsta.2011.0139), which are Clerc's of 1976, of
+#: Roberts and Scher 1982 (in Roth 1997, doi 10.1109/10.650887), under the name that other codes have for them, and of
+#: Potse et al. 2006 (doi 10.1109/TBME.2006.880875).
 PRESETS: Mapping[str, FourNumbers] = {
-    "Niederer": FourNumbers.model_construct(
-        g_il=Quantity(0.17, "S/m"), g_it=Quantity(0.019, "S/m"), g_el=Quantity(0.62, "S/m"), g_et=Quantity(0.24, "S/m")
-    )
+    "Niederer": _set(0.17, 0.019, 0.62, 0.24),
+    "Bishop": _set(0.34, 0.06, 0.12, 0.08),
+    "Potse": _set(0.3, 0.03, 0.3, 0.12),
 }
+#: What others call the four numbers.
+_SIGMAS = {f"sigma_{end}": f"g_{end}" for end in ("il", "it", "el", "et")}
 
 
 class PresetTable(Table):
@@ -120,6 +130,11 @@ def _entry_or_regions(value: dict[str, Any]) -> None:
 def _conductivity(value: Any) -> Sources | FourNumbers:
     if isinstance(value, dict) and "preset" in value:
         return PRESETS[parse_table(PresetTable, value, "").preset]
+    if isinstance(value, dict) and any(key in _SIGMAS for key in value):
+        try:
+            return parse_table(FourNumbers, {_SIGMAS.get(key, key): entry for key, entry in value.items()}, "")
+        except InputError as error:
+            raise renamed(error, error.name.replace("g_", "sigma_", 1)) from error
     if isinstance(value, dict) and any(key in FourNumbers.model_fields for key in value):
         return parse_table(FourNumbers, value, "")
     return _tensor(value)
@@ -135,6 +150,20 @@ _SAYS = (
     'a conductivity, such as "0.2 S/m", a table with `longitudinal`, `transverse` and `normal`, the path of a JSON '
     "file, a table with `file`, `value` or `phase`; or one for each region"
 )
+
+
+Speed = Annotated[Quantity, quantity(SPEED, above=0.0)]
+
+
+class VelocityTable(Table):
+    """Conduction velocities that conductivities are tuned to, on this mesh, with this step and membrane."""
+
+    longitudinal: Speed
+    """Along the fibres."""
+    transverse: Speed | None = None
+    """Across the fibres; in the sheets, where there is a normal one."""
+    normal: Speed | None = None
+    """Across the sheets."""
 
 
 class TensorsTable(Table):
@@ -157,6 +186,17 @@ class TensorsTable(Table):
     ) = None
     """Of the bath: the region `bath`, or others by their names."""
 
+    velocity: VelocityTable | None = None
+    """Conduction velocities, such as `{ longitudinal = "0.6 m/s", transverse = "0.3 m/s" }`: conductivities, in each
+    direction both by one factor, become those that give them on this mesh; a monodomain needs no others."""
+
+    def wanted(self, dimension: int) -> dict[str, Quantity]:
+        """Return the velocities by direction, of those that the dimension has."""
+        if self.velocity is None:
+            return {}
+        given = {name: getattr(self.velocity, name) for name in ("longitudinal", "transverse", "normal")[:dimension]}
+        return {name: speed for name, speed in given.items() if speed is not None}
+
     @property
     def spaces(self) -> dict[str, Sources]:
         """The sources by the names of the arguments that they become."""
@@ -168,6 +208,8 @@ class TensorsTable(Table):
     @property
     def anisotropic(self) -> bool:
         """Whether a tensor is known to differ along and across the fibres."""
+        if self.velocity is not None and len(self.wanted(3)) > 1:
+            return True
         return any(isinstance(entry, AlongFibres) and entry.anisotropic for _, entry in entries_of(self))
 
     @model_validator(mode="after")
@@ -183,6 +225,8 @@ class TensorsTable(Table):
         if kind != "monodomain" and "conductivity" in spaces:
             raise InputError("tensors.conductivity", "given", f"absent in a {kind}",
                              "Give intracellular and extracellular, or a preset.")  # fmt: skip
+        if self.velocity is not None and kind == "monodomain" and not spaces:
+            return
         if "conductivity" not in spaces:
             for name in ("intracellular", "extracellular"):
                 if name not in spaces:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from homfem.config.models.layers import LAYERS, names_of
 from homfem.config.models.stimulus import PlaceTable
 from homfem.config.table import (
     Check,
@@ -52,12 +53,6 @@ def _groups(value: Any) -> dict[str, Any]:
     return value
 
 
-def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
-        raise InputError("", value, 'a list of names of regions, such as ["left", "right"]')
-    return tuple(value)
-
-
 def _direction(value: Any) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)) or len(value) not in (1, 2, 3):
         raise InputError("", value, "a direction: a list of 1 to 3 numbers, one per axis")
@@ -92,6 +87,11 @@ def _place(value: Any) -> PlaceTable:
 
 class DomainTable(Table):
     """What every domain has."""
+
+    layers: Annotated[Any, LAYERS] | None = None
+    """Layers of a wall as regions, by their parts of its depth from the inside out, such as `{ endo = 0.3, mid = 0.4,
+    epi = 0.3 }`. Or a table with these as `parts`, and lists of names: `inner` and `outer` of boundaries, by default
+    `lv` and `rv`, or `endo`, and `epi`; `within` of the regions that are the wall, by default all."""
 
     #: The function that makes it, ``"package.module:function"``, called with the table, the communicator, the folder of
     #: files and the unit of the coordinates; collective.
@@ -169,6 +169,10 @@ def _mm(*values: float) -> tuple[Quantity, ...]:
     return tuple(Quantity(value, "mm") for value in values)
 
 
+#: Keys of an ideal heart that are no lengths of its shape.
+_NO_LENGTHS = ("shape", "size", "resolution", "layers")
+
+
 class IdealHeart(DomainTable):
     """What ideal ventricles have: the long axis is z, the apex below, the base a plane."""
 
@@ -190,7 +194,7 @@ class IdealHeart(DomainTable):
     @model_validator(mode="after")
     def _made(self) -> Self:
         given = [key for key in type(self).model_fields if key in self.model_fields_set]
-        others = [key for key in given if key not in ("shape", "size", "resolution")]
+        others = [key for key in given if key not in _NO_LENGTHS]
         if self.size is not None and others:
             sizes = [str(side) for side in self.size]
             raise InputError("size", sizes, f"absent where {others[0]} is given", "It stretches the default shape.")
@@ -201,9 +205,7 @@ class IdealHeart(DomainTable):
         """Return the shape with its lengths in a unit."""
         from homfem.meshing.shapes import ventricles
 
-        lengths = {
-            key: getattr(self, key) for key in type(self).model_fields if key not in ("shape", "size", "resolution")
-        }
+        lengths = {key: getattr(self, key) for key in type(self).model_fields if key not in _NO_LENGTHS}
         values = {
             key: value.to(unit) if isinstance(value, Quantity) else tuple(entry.to(unit) for entry in value)
             for key, value in lengths.items()
@@ -312,7 +314,7 @@ class FibresTable(Table):
     """How the angles of `ldrb` vary in the wall: linearly in its depth (default), or with its square as published."""
     apex: Point | None = None
     """A point beside the apex, for `ldrb`; else the boundary `apex`, or the node that is farthest from the base."""
-    tissue: Annotated[tuple[str, ...], Check(_names, says="a list of names of regions")] | None = None
+    tissue: Annotated[tuple[str, ...], Check(names_of, says="a list of names of regions")] | None = None
     """Regions with fibres, of `ldrb`; all others have none. Without it everything has fibres."""
     file: Annotated[str, text("the path of a mesh with vectors for its elements or nodes")] | None = None
     """A mesh file with a unit vector for each element or node, in the domain's order, or a `.lon` file of openCARP;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import model_validator
 
 from homfem.config.models.heart_beats import PacingTable
-from homfem.config.table import Check, Missing, Table, choice, keys_from, renamed, text
+from homfem.config.table import Check, Missing, Table, keys_from, renamed, text
 from homfem.kinetics.ionic import IONIC_MODELS, ionic_kinetics, read_ionic
 from homfem.kinetics.ionic.kernels import SCHEMES
 from homfem.kinetics.ionic.ranges import check_ranges
@@ -42,6 +43,27 @@ def by_region(kind: Kind) -> Check:
     return Check(check, says=says)
 
 
+def _variant(value: Any) -> str | dict[str, str]:
+    if isinstance(value, dict) and value:
+        return {str(region): _name(str(region), entry) for region, entry in value.items()}
+    return _name("", value)
+
+
+def _name(path: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(path, value, "the name of a variant, or a table with one for each region")
+    return value
+
+
+def _model(value: Any) -> str:
+    if isinstance(value, dict):
+        remedy = "Parameters, starts and variants may differ by region; a scar has conductances of 0."
+        raise InputError("", value, "one model for all of the tissue", remedy)
+    return check_choice("", value, tuple(IONIC_MODELS))
+
+
+_MODEL = Check(_model, says=" or ".join(f'"{name}"' for name in IONIC_MODELS), schema={"enum": [*IONIC_MODELS]})
+_VARIANT = Check(_variant, says="the name of a variant, or a table with one for each region")
 _TABLE = Check(_numbers, says="a table of numbers and quantities, also by region")
 
 
@@ -58,10 +80,11 @@ def _scheme(value: Any) -> str:
 class MembraneTable(Table):
     """``[macro.membrane]``: the ionic model, and how much membrane there is."""
 
-    model: Annotated[str, choice(*IONIC_MODELS)] | None = None
+    model: Annotated[str, _MODEL] | None = None
     """An ionic model of the literature; either this or a file is given."""
-    variant: Annotated[str, text("the name of a variant")] | None = None
-    """A variant of the model, such as `"endo"`; its first one without it."""
+    variant: Annotated[Any, _VARIANT] | None = None
+    """A variant of the model, such as `"endo"`, also by region: `{ endo = "endo", "*" = "epi" }`; its first one without
+    it."""
     file: Annotated[str, text("the path of a .ode, .cellml or .mmt file")] | None = None
     """A gotranx, CellML or Myokit file with an ionic model."""
     potential: Annotated[str, text("the name of the membrane potential in the file")] | None = None
@@ -93,12 +116,33 @@ class MembraneTable(Table):
         """Return the ionic model; files are sought from ``folder``."""
         try:
             if self.model is not None:
-                return ionic_kinetics(self.model, self.variant)
+                return self._of_literature(self.model)
             return read_ionic(folder / str(self.file), self.potential)
         except FileError as error:
             raise FileError("file", str(self.file), error.allowed, error.remedy) from error
         except InputError as error:
-            raise renamed(error, error.name if error.name in ("variant", "potential") else "file") from error
+            raise renamed(error, error.name if error.name.startswith(("variant", "potential")) else "file") from error
+
+    def _of_literature(self, model: str) -> PointKinetics:
+        if not isinstance(self.variant, dict):
+            return ionic_kinetics(model, self.variant)
+        variants = {region: self._of_region(model, region) for region in self.variant}
+        base = variants.get("*", next(iter(variants.values())))
+        names = ", ".join(f"{region}: {name}" for region, name in self.variant.items())
+        return dataclasses.replace(base, name=f"{model} ({names})")
+
+    def _of_region(self, model: str, region: str) -> PointKinetics:
+        with keys_from({"variant": f"variant.{region}"}):
+            return ionic_kinetics(model, dict(self.variant or {})[region])
+
+    def _by_variants(self) -> dict[str, dict[str, float]]:
+        """Return the parameters in which the variants of the regions differ, by region."""
+        if self.model is None or not isinstance(self.variant, dict):
+            return {}
+        numbers = {region: vars(self._of_region(self.model, region).values()) for region in self.variant}
+        names = next(iter(numbers.values()))
+        found = {name: {region: float(given[name]) for region, given in numbers.items()} for name in names}
+        return {name: values for name, values in found.items() if len(set(values.values())) > 1}
 
     def check(self, kinetics: PointKinetics) -> None:
         """Refuse numbers and a scheme that the ionic model does not take."""
@@ -123,6 +167,10 @@ class MembraneTable(Table):
         refuse_unknown("initial", self.initial, states)
         parameters = {name: _read(f"parameters.{name}", known[name], given) for name, given in self.parameters.items()}
         initial = {name: _read(f"initial.{name}", states[name], given) for name, given in self.initial.items()}
+        for name, values in self._by_variants().items():
+            own = parameters.get(name, {})
+            if isinstance(own, dict) and "*" not in own:
+                parameters[name] = values | own
         check_ranges("parameters", kinetics, parameters)
         check_ranges("initial", kinetics, initial)
         return parameters, initial
