@@ -861,7 +861,6 @@ WRONG = [
     ({"membrane__num_beats": 3}, r"macro\.membrane\.pacing\.cycle_length = \(missing\)"),
     ({"theta": 0.7}, r"macro\.theta = 0\.7.*0\.5"),
     ({"time__theta": 1.0, "time__splitting": "strang"}, r"macro\.time\.theta = 1\.0.*both mean the same"),
-    ({"time__scheme": "tr-bdf2", "kind": "bidomain"}, r"macro\.time\.scheme = 'tr-bdf2'"),
     ({"time__coupling": "loose"}, r"macro\.time\.coupling = 'loose'"),
     ({"time__step": "0.03 ms"}, r"macro\.(time\.step|output\.every)"),
     ({"degree": 2, "mass": 0.5}, r"macro\.mass = 0\.5"),

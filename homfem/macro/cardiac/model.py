@@ -74,8 +74,6 @@ class CardiacModel:
         self.name = "cardiac " + ("bidomain with bath" if problem.kind == "bath" else problem.kind)
         self.step, self.comm = check_number("step", step, above=0.0), problem.domain.comm
         self.bidomain = problem.kind != "monodomain"
-        if self.bidomain and len(self.method.one_step.stages) > 1:
-            raise InputError("scheme", self.method.scheme, "'crank-nicolson' or 'backward-euler' in a bidomain")
         unit = problem.membrane.fields[0].unit
         fields = {"V": unit, "phi_e": unit} | {state.name: state.unit for state in problem.membrane.states}
         self.units = Units(time="ms", length="mm", fields=fields)

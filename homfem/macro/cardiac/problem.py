@@ -180,11 +180,12 @@ class CardiacMethod:
         ``"godunov"`` (first order), ``"strang"`` (second order) or a :class:`~homfem.timestepping.Splitting` of the
         operators ``"reaction"`` and ``"diffusion"``.
     scheme
-        Of the diffusion: ``"crank-nicolson"``, ``"backward-euler"``, or in a monodomain ``"tr-bdf2"``.
+        Of the diffusion: ``"crank-nicolson"``, ``"backward-euler"``, or ``"tr-bdf2"``, which damps what a step is too
+        long for and takes two solves.
     coupling
         Which extracellular potential drives a diffusion step of the bidomain: ``"lagged"``, that of the step before
         (first order); ``"midpoint"``, one found by a predictor (second order; twice the solves); ``"implicit"``, the
-        scheme's own, by iteration to ``rtol``. None: lagged with a splitting of first order, else midpoint.
+        same by iteration to ``rtol``. None: lagged with a splitting of first order, else midpoint.
     ionic
         Steps of the membrane: ``"rush-larsen"``, ``"generalized-rush-larsen"`` or ``"explicit"``
         (:func:`homfem.macro.reaction.make_reaction`).
@@ -230,7 +231,10 @@ class CardiacMethod:
         check_integer("subcycles", self.subcycles, at_least=1)
         check_choice("current", self.current, ("nodal", "interpolated"))
         if self.current == "interpolated" and self.split.order > 1:
-            raise InputError("current", self.current, "'nodal' with a splitting of second order")
+            remedy = (
+                "States follow V at the nodes, not in the cells: steps with interpolated currents are of first order."
+            )
+            raise InputError("current", self.current, "'nodal' with a splitting of second order", remedy)
         check_integer("degree", self.degree, at_least=1, at_most=2)
         check_number("mass", self.mass, at_least=0.0, at_most=1.0)
         if self.degree > 1 and self.mass < 1.0:
