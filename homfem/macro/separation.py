@@ -31,6 +31,7 @@ from mpi4py import MPI
 from homfem.macro.observers import Observer
 from homfem.macro.state import Model
 from homfem.parameters import Array, check_number
+from homfem.step_control import Interval
 
 #: Ratios above this are too large: what is neglected is a tenth of what is kept.
 LIMIT = 0.1
@@ -194,7 +195,7 @@ class FrontLength(Observer):
         Steps between two looks.
     """
 
-    def __init__(self, field: str, *, every: int = 1) -> None:
+    def __init__(self, field: str, *, every: int | Interval = 1) -> None:
         super().__init__("front length", every=every)
         self.field = field
         self._first, self._least, self._range = math.inf, math.inf, 0.0

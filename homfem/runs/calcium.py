@@ -22,6 +22,7 @@ from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
+from homfem.runs.marching import control_facts
 from homfem.runs.outcome import Outcome
 from homfem.runs.phases import phase_tensors
 from homfem.runs.physics import with_known_area
@@ -228,6 +229,7 @@ def _report(
         "versions": versions(),
         "units": {"time": unit, "cytosol": "uM", "er": "uM", "total": total},
         "times": times,
+        **control_facts(result.control, per_time),
         "total": result.total.tolist(),
         "maximum": result.maximum.tolist(),
         "minimum": result.minimum.tolist(),

@@ -144,8 +144,7 @@ class Marching:
 
         times = [0.0]
         if self.table.time is not None:  # a state at rest has no time
-            grid = self.table.time.grid(self.units.told)
-            times = [grid.time(step) for step in range(len(result.times))]
+            times = told_times(self.table, result.times, self.units)
         return {
             "finished": result.finished,
             "end": times[-1],
@@ -176,6 +175,25 @@ class Marching:
             length_unit=self.units.length,
             time_unit=self.units.time,
         )
+
+
+def told_times(table: RunTable, times: Sequence[float], units: ModelUnits) -> list[float]:
+    """Return the times of a run in the unit that is told; of equal steps those of the grid in that unit."""
+    if table.time.auto:
+        return [units.per_time * float(time) for time in times]
+    grid = table.time.grid(units.told)
+    return [grid.time(step) for step in range(len(times))]
+
+
+def control_facts(control: Mapping[str, Any], per_time: float) -> dict[str, Any]:
+    """Return what is said of steps that follow a tolerance; nothing of equal ones."""
+    if "time step" not in control:
+        return {}
+    return {
+        "time_steps": (per_time * control["time step"][1:]).tolist(),
+        "step_errors": control["error of the step"][1:].tolist(),
+        "rejected_steps": int(control["rejected steps"].sum()),
+    }
 
 
 def domain_of(config: Config, table: MarchTable, comm: MPI.Comm, unit: str) -> Domain:

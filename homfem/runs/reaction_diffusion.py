@@ -15,9 +15,10 @@ from homfem.config.models.reactions import kinetics_of
 from homfem.config.models.species import DARCY, BoundaryTable, SpeciesTable
 from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION, PERMEABILITY, TensorKind
+from homfem.quantities import conversion_factor
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
-from homfem.runs.marching import Marching, ModelUnits, domain_of, marching, tensor_warnings
+from homfem.runs.marching import Marching, ModelUnits, control_facts, domain_of, marching, tensor_warnings
 from homfem.runs.phases import phase_tensors
 from homfem.runs.scales import transport
 from homfem.runs.watching import Watch, write_activation
@@ -298,6 +299,7 @@ def _report(made: _Made, result: ReactionDiffusionResult) -> dict[str, Any]:
             for entry in result.conserved
         ],
         "iterations": int(result.numbers["iterations"].sum()),
+        **control_facts(result.numbers, 1.0 if table.steady else conversion_factor("s", table.time.end.unit)),
         "units": {"time": table.time_unit, **table.units},
         "total": {name: result.numbers[f"{name} amount"].tolist() for name in table.species},
         "maximum": {name: result.numbers[f"{name} maximum"].tolist() for name in table.species},

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from homfem.macro.probes import Probes
     from homfem.output.observers import Record
     from homfem.runs.scales import Transport
+    from homfem.step_control import Interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,7 @@ class Shown:
     suffix
         Format of the field files, ``"xdmf"``, ``"bp"`` or ``"pvd"``.
     every
-        Steps from one output to the next.
+        Steps, or time, from one output to the next.
     length_unit
         The model's.
     drawn
@@ -59,7 +60,7 @@ class Shown:
 
     folder: Path
     suffix: str
-    every: int
+    every: int | Interval
     length_unit: str
     drawn: str | None
     time_unit: str | None = None

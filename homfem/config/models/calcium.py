@@ -14,7 +14,7 @@ from homfem.config.effective import EffectiveTable
 from homfem.config.models.buffers import BUFFERS, BufferTable, check_buffers, check_files
 from homfem.config.models.kinetics import given_parameters, parameter_keys
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
-from homfem.config.models.marching import MarchTable, OutputTable
+from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
@@ -139,6 +139,7 @@ class CalciumTable(MarchTable):
     tensors: TensorsTable = TensorsTable()
     """The effective tensors; without it they are computed from the config's cell."""
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
+    time: AdaptiveTime = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
     """The start; without it the tissue is at rest."""
     stimulus: Annotated[

@@ -12,9 +12,22 @@ from pydantic import Field, model_validator
 from homfem.config.models.domains import DomainTable, FibresTable, FileDomain, parse_domain
 from homfem.config.models.macro_table import MacroTable
 from homfem.config.models.probes import check_dimension
-from homfem.config.table import Table, choice, integer, parse_table, quantity, require_file, table, text
+from homfem.config.table import (
+    Check,
+    Missing,
+    Table,
+    choice,
+    integer,
+    number,
+    parse_table,
+    quantity,
+    require_file,
+    table,
+    text,
+)
 from homfem.parameters import InputError
-from homfem.quantities import LENGTH, TIME, Quantity
+from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
+from homfem.step_control import AdaptiveGrid, Interval
 from homfem.timestepping import SPLITTINGS, TimeGrid
 
 PositiveTime = Annotated[Quantity, quantity(TIME, above=0.0)]
@@ -33,8 +46,15 @@ class TimeTable(Table):
     subcycles: Annotated[int, integer(at_least=1, at_most=1000)] = 1
     """Steps of the reaction in one of diffusion."""
 
+    @property
+    def auto(self) -> bool:
+        """Whether an error tolerance finds the steps."""
+        return False
+
     @model_validator(mode="after")
-    def _whole(self) -> TimeTable:
+    def _whole(self) -> Self:
+        if self.auto:
+            return self
         end, step = self.end.to("s"), self.step.to("s")
         steps = max(1, round(end / step))
         if not math.isclose(end / step, steps, rel_tol=1e-12, abs_tol=1e-9):
@@ -46,9 +66,57 @@ class TimeTable(Table):
             raise InputError("step", str(self.step), f"one that fits at most {MOST_STEPS:g} times into {self.end}")
         return self
 
-    def grid(self, unit: str = "s") -> TimeGrid:
+    def grid(self, unit: str = "s") -> Any:
         """Return the time grid in a unit of time."""
         return TimeGrid(end=self.end.to(unit), step=self.step.to(unit))
+
+
+AUTO = "auto"
+
+
+def _step(value: Any) -> Any:
+    return value if value == AUTO else parse_quantity("", value, TIME, above=0.0)
+
+
+_STEP = {"type": "string", "examples": [AUTO, "20 ms"]}
+
+
+class AdaptiveTime(TimeTable):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end, or steps that follow a tolerance."""
+
+    step: Annotated[Any, Check(_step, says='a time > 0, such as "20 ms", or "auto"', schema=_STEP)] = Field(
+        description="the time step, such as '20 ms'; `\"auto\"`: steps that follow `tolerance`"
+    )
+    tolerance: Annotated[float, number(above=0.0, at_most=0.1)] | None = None
+    """With `step = "auto"`: the largest error of a step, relative to the largest value that each field has had."""
+    step_max: PositiveTime | None = None
+    """With `step = "auto"`: the longest step; a tenth of the end without it."""
+    step_min: PositiveTime | None = None
+    """With `step = "auto"`: the shortest step, else the run ends with an error; 1e-7 of the longest without it."""
+
+    @property
+    def auto(self) -> bool:
+        """Whether an error tolerance finds the steps."""
+        return bool(self.step == AUTO)
+
+    @model_validator(mode="after")
+    def _tolerated(self) -> Self:
+        for name in ("tolerance", "step_max", "step_min"):
+            if not self.auto and getattr(self, name) is not None:
+                raise InputError(name, str(getattr(self, name)), 'absent, unless step = "auto"')
+        if self.auto and self.tolerance is None:
+            raise InputError("tolerance", Missing(), 'given with step = "auto", such as 1e-3')
+        if self.auto:
+            self.grid()
+        return self
+
+    def grid(self, unit: str = "s") -> Any:
+        """Return the time grid in a unit of time, or the tolerance that finds one."""
+        if not self.auto or self.tolerance is None:
+            return super().grid(unit)
+        longest = None if self.step_max is None else self.step_max.to(unit)
+        shortest = None if self.step_min is None else self.step_min.to(unit)
+        return AdaptiveGrid(end=self.end.to(unit), tolerance=self.tolerance, step_max=longest, step_min=shortest)
 
 
 #: Of files of fields.
@@ -89,12 +157,17 @@ class RunTable(MacroTable):
             self.steps(name)
         return self
 
-    def steps(self, name: str) -> int:
-        """Return how many time steps lie between two outputs: ``every`` or ``checkpoint_every``; all if not given."""
+    def steps(self, name: str) -> int | Interval:
+        """Return how many time steps lie between two outputs: ``every`` or ``checkpoint_every``; all if not given.
+
+        Of steps that follow a tolerance the time that lies between them, in s.
+        """
         interval: Quantity | None = getattr(self.output, name)
+        if self.time.auto:
+            return Interval((self.time.end if interval is None else interval).to("s"))
         grid = self.time.grid()
         if interval is None:
-            return grid.steps
+            return int(grid.steps)
         ratio = interval.to("s") / grid.step
         if round(ratio) < 1 or not math.isclose(ratio, round(ratio), rel_tol=1e-9):
             raise InputError(f"output.{name}", str(interval), f"a whole number of steps of {self.time.step}")

@@ -12,7 +12,7 @@ from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
 from homfem.config.models.functions import FunctionTable
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
-from homfem.config.models.marching import MarchTable, OutputTable, TimeTable
+from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
 from homfem.config.models.reactions import ReactionTable, kinetics_of, parse_reactions
 from homfem.config.models.species import DARCY, DarcyTable, NumberOrText, SourceTable, SpeciesTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
@@ -31,11 +31,12 @@ from homfem.config.table import (
 from homfem.kinds import DIFFUSION, PERMEABILITY
 from homfem.kinetics.expressions import check_name
 from homfem.parameters import InputError, check_choice
+from homfem.step_control import Interval
 from homfem.timestepping import SCHEMES, SPLITTINGS
 
 
-class TransportTime(TimeTable):
-    """``[macro.time]``: a whole number of steps that ends exactly at the end."""
+class TransportTime(AdaptiveTime):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end, or steps that follow a tolerance."""
 
     splitting: Annotated[str, choice(*SPLITTINGS, "implicit")] = "strang"
     """How reaction and transport take turns; `"implicit"`: not at all, both are solved for together."""
@@ -97,7 +98,7 @@ class ReactionDiffusionTable(MarchTable):
     output: ThresholdTable = ThresholdTable()
     """What is written."""
 
-    def steps(self, name: str) -> int:
+    def steps(self, name: str) -> int | Interval:
         """Return how many time steps lie between two outputs; one for a state at rest."""
         if self.time is None:
             interval = getattr(self.output, name)
