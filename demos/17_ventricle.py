@@ -30,7 +30,7 @@ from homfem.macro.action_potentials import ActionPotentials
 from homfem.macro.cardiac import CardiacProblem, cardiac_ecg, solve_cardiac
 from homfem.macro.cardiac.tuning import Cable, tune_conductivities
 from homfem.macro.conduction import conduction_velocity
-from homfem.macro.domain import ventricle_domain
+from homfem.macro.domain_makers import ventricle_domain
 from homfem.macro.fibre_rules import ellipsoid_fibres
 from homfem.macro.leads import LeadSeries, standard_leads
 from homfem.macro.probes import Probes

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from homfem.macro.domain import Domain, read_domain, ventricle_domain
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import read_domain, ventricle_domain
 from homfem.macro.fibre_rules import RuleAngles, ellipsoid_fibres, ldrb_fibres
 from homfem.meshing.shapes.ventricles import BiVentricle, Ventricle
 from homfem.output.bodies import body_of, export_carp

@@ -9,7 +9,7 @@ import numpy as np
 from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
-from homfem.macro.domain import to_local_cells
+from homfem.macro.domain_makers import to_local_cells
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files import carp
 from homfem.meshing.files.directions import midpoints_of_directions, read_directions
@@ -23,8 +23,8 @@ def fibres_of_file(mesh: dmesh.Mesh, path: str | Path, name: str | None = None, 
     Parameters
     ----------
     mesh
-        A mesh of the same elements in the same order, such as that of :func:`homfem.macro.domain.read_domain` of the
-        same file.
+        A mesh of the same elements in the same order, such as that of
+        :func:`homfem.macro.domain_makers.read_domain` of the same file.
     path, name
         See :func:`homfem.meshing.files.directions.read_directions`. Or a ``.lon`` file of openCARP, which has no names.
     sheet

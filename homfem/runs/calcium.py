@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,11 @@ from homfem.config.models.calcium import CalciumTable, StimulusTable
 from homfem.config.models.macro_table import Taken, take_tensor
 from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION
-from homfem.materials import interface_area
 from homfem.parameters import InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.buffers import make_buffers
+from homfem.runs.calcium_parts import make_fluxes, make_ip3, make_sources, tensors_by_region, with_regions
 from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
@@ -25,7 +26,6 @@ from homfem.runs.macroscale import MacroRun
 from homfem.runs.marching import control_facts
 from homfem.runs.outcome import Outcome
 from homfem.runs.phases import phase_tensors
-from homfem.runs.physics import with_known_area
 from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
 from homfem.tensors import EffectiveTensor
 
@@ -33,27 +33,14 @@ if TYPE_CHECKING:
     from dolfinx.fem import Function
     from mpi4py import MPI
 
+    from homfem.kinetics.calcium import CalciumKinetics, MembraneKinetics
     from homfem.macro.calcium import CalciumProblem, CalciumResult
     from homfem.macro.domain import Domain
     from homfem.macro.probes import Probes
 
 
-def make_tensors(config: Config, table: CalciumTable, comm: MPI.Comm, dimension: int) -> dict[str, EffectiveTensor]:
-    """Return the tensors of the two phases: read, measured, or computed from the config's cell. Collective."""
-    compute = phase_tensors(config, comm)
-    tensors = {}
-    for name in ("cytosol", "er"):
-        taken = Taken(
-            phase=name, kind=DIFFUSION, unit="um^2/s", dimension=dimension, folder=config.folder, compute=compute
-        )
-        with keys_under(f"macro.tensors.{name}"):
-            tensors[name] = take_tensor(getattr(table.tensors, name), taken)
-    return tensors
-
-
 def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> CalciumProblem:
     """Return the calcium problem of a config; collective."""
-    from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
     from homfem.macro.calcium import CalciumProblem
 
     with keys_under("macro.domain"):
@@ -61,41 +48,100 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
     if table.fibres is not None:
         with keys_under("macro.fibres"):
             domain = with_fibres(domain, table.fibres, config.folder)
+    domain = with_regions(domain, table.regions)
     rise = _rise(domain, table.stimulus)
-    tensors = make_tensors(config, table, comm, domain.dimension)
-    sources = {name: getattr(table.tensors, name) for name in tensors}
-    buffers = make_buffers(
-        config, table.buffers, sources, dimension=domain.dimension, compute=phase_tensors(config, comm)
-    )
-    fractions = {f"{name}_fraction": tensor.active_fraction for name, tensor in tensors.items()}
-    ip3, rates = table.kinetics.ip3.to("uM"), table.kinetics.rates()
-    with keys_under("macro.tensors"):
-        area = _membrane_area(table, tensors)
-        membrane = membrane_from_rates(rates, interface_area=area, **fractions)
-    initial = table.initial
-    if initial.cytosol is not None and initial.er is not None:
-        cytosol, er = initial.cytosol.to("uM"), initial.er.to("uM")
-    else:
-        total = fractions["cytosol_fraction"] * rates.c0
-        rest = resting_state(membrane, total=total, ip3=ip3, **fractions)
-        cytosol, er = rest.cytosol, rest.er
-    kinetics = li_rinzel(membrane)
-    states = kinetics.steady(np.array([cytosol]), np.array([er]), ip3)[:, 0]
-    with keys_under("macro", _KEYS):
+    sources = make_sources(table, domain.dimension)
+    compute = phase_tensors(config, comm)
+
+    def default(name: str) -> EffectiveTensor:
+        taken = Taken(
+            phase=name, kind=DIFFUSION, unit="um^2/s", dimension=domain.dimension, folder=config.folder, compute=compute
+        )
+        with keys_under(f"macro.tensors.{name}"):
+            return take_tensor(getattr(table.tensors, name), taken)
+
+    phases = {name: getattr(table.tensors, name) for name in ("cytosol", "er")}
+    buffers = make_buffers(config, table.buffers, phases, dimension=domain.dimension, compute=compute)
+    parts = tensors_by_region(config, table, domain, default, compute)
+    start = _start(table, parts)
+    with keys_under("macro", keys_of(table)):
         return CalciumProblem(
             mesh=domain,
-            cytosol=tensors["cytosol"],
-            er=tensors["er"],
-            kinetics=kinetics,
-            ip3=ip3,
-            initial_cytosol=cytosol if rise is None else _raised(cytosol, rise),
-            initial_er=er,
+            **parts,
+            kinetics=start.kinetics,
+            ip3=make_ip3(table),
+            initial_cytosol=start.cytosol if rise is None else _raised(start.cytosol, rise),
+            initial_er=start.er,
             # A stimulus comes too quickly for the receptors to follow: they start as before it.
-            initial_states={name: float(states[row]) for row, name in enumerate(kinetics.states)},
-            interface_area=area,
+            initial_states=start.states,
             density=table.kinetics.density,
             buffers=buffers,
+            fluxes=make_fluxes(table.fluxes),
+            sources=sources,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Start:
+    """The kinetics with the state of rest, or another one at the start, of a tissue without a stimulus."""
+
+    kinetics: MembraneKinetics | CalciumKinetics
+    cytosol: float
+    er: float
+    states: Mapping[str, float]
+
+
+def _start(table: CalciumTable, parts: Mapping[str, Any]) -> _Start:
+    """Return the kinetics of the first region with ER, and the start."""
+    from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
+    from homfem.kinetics.calcium import Geometry, membrane_kinetics, on_membrane
+
+    of: dict[str, Any] = {}
+    for name in ("er", "cytosol", "interface_area"):
+        of[name] = parts[name]
+        if isinstance(of[name], Mapping):
+            of[name] = of[name][next(iter(parts["er"]))]
+    shares = {f"{name}_fraction": of[name].active_fraction for name in ("cytosol", "er")}
+    ip3, initial = table.kinetics.ip3.to("uM"), table.initial
+    given = None
+    if initial.cytosol is not None and initial.er is not None:
+        given = initial.cytosol.to("uM"), initial.er.to("uM")
+    if table.kinetics.model != "li-rinzel":
+        named = table.kinetics.named()
+        geometry = Geometry(er_area=of["interface_area"], **shares)
+        membrane = membrane_kinetics(on_membrane(named, geometry))
+        cytosol, er = given or (named.start["cytosol"], named.start["er"])
+        found: dict[str, float] = {}
+        if membrane is not None and membrane.rest is not None and membrane.states:
+            reads = any(entry.name == "ip3" for entry in membrane.parameters)
+            p = membrane.values({"ip3": ip3} if reads else {})
+            values = membrane.rest([np.array([cytosol]), np.array([er])], p)[:, 0]
+            found = {state.name: float(value) for state, value in zip(membrane.states, values, strict=True)}
+        return _Start(kinetics=named, cytosol=cytosol, er=er, states=found)
+    rates = table.kinetics.rates()
+    with keys_under("macro.tensors"):
+        transporters = membrane_from_rates(rates, interface_area=of["interface_area"], **shares)
+    if given is None:
+        rest = resting_state(transporters, total=shares["cytosol_fraction"] * rates.c0, ip3=ip3, **shares)
+        given = rest.cytosol, rest.er
+    kinetics = li_rinzel(transporters)
+    states = kinetics.steady(np.array([given[0]]), np.array([given[1]]), ip3)[:, 0]
+    named_states = {name: float(states[row]) for row, name in enumerate(kinetics.states)}
+    return _Start(kinetics=kinetics, cytosol=given[0], er=given[1], states=named_states)
+
+
+def keys_of(table: CalciumTable) -> dict[str, str]:
+    """Return the keys of the config by the names of the arguments that they become."""
+    keys = dict(_KEYS)
+    if table.regions:
+        keys |= {"cytosol": "regions", "er": "regions", "interface_area": "regions"}
+    for name, entries in (("fluxes", table.fluxes), ("sources", table.sources)):
+        if len(entries) == 1:
+            keys[f"{name}[0]"] = name
+    for k, entry in enumerate(table.sources):
+        if entry.at is not None:
+            keys[f"sources[{k}].place"] = f"{stimulus_path('sources', k, len(table.sources))}.at"
+    return keys
 
 
 # Keys of the config by the names of the arguments that they become.
@@ -111,13 +157,6 @@ _KEYS = {
     "time": "time.step",
     "end": "time.end",
 }
-
-
-def _membrane_area(table: CalciumTable, tensors: Mapping[str, EffectiveTensor]) -> float:
-    """Return the membrane area per volume in 1/um: the config's, or that of the tensors, which must agree."""
-    if table.tensors.interface_area is not None:
-        return table.tensors.interface_area.to("1/um")
-    return interface_area("interface_area", map(with_known_area, tensors.values()), "1/um")
 
 
 def _rise(domain: Domain, stimuli: Sequence[StimulusTable]) -> Function | None:
@@ -173,7 +212,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
         watching = watch(shown, table.probes, problem.domain, move)
         in_cytosol = table.output.threshold_field == "cytosol"
         in_er = Activation("er", None if in_cytosol else threshold, name="activation of er")
-        with keys_under("macro", _KEYS | probe_keys(table.probes)):
+        with keys_under("macro", keys_of(table) | probe_keys(table.probes)):
             result = run_calcium(
                 problem,
                 grid,
@@ -187,7 +226,8 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
             )
         activation = result.activation if in_cytosol else in_er.times
         write_activation(shown, activation, float(result.times[-1]), "s")
-    warnings = (f"{name}: {text}" for name in ("cytosol", "er") for text in getattr(problem, name).warnings)
+    tensors = [(name, tensor) for name in ("cytosol", "er") for tensor in problem.tensors(name).values()]
+    warnings = dict.fromkeys(f"{name}: {text}" for name, tensor in tensors for text in tensor.warnings)
     return MacroRun(
         result=result,
         facts=_report(config, table, problem, result, watching.probes, threshold),
@@ -227,10 +267,11 @@ def _report(
         "ranks": result.ranks,
         "seconds": dict(result.seconds),
         "versions": versions(),
-        "units": {"time": unit, "cytosol": "uM", "er": "uM", "total": total},
+        "units": {"time": unit, "total": total} | dict.fromkeys(result.fields, "uM"),
         "times": times,
         **control_facts(result.control, per_time),
         "total": result.total.tolist(),
+        "brought": {name: values.tolist() for name, values in result.brought.items()},
         "maximum": result.maximum.tolist(),
         "minimum": result.minimum.tolist(),
         "probes": probe_report(

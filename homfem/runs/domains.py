@@ -95,14 +95,14 @@ def _ellipsoid(sides: Sequence[float], step: float) -> tuple[np.ndarray, np.ndar
 
 def ventricles(table: IdealHeart, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
     """Return an ideal ventricle or both; collective."""
-    from homfem.macro.domain import ventricle_domain
+    from homfem.macro.domain_makers import ventricle_domain
 
     return ventricle_domain(comm, table.ideal(unit), resolution=table.resolution.to(unit), unit=unit)
 
 
 def from_file(table: FileDomain, comm: MPI.Comm, folder: Path, unit: str) -> Domain:
     """Return the domain of a mesh or a geometry; collective."""
-    from homfem.macro.domain import read_domain
+    from homfem.macro.domain_makers import read_domain
 
     try:
         return read_domain(

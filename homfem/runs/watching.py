@@ -86,7 +86,7 @@ def watch(shown: Shown, probes: Sequence[ProbeTable], domain: Domain, move: Call
             regions[probe.name] = lambda x: np.full(x.shape[1], True)
         elif probe.place is not None:
             domain.region(probe.place, path=f"macro.probes[{k}].region")
-            regions[probe.name] = domain.cells(probe.place)
+            regions[probe.name] = domain.inside(probe.place)
     statistics = {probe.name: probe.kept for probe in probes if probe.place is not None}
     path = shown.folder / "probes"
     kept = None

@@ -13,7 +13,7 @@ from mpi4py import MPI
 from homfem._dolfinx import original_cell_index
 from homfem.config.models.domains import FibresTable, parse_domain
 from homfem.config.table import parse_table
-from homfem.macro.domain import read_domain
+from homfem.macro.domain_makers import read_domain
 from homfem.macro.fibre_files import fibres_of_file
 from homfem.meshing.files.body import read_body
 from homfem.meshing.files.carp import outer_facets, read_axes, read_mesh, write_carp

@@ -13,7 +13,7 @@ from dolfinx import fem, io, mesh
 from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap, original_cell_index
-from homfem.macro.domain import read_domain
+from homfem.macro.domain_makers import read_domain
 from homfem.macro.fibre_files import fibres_of_file
 from homfem.meshing.files.body import read_body
 from homfem.meshing.files.directions import read_directions

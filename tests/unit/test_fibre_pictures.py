@@ -10,7 +10,8 @@ import pytest
 from dolfinx import mesh
 from mpi4py import MPI
 
-from homfem.macro.domain import Domain, read_domain, ventricle_domain
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import read_domain, ventricle_domain
 from homfem.macro.fibre_rules import ellipsoid_fibres
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.shapes.ventricles import Ventricle

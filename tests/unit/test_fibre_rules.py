@@ -13,7 +13,8 @@ from mpi4py import MPI
 from scipy.spatial.transform import Rotation, Slerp
 
 from homfem._dolfinx import geometry_dofmap, original_cell_index
-from homfem.macro.domain import Domain, ventricle_domain
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import ventricle_domain
 from homfem.macro.fibre_rules import RuleAngles, bislerp, ellipsoid_fibres, ldrb_fibres
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.by_gmsh.session import gmsh_session
@@ -105,7 +106,7 @@ def test_both_walls_turn_the_same_way_seen_from_their_own_inside() -> None:
 
 def tube(size: float) -> Domain:
     """A quarter of a tube with radii 1 and 2, length 1."""
-    from homfem.macro.domain import domain_from_arrays
+    from homfem.macro.domain_makers import domain_from_arrays
     from homfem.meshing.shapes.ventricles import mesh_of_solids
 
     def make() -> Any:

@@ -14,7 +14,8 @@ from mpi4py import MPI
 
 from homfem._dolfinx import geometry_dofmap
 from homfem.config.models.domains import parse_domain
-from homfem.macro.domain import Domain, domain_from_arrays, read_domain, to_local_cells
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import domain_from_arrays, read_domain, to_local_cells
 from homfem.macro.fibre_files import fibres_of_file
 from homfem.macro.fibres import FibreFrame
 from homfem.meshing.files.body import BodyArrays, read_body

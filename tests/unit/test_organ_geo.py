@@ -10,7 +10,8 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.config.models.domains import parse_domain
-from homfem.macro.domain import Domain, read_domain
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import read_domain
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.meshing.files.body import read_body
 from homfem.parameters import FileError, InputError

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 
 from homfem.config.models.domains import FibresTable, parse_domain
 from homfem.config.table import parse_table
-from homfem.macro.domain import ventricle_domain
+from homfem.macro.domain_makers import ventricle_domain
 from homfem.meshing.files.body import BodyArrays
 from homfem.meshing.shapes.ventricles import BiVentricle, Ventricle
 from homfem.parameters import InputError

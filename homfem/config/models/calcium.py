@@ -12,8 +12,9 @@ from pydantic import Field, create_model, model_validator
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
 from homfem.config.models.buffers import BUFFERS, BufferTable, check_buffers, check_files
+from homfem.config.models.calcium_parts import Concentration, Fluxes, Ip3Table, Regions, Source, Sources
 from homfem.config.models.kinetics import given_parameters, parameter_keys
-from homfem.config.models.macro_table import ComputedTensor, MacroTable, TensorSource, check_source, source_of
+from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
 from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
@@ -23,25 +24,34 @@ from homfem.config.table import (
     choice,
     keys_from,
     quantity,
+    refuse_unknown,
+    text,
 )
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
-from homfem.parameters import InputError, check_number
+from homfem.kinetics.calcium import CALCIUM_KINETICS, CalciumKinetics, calcium_kinetics
+from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import (
     CONCENTRATION,
     INVERSE_LENGTH,
     Quantity,
+    parse_quantity,
 )
 
-Concentration = Annotated[Quantity, quantity(CONCENTRATION, at_least=0.0)]
 PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
-
-
-Source = Annotated[TensorSource, source_of(DIFFUSION)]
 
 
 #: The published sets of rates by their name in a config.
 _SETS = {"trigger-wave": TRIGGER_WAVE, "de-young-keizer": DE_YOUNG_KEIZER}
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError("", value, "a table of numbers by the names of parameters")
+    return {str(key): entry for key, entry in value.items()}
+
+
+_TABLE = Check(_table, says="a table of numbers by the names of parameters", schema={"type": "object"})
 
 
 class TensorsTable(Table):
@@ -70,21 +80,54 @@ _Rates: Any = create_model("_Rates", __base__=Table, **parameter_keys(_RATES))
 class KineticsTable(_Rates):
     """``[macro.kinetics]``: the membrane of the endoplasmic reticulum; any rate of the model by its name."""
 
-    model: Annotated[str, choice("li-rinzel")] = "li-rinzel"
-    """The kinetics."""
-    parameters: Annotated[str, choice(*_SETS)] = "trigger-wave"
-    """The published set of rates that single ones replace."""
+    model: Annotated[str, choice(*CALCIUM_KINETICS)] = "li-rinzel"
+    """The kinetics; single rates as keys here are those of `li-rinzel`."""
+    parameters: Annotated[str, text("the name of a set")] | None = None
+    """The published set of rates that single ones replace; `li-rinzel` has `trigger-wave` without it."""
+    values: Annotated[Mapping[str, Any], _TABLE] = {}
+    """Numbers of other kinetics than `li-rinzel` by their names, with units where they have some."""
     ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
     density: Annotated[Any, Check(_density, says="a number >= 0, or a table with one for each region")] = 1.0
     """Density of the transporters in the membrane relative to that of the set, or by region; `"*"` is all others."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> KineticsTable:
+        if self.parameters is not None:
+            sets = _SETS if self.model == "li-rinzel" else CALCIUM_KINETICS[self.model].sets
+            check_choice("parameters", self.parameters, tuple(sets))
+        if self.model != "li-rinzel":
+            for entry in _RATES:
+                if getattr(self, entry.name) is not None:
+                    shown = str(getattr(self, entry.name))
+                    raise InputError(entry.name, shown, f"absent for {self.model}", "Its numbers stand in values.")
+        elif self.values:
+            raise InputError("values", dict(self.values), "absent for li-rinzel", "Its rates are keys of this table.")
+        self.named()
+        return self
+
     def rates(self) -> LiRinzelRates:
-        """Return the rates: the named set with the given ones in place of its own; units uM, s."""
-        return replace(_SETS[self.parameters], **given_parameters(self, _RATES))
+        """Return the rates of Li and Rinzel: the named set with the given ones in place of its own; units uM, s."""
+        return replace(_SETS[self.parameters or "trigger-wave"], **given_parameters(self, _RATES))
+
+    def named(self) -> CalciumKinetics:
+        """Return other kinetics, with their numbers in place of their own."""
+        kinetics = calcium_kinetics(self.model, self.parameters)
+        table = {entry.name: entry for entry in kinetics.parameters}
+        given = {}
+        for name, value in self.values.items():
+            with keys_from({}, "values"):
+                refuse_unknown("", {name: value}, list(table))
+                entry = table[name]
+                if entry.kind is None:
+                    given[name] = entry.check(value)
+                else:
+                    given[name] = entry.check(parse_quantity(name, value, entry.kind).to(entry.unit))
+        return kinetics.with_parameters(given) if given else kinetics
 
 
 class InitialTable(Table):
-    """``[macro.initial]``: concentrations at the start; without them the tissue is at rest."""
+    """``[macro.initial]``: concentrations at the start; without them the tissue is at rest, of other kinetics than
+    `li-rinzel` at their own start."""
 
     cytosol: Concentration | None = None
     """Calcium in the cytosol."""
@@ -142,6 +185,14 @@ class CalciumTable(MarchTable):
     time: AdaptiveTime = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
     """The start; without it the tissue is at rest."""
+    regions: Regions = Field(default_factory=dict)
+    """What differs in regions of the domain by their names: no ER, or another type of it."""
+    fluxes: Fluxes = ()
+    """What passes the plasma membrane."""
+    sources: Sources = ()
+    """What enters in places."""
+    ip3: Ip3Table | None = None
+    """IP3 as a field; without it the number of the kinetics stays everywhere."""
     stimulus: Annotated[
         tuple[StimulusTable, ...], Check(stimuli(StimulusTable), says="a table, or a list of tables")
     ] = ()
@@ -157,6 +208,9 @@ class CalciumTable(MarchTable):
         result = super().parse(value, folder, path)
         for name in ("cytosol", "er"):
             check_source(f"{path}.tensors.{name}", getattr(result.tensors, name), folder)
+            for region, entry in result.regions.items():
+                if (source := getattr(entry, name)) is not None:
+                    check_source(f"{path}.regions.{region}.{name}", source, folder)
         check_files(result.buffers, path, folder)
         return result
 
@@ -166,6 +220,11 @@ class CalciumTable(MarchTable):
             path = stimulus_path("stimulus", index, len(self.stimulus))
             with keys_from({}, path):
                 stimulus.check_dimension(self.domain.known_dimension)
+        for index, source in enumerate(self.sources):
+            with keys_from({}, stimulus_path("sources", index, len(self.sources))):
+                source.check_dimension(self.domain.known_dimension)
+                if source.field == "ip3" and self.ip3 is None:
+                    raise InputError("field", "ip3", "'cytosol' or 'er' without a table [macro.ip3]")
         return self
 
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
@@ -174,6 +233,9 @@ class CalciumTable(MarchTable):
             source = getattr(self.tensors, name)
             if isinstance(source, ComputedTensor):
                 source.check(f"macro.tensors.{name}", cell, effective, DIFFUSION)
+            for region, entry in self.regions.items():
+                if isinstance(other := getattr(entry, name), ComputedTensor):
+                    other.check(f"macro.regions.{region}.{name}", cell, effective, DIFFUSION)
         check_buffers(self.buffers, {"cytosol": self.tensors.cytosol, "er": self.tensors.er}, cell, effective)
 
 

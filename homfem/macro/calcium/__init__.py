@@ -26,9 +26,10 @@ Source
 Goel, Sneyd, Friedman 2006, eqs 2.26-2.28, 5.5, 5.6, Multiscale Model. Simul. 5(4), 1045.
 """
 
+from homfem.kinetics.currents import PER_PICOAMPERE
 from homfem.macro.calcium.buffers import TissueBuffer
 from homfem.macro.calcium.fields import Exchange, Field
-from homfem.macro.calcium.loads import PER_PICOAMPERE, BoundaryFlux, Source
+from homfem.macro.calcium.loads import BoundaryFlux, Source
 from homfem.macro.calcium.messenger import Messenger
 from homfem.macro.calcium.model import CalciumModel, Snapshot
 from homfem.macro.calcium.problem import CalciumProblem, FieldInput, free_cytosol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ def identity_of(model: CalciumModel, *, step: float | str) -> dict[str, Any]:
     problem = model.problem
     stages = ", ".join(f"{name} {fraction!r}" for name, fraction in model.splitting.stages)
     about = _coefficients(model)
-    about |= {f"parameter {name}": number for name, number in problem.kinetics.parameters.items()}
+    given = problem.kinetics.parameters
+    numbers = given if isinstance(given, Mapping) else {entry.name: entry.value for entry in given}
+    about |= {f"parameter {name}": number for name, number in numbers.items()}
     for name, values in _nodal(model).items():
         about[f"{name} min/max/means"] = nodal_fingerprint(model.space, values)
     found: dict[str, Any] = {
@@ -112,7 +115,9 @@ def _told(one: Any) -> dict[str, Any]:
     text = repr(strength)
     law = "a function" if callable(strength) and " at 0x" in text else text
     place = getattr(one, "boundary", None) or repr(getattr(one, "place", None))
-    return {"field": one.field, "place": place, "strength": law, "schedule": repr(one.schedule)}
+    told = {"field": one.field, "place": place, "strength": law, "schedule": repr(one.schedule)}
+    about = getattr(one, "about", {})
+    return told | ({"of": dict(about)} if about else {})
 
 
 def _reacts(one: Exchange) -> dict[str, Any]:

@@ -31,11 +31,6 @@ from homfem.timestepping import Schedule
 FluxLaw: TypeAlias = Callable[[float, Mapping[str, Array]], Array]
 """``f(time, concentrations)``: the concentrations by field at the nodes of the boundary, what enters per area there."""
 
-#: Charge of a mole of electrons over the number of charges of a calcium ion, in C/mol.
-_CHARGE = 2.0 * 96485.33212
-#: What a current of 1 pA of calcium brings per time, uM um^3/s (1 uM um^3 = 1e-21 mol).
-PER_PICOAMPERE = 1e-12 / _CHARGE / 1e-21
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class BoundaryFlux:
@@ -53,6 +48,8 @@ class BoundaryFlux:
         When it is on.
     name : str
         By which results tell what it has brought; without it that of the boundary.
+    about : mapping of str to float
+        The numbers of a law, by which a checkpoint tells it from others.
     """
 
     boundary: str
@@ -60,6 +57,7 @@ class BoundaryFlux:
     field: str = "cytosol"
     schedule: Timing = dataclasses.field(default_factory=Schedule)
     name: str = ""
+    about: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -77,7 +75,7 @@ class Source:
         A ball, box or region, or the coordinates of a point, um.
     strength : float
         What it brings per time, uM um^d/s in a domain of d dimensions. A current of I pA of calcium brings
-        :math:`5182\,I` uM um^3/s (:data:`PER_PICOAMPERE`).
+        :math:`5182\,I` uM um^3/s (:data:`homfem.kinetics.currents.PER_PICOAMPERE`).
     field : str
         The field that it enters.
     schedule : Timing
@@ -198,7 +196,10 @@ class Loads:
         point[0, :d] = given
         cells = locate(domain.mesh, point)
         found = bool(domain.comm.allreduce(bool(cells[0] >= 0), op=MPI.LOR))
-        refuse_outside([domain.mesh], {f"{path}.place": point[0]}, [found], domain.unit)
+        try:
+            refuse_outside([domain.mesh], {path: point[0]}, [found], domain.unit)
+        except InputError as error:
+            raise InputError(f"{path}.place", list(given), error.allowed, error.remedy) from error
         values = PointValues.of(part.space, point, cells)
         marks = fem.Function(part.space)
         marks.x.array[values.dofs] = values.weights[:, :, 0]

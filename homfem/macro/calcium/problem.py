@@ -10,8 +10,17 @@ import numpy as np
 from dolfinx import mesh as dmesh
 
 from homfem.kinds import DIFFUSION
-from homfem.kinetics.calcium import MembraneKinetics, exchange_kinetics
+from homfem.kinetics.calcium import (
+    CalciumKinetics,
+    Geometry,
+    MembraneKinetics,
+    SurfaceFlux,
+    exchange_kinetics,
+    membrane_kinetics,
+    on_membrane,
+)
 from homfem.kinetics.joined import with_fields
+from homfem.kinetics.point import PointKinetics
 from homfem.macro.calcium.buffers import TissueBuffer
 from homfem.macro.calcium.fields import MEMBRANE, REST, Exchange, Field
 from homfem.macro.calcium.loads import BoundaryFlux, Source
@@ -45,8 +54,9 @@ class CalciumProblem:
         of these: fibre, sheet, normal. Or one for each region of the domain. The ER lives in the regions of ``er``
         alone; a region that ``cytosol`` has and ``er`` has not is cytosol without ER, :math:`\Omega^-`: a number there
         is its diffusivity, with volume fraction 1.
-    kinetics : MembraneKinetics
-        The flux f and the states X.
+    kinetics : MembraneKinetics or CalciumKinetics
+        The flux f and the states X. Fluxes of :class:`~homfem.kinetics.calcium.CalciumKinetics` that are per volume of
+        cytosol belong to the membrane here, by the geometry of the first region with ER.
     ip3 : FieldInput or Messenger
         Concentration of IP3, uM, >= 0; constant in time, or a field that diffuses and is degraded.
     initial_cytosol, initial_er : FieldInput or mapping of str to float
@@ -81,7 +91,7 @@ class CalciumProblem:
     mesh: dmesh.Mesh | Domain
     cytosol: TensorByRegion
     er: TensorByRegion
-    kinetics: MembraneKinetics
+    kinetics: MembraneKinetics | CalciumKinetics
     ip3: FieldInput | Messenger
     initial_cytosol: FieldInput | Mapping[str, float]
     initial_er: FieldInput | Mapping[str, float]
@@ -94,6 +104,7 @@ class CalciumProblem:
     species: Sequence[Field] = ()
     exchanges: Sequence[Exchange] = ()
     domain: Domain = field(init=False)
+    membrane: PointKinetics = field(init=False)
 
     def __post_init__(self) -> None:
         domain = self.mesh if isinstance(self.mesh, Domain) else Domain(mesh=self.mesh, unit="um")
@@ -118,10 +129,28 @@ class CalciumProblem:
             missing = [region for region in domain.regions if region not in self.er]
             if missing:
                 refuse_not_beside(domain, tuple(self.er), ER)
-        unknown = sorted(set(self.initial_states) - set(self.kinetics.states))
+        object.__setattr__(self, "membrane", self._membrane())
+        states = [state.name for state in self.membrane.states]
+        unknown = sorted(set(self.initial_states) - set(states))
         if unknown:
-            raise InputError("initial_states", unknown, f"named as the states of the kinetics: {self.kinetics.states}")
-        self.areas()
+            raise InputError("initial_states", unknown, f"named as the states of the kinetics: {states}")
+
+    def _membrane(self) -> PointKinetics:
+        """Return the kinetics per area of the ER's membrane."""
+        areas = self.areas()
+        if isinstance(self.kinetics, MembraneKinetics):
+            return exchange_kinetics(self.kinetics)
+        region, er = next(iter(self.tensors(ER).items()))
+        cytosol = self.tensors(CYTOSOL)
+        shares = cytosol.get(region, cytosol.get(REST, er)).active_fraction, er.active_fraction
+        geometry = Geometry(cytosol_fraction=shares[0], er_fraction=shares[1], er_area=areas[region])
+        moved = on_membrane(self.kinetics, geometry)
+        others = [one.name for one in moved.fluxes if not (isinstance(one, SurfaceFlux) and one.membrane == "er")]
+        found = membrane_kinetics(moved)
+        if others or found is None:
+            remedy = "Those through the plasma membrane belong to a boundary (boundary_law), IP3 is a Messenger."
+            raise InputError("kinetics", others, "fluxes through the membrane of the ER alone", remedy)
+        return found
 
     def _check_phases(self) -> None:
         """Refuse ER where there is no cytosol, and phases that fill more than the volume."""
@@ -218,11 +247,12 @@ class CalciumProblem:
 
     def kinetics_of_fields(self) -> tuple[Exchange, ...]:
         """Return all kinetics: the membrane's first, the loss of IP3 if it is a field, further ones."""
-        membrane = exchange_kinetics(self.kinetics)
+        reads = any(entry.name == IP3 for entry in self.membrane.parameters)
         if not isinstance(self.ip3, Messenger):
-            first = Exchange(kinetics=membrane, per=MEMBRANE, parameters={"ip3": self.ip3})
+            first = Exchange(kinetics=self.membrane, per=MEMBRANE, parameters={IP3: self.ip3} if reads else {})
             return (first, *self.exchanges)
-        first = Exchange(kinetics=with_fields(membrane, {"ip3": IP3}), per=MEMBRANE, parameters={})
+        kinetics = with_fields(self.membrane, {IP3: IP3}) if reads else self.membrane
+        first = Exchange(kinetics=kinetics, per=MEMBRANE, parameters={})
         return (first, *self.ip3.exchanges(IP3), *self.exchanges)
 
 

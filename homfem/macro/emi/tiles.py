@@ -9,7 +9,8 @@ import numpy as np
 from mpi4py import MPI
 
 from homfem.limits import require_memory
-from homfem.macro.domain import Domain, domain_from_arrays
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import domain_from_arrays
 from homfem.meshing.arrays.budget import BYTES
 from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.raw_cell import RawCell
