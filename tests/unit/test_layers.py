@@ -77,8 +77,9 @@ SHARED_IN_MACRO = {
     f"macro.{name}"
     for name in (
         *("state", "march", "stepping", "rungs", "activated", "observers", "places", "probes", "series"),
-        *("domain", "domain_makers", "fibres", "fibre_files", "fibre_rules", "layers", "extent", "coefficients", "reaction"),
-        *("linear", "stimulus", "conditions", "linear_problem", "flow", "positive", "initial", "parts", "beats", "clipping"),
+        *("domain", "domain_makers", "fibres", "fibre_files", "fibre_rules", "layers", "extent", "coefficients"),
+        *("reaction", "linear", "stimulus", "conditions", "linear_problem", "flow", "positive", "initial", "parts"),
+        *("beats", "clipping"),
         *("action_potentials", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),
     )
 }
