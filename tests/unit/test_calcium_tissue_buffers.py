@@ -14,7 +14,8 @@ from homfem.kinetics.calcium import Buffer
 from homfem.macro.calcium import CalciumModel, CalciumProblem, TissueBuffer, run_calcium
 from homfem.macro.domain import Domain
 from homfem.output.checkpoint import CheckpointFile
-from homfem.parameters import CheckpointError, InputError
+from homfem.parameters import CheckpointError, ConvergenceError, InputError
+from homfem.step_control import AdaptiveGrid
 from homfem.tensors import EffectiveTensor
 from homfem.timestepping import TimeGrid
 
@@ -92,6 +93,25 @@ def test_buffers_start_in_equilibrium_and_live_where_they_are_said_to():
     assert total == pytest.approx(free + bound, rel=1e-13)
     # Beside each other the two calcium fields have the weights of their buffers.
     assert model.unknowns["still"].weights == pytest.approx(model.unknowns["cytosol"].weights)
+
+
+def test_what_binding_cannot_solve_ends_the_run_on_all_ranks():
+    model = CalciumModel(problem(TissueBuffer(buffer=STILL), TissueBuffer(buffer=DYE, ratio=0.1)), step=0.01)
+    model.unknowns["cytosol"].values[3] = -1e9
+    model.advance(0.0)
+    with pytest.raises(ConvergenceError, match="not finite"):
+        model.judge(0.01, {name: number for name, (number, _) in model.measure().items()})
+
+
+def test_steps_by_a_tolerance_with_rapid_buffers():
+    """Their steps are of first order, which the extrapolation knows; what is rapid is in equilibrium after it."""
+    buffers = [TissueBuffer(buffer=dataclasses.replace(DYE, rapid=True), ratio=0.1), TissueBuffer(buffer=STILL)]
+    adaptive = run_calcium(problem(*buffers), AdaptiveGrid(end=0.2, tolerance=1e-5))
+    assert adaptive.drift < 1e-13
+    c, dye = (adaptive.fields[name].x.array for name in ("cytosol", "dye"))
+    assert dye == pytest.approx(DYE.bound(c), rel=1e-12)
+    ends = [run_calcium(problem(*buffers), TimeGrid(end=0.2, step=0.2 / n)).cytosol.x.array for n in (200, 400)]
+    assert c == pytest.approx(2.0 * ends[1] - ends[0], rel=2e-4)
 
 
 def test_a_run_with_buffers_goes_on_and_not_with_others(tmp_path):

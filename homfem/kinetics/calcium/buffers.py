@@ -207,7 +207,7 @@ def binding_step(
     buffers
         The buffers of one phase.
     step
-        k, s, > 0.
+        k, s, >= 0; of length 0 rapid buffers alone react.
     shares
         :math:`\rho_i`, numbers or arrays of shape (n,): the volume in which a buffer is over that of calcium; 1.
     order
@@ -232,7 +232,8 @@ def binding_step(
     for first in range(0, len(calcium), _BLOCK):
         part = slice(first, first + _BLOCK)
         state = [calcium[part], *(values[part] for values in bound)]
-        _advance(state, buffers, step, [r[part] if isinstance(r, np.ndarray) else r for r in rho], order)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told
+            _advance(state, buffers, step, [r[part] if isinstance(r, np.ndarray) else r for r in rho], order)
 
 
 def _advance(

@@ -24,7 +24,7 @@ from homfem.macro.calcium.fields import REST, Field
 from homfem.macro.calcium.unknowns import Unknown
 from homfem.macro.initial import FieldInput
 from homfem.materials import required_tensor
-from homfem.parameters import Array, InputError, check_number
+from homfem.parameters import Array, ConvergenceError, InputError, check_number
 from homfem.tensors import EffectiveTensor
 
 
@@ -186,14 +186,31 @@ class NodalBinding:
                 )
             )
 
+    @property
+    def rapid(self) -> bool:
+        """Whether a buffer is always in equilibrium: a step is then of first order."""
+        return any(buffer.rapid for group in self.groups for buffer in group.buffers)
+
     def step(self, step: float) -> None:
         """Advance calcium and what is bound by a step; of length 0 nothing changes."""
         for group in self.groups if step else ():
-            for values, one, places in group.copies:
-                values[:] = one.values[places]
+            self._bind(group, step)
+
+    def settle(self) -> None:
+        """Put what is rapid in equilibrium, after something else has changed the fields."""
+        for group in self.groups:
+            if any(buffer.rapid for buffer in group.buffers):
+                self._bind(group, 0.0)
+
+    def _bind(self, group: _Group, step: float) -> None:
+        for values, one, places in group.copies:
+            values[:] = one.values[places]
+        try:
             binding_step(group.calcium, group.bound, group.buffers, step, shares=group.shares, order=self.order)
-            for values, one, places in group.copies:
-                one.values[places] = values
+        except ConvergenceError:
+            group.calcium[:] = np.nan  # which all ranks find out together, and end the run or take a smaller step
+        for values, one, places in group.copies:
+            one.values[places] = values
 
 
 def _nodes(one: Unknown) -> npt.NDArray[np.int64]:

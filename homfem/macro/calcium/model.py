@@ -100,6 +100,7 @@ class CalciumModel:
         self.comm = problem.domain.comm
         self.space = function_space(problem.domain.mesh, "Lagrange", 1, ())
         self._make_unknowns()
+        self.order = 1 if self.binding.rapid else self.order
         self._make_exchange()
         self.loads = Loads(problem.domain, self.unknowns, problem.fluxes, problem.sources)
         self.diffusion = Diffusion(
@@ -249,6 +250,7 @@ class CalciumModel:
 
     def accept(self, numbers: Array) -> None:
         """Take these numbers as those of the last step, and the values as they are now; collective."""
+        self.binding.settle()
         self._show_parts()
         *brought, iterations = (float(number) for number in numbers)
         self.loads.brought = dict(zip(self.loads.labels, brought, strict=True))
