@@ -32,6 +32,7 @@ THEORY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "meshes": ("Meshes and periodicity", ("meshing", "cells", "periodic")),
     "random-media": ("Random media", ("random_media",)),
     "macroscale": ("Macroscale models and kinetics", ("macro", "kinetics", "timestepping", "step_control")),
+    "two-scale": ("The proof of the limit", ("twoscale",)),
     "solvers": ("Solvers and files", ("solve", "output")),
 }
 #: Lines from which on the docstring of a module is a text.

@@ -32,6 +32,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify import Diffusion, homogenize_diffusion
 from homfem.kinetics import MembraneKinetics, exchange_kinetics
 from homfem.macro.calcium import CalciumProblem, run_calcium
+from homfem.meshing.arrays.budget import require_cells
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.progress import tell
 from homfem.quantities import conversion_factor
@@ -45,7 +46,7 @@ from homfem.twoscale.problem import as_function
 from homfem.twoscale.rates import Rates
 from homfem.twoscale.resolved import Tiled, require_body
 from homfem.twoscale.splines import SmoothField
-from homfem.twoscale.study import check_periods, require_dofs
+from homfem.twoscale.study import check_periods, require_dofs, require_type
 
 log = logging.getLogger("homfem")
 
@@ -95,6 +96,7 @@ class CalciumPair:
     strip: bool = False
 
     def __post_init__(self) -> None:
+        require_type("cell", self.cell, UnitCell)
         if len(self.diffusivities) != 2:
             raise InputError("diffusivities", dict(self.diffusivities), "given for two phases, first the cytosol")
         for name, value in self.diffusivities.items():
@@ -274,6 +276,8 @@ def calcium_two_scale_study(
         If a solver did not converge, or a step is so large that a concentration turns negative.
     """
     method = CalciumPairMethod() if method is None else method
+    require_type("pair", pair, CalciumPair)
+    require_type("method", method, CalciumPairMethod)
     counts = check_periods(periods)
     cell, d = pair.cell, pair.cell.dimension
     require_box(cell)
@@ -286,6 +290,7 @@ def calcium_two_scale_study(
     }
     axes = 1 if pair.strip else d
     require_dofs(sum(medium.dofs for medium in media.values()), counts[-1], axes, method.max_dofs)
+    require_cells("periods", counts[-1], cell.kind, float(cell.number_of_cells) * counts[-1] ** axes)
     tensors = {
         name: homogenize_diffusion(cell, {name: value}, degree=1, bounds=False, rtol=method.rtol, unit="um^2/s")
         for name, value in pair.diffusivities.items()

@@ -190,6 +190,8 @@ def make_medium(cell: UnitCell, physics: Diffusion | Elasticity, *, degree: int 
 
 def require_box(cell: UnitCell) -> None:
     """Refuse cells of which no box can be tiled: another lattice, bent or other elements, faces that do not match."""
+    if not isinstance(cell, UnitCell):
+        raise InputError("cell", cell, "a homfem.UnitCell")
     cell.require_whole()
     vectors = cell.lattice.vectors
     if not np.array_equal(vectors, np.diag(np.diag(vectors))) or np.any(np.diag(vectors) <= 0.0):

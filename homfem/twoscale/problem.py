@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from homfem.parameters import Array, InputError, check_choice
 
 #: A number, one for each component, or a function of points in units of the box, shape (d, n) -> (n,) or (m, n).
-Given = float | Array | Callable[[Array], Any]
+Given = float | Sequence[float] | Array | Callable[[Array], Any]
 SIDES = ("x-low", "x-high", "y-low", "y-high", "z-low", "z-high")
 
 

@@ -109,8 +109,11 @@ def on_resolved(resolved: Resolved, function: fem.Function, chosen: list[Sample]
     return found
 
 
-def in_limit(medium: Medium, field: SmoothField, chosen: list[Sample]) -> Array:
-    """Return what these integrals tend to, shape (samples, 2); not collective."""
+def in_limit(medium: Medium, field: SmoothField, chosen: list[Sample]) -> tuple[Array, Array]:
+    r"""Return what these integrals tend to, shape (samples, 2), and how large they may be, shape (2,); not collective.
+
+    The latter are :math:`\|u_0\|_{L^2}|\Omega|^{1/2}` and the same of its gradient: no test function exceeds one.
+    """
     nodes, weights = np.polynomial.legendre.leggauss(POINTS[medium.dimension])
     points = np.array(list(itertools.product(0.5 * (nodes + 1.0), repeat=medium.dimension))).T
     points *= medium.sides[:, None]
@@ -132,4 +135,5 @@ def in_limit(medium: Medium, field: SmoothField, chosen: list[Sample]) -> Array:
         for one, load in zip(medium.correctors, loads, strict=True):
             corrector.x.array[:] = one.x.array
             found[k, 1] += slope() / cell.lattice.volume * (load @ own)
-    return found
+    squares = [float(np.sum(one**2, axis=0) @ quadrature) for one in (values, gradients.reshape(-1, len(quadrature)))]
+    return found, np.sqrt(np.array(squares) * quadrature.sum())

@@ -32,6 +32,7 @@ from dolfinx import fem
 from homfem.cells.unitcell import UnitCell
 from homfem.certify import Diffusion, Elasticity
 from homfem.limits import BudgetError
+from homfem.meshing.arrays.budget import require_cells
 from homfem.parameters import Array, InputError, check_integer, check_number
 from homfem.progress import tell
 from homfem.twoscale.errors import Meter
@@ -161,7 +162,9 @@ class TwoScaleStudy(Rates):
     tensor
         The effective tensor of the discretised cell, shape (d, d), or (3, 3) and (6, 6) in Voigt notation.
     limits : array, shape (samples, 2)
-        What ``Level.sampled`` tends to.
+        What ``Level.sampled`` tends to,
+    sizes : array, shape (2,)
+        and how large it may be at the most: :math:`\|u_0\||\Omega|^{1/2}`, and the same of the gradient.
     floor
         Estimated error of the homogenized solution, as a part of it: ``"l2"``, ``"h1"``. Errors near it say nothing.
     fields
@@ -173,6 +176,7 @@ class TwoScaleStudy(Rates):
     levels: tuple[Level, ...]
     tensor: Array
     limits: Array
+    sizes: Array
     floor: Mapping[str, float]
     fields: TwoScaleFields
     physics: str
@@ -192,9 +196,9 @@ class TwoScaleStudy(Rates):
 
     @property
     def misses(self) -> Array:
-        """Root mean square over the samples of what the integrals miss, in parts of that of the limits: (levels, 2)."""
-        size = np.sqrt(np.mean(self.limits**2, axis=0))
-        return np.array([np.sqrt(np.mean((level.sampled - self.limits) ** 2, axis=0)) / size for level in self.levels])
+        """Root mean square over the samples of what the integrals miss, in parts of ``sizes``; shape (levels, 2)."""
+        squares = [np.mean((level.sampled - self.limits) ** 2, axis=0) for level in self.levels]
+        return np.asarray(np.sqrt(np.array(squares)) / self.sizes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -252,9 +256,12 @@ def two_scale_study(
     """
     method = TwoScaleMethod() if method is None else method
     problem = SteadyProblem() if problem is None else problem
+    require_type("problem", problem, SteadyProblem)
+    require_type("method", method, TwoScaleMethod)
     counts = check_periods(periods)
     medium = make_medium(cell, physics, degree=method.degree)
     require_dofs(medium.dofs, counts[-1], medium.dimension, method.max_dofs)
+    require_cells("periods", counts[-1], cell.kind, float(len(medium.raw.cells)) * counts[-1] ** medium.dimension)
     problem.sides(medium.dimension, medium.shape)
     problem.sources(medium.raw.phases, medium.shape)
     limit = solve_limit(medium, problem, elements=method.elements)
@@ -264,16 +271,24 @@ def two_scale_study(
         tell(f"{count} periods along each side")
         level, fields = _level(medium, problem, limit, count, method)
         levels.append(level)
+    limits, sizes = in_limit(medium, fields.homogenized, chosen)
     return TwoScaleStudy(
         levels=tuple(levels),
         tensor=medium.average,
-        limits=in_limit(medium, fields.homogenized, chosen),
+        limits=limits,
+        sizes=sizes,
         floor=_floor(medium, limit),
         fields=fields,
         physics=medium.physics,
         cell=cell.name,
         method=method,
     )
+
+
+def require_type(name: str, value: object, wanted: type) -> None:
+    """Refuse anything but an instance of a class."""
+    if not isinstance(value, wanted):
+        raise InputError(name, value, f"a {wanted.__module__.rpartition('.')[0]}.{wanted.__name__}")
 
 
 def check_periods(periods: Sequence[int]) -> list[int]:

@@ -103,3 +103,17 @@ NIEDERER_TIMES = {
 #: Velocity along a fibre of this tissue, mm/ms.
 FIBRE_VELOCITY = 0.6134
 FIBRE_VELOCITY_SOURCE = "converged in one dimension on meshes down to 0.0125 mm, independently of homfem"
+
+TWO_SCALE_THEORY = (
+    "rates of theory: Jikov, Kozlov and Oleinik 1994, Homogenization of Differential Operators, section 1.4; Griso "
+    "2004, Asymptotic Analysis 40, 269; reached from above as eps falls"
+)
+TWO_SCALE_EXACT = "layers in closed form, integrated independently of the finite elements; in parts of the limit"
+#: Rates in eps and what is allowed: the root of eps is reached late, where the part of order eps has gone. Calcium in a
+#: box whose sides are mirror planes of the cell has no layer.
+TWO_SCALE_RATES = {"l2": (1.0, 0.05), "h1": (0.5, 0.25), "h1 inside": (1.0, 0.03), "mirrors": (1.0, 0.12)}
+#: Layers of 0.3 and 0.7 of the period, 1 and 5, -(a u')' = 1, u = 0 at both ends: errors by 1/eps.
+TWO_SCALE_LAMINATE = {
+    4: {"l2": 0.1693089972, "h1": 0.1777309577, "energy": 0.2047692961},
+    8: {"l2": 0.0865235658, "h1": 0.0900336102, "energy": 0.1029656988},
+}

@@ -13,6 +13,7 @@ from homfem.validation.calcium import calcium_rows
 from homfem.validation.goel import goel_rows
 from homfem.validation.ionic import ionic_rows
 from homfem.validation.rows import Row
+from homfem.validation.two_scale import two_scale_rows
 
 if TYPE_CHECKING:
     from homfem.tensors import EffectiveTensor
@@ -231,6 +232,7 @@ STUDIES: Mapping[str, Study] = {
     "elasticity": Study(title="stiffness of square arrays of fibres", rows=_elasticity),
     "calcium-kinetics": Study(title="single cells of calcium: oscillations, receptors, rest", rows=calcium_rows),
     "ionic": Study(title="membranes of single cells: action potentials and restitution", rows=ionic_rows),
+    "two-scale": Study(title="resolved media beside their limit: errors and rates in eps", rows=two_scale_rows),
     "random": Study(title="random media of two phases in the plane that are alike but for their names", rows=_random),
     "pathmanathan": Study(title="exact solutions of the monodomain, the bidomain and a bath", rows=_pathmanathan),
     "niederer": Study(title="activation of a slab of ventricular muscle, and its velocities", rows=_niederer),

