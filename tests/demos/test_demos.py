@@ -31,6 +31,7 @@ FIGURES = {
     "19_dog_bone.py": ("dog_bone.png",),
     "20_heart_fibres.py": ("left.png", "both.png"),
     "21_single_cells.py": ("action_potentials.png", "restitution.png"),
+    "23_calcium_cells.py": ("oscillations.png", "open_probability.png", "own.png"),
     "24_calcium_buffers.py": ("buffers.png",),
     "26_two_scale.py": ("fields.png", "calcium.png", "rates.png"),
     "figure_8_er_edges.py": ("figure_8.png",),

@@ -238,7 +238,7 @@ def limit_cycle(
     Raises
     ------
     ConvergenceError
-        If the integrator fails.
+        If the integrator fails, or the oscillation does not repeat itself yet after that time.
 
     Example
     -------
@@ -282,12 +282,12 @@ def limit_cycle(
     crossing.direction, crossing.terminal = 1.0, 4  # type: ignore[attr-defined]
     again = run(settled.y[:, -1], settle, events=crossing, dense_output=True)
     times = again.t_events[0]
+    times, unsettled = times[-3:], f"{cell.kinetics.name}: it has not settled after {settle:g} s. Take longer."
     if len(times) < 3:
-        return None
-    times = times[-3:]
+        raise ConvergenceError(unsettled)
     period = float(times[-1] - times[-2])
     if abs((times[-2] - times[-3]) / period - 1.0) > 1e-4:
-        return None
+        raise ConvergenceError(unsettled)
     samples = again.sol(np.linspace(times[-2], times[-1], 4001))[0]
     state = cell.whole(again.sol(times[-1]), first)
     return CalciumCycle(period=period, smallest=float(samples.min()), largest=float(samples.max()), state=state)
