@@ -10,6 +10,7 @@ import numpy as np
 
 from homfem.output import canvas
 from homfem.output.colours import LINES
+from homfem.output.lead_pictures import draw_mark, last_action_potential
 from homfem.output.panels import columns_for, draw_fields, draw_isochrone_panel
 from homfem.output.pictures import draw_fields as draw_cell_fields
 from homfem.output.pictures import made_drawable
@@ -24,7 +25,8 @@ _STYLES = ("-", "--", ":", "-.")
 def draw_curves(curves: Curves, path: Path, *, theme: str = "light") -> None:
     """Draw numbers over time into a PNG, PDF or SVG file, a panel for each field.
 
-    Integrals, whose unit is another, have panels of their own.
+    Integrals, whose unit is another, have panels of their own. Of membrane potentials at points the last action
+    potential that is over has its duration marked, from its upstroke to 90 % of its repolarisation.
 
     Raises
     ------
@@ -47,6 +49,12 @@ def draw_curves(curves: Curves, path: Path, *, theme: str = "light") -> None:
         for axes, ((field, unit), drawn) in zip(grid, panels.items(), strict=False):
             for curve in drawn:
                 number = names.index(curve.name) if curve.statistic != "integral" else drawn.index(curve)
+                mark = None
+                if (field, unit, curve.statistic) == ("V", "mV", ""):  # a membrane potential at a point
+                    mark = last_action_potential(curves.times, curve.values)
+                lasts = "" if mark is None else f", APD90 {mark.duration:.4g} {curves.unit}".rstrip()
+                if mark is not None:
+                    draw_mark(axes, mark, number)
                 axes.plot(
                     curves.times,
                     curve.values,
@@ -54,7 +62,7 @@ def draw_curves(curves: Curves, path: Path, *, theme: str = "light") -> None:
                     linestyle=_STYLES[number // len(LINES) % len(_STYLES)],
                     linewidth=1.4,
                     marker="o" if len(curves.times) == 1 else None,
-                    label=curve.name,
+                    label=f"{curve.name}{lasts}",
                 )
             integral = all(curve.statistic == "integral" for curve in drawn)
             axes.set_ylabel(with_unit(f"integral of {field}" if integral else field, unit))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,11 @@ from homfem.parameters import FileError, InputError, check_choice, check_number
 from homfem.quantities import TIME, parse_quantity
 
 if TYPE_CHECKING:
+    from homfem.output.lead_pictures import LeadTable
     from homfem.output.run_files import Curves, Series, Tensor
 
+#: Names of tables of leads in the folder of a run.
+LEADS = ("ecg", "leads", "electrograms")
 _FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -26,7 +30,7 @@ def plot(
     out: str | Path | None = None,
     theme: str = "light",
 ) -> tuple[Path, ...]:
-    """Draw results: probes over time, fields at one time, the map of activation times, cells, their fields, tensors.
+    """Draw results: probes over time, electrocardiograms, fields at one time, activation times, cells, tensors.
 
     Parameters
     ----------
@@ -40,10 +44,10 @@ def plot(
         Draw the fields at the output nearest to it: a number in the unit of the series, or a time with its unit.
         Default: the last.
     out
-        A folder for the pictures, made if it is not there: ``fields.png``, ``probes.png`` and ``.pdf``,
-        ``activation.png``, ``tensors.png``, for a file of a cell ``NAME.png``, for a field of it ``NAME-FIELD.png``. Or
-        the name of a picture, PNG, PDF or SVG: it shows the fields, or what there is else, and ``NAME-probes``,
-        ``NAME-activation`` beside it the rest. Default: the folder of the results.
+        A folder for the pictures, made if it is not there: ``fields.png``, ``probes.png`` and ``.pdf``, ``ecg.png`` and
+        ``.pdf``, ``activation.png``, ``tensors.png``, for a file of a cell ``NAME.png``, for a field of it
+        ``NAME-FIELD.png``. Or the name of a picture, PNG, PDF or SVG: it shows the fields, or what there is else, and
+        ``NAME-probes``, ``NAME-activation`` beside it the rest. Default: the folder of the results.
     theme
         The ground: ``"light"`` or ``"dark"``.
 
@@ -67,7 +71,7 @@ def plot(
     series = (*found.fields, *found.solved)
     names = list(dict.fromkeys([*(name for entry in series for name in entry.names), *found.curve_fields]))
     if field is not None:
-        known = [*names, *(["activation"] if found.activation is not None else [])]
+        known = [*names, *found.leads, *(["activation"] if found.activation is not None else [])]
         check_choice("field", field, known)
     return _Drawing(found, field, time, _places(found.folder, out), theme).draw()
 
@@ -80,6 +84,7 @@ class _Found:
     fields: tuple[Series, ...] = ()
     activation: Series | None = None
     curves: Curves | None = None
+    leads: Mapping[str, LeadTable] = field(default_factory=dict)
     tensors: tuple[Tensor, ...] = ()
     solved: tuple[Series, ...] = ()
     cells: tuple[Path, ...] = ()
@@ -91,12 +96,14 @@ class _Found:
     @property
     def something(self) -> bool:
         """Whether there is anything."""
-        return bool(self.fields or self.activation or self.curve_fields or self.tensors or self.solved or self.cells)
+        drawn = self.fields or self.activation or self.curve_fields or self.leads
+        return bool(drawn or self.tensors or self.solved or self.cells)
 
 
 def _find(place: Path) -> _Found:
     if place.is_file():
         return _of_file(place)
+    from homfem.output.lead_pictures import read_leads
     from homfem.output.run_files import is_series, read_curves, read_series, read_tensor
 
     if not place.is_dir():
@@ -110,6 +117,7 @@ def _find(place: Path) -> _Found:
         fields=tuple(entry for entry in series if entry.path in runs and not entry.of_cell),
         activation=read_series(activation) if activation.is_file() else None,
         curves=read_curves(table) if table.is_file() else None,
+        leads={name: read_leads(place / f"{name}.csv") for name in LEADS if (place / f"{name}.csv").is_file()},
         tensors=tuple(filter(None, map(read_tensor, sorted(place.glob("*.json"))))),
         solved=tuple(entry for entry in series if entry.of_cell),
         cells=tuple(path for path in sorted([*place.glob("*.msh"), *place.glob("*.xdmf")]) if _is_cell(path)),
@@ -123,7 +131,7 @@ def _find(place: Path) -> _Found:
         raise FileError(
             "FOLDER",
             str(place),
-            "the folder of a run, with fields.xdmf, probes.csv or tensors in JSON, or one with cells or their fields",
+            "the folder of a run, with fields.xdmf, probes.csv, ecg.csv or tensors in JSON, or one of cells",
             remedy,
         )
     return found
@@ -131,13 +139,17 @@ def _find(place: Path) -> _Found:
 
 def _of_file(path: Path) -> _Found:
     """Return what one file holds, or refuse it."""
+    from homfem.output.lead_pictures import read_leads
     from homfem.output.run_files import is_series, read_curves, read_series, read_tensor
 
     if _is_cell(path):
         return _Found(folder=path.parent, cells=(path,))
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return _Found(folder=path.parent, curves=read_curves(path))
+        try:
+            return _Found(folder=path.parent, leads={path.stem: read_leads(path)})
+        except FileError:
+            return _Found(folder=path.parent, curves=read_curves(path))
     if suffix == ".json" and (tensor := read_tensor(path)) is not None:
         return _Found(folder=path.parent, tensors=(tensor,))
     if suffix == ".xdmf" and is_series(path):
@@ -206,6 +218,7 @@ class _Drawing:
         for series in self.found.fields:
             self._fields(series)
         self._curves()
+        self._leads()
         self._activation()
         self._tensors()
         for series in self.found.solved:
@@ -235,6 +248,15 @@ class _Drawing:
             with writing(path):
                 draw_curves(replace(self.found.curves, curves=chosen), path, theme=self.theme)
             self.places.taken.append(path)
+
+    def _leads(self) -> None:
+        from homfem.output.lead_pictures import draw_leads
+
+        for name, table in self.found.leads.items():
+            for path in self.places.of(name, (".png", ".pdf")) if self.field in (None, name) else ():
+                with writing(path):
+                    draw_leads(table, path, theme=self.theme)
+                self.places.taken.append(path)
 
     def _activation(self) -> None:
         from homfem.output.run_pictures import draw_activation

@@ -140,7 +140,7 @@ def test_folders_without_a_run_are_refused(homfem, tmp_path):
             "file",
             "it must be a series of fields (.xdmf), a table of probes (.csv) or a tensor (.json) that homfem wrote",
         ),
-        ("empty", "it must be the folder of a run, with fields.xdmf, probes.csv or tensors in JSON"),
+        ("empty", "it must be the folder of a run, with fields.xdmf, probes.csv, ecg.csv or tensors in JSON"),
         ("bp", 'run with format = "xdmf"'),
     ):
         status, out, err = homfem("plot", tmp_path / name)
