@@ -6,8 +6,11 @@ dt = 0.01 ms. ``mass`` 1 is consistent, 0 lumped: one is early and one late on c
     python tests/benchmarks/niederer.py --sizes 0.5 0.2 --steps 0.05 0.01 --folder build/niederer
 
 Each run leaves its times in the folder, and a run under way its checkpoint: called again, the study goes on, and takes
-the fine ones from where they were left. ``--report`` only reads what is there. The limit is extrapolated by
-:func:`limit_of` from all of it. ``--figure FILE`` draws the times along the diagonal.
+the fine ones from where they were left. ``--report`` only reads what is there. ``--figure FILE`` draws the times along
+the diagonal. The last lines extrapolate: in dx at order 2 from the two finest meshes of one step, of each kind of
+elements, unless its times went down and up again as the mesh was refined (then they are not near their limit); in dt at
+order 1 from the two least steps of the finest mesh that has two. The limit is the middle of what the kinds say, its
+uncertainty half of their spread, of the least of the extrapolations in dx, and of that in dt.
 """
 
 from __future__ import annotations
@@ -96,12 +99,54 @@ def report(found: Found) -> str:
     names = [f"P{k}" for k in range(1, 10)]
     order = sorted(found, key=lambda r: (r["degree"], -r["size"], -r["step"], -r["mass"]))
     rows = [
-        (f"{r['size']:g}", f"{r['step']:g}", kind(r), *(f"{r['times'][name]:.3f}" for name in names)) for r in order
+        (f"{r['size']:.2g}", f"{r['step']:g}", kind(r), *(f"{r['times'][name]:.3f}" for name in names)) for r in order
     ]
     for size, theirs in NIEDERER_TIMES.items():
         entries = ("{:.1f}±{:.1f}".format(*theirs[name]) if name in theirs else "" for name in names)
         rows.append((f"{size:g}", "0.01", "published", *entries))
-    return table("Times of activation, ms", ("dx, mm", "dt, ms", "mass", *names), rows)
+    head = ("dx, mm", "dt, ms", "mass", *names)
+    return "\n".join([table("Times of activation, ms", head, rows), *limit(found, "P8"), *limit(found, "P9")])
+
+
+def limit(found: Found, name: str) -> list[str]:
+    """Return what the times at a point go to, as lines: of each kind of elements, and of all."""
+    lines: list[str] = []
+    ends: list[tuple[float, float]] = []
+    step = max(r["step"] for r in found)  # which every mesh has
+    for word in dict.fromkeys(kind(r) for r in found):
+        same = sorted((r["size"], r["times"][name]) for r in found if kind(r) == word and r["step"] == step)
+        if len(same) < 2:
+            continue
+        (h, fine), (coarse_h, coarse) = same[:2]
+        end = fine + (fine - coarse) * h**2 / (coarse_h**2 - h**2)
+        turned = len(same) > 2 and (fine - coarse) * (coarse - same[2][1]) < 0.0
+        told = "went down and up: not used" if turned else f"{end:.2f} ms in the limit"
+        lines.append(
+            f"{name}, {word}, dt {step:g} ms: {coarse:.2f} at {coarse_h:.2g}, {fine:.2f} at {h:.2g} mm, {told}"
+        )
+        if not turned:
+            ends.append((end, abs(end - fine)))
+    change, words = in_time(found, name, step)
+    if ends:
+        low, high = min(ends)[0], max(ends)[0]
+        doubt = 0.5 * (high - low + min(size for _, size in ends) + abs(change))
+        lines += [words, f"{name} in the limit: {0.5 * (low + high) + change:.1f} +- {doubt:.1f} ms"]
+    return lines
+
+
+def in_time(found: Found, name: str, step: float) -> tuple[float, str]:
+    """Return what is to be added to the time at a point with a step for that without, and from where that is."""
+    best: tuple[float, float, str] | None = None
+    for r in sorted(found, key=lambda r: (-r["size"], r["mass"])):
+        others = [o for o in found if o["size"] == r["size"] and kind(o) == kind(r)]
+        at = {o["step"]: o["times"][name] for o in others}
+        if len(at) > 1 and step in at:
+            least, next_one = sorted(at)[:2]
+            end = at[least] + (at[least] - at[next_one]) * least / (next_one - least)
+            best = (r["size"], end - at[step], kind(r))
+    if best is None:
+        return 0.0, f"{name}: no mesh has two steps"
+    return best[1], f"{name}, dt {step:g} ms to 0: {best[1]:+.2f} ms ({best[2]} elements of {best[0]:g} mm)"
 
 
 def kind(result: dict[str, Any]) -> str:
@@ -120,9 +165,9 @@ def draw(found: Found, path: str) -> None:
     length = float(np.linalg.norm(np.subtract(POINTS[7], POINTS[0])))
     along = np.linspace(0.0, length, DIAGONAL)
     sizes = sorted({r["size"] for r in found}, reverse=True)
-    marks = {"consistent": "-", "lumped": "--", "P2": ":"}
+    marks = {"consistent": ("-", "o"), "lumped": ("--", "v"), "P2": (":", "^")}
     with charts(path, 1, 2, size=(4.8, 3.8)) as (left, right):
-        for word, dash in marks.items():
+        for word, (dash, marker) in marks.items():
             same = [r for r in found if kind(r) == word]
             for k, size in enumerate(sizes):
                 fine = min((r for r in same if r["size"] == size), key=lambda r: r["step"], default=None)
@@ -134,7 +179,7 @@ def draw(found: Found, path: str) -> None:
             ]
             there = [(r["size"], r["times"]["P8"]) for r in lines if r is not None]
             if there:
-                right.plot(*zip(*there, strict=True), dash, marker="o", color="C3", label=word)
+                right.plot(*zip(*there, strict=True), dash, marker=marker, color="C3", label=word)
         told = sorted(NIEDERER_TIMES)
         middle, spread = np.array([NIEDERER_TIMES[size]["P8"] for size in told]).T
         right.errorbar(
