@@ -95,12 +95,11 @@ class CalciumModel:
         started = clock.perf_counter()
         self._step, self.adaptive, self.extrapolates = check_number("step", step, above=0.0), adaptive, True
         self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
-        self.rtol, self.order = check_number("rtol", rtol), self.splitting.order
+        self.rtol = check_number("rtol", rtol)
         self.subcycles = check_integer("subcycles", subcycles, at_least=1)
         self.comm = problem.domain.comm
         self.space = function_space(problem.domain.mesh, "Lagrange", 1, ())
         self._make_unknowns()
-        self.order = 1 if self.binding.rapid else self.order
         self._make_exchange()
         self.loads = Loads(problem.domain, self.unknowns, problem.fluxes, problem.sources)
         self.diffusion = Diffusion(
@@ -126,6 +125,7 @@ class CalciumModel:
         for one in self.problem.fields():
             self.unknowns[one.name] = Unknown(one, self._part(one.regions))
         self.binding = NodalBinding(self.problem.buffers, self.unknowns, order=self.splitting.order)
+        self.order = 1 if self.binding.rapid else self.splitting.order
         self.cytosol, self.er = self.unknowns[CYTOSOL].function, self.unknowns[ER].function
         self.dofs = int(self.space.dofmap.index_map.size_global)
 
