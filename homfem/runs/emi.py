@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from homfem.cells import UnitCell
     from homfem.macro.emi import CellProbes, Contact, EmiMethod, EmiProblem, EmiResult, Membrane
 
+#: kOhm mm^2; next to nothing beside the inside of a cell, 0.1 mm long, with 0.2. Their sides stay no membrane.
+LEAST = 1e-7
 # Keys of the config by the names of the arguments that they become.
 KEYS = {
     "step": "time.step", "end": "time.end", "order": "time.splitting", "subcycles": "time.subcycles",
@@ -41,10 +43,8 @@ def make_problem(config: Config, table: EmiTable, comm: MPI.Comm) -> EmiProblem:
     _check_lattice(cell)
     joined = JUNCTION in cell.phases
     spaces = {OUTSIDE: [OUTSIDE], INSIDE: [INSIDE]}
-    if joined and table.resistance is not None:
+    if joined:
         spaces[JUNCTION] = [JUNCTION]
-    elif joined:
-        spaces[INSIDE] = [INSIDE, JUNCTION]
     with keys_under("macro", KEYS):
         contacts = _contacts(cell, table, joined)
         raw = cell.raw
@@ -91,12 +91,13 @@ def _contacts(cell: UnitCell, table: EmiTable, joined: bool) -> list[Contact]:
     from homfem.macro.emi import Contact
 
     given = table.resistance
-    if given is None:
-        return []
     if not joined:
-        raise InputError("resistance", str(given), f"absent for a cell without the phase {JUNCTION!r}")
-    if isinstance(given, Quantity):
-        return [Contact(first=INSIDE, second=JUNCTION, resistance=0.5 * given.to("kohm*mm^2"))]
+        if given is not None:
+            raise InputError("resistance", str(given), f"absent for a cell without the phase {JUNCTION!r}")
+        return []
+    if given is None or isinstance(given, Quantity):
+        one = LEAST if given is None else given.to("kohm*mm^2")
+        return [Contact(first=INSIDE, second=JUNCTION, resistance=0.5 * one)]
     known = [name for name in cell.facets if name.endswith("junctions")]
     found = []
     for name, value in given.items():

@@ -34,7 +34,10 @@ from homfem.macro.emi import (
 from homfem.macro.march import march
 from homfem.macro.observers import Call
 from homfem.macro.reaction import CompiledReaction, make_reaction
-from homfem.macro.stimulus import Box, Stimulus
+from homfem.macro.stimulus import Box as Place
+from homfem.macro.stimulus import Stimulus
+from homfem.meshing.shapes.box_grid import box_grid_raw
+from homfem.meshing.shapes.painted import Box, paint
 from homfem.output.checkpoint import CheckpointFile
 from homfem.parameters import ConvergenceError, InputError
 from homfem.solve import integrate
@@ -194,6 +197,53 @@ def test_the_steady_state_of_passive_membranes_is_the_cell_problem():
         assert sum(found.currents[2:]) * length / width == pytest.approx(expected, rel=1e-9)
 
 
+def test_the_steady_state_in_space_is_the_cell_problem_too():
+    """A sheet joined along and across, on a mesh with the cell's own mirror planes: along x, and along y."""
+    size = np.array([40.0, 20.0, 20.0])
+    boxes = [
+        Box("junction", (-0.05, 0.4, 0.4), (0.05, 0.6, 0.6)),
+        Box("junction", (0.4, -0.05, 0.4), (0.6, 0.05, 0.6)),
+        Box("intracellular", (0.05, 0.05, 0.05), (0.95, 0.95, 0.95)),
+    ]
+    labels, names, layers = paint(boxes, "extracellular")
+    halves = [np.repeat(0.5 * part, 2) for part in layers]  # a layer about a mirror plane is cut by it
+    axes = [np.concatenate([[0.0], np.cumsum(part)]) * length / 20.0 for part, length in zip(halves, size, strict=True)]
+    for axis in range(3):
+        labels = np.repeat(labels, 2, axis=axis)
+    upward = [0.5 * (axis[1:] + axis[:-1]) < 0.5 * axis[-1] for axis in axes]
+    phases = {name: names.index(name) + 1 for name in ("intracellular", "junction", "extracellular")}
+    raw = box_grid_raw(axes, (labels + 1).astype(np.int32), phases, upward=upward, length_unit="um")
+    cell = UnitCell.from_raw(raw, comm=MPI.COMM_WORLD, length=20.0, length_unit="um")
+    resistance, leak = 0.1, 0.02
+    conductivities = {"extracellular": 2.0, "intracellular": 0.5, "junction": 0.7}
+    membranes = {"intracellular|junction": 2e-3 / resistance, "intracellular|extracellular": 1e-3 * leak}
+    membranes["junction|extracellular"] = 1e-3 * leak
+    expected = homogenize_diffusion(
+        cell, conductivities, membranes=membranes, unit="mS/mm", physics="conductivity", bounds=False, degree=1,
+        rtol=1e-12,
+    ).value  # fmt: skip
+    for axis, counts in ((0, [2, 1, 1]), (1, [1, 2, 1])):
+        problem = EmiProblem(
+            domain=tiled_domain(MPI.COMM_WORLD, cell.raw, counts, length=1e-3 * cell.length),
+            spaces=JOINED,
+            conductivities=conductivities,
+            membrane=Membrane(kinetics=PASSIVE, capacitance=CAPACITANCE),
+            contacts=[
+                Contact(first="junction", second="intracellular", resistance=0.5 * resistance),
+                Contact(first="junction", second="extracellular", resistance=1.0 / leak),
+            ],
+            held=[
+                Held(space=space, boundary=f"{'xyz'[axis]}-{side}", value=value)
+                for side, value in (("low", 0.0), ("high", 1.0))
+                for space in ("extracellular", "junction")
+            ],
+        )
+        found = solve_steady(problem, leak=leak, method=EmiMethod(rtol=1e-12))
+        sides = 1e-3 * size * counts
+        section = np.prod(sides) / sides[axis]
+        assert sum(found.currents[2:]) * sides[axis] / section == pytest.approx(expected[axis, axis], rel=1e-9)
+
+
 def test_cells_in_space_are_in_series_with_their_junctions():
     """Junctions over whole faces in 3D: all currents are exact on any mesh, Sigma = phi / (1/sigma + R/L)."""
     cell = myocyte(30.0, 10.0, 10.0, (2.0, 3.0), staggered=False, joined="x", end_patch=1.0, resolution=1 / 3)
@@ -220,7 +270,7 @@ def strip(comm=MPI.COMM_WORLD, *, periods=6, **membrane):
         "capacitance": 0.01,
         "parameters": {"rate": 8.0},
         "stimuli": [
-            Stimulus(place=Box(low=(-1.0, -1.0), high=(0.1, 1.0)), amplitude=0.05, schedule=Schedule(duration=0.5))
+            Stimulus(place=Place(low=(-1.0, -1.0), high=(0.1, 1.0)), amplitude=0.05, schedule=Schedule(duration=0.5))
         ],
     }
     return EmiProblem(
@@ -247,6 +297,36 @@ def test_charge_on_the_membrane_is_kept_without_ionic_current(order):
         model.advance(0.01 * k)
     assert np.abs(model.values).max() < 0.9 * largest
     assert model.total() == pytest.approx(before, rel=1e-11)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_order_in_time_with_the_kinetics(order):
+    """Membrane and currents split: all of V and the recovery, after half an excitation from a smooth start."""
+    start = {"V": lambda x: 0.6 * np.cos(0.5 * np.pi * x[0] / 0.124) ** 2}
+    problem, end = strip(periods=2, stimuli=[], start=start), 0.4
+
+    def at_end(steps, order):
+        model = run(problem, end / steps, steps, order=order)
+        return np.concatenate([model.values, 10.0 * model.reaction.states[0]])
+
+    fine = at_end(640, 2)
+    errors = [np.abs(at_end(steps, order) - fine).max() for steps in (20, 40, 80)]
+    assert np.log2(np.array(errors[:-1]) / errors[1:]) == pytest.approx(order, abs=0.15)
+    assert errors[-1] < (0.02 if order == 1 else 2e-4)
+
+
+@pytest.mark.parametrize("periods", [1, 6])
+def test_junctions_that_resist_next_to_nothing_or_to_all(periods):
+    """R to infinity is no contact, and below some R nothing changes any more; one cell alone is a tissue, too."""
+    problem = strip(periods=periods)
+
+    def after(*resistances):
+        contacts = [Contact(first="junction", second="intracellular", resistance=r) for r in resistances]
+        return run(replace(problem, contacts=contacts), 0.05, 10).values
+
+    assert after(1e10) == pytest.approx(after(), abs=1e-6)
+    assert after(1e-10) == pytest.approx(after(1e-7), abs=1e-5)
+    assert (np.abs(after(1e-7) - after()).max() > 0.05) == (periods > 1)
 
 
 @pytest.mark.parametrize(("name", "order"), [("gray-pathmanathan-2016", 2), ("luo-rudy-1991", 1)])
@@ -353,7 +433,7 @@ def both(cell, tissue, count, field):
     scale, kinetics = LENGTH / count / (1e-3 * cell.periods[0]), ionic_kinetics("gray-pathmanathan-2016")
     low, high, pulse = {"x-low": -field, "x-high": field}, 1e-3 * cell.length * scale, Schedule(duration=1.0)
     domain = tiled_domain(MPI.COMM_WORLD, cell.raw, [count, 1], length=high)
-    stimulus = Stimulus(place=Box(low=(-1.0, -9.0), high=(0.6, 9.0)), amplitude=0.8 * scale, schedule=pulse)
+    stimulus = Stimulus(place=Place(low=(-1.0, -9.0), high=(0.6, 9.0)), amplitude=0.8 * scale, schedule=pulse)
     free = 1.0 - 0.4 * 20 / 24  # of the face, from which the junction takes its part
     problem = EmiProblem(
         domain=domain,
@@ -387,7 +467,9 @@ def both(cell, tissue, count, field):
             extracellular=float(tissue.extracellular.value[0, 0]),
             stimuli=[]
             if field
-            else [Stimulus(place=Box(low=(-1.0,), high=(0.6,)), amplitude=0.8 * tissue.membrane_area, schedule=pulse)],
+            else [
+                Stimulus(place=Place(low=(-1.0,), high=(0.6,)), amplitude=0.8 * tissue.membrane_area, schedule=pulse)
+            ],
             electrodes=[
                 Neumann(boundary=side, flux=Pulsed(value=density, schedule=late))
                 for side, density in low.items()

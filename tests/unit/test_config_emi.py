@@ -177,6 +177,9 @@ def test_faces_of_junctions_have_resistances_of_their_own(tmp_path):
     whole = run(tmp_path, **SHORT).report()["probes"]
     ends = run(tmp_path, resistance={"end-junctions": "0.05 kohm*mm^2"}, **SHORT).report()["probes"]
     assert ends["near"]["V"] == pytest.approx(whole["near"]["V"], abs=1e-9)
+    none, least = (run(tmp_path, resistance=r, **SHORT).report()["probes"] for r in (None, "1e-9 kohm*mm^2"))
+    assert none["near"]["V"] == pytest.approx(least["near"]["V"], abs=1e-4)
+    assert none["near"]["V"][-1] > whole["near"]["V"][-1] + 0.01
     cell = {
         "cell__dimension": None,
         "cell__joined": "xy",
@@ -225,7 +228,6 @@ WRONG = [
     ({"resistance": {"side-junctions": "1 kohm*mm^2"}}, r"^macro\.resistance.*(end-junctions|meet in facets)"),
     ({"phases": {"intracellular": "0.5 S/m"}}, r"^macro\.phases\.extracellular = .*missing"),
     ({"phases__er": "0.5 S/m"}, r"^macro\.phases = 'er'|^macro\.phases.*'er'"),
-    ({"phases__junction": "0.1 S/m", "resistance": None}, r"^macro\.phases\.junction = .*perfect contact.*resistance"),
     ({"membrane__model": "gray-pathmanathan"}, r"^macro\.membrane\.model = .*gray-pathmanathan-2016"),
     ({"membrane__area": "100 1/mm"}, r"^macro\.membrane\.area = "),
     ({"membrane__parameters": {"g_Naa": 1.0}}, r"^macro\.membrane\.parameters.*g_Naa"),

@@ -182,7 +182,7 @@ class EmiTable(RunTable):
         None
     )
     """What the gap junctions resist, per area: one for all, or a table by `end-junctions` and `side-junctions`; without
-    it they are in perfect contact with the cells."""
+    it next to nothing."""
     membrane: EmiMembraneTable = Field(description="a table [macro.membrane]")
     stimulus: Annotated[tuple[EmiStimulusTable, ...], Check(stimuli(EmiStimulusTable), says="a list of tables")] = ()
     """Currents that stimulate."""
@@ -220,9 +220,6 @@ class EmiTable(RunTable):
         for name in (INSIDE, OUTSIDE):
             if name not in self.phases:
                 raise InputError(f"phases.{name}", Missing(), f"given, {CONDUCTIVITY.allowed}")
-        if self.resistance is None and self.phases.get(JUNCTION, self.phases[INSIDE]) != self.phases[INSIDE]:
-            allowed = f"that of {INSIDE} where junctions are in perfect contact"
-            raise InputError(f"phases.{JUNCTION}", str(self.phases[JUNCTION]), allowed, "Give a resistance.")
         return self
 
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
