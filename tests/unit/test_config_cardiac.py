@@ -325,6 +325,8 @@ def test_layers_of_a_wall_are_regions_of_the_membrane(tmp_path):
     theirs = {"method": "transmural", "endo_size": 0.2, "epi_size": 0.3}
     table = make_config(tables(domain__layers=theirs), folder=tmp_path).macro
     assert dict(table.domain.layers.parts) == {"endo": 0.2, "mid": 0.5, "epi": 0.3}
+    names = {"inner": 0.5, "outer": 0.5}  # of layers, and not of boundaries
+    assert dict(make_config(tables(domain__layers=names), folder=tmp_path).macro.domain.layers.parts) == names
     for wrong, message in (
         ({"endo": 0.3, "epi": 0.3}, r"macro\.domain\.layers = .*sum to 1; these sum to 0\.6"),
         ({"parts": {"a": 1.5}}, r"macro\.domain\.layers\.parts\.a = 1\.5"),

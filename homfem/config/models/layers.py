@@ -41,7 +41,7 @@ class LayersTable(Table):
 
 
 #: Keys of a table of layers that are no names of layers.
-_OF_LAYERS = (*LayersTable.model_fields, "method")
+_OF_LAYERS = {*LayersTable.model_fields, "method"}
 
 
 def _parse(value: Any) -> LayersTable:
@@ -57,7 +57,7 @@ def _parse(value: Any) -> LayersTable:
             raise InputError("epi_size", sizes[1], f"less than what endo_size = {sizes[0]:g} leaves of 1")
         rest = {key: entry for key, entry in value.items() if key in LayersTable.model_fields}
         value = rest | {"parts": {"endo": sizes[0], "mid": 1.0 - sum(sizes), "epi": sizes[1]}}
-    elif not any(key in _OF_LAYERS for key in value):
+    elif not _OF_LAYERS & value.keys() or any(isinstance(entry, (int, float)) for entry in value.values()):
         return LayersTable.model_construct(parts=_parts(value))
     return parse_table(LayersTable, {key: entry for key, entry in value.items() if key != "method"}, "")
 
