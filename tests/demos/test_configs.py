@@ -23,6 +23,15 @@ COARSE = {
         {"cell.resolution": 0.3},
         {"outlet": ("gas", 0.1713, 1e-3), "inlet": ("gas", 0.9793, 1e-3)},
     ),
+    "17_ventricle.toml": (
+        {
+            "macro.domain.resolution": "1.4 mm",
+            "macro.time.end": "50 ms",
+            "macro.output.every": "50 ms",
+            "macro.output.checkpoint_every": "50 ms",
+        },
+        {"endocardium": ("V", 18.6, 2.0), "epicardium": ("V", 18.6, 2.0)},  # both are activated
+    ),
     "18_spiral.toml": (
         {"macro.domain.resolution": "1.25 mm", "macro.time.step": "1 ms", "macro.time.end": "1.14 s"},
         {"right": ("V", 12.9, 3.0)},  # the spiral has come back
