@@ -14,7 +14,7 @@ from homfem.config.models.calcium import CalciumTable, StimulusTable
 from homfem.config.models.macro_table import Taken, take_tensor
 from homfem.config.models.stimulus import stimulus_path
 from homfem.kinds import DIFFUSION
-from homfem.parameters import InputError
+from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.buffers import make_buffers
@@ -26,6 +26,7 @@ from homfem.runs.macroscale import MacroRun
 from homfem.runs.marching import control_facts
 from homfem.runs.outcome import Outcome
 from homfem.runs.phases import phase_tensors
+from homfem.runs.scales import transport, with_scales
 from homfem.runs.watching import Shown, probe_keys, probe_report, watch, write_activation
 from homfem.tensors import EffectiveTensor
 
@@ -210,6 +211,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
             time_unit=table.time.end.unit,
         )
         watching = watch(shown, table.probes, problem.domain, move)
+        watching = with_scales(watching, config, table, problem.domain, front="cytosol", every=shown.every)
         in_cytosol = table.output.threshold_field == "cytosol"
         in_er = Activation("er", None if in_cytosol else threshold, name="activation of er")
         with keys_under("macro", keys_of(table) | probe_keys(table.probes)):
@@ -227,16 +229,34 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
         activation = result.activation if in_cytosol else in_er.times
         write_activation(shown, activation, float(result.times[-1]), "s")
     tensors = [(name, tensor) for name in ("cytosol", "er") for tensor in problem.tensors(name).values()]
+    moved = transport(config, problem.tensors("cytosol").get("*"), exchange=_exchange_rate(problem, result))
+    scales = {} if watching.scales is None else {"scales": watching.scales(moved)}
     warnings = dict.fromkeys(f"{name}: {text}" for name, tensor in tensors for text in tensor.warnings)
     return MacroRun(
         result=result,
-        facts=_report(config, table, problem, result, watching.probes, threshold),
+        facts=_report(config, table, problem, result, watching.probes, threshold) | scales,
         outcome=Outcome.DONE if result.finished else Outcome.INTERRUPTED,
         config=config,
         warnings=tuple(warnings),
         record=None if watching.record is None else watching.record.record,
         label="calcium in the cytosol (uM)",
     )
+
+
+def _exchange_rate(problem: CalciumProblem, result: CalciumResult) -> float | None:
+    """Return the fastest rate at which the membrane changes c, 1/s, over the range of c of a run; None if not known."""
+    from homfem.kinetics.calcium import MembraneKinetics
+
+    kinetics, ip3, er = problem.kinetics, problem.ip3, problem.initial_er
+    if not isinstance(kinetics, MembraneKinetics) or not isinstance(ip3, float) or not isinstance(er, float):
+        return None
+    ends = max(float(result.minimum.min()), 0.0), float(result.maximum.max()) + 1e-9
+    c: Array = np.linspace(*ends, 201, dtype=np.float64)
+    e: Array = np.full_like(c, er)
+    states = np.repeat(kinetics.steady(c[:1], e[:1], ip3), len(c), axis=1)
+    slope = float(np.abs(np.gradient(kinetics.flux(c, e, states, ip3), c)).max())
+    fraction = min(tensor.active_fraction for tensor in problem.tensors("cytosol").values())
+    return slope * max(problem.areas().values()) / fraction
 
 
 def _report(

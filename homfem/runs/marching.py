@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,7 +17,7 @@ from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
 from homfem.runs.outcome import Outcome
-from homfem.runs.scales import Transport, cell_size, told_scales
+from homfem.runs.scales import Transport, with_scales
 from homfem.runs.watching import Shown, Watch, probe_keys, probe_report, watch
 
 if TYPE_CHECKING:
@@ -90,17 +90,7 @@ class Marching:
     def watch(self, shown: Shown, domain: Domain, *, front: str | None = None) -> Watch:
         """Return what watches it; ``front`` is the field whose length is compared with that of a cell. Collective."""
         found = watch(shown, self.table.probes, domain, self.move)
-        size = cell_size(self.config, cast(MarchTable, self.table), self.units.length)
-        if size is None:
-            return found
-        from homfem.macro.separation import FrontLength
-
-        length = None if front is None else FrontLength(front, every=shown.every)
-        return replace(
-            found,
-            observers=found.observers if length is None else (*found.observers, length),
-            scales=lambda moved: told_scales(size, domain, length, moved, self.units.length),
-        )
+        return with_scales(found, self.config, self.table, domain, front=front, every=shown.every)
 
     @property
     def keys(self) -> dict[str, str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from homfem.config import Config
-from homfem.config.models.marching import MarchTable
+from homfem.config.models.marching import RunTable
 from homfem.config.physics.coefficients import Coefficient
 from homfem.parameters import UnitError
 from homfem.quantities import Quantity, conversion_factor
@@ -18,6 +18,8 @@ from homfem.quantities import Quantity, conversion_factor
 if TYPE_CHECKING:
     from homfem.macro.domain import Domain
     from homfem.macro.separation import FrontLength
+    from homfem.runs.watching import Watch
+    from homfem.step_control import Interval
     from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -66,7 +68,7 @@ def transport(
     )
 
 
-def cell_size(config: Config, table: MarchTable, unit: str) -> float | None:
+def cell_size(config: Config, table: RunTable, unit: str) -> float | None:
     """Return the longest period that the config says, in a unit of length; None where it says none.
 
     The default period of a shape is none that is meant: tensors do not depend on it. Of cells that are described by
@@ -99,6 +101,39 @@ def _is_length(value: Any) -> bool:
     except UnitError:
         return False
     return True
+
+
+def with_scales(
+    found: Watch,
+    config: Config,
+    table: RunTable,
+    domain: Domain,
+    *,
+    front: str | None = None,
+    every: int | Interval = 1,
+) -> Watch:
+    """Return what watches a run, with what tells its scales where its cell has a size; collective.
+
+    Parameters
+    ----------
+    found
+        What watches it else.
+    front
+        The field whose length is compared with that of a cell.
+    every
+        Steps between two looks at it.
+    """
+    size = cell_size(config, table, domain.unit)
+    if size is None:
+        return found
+    from homfem.macro.separation import FrontLength
+
+    length = None if front is None else FrontLength(front, every=every)
+    return replace(
+        found,
+        observers=found.observers if length is None else (*found.observers, length),
+        scales=lambda moved: told_scales(size, domain, length, moved, domain.unit),
+    )
 
 
 def told_scales(

@@ -144,3 +144,18 @@ def test_what_is_wrong_is_told_by_its_key(tmp_path, name, change, key, told):
     assert caught.value.name.startswith("macro.buffers")
     assert key in caught.value.name
     assert told in str(caught.value)
+
+
+def test_a_run_of_calcium_tells_its_scales(tmp_path):
+    """The rate of the exchange is that of the pump, steepest where its Hill function is; of a large cell it is told."""
+    tables = line(tmp_path)
+    tables["macro"]["cell_size"] = "0.2 um"
+    run = runs.macro(tables)
+    scales = run.report()["scales"]
+    assert scales["epsilon"] == pytest.approx(0.01)
+    # At rest, c = k = 0.1 uM, the pump of v = 2.5 uM/s has the slope v/(2 k) = 12.5/s; the channels open against it.
+    assert 3.0 < scales["damkoehler"] / (0.2**2 / 20.0) < 12.5
+    assert scales["front"] == pytest.approx(10.0, rel=0.6)
+    assert not any("cell" in text for text in run.warnings)
+    tables["macro"]["cell_size"] = "1.5 um"
+    assert any("of the length over which the solution varies" in text for text in runs.macro(tables).warnings)
