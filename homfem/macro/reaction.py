@@ -25,10 +25,13 @@ from homfem.kinetics.ionic.kernels import SCALE, SCHEMES, compiled, kernel_sourc
 from homfem.kinetics.ionic.steps import stage
 from homfem.kinetics.parameters import refuse_unknown
 from homfem.kinetics.point import PointKinetics
+from homfem.kinetics.written_code import scale_name, step_source
 from homfem.parameters import Array, InputError, check_choice, check_integer
 
 #: Nodes per block: the temporaries of a block stay in the processor's cache.
 BLOCK = 4096
+#: Nodes from which on written kinetics are compiled: a compiler takes as long as thousands of steps of fewer.
+LARGE = 4000
 
 Values = float | Array
 
@@ -273,6 +276,32 @@ class CompiledReaction(NodalReaction):
             self._fields[0][:] = self._potential
 
 
+class CompiledKinetics(NodalReaction):
+    """Kinetics that are written as expressions, by a compiled step that :meth:`compile` makes."""
+
+    def compile(self) -> bool:
+        """Compile the step, or find it compiled; return whether there is one."""
+        scales = {scale_name(field.name): self._scales.get(field.name, 1.0) for field in self.kinetics.fields}
+        values = {**vars(self._parameters), **scales}
+        arrays = [name for name, value in values.items() if isinstance(value, np.ndarray)]
+        step = compiled(step_source(self.kinetics, self.order, arrays))
+        straight = all(field.flags.c_contiguous and field.dtype == np.float64 for field in self._fields)
+        if step is None or not straight:
+            return False
+        self._numbers = np.array([value for name, value in values.items() if name not in arrays], dtype=np.float64)
+        self._arrays = [np.ascontiguousarray(values[name]) for name in arrays]
+        self._pointers = [
+            (ctypes.c_void_p * max(1, len(group)))(*(array.ctypes.data for array in group))
+            for group in (self._fields, self._arrays)
+        ]
+        fields, given = (ctypes.addressof(pointers) for pointers in self._pointers)
+        self._step, self._addresses = step, (fields, self.states.ctypes.data, self._numbers.ctypes.data, given)
+        return True
+
+    def _react(self, time: float, step: float) -> None:
+        self._step(self.size, self.size, time, step, *self._addresses)
+
+
 def make_reaction(
     kinetics: PointKinetics,
     fields: Mapping[str, Array],
@@ -292,7 +321,8 @@ def make_reaction(
         exponentially, too; ``"explicit"``: all explicitly. The last two take kinetics of one field that tell their
         slopes, as those of :func:`homfem.kinetics.ionic.ionic_kinetics` from files do.
     compile
-        Compile kinetics that have formulas, at first use; without a compiler NumPy takes the steps, and that is said.
+        Compile kinetics that have formulas, or are written as expressions and have :data:`LARGE` nodes or more, at
+        first use; without a compiler NumPy takes the steps, and that is said.
 
     Raises
     ------
@@ -304,6 +334,10 @@ def make_reaction(
         if scheme != "rush-larsen":
             needed = f"'rush-larsen' for {kinetics.name}"
             raise InputError("scheme", scheme, needed, "Others take kinetics of one field that tell their slopes.")
+        if compile and kinetics.written is not None and not options.get("positive"):
+            quick = CompiledKinetics(kinetics, fields, **options)
+            if quick.size >= LARGE and quick.compile():
+                return quick
         return NodalReaction(kinetics, fields, **options)
     if compile and kinetics.formulas is not None:
         fast = CompiledReaction(kinetics, fields, **options)

@@ -8,6 +8,8 @@ import numpy as np
 
 from homfem.kinetics.calcium.membrane import MembraneKinetics
 from homfem.kinetics.calcium.rates import LiRinzelMembrane
+from homfem.kinetics.expressions import Expression, parse_expression
+from homfem.kinetics.written import Formulary
 from homfem.parameters import Array, InputError, check_number
 
 
@@ -90,6 +92,28 @@ def li_rinzel(membrane: LiRinzelMembrane) -> MembraneKinetics:
         relaxation=relaxation,
         steady=steady,
         parameters=asdict(membrane),
+        written=_written(membrane),
+    )
+
+
+def _written(membrane: LiRinzelMembrane) -> Formulary:
+    """Return the equations of :func:`membrane_flux` and :func:`inactivation` as expressions."""
+    m, names = membrane, ["cytosol", "er", "ip3", "h", "q2", "gate"]
+
+    def parsed(text: str) -> Expression:
+        return parse_expression("li_rinzel", text, names)
+
+    flux = (
+        f"({m.channel_permeability!r}*gate^3 + {m.leak_permeability!r})*(er - cytosol)"
+        f" - {m.pump_flux!r}*cytosol^2/(cytosol^2 + {m.k3**2!r})"
+    )
+    return Formulary(
+        definitions=(
+            ("q2", parsed(f"{m.d2!r}*(ip3 + {m.d1!r})/(ip3 + {m.d3!r})")),
+            ("gate", parsed(f"cytosol/(cytosol + {m.d5!r})*h*(ip3/(ip3 + {m.d1!r}))")),
+        ),
+        rates=(("flux", parsed(flux)),),
+        gates=(("h", parsed(f"{m.a2!r}*(q2 + cytosol)"), parsed("q2/(q2 + cytosol)")),),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from homfem.kinetics.parameters import Parameter
 from homfem.kinetics.point import Fields, PointKinetics, Variable
+from homfem.kinetics.written import Formulary
 from homfem.parameters import Array
 from homfem.quantities import CONCENTRATION
 
@@ -37,6 +38,8 @@ class MembraneKinetics:
         The states at rest for fixed c and e, shape (len(states), n).
     parameters : mapping
         Numbers that identify the kinetics, for logs and checkpoints.
+    written : Formulary or None
+        The same as expressions of ``cytosol``, ``er``, ``ip3`` and the states, of which compiled steps are made.
     """
 
     name: str
@@ -45,6 +48,7 @@ class MembraneKinetics:
     relaxation: Callable[[Array, Array, Array, Array | float], tuple[Array, Array]]
     steady: Callable[[Array, Array, Array | float], Array]
     parameters: Mapping[str, float] = field(default_factory=dict)
+    written: Formulary | None = None
 
 
 def exchange_kinetics(membrane: MembraneKinetics) -> PointKinetics:
@@ -72,5 +76,6 @@ def exchange_kinetics(membrane: MembraneKinetics) -> PointKinetics:
         rates=rates,
         stoichiometry=((1.0,), (-1.0,)),
         relaxation=relaxation if membrane.states else None,
+        written=membrane.written,
         rest=lambda fields, p: np.asarray(membrane.steady(fields[0], fields[1], p.ip3)),
     )

@@ -51,7 +51,8 @@ OPTIONS = (
 #: Seconds that a compilation may take.
 _PATIENCE = 300
 
-_HEAD = """
+#: Of every kernel: what it may call.
+C_HEAD = """
 #if defined(VECTOR_MATH) && defined(__GNUC__) && !defined(__clang__)
 #define SIMD __attribute__((simd("notinbranch")))
 #else
@@ -120,7 +121,7 @@ def kernel_source(formulas: Formulas, scheme: str, order: int, arrays: Sequence[
         "void step(long n, long ld, double time, double step, double *restrict potential,"
         " double *restrict states, const double *numbers, const double *const *arrays)"
     )
-    lines = [_HEAD, head, "{"]
+    lines = [C_HEAD, head, "{"]
     lines += [f"  double *restrict x{k} = states + {k}*ld;" for k in range(len(formulas.states))]
     numbers = [name for name in names if name not in arrays]
     lines += [f"  const double {_in_c(name)} = numbers[{k}];" for k, name in enumerate(numbers)]

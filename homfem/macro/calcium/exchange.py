@@ -21,7 +21,7 @@ from homfem.macro.calcium.fields import MEMBRANE, Exchange
 from homfem.macro.calcium.unknowns import Nodal, Unknown
 from homfem.macro.initial import nodal_values
 from homfem.macro.parts import DomainPart
-from homfem.macro.reaction import NodalReaction, Values
+from homfem.macro.reaction import NodalReaction, Values, make_reaction
 from homfem.parameters import Array, InputError
 
 #: Measures and weights whose ratio is the same at all nodes up to this are taken to have one ratio.
@@ -150,7 +150,7 @@ class NodalExchange:
                 parameters[own] = value[nodes] if isinstance(value, np.ndarray) else value
         scales = {name: _ratio(over, self._weights(name, nodes)) for name in names}
         start = {name: value[nodes] for name, value in self._start.items() if name in {s.name for s in kinetics.states}}
-        reaction = NodalReaction(kinetics, fields, parameters=parameters, scales=scales, start=start, order=self.order)
+        reaction = make_reaction(kinetics, fields, parameters=parameters, scales=scales, start=start, order=self.order)
         return _Group(nodes=nodes, reaction=reaction, copies=copies)
 
     def _base(self, names: Sequence[str], nodes: npt.NDArray[np.int64]) -> Array:

@@ -16,7 +16,7 @@ from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
 from homfem.macro.linear_problem import dofs_on
 from homfem.macro.positive import PositiveStep
-from homfem.macro.reaction import NodalReaction
+from homfem.macro.reaction import NodalReaction, make_reaction
 from homfem.macro.reaction_diffusion.coupled import Coupled
 from homfem.macro.reaction_diffusion.equations import Equations
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
@@ -157,7 +157,7 @@ class ReactionDiffusionModel:
         }
         if problem.kinetics is None and not self.sources:
             return None
-        return NodalReaction(
+        return make_reaction(
             with_species(problem.kinetics, problem.species),
             self.values,
             parameters=self._parameters(),
