@@ -52,7 +52,10 @@ def described(report: Mapping[str, Any]) -> str:
     units["end"] = units.get("time", "")
     lines = []
     for name, value in report.items():
-        if name == "conserved":
+        if name == "brought":
+            total = units.get("total", "")
+            lines += [f"brought: {label}, {_with_unit(series[-1], total)}" for label, series in value.items()]
+        elif name == "conserved":
             lines += [
                 f"conserved: {entry['name']}, {_with_unit(entry['start'], entry['unit'])} at the start, "
                 f"to {entry['drift']:.2g} of it"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from homfem import runs
+from homfem.cli.run import described
 from homfem.kinetics.currents import PER_PICOAMPERE
 from homfem.parameters import ConvergenceError, FileError, InputError
 
@@ -46,6 +47,7 @@ def test_a_cleft_with_a_pump_a_channel_and_ip3(tmp_path):
     fluxes = [PUMP, {"boundary": "right", "flux": "0.1 uM um/s", "start": "50 ms"}]
     found = run(tmp_path, fluxes=fluxes, sources=[CHANNEL], ip3={"degradation": "2 1/s", "rest": "0 uM"}, probes=probes)
     report = json.loads(json.dumps(found.facts))
+    assert f"brought: channel, {4.0 * 0.02:g} uM um^2" in described(found.facts)
     brought = {name: values[-1] for name, values in report["brought"].items()}
     assert brought["channel"] == pytest.approx(4.0 * 0.02, rel=1e-9)
     assert brought["right"] == pytest.approx(0.1 * 6.0 * 0.05, rel=1e-9)

@@ -102,7 +102,7 @@ class CalciumModel:
         self._make_unknowns()
         self._make_exchange()
         self.loads = Loads(problem.domain, self.unknowns, problem.fluxes, problem.sources)
-        self.diffusion = Diffusion(
+        self.diffusion: Diffusion = Diffusion(
             list(self.unknowns.values()),
             scheme=TR_BDF2 if self.splitting.order > 1 else BACKWARD_EULER,
             rtol=rtol,
