@@ -130,7 +130,7 @@ def terminal(out: Path, coarse: bool) -> None:
     )
     problem = tissue(domain, "terminal", fluxes=plasma_membrane("membrane"), sources=[channels])
     result, records = run(problem, 1.0 if coarse else 5.0, 0.02 if coarse else 0.01, 0.1)
-    times = [0.0, 0.5, 1.0] if coarse else [0.3, 0.6, 1.2, 2.4, 3.6, 4.8]
+    times = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] if coarse else [0.3, 0.6, 1.2, 2.4, 3.6, 4.8]
     label = "calcium in the cytosol (µM)"
     draw_series(records["cytosol"], out / "terminal_cytosol.png", view=SeriesView(label=label, front=0.3), times=times)
     view = SeriesView(label="calcium in the ER (µM)", limits=(REST.er - 2.5, REST.er))  # from the interface on
