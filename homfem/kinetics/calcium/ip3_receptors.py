@@ -182,7 +182,9 @@ _EGG = "wave in Xenopus eggs (Wagner, Li, Smith, Keizer 1998, doi 10.1016/S0006-
 def egg_receptor() -> Mechanism:
     r"""Return the IP3 receptor of a wave in eggs: :math:`\nu_c(\frac{p}{p+d_I}\frac{c}{c+d_a}h)^3(e-c)`.
 
-    :math:`\tau\dot h = d_{inh} - (c + d_{inh})h`; the leak is :math:`\nu_L(e - c)`.
+    :math:`\tau\dot h = d_{inh} - (c + d_{inh})h`; the leak is :math:`\nu_L(e - c)`. The set as it is quoted has no
+    :math:`\tau`, which is chosen here; with its IP3 of 0.96 uM and 10 uM in the ER these equations do not rest near
+    its 0.115 uM but at 1.74 uM, and not stably, so that IP3 is chosen too (0.1 uM, at rest 0.081 uM).
     """
     return Mechanism(
         name="receptor",

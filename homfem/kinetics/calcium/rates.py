@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from homfem.kinetics.calcium.registry import CALCIUM_KINETICS
 from homfem.kinetics.parameters import check_parameters, parameter
 from homfem.parameters import check_number
-from homfem.quantities import BINDING_RATE, CONCENTRATION, CONCENTRATION_RATE, PERMEABILITY, RATE
+from homfem.quantities import CONCENTRATION, PERMEABILITY
 
-_PAPER = "De Young, Keizer 1992, table 1"
-# The receptors and pumps of a membrane are those of the rates per volume: one line each, used by both tables.
-_K3 = {"unit": "uM", "kind": CONCENTRATION, "meaning": "concentration at half pump rate"}
-_A2 = {"unit": "1/(uM*s)", "kind": BINDING_RATE, "meaning": "binding rate of the inactivating calcium"}
-_D1 = {"unit": "uM", "kind": CONCENTRATION, "meaning": "dissociation constant of IP3"}
-_D2 = {"unit": "uM", "kind": CONCENTRATION, "meaning": "dissociation constant of the inactivating calcium"}
-_D3 = {"unit": "uM", "kind": CONCENTRATION, "meaning": "dissociation constant of IP3, where calcium inactivates"}
-_D5 = {"unit": "uM", "kind": CONCENTRATION, "meaning": "dissociation constant of the activating calcium"}
+#: The one table of numbers: that of the mechanisms of :func:`homfem.kinetics.calcium.calcium_kinetics`.
+_TABLE = {entry.name: entry for entry in CALCIUM_KINETICS["li-rinzel"].table()}
 
 
-def _number(value: float, about: Mapping[str, Any]) -> Any:
-    return parameter(value, source=_PAPER, above=0.0, **about)
+def _number(name: str) -> Any:
+    entry = _TABLE[name]
+    return parameter(entry.value, entry.unit, kind=entry.kind, meaning=entry.meaning, source=entry.source, above=0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,27 +27,40 @@ class LiRinzelRates:
     sources. ``c0`` is the free calcium of the closed cell, c + c1 e, per volume of cytosol.
     """
 
-    v1: float = _number(6.0, {"unit": "1/s", "kind": RATE, "meaning": "rate of the IP3 receptors"})
-    v2: float = _number(0.11, {"unit": "1/s", "kind": RATE, "meaning": "rate of the leak"})
-    v3: float = _number(0.9, {"unit": "uM/s", "kind": CONCENTRATION_RATE, "meaning": "largest rate of the SERCA pump"})
-    k3: float = _number(0.1, _K3)
-    a2: float = _number(0.2, _A2)
-    d1: float = _number(0.13, _D1)
-    d2: float = _number(1.049, _D2)
-    d3: float = _number(0.9434, _D3)
-    d5: float = _number(0.08234, _D5)
-    c0: float = _number(2.0, {"unit": "uM", "kind": CONCENTRATION, "meaning": "free calcium per volume of cytosol"})
-    c1: float = _number(0.185, {"meaning": "volume of the ER over the volume of the cytosol"})
+    v1: float = _number("v1")
+    v2: float = _number("v2")
+    v3: float = _number("v3")
+    k3: float = _number("k3")
+    a2: float = _number("a2")
+    d1: float = _number("d1")
+    d2: float = _number("d2")
+    d3: float = _number("d3")
+    d5: float = _number("d5")
+    c0: float = parameter(
+        CALCIUM_KINETICS["li-rinzel"].total or 0.0,
+        "uM",
+        kind=CONCENTRATION,
+        meaning="free calcium per volume of cytosol",
+        source=_TABLE["v1"].source,
+        above=0.0,
+    )
+    c1: float = _number("c1")
 
     def __post_init__(self) -> None:
         check_parameters(self)
 
 
-DE_YOUNG_KEIZER = LiRinzelRates()
+def _of_set(name: str) -> LiRinzelRates:
+    numbers = dict(CALCIUM_KINETICS["li-rinzel"].sets[name])
+    total = {"c0": numbers.pop("total")} if "total" in numbers else {}
+    return LiRinzelRates(**total, **{key: value for key, value in numbers.items() if key in _TABLE})
+
+
+DE_YOUNG_KEIZER = _of_set("de-young-keizer")
 """The published set (De Young, Keizer 1992, table 1; v2, v3, k3 as there). A closed cell oscillates for IP3 from about
 0.36 to 0.65 uM; at rest this set does not support a travelling wave."""
 
-TRIGGER_WAVE = LiRinzelRates(c0=3.0, v1=12.0, v3=2.5)
+TRIGGER_WAVE = _of_set("trigger-wave")
 """A set whose resting state (c 0.1, e 15.7 uM at IP3 0.3 uM) supports a travelling wave: about 11 um/s in the plane for
 Dc = 20, De = 10 um^2/s. c0, v1 and v3 are chosen for that; the other constants are those of De Young and Keizer."""
 
@@ -75,12 +83,12 @@ class LiRinzelMembrane:
         _OF_GEOMETRY, "um/s", kind=PERMEABILITY, meaning="Pl: permeability of the leak", above=0.0
     )
     pump_flux: float = parameter(_OF_GEOMETRY, "uM*um/s", meaning="V: largest flux of the pumps", above=0.0)
-    k3: float = _number(0.1, _K3)
-    a2: float = _number(0.2, _A2)
-    d1: float = _number(0.13, _D1)
-    d2: float = _number(1.049, _D2)
-    d3: float = _number(0.9434, _D3)
-    d5: float = _number(0.08234, _D5)
+    k3: float = _number("k3")
+    a2: float = _number("a2")
+    d1: float = _number("d1")
+    d2: float = _number("d2")
+    d3: float = _number("d3")
+    d5: float = _number("d5")
 
     def __post_init__(self) -> None:
         check_parameters(self)
