@@ -73,9 +73,14 @@ class CalciumResult:
 
     @property
     def drift(self) -> float:
-        """Largest deviation of the total calcium from its start and what has been brought, relative to its largest."""
+        """Largest deviation of the total calcium from its start, relative to it.
+
+        Of an open cell from its start and what has been brought, relative to the largest total.
+        """
+        if not self.brought and self.total[0]:
+            return float(np.abs(self.total / self.total[0] - 1.0).max())
         expected = self.total[0] + sum(self.brought.values(), start=np.zeros_like(self.total))
-        return float(np.abs(self.total - expected).max() / np.abs(self.total).max())
+        return float(np.abs(self.total - expected).max() / (np.abs(self.total).max() or 1.0))
 
 
 class CalciumOptions(TypedDict, total=False):
