@@ -7,9 +7,11 @@ dt = 0.01 ms. ``mass`` 1 is consistent, 0 lumped: one is early and one late on c
 
 Each run leaves its times in the folder, and a run under way its checkpoint: called again, the study goes on, and takes
 the fine ones from where they were left. ``--report`` only reads what is there. ``--figure FILE`` draws the times along
-the diagonal. The last lines extrapolate: in dx at order 2 from the two finest meshes of one step, of each kind of
-elements, unless its times went down and up again as the mesh was refined (then they are not near their limit); in dt at
-order 1 from the two least steps of the finest mesh that has two. The limit is the middle of what the kinds say, its
+the diagonal.
+
+The last lines extrapolate: in dx at order 2 from the two finest meshes of one step, of each kind of elements that has
+three and whose times did not go down and up again as the mesh was refined (then they are not near their limit); in dt
+at order 1 from the two least steps of the finest mesh that has two. The limit is the middle of what the kinds say, its
 uncertainty half of their spread, of the least of the extrapolations in dx, and of that in dt.
 """
 
@@ -119,12 +121,12 @@ def limit(found: Found, name: str) -> list[str]:
             continue
         (h, fine), (coarse_h, coarse) = same[:2]
         end = fine + (fine - coarse) * h**2 / (coarse_h**2 - h**2)
-        turned = len(same) > 2 and (fine - coarse) * (coarse - same[2][1]) < 0.0
-        told = "went down and up: not used" if turned else f"{end:.2f} ms in the limit"
+        steady = len(same) > 2 and (fine - coarse) * (coarse - same[2][1]) > 0.0
+        told = f"{end:.2f} ms in the limit" if steady else "went down and up" if len(same) > 2 else "two meshes only"
         lines.append(
             f"{name}, {word}, dt {step:g} ms: {coarse:.2f} at {coarse_h:.2g}, {fine:.2f} at {h:.2g} mm, {told}"
         )
-        if not turned:
+        if steady:
             ends.append((end, abs(end - fine)))
     change, words = in_time(found, name, step)
     if ends:
@@ -173,7 +175,7 @@ def draw(found: Found, path: str) -> None:
                 fine = min((r for r in same if r["size"] == size), key=lambda r: r["step"], default=None)
                 if fine is not None:
                     times = [fine["times"][f"D{j}"] for j in range(DIAGONAL)]
-                    left.plot(along, times, dash, color=f"C{k}", label=f"{word}, dx {size:g} mm")
+                    left.plot(along, times, dash, color=f"C{k}", label=f"{word}, dx {size:.2g} mm")
             lines = [
                 min((r for r in same if r["size"] == size), key=lambda r: r["step"], default=None) for size in sizes
             ]
