@@ -115,6 +115,10 @@ def test_density_scales_the_er_membrane_alone():
     assert one[1] == pytest.approx(0.4 * 0.5 * c**2 / (0.425**2 + c**2), rel=1e-14)
     assert kinetics.kept == ()
     assert tissue_kinetics(model(surface_serca(1.0))).kept == ((1.0, 1.0),)
+    volumes = tissue_kinetics(calcium_kinetics("li-rinzel"))
+    states = np.full((1, c.size), 0.6)
+    one, two = (volumes.rates(0.0, [c, e], states, volumes.values({"density": d, "ip3": 0.3})) for d in (1, 3))
+    assert two == pytest.approx(3.0 * one, rel=1e-14)
 
 
 def test_the_boundary_has_the_surface_fluxes_of_the_plasma_membrane():
