@@ -30,7 +30,8 @@ from homfem._dolfinx import original_cell_index
 from homfem.bodies import box_mesh
 from homfem.cells.unitcell import UnitCell
 from homfem.certify import Diffusion, homogenize_diffusion
-from homfem.kinetics import MembraneKinetics, exchange_kinetics
+from homfem.kinetics.calcium import CalciumKinetics, MembraneKinetics
+from homfem.kinetics.point import PointKinetics
 from homfem.macro.calcium import CalciumProblem, run_calcium
 from homfem.meshing.arrays.budget import require_cells
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
@@ -66,7 +67,8 @@ class CalciumPair:
     diffusivities
         Of the two phases by name, um^2/s: first the cytosol, then the ER.
     kinetics
-        The flux f from the ER into the cytosol per area of membrane, uM um/s, and the states X, which start at rest.
+        The flux f from the ER into the cytosol per area of membrane, uM um/s, and the states X, which start at rest; or
+        named kinetics, whose fluxes per volume of cytosol belong to the membrane by the geometry of the cell.
     side
         Length of the box along x, um.
     initial_cytosol, initial_er
@@ -85,7 +87,7 @@ class CalciumPair:
 
     cell: UnitCell
     diffusivities: Mapping[str, float]
-    kinetics: MembraneKinetics
+    kinetics: MembraneKinetics | CalciumKinetics
     side: float
     initial_cytosol: Concentration
     initial_er: Concentration
@@ -102,8 +104,9 @@ class CalciumPair:
         for name, value in self.diffusivities.items():
             check_choice("diffusivities", name, self.cell.phase_names)
             check_number(f"diffusivities.{name}", value, above=0.0)
-        if not isinstance(self.kinetics, MembraneKinetics):
-            raise InputError("kinetics", type(self.kinetics).__name__, "homfem.kinetics.MembraneKinetics")
+        if not isinstance(self.kinetics, (MembraneKinetics, CalciumKinetics)):
+            allowed = "homfem.kinetics.calcium.MembraneKinetics or CalciumKinetics"
+            raise InputError("kinetics", type(self.kinetics).__name__, allowed)
         check_number("side", self.side, above=0.0)
         check_number("ip3", self.ip3, at_least=0.0)
         check_number("density", self.density, at_least=0.0)
@@ -295,11 +298,13 @@ def calcium_two_scale_study(
         name: homogenize_diffusion(cell, {name: value}, degree=1, bounds=False, rtol=method.rtol, unit="um^2/s")
         for name, value in pair.diffusivities.items()
     }
-    limit, coarser = _limit(pair, tensors, method, 1), _limit(pair, tensors, method, 2)
+    posed = _posed(pair, tensors, method)
+    limit = _limit(pair, posed, method)
+    coarser = _limit(pair, _posed(pair, tensors, method, 2), method, 2)
     levels = []
     for count in counts:
         tell(f"{count} periods along x")
-        level, fields = _level(pair, media, limit, count, method)
+        level, fields = _level(pair, media, (posed.problem.membrane, limit), count, method)
         levels.append(level)
     return CalciumStudy(
         levels=tuple(levels),
@@ -317,20 +322,28 @@ def _sides(pair: CalciumPair) -> Array:
     return np.asarray(lengths * (pair.side / lengths[0]))
 
 
-def _limit(
-    pair: CalciumPair, tensors: Mapping[str, EffectiveTensor], method: CalciumPairMethod, coarser: int
-) -> dict[str, SmoothField]:
-    """Run the calcium bidomain to the end; return its fields as splines through the nodes; collective."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Posed:
+    """The problem of the limit on a structured mesh: lengths and elements along the axes, of which some count."""
+
+    problem: CalciumProblem
+    lengths: Sequence[float]
+    counts: Sequence[int]
+    axes: int
+
+
+def _posed(
+    pair: CalciumPair, tensors: Mapping[str, EffectiveTensor], method: CalciumPairMethod, coarser: int = 1
+) -> _Posed:
+    """Pose the calcium bidomain; collective."""
     sides, d = _sides(pair), pair.cell.dimension
     axes = 1 if pair.strip else d
     number = (ELEMENTS[axes] if method.elements is None else method.elements) // coarser
     counts = [number] * axes + [1] * (d - axes)
     lengths = [*sides[:axes], *([sides[0] / number] * (d - axes))]
-    comm, starts = pair.cell.comm, list(pair.starts().values())
-    steps = max(1, math.ceil(pair.grid.steps / coarser))
-    cytosol, er = tensors.values()
+    starts, (cytosol, er) = list(pair.starts().values()), tensors.values()
     problem = CalciumProblem(
-        mesh=box_mesh(comm, lengths, counts),
+        mesh=box_mesh(pair.cell.comm, lengths, counts),
         cytosol=cytosol,
         er=er,
         kinetics=pair.kinetics,
@@ -339,9 +352,15 @@ def _limit(
         initial_er=lambda x: starts[1](x[:d]),
         density=pair.density,
     )
-    done = run_calcium(problem, TimeGrid(end=pair.end, step=pair.end / steps), rtol=method.rtol)
+    return _Posed(problem=problem, lengths=lengths, counts=counts, axes=axes)
+
+
+def _limit(pair: CalciumPair, posed: _Posed, method: CalciumPairMethod, coarser: int = 1) -> dict[str, SmoothField]:
+    """Run the calcium bidomain to the end; return its fields as splines through the nodes; collective."""
+    steps = max(1, math.ceil(pair.grid.steps / coarser))
+    done = run_calcium(posed.problem, TimeGrid(end=pair.end, step=pair.end / steps), rtol=method.rtol)
     return {
-        name: _through(function, lengths, counts, axes)
+        name: _through(function, posed.lengths, posed.counts, posed.axes)
         for name, function in zip(pair.diffusivities, (done.cytosol, done.er), strict=True)
     }
 
@@ -366,11 +385,12 @@ def _through(function: fem.Function, lengths: Sequence[float], counts: Sequence[
 def _level(
     pair: CalciumPair,
     media: Mapping[str, Medium],
-    limit: Mapping[str, SmoothField],
+    of_limit: tuple[PointKinetics, Mapping[str, SmoothField]],
     periods: int,
     method: CalciumPairMethod,
 ) -> tuple[CalciumLevel, CalciumFields]:
-    """Run one network to the end and measure it; collective."""
+    """Run one network with the membrane of the limit to the end and measure it; collective."""
+    membrane, limit = of_limit
     started = clock.perf_counter()
     cell, d = pair.cell, pair.cell.dimension
     raw = on_own_rank(cell.restrict(list(pair.diffusivities))).raw
@@ -380,8 +400,8 @@ def _level(
         require_body(cell.comm, medium.raw, counts)
     scale = float(_sides(pair)[0] / (periods * cell.lattice.vectors[0, 0]))
     flux = Flux(
-        kinetics=exchange_kinetics(pair.kinetics),
-        parameters={"ip3": pair.ip3},
+        kinetics=membrane,
+        parameters={"ip3": pair.ip3} if any(entry.name == "ip3" for entry in membrane.parameters) else {},
         factor=pair.density * scale / pair.unit,
     )
     network = Network(

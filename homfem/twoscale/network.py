@@ -8,8 +8,8 @@ r"""Calcium in a resolved network: cytosol and endoplasmic reticulum (ER) in a b
 
 without flux through the sides of the box. P1 elements; the flux is at the nodes of the membrane, times the integrals of
 their basis functions over it. BDF2 for diffusion, the flux extrapolated from two steps (order 2; the first step Euler),
-gates exponentially. The one vector of fluxes that the cytosol gains the ER loses, and a solve keeps the integral of its
-right-hand side: :math:`\int c + \int e` stays to round-off.
+gates exponentially, other states as the flux. The one vector of fluxes that the cytosol gains the ER loses, and a solve
+keeps the integral of its right-hand side: :math:`\int c + \int e` stays to round-off.
 
 Source: Goel, Sneyd, Friedman 2006, eqs 2.1, 2.2, 5.6, Multiscale Model. Simul. 5(4), 1045; Ascher, Ruuth, Wetton 1995,
 doi 10.1137/0732037 (the steps).
@@ -33,10 +33,12 @@ from petsc4py import PETSc
 from homfem import solve
 from homfem.kinetics.point import PointKinetics
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.parameters import Array, ConvergenceError
+from homfem.parameters import Array, ConvergenceError, InputError
 from homfem.solve import LinearSolver
 from homfem.twoscale.resolved import Tiled
 
+#: Of a state of a membrane, which is a share of a whole or of order one.
+LARGEST_STATE = 1e6
 Flags = npt.NDArray[np.bool_]
 
 
@@ -151,7 +153,9 @@ class Network:
         self._at = np.flatnonzero(weights > 0.0)
         self._weights = flux.factor * weights[self._at]
         self._p: Any = flux.kinetics.values(flux.parameters, size=len(self._at))
+        self._order, self._row = _exchanged(flux.kinetics)
         self._gained: Array | None = None
+        self._drift: Array | None = None
         self.states = np.zeros((len(flux.kinetics.states), len(self._at)))
         self.steps, self.iterations = 0, 0
 
@@ -185,27 +189,43 @@ class Network:
         kinetics = self.flux.kinetics
         if kinetics.rest is not None and len(kinetics.states):
             self.states[:] = kinetics.rest(self._fields(0.0), self._p)
-        self.steps, self._gained = 0, None
+        else:
+            self.states[:] = np.array([state.start for state in kinetics.states])[:, None]
+        self.steps, self._gained, self._drift = 0, None, None
 
     def _fields(self, ahead: float) -> list[Array]:
-        """Concentrations at the membrane, extrapolated by a part of a step."""
-        return [((1.0 + ahead) * phase.values - ahead * phase.before)[self._at] for phase in (self.cytosol, self.er)]
+        """Concentrations at the membrane in the order of the kinetics, extrapolated by a part of a step."""
+        phases = {"cytosol": self.cytosol, "er": self.er}
+        return [((1.0 + ahead) * phases[name].values - ahead * phases[name].before)[self._at] for name in self._order]
 
     def advance(self) -> None:
         """Advance by one step."""
         time, kinetics, first = self.steps * self.step, self.flux.kinetics, self._gained is None
         rates = kinetics.rates(time, self._fields(0.0), self.states, self._p)
-        row = np.ones((1, len(rates))) if kinetics.stoichiometry is None else np.asarray(kinetics.stoichiometry)[:1]
         gained = np.zeros(self.tiled.owned)
-        gained[self._at] = self.step * self._weights * (row @ rates)[0]
+        gained[self._at] = self.step * self._weights * (self._row @ rates)
         taken = gained if self._gained is None else 2.0 * gained - self._gained
-        if kinetics.relaxation is not None:
-            rate, target = kinetics.relaxation(time, self._fields(0.0 if first else 0.5), self.states, self._p)
-            self.states[:] = target + (self.states - target) * np.exp(-self.step * rate)
+        self._gate(time, first)
         self.iterations += self.cytosol.advance(taken, first) + self.er.advance(-taken, first)
         self._gained = gained
         self.steps += 1
         self._judge()
+        if len(self.states):
+            self._judge_states()
+
+    def _gate(self, time: float, first: bool) -> None:
+        """Advance the states of the membrane."""
+        kinetics, gates = self.flux.kinetics, self.flux.kinetics.gates
+        drift = None if kinetics.drift is None else kinetics.drift(time, self._fields(0.0), self.states, self._p)
+        if kinetics.relaxation is not None:
+            middle = self.states.copy()  # a target may depend on other states
+            for states, ahead, part in ((self.states, 0.0, 0.5), (middle, 0.0 if first else 0.5, 1.0)):
+                rate, target = kinetics.relaxation(time, self._fields(ahead), states, self._p)
+                middle[:gates] = target + (self.states[:gates] - target) * np.exp(-part * self.step * rate)
+            self.states[:gates] = middle[:gates]
+        if drift is not None:
+            self.states[gates:] += self.step * (drift if self._drift is None else 1.5 * drift - 0.5 * self._drift)
+            self._drift = drift
 
     def _judge(self) -> None:
         """Refuse concentrations that are negative or no numbers, on every rank."""
@@ -216,6 +236,21 @@ class Network:
                     f"resolved network: {least:.3g} uM in the {phase.name} at t = {self.steps * self.step:g} s. "
                     "Take a smaller step, or a smoother start."
                 )
+
+    def _judge_states(self) -> None:
+        """Refuse states of the membrane that are no numbers, or shares that are negative, on every rank."""
+        kinetics = self.flux.kinetics
+        shares = {name for group in kinetics.shares for name in group}
+        worst = float(np.abs(self.states).max(initial=0.0))
+        for state, values in zip(kinetics.states, self.states, strict=True):
+            if state.name in shares:
+                worst = max(worst, 2.0 * LARGEST_STATE * float(values.min(initial=0.0) < -1e-3))
+        worst = float(self.comm.allreduce(worst if np.isfinite(worst) else np.inf, op=MPI.MAX))
+        if worst > LARGEST_STATE:
+            raise ConvergenceError(
+                f"resolved network: states of {kinetics.name} leave their range at t = {self.steps * self.step:g} s. "
+                "Take a smaller step: states that are no gates are advanced explicitly."
+            )
 
     def total(self) -> float:
         """Return the calcium in both phases, uM um^d."""
@@ -236,3 +271,13 @@ class Network:
         function.x.scatter_reverse(dolfinx.la.InsertMode.add)
         function.x.scatter_forward()
         return np.asarray(function.x.array > 0.0)
+
+
+def _exchanged(kinetics: PointKinetics) -> tuple[list[str], Array]:
+    """Return the names of the two fields in the order of the kinetics, and what a rate brings into the cytosol."""
+    names, rows = [field.name for field in kinetics.fields], kinetics.stoichiometry
+    if sorted(names) != ["cytosol", "er"]:
+        raise InputError("kinetics", names, "kinetics of the fields cytosol and er")
+    if rows is None or any(one + other != 0.0 for one, other in zip(*rows, strict=True)):
+        raise InputError("kinetics", rows, "kinetics by which the cytosol gains what the ER loses")
+    return names, np.asarray(rows[names.index("cytosol")], dtype=np.float64)

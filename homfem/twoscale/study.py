@@ -325,6 +325,8 @@ def _level(
     inside = resolved.distance() >= method.margin * float(medium.sides.min())
     meter = Meter(resolved, inside, lambda e: medium.energy(e, e, resolved.coefficient))
     sizes, plain = meter.norms(given.reconstructed).whole, meter.norms(given.limit).whole
+    if not (plain["l2"] > 0.0 and sizes["h1"] > 0.0):
+        raise InputError("problem", problem, "one whose solution varies: errors are in parts of it and of its gradient")
     error, cut = meter.norms(values - given.reconstructed), meter.norms(values - given.cut)
     errors = {
         "l2": meter.norms(values - given.limit).whole["l2"] / plain["l2"],

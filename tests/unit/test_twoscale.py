@@ -29,6 +29,7 @@ CONDUCTS = Diffusion(coefficients={"L": 1.0, "D": 2.0})
     [
         ({"cell": "cell.msh"}, ["cell = 'cell.msh'", "UnitCell"]),
         ({"problem": {"source": 1.0}}, ["problem", "homfem.twoscale.SteadyProblem"]),
+        ({"problem": SteadyProblem(source=0.0)}, ["problem", "one whose solution varies"]),
         ({"method": "fast"}, ["method = 'fast'"]),
         ({"periods": (4, 2.5)}, ["periods[1] = 2.5", "eps is one over a whole number"]),
         ({"periods": (0.25,)}, ["periods[0] = 0.25"]),
