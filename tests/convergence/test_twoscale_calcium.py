@@ -222,7 +222,7 @@ def test_too_many_unknowns():
 def test_a_step_so_large_that_a_concentration_turns_negative():
     with pytest.raises(ConvergenceError, match="Take a smaller step"):  # of the limit, which runs first
         calcium_two_scale_study(pair(kinetics=leak(-8.0), step=0.1, initial_cytosol=1.0), periods=(2,))
-    runaway = replace(membranes()["drifting"], drift=lambda _t, _f, states, _p: 1e4 * states)
+    runaway = replace(membranes()["drifting"], drift=lambda _t, _f, states, _p: 1e5 * states)
     wild, _ = network(runaway, step=0.1, ip3=0.5, factor=0.0)
     wild.start(np.full(wild.tiled.owned, 0.3), np.full(wild.tiled.owned, 5.0))
     wild.advance()
