@@ -22,7 +22,7 @@ def test_a_new_model_is_a_table_and_a_line_of_the_registry(homfem, tmp_path, mon
     exact = np.exp(-2000.0 / 3600.0)
     assert runs.macro(tmp_path / "decay.toml").result == pytest.approx(exact, rel=1e-12)
     status, out, _ = homfem("run", tmp_path / "decay.toml", "--json", "-")
-    assert (status, json.loads(out)) == (0, {"left": pytest.approx(exact, rel=1e-12)})
+    assert (status, json.loads(out)) == (0, {"left": pytest.approx(exact, rel=1e-12), "warnings": []})
     with pytest.raises(InputError, match=r"^macro\.rat = .*'macro\.rate'"):
         runs.macro({"macro": {"model": "decay", "rat": 1}})
 
