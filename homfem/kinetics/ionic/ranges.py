@@ -20,22 +20,26 @@ _POTENTIALS = np.linspace(-150.0, 100.0, 51).astype(np.float64)
 #: Units of what is never negative; of these, what a state may be.
 _POSITIVE = ("mM", "S", "S/m^2", "S/F", "F", "F/m^2", "m^3", "m^2", "m", "K", "ms", "1/ms", "m/s", "1/mM", "1/mM/ms")
 _CONCENTRATION = "mM"
+#: Of these, what is not zero: models divide by it.
+_NOT_ZERO = ("F", "F/m^2", "m^3", "K")
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The numbers from ``least`` to ``largest``, and why there are no others."""
+    """The numbers from ``least``, or ``above`` it, to ``largest``, and why there are no others."""
 
     least: float
     largest: float
     why: str
+    above: bool = False
 
     def check(self, name: str, values: float | Array) -> None:
         """Raise :class:`InputError` for a number that is outside, of several for that of the largest size."""
         given = np.atleast_1d(np.asarray(values, dtype=np.float64))
-        wrong = given[(given < self.least) | (given > self.largest)]
+        wrong = given[(given < self.least) | (given > self.largest) | (self.above & (given == self.least))]
         if wrong.size:
-            allowed = f">= {self.least:g}" if np.isinf(self.largest) else f"from {self.least:g} to {self.largest:g}"
+            low = f"{'>' if self.above else '>='} {self.least:g}"
+            allowed = low if np.isinf(self.largest) else f"from {self.least:g} to {self.largest:g}"
             raise InputError(name, float(wrong[np.argmax(np.abs(wrong))]), allowed, self.why)
 
 
@@ -66,7 +70,7 @@ def ranges(kinetics: PointKinetics) -> dict[str, Range]:
         conductance = parameter.name.lower().startswith("g_")  # whatever it multiplies
         if parameter.value >= 0.0 and (conductance or _of(parameter.unit, _POSITIVE)):
             why = f"{parameter.name} is {parameter.meaning or 'a parameter'}, in {parameter.unit or 'no unit'}."
-            found[parameter.name] = Range(0.0, np.inf, why)
+            found[parameter.name] = Range(0.0, np.inf, why, parameter.value > 0.0 and _of(parameter.unit, _NOT_ZERO))
     return found
 
 

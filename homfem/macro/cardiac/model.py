@@ -150,7 +150,11 @@ class CardiacModel:
     def _check_ionic_step(self) -> None:
         """Refuse a step that the ionic scheme does not take even at rest."""
         numbers = {key: value for key, value in self.problem.parameters.items() if isinstance(value, (int, float))}
-        limiting, limit = explicit_limit(self.problem.membrane, self.method.ionic, numbers)
+        try:
+            limiting, limit = explicit_limit(self.problem.membrane, self.method.ionic, numbers)
+        except ZeroDivisionError as error:
+            raise InputError("parameters", numbers, f"numbers with which {self.problem.membrane.name} does not divide "
+                             "by zero") from error  # fmt: skip
         if self.step > limit * self.method.subcycles:
             allowed = (
                 f"at most {limit * self.method.subcycles:.3g} ms: the scheme {self.method.ionic!r} takes {limiting} "
