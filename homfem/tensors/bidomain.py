@@ -233,8 +233,11 @@ def _number(name: str, value: Any) -> float:
 
 
 def _parallel(one: Array, two: Array) -> Array:
-    """The parallel sum of positive semidefinite matrices."""
-    return brackets.symmetric(one @ np.linalg.pinv(one + two, rcond=1e-14, hermitian=True) @ two)
+    """The parallel sum of positive semidefinite matrices; at most each of them, so nothing where one has nothing."""
+    found = brackets.symmetric(one @ np.linalg.pinv(one + two, rcond=1e-14, hermitian=True) @ two)
+    nothing = (np.diag(one) == 0.0) | (np.diag(two) == 0.0)
+    found[nothing], found[:, nothing] = 0.0, 0.0
+    return found
 
 
 def _apart(lower: Array, upper: Array) -> tuple[Array, Array]:

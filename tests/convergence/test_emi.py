@@ -222,6 +222,11 @@ def test_the_steady_state_in_space_is_the_cell_problem_too():
         cell, conductivities, membranes=membranes, unit="mS/mm", physics="conductivity", bounds=False, degree=1,
         rtol=1e-12,
     ).value  # fmt: skip
+    # Cells of a sheet are not joined across it: the conductivities in series are those of nothing there.
+    sheet = homogenize_bidomain(cell, conductivities, resistance=resistance, degree=1, bounds=False, rtol=1e-11)
+    assert np.all(sheet.monodomain.value[2] == 0.0)
+    assert np.all(np.diag(sheet.monodomain.value)[:2] > 0.0)
+    assert "monodomain" in str(sheet)
     for axis, counts in ((0, [2, 1, 1]), (1, [1, 2, 1])):
         problem = EmiProblem(
             domain=tiled_domain(MPI.COMM_WORLD, cell.raw, counts, length=1e-3 * cell.length),
