@@ -7,7 +7,8 @@ import pytest
 from dolfinx import mesh
 from mpi4py import MPI
 
-from homfem.macro.domain import Domain, ventricle_domain
+from homfem.macro.domain import Domain
+from homfem.macro.domain_makers import ventricle_domain
 from homfem.macro.layers import wall_depth, with_layers
 from homfem.meshing.shapes.ventricles import BiVentricle
 from homfem.parameters import InputError
