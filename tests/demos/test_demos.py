@@ -31,6 +31,7 @@ FIGURES = {
     "19_dog_bone.py": ("dog_bone.png",),
     "20_heart_fibres.py": ("left.png", "both.png"),
     "21_single_cells.py": ("action_potentials.png", "restitution.png"),
+    "22_wave_speed.py": ("speed.png",),
     "23_calcium_cells.py": ("oscillations.png", "open_probability.png", "own.png"),
     "24_calcium_buffers.py": ("buffers.png",),
     "26_two_scale.py": ("fields.png", "calcium.png", "rates.png"),
@@ -61,7 +62,15 @@ def test_every_demo_prints_on_one_rank(demo):
 
 
 #: On two ranks these would take longer than all the others; what they call has tests on ranks of its own.
-LONG = ("02_cells.py", "05_stokes.py", "14_myocyte_tensors.py", "15_emi.py", "16_planar_wave.py", "26_two_scale.py")
+LONG = (
+    "02_cells.py",
+    "05_stokes.py",
+    "14_myocyte_tensors.py",
+    "15_emi.py",
+    "16_planar_wave.py",
+    "22_wave_speed.py",
+    "26_two_scale.py",
+)
 #: It draws what only one rank has whole.
 ALONE = ("06_elasticity.py",)
 RUNS = [(demo, ranks) for demo in FIGURES for ranks in ((1,) if demo in LONG else (1, 2))]
