@@ -138,7 +138,8 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
 
 
 def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
-    (tmp_path / "wave.toml").write_text(next(block for block in blocks("toml") if 'model = "calcium"' in block))
+    ours = (block for block in blocks("toml") if 'model = "calcium"' in block and 'folder = "wave"' in block)
+    (tmp_path / "wave.toml").write_text(next(ours))
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
     run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
