@@ -11,11 +11,10 @@ beside the calcium bidomain.
 from homfem.twoscale.calcium import (
     CalciumFields,
     CalciumLevel,
-    CalciumPair,
-    CalciumPairMethod,
     CalciumStudy,
     calcium_two_scale_study,
 )
+from homfem.twoscale.calcium_pair import CalciumPair, CalciumPairMethod
 from homfem.twoscale.problem import SteadyProblem
 from homfem.twoscale.study import ERRORS, Level, TwoScaleFields, TwoScaleMethod, TwoScaleStudy, two_scale_study
 
