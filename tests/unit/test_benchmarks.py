@@ -177,3 +177,21 @@ def test_ionic(tmp_path):
     assert len(results) == 3 * 5
     assert max(r["difference"] for r in results if r.get("difference") is not None) < 1e-9
     assert min(r["rate"] for r in results) > 0.0
+
+
+def test_calcium(tmp_path):
+    # Both codes do the same to the tolerance of their solvers, on one rank and two.
+    found = tmp_path / "n.json"
+    command = [sys.executable, str(FOLDER / "calcium.py"), "--json", str(found), "--cells", "8", "--ranks", "1", "2"]
+    run = subprocess.run(
+        [*command, "--codes", "homfem", "cg", "--steps", "2"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    results = json.loads(found.read_text())["results"]
+    assert {(one["code"], one["ranks"], one["nodes"]) for one in results} == {
+        (code, ranks, 9**3) for code in ("homfem", "cg") for ranks in (1, 2)
+    }
+    for one in results:
+        assert one["largest"] == pytest.approx(results[0]["largest"], rel=1e-6)
+        assert 0.0 < one["reaction"] < one["ms"]
+    assert "over homfem" in run.stdout
