@@ -52,22 +52,23 @@ def brackets(edges: np.ndarray, resolution: float, tolerance: float) -> dict[str
     return found
 
 
-def relation(tolerance: float) -> list[tuple[str, Coefficient, Coefficient]]:
+def relation(tolerance: float, thin: tuple[float, float, float]) -> list[tuple[str, Coefficient, Coefficient]]:
     """EDC_ER(l) and EDC_cytosol(1 - l), D = 1, of pipes of several sections."""
     rows = []
     for section in ("square", "round"):
         one, other = (pipe_tensors(edge, tolerance=tolerance, section=section) for edge in (0.3, 0.7))
         rows.append((f"{section}, 0.3", Coefficient.of(one["er"]), Coefficient.of(other["cytosol"])))
-    thin, thick = (0.2, 0.3, 0.4), (0.8, 0.7, 0.6)
+    thick = tuple(round(1.0 - edge, 12) for edge in thin)
+    of = ", ".join(f"{edge:g}" for edge in thin)
     er = rectangular_pipe_tensors(thin, tolerance=tolerance)[0]
     cytosol = rectangular_pipe_tensors(thick, tolerance=tolerance)[1]
-    rows += [(f"rectangles of 0.2, 0.3, 0.4: {name * 2}", Coefficient.of(er, k), Coefficient.of(cytosol, k))
+    rows += [(f"rectangles of {of}: {name * 2}", Coefficient.of(er, k), Coefficient.of(cytosol, k))
              for k, name in enumerate("xyz")]  # fmt: skip
     er, cytosol = (
         homogenize_diffusion(three_pipe(edges, resolution=0.25), {phase: 1.0}, tolerance=tolerance)
         for edges, phase in ((thin, "er"), (thick, "cytosol"))
     )
-    rows += [(f"squares of 0.2, 0.3, 0.4: {name * 2}", Coefficient.of(er, k), Coefficient.of(cytosol, k))
+    rows += [(f"squares of {of}: {name * 2}", Coefficient.of(er, k), Coefficient.of(cytosol, k))
              for k, name in enumerate("xyz")]  # fmt: skip
     return rows
 
@@ -155,7 +156,7 @@ def main() -> None:
         print(" edge  fraction    EDC of the ER       EDC of the cytosol  (um^2/s, width of the bracket)")
     found = brackets(edges, 0.3 if chosen.coarse else 0.15, tolerance)
     check(edges, found, tolerance)
-    show_relation(relation(1e-2))
+    show_relation(relation(1e-2, (0.25, 0.25, 0.5) if chosen.coarse else (0.2, 0.3, 0.4)))
     if COMM.rank == 0:
         draw(edges, found, chosen.out / "figure_8.png")
         print(f"figure: {chosen.out / 'figure_8.png'}")
