@@ -292,11 +292,12 @@ class _Solver(Protocol):
 
 
 class DiffusionStep:
-    r"""Steps of :math:`M\dot u = -K u` that keep :math:`1^T M u` to round-off.
+    r"""Steps of :math:`M\dot u = -K u + F`, by which :math:`1^T M u` changes by :math:`\Delta t\,1^T F` to round-off.
 
-    K has the constants in its kernel (no flux through the boundary). A stage's right-hand side is one product with K
-    (and one with M); the iteration starts from the increment of the step before. What an iterative solve
-    leaves of :math:`1^T M d` is taken away as a constant, since the exact increment has none.
+    F, the attribute ``load``, is what enters per time at each node, constant in the step; None is nothing. K has the
+    constants in its kernel (no flux through the boundary). A stage's right-hand side is one product with K (and one
+    with M); the iteration starts from the increment of the step before. What an iterative solve leaves of
+    :math:`1^T M d` beside that is taken away as a constant.
 
     Parameters
     ----------
@@ -328,6 +329,7 @@ class DiffusionStep:
         self.mass, self.stiffness, self.weights = mass, stiffness, weights
         self.scheme, self.guess, self._make_solver = scheme, guess, make_solver
         self.volume = weights.sum()
+        self.load: PETSc.Vec | None = None
         self._slope, self._rhs, self._carry = (stiffness.createVecLeft() for _ in range(3))
         self._set_up(step)
 
@@ -347,6 +349,15 @@ class DiffusionStep:
         other._set_up(step)
         return other
 
+    def of_another(self) -> Self:
+        """Return steps of another field with the matrices and the solver of this one; collective."""
+        other = copy.copy(self)
+        other.load = None
+        other.increments = [vector.duplicate() for vector in self.increments]
+        for vector in other.increments:
+            vector.set(0.0)
+        return other
+
     def apply(self, u: PETSc.Vec) -> int:
         """Advance ``u`` in place by the step; return the number of iterations. Collective."""
         count = self.solve(u)
@@ -359,7 +370,11 @@ class DiffusionStep:
         The last of ``increments`` is that of the step. Collective.
         """
         self.stiffness.mult(driver, self._slope)
-        count = 0
+        rate = 0.0
+        if self.load is not None:
+            self._slope.axpy(-1.0, self.load)
+            rate = self.load.sum()
+        count, brought = 0, 0.0
         for stage, (carry, slope) in enumerate(self.scheme.stages):
             self._rhs.zeroEntries()
             self._rhs.axpy(-slope * self.step, self._slope)
@@ -368,5 +383,6 @@ class DiffusionStep:
                 self._rhs.axpy(carry, self._carry)
             increment = self.increments[stage]
             count += self.solver.solve(self._rhs, increment, guess=self.guess)
-            increment.shift(-self.weights.dot(increment) / self.volume)
+            brought = carry * brought + slope * self.step * rate
+            increment.shift((brought - self.weights.dot(increment)) / self.volume)
         return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from homfem.kinetics.ionic.action_potential import ActionPotential
 from homfem.output import canvas
 from homfem.output.colours import LINES, theme_of
+from homfem.output.run_files import read_numbers
 from homfem.output.words import printed
 from homfem.parameters import Array, FileError, InputError
 
@@ -48,10 +48,7 @@ def read_leads(path: Path) -> LeadTable:
         If it is no such table.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        whole = [row for row in rows if len(row) == len(header)]  # the last one may be half written
-        numbers = np.array(whole, dtype=np.float64).reshape(len(whole), len(header))
+        header, numbers = read_numbers(path)
         found = [_HEADER.match(label) for label in header]
         if len(found) < 2 or not all(found) or found[0] is None or found[0]["name"] != "time":
             raise ValueError(header)

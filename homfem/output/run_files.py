@@ -72,6 +72,20 @@ class Curves:
     curves: tuple[Curve, ...]
 
 
+def read_numbers(path: Path) -> tuple[list[str], Array]:
+    """Return the header of a table in CSV and its rows, shape (rows, columns), of a run that goes on too.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such file, or something else in it.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    whole = [row for row in rows if len(row) == len(header)]  # the last one may be half written
+    return header, np.array(whole, dtype=np.float64).reshape(len(whole), len(header))
+
+
 def read_curves(path: Path) -> Curves:
     """Read the table of a run's probes, of a run that goes on too.
 
@@ -81,10 +95,7 @@ def read_curves(path: Path) -> Curves:
         If it is no such table.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        whole = [row for row in rows if len(row) == len(header)]  # the last one may be half written
-        numbers = np.array(whole, dtype=np.float64).reshape(len(whole), len(header))
+        header, numbers = read_numbers(path)
         first = re.fullmatch(r"time( \((?P<unit>.*)\))?", header[0])
         labels = [_LABEL.match(label) for label in header[1:]]
         if first is None or not all(labels):

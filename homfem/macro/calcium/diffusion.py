@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,44 +16,6 @@ from homfem.solve import LinearSolver
 from homfem.timestepping import DiffusionScheme, DiffusionStep
 
 
-class LoadedStep(DiffusionStep):
-    r"""Steps of :math:`M\dot u = -K u + F` with what enters per time at each node, F, constant in the step.
-
-    :math:`1^TMu` changes by :math:`\Delta t\,1^TF` to round-off, whatever the linear solver leaves.
-    """
-
-    load: PETSc.Vec | None = None
-
-    def solve(self, driver: PETSc.Vec) -> int:
-        """Find the increments of a step; return the iterations. Collective."""
-        self.stiffness.mult(driver, self._slope)
-        rate = 0.0
-        if self.load is not None:
-            self._slope.axpy(-1.0, self.load)
-            rate = self.load.sum()
-        count, brought = 0, 0.0
-        for stage, (carry, slope) in enumerate(self.scheme.stages):
-            self._rhs.zeroEntries()
-            self._rhs.axpy(-slope * self.step, self._slope)
-            if carry:
-                self.mass.mult(self.increments[stage - 1], self._carry)
-                self._rhs.axpy(carry, self._carry)
-            increment = self.increments[stage]
-            count += self.solver.solve(self._rhs, increment, guess=self.guess)
-            brought = carry * brought + slope * self.step * rate
-            increment.shift((brought - self.weights.dot(increment)) / self.volume)
-        return count
-
-    def of_another(self) -> LoadedStep:
-        """Return steps of another field with the matrices and the solver of this one."""
-        other = copy.copy(self)
-        other.load = None
-        other.increments = [vector.duplicate() for vector in self.increments]
-        for vector in other.increments:
-            vector.set(0.0)
-        return other
-
-
 @dataclass(slots=True, eq=False)
 class _Shared:
     """Fields with the same matrices, up to a factor of each: those of the first, and its weights."""
@@ -63,7 +24,7 @@ class _Shared:
     stiffness: PETSc.Mat
     weights: PETSc.Vec
     fields: list[tuple[Unknown, float]]
-    steps: dict[float, LoadedStep]
+    steps: dict[float, DiffusionStep]
     noise: float
 
 
@@ -102,7 +63,7 @@ class Diffusion:
         for unknown in unknowns:
             if unknown.field.diffusion is not None:
                 self._join(unknown)
-        self._steps: dict[tuple[str, float], LoadedStep] = {}
+        self._steps: dict[tuple[str, float], DiffusionStep] = {}
         self._kept: dict[tuple[str, float, int], Nodal] = {}
 
     def _join(self, unknown: Unknown) -> None:
@@ -126,7 +87,7 @@ class Diffusion:
                 # At rest there is nothing to solve for but round-off: an increment of 1e-15 of the field is none.
                 largest = min((one for field, _ in group.fields if (one := field.largest())), default=1.0)
                 group.noise = 1e-15 * largest * group.weights.norm()
-            made = LoadedStep(
+            made = DiffusionStep(
                 group.mass,
                 group.stiffness,
                 group.weights,
@@ -183,7 +144,7 @@ class Diffusion:
         """Return what a field becomes by the increments that were found last."""
         return np.asarray(field.values + self._steps[field.name, step].increments[-1].array_r)
 
-    def _set_load(self, step: LoadedStep, load: Array | None, factor: float) -> None:
+    def _set_load(self, step: DiffusionStep, load: Array | None, factor: float) -> None:
         if load is None:
             step.load = None
             return
