@@ -28,6 +28,7 @@ _MODULES = {
     "rich": "rich",
     "mpi4py": "mpi4py",
     "petsc4py": "petsc4py",
+    "slepc4py": "slepc4py",
     "basix": "basix",
     "ufl": "ufl",
     "ffcx": "ffcx",
