@@ -118,6 +118,13 @@ def _texts(name: str, entry: Any) -> None:
         raise InputError(name, entry, "a list of strings")
 
 
+def check_words(name: str, entry: Any) -> None:
+    """Refuse what is no table of texts."""
+    _table(name, entry)
+    for key, text in entry.items():
+        _text(f"{name}.{key}", text)
+
+
 def _flag(name: str, entry: Any) -> None:
     if not isinstance(entry, bool):
         raise InputError(name, entry, "true or false")
@@ -154,7 +161,7 @@ def _count(name: str, entry: Any) -> None:
 _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     "value": _matrix,
     **dict.fromkeys(("lower", "upper"), _absent_or(_matrix)),
-    **dict.fromkeys(("unit", "physics", "method", "boundary", "length_unit"), _text),
+    **dict.fromkeys(("unit", "physics", "method", "boundary", "length_unit", "averaged_over"), _text),
     "kind": _kind,
     "plane": _absent_or(_text),
     "volume_fractions": _fractions,
@@ -165,4 +172,6 @@ _CHECKS: Mapping[str, Callable[[str, Any], None]] = {
     **dict.fromkeys(("interface_area", "estimated_error"), _absent_or(_amount)),
     **dict.fromkeys(("dofs", "iterations", "ranks"), _count),
     "reached": _flag,
+    "retardation": _amount,
+    "conventions": check_words,
 }

@@ -33,7 +33,8 @@ class TensorKind:
         ``"vector"``: a matrix of shape (d, d) between vectors, in an orthonormal basis. ``"voigt"``: a stiffness as
         Voigt matrix with engineering shear, of shape (3, 3) in the plane and (6, 6) in space.
     symmetric
-        Whether the theory makes it symmetric, so that it can have bounds.
+        Whether the theory makes it symmetric. A tensor of another kind has bounds where its value is: the symmetric
+        part of a dispersion tensor.
     quantity
         What its entries are, with their unit; None where nothing is known of it.
     title

@@ -76,7 +76,7 @@ def required_tensor(
     Returns
     -------
     EffectiveTensor
-        In ``unit``; the value of a symmetric kind without what round-off left of asymmetry.
+        In ``unit``, per total volume; the value of a symmetric kind without what round-off left of asymmetry.
 
     Raises
     ------
@@ -111,6 +111,7 @@ def required_tensor(
     if smallest <= 0.0 if definite else smallest < -1e-9 * largest:
         wanted = "positive definite" if definite else "positive semidefinite"
         raise InputError(name, tensor.value, f"a {wanted} tensor", f"Its smallest principal value is {smallest:g}.")
+    tensor = tensor.per_total_volume()
     return replace(tensor, value=symmetric(tensor.value)) if kind.symmetric else tensor
 
 

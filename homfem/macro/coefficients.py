@@ -138,7 +138,7 @@ def _matrix(name: str, given: TensorInput, kind: TensorKind, unit: str, d: int, 
     if not isinstance(given, (EffectiveTensor, str, Path)):
         return check_spd(name, given, d)
     tensor = required_tensor(name, given, kind, unit=unit, dimension=d)
-    return np.asarray(tensor.value / tensor.active_fraction if per_phase else tensor.value, dtype=np.float64)
+    return np.asarray(tensor.value / tensor.storage if per_phase else tensor.value, dtype=np.float64)
 
 
 def cell_function(domain: Domain, values: Array) -> fem.Function:

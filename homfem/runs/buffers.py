@@ -84,7 +84,7 @@ def _moved(
         )
         with keys_under("tensor"):
             tensor = take_tensor(table.tensor, taken)
-        return {"diffusion": tensor}, float(tensor.value.diagonal().max() / tensor.active_fraction)
+        return {"diffusion": tensor}, float(tensor.effective_coefficient.diagonal().max())
     if table.diffusivity is None or not isinstance(source, ComputedTensor):
         return {}, 0.0
     own = table.diffusivity.to("um^2/s")

@@ -52,7 +52,7 @@ def transport(
     if tensor is None or tensor.kind.name != "diffusion" or not tensor.unit:
         return Transport(speed=speed, exchange=exchange)
     taken = tensor.to("um^2/s")
-    per_phase = np.linalg.eigvalsh(taken.value).max() / (taken.active_fraction or 1.0)
+    per_phase = np.linalg.eigvalsh(taken.per_total_volume().value).max() / (taken.storage or 1.0)
     phases: Mapping[str, Any] = getattr(config.effective, "phases", {})
     found = [phases[name] for name in tensor.active_phases if name in phases]
     inside = [

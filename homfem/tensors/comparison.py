@@ -122,6 +122,11 @@ def _of_tensor(tensor: EffectiveTensor, other: EffectiveTensor) -> tuple[Array, 
         raise InputError("other", other.kind.name, f"a tensor of {tensor.kind.name}, as this one")
     if other.value.shape != tensor.value.shape:
         raise InputError("other", other.value, f"of shape {tensor.value.shape}, as this tensor")
+    if other.averaged_over != tensor.averaged_over:
+        remedy = "Compare their per_total_volume()."
+        raise InputError(
+            "other", f"averaged over {other.averaged_over}", f"averaged over {tensor.averaged_over}", remedy
+        )
     if tensor.kind.voigt and (other.plane or "strain") != (tensor.plane or "strain"):
         raise InputError("other", f"in plane {other.plane}", f"in plane {tensor.plane or 'strain'}, as this tensor")
     if bool(other.unit) != bool(tensor.unit):

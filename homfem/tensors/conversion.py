@@ -28,6 +28,22 @@ def converted(tensor: EffectiveTensor, unit: str) -> EffectiveTensor:
     return replace(tensor, unit=wanted, membranes=membranes, coefficients=coefficients, **scaled)
 
 
+#: What the value of a tensor is an average over.
+AVERAGES = ("total", "active")
+
+
+def per_total_volume(tensor: EffectiveTensor) -> EffectiveTensor:
+    """Return the tensor averaged over the whole cell, see :meth:`homfem.tensors.EffectiveTensor.per_total_volume`."""
+    if tensor.averaged_over == "total":
+        return tensor
+    factor, changed = tensor.storage, _times(tensor, tensor.storage)
+    coefficients = {
+        name: mapped(one, lambda entry: factor * entry) if one.basis == "matrix" and one.unit == tensor.unit else one
+        for name, one in tensor.coefficients.items()
+    }
+    return replace(tensor, averaged_over="total", coefficients=coefficients, **changed)
+
+
 #: How far bounds are moved outwards where a factor is rounded, relative.
 _ROUNDED = 1e-13
 
@@ -45,12 +61,14 @@ def scaled(tensor: EffectiveTensor, factor: float) -> EffectiveTensor:
     number = check_number("factor", factor, above=0.0)
     if tensor.membranes or tensor.coefficients:
         raise InputError("tensor", sorted({*tensor.membranes, *tensor.coefficients}), "without membranes and the like")
+    return replace(tensor, **_times(tensor, number))
+
+
+def _times(tensor: EffectiveTensor, number: float) -> dict[str, Any]:
+    """What a positive factor makes of the value and its errors, bounds moved outwards by what rounding can do."""
     outwards = {"value": 1.0, "lower": 1.0 - _ROUNDED, "upper": 1.0 + _ROUNDED, "roundoff": 1.0, "geometric_error": 1.0}
     given = {name: getattr(tensor, name) for name in outwards}
-    changed: dict[str, Any] = {
-        name: number * outwards[name] * entry for name, entry in given.items() if entry is not None
-    }
-    return replace(tensor, **changed)
+    return {name: number * outwards[name] * entry for name, entry in given.items() if entry is not None}
 
 
 def _with_it(coefficient: NamedCoefficient, old: str, new: str) -> NamedCoefficient:

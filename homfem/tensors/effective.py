@@ -18,18 +18,21 @@ import numpy.typing as npt
 
 from homfem import brackets
 from homfem.coefficients import NamedCoefficient, named_coefficients, plain
-from homfem.descriptions import checked_description, read_description
+from homfem.descriptions import check_words, checked_description, read_description
 from homfem.disk import write_text
 from homfem.kinds import GENERAL, PHYSICS, TensorKind, conduction_in, read_kind, settled
 from homfem.parameters import Array, InputError, check_choice, check_number, check_spd
 from homfem.stiffness import PLANES, stiffness
 from homfem.tensors.comparison import TensorComparison, compared
-from homfem.tensors.conversion import converted
+from homfem.tensors.conversion import AVERAGES, converted, per_total_volume
 from homfem.tensors.expression import expression
 from homfem.tensors.properties import TensorProperties
 from homfem.tensors.rotation import rotated
 from homfem.tensors.tables import html_of
 from homfem.tensors.text import described
+
+#: Coefficients whose values JSON has beside the tensor's, too: its macroscale equation needs them.
+LIFTED = ("velocity", "rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,6 +42,9 @@ class EffectiveTensor(TensorProperties):
     For diffusion ``value`` is :math:`D^*_{ij} = \frac1{|Y|}\int_Y e_i\cdot D(e_j+\nabla\chi_j)\,dy`, averaged over the
     *whole* cell, phases that do not conduct included, so that the macroscale equation reads
     :math:`\gamma\,\partial_t u = \nabla\cdot(D^*\nabla u)` with the volume fraction :math:`\gamma` of the phase.
+
+    With ``averaged_over="active"`` it is divided by the capacity of the cell, that volume fraction times the
+    ``retardation``: :math:`\partial_t c+V\cdot\nabla c=\nabla\cdot(D^*\nabla c)`, as of a dispersion tensor.
 
     Parameters
     ----------
@@ -83,6 +89,14 @@ class EffectiveTensor(TensorProperties):
     roundoff : float
         By how much the bounds were moved apart, in the worst direction, for what floating-point round-off can have done
         to them, in ``unit``; it is in the bounds. Zero where it is not accounted for.
+    averaged_over : str
+        ``"total"``: ``value`` is per volume of the whole cell. ``"active"``: per capacity of the phases that carry what
+        is transported; :meth:`per_total_volume` is the other one.
+    retardation : float
+        Capacity over the volume of those phases, above 1 where walls adsorb; see :attr:`storage`.
+    conventions : mapping
+        In plain words what else one must know to use the numbers: of which velocity, the length and the speed in a
+        Peclet number, the regime, the pair of variables. Printed, and in the JSON.
     coefficients : mapping
         Further effective coefficients by name, such as the thermal expansion of a solid, each with bounds and unit.
     estimated_error : float or None
@@ -129,6 +143,9 @@ class EffectiveTensor(TensorProperties):
     config: Mapping[str, Any] = field(default_factory=dict)
     geometric_error: float = 0.0
     roundoff: float = 0.0
+    averaged_over: str = "total"
+    retardation: float = 1.0
+    conventions: Mapping[str, str] = field(default_factory=dict)
     coefficients: Mapping[str, NamedCoefficient] = field(default_factory=dict)
     estimated_error: float | None = None
     reached: bool = True
@@ -144,6 +161,9 @@ class EffectiveTensor(TensorProperties):
         object.__setattr__(self, "unit", kind.check_unit(self.unit))
         if self.plane is not None:
             check_choice("plane", self.plane, PLANES)
+        check_choice("averaged_over", self.averaged_over, AVERAGES)
+        check_number("retardation", self.retardation, above=0.0)
+        check_words("conventions", self.conventions)
         for name in ("lower", "upper"):
             bound = getattr(self, name)
             if bound is None:
@@ -219,6 +239,13 @@ class EffectiveTensor(TensorProperties):
             If the tensor has no unit, or the unit is of another dimension.
         """
         return converted(self, unit)
+
+    def per_total_volume(self) -> EffectiveTensor:
+        """Return the tensor averaged over the whole cell: value and bounds times :attr:`storage` if they are not yet.
+
+        Matrices among the coefficients that are in its unit go along.
+        """
+        return per_total_volume(self)
 
     def rotated(
         self,
@@ -311,7 +338,8 @@ class EffectiveTensor(TensorProperties):
             The unit that the forms compute in; by default the tensor's own. A tensor without a unit is taken to be in
             it.
         per_phase
-            Divide by the volume fraction of the phases that carry the flux, as :attr:`effective_coefficient`.
+            Divide by the volume fraction of the phases that carry the flux, as :attr:`effective_coefficient`; else per
+            total volume, whichever ``value`` is.
         fibre, sheet
             UFL vectors (a Function, a Constant, an expression) of length 1 and at right angles, along which the first
             and the second axis of the tensor lie at each point: :math:`\sum_{ij} D_{ij}\,a_i\otimes a_j`. In 3D a
@@ -338,6 +366,7 @@ class EffectiveTensor(TensorProperties):
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()
+        result |= {name: plain(self.coefficients[name].value) for name in LIFTED if name in self.coefficients}
         if self.dimension <= 3 or self.kind.voigt:
             result["anisotropy"] = self.anisotropy
         if self.kind.voigt:

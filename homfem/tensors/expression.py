@@ -19,7 +19,8 @@ def expression(tensor: EffectiveTensor, mesh: Any, *, unit: str | None, per_phas
     if unit is not None:
         unit = tensor.kind.check_unit(unit)
         tensor = tensor.to(unit) if tensor.unit else tensor
-    value, d = tensor.effective_coefficient if per_phase else tensor.value, tensor.space_dimension
+    d = tensor.space_dimension
+    value = tensor.effective_coefficient if per_phase else tensor.per_total_volume().value
     components = voigt_to_tensor(value) if tensor.kind.voigt else value
     if mesh is not None and getattr(getattr(mesh, "geometry", None), "dim", None) != d:
         raise InputError("mesh", mesh, f"a mesh in {d} dimensions, as the tensor, or left out")

@@ -28,6 +28,8 @@ class TensorProperties:
     volume_fractions: Mapping[str, float]
     active_phases: tuple[str, ...]
     geometric_error: float
+    averaged_over: str
+    retardation: float
 
     @property
     def dimension(self) -> int:
@@ -47,9 +49,17 @@ class TensorProperties:
         return float(sum(self.volume_fractions[name] for name in self.active_phases))
 
     @property
+    def storage(self) -> float:
+        """Capacity per total volume, before the change in time: the active fraction times the retardation."""
+        return self.active_fraction * self.retardation
+
+    @property
     def effective_coefficient(self) -> Array:
-        """``value`` per volume of the active phases: Goel's effective diffusion coefficient (EDC)."""
-        return np.asarray(self.value / self.active_fraction)
+        """The value over :attr:`storage`; without retardation per volume of the active phases.
+
+        Goel's effective diffusion coefficient (EDC). It is ``value`` where that is averaged over the active phases.
+        """
+        return np.asarray(self.value if self.averaged_over == "active" else self.value / self.storage)
 
     @property
     def half_gap(self) -> float | None:

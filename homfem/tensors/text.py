@@ -35,6 +35,7 @@ def remarks(tensor: EffectiveTensor, printed: Array) -> list[str]:
     """Return, in lines, what is guaranteed of the matrix that is printed, what is known of it, where it came from."""
     lines = [*_guarantee(tensor, printed), *_doubts(tensor), *_structure(tensor)]
     lines += [f"  {name}: {coefficient}" for name, coefficient in tensor.coefficients.items()]
+    lines += [f"  {name.replace('_', ' ')}: {words}" for name, words in tensor.conventions.items()]
     return lines + _origin(tensor)
 
 
@@ -120,8 +121,13 @@ def _origin(tensor: EffectiveTensor) -> list[str]:
         share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in tensor.volume_fractions.items())
         lines.append(f"  volume fractions: {share}")
     if tensor.active_phases and not tensor.kind.voigt:
-        values = tensor.principal_values / tensor.active_fraction
-        lines.append("  per volume of the active phases: " + ", ".join(f"{v:.6g}" for v in values))
+        over, factor = ("the active phases", 1.0 / tensor.storage)
+        if tensor.averaged_over == "active":
+            over, factor = "the whole cell", tensor.storage
+        elif tensor.retardation != 1.0:
+            over = "the active phases, retarded"
+        values = tensor.principal_values * factor
+        lines.append(f"  per volume of {over}: " + ", ".join(f"{v:.6g}" for v in values))
     if tensor.membranes:
         per = f" {tensor.unit}/{tensor.length_unit}" if tensor.unit and tensor.length_unit else ""
         lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in tensor.membranes.items()))

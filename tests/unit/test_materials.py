@@ -153,6 +153,9 @@ def test_what_round_off_left_of_asymmetry_is_gone_and_no_more():
     assert taken.value[0, 1] == taken.value[1, 0] == pytest.approx(0.3, abs=1e-9)
     flow = EffectiveTensor(value=[[1.0, 0.3], [-0.3, 1.0]], physics="dispersion")
     np.testing.assert_array_equal(required_tensor("D", flow, DISPERSION, unit="m^2/s").value, flow.value)
+    shares = {"volume_fractions": {"pore": 0.4, "grain": 0.6}, "active_phases": ("pore",), "retardation": 2.0}
+    within = EffectiveTensor(value=flow.value, physics="dispersion", averaged_over="active", **shares)
+    np.testing.assert_allclose(required_tensor("D", within, DISPERSION, unit="m^2/s").value, 0.8 * flow.value)
     slit = EffectiveTensor(value=np.diag([1.0, 0.0]), physics="stokes")
     np.testing.assert_array_equal(
         required_tensor("K", slit, PERMEABILITY, unit="m^2", definite=False).value, slit.value

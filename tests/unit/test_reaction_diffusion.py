@@ -342,3 +342,16 @@ def test_a_species_that_falls_below_zero_is_told(caplog, step, tensor, initial, 
         assert result.numbers["a minimum"].min() < -1e-3
         assert told[0].startswith("a: falls to -")
         assert told[0].endswith(said)
+
+
+def test_a_dispersion_tensor_over_the_fluid_brings_its_capacity():
+    shares = {"volume_fractions": {"pore": 0.4, "grain": 0.6}, "active_phases": ("pore",), "retardation": 5.0}
+    within = EffectiveTensor(value=np.diag([3.0, 1.0]), physics="dispersion", averaged_over="active", **shares)
+    assert Species(name="tracer", tensor=within).fraction == pytest.approx(
+        2.0
+    )  # walls that adsorb hold more than space
+    total = within.per_total_volume()
+    np.testing.assert_allclose(total.value, np.diag([6.0, 2.0]))
+    assert Species(name="tracer", tensor=total).fraction == pytest.approx(2.0)
+    with pytest.raises(InputError, match="volume_fraction"):
+        _ = Species(name="tracer", tensor=within, volume_fraction=2.0).fraction

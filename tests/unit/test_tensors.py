@@ -262,6 +262,61 @@ def test_effective_coefficient_is_per_volume_of_the_active_phases() -> None:
     assert EffectiveTensor(value=np.eye(2)).active_fraction == 1.0
 
 
+def dispersed(**rest: Any) -> EffectiveTensor:
+    """A dispersion tensor as its cell problem gives it: over the fluid and what its walls hold."""
+    given: dict[str, Any] = {
+        "value": [[3.0, 0.5], [0.5, 1.0]],
+        "physics": "dispersion",
+        "unit": "um^2/s",
+        "averaged_over": "active",
+        "retardation": 2.0,
+        "volume_fractions": {"pore": 0.4, "grain": 0.6},
+        "active_phases": ("pore",),
+        "conventions": {"velocity": "mean over the fluid", "peclet_length": "the shortest period"},
+        "coefficients": {
+            "velocity": NamedCoefficient(value=[2.0, 0.0], unit="um/s", basis="vector"),
+            "flux_form": NamedCoefficient(value=[[3.0, 0.7], [0.3, 1.0]], unit="um^2/s", basis="matrix"),
+        },
+    }
+    return EffectiveTensor(**given | rest)
+
+
+def test_tensor_over_the_active_phases_says_so_and_is_not_divided_twice() -> None:
+    tensor = dispersed(lower=[[2.9, 0.5], [0.5, 0.9]], upper=[[3.1, 0.5], [0.5, 1.1]])
+    assert tensor.storage == pytest.approx(0.8)
+    np.testing.assert_array_equal(tensor.effective_coefficient, tensor.value)
+    total = tensor.per_total_volume()
+    np.testing.assert_allclose(total.value, 0.8 * tensor.value, rtol=1e-15)
+    np.testing.assert_allclose(total.effective_coefficient, tensor.value, rtol=1e-15)
+    np.testing.assert_allclose(total.coefficients["flux_form"].value, [[2.4, 0.56], [0.24, 0.8]], rtol=1e-15)
+    np.testing.assert_array_equal(total.coefficients["velocity"].value, [2.0, 0.0])
+    assert total.contains(0.8 * tensor.value)
+    assert total.per_total_volume() is total
+    for one, words in (
+        (tensor, "the whole cell: 2.49443, 0.70557"),
+        (total, "the active phases, retarded: 3.11803, 0"),
+    ):
+        assert f"per volume of {words}" in str(one)
+    np.testing.assert_allclose(np.array(tensor.ufl(per_phase=True).ufl_operands[0].ufl_operands, float), [3.0, 0.5])
+    np.testing.assert_allclose(np.array(tensor.ufl().ufl_operands[0].ufl_operands, float), [2.4, 0.4])
+    with pytest.raises(InputError, match="per_total_volume"):
+        tensor.compared(total)
+
+
+def test_conventions_are_printed_and_go_to_json_and_back() -> None:
+    tensor = dispersed()
+    assert "  peclet length: the shortest period\n" in str(tensor)
+    written = json.loads(tensor.to_json())
+    assert (written["velocity"], written["averaged_over"], written["retardation"]) == ([2.0, 0.0], "active", 2.0)
+    assert "rate" not in written
+    assert EffectiveTensor.from_json(tensor.to_json()) == tensor
+    for name, wrong in (("averaged_over", "fluid"), ("retardation", 0.0), ("conventions", {"velocity": 1.0})):
+        with pytest.raises(InputError, match=name):
+            dispersed(**{name: wrong})
+        with pytest.raises(InputError, match=name):
+            EffectiveTensor.from_dict(tensor.to_dict() | {name: wrong})
+
+
 def test_measured_tensor() -> None:
     tensor = EffectiveTensor.measured("cytosol", 2.0, volume_fraction=0.5, unit="um^2/s", dimension=2)
     np.testing.assert_array_equal(tensor.value, 2.0 * np.eye(2))

@@ -259,7 +259,7 @@ class CalciumProblem:
 def diffusivity(name: str, tensor: EffectiveTensor, dimension: int) -> Array:
     """Return the tensor per volume of its own phase in um^2/s, checked against the dimension."""
     taken = required_tensor(name, tensor, DIFFUSION, unit="um^2/s", dimension=dimension)
-    return np.asarray((1.0 / taken.active_fraction) * taken.value, dtype=np.float64)
+    return np.asarray((1.0 / taken.storage) * taken.value, dtype=np.float64)
 
 
 def free_cytosol(value: float, dimension: int, region: str = "") -> EffectiveTensor:

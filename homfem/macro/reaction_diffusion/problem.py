@@ -38,7 +38,8 @@ class Species:
         an :class:`~homfem.tensors.EffectiveTensor`, its file, a number or a matrix. In a domain with fibres it is in
         their axes. None: it does not diffuse.
     volume_fraction
-        :math:`\phi`, 0 < phi <= 1, or one for each region; None: those of the tensors, 1 of plain numbers.
+        :math:`\phi`, 0 < phi <= 1, or one for each region; None: those of the tensors, 1 of plain numbers. A tensor
+        with retardation R gives its capacity :math:`\phi R`, which may be above 1.
     initial
         u at the start.
     velocity
@@ -62,8 +63,9 @@ class Species:
 
     @property
     def fraction(self) -> float | dict[str, float]:
-        """The volume fraction, or one for each region, checked."""
+        """The volume fraction, or one for each region, checked; of a tensor its capacity."""
         given: Any = self.volume_fraction
+        most = 1.0 if given is not None else np.inf
         if given is None and isinstance(self.tensor, Mapping):
             own = {key: _own(entry) for key, entry in self.tensor.items()}
             given = own if len(set(own.values())) > 1 else set(own.values()).pop()
@@ -71,8 +73,8 @@ class Species:
             given = _own(self.tensor)
         path = f"species.{self.name}.volume_fraction"
         if isinstance(given, Mapping):
-            return {key: check_number(f"{path}.{key}", entry, above=0.0, at_most=1.0) for key, entry in given.items()}
-        return check_number(path, given, above=0.0, at_most=1.0)
+            return {key: check_number(f"{path}.{key}", entry, above=0.0, at_most=most) for key, entry in given.items()}
+        return check_number(path, given, above=0.0, at_most=most)
 
     @property
     def operator(self) -> Any:
@@ -85,13 +87,13 @@ class Species:
 
 
 def _own(tensor: TensorInput) -> float:
-    return tensor.active_fraction if isinstance(tensor, EffectiveTensor) else 1.0
+    return tensor.storage if isinstance(tensor, EffectiveTensor) else 1.0
 
 
 def _plain(given: Any) -> Any:
     """Return what tells an input from others, hashable and the same on every rank."""
     if isinstance(given, EffectiveTensor):
-        return given.physics, given.unit, given.value.tobytes(), given.active_fraction
+        return given.physics, given.unit, given.value.tobytes(), given.storage, given.averaged_over
     if isinstance(given, Mapping):
         return tuple((key, _plain(entry)) for key, entry in sorted(given.items()))
     if isinstance(given, (int, float, list, tuple, np.ndarray)):
