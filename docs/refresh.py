@@ -2,8 +2,9 @@
 
 docker/run python docs/refresh.py [--drawn FOLDER] [DEMO ...]
 
-Without names all demos run, which takes some minutes; ``validation`` makes the page of published numbers. ``--drawn``
-takes pictures that are there already, in ``FOLDER/DEMO``. The gallery is that of ``demos/02_cells.py``, with its page.
+Without names all demos run, which takes some minutes; ``validation`` makes the page of published numbers, and
+``validation/transport`` its section of one study. ``--drawn`` takes pictures that are there already, in
+``FOLDER/DEMO``. The gallery is that of ``demos/02_cells.py``, with its page.
 """
 
 from __future__ import annotations
@@ -52,15 +53,19 @@ def keep(demo: Path, drawn: Path) -> None:
     (pages.DOCS / "gallery.md").write_text(pages.gallery((drawn / "gallery.md").read_text()))
 
 
-def validate() -> None:
-    """Write the page of published numbers."""
+def validate(only: str | None = None) -> None:
+    """Write the page of published numbers, or its section of one study anew."""
     from homfem import validation
 
-    studies = {
-        name: (study.title, [row.to_dict() for row in validation.validate(name)])
-        for name, study in validation.STUDIES.items()
-    }
-    (pages.DOCS / "validation.md").write_text(pages.validation(studies))
+    page = pages.DOCS / "validation.md"
+    sections = {}
+    for section in page.read_text().split("\n## ")[1:]:
+        sections[section.split("`homfem validate ", 1)[1].split("`", 1)[0]] = section
+    for name, study in validation.STUDIES.items():
+        if only in (None, name):
+            made = pages.validation({name: (study.title, [row.to_dict() for row in validation.validate(name)])})
+            head, sections[name] = made.split("\n## ", 1)
+    page.write_text("\n## ".join([head, *(sections[name] for name in validation.STUDIES)]))
 
 
 def main() -> None:
@@ -69,8 +74,10 @@ def main() -> None:
     parser.add_argument("--drawn", type=Path, help="folder with a folder of pictures for each demo")
     parser.add_argument("demos", nargs="*", metavar="DEMO", help="such as 05_stokes; all by default")
     chosen = parser.parse_args()
-    if not chosen.demos or "validation" in chosen.demos:
-        validate()
+    for name in chosen.demos or ["validation"]:
+        page, _, study = name.partition("/")
+        if page == "validation":
+            validate(study or None)
     for demo in pages.demos():
         if chosen.demos and demo.stem not in chosen.demos:
             continue

@@ -14,6 +14,7 @@ from homfem.validation.calcium import calcium_rows
 from homfem.validation.goel import goel_rows
 from homfem.validation.ionic import ionic_rows
 from homfem.validation.rows import Row
+from homfem.validation.transport import transport_rows
 from homfem.validation.two_scale import two_scale_rows
 
 if TYPE_CHECKING:
@@ -234,6 +235,7 @@ STUDIES: Mapping[str, Study] = {
     "spheres": Study(title="conductivity of spheres in a simple cubic array", rows=_spheres),
     "permeability": Study(title="slow flow past arrays of cylinders and of spheres", rows=_permeability),
     "elasticity": Study(title="stiffness of square arrays of fibres", rows=_elasticity),
+    "transport": Study(title="transport in the cell: reaction, dispersion, charge, chemotaxis", rows=transport_rows),
     "calcium-kinetics": Study(title="single cells of calcium: oscillations, receptors, rest", rows=calcium_rows),
     "ionic": Study(title="membranes of single cells: action potentials and restitution", rows=ionic_rows),
     "two-scale": Study(title="resolved media beside their limit: errors and rates in eps", rows=two_scale_rows),
@@ -242,4 +244,5 @@ STUDIES: Mapping[str, Study] = {
     "niederer": Study(title="activation of a slab of ventricular muscle, and its velocities", rows=_niederer),
 }
 """The studies by their names. A new one is a function that yields rows, its numbers in
-:mod:`homfem.validation.published`, and its line here; ``tests/validation`` takes it from here."""
+:mod:`homfem.validation.published`, and its line here (of transport in the cell a module of
+:mod:`homfem.validation.transport`); ``tests/validation`` takes it from here."""

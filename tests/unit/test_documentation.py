@@ -160,7 +160,7 @@ def test_every_config_of_the_pages_is_accepted(name, block, tmp_path):
 PYTHON = [
     (f"{path.name} {number}", block)
     for path in pages.written_pages()
-    if path.parent.name == "guide" or path.name in ("index.md", "ionic-models.md", "two-scale.md")
+    if path.parent.name == "guide" or path.name in ("index.md", "ionic-models.md", "transport.md", "two-scale.md")
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE))
     if not any(part in block for part in RUN_ELSEWHERE)
 ]
