@@ -5,6 +5,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
+from homfem.solve.eigen import Eigenpairs, nearest_eigenpairs, negative_eigenvalues
 from homfem.solve.forms import (
     JIT_OPTIONS,
     Terminals,
@@ -34,6 +35,7 @@ __all__ = [
     "BlockSolver",
     "Blocks",
     "Coarse",
+    "Eigenpairs",
     "Kernel",
     "LinearSolver",
     "MeshNumbering",
@@ -52,6 +54,8 @@ __all__ = [
     "input_vertices",
     "integral",
     "integrate",
+    "nearest_eigenpairs",
+    "negative_eigenvalues",
     "nodal_fingerprint",
     "positions",
     "product_noise",
