@@ -145,6 +145,8 @@ class Walls:
             free &= self._inside(space, field.phases)[:owned, None]
         if field.fixed_walls:
             free[self._dofs(space, self.walls, owned)] = False
+        if field.fixed_facets is not None:
+            free[self._dofs(space, field.fixed_facets, owned)] = False
         for component, axes in enumerate(planes):
             for axis in axes:
                 free[self._dofs(space, self.faces[axis], owned), component] = False

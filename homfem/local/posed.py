@@ -20,7 +20,7 @@ from homfem.local.budget import require_system
 from homfem.local.fixed import Planes, parts_in_space
 from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
-from homfem.local.system import Reduced, System
+from homfem.local.system import Reduced, System, summed
 from homfem.parameters import InputError, check_choice
 from homfem.solve import Block, Coarse, Multigrid
 
@@ -288,5 +288,5 @@ def _mean_form(tests: Sequence[Any]) -> ufl.Form:
     """The integral of each basis function (the sum of its components)."""
     form = 0
     for v in tests:
-        form += (v if not v.ufl_shape else sum(v[k] for k in range(v.ufl_shape[0]))) * ufl.dx
+        form += summed(v) * ufl.dx
     return form

@@ -44,6 +44,8 @@ class Field:
     name
         What it is, for files and pictures. Fields of one name and one element on different phases are one field that
         jumps where they meet.
+    fixed_facets : array of int
+        It vanishes on these local facets as well, such as interfaces that hold a potential.
     """
 
     element: Any
@@ -53,6 +55,7 @@ class Field:
     near_kernel: NearKernel = None
     preconditioner: str = "multigrid"
     name: str = ""
+    fixed_facets: npt.NDArray[np.int32] | None = field(default=None, compare=False)
 
     @property
     def components(self) -> int:

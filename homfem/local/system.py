@@ -91,11 +91,19 @@ class System:
         """
         spaces = [space.space for space in self.spaces]
 
+        nothing = fem.Constant(self.problem.domain, 0.0)
+
         def blocks() -> list[ufl.Form | None]:
             form = build()
-            return [form] if len(spaces) == 1 else _filled(ufl.extract_blocks(form), len(spaces))
+            if len(spaces) == 1:
+                return [form]
+            # UFL counts the fields that occur, not those up to the last of them: one in between has to occur.
+            found = {argument.part() for argument in form.arguments()}
+            for k in set(range(max(found))) - found:
+                form += nothing * summed(self.tests[k]) * ufl.dx
+            return _filled(ufl.extract_blocks(form), len(spaces))
 
-        return self.problem.compile_blocks(name, blocks, spaces=spaces, constants=constants, tags=tags)
+        return self.problem.compile_blocks(name, blocks, spaces=spaces, constants=[*constants, nothing], tags=tags)
 
     def assemble(self, compiled: Sequence[Any]) -> list[PETSc.Vec]:
         """Assemble what :meth:`vectors` compiled."""
@@ -262,6 +270,11 @@ class Reduced:
 
     def _spaces(self, k: int) -> fem.FunctionSpace:
         return self.system.spaces[k].space
+
+
+def summed(v: Any) -> Any:
+    """Return the sum of the components of a test function."""
+    return v if not v.ufl_shape else sum(v[k] for k in range(v.ufl_shape[0]))
 
 
 def _filled(entries: Sequence[Any], count: int, empty: Any = None) -> list[Any]:
