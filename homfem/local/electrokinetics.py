@@ -19,7 +19,8 @@ does is in :math:`\chi_i`; the solid's permittivity enters through the equilibri
 
 It is solved in the variables of the virtual bath, :math:`f_{0b}=f_0+\sum_ic_{ib}f_i` (the pressure gradient there) and
 the excess fluxes :math:`J_i-c_{ib}U`, in which c in the force and in the convection is :math:`c_i-c_{ib}`: where
-nothing is charged they do not meet. Then :math:`L_b=TLT^T` with T the unit matrix but for :math:`-c_{ib}` in its first column.
+nothing is charged they do not meet. Then :math:`L_b=TLT^T` with T the unit matrix but for :math:`-c_{ib}` in its first
+column.
 
 **Elements.** Taylor and Hood's, or Scott and Vogelius's on a mesh split at the barycentres; for :math:`\chi_i` and the
 equilibrium Lagrange elements of the degree of the velocity. The averaged expression is the value of Lagrange's function
