@@ -29,6 +29,14 @@ from homfem.certify.diffusion import (
     residual_allowance,
     solve_diffusion,
 )
+from homfem.certify.dispersion import (
+    Dispersion,
+    GivenFlow,
+    StokesFlow,
+    StreamFunction,
+    homogenize_dispersion,
+    solve_dispersion,
+)
 from homfem.certify.elasticity import Elasticity, elastic_gaps, hill_mandel, homogenize_elasticity, solve_elasticity
 from homfem.certify.families import homogenize_family
 from homfem.certify.loop import solve_cell, versions
@@ -42,12 +50,16 @@ __all__ = [
     "CalciumTensors",
     "CellSolution",
     "Diffusion",
+    "Dispersion",
     "Elasticity",
+    "GivenFlow",
     "MeshSolution",
     "Physics",
     "PoroElastic",
     "Poroelasticity",
     "Stokes",
+    "StokesFlow",
+    "StreamFunction",
     "ThermoElastic",
     "Thermoelasticity",
     "diffusion_gaps",
@@ -57,6 +69,7 @@ __all__ = [
     "homogenize_bidomain",
     "homogenize_calcium",
     "homogenize_diffusion",
+    "homogenize_dispersion",
     "homogenize_elasticity",
     "homogenize_family",
     "homogenize_poroelasticity",
@@ -67,6 +80,7 @@ __all__ = [
     "solve_bidomain",
     "solve_cell",
     "solve_diffusion",
+    "solve_dispersion",
     "solve_elasticity",
     "solve_poroelasticity",
     "solve_stokes",

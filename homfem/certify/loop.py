@@ -18,6 +18,7 @@ from homfem.limits import BudgetError, MemoryLimitError
 from homfem.local.budget import unknowns_limited
 from homfem.local.clock import Clock
 from homfem.progress import tell
+from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
@@ -81,29 +82,32 @@ def solve_cell(
         clock.lap("symmetry")
     meshes = _Meshes(cell.name, plan, clock)
     solved = meshes.solve(physics, active, loads)
-    tensor = solved.tensor
-    if physics.sampled:
-        tensor = replace(tensor, lower=None, upper=None, roundoff=0.0)
+    record = {**measured(cell), **physics.record(cell), "config": dict(config or {})}
     total = sum(cell.seconds.values()) + clock.elapsed
-    tensor = replace(
-        tensor,
-        **measured(cell),
-        **physics.record(cell),
-        config=dict(config or {}),
-        warnings=(*meshes.part.warnings, *tensor.warnings, *meshes.warnings),
-        dofs=max(side.dofs for side in solved.sides),
-        iterations=meshes.iterations,
-        geometric_error=meshes.geometric,
-        seconds=clock.seconds | {"total": total},
-        reached=meshes.enough and tensor.reached,
-    )
+
+    def entered(tensor: EffectiveTensor) -> EffectiveTensor:
+        if physics.sampled:
+            tensor = replace(tensor, lower=None, upper=None, roundoff=0.0)
+        return replace(
+            tensor,
+            **record,
+            warnings=(*meshes.part.warnings, *tensor.warnings, *meshes.warnings),
+            dofs=max(side.dofs for side in solved.sides),
+            iterations=meshes.iterations,
+            geometric_error=meshes.geometric,
+            seconds=clock.seconds | {"total": total},
+            reached=meshes.enough and tensor.reached,
+        )
+
     return CellSolution(
-        tensor=tensor,
+        tensor=entered(solved.tensor),
         cell=solved.cell,
         correctors=solved.correctors,
         dual=solved.dual,
         history=tuple(meshes.history),
         symmetry=symmetry,
+        series=tuple(entered(tensor) for tensor in solved.series),
+        solved=solved,
     )
 
 

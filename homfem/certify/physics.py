@@ -59,6 +59,8 @@ class MeshSolution(ABC):
         The other side: fluxes, stresses or correctors that do not conform; None with one side alone.
     compared
         What an estimate compares the correctors with.
+    series
+        Tensors for several numbers of the input, ``tensor`` among them.
     seconds
         Wall time of stages beside the solves.
     """
@@ -68,6 +70,7 @@ class MeshSolution(ABC):
     correctors: Correctors
     dual: Any = None
     compared: Correctors | None = None
+    series: tuple[EffectiveTensor, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @abstractmethod
@@ -134,6 +137,10 @@ class CellSolution:
     symmetry
         What was found with ``symmetry="auto"``, else None. ``cell`` is the part between the mirror planes then, and
         the fields have one load for each group of axes that are alike.
+    series
+        One tensor for each of several numbers of the input, such as Peclet numbers, in their order.
+    solved
+        All that the physics knows of the last mesh.
     """
 
     tensor: EffectiveTensor
@@ -142,6 +149,8 @@ class CellSolution:
     dual: Any
     history: tuple[Mapping[str, float], ...]
     symmetry: CellSymmetry | None = None
+    series: tuple[EffectiveTensor, ...] = ()
+    solved: MeshSolution | None = None
 
 
 def sampled(coefficients: Mapping[str, Any]) -> bool:

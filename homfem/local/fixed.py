@@ -145,6 +145,9 @@ class Walls:
             free &= self._inside(space, field.phases)[:owned, None]
         if field.fixed_walls:
             free[self._dofs(space, self.walls, owned)] = False
+            others = [name for name in self.cell.phase_names if field.phases and name not in field.phases]
+            if others:
+                free &= ~self._inside(space, others)[:owned, None]
         if field.fixed_facets is not None:
             free[self._dofs(space, field.fixed_facets, owned)] = False
         for component, axes in enumerate(planes):

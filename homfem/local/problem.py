@@ -33,7 +33,7 @@ class Field:
         The phases on which it lives; all of the cell if empty. Fields of different phases meet in ``dS`` integrals over
         the facets between them.
     fixed_walls
-        It vanishes on the walls: the facets of the cell that have no neighbour (no-slip).
+        It vanishes on the walls (no-slip): the facets of the cell that have no neighbour, or none of ``phases``.
     primary
         Whether boundary conditions of the cell apply to it; not to a pressure.
     near_kernel

@@ -1,0 +1,293 @@
+r"""The flow that disperses: slow flow through the same cell, or a field that is given.
+
+Of a given field the part :math:`\nabla\phi` that has a divergence or passes a wall
+(:func:`homfem.local.dispersion.solenoidal`) must be small beside it: what interpolation leaves of a field that has
+none, and no more.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import _dolfinx, solve
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.accuracy import Plan
+from homfem.certify.stokes.physics import DIRECT
+from homfem.local.dispersion import measure, solenoidal
+from homfem.local.engine import solve_correctors
+from homfem.local.posed import Method
+from homfem.local.problem import Correctors
+from homfem.local.stokes import stokes_problem
+from homfem.parameters import Array, InputError, PercolationError, check_choice, check_direction
+from homfem.ranks import collective
+
+#: Largest part of a given field, in the root mean square, that may have a divergence or pass a wall.
+DIVERGENCE = 0.05
+#: Mean speed below which a field is taken to have none, relative to its root mean square.
+STILL = 1e-6
+#: Relative residual of the flow over that of the correctors: its error enters the tensor as it is.
+FLOW = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FlowOnMesh:
+    r"""A flow on one mesh, in mesh units: a speed times ``cell.length``.
+
+    Parameters
+    ----------
+    velocity
+        v, continuous; zero outside of the fluid.
+    potential
+        :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.dispersion.solenoidal`.
+    mean : array, shape (d,)
+        Mean of :math:`v-\nabla\phi` over the fluid.
+    speed
+        What a Peclet number is made with: the size of ``mean``, or of a field without a mean its root mean square.
+    still
+        Whether the field has no mean.
+    stokes
+        The flows of unit forces, where it was computed from them.
+    """
+
+    velocity: fem.Function
+    potential: fem.Function
+    mean: Array
+    speed: float
+    still: bool = False
+    stokes: Correctors | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flow(ABC):
+    """What flows.
+
+    Parameters
+    ----------
+    fluid
+        The phase that flows, or several that flow as one; by default the only one that carries.
+    """
+
+    fluid: str | Sequence[str] | None = None
+
+    #: Whether the size of the field is left to the Peclet number.
+    unit = False
+
+    def phases(self, cell: UnitCell, carriers: Sequence[str]) -> list[str]:
+        """Return the phases that flow, of those that carry."""
+        if self.fluid is None:
+            if len(carriers) != 1:
+                raise InputError("flow.fluid", None, f"the phase that flows, one of {', '.join(map(repr, carriers))}")
+            return list(carriers)
+        chosen = [self.fluid] if isinstance(self.fluid, str) else list(self.fluid)
+        if not chosen:
+            raise InputError("flow.fluid", self.fluid, f"at least one of {', '.join(map(repr, carriers))}")
+        for name in chosen:
+            check_choice("flow.fluid", name, tuple(carriers))
+        return [name for name in cell.phase_names if name in chosen]
+
+    @abstractmethod
+    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+        """Refuse what does not fit the cell, of which all phases are there; collective."""
+
+    @abstractmethod
+    def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
+        """Return the flow on one mesh, which is restricted to the phases that carry; collective."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StokesFlow(Flow):
+    """Slow flow through the cell, without slip on its walls (:mod:`homfem.local.stokes`).
+
+    Parameters
+    ----------
+    fluid
+        As in :class:`Flow`.
+    direction : array, shape (d,)
+        Of the **mean velocity**, of any length; by default the first axis. The force that drives it is another one
+        where the permeability has no axis there.
+    """
+
+    direction: Sequence[float] | None = None
+    unit = True
+
+    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+        """Refuse a direction in which the fluid does not reach through the cell; collective."""
+        if sum(cell.volume_fractions[name] for name in fluid) > 1.0 - 1e-12:
+            remedy = "Without walls nothing holds the flow back: give a velocity."
+            raise InputError("flow.fluid", self.fluid, "a part of the cell", remedy)
+        whole = cell.restrict(fluid).whole
+        if whole.islands and set(fluid) != set(cell.phase_names):
+            remedy = "Give closed pores a name of their own."
+            raise InputError("flow.fluid", self.fluid, "a phase without closed pores", remedy)
+        along = self.along(cell.dimension)
+        span = whole.span(cell.lattice) if whole.rank else np.zeros((0, cell.dimension))
+        if float(np.linalg.norm(along - span.T @ (span @ along))) > 1e-9:
+            raise PercolationError(
+                "flow.direction", along.tolist(), f"one in which {' and '.join(fluid)} reaches through the cell",
+                f"The fluid {whole.describe()}.",
+            )  # fmt: skip
+
+    def along(self, dimension: int) -> Array:
+        """Return the direction, of length 1."""
+        given = np.eye(dimension)[0] if self.direction is None else self.direction
+        return check_direction("flow.direction", given, dimension)
+
+    def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
+        """Return the flow of mean 1 over the fluid along the direction; collective."""
+        d = cell.dimension
+        part = cell if set(fluid) == set(cell.phase_names) else cell.restrict(fluid)
+        problem = stokes_problem(cell, degree=max(plan.degree, 2), phases=() if part is cell else fluid)
+        direct = "direct" if cell.number_of_cells <= DIRECT[d] else "multigrid"
+        rtol = max(FLOW * plan.rtol, 1e-13)
+        flows = solve_correctors(cell, problem, preconditioner=direct, rtol=rtol, max_iterations=2000)
+        span = part.whole.span(cell.lattice)
+        share = volume(cell, fluid) / cell.lattice.volume
+        mobility = span @ flows.average @ span.T / share
+        force = span.T @ np.linalg.solve(mobility, span @ self.along(d))
+        velocity = fem.Function(flows.spaces[0], name="velocity")
+        for pull, (one, _) in zip(force, flows.functions, strict=True):
+            velocity.x.array[:] += pull * one.x.array
+        potential, _ = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
+        mean = mean_velocity(cell, fluid, velocity, potential)
+        size = float(np.linalg.norm(mean))
+        for function in (velocity, potential):
+            function.x.array[:] /= size
+        unit = np.asarray(mean / size)
+        return FlowOnMesh(velocity=velocity, potential=potential, mean=unit, speed=1.0, stokes=flows)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GivenFlow(Flow):
+    """A velocity that is given: without divergence, through no wall, periodic.
+
+    Parameters
+    ----------
+    fluid
+        As in :class:`Flow`.
+    velocity
+        ``v(x)`` of points (d, n) in mesh units, returns (d, n): speeds in ``cell.length_unit`` per time.
+    """
+
+    velocity: Callable[[Array], Array]
+
+    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+        """Refuse what is no function."""
+        if not callable(self.velocity):
+            raise InputError("flow.velocity", self.velocity, "a function of points of shape (d, n)")
+
+    def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
+        """Return the interpolated field; collective."""
+        d = cell.dimension
+        velocity = _interpolated(cell, "velocity", self.velocity, 2 * plan.degree - 1, (d,))
+        velocity.x.array[:] *= cell.length
+        return _checked(cell, fluid, velocity, plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamFunction(Flow):
+    r"""A flow in the plane by its stream function: :math:`v=(\partial_y\psi,-\partial_x\psi)+\bar v`.
+
+    Parameters
+    ----------
+    fluid
+        As in :class:`Flow`.
+    function
+        :math:`\psi(x)` of points (2, n) in mesh units, returns (n,): a speed times ``cell.length_unit``; periodic.
+    mean : array, shape (2,)
+        :math:`\bar v`, in ``cell.length_unit`` per time.
+    """
+
+    function: Callable[[Array], Array]
+    mean: Sequence[float] = (0.0, 0.0)
+
+    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+        """Refuse what is no function in the plane."""
+        if cell.dimension != 2:
+            raise InputError("flow.function", self.function, "left out in space", "Give a velocity there.")
+        if not callable(self.function):
+            raise InputError("flow.function", self.function, "a function of points of shape (2, n)")
+        if np.shape(self.mean) != (2,) or not np.all(np.isfinite(self.mean)):
+            raise InputError("flow.mean", self.mean, "two finite speeds")
+
+    def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
+        """Return the curl of the interpolated function; collective."""
+        stream = _interpolated(cell, "function", self.function, 2 * plan.degree, ())
+        velocity = fem.Function(solve.function_space(cell.mesh, "DG", 2 * plan.degree - 1, (2,)), name="velocity")
+        mean = fem.Constant(cell.mesh, cell.length * np.array(self.mean, dtype=np.float64))
+        curl = ufl.as_vector([stream.dx(1), -stream.dx(0)]) + mean
+        velocity.interpolate(fem.Expression(curl, _dolfinx.interpolation_points(velocity.function_space)))
+        return _checked(cell, fluid, velocity, plan)
+
+
+def _interpolated(
+    cell: UnitCell, name: str, function: Callable[[Array], Array], degree: int, shape: tuple[int, ...]
+) -> fem.Function:
+    """A given function on the mesh, checked; collective."""
+    d = cell.dimension
+    found = fem.Function(solve.function_space(cell.mesh, "Lagrange", degree, shape), name=name)
+
+    def values(x: Array) -> Array:
+        array = np.asarray(function(x[:d]), dtype=np.float64)
+        wanted = (*shape, x.shape[1])
+        if array.shape != wanted or not np.all(np.isfinite(array)):
+            raise InputError(f"flow.{name}", function, f"a function that returns finite numbers of shape {wanted}")
+        return array
+
+    with collective(cell.comm):
+        _check_periodic(cell, name, function, values)
+        found.interpolate(values)
+    found.x.scatter_forward()
+    return found
+
+
+def _check_periodic(cell: UnitCell, name: str, function: object, values: Callable[[Array], Array]) -> None:
+    """Refuse a function that is another one a period away."""
+    d = cell.dimension
+    points = cell.mesh.geometry.x[:: max(1, len(cell.mesh.geometry.x) // 64), :d].T
+    here = values(points)
+    for k in range(d):
+        off = float(np.abs(values(points + cell.lattice.vectors[k][:, None]) - here).max(initial=0.0))
+        if off > 1e-8 * (float(np.abs(here).max(initial=0.0)) + off):
+            raise InputError(f"flow.{name}", function, f"periodic; it changes by {off:.3g} along period {k + 1}")
+
+
+def _checked(cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, plan: Plan) -> FlowOnMesh:
+    """A given field without what is left of a divergence; collective."""
+    potential, defect = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
+    if defect > DIVERGENCE:
+        divergence = np.sqrt(solve.integrate(ufl.div(velocity) ** 2 * ufl.dx) / volume(cell, fluid)) / cell.length**2
+        n = ufl.FacetNormal(cell.mesh)
+        wall = solve.integrate(fem.Constant(cell.mesh, 1.0) * ufl.ds)
+        through = solve.integrate(ufl.inner(velocity, n) ** 2 * ufl.ds)
+        across = np.sqrt(through / wall) / cell.length if wall > 0.0 else 0.0
+        raise InputError(
+            "flow.velocity",
+            f"a field of root mean square divergence {divergence:.3g} and speed through walls {across:.3g}",
+            "without divergence, and through no wall",
+            f"{defect:.1%} of it is the gradient of a potential. On a mesh too coarse for the field, refine.",
+        )
+    mean = mean_velocity(cell, fluid, velocity, potential)
+    rms = float(np.sqrt(solve.integrate(ufl.inner(velocity, velocity) * ufl.dx) / volume(cell, fluid)))
+    still = float(np.linalg.norm(mean)) <= STILL * rms
+    speed = rms if still else float(np.linalg.norm(mean))
+    return FlowOnMesh(velocity=velocity, potential=potential, mean=mean, speed=speed, still=still)
+
+
+def volume(cell: UnitCell, phases: Sequence[str]) -> float:
+    """Return the volume of phases on the mesh, in mesh units; collective."""
+    inside = cell.cell_function({name: float(name in phases) for name in cell.phase_names})
+    return solve.integrate(inside * ufl.dx)
+
+
+def mean_velocity(cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, potential: fem.Function) -> Array:
+    r"""Return the integral of :math:`v-\nabla\phi` over the volume of the fluid; collective."""
+    field, degree = velocity - ufl.grad(potential), potential.function_space.ufl_element().degree
+    dx = measure(cell, degree)
+    total = [solve.integrate(field[k] * dx) for k in range(cell.dimension)]
+    return np.asarray(np.array(total) / volume(cell, fluid))

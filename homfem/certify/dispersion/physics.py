@@ -1,0 +1,268 @@
+r"""Dispersion in a cell as data, solved on one mesh for one Peclet number or several.
+
+A concentration c of the fluid, equal at its boundary to :math:`c_i/P_i` of a phase with the partition coefficient
+:math:`P_i`, is carried by the flow v of the fluid and diffuses in all phases, and the walls hold K c per area:
+
+.. math:: \partial_tc+V\cdot\nabla c=\nabla\cdot(D^*\nabla c) ,\qquad V=\frac1m\int v ,\qquad
+          m=\sum_iP_i|Y_i|+K|\Gamma| ,
+
+for the flow that crosses a cell in the time of diffusion through it, :math:`v=O(1/\varepsilon)`, in the frame that
+moves with V; in one that is slower, :math:`v=O(1)`, V is the same and :math:`D^*` that of no flow
+(:mod:`homfem.local.dispersion`).
+
+The Peclet number is :math:`|\bar v|\ell/D` with the mean velocity in the fluid, the shortest period and the
+diffusivity of the fluid (of a matrix a third, or half, of the trace; of several phases their mean).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import solve
+from homfem.cells.symmetry import CellSymmetry
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
+from homfem.certify.physics import MeshSolution
+from homfem.coefficients import NamedCoefficient
+from homfem.local.diffusion import Coefficient, diffusion_coefficient
+from homfem.local.dispersion import Carrier, Dispersed, solve_dispersed
+from homfem.local.posed import Method
+from homfem.parameters import Array, InputError, check_choice, check_number
+from homfem.quantities import conversion_factor
+from homfem.tensors import EffectiveTensor
+
+REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispersion:
+    """Diffusion in a flow; see :func:`homfem.certify.dispersion.solve_dispersion` for the parameters."""
+
+    diffusivities: Mapping[str, Coefficient]
+    flow: Flow = field(default_factory=StokesFlow)
+    peclet: float | Sequence[float] | None = None
+    sorption_length: float = 0.0
+    partition: Mapping[str, float] = field(default_factory=dict)
+    preconditioner: str | None = None
+    max_iterations: int = 2000
+    unit: str = ""
+
+    def prepared(self, cell: UnitCell, accuracy: Accuracy) -> tuple[Self, Plan]:
+        """Refuse what does not go together; return the physics with its fluid, and the plan; collective."""
+        check_choice("backend", accuracy.backend or "identified", ("identified",))
+        accuracy.allow_symmetry(False, "for dispersion: a flow along an axis has no mirror across it")
+        if not cell.matching:
+            raise InputError("cell", cell.name, "one whose opposite faces match", "Mesh the faces alike.")
+        cell.require_whole()
+        if not isinstance(self.diffusivities, Mapping) or not self.diffusivities:
+            raise InputError("diffusivities", self.diffusivities, "a table with the diffusivity of each phase")
+        for name in self.diffusivities:
+            check_choice("phase", name, cell.phase_names)
+        if not isinstance(self.flow, Flow):
+            raise InputError("flow", self.flow, "a StokesFlow, a GivenFlow or a StreamFunction")
+        check_number("sorption_length", self.sorption_length, at_least=0.0)
+        fluid = self.flow.phases(cell, list(self.diffusivities))
+        for name, value in self.partition.items():
+            check_choice("partition", name, tuple(self.diffusivities))
+            check_number(f"partition.{name}", value, above=0.0)
+            if name in fluid and value != 1.0:
+                raise InputError(f"partition.{name}", value, "1 in the fluid", "It is relative to the fluid.")
+        self.flow.check(cell, fluid)
+        if accuracy.tolerance is not None or accuracy.bounds:
+            raise InputError("tolerance", accuracy.tolerance, "None for dispersion", "Choose the resolution.")
+        plan = accuracy.plan(degree=accuracy.degree or 2, two_sided=False, backend="identified")
+        return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
+
+    def _peclet(self) -> tuple[float, ...] | None:
+        """The Peclet numbers, checked."""
+        if self.peclet is None:
+            if self.flow.unit:
+                raise InputError("peclet", None, "a number >= 0, or several", "It says how fast the fluid flows.")
+            return None
+        given = list(self.peclet) if isinstance(self.peclet, (Sequence, np.ndarray)) else [self.peclet]
+        if not given or isinstance(self.peclet, str):
+            raise InputError("peclet", self.peclet, "a number >= 0, or several")
+        remedy = "Turn the direction round for the reversed flow."
+        return tuple(check_number("peclet", one, at_least=0.0, remedy=remedy) for one in given)
+
+    def active(self, cell: UnitCell) -> UnitCell:
+        """Return the phases that carry, without islands; collective."""
+        active = cell.restrict([name for name in cell.phase_names if name in self.diffusivities])
+        active.require_percolation()
+        return active.without_islands()
+
+    def loads(self, dimension: int) -> tuple[int, ...]:
+        """Return all axes."""
+        return tuple(range(dimension))
+
+    def symmetric(self, active: UnitCell) -> tuple[UnitCell, tuple[int, ...], CellSymmetry]:
+        """A flow has no mirror across its axis."""
+        raise InputError("symmetry", "auto", "'none' for dispersion")
+
+    def solve(self, cell: UnitCell, loads: tuple[int, ...], plan: Plan) -> DispersionOnMesh:
+        """Solve on one mesh for all Peclet numbers; collective."""
+        fluid = [name for name in cell.phase_names if name in (self.flow.fluid or ())]
+        flow = self.flow.on(cell, fluid, plan)
+        medium = self.medium(cell, flow, plan)
+        reference = self.reference(cell, fluid)
+        unit = self._scale(cell, flow, reference)
+        peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
+        method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
+        solved = solve_dispersed(medium, [one * unit for one in peclet], method)
+        frame = _Frame(physics=self, cell=cell, flow=flow, fluid=tuple(fluid), unit=unit)
+        tensors = tuple(frame.tensor(one, number) for one, number in zip(solved, peclet, strict=True))
+        hardest = int(np.argmax(peclet))
+        return DispersionOnMesh(
+            tensor=tensors[hardest],
+            cell=cell,
+            correctors=solved[hardest].correctors,
+            series=tensors,
+            dispersed=solved,
+            carrier=medium,
+            flow=flow,
+        )
+
+    def medium(self, cell: UnitCell, flow: FlowOnMesh, plan: Plan) -> Carrier:
+        """Return what carries on a mesh, in mesh units; collective."""
+        shares = {name: float(self.partition.get(name, 1.0)) for name in cell.phase_names}
+        diffusivity = diffusion_coefficient(cell, {name: self.diffusivities[name] for name in cell.phase_names})
+        capacity = None
+        if any(share != 1.0 for share in shares.values()):
+            capacity = cell.cell_function(shares)
+            block = diffusivity.function_space.dofmap.bs
+            diffusivity.x.array[:] *= np.repeat(capacity.x.array, block)
+        walls = fem.Constant(cell.mesh, self.sorption_length / cell.length) if self.sorption_length else None
+        return Carrier(
+            cell=cell,
+            diffusivity=diffusivity,
+            velocity=flow.velocity,
+            potential=flow.potential,
+            capacity=capacity,
+            wall_capacity=walls,
+            degree=plan.degree,
+        )
+
+    def reference(self, cell: UnitCell, fluid: Sequence[str]) -> float:
+        """Return the diffusivity in a Peclet number: the mean over the fluid of a d-th of the trace; collective."""
+        d = cell.dimension
+        own = diffusion_coefficient(cell, {name: self.diffusivities[name] for name in cell.phase_names})
+        trace = own if not own.ufl_shape else sum(own[k, k] for k in range(d)) / d
+        inside = cell.cell_function({name: float(name in fluid) for name in cell.phase_names})
+        return solve.integrate(trace * inside * ufl.dx) / volume(cell, fluid)
+
+    def _scale(self, cell: UnitCell, flow: FlowOnMesh, reference: float) -> float:
+        """What the field is multiplied with at the Peclet number 1."""
+        shortest = min(cell.periods) / cell.length
+        if flow.speed == 0.0:
+            if isinstance(self.peclet, tuple) and any(self.peclet):
+                raise InputError("peclet", self.peclet, "None for a flow that is nowhere", "Its velocity is zero.")
+            return 1.0
+        return reference / (shortest * flow.speed)
+
+    def record(self, cell: UnitCell) -> dict[str, Any]:
+        """Return what the tensor keeps of the input."""
+        return {"unit": self.unit, "active_phases": tuple(self.diffusivities)}
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a diffusivity is a function of position."""
+        return any(callable(value) for value in self.diffusivities.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Frame:
+    """What turns numbers of a mesh into an effective tensor; ``unit`` is the scale at the Peclet number 1."""
+
+    physics: Dispersion
+    cell: UnitCell
+    flow: FlowOnMesh
+    fluid: tuple[str, ...]
+    unit: float
+
+    def tensor(self, solved: Dispersed, peclet: float) -> EffectiveTensor:
+        """Return one effective tensor."""
+        cell, span = self.cell, self.cell.whole.span(self.cell.lattice)
+        project = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
+        unit = self.physics.unit
+        speed, factor = speed_unit(unit, cell.length_unit)
+        held = solved.mass / sum(cell.volume_fractions[name] for name in self.physics.diffusivities)
+        velocity = np.asarray(factor * project @ solved.velocity / cell.length)
+        coefficients = {
+            "velocity": NamedCoefficient(value=velocity, unit=speed, basis="vector"),
+            "flux_form": NamedCoefficient(value=project @ solved.flux @ project, unit=unit, basis="matrix"),
+            "peclet": NamedCoefficient(value=np.array(peclet), basis="scalar"),
+        }
+        return EffectiveTensor(
+            value=project @ solved.value @ project,
+            physics="dispersion",
+            unit=unit,
+            averaged_over="active",
+            retardation=held if abs(held - 1.0) > 1e-9 else 1.0,
+            coefficients=coefficients,
+            conventions=self.conventions(held),
+        )
+
+    def conventions(self, held: float) -> dict[str, str]:
+        """Return in words what the numbers are."""
+        fluid = " and ".join(self.fluid)
+        alone = set(self.physics.diffusivities) == set(self.fluid)
+        phases = "fluid" if alone else "phases that carry"
+        retarded = abs(held - 1.0) > 1e-9
+        return {
+            "average": f"per {'capacity' if retarded else 'volume'} of the {phases}",
+            "velocity": f"mean over the {phases}" + (", over the retardation" if retarded else ""),
+            "peclet_length": f"the shortest period, {min(self.cell.periods):g} {self.cell.length_unit}".rstrip(),
+            "peclet_speed": f"root mean square over {fluid}: the mean velocity is zero"
+            if self.flow.still
+            else f"the size of the mean velocity over {fluid}, not retarded",
+            "flux_form": "not symmetric; its symmetric part is the value where diffusivities do not vary with place",
+            "regime": REGIME,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DispersionOnMesh(MeshSolution):
+    """Dispersion on one mesh; ``tensor`` is that of the largest Peclet number, ``series`` has all in their order.
+
+    Parameters
+    ----------
+    dispersed
+        The solved cell problems.
+    carrier
+        What carries: of :mod:`homfem.local.dispersion`, in mesh units.
+    flow
+        The flow.
+    """
+
+    dispersed: tuple[Dispersed, ...] = ()
+    carrier: Carrier
+    flow: FlowOnMesh
+
+    def gaps(self) -> Array:
+        """There are none."""
+        raise InputError("tolerance", None, "None for dispersion", "Choose the resolution.")
+
+    def geometric_error(self) -> float:
+        """Zero: what straight facets change is not estimated, the warnings say so."""
+        return 0.0
+
+
+def speed_unit(unit: str, length_unit: str) -> tuple[str, float]:
+    """Return the unit of a speed beside one of a diffusivity, and what a speed in ``unit / length_unit`` is in it.
+
+    >>> speed_unit("um^2/ms", "um")
+    ('um/ms', 1.0)
+    """
+    time = re.fullmatch(r"[^/]*/\s*(\w+)", unit)
+    if not unit or not length_unit or time is None:
+        return "", 1.0
+    speed = f"{length_unit}/{time[1]}"
+    return speed, conversion_factor(f"{unit}/({length_unit})", speed)

@@ -1,0 +1,456 @@
+r"""The cell problem of dispersion: diffusion and convection of what the phases and their walls hold.
+
+In the frame that moves with the mean velocity, with a weight :math:`W>0`, a field b, the diffusivity D, the capacity
+:math:`\rho` of the phases and that of the walls, K, which hold :math:`dm=\rho W\,dy+KW\,dS` of a unit concentration:
+
+.. math:: -\nabla\cdot\bigl(WD(e_j+\nabla\chi_j)\bigr)+b\cdot(e_j+\nabla\chi_j)=V_j\rho W ,\qquad
+          n\cdot WD(e_j+\nabla\chi_j)=V_jKW \text{ on the walls},\qquad V=\frac1m\int b ,\quad m=\int dm ,
+
+.. math:: D^*_{ij}=\frac1m\int WD(e_i+\nabla\chi_i)\cdot(e_j+\nabla\chi_j) ,\qquad
+          F_{ij}=\frac1m\Bigl(\int WD e_i\cdot(e_j+\nabla\chi_j)-\int b_i\chi_j+V_i\int\chi_j\,dm\Bigr) ,
+
+and the macroscale equation :math:`\partial_tc+V\cdot\nabla c=\nabla\cdot(D^*\nabla c)`. Without reaction :math:`W=1`
+and b is the velocity; of a reaction W is the product of the first eigenfunctions, and b belongs to it. The symmetric
+part of F is :math:`D^*`, for Galerkin's solutions too, so that its error is quadratic in theirs:
+:math:`F_{ij}=\frac1m(\int WD_{ij}-r^-_i(\chi_j))` with :math:`a(\chi_j,w)=r^+_j(w)` and the load :math:`r^-` of the
+reversed field.
+
+**Convection.** The discrete field has no divergence for what is tested with it: :func:`solenoidal` takes the gradient
+off that is left, :math:`b=b_h-\nabla\phi` with :math:`\int b\cdot\nabla w=0` for every w. The form is skew,
+:math:`c(\chi,w)=\frac12\int(b\cdot\nabla\chi\,w-b\cdot\nabla w\,\chi)`, so constants are in its kernel on both sides
+and no energy is lost or made. :math:`F(-b)=F(b)^T` and :math:`D^*(b)\ge D^*(0)` then hold for the discrete numbers.
+
+**Symmetrised.** With :math:`f=(\chi^++\chi^-)/2` and :math:`g=(\chi^+-\chi^-)/2` of the field and the reversed one
+
+.. math:: \int WD\nabla f\cdot\nabla w+c(g,w)=-\int WDe\cdot\nabla w ,\qquad
+          -c(f,z)-\int WD\nabla g\cdot\nabla z=\int b\cdot e\,z-V\cdot e\int z\,dm ,
+
+a symmetric saddle point, and :math:`D^*=\frac1m\int WD(e+\nabla f)\cdot(e+\nabla f)+WD\nabla g\cdot\nabla g`.
+
+Source: Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.858159; Allaire, Raphael 2007, doi
+10.1016/j.crma.2007.03.008; Fannjiang, Papanicolaou 1994, doi 10.1137/S0036139992236785 (symmetrised).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import solve
+from homfem.cells.unitcell import UnitCell
+from homfem.local.clock import Clock
+from homfem.local.engine import solve_correctors
+from homfem.local.posed import Found, Group, Method, Posed
+from homfem.local.problem import CellProblem, Correctors, Field, element_of
+from homfem.parameters import Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Carrier:
+    """What carries, on one mesh; everything in mesh units.
+
+    Parameters
+    ----------
+    cell
+        Restricted to the phases that carry.
+    diffusivity
+        :math:`D`, constant on each mesh cell, a number or a matrix.
+    velocity
+        :math:`b_h`: a vector function, or a UFL vector; None where nothing flows.
+    potential
+        :math:`\\phi`, see :func:`solenoidal`; None of a field that has no divergence, as of Scott and Vogelius's.
+    weight
+        :math:`W`, a function; None for 1.
+    capacity
+        :math:`\\rho`, a function; None for 1.
+    wall_capacity
+        K, of the walls: a function or a constant; None for 0.
+    degree
+        Of the correctors.
+    """
+
+    cell: UnitCell
+    diffusivity: fem.Function
+    velocity: Any = None
+    potential: fem.Function | None = None
+    weight: fem.Function | None = None
+    capacity: fem.Function | None = None
+    wall_capacity: fem.Function | fem.Constant | None = None
+    degree: int = 2
+
+    @property
+    def given(self) -> list[fem.Function | fem.Constant]:
+        """The functions in the forms."""
+        parts = [self.velocity, self.potential, self.weight, self.capacity, self.wall_capacity]
+        return [part for part in parts if isinstance(part, (fem.Function, fem.Constant))]
+
+    @property
+    def formula(self) -> Any:
+        """What the forms depend on beside their functions; None where the velocity is an expression of its own."""
+        parts = (self.velocity, self.potential, self.weight, self.capacity, self.wall_capacity)
+        plain = self.velocity is None or isinstance(self.velocity, fem.Function)
+        exact = None if self.cell.affine else self.degree
+        return ("dispersion", exact, tuple(part is not None for part in parts)) if plain else None
+
+    @property
+    def b(self) -> Any:
+        """The field b as a UFL vector."""
+        return self.velocity if self.potential is None else self.velocity - ufl.grad(self.potential)
+
+    @property
+    def dx(self) -> ufl.Measure:
+        """The measure of the forms."""
+        return measure(self.cell, self.degree)
+
+    @property
+    def ds(self) -> ufl.Measure:
+        """The measure of the walls."""
+        return measure(self.cell, self.degree, "ds")
+
+    def flux(self, gradient: Any) -> Any:
+        """Return :math:`WD` times a gradient."""
+        found = ufl.dot(self.diffusivity, gradient) if self.diffusivity.ufl_shape else self.diffusivity * gradient
+        return found if self.weight is None else self.weight * found
+
+    def diffusion(self, u: Any, v: Any) -> ufl.Form:
+        r"""Return :math:`\int WD\nabla u\cdot\nabla v`."""
+        return ufl.inner(self.flux(ufl.grad(u)), ufl.grad(v)) * self.dx
+
+    def convection(self, u: Any, v: Any) -> ufl.Form:
+        """Return the skew form c."""
+        along = [ufl.inner(self.b, ufl.grad(one)) for one in (u, v)]
+        return 0.5 * (along[0] * v - along[1] * u) * self.dx
+
+    def held(self, v: Any) -> ufl.Form:
+        r"""Return :math:`\int v\,dm`."""
+        weight = 1.0 if self.weight is None else self.weight
+        form = v * weight * (1.0 if self.capacity is None else self.capacity) * self.dx
+        return form if self.wall_capacity is None else form + v * weight * self.wall_capacity * self.ds
+
+    @property
+    def mass(self) -> float:
+        """m, of the whole period; collective."""
+        return self.cell.copies * solve.integrate(self.held(fem.Constant(self.cell.mesh, 1.0)))
+
+    @property
+    def flow(self) -> Array:
+        r""":math:`\int b` over the period, shape (d,); collective."""
+        d = self.cell.dimension
+        if self.velocity is None:
+            return np.zeros(d)
+        return np.array([solve.integrate(self.b[k] * self.dx) for k in range(d)])
+
+
+def measure(cell: UnitCell, degree: int, kind: str = "dx") -> ufl.Measure:
+    """Return the measure of all forms: of one quadrature for all where no quadrature is exact.
+
+    What holds of the discrete numbers to round-off holds then on curved mesh cells, too.
+    """
+    points = {} if cell.affine else {"quadrature_degree": 4 * degree}
+    return ufl.Measure(kind, domain=cell.mesh, metadata=points)
+
+
+def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None = None) -> tuple[fem.Function, float]:
+    r"""Return :math:`\phi`: what of a field does work on the correctors is its gradient; collective.
+
+    :math:`\int(v-\nabla\phi)\cdot\nabla w=0` for every w of the degree: then :math:`v-\nabla\phi` has no divergence and
+    passes no wall, as far as these functions can tell.
+
+    Parameters
+    ----------
+    cell
+        Restricted to the phases that carry.
+    velocity
+        v, a vector function or a UFL vector.
+    degree
+        Of the correctors.
+
+    Returns
+    -------
+    phi
+    float
+        :math:`\|\nabla\phi\|/\|v\|` in the root mean square: small for a field that has no divergence; 0 of none.
+    """
+    known, dx = isinstance(velocity, fem.Function), measure(cell, degree)
+    problem = CellProblem(
+        name="divergence",
+        fields=(Field(element=element_of(cell, "Lagrange", degree), name="potential"),),
+        loads=1,
+        bilinear=lambda u, v: ufl.inner(ufl.grad(u), ufl.grad(v)) * dx,
+        linear=lambda v, s: s[0] * ufl.inner(velocity, ufl.grad(v)) * dx,
+        average=lambda w, s, z, t: ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
+        domain=cell.mesh,
+        given=[velocity] if known else [],
+        formula=("divergence", None if cell.affine else degree) if known else None,
+    )
+    found = solve_correctors(cell, problem, **_options(method or Method()))
+    size = solve.integrate(ufl.inner(velocity, velocity) * dx)
+    left = max(float(found.average[0, 0]) * cell.lattice.volume, 0.0)
+    return found.functions[0], float(np.sqrt(left / size)) if size > 0.0 else 0.0
+
+
+def dispersion_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:
+    r"""Return the cell problem, not symmetric; its average is :math:`Fm/|Y|`.
+
+    Parameters
+    ----------
+    carrier
+        What carries.
+    scale
+        What the velocity is multiplied with.
+    """
+    return _problem(_forms(carrier, scale))
+
+
+def _problem(forms: _Forms) -> CellProblem:
+    carrier = forms.carrier
+    return CellProblem(
+        name="dispersion",
+        fields=(Field(element=element_of(carrier.cell, "Lagrange", carrier.degree), name="concentration"),),
+        loads=carrier.cell.dimension,
+        bilinear=forms.bilinear,
+        linear=forms.linear,
+        average=forms.average,
+        kind="general" if carrier.velocity is not None else "definite",
+        domain=carrier.cell.mesh,
+        coefficients={"diffusivity": carrier.diffusivity},
+        given=[*carrier.given, forms.scale, forms.mean],
+        formula=carrier.formula,
+        flux=lambda u, s: carrier.flux(ufl.grad(u) + s),
+    )
+
+
+def symmetrised_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:
+    r"""Return the saddle point of f and g; its average is :math:`D^*m/|Y|`."""
+    forms = _forms(carrier, scale)
+    element = element_of(carrier.cell, "Lagrange", carrier.degree)
+
+    def metric(w: Any, z: Any) -> ufl.Form:
+        return sum(carrier.diffusion(u, v) for u, v in zip(w, z, strict=True))
+
+    return CellProblem(
+        name="symmetrised dispersion",
+        fields=(Field(element=element, name="even"), Field(element=element, name="odd")),
+        loads=carrier.cell.dimension,
+        bilinear=forms.saddle,
+        linear=lambda z, s: -ufl.inner(carrier.flux(s), ufl.grad(z[0])) * carrier.dx + forms.drift(z[1], s),
+        average=forms.energy,
+        kind="saddle",
+        metric=metric,
+        domain=carrier.cell.mesh,
+        coefficients={"diffusivity": carrier.diffusivity},
+        given=[*carrier.given, forms.scale, forms.mean],
+        formula=carrier.formula,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Forms:
+    """The forms at one scale of the velocity; ``mean`` is V of the unit scale."""
+
+    carrier: Carrier
+    scale: fem.Constant
+    mean: fem.Constant
+
+    def drift(self, v: Any, s: Any) -> ufl.Form:
+        r"""Return :math:`\int b\cdot s\,v-V\cdot s\int v\,dm`."""
+        carrier = self.carrier
+        if carrier.velocity is None:
+            return fem.Constant(carrier.cell.mesh, 0.0) * v * carrier.dx
+        form = self.scale * ufl.inner(carrier.b, s) * v * carrier.dx
+        return form - carrier.held(self.scale * ufl.inner(self.mean, s) * v)
+
+    def bilinear(self, u: Any, v: Any) -> ufl.Form:
+        """Return diffusion and convection."""
+        form = self.carrier.diffusion(u, v)
+        return form if self.carrier.velocity is None else form + self.scale * self.carrier.convection(u, v)
+
+    def linear(self, v: Any, s: Any) -> ufl.Form:
+        """Return :math:`r^+`."""
+        return -ufl.inner(self.carrier.flux(s), ufl.grad(v)) * self.carrier.dx - self.drift(v, s)
+
+    def average(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        """Return the flux form: row t, gradient s."""
+        return ufl.inner(self.carrier.flux(t), s + ufl.grad(w)) * self.carrier.dx - self.drift(w, t)
+
+    def saddle(self, w: Any, z: Any) -> ufl.Form:
+        """Return the symmetrised form."""
+        (f, g), (v, q), carrier = w, z, self.carrier
+        form = carrier.diffusion(f, v) - carrier.diffusion(g, q)
+        if carrier.velocity is None:
+            return form
+        return form + self.scale * (carrier.convection(g, v) - carrier.convection(f, q))
+
+    def energy(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        """Return the energy of the even part and of the odd one."""
+        flux = self.carrier.flux
+        form = ufl.inner(flux(s + ufl.grad(w[0])), t + ufl.grad(z[0])) * self.carrier.dx
+        return form + ufl.inner(flux(ufl.grad(w[1])), ufl.grad(z[1])) * self.carrier.dx
+
+
+def _forms(carrier: Carrier, scale: float) -> _Forms:
+    mesh = carrier.cell.mesh
+    mean = carrier.flow / carrier.mass
+    return _Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, mean))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dispersed:
+    r"""The solved cell problem at one scale of the velocity.
+
+    Parameters
+    ----------
+    scale
+        What the velocity was multiplied with.
+    velocity : array, shape (d,)
+        :math:`V`.
+    value : array, shape (d, d)
+        :math:`D^*`.
+    flux : array, shape (d, d)
+        F.
+    mass
+        m over the volume of the period.
+    correctors
+        :math:`\chi_j`, and :math:`Fm/|Y|`.
+    """
+
+    scale: float
+    velocity: Array
+    value: Array
+    flux: Array
+    mass: float
+    correctors: Correctors
+
+
+def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | None = None) -> tuple[Dispersed, ...]:
+    """Solve the cell problem for several scales of the velocity from one set-up; collective.
+
+    Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`.
+
+    Raises
+    ------
+    BudgetError, MemoryLimitError, ConvergenceError
+        As :func:`homfem.local.engine.solve_correctors`.
+    """
+    method, cell = method or Method(), carrier.cell
+    mass = carrier.mass / cell.lattice.volume
+    mean = np.asarray(carrier.flow / carrier.mass)
+    found = []
+    if carrier.velocity is None or not any(scales):
+        still = replace(carrier, velocity=None)
+        one = _solved(still, method)
+        return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
+    series = _Series(carrier, method)
+    for scale in scales:
+        found.append(_dispersed(scale, mean, mass, series.solve(scale)))
+    series.destroy()
+    return tuple(found)
+
+
+def _solved(carrier: Carrier, method: Method) -> Correctors:
+    return solve_correctors(carrier.cell, dispersion_problem(carrier), **_options(method))
+
+
+def _options(method: Method) -> dict[str, Any]:
+    return {name: getattr(method, name) for name in ("preconditioner", "rtol", "max_iterations")}
+
+
+def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -> Dispersed:
+    flux: Array = np.asarray(correctors.average / mass)
+    return Dispersed(
+        scale=scale,
+        velocity=scale * mean,
+        value=0.5 * (flux + flux.T),
+        flux=flux,
+        mass=mass,
+        correctors=correctors,
+    )
+
+
+class _Series:
+    """One set-up for all scales."""
+
+    def __init__(self, carrier: Carrier, method: Method) -> None:
+        self.clock, self.carrier, self.method = Clock(), carrier, method
+        self.forms = forms = _forms(carrier, 1.0)
+        self.posed = posed = Posed(carrier.cell, _problem(forms), None, "periodic")
+        posed.require_room(direct=method.preconditioner == "direct")
+        self.clock.lap("constraint")
+        d = carrier.cell.dimension
+        posed.assemble(sides=False)
+        system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
+        self.still: PETSc.Mat = posed.blocks[0][0]
+        self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
+        self.still.axpy(-1.0, self.convection)
+        builds = (
+            ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(system.tests[0])) * carrier.dx),
+            ("load of the drift", lambda: forms.drift(system.tests[0], load)),
+        )
+        self.loads: list[list[PETSc.Vec]] = []
+        for name, build in builds:
+            compiled = system.vectors(build, name, [load])
+            self.loads.append([self._load(compiled, load, j) for j in range(d)])
+        ((self.planes, _),) = posed.groups.items()
+        self.clock.lap("assembly")
+        weights = [[carrier.flux(ufl.unit_vector(j, d))[i] for j in range(d)] for i in range(d)]
+        self.mean = np.array([[solve.integrate(w * carrier.dx) for w in row] for row in weights])
+
+    def _load(self, compiled: Any, load: fem.Constant, j: int) -> PETSc.Vec:
+        load.value[:] = np.eye(len(load.value))[j]
+        return self.posed.system.assemble(compiled)[0]
+
+    def solve(self, scale: float) -> Correctors:
+        """Solve at one scale; collective."""
+        posed, d = self.posed, self.carrier.cell.dimension
+        matrix = self.still.copy()
+        matrix.axpy(scale, self.convection)
+        posed.blocks = [[matrix]]
+        gradients, drifts = self.loads
+        sides = []
+        for gradient, drift in zip(gradients, drifts, strict=True):
+            side = gradient.copy()
+            side.axpy(-scale, drift)
+            sides.append(side)
+        posed.sides = [[side] for side in sides]
+        found = Found(d)
+        group = Group(posed, self.planes, self.method)
+        self.clock.lap("preconditioner")
+        for j in range(d):
+            group.solve(j, found)
+        self.clock.lap("solve")
+        average = self._average(found, scale)
+        found.iterations += group.solver.iterations
+        dofs = group.reduced.dofs
+        group.destroy()
+        matrix.destroy()
+        self.clock.lap("average")
+        seconds, self.clock = self.clock.seconds, Clock()
+        return Correctors(
+            functions=tuple(found.functions),
+            average=average,
+            residual_norms=found.residuals,
+            problem=_problem(replace(self.forms, scale=fem.Constant(self.carrier.cell.mesh, float(scale)))),
+            spaces=tuple(space.space for space in posed.system.spaces),
+            dofs=dofs,
+            iterations=found.iterations,
+            seconds=seconds,
+        )
+
+    def _average(self, found: Found, scale: float) -> Array:
+        r"""Return :math:`\frac1{|Y|}(\int WD_{ij}-r^-_i(\chi_j))`."""
+        gradients, drifts = self.loads
+        rows = np.array([a.array_r + scale * b.array_r for a, b in zip(gradients, drifts, strict=True)])
+        columns = np.array([function.x.array[: rows.shape[1]] for function in found.functions])
+        work = self.carrier.cell.comm.allreduce(rows @ columns.T)
+        return np.asarray((self.mean - work) / self.carrier.cell.lattice.volume)
+
+    def destroy(self) -> None:
+        """Free the matrices and vectors."""
+        for thing in (self.still, self.convection, *(v for side in self.loads for v in side)):
+            thing.destroy()

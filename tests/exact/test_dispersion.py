@@ -1,0 +1,251 @@
+"""Dispersion: closed forms with their orders, exact identities, two formulations, the same on all ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import ufl
+
+from homfem.cells import fibre_array, laminate, slit
+from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
+from homfem.local.dispersion import dispersion_problem, symmetrised_problem
+from homfem.local.engine import solve_correctors
+
+ALL = ("layer1", "layer2")
+ONE = {"layer1": 1.0, "layer2": 1.0}
+
+
+def square(resolution, **rest):
+    """A cell that is all fluid, in two layers along x."""
+    return laminate([0.5, 0.5], axis="y", dimension=2, resolution=resolution, **rest)
+
+
+def orders(errors):
+    return np.log2(np.abs(errors[:-1]) / np.abs(errors[1:]))
+
+
+def generic(x):
+    """The stream function of TRANSPORT's generic flow."""
+    turn = 2.0 * np.pi
+    return (
+        np.sin(turn * x[0]) * np.sin(turn * x[1])
+        + 0.5 * np.cos(turn * (x[0] + 2.0 * x[1]))
+        + 0.3 * np.sin(turn * (2.0 * x[0] - x[1]) + 0.7)
+    )
+
+
+def shear(size, across):
+    """The flow (P sin 2 pi y, W)."""
+    return GivenFlow(velocity=lambda x: np.array([size * np.sin(2.0 * np.pi * x[1]), across + 0.0 * x[0]]), fluid=ALL)
+
+
+# -- closed forms ---------------------------------------------------------------------------------------------------
+
+PECLET = 10.0
+WIDTH = 0.5
+
+
+def between_walls(profile):
+    """A flow along a slit of the width 1/2 in the middle of the cell, by its profile on (0, 1) from wall to wall."""
+    return GivenFlow(velocity=lambda x: np.array([profile((x[1] % 1.0 - 0.25) / WIDTH), 0.0 * x[0]]))
+
+
+@pytest.mark.parametrize(
+    ("flow", "factor"),
+    [
+        (StokesFlow(), 1.0 / 210.0),
+        (between_walls(lambda s: 2.0 * s), 1.0 / 30.0),  # Couette
+        (between_walls(lambda s: 1.5 * s * (2.0 - s)), 2.0 / 105.0),  # film
+    ],
+    ids=["slit", "couette", "film"],
+)
+def test_flows_along_walls(flow, factor):
+    """D (1 + factor Pe^2) with the distance of the walls and the mean speed, to fourth order (degree 2)."""
+    exact = 1.0 + factor * (PECLET * WIDTH) ** 2
+    errors = []
+    for resolution in (1 / 8, 1 / 16):
+        found = homogenize_dispersion(
+            slit(WIDTH, axis="y", resolution=resolution), {"pore": 1.0}, flow=flow, peclet=PECLET
+        )
+        np.testing.assert_allclose(found.coefficients["velocity"].value, [PECLET, 0.0], atol=1e-9)
+        np.testing.assert_allclose(found.value[1], 0.0, atol=1e-12)
+        errors.append(found.value[0, 0] - exact)
+    assert abs(errors[1]) < 1e-3 * (exact - 1.0)
+    assert orders(np.array(errors))[0] > 3.7
+
+
+def test_sorption_on_the_walls_of_a_slit():
+    """Golay 1958: 1/R + (2/105) Pe^2 (1 + 9k' + 25.5k'^2)/R^3 with the half-width, R = 1 + k'."""
+    length, peclet = 0.2, 10.0
+    held = length * 2.0 / WIDTH
+    exact = (
+        1.0 / (1.0 + held)
+        + 2.0 / 105.0 * (peclet * WIDTH / 2.0) ** 2 * (1.0 + 9.0 * held + 25.5 * held**2) / (1.0 + held) ** 3
+    )
+    errors = []
+    for resolution in (1 / 8, 1 / 16):
+        cell = slit(WIDTH, axis="y", resolution=resolution, period=1.0)
+        found = homogenize_dispersion(cell, {"pore": 1.0}, peclet=peclet, sorption_length=length)
+        assert found.retardation == pytest.approx(1.0 + held, rel=1e-12)
+        assert found.coefficients["velocity"].value[0] == pytest.approx(peclet / (1.0 + held), rel=1e-9)
+        errors.append(found.value[0, 0] - exact)
+    assert abs(errors[1]) < 1e-3 * exact
+    assert orders(np.array(errors))[0] > 3.7
+
+
+@pytest.mark.parametrize(("degree", "order"), [(1, 2), (2, 4)])
+def test_shear_to_its_order(degree, order):
+    size, across = 10.0, 5.0
+    exact = 1.0 + size**2 / (2.0 * (4.0 * np.pi**2 + across**2))
+    errors = []
+    for resolution in (1 / 8, 1 / 16):
+        found = homogenize_dispersion(square(resolution), ONE, flow=shear(size, across), degree=degree)
+        errors.append(found.value[0, 0] - exact)
+        np.testing.assert_allclose(found.coefficients["velocity"].value, [0.0, across], atol=1e-9)
+    np.testing.assert_allclose(found.value[1], [0.0, 1.0], atol=1e-6)
+    assert abs(errors[1]) < 10.0 ** (1 - 2.5 * degree)
+    assert orders(np.array(errors))[0] > order - 0.35
+
+
+def test_flow_along_layers_is_exact_to_round_off():
+    """Diffusivities 1 and 3, a velocity that is linear in each layer: chi is cubic, found here by one quadrature."""
+    size = 40.0
+    tent = GivenFlow(
+        velocity=lambda x: np.array([size * np.minimum(x[1] % 1.0, 1.0 - x[1] % 1.0), 0.0 * x[0]]), fluid=ALL
+    )
+    found = homogenize_dispersion(square(0.25), {"layer1": 1.0, "layer2": 3.0}, flow=tent, degree=3)
+    # d/dy (D chi') = v - V with D chi' = q + c, and chi periodic: c = -<q/D>/<1/D>; D*_xx = <D> + <(q + c)^2/D>
+    y, weights = np.polynomial.legendre.leggauss(8)
+    diffusivity = (1.0, 3.0)
+    q = [np.polynomial.Polynomial([0.0, -size / 4.0, size / 2.0])]
+    half = q[0](0.5)
+    q.append(np.polynomial.Polynomial([half, 0.0]) + _integral(size))
+    points = [0.25 * (y + 1.0), 0.25 * (y + 1.0) + 0.5]
+    values = [part(at) for part, at in zip(q, points, strict=True)]
+    mean = [0.25 * float(weights @ (v / d)) for v, d in zip(values, diffusivity, strict=True)]
+    constant = -sum(mean) / (0.5 / 1.0 + 0.5 / 3.0)
+    energy = [0.25 * float(weights @ ((v + constant) ** 2 / d)) for v, d in zip(values, diffusivity, strict=True)]
+    assert found.value[0, 0] == pytest.approx(2.0 + sum(energy), rel=1e-11)
+    assert found.value[1, 1] == pytest.approx(1.5, rel=1e-11)
+
+
+def _integral(size):
+    """The integral from 1/2 to y of size (1 - y) - size/4."""
+    whole = np.polynomial.Polynomial([0.0, 0.75 * size, -0.5 * size])
+    return whole - whole(0.5)
+
+
+# -- identities -----------------------------------------------------------------------------------------------------
+
+
+def test_reversed_flow_and_no_flow():
+    """D*(-v) = D*(v), F(-v) = F(v)^T, V(-v) = -V, D*(Pe) >= D*(0): of the discrete numbers, to round-off."""
+    flows = [
+        StreamFunction(function=lambda x, s=s: s * generic(x), fluid=ALL, mean=(3.0 * s, s)) for s in (1.0, -1.0, 0.0)
+    ]
+    ahead, back, still = (
+        homogenize_dispersion(square(0.125), {"layer1": 1.0, "layer2": [[2.0, 0.5], [0.5, 1.0]]}, flow=flow, rtol=1e-12)
+        for flow in flows
+    )
+    np.testing.assert_allclose(back.value, ahead.value, rtol=1e-10)
+    forms = [one.coefficients["flux_form"].value for one in (ahead, back)]
+    np.testing.assert_allclose(forms[1], forms[0].T, rtol=1e-10)
+    assert abs(forms[0][0, 1] - forms[0][1, 0]) > 1e-4
+    np.testing.assert_allclose(back.coefficients["velocity"].value, -ahead.coefficients["velocity"].value, rtol=1e-12)
+    assert np.linalg.eigvalsh(ahead.value - still.value).min() > 1e-3
+
+
+def test_generic_flow():
+    """TRANSPORT's P6 by Fourier-Galerkin: the value and the flux form."""
+    flow = StreamFunction(function=generic, fluid=ALL)
+    found = homogenize_dispersion(square(1 / 24), ONE, flow=flow, degree=2)
+    np.testing.assert_allclose(found.value, [[1.20805027, -0.0309194369], [-0.0309194369, 1.16489756]], atol=1e-4)
+    form = found.coefficients["flux_form"].value
+    assert form[0, 1] - form[1, 0] == pytest.approx(-0.0309449016 + 0.0308939722, rel=0.3)
+
+
+def test_sorption_only_slows_what_does_not_move():
+    cell = fibre_array(fraction=0.3, resolution=0.15, order=2)
+    plain, held = (homogenize_dispersion(cell, {"matrix": 1.0}, peclet=10.0, sorption_length=k) for k in (0.0, 0.5))
+    assert held.retardation * held.value[1, 1] == pytest.approx(plain.value[1, 1], rel=1e-8)
+    assert held.retardation * held.value[0, 0] > 1.5 * plain.value[0, 0]
+    assert held.retardation == pytest.approx(1.0 + 0.5 * 1.94162591 / 0.7, rel=1e-4)
+    assert 4.18 < held.coefficients["velocity"].value[0] < 4.2
+    assert held.conventions["average"] == "per capacity of the fluid"
+
+
+def test_partition_between_phases():
+    """A phase that holds P times as much is one with P times the diffusivity and the capacity P."""
+    cell = fibre_array(fraction=0.3, resolution=0.2, order=2)
+    flow = StokesFlow(fluid="matrix", direction=[1.0, 1.0])
+    found = homogenize_dispersion(
+        cell, {"matrix": 1.0, "fibre": 0.5}, flow=flow, peclet=20.0, partition={"fibre": 4.0}, degree=2
+    )
+    assert found.retardation == pytest.approx(0.7 + 4.0 * 0.3, rel=1e-4)
+    assert np.linalg.norm(found.coefficients["velocity"].value) == pytest.approx(20.0 * 0.7 / 1.9, rel=1e-4)
+    slow = homogenize_dispersion(cell, {"matrix": 1.0, "fibre": 2.0}, flow=flow, peclet=0.0)
+    still = homogenize_dispersion(cell, {"matrix": 1.0, "fibre": 0.5}, flow=flow, peclet=0.0, partition={"fibre": 4.0})
+    np.testing.assert_allclose(still.storage * still.value, slow.value, rtol=1e-6, atol=1e-9)
+
+
+# -- two formulations -----------------------------------------------------------------------------------------------
+
+
+def test_symmetrised_saddle_point_gives_the_same():
+    cell = fibre_array(fraction=0.3, resolution=0.15, order=2)
+    flow = StokesFlow(direction=[2.0, 1.0])
+    solution = solve_dispersion(cell, {"matrix": 1.0}, flow=flow, peclet=[3.0, 30.0], sorption_length=0.2)
+    carrier = solution.solved.carrier
+    for one in solution.solved.dispersed:
+        for preconditioner in ("direct", "multigrid"):
+            problem = symmetrised_problem(carrier, one.scale)
+            saddle = solve_correctors(
+                solution.cell, problem, preconditioner=preconditioner, rtol=1e-11, max_iterations=3000
+            )
+            np.testing.assert_allclose(saddle.average / one.mass, one.value, rtol=1e-7)
+        engine = solve_correctors(solution.cell, dispersion_problem(carrier, one.scale))
+        np.testing.assert_allclose(engine.average / one.mass, one.flux, rtol=1e-8)
+    assert [tensor.coefficients["peclet"].value for tensor in solution.series] == [3.0, 30.0]
+    assert solution.tensor == solution.series[1]
+
+
+def test_corrector_to_its_order():
+    """A manufactured corrector cos 2 pi (x + 2y) of a shear flow: third order in the mean square (degree 2)."""
+    errors = []
+    for resolution in (1 / 8, 1 / 16):
+        solution = solve_dispersion(square(resolution), ONE, flow=shear(5.0, 2.0))
+        carrier = solution.solved.carrier
+        x = ufl.SpatialCoordinate(solution.cell.mesh)
+        exact = ufl.cos(2 * ufl.pi * (x[0] + 2 * x[1]))
+        flow = ufl.as_vector([5.0 * ufl.sin(2 * ufl.pi * x[1]), 2.0])
+        source = 20 * ufl.pi**2 * exact + ufl.inner(flow, ufl.grad(exact))
+        problem = replace(
+            dispersion_problem(carrier), loads=1, linear=lambda v, s, f=source: s[0] * f * v * ufl.dx, formula=None,
+            average=lambda w, s, z, t, e=exact: (w - s[0] * e) * (z - t[0] * e) * ufl.dx(degree=8),
+        )  # fmt: skip
+        errors.append(float(np.sqrt(solve_correctors(solution.cell, problem).average[0, 0])))
+    assert errors[1] < 4e-3
+    assert orders(np.array(errors))[0] > 2.7
+
+
+# -- ranks ----------------------------------------------------------------------------------------------------------
+
+
+def case_ranks(comm):
+    cell = fibre_array(fraction=0.3, resolution=0.2, order=2, comm=comm)
+    flow = StokesFlow(direction=[1.0, 2.0], fluid="matrix")
+    found = homogenize_dispersion(
+        cell, {"matrix": 1.0, "fibre": 0.3}, flow=flow, peclet=[1.0, 50.0], partition={"fibre": 2.0}
+    )
+    given = homogenize_dispersion(square(0.25, comm=comm), ONE, flow=StreamFunction(function=generic, fluid=ALL))
+    return {"stokes": [one.value.tolist() for one in found], "stream": given.value.tolist()}
+
+
+@pytest.mark.mpi
+def test_ranks_agree(on_ranks):
+    first, *others = on_ranks(case_ranks)
+    for other in others:
+        for name, values in first.items():
+            np.testing.assert_allclose(other[name], values, rtol=1e-7, atol=1e-9)
