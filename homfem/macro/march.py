@@ -100,6 +100,25 @@ def relative_drift(values: Array) -> float:
     return largest / scale
 
 
+def stage_table(seconds: Mapping[str, float], iterations: Mapping[str, int]) -> str:
+    """Return a row for each stage of a run: wall time, its share, iterations of its linear solver.
+
+    Example
+    -------
+    >>> print(stage_table({"ODE": 3.0, "parabolic": 1.0, "total": 4.0}, {"parabolic": 120}))
+    stage           seconds   share  iterations
+    ODE               3.000   75.0%
+    parabolic         1.000   25.0%         120
+    total             4.000  100.0%
+    """
+    whole = seconds.get("total", 0.0) or sum(seconds.values()) or 1.0
+    rows = [f"{'stage':<12}{'seconds':>11}{'share':>8}{'iterations':>12}"]
+    for stage, took in seconds.items():
+        count = str(iterations[stage]) if stage in iterations else ""
+        rows.append(f"{stage:<12}{took:>11.3f}{took / whole:>8.1%}{count:>12}".rstrip())
+    return "\n".join(rows)
+
+
 def march(
     model: Model,
     grid: TimeGrid | AdaptiveGrid,

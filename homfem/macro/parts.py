@@ -1,6 +1,6 @@
 r"""The part of a domain on which a field lives: its cells, its nodes, what is assembled on it, and how it is shown.
 
-Fields of all parts have their unknowns at nodes of one P1 space on the whole mesh, on the ranks that own these there:
+Fields of all parts have their unknowns at nodes of one space on the whole mesh, on the ranks that own these there:
 what happens between fields at a node needs no communication. A field on a part is shown, and saved, as a function on a
 mesh of its own (``create_submesh``): outside the part it has no values, not even zeros.
 """
@@ -27,15 +27,17 @@ from homfem.solve import assemble_vector, function_space
 Numbers = npt.NDArray[np.int64]
 
 
-class DomainPart:
-    """The cells of some regions, or all of a domain, and the nodes of a P1 space on them; collective.
+class NodalPart:
+    """The cells of some regions of a domain, or all of it, and the nodes of a Lagrange space on them; collective.
 
     Parameters
     ----------
     domain, space
-        The domain and a scalar P1 space on its mesh.
+        The domain and a scalar Lagrange space on its mesh.
     regions
         Names of the regions; None: everything.
+    without
+        Names of regions that it has not, cells without a name being in it; in place of ``regions``.
 
     Attributes
     ----------
@@ -45,10 +47,6 @@ class DomainPart:
         Its nodes, among the dofs of ``space`` that the rank owns; None: all are.
     size, count
         Number of nodes that the rank owns, and of all ranks.
-    volumes
-        :math:`\\int\\varphi_i` over the part at these nodes.
-    shown
-        The space of the functions that show a field: ``space``, or one on a mesh of the part.
 
     Raises
     ------
@@ -56,23 +54,28 @@ class DomainPart:
         For unknown regions.
     """
 
-    def __init__(self, domain: Domain, space: fem.FunctionSpace, regions: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        space: fem.FunctionSpace,
+        regions: Sequence[str] | None = None,
+        *,
+        without: Sequence[str] = (),
+    ) -> None:
         self.domain, self.space = domain, space
-        self.regions = None if regions is None else tuple(regions)
         self.owned = int(space.dofmap.index_map.size_local)
-        self.cells: npt.NDArray[np.bool_] = np.ones(len(domain.region_of_cell), dtype=bool)
         self.nodes: Numbers | None = None
-        self.size, self.shown = self.owned, space
-        if regions is not None:
-            self.cells = np.isin(domain.region_of_cell, [domain.region(name) for name in regions])
+        self.size = self.owned
+        named = without if regions is None else regions
+        among = np.isin(domain.region_of_cell, [domain.region(name) for name in named])
+        self.cells: npt.NDArray[np.bool_] = ~among if regions is None else among
+        if regions is not None or without:
             marks = fem.Function(space)
             marks.x.array[np.unique(np.asarray(space.dofmap.list)[self.cells])] = 1.0
             marks.x.scatter_reverse(la.InsertMode.add)
             self.nodes = np.flatnonzero(marks.x.array[: self.owned] > 0.0)
             self.size = len(self.nodes)
-            self._make_shown()
         self.count = int(domain.comm.allreduce(self.size, op=MPI.SUM))
-        self.volumes = self.integrals(1.0)
 
     @property
     def comm(self) -> MPI.Comm:
@@ -132,6 +135,36 @@ class DomainPart:
     def has(self, whole: Numbers) -> npt.NDArray[np.bool_]:
         """Tell which owned dofs are nodes of the part."""
         return np.ones(len(whole), dtype=bool) if self.nodes is None else np.isin(whole, self.nodes)
+
+
+class DomainPart(NodalPart):
+    """A part on whose nodes of a P1 space fields live that are shown on a mesh of its own; collective.
+
+    Parameters
+    ----------
+    domain, space, regions
+        As of :class:`NodalPart`; ``space`` of degree 1.
+
+    Attributes
+    ----------
+    volumes
+        :math:`\\int\\varphi_i` over the part at its nodes.
+    shown
+        The space of the functions that show a field: ``space``, or one on a mesh of the part.
+
+    Raises
+    ------
+    InputError
+        For unknown regions.
+    """
+
+    def __init__(self, domain: Domain, space: fem.FunctionSpace, regions: Sequence[str] | None = None) -> None:
+        super().__init__(domain, space, regions)
+        self.regions = None if regions is None else tuple(regions)
+        self.shown = space
+        if regions is not None:
+            self._make_shown()
+        self.volumes = self.integrals(1.0)
 
     def _make_shown(self) -> None:
         """Make the mesh of the part, and find which local dof of the whole mesh each of its dofs is."""

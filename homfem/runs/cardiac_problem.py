@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homfem.config import Config
-from homfem.config.models.cardiac import CardiacTable, ElectrodeTable
+from homfem.config.models.cardiac import CardiacTable
 from homfem.config.models.conductivities import AlongFibres
 from homfem.config.models.heart_beats import PacingTable
 from homfem.config.models.macro_table import Taken, take_tensor
-from homfem.config.models.stimulus import stimulus_path
+from homfem.config.models.stimulus import ElectrodeTable, stimulus_path
 from homfem.kinds import CONDUCTIVITY
 from homfem.parameters import InputError
 from homfem.quantities import Quantity, conversion_factor

@@ -67,7 +67,11 @@ def make_problem(config: Config, table: EmiTable, comm: MPI.Comm) -> EmiProblem:
             membrane=_membrane(config, table),
             contacts=contacts,
             held=[
-                Held(**at, value=0.0 if entry.potential is None else entry.potential.to("mV"))
+                Held(
+                    **at,
+                    value=0.0 if entry.potential is None else entry.potential.to("mV"),
+                    schedule=entry.schedule("ms") if entry.timed else None,
+                )
                 for entry, at in electrodes
                 if entry.current is None
             ],

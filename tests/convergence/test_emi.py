@@ -28,6 +28,7 @@ from homfem.macro.emi import (
     Injected,
     Membrane,
     TileMeans,
+    solve_emi,
     solve_steady,
     tiled_domain,
 )
@@ -366,39 +367,80 @@ def test_iterations_do_not_grow_with_the_number_of_cells():
     assert max(found) < 30
 
 
-def test_injected_currents_obey_ohm_where_membranes_are_charged():
-    """A step that is long against the membrane's time: all current is outside, and its potential is linear."""
+def sandwich():
+    """Space outside above a cell, between two sides."""
     grid = mesh.create_rectangle(MPI.COMM_WORLD, [[0.0, 0.0], [1.0, 1.0]], [10, 10])
     domain = Domain(mesh=grid, unit="mm").with_regions(
         {"intracellular": lambda x: x[1] < 0.3, "extracellular": lambda x: x[1] > 0.3}
     )
     domain = domain.with_boundaries({"low": lambda x: x[0] < 1e-9, "high": lambda x: x[0] > 1.0 - 1e-9})
-    currents = [
-        Injected(space="extracellular", boundary=side, density=sign * 3.0, schedule=Schedule(start=1e9, duration=2e9))
-        for side, sign in (("low", -1.0), ("high", 1.0))
-    ]
-    problem = EmiProblem(
+    return EmiProblem(
         domain=domain,
         spaces=SPACES,
         conductivities=SIGMA,
         membrane=Membrane(kinetics=PASSIVE, capacitance=CAPACITANCE, parameters={"rate": 0.0}),
-        injected=currents,
     )
+
+
+def outside(model):
+    """Where the nodes outside are along x, and the potential there."""
+    x = model.spaces.space.tabulate_dof_coordinates()
+    there = x[:, 1] > 0.3 - 1e-9
+    return x[there, 0], model.fields()["extracellular"].x.array[there]
+
+
+def test_injected_currents_obey_ohm_where_membranes_are_charged():
+    """A step that is long against the membrane's time: all current is outside, and its potential is linear."""
+    currents = [
+        Injected(space="extracellular", boundary=side, density=sign * 3.0, schedule=Schedule(start=1e9, duration=2e9))
+        for side, sign in (("low", -1.0), ("high", 1.0))
+    ]
+    problem = replace(sandwich(), injected=currents)
     model = EmiModel(problem, step=1e9, method=EmiMethod(rtol=1e-12))
     model.advance(0.0)
     assert np.abs(model.potentials).max() < 1e-12
     model.advance(1e9)
-    outside = model.fields()["extracellular"]
-    x = model.spaces.space.tabulate_dof_coordinates()
-    there = x[:, 1] > 0.3 - 1e-9
-    assert outside.x.array[there] == pytest.approx(1.5 * (x[there, 0] - 0.5), abs=1e-7)
+    x, potential = outside(model)
+    assert potential == pytest.approx(1.5 * (x - 0.5), abs=1e-7)
     with pytest.raises(InputError, match=r"injected = .*sum zero where no potential is held"):
         EmiModel(replace(problem, injected=currents[1:]), step=1.0)
     away = [replace(currents[0], space="intracellular", boundary="top")]
     with pytest.raises(InputError, match="a space that reaches this boundary"):
         EmiModel(
-            replace(problem, domain=domain.with_boundaries({"top": lambda x: x[1] > 1 - 1e-9}), injected=away), step=1.0
+            replace(problem, domain=problem.domain.with_boundaries({"top": lambda x: x[1] > 1 - 1e-9}), injected=away),
+            step=1.0,
         )
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_potential_on_a_schedule_is_its_mean_over_a_step(order):
+    """Beside one that is always held: at the start, half a step before it, a step with half of it, one after."""
+    held = [
+        Held(space="extracellular", boundary="low", value=-1.0),
+        Held(space="extracellular", boundary="high", value=3.0, schedule=Schedule(start=-0.5e9, duration=2e9)),
+    ]
+    method = EmiMethod(rtol=1e-12, order=order, preconditioner="direct")
+    model = EmiModel(replace(sandwich(), held=held), step=1e9, method=method, time=-1e9)
+    for time, value in ((None, 0.0), (-1e9, 1.5), (0.0, 3.0), (1e9, 1.5), (2e9, 0.0)):
+        if time is not None:
+            model.advance(time)
+        x, potential = outside(model)
+        ends = [potential[np.abs(x - place) < 1e-9] for place in (0.0, 1.0)]
+        assert ends[0] == pytest.approx(np.full(len(ends[0]), -1.0), abs=1e-12)
+        assert ends[1] == pytest.approx(np.full(len(ends[1]), value), abs=1e-12)
+        if order == 1 and time is not None:
+            assert potential == pytest.approx(-1.0 + (value + 1.0) * x, abs=1e-7)
+    with pytest.raises(InputError, match=r"held\[1\]\.schedule = .*absent"):
+        solve_steady(replace(sandwich(), held=held))
+
+
+def test_the_time_of_each_stage_is_told(caplog):
+    with caplog.at_level("INFO", logger="homfem"):
+        done = solve_emi(strip(periods=1), TimeGrid(end=0.1, step=0.05))
+    assert done.table() in caplog.text
+    rows = {line.split()[0]: line.split()[1:] for line in done.table().splitlines()}
+    assert list(rows) == ["stage", "setup", "ODE", "potentials", "output", "total"]
+    assert int(rows["potentials"][-1]) == done.iterations > 0
 
 
 def test_means_over_tiles_are_those_of_their_middles():

@@ -12,7 +12,7 @@ from homfem.cells import hexagonal_myocyte, laminate, myocyte
 from homfem.certify import Accuracy
 from homfem.certify.bidomain.family import Family
 from homfem.certify.bidomain.problem import tissue_of
-from homfem.certify.bidomain.sweep import _family
+from homfem.certify.bidomain.sweep import _family, _points
 from homfem.materials import required_coefficient
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import INVERSE_LENGTH
@@ -154,6 +154,55 @@ def test_two_kinds_of_junctions_are_swept_together():
         assert tissue.resistance == resistance
 
 
+def test_conductivities_are_swept_on_one_mesh(monkeypatch):
+    """Each phase by itself, and the resistance; beside solves of their own."""
+    solved, add = [], Family.add
+    monkeypatch.setattr(Family, "add", lambda self, w: (solved.append(w), add(self, w))[1])
+    cell = plane_cell()
+    rng = np.random.default_rng(7)
+    given = [{"intracellular": a, "extracellular": c, "junction": b} for a, b, c in 10.0 ** rng.uniform(-1, 0, (20, 3))]
+    resistances = 10.0 ** rng.uniform(-2, 0, 20)
+    swept = sweep_bidomain(cell, given, resistances, solves=6)
+    assert len(solved) <= 6
+    for k in (0, 7, 19):
+        one = homogenize_bidomain(cell, given[k], resistance=float(resistances[k]))
+        inside, many = one.intracellular, swept[k].intracellular
+        assert np.linalg.eigvalsh(many.upper - inside.upper).min() > -1e-8 * inside.value[0, 0]
+        assert np.linalg.eigvalsh(inside.lower - many.lower).min() > -1e-8 * inside.value[0, 0]
+        assert many.relative_gap < 1.25 * inside.relative_gap + 5e-4
+        assert swept[k].extracellular.value == pytest.approx(one.extracellular.value, rel=1e-7, abs=1e-12)
+        assert swept[k].extracellular.contains(one.extracellular.value)
+        assert swept[k].intracellular.membranes == inside.membranes
+        assert swept[k].membrane_area == one.membrane_area
+
+
+def test_perfect_contact_and_axes_of_their_own_are_swept_too(monkeypatch):
+    solved, add = [], Family.add
+    monkeypatch.setattr(Family, "add", lambda self, w: (solved.append(w), add(self, w))[1])
+    cell = plane_cell()
+    skew = np.array([[0.6, 0.1], [0.1, 0.3]])
+    given = [{"intracellular": inside, "extracellular": 2.0} for inside in (0.5, skew, 0.25, 2.0 * skew, 4.0)]
+    swept = sweep_bidomain(cell, given)
+    assert len(solved) == 2  # one of the numbers, one of the matrices
+    for k, own in enumerate(given):
+        one = homogenize_bidomain(cell, own).intracellular
+        assert swept[k].intracellular.value == pytest.approx(one.value, rel=1e-4, abs=1e-12)
+        assert swept[k].intracellular.relative_gap < 1.01 * one.relative_gap + 1e-6
+    assert swept[3].intracellular.value == pytest.approx(2.0 * swept[1].intracellular.value, rel=1e-8)
+
+
+def test_sizes_change_the_area_of_the_membrane_and_what_junctions_do():
+    cell = plane_cell()
+    _, twice = sweep_bidomain(cell, CONDUCTIVITY, 0.2, scales=[1.0, 2.0])
+    other = myocyte(120.0, 40.0, None, (4.0, 8.0), **PLANE)
+    one = homogenize_bidomain(other, CONDUCTIVITY, resistance=0.2)
+    assert twice.membrane_area == pytest.approx(one.membrane_area, rel=1e-12)
+    assert twice.intracellular.value == pytest.approx(one.intracellular.value, rel=1e-6, abs=1e-12)
+    assert twice.intracellular.interface_area == pytest.approx(one.intracellular.interface_area, rel=1e-12)
+    assert twice.intracellular.membranes == pytest.approx(one.intracellular.membranes)
+    assert twice.extracellular.value == pytest.approx(one.extracellular.value, rel=1e-9)
+
+
 def test_a_tolerance_refines_for_the_whole_sweep():
     found = sweep_bidomain(plane_cell(), CONDUCTIVITY, [0.05, 0.1, 0.2], tolerance=1e-3)
     assert found[1].intracellular.relative_gap < 1.5e-3
@@ -212,12 +261,16 @@ def test_bad_input_is_refused(changed, name):
         ([0.1, 0.0], {}, "resistances[1]"),
         ([0.1, {"end-junctions": 0.1}], {}, "resistances[1]"),
         ([0.1], {"solves": 0}, "solves"),
+        ([0.1, 0.2], {"scales": [1.0]}, "scales"),
+        (0.1, {"scales": [1.0, 0.0]}, "scales[1]"),
+        (0.1, {"conductivities": [CONDUCTIVITY, {"extracellular": 1.0}]}, "conductivities[1]['intracellular']"),
+        (0.1, {"conductivities": []}, "conductivities"),
         ([0.1], {"bounds": False}, "bounds"),
     ],
 )
 def test_a_bad_sweep_is_refused(resistances, more, name):
     with pytest.raises(InputError) as caught:
-        sweep_bidomain(plane_cell(), CONDUCTIVITY, resistances, **more)
+        sweep_bidomain(plane_cell(), **({"conductivities": CONDUCTIVITY, "resistances": resistances} | more))
     assert caught.value.name == name
 
 
@@ -277,7 +330,8 @@ def test_a_config_gives_the_same(homfem, tmp_path):
 def test_what_currents_miss_is_taken_off_the_lower_bound():
     """The residual counts with its square root, and more where junctions conduct less than when it was solved."""
     tissue = tissue_of(plane_cell(), CONDUCTIVITY, "intracellular|extracellular")
-    family, (low, high) = _family(tissue, [tissue.resistances(r) for r in (20.0, 0.2)], Accuracy(), None)
+    points = _points(tissue, [(CONDUCTIVITY, resistance, 1.0) for resistance in (20.0, 0.2)])
+    family, (low, high) = _family(tissue, points, np.ones((2, 2)), Accuracy())
     family.add(high)
 
     def losses(missing):

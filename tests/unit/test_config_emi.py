@@ -210,6 +210,12 @@ def test_a_field_excites_the_tissue_at_its_cathode(tmp_path):
     assert found["V_range"]["largest"] > 0.0
     near, far = (np.array(found["probes"][name]["V"]) for name in ("near", "far"))
     assert near[10] > far[10] + 5.0
+    volts = [{"boundary": "x-high", "ground": True}, {"boundary": "x-low", "potential": "-60 mV", "duration": "0.5 ms"}]
+    pulsed = run(tmp_path, stimulus=None, electrodes=volts, time__end="1 ms").report()
+    potential = np.array(pulsed["probes"]["near"]["extracellular"])
+    on = np.array(pulsed["times"]) < 0.5 + 1e-9
+    assert potential[on].max() < -20.0
+    assert np.abs(potential[~on]).max() < 1.0
     silent = run(tmp_path, stimulus=None, electrodes=[{"boundary": "x-low", "ground": True}], **SHORT)
     assert any("macro.electrodes: no membrane becomes active" in text for text in silent.warnings)
 
@@ -241,7 +247,7 @@ WRONG = [
     ),
     (
         {"electrodes": [{"boundary": "x-low", "ground": True, "duration": "1 ms"}]},
-        r"^macro\.electrodes\.ground = .*without one",
+        r"^macro\.electrodes\.ground = .*without a schedule",
     ),
     ({"electrodes": [{"boundary": "x-low", "current": "1 uA/mm^2"}]}, r"^macro\.electrodes = .*sum zero.*Hold"),
     ({"probes": [{"name": "a", "region": "junction"}]}, r"^macro\.probes\[0\]\.at = .*missing"),

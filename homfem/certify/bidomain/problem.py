@@ -96,20 +96,33 @@ def tissue_of(cell: UnitCell, conductivities: Mapping[str, Coefficient], membran
             "cell.length_unit", cell.length_unit, "a unit of length", "The area of the membrane has it."
         ) from error
     cell.require_whole()
-    for name in (INTRACELLULAR, EXTRACELLULAR):
-        if name not in cell.phase_names:
+    inside, outside = sides(cell, conductivities)
+    return Tissue(cell=cell, inside=inside, outside=outside, area=_membrane_area(cell, membrane))
+
+
+def sides(
+    cell: UnitCell, conductivities: Mapping[str, Coefficient], name: str = "conductivities"
+) -> tuple[dict[str, Coefficient], dict[str, Coefficient]]:
+    """Return the conductivities of the phases inside and outside; a junction without one has that of the cells.
+
+    Raises
+    ------
+    InputError
+        For a cell that lacks a phase, a conductivity that is missing.
+    """
+    for phase in (INTRACELLULAR, EXTRACELLULAR):
+        if phase not in cell.phase_names:
             raise InputError(
-                "cell", cell.phase_names, f"a cell with the phase {name!r}, such as homfem.cells.myocyte()"
+                "cell", cell.phase_names, f"a cell with the phase {phase!r}, such as homfem.cells.myocyte()"
             )
-        if name not in conductivities:
-            raise InputError(f"conductivities[{name!r}]", None, "given, in mS/mm")
-    for name in conductivities:
-        check_choice("conductivities", name, cell.phase_names)
-    inside = {name: value for name, value in conductivities.items() if name != EXTRACELLULAR}
+        if phase not in conductivities:
+            raise InputError(f"{name}[{phase!r}]", None, "given, in mS/mm")
+    for phase in conductivities:
+        check_choice(name, phase, cell.phase_names)
+    inside = {phase: value for phase, value in conductivities.items() if phase != EXTRACELLULAR}
     if JUNCTION in cell.phase_names:
         inside.setdefault(JUNCTION, conductivities[INTRACELLULAR])
-    outside = {EXTRACELLULAR: conductivities[EXTRACELLULAR]}
-    return Tissue(cell=cell, inside=inside, outside=outside, area=_membrane_area(cell, membrane))
+    return inside, {EXTRACELLULAR: conductivities[EXTRACELLULAR]}
 
 
 def _membrane_area(cell: UnitCell, membrane: str) -> float:

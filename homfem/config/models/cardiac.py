@@ -15,13 +15,12 @@ from homfem.config.models.heart_beats import EcgTable
 from homfem.config.models.macro_table import MacroTable, check_source
 from homfem.config.models.marching import MarchTable, OutputTable, TimeTable
 from homfem.config.models.membrane import MembraneTable
-from homfem.config.models.stimulus import PulseTable, ScheduleTable, stimuli, stimulus_path
+from homfem.config.models.stimulus import ElectrodeTable, PulseTable, stimuli, stimulus_path
 from homfem.config.models.words import Word, translated
 from homfem.config.table import (
     Check,
     Missing,
     choice,
-    flag,
     integer,
     keys_from,
     listed,
@@ -32,7 +31,7 @@ from homfem.config.table import (
     text,
 )
 from homfem.parameters import InputError, check_number
-from homfem.quantities import CURRENT_DENSITY, CURRENT_PER_VOLUME, VOLTAGE, Quantity, parse_quantity
+from homfem.quantities import CURRENT_PER_VOLUME, VOLTAGE, Quantity, parse_quantity
 from homfem.timestepping import SCHEMES, SPLITTINGS
 
 KINDS = ("monodomain", "bidomain", "bath")
@@ -105,28 +104,6 @@ class CardiacStimulusTable(PulseTable):
     def _ends(self) -> Self:
         if self.duration is None:
             raise InputError("duration", Missing(), "given: how long each pulse lasts, such as '2 ms'")
-        return self
-
-
-class ElectrodeTable(ScheduleTable):
-    """``[[macro.electrodes]]``: on a boundary, of the extracellular potential of a bidomain or its bath."""
-
-    boundary: Annotated[str, text("the name of a boundary")]
-    """Where it is."""
-    ground: Annotated[bool, flag()] = False
-    """Whether the potential there is 0."""
-    potential: Annotated[Quantity, quantity(VOLTAGE)] | None = None
-    """The potential there."""
-    current: Annotated[Quantity, quantity(CURRENT_DENSITY)] | None = None
-    """What enters per area."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [key for key in ("potential", "current") if getattr(self, key) is not None]
-        if len(given) + self.ground != 1:
-            raise InputError("", given or Missing(), "a table with one of potential, current, ground = true")
-        if self.ground and self.timed:
-            raise InputError("ground", True, "without a schedule")
         return self
 
 
@@ -212,7 +189,7 @@ class CardiacTable(MarchTable):
     electrodes: Annotated[
         tuple[ElectrodeTable, ...], Check(stimuli(ElectrodeTable, "electrodes"), says="a list of tables")
     ] = ()
-    """Electrodes on boundaries."""
+    """Electrodes on boundaries, of the extracellular potential of a bidomain or its bath."""
     ecg: EcgTable | None = None
     """Electrodes of an electrocardiogram, outside of the tissue or, in three dimensions, in it."""
     degree: Annotated[int, integer(at_least=1, at_most=2)] = 1

@@ -15,12 +15,11 @@ from homfem.config.models.macro_table import MacroTable
 from homfem.config.models.marching import RunTable, TimeTable
 from homfem.config.models.membrane import MembraneTable
 from homfem.config.models.probes import check_dimension
-from homfem.config.models.stimulus import PulseTable, ScheduleTable, stimuli, stimulus_path
+from homfem.config.models.stimulus import ElectrodeTable, PulseTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
     Missing,
     choice,
-    flag,
     integer,
     keys_from,
     listed,
@@ -30,7 +29,7 @@ from homfem.config.table import (
     text,
 )
 from homfem.parameters import InputError, check_choice, check_integer
-from homfem.quantities import AREA_RESISTANCE, CONDUCTIVITY, CURRENT_DENSITY, VOLTAGE, Quantity, parse_quantity
+from homfem.quantities import AREA_RESISTANCE, CONDUCTIVITY, CURRENT_DENSITY, Quantity, parse_quantity
 from homfem.timestepping import SPLITTINGS
 
 #: The phases that a cell of heart muscle has; junctions where cells are joined.
@@ -89,28 +88,13 @@ class EmiStimulusTable(PulseTable):
         return self
 
 
-class EmiElectrodeTable(ScheduleTable):
-    """``[[macro.electrodes]]``: on a side of the tissue, in one of its spaces."""
+class EmiElectrodeTable(ElectrodeTable):
+    """``[[macro.electrodes]]``: on a side of the tissue, where one of its spaces meets it."""
 
     boundary: Annotated[str, text("the name of a side, such as 'x-low'")]
     """Where it is: `"x-low"`, `"x-high"`, `"y-low"`, ..."""
     space: Annotated[str, choice(OUTSIDE, INSIDE, JUNCTION)] = OUTSIDE
     """The space that it touches."""
-    ground: Annotated[bool, flag()] = False
-    """Whether the potential there is 0."""
-    potential: Annotated[Quantity, quantity(VOLTAGE)] | None = None
-    """The potential there, all the time."""
-    current: Annotated[Quantity, quantity(CURRENT_DENSITY)] | None = None
-    """What enters per area of where the space meets the side; on a schedule."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        given = [key for key in ("potential", "current") if getattr(self, key) is not None]
-        if len(given) + self.ground != 1:
-            raise InputError("", given or Missing(), "a table with one of potential, current, ground = true")
-        if self.current is None and self.timed:
-            raise InputError(given[0] if given else "ground", "on a schedule", "without one: a potential is held")
-        return self
 
 
 class EmiOutput(CardiacOutput):

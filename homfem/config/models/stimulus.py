@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import model_validator
 
-from homfem.config.table import Check, Missing, Table, choice, integer, lengths, parse_table, quantity, renamed, text
+from homfem.config.table import (
+    Check,
+    Missing,
+    Table,
+    choice,
+    flag,
+    integer,
+    lengths,
+    parse_table,
+    quantity,
+    renamed,
+    text,
+)
 from homfem.parameters import InputError
-from homfem.quantities import LENGTH, TIME, Quantity, parse_quantity
+from homfem.quantities import CURRENT_DENSITY, LENGTH, TIME, VOLTAGE, Quantity, parse_quantity
 from homfem.timestepping import Schedule
 
 if TYPE_CHECKING:
@@ -159,6 +171,28 @@ class ScheduleTable(Table):
             coupling=[interval.to(unit) for interval in self.coupling or ()], duration=duration,
             start=0.0 if self.start is None else self.start.to(unit),
         )  # fmt: skip
+
+
+class ElectrodeTable(ScheduleTable):
+    """``[[macro.electrodes]]``: on a boundary, what the potential is there or what enters."""
+
+    boundary: Annotated[str, text("the name of a boundary")]
+    """Where it is."""
+    ground: Annotated[bool, flag()] = False
+    """Whether the potential there is 0."""
+    potential: Annotated[Quantity, quantity(VOLTAGE)] | None = None
+    """The potential there; on a schedule, 0 while that is off."""
+    current: Annotated[Quantity, quantity(CURRENT_DENSITY)] | None = None
+    """What enters per area; on a schedule, nothing while that is off."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [key for key in ("potential", "current") if getattr(self, key) is not None]
+        if len(given) + self.ground != 1:
+            raise InputError("", given or Missing(), "a table with one of potential, current, ground = true")
+        if self.ground and self.timed:
+            raise InputError("ground", True, "without a schedule")
+        return self
 
 
 class PulseTable(PlaceTable, ScheduleTable):

@@ -38,7 +38,7 @@ Meth. Biomed. Engng. 30, 525, doi 10.1002/cnm.2619.
 from homfem.macro.cardiac.electrodes import cardiac_ecg, cardiac_recovery
 from homfem.macro.cardiac.model import CardiacModel
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
-from homfem.macro.cardiac.run import CardiacResult, solve_cardiac, stage_table
+from homfem.macro.cardiac.run import CardiacResult, solve_cardiac
 from homfem.macro.cardiac.tuning import Cable, TunedConductivity, cable_velocity, tune_conductivities
 
 __all__ = [
@@ -52,6 +52,5 @@ __all__ = [
     "cardiac_ecg",
     "cardiac_recovery",
     "solve_cardiac",
-    "stage_table",
     "tune_conductivities",
 ]

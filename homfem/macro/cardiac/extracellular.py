@@ -119,7 +119,7 @@ def _sources(tissue: Tissue) -> tuple[tuple[str, Part | None, Sequence[Stimulus]
     """Return the currents from outside by name, with the part of the domain in which they flow."""
     problem = tissue.problem
     return (
-        ("intracellular_sources", tissue.part, problem.intracellular_sources),
+        ("intracellular_sources", tissue.stimulated, problem.intracellular_sources),
         ("extracellular_sources", None, problem.extracellular_sources),
     )
 

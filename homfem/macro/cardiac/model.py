@@ -116,7 +116,12 @@ class CardiacModel:
         self._check_ionic_step()
         sources = [
             NodalStimulus(
-                problem.domain, self.space, given, scale=np.reciprocal(tissue.capacity), name=path, within=tissue.part
+                problem.domain,
+                self.space,
+                given,
+                scale=np.reciprocal(tissue.capacity),
+                name=path,
+                within=tissue.stimulated,
             )
             for path, given in (
                 ("stimuli", problem.stimuli),

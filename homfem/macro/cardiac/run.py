@@ -13,6 +13,7 @@ from homfem.keywords import takes
 from homfem.macro.activated import MarchOptions, MarchSettings, march_activated
 from homfem.macro.cardiac.model import CardiacModel
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
+from homfem.macro.march import stage_table
 from homfem.parameters import Array
 from homfem.timestepping import TimeGrid
 
@@ -58,25 +59,6 @@ class CardiacResult:
     def table(self) -> str:
         """Return where the time went: a row for each stage, with the iterations of its linear solver."""
         return stage_table(self.seconds, self.iterations)
-
-
-def stage_table(seconds: Mapping[str, float], iterations: Mapping[str, int]) -> str:
-    """Return a row for each stage of a run: wall time, its share, iterations of its linear solver.
-
-    Example
-    -------
-    >>> print(stage_table({"ODE": 3.0, "parabolic": 1.0, "total": 4.0}, {"parabolic": 120}))
-    stage           seconds   share  iterations
-    ODE               3.000   75.0%
-    parabolic         1.000   25.0%         120
-    total             4.000  100.0%
-    """
-    whole = seconds.get("total", 0.0) or sum(seconds.values()) or 1.0
-    rows = [f"{'stage':<12}{'seconds':>11}{'share':>8}{'iterations':>12}"]
-    for stage, took in seconds.items():
-        count = str(iterations[stage]) if stage in iterations else ""
-        rows.append(f"{stage:<12}{took:>11.3f}{took / whole:>8.1%}{count:>12}".rstrip())
-    return "\n".join(rows)
 
 
 @takes(MarchSettings)

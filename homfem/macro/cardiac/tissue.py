@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import ufl
 from dolfinx import fem, la
 from mpi4py import MPI
@@ -17,28 +16,18 @@ from homfem.kinds import CONDUCTIVITY
 from homfem.macro.cardiac.problem import CardiacMethod, CardiacProblem
 from homfem.macro.coefficients import cell_function, scalar_coefficient, tensor_coefficient
 from homfem.macro.initial import nodal_values
-from homfem.macro.stimulus import Part
+from homfem.macro.parts import NodalPart
 from homfem.parameters import Array, check_number
 from homfem.solve import assemble_matrix, function_space
 
 
-class Tissue:
-    """Cells and nodes of the tissue, and what is assembled on them; collective.
+class Tissue(NodalPart):
+    """The part of a domain that is not bath, and what is assembled on it; collective.
 
     Attributes
     ----------
-    space
-        The scalar space of the whole domain.
-    nodes
-        Those of the tissue, among the dofs that the rank owns; None: all are.
-    part
-        The same with the cells, for stimuli; None: the whole domain.
-    size
-        Number of nodes of the tissue that the rank owns.
     tensors
         The coefficients by name, over the whole domain; those of the bath's regions are 1.
-    cells
-        Which local cells are of the tissue.
     shares
         Volume of the tissue's cells about each owned dof.
     inside
@@ -49,22 +38,15 @@ class Tissue:
 
     def __init__(self, problem: CardiacProblem, method: CardiacMethod) -> None:
         domain = problem.domain
-        self.problem, self.method, self.domain = problem, method, domain
-        self.space = function_space(domain.mesh, "Lagrange", method.degree, ())
-        self.owned = int(self.space.dofmap.index_map.size_local)
-        cells = ~np.isin(domain.region_of_cell, [domain.regions[name] for name in problem.bath])
-        self.cells = cells
-        self._volumes = np.where(cells, domain.cell_volumes(), 0.0)
+        super().__init__(
+            domain, function_space(domain.mesh, "Lagrange", method.degree, ()), without=tuple(problem.bath)
+        )
+        self.problem, self.method = problem, method
+        self._volumes = np.where(self.cells, domain.cell_volumes(), 0.0)
         self.shares = self._gathered(self._volumes)
         self.inside: Any = fem.Constant(domain.mesh, 1.0)
-        self.nodes: npt.NDArray[np.int64] | None = None
-        self.part: Part | None = None
-        self.size = self.owned
-        if problem.kind == "bath":
-            self.inside = cell_function(domain, cells.astype(np.float64))
-            self.nodes = np.flatnonzero(self.shares > 0.0)
-            self.size = len(self.nodes)
-            self.part = Part(cells=cells, nodes=self.nodes)
+        if problem.bath:
+            self.inside = cell_function(domain, self.cells.astype(np.float64))
         axes = "domain" if domain.fibres is None else "fibre"
         self.tensors = {
             name: tensor_coefficient(name, domain, values, CONDUCTIVITY, unit="mS/mm", axes=axes)
@@ -81,18 +63,6 @@ class Tissue:
         volume = comm.allreduce(float(self._volumes[:owned].sum()), op=MPI.SUM)
         count = comm.allreduce(int(np.count_nonzero(self.cells[:owned])), op=MPI.SUM)
         return float((math.factorial(dim) * volume / max(count, 1)) ** (1.0 / dim))
-
-    def of_nodes(self, values: Array) -> Array:
-        """Return those of the values of owned dofs that belong to nodes of the tissue."""
-        return values if self.nodes is None else values[self.nodes]
-
-    def spread(self, values: Array) -> Array:
-        """Return values of the nodes of the tissue as those of all owned dofs, 0 in the bath."""
-        if self.nodes is None:
-            return values
-        whole = np.zeros(self.owned)
-        whole[self.nodes] = values
-        return whole
 
     def values(self, name: str, given: Any) -> float | Array:
         """Return a number, or values at the nodes: of numbers by region, a function of position or of the space."""
@@ -143,7 +113,7 @@ class Tissue:
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         problem, share = self.problem, self.method.mass
         capacity = self._scalar("area", problem.area) * self._scalar("capacitance", problem.capacitance)
-        matrix = self._restricted(assemble_matrix(self.inside * capacity * u * v * ufl.dx(domain=self.domain.mesh)))
+        matrix = self.restricted(assemble_matrix(self.inside * capacity * u * v * ufl.dx(domain=self.domain.mesh)))
         if share < 1.0:
             ones, lumped = matrix.createVecs()
             ones.set(1.0)
@@ -160,18 +130,7 @@ class Tissue:
         u, v = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         sigma = self.tensors["conductivity" if self.problem.kind == "monodomain" else "intracellular"]
         form = self.inside * ufl.inner(sigma * ufl.grad(u), ufl.grad(v)) * ufl.dx(domain=self.domain.mesh)
-        return self._restricted(assemble_matrix(form))
-
-    def _restricted(self, matrix: PETSc.Mat) -> PETSc.Mat:
-        """Return the rows and columns of the nodes of the tissue."""
-        if self.nodes is None:
-            return matrix
-        first = self.space.dofmap.index_map.local_range[0]
-        rows = PETSc.IS().createGeneral((self.nodes + first).astype(PETSc.IntType), comm=self.domain.comm)
-        result = matrix.createSubMatrix(rows, rows)
-        matrix.destroy()
-        rows.destroy()
-        return result
+        return self.restricted(assemble_matrix(form))
 
     def whole_coefficient(self) -> Any:
         r"""Return :math:`\sigma_i+\sigma_e` in the tissue and :math:`\sigma_b` in the bath."""

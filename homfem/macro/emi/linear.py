@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem.macro.emi.problem import EmiMethod, EmiProblem
+from homfem.macro.emi.problem import EmiMethod, EmiProblem, Held
 from homfem.macro.emi.spaces import Numbers, Spaces
 from homfem.macro.protocols import Timing
 from homfem.parameters import Array, InputError
@@ -36,8 +37,7 @@ class Potentials:
     def __init__(self, problem: EmiProblem, method: EmiMethod, spaces: Spaces, matrix: PETSc.Mat) -> None:
         self.spaces, self.matrix = spaces, matrix
         self.values, self._right = matrix.createVecs()
-        self._held: Numbers = np.zeros(0, dtype=np.int64)
-        self._lift: PETSc.Vec | None = None
+        self._held: list[_HeldValues] = []
         kernel = []
         if problem.held:
             self._hold(problem)
@@ -57,39 +57,58 @@ class Potentials:
 
     def _hold(self, problem: EmiProblem) -> None:
         """Take held unknowns out of the matrix, and keep what they bring to the right-hand side."""
+        owner = np.full(self.spaces.sizes[0], -1)
+        for k, one in enumerate(problem.held):
+            owner[self.spaces.held(one.space, one.boundary)] = k  # of two at a place the last one counts
         values = self.matrix.createVecRight()
-        places = []
-        for one in problem.held:
-            own = self.spaces.held(one.space, one.boundary)
-            values.array[own] = one.value
-            places.append(own)
-        self._held = np.unique(np.concatenate(places))
-        self._given = values.array_r[self._held].copy()
-        self._lift = self.matrix.createVecLeft()
-        self.matrix.mult(values, self._lift)
-        diagonal = float(self.matrix.getDiagonal().max()[1])
-        self._diagonal = diagonal
-        self.matrix.zeroRowsColumns((self.spaces.first + self._held).astype(PETSc.IntType), diag=diagonal)
+        for k, one in enumerate(problem.held):
+            places, lift = np.flatnonzero(owner == k), self.matrix.createVecLeft()
+            values.set(0.0)
+            values.array[places] = one.value
+            self.matrix.mult(values, lift)
+            self._held.append(_HeldValues(one, places, lift))
         values.destroy()
+        self._diagonal = float(self.matrix.getDiagonal().max()[1])
+        rows = self.spaces.first + np.flatnonzero(owner >= 0)
+        self.matrix.zeroRowsColumns(rows.astype(PETSc.IntType), diag=self._diagonal)
 
-    def solve(self, load: Array) -> Array:
+    def solve(self, load: Array, time: float = 0.0, step: float = 0.0) -> Array:
         """Solve with a right-hand side at this rank's unknowns; return the potentials there (a view).
 
-        It starts from ``values``, which are the potentials found last unless someone has set them.
+        It starts from ``values``, which are the potentials found last unless someone has set them. Potentials on
+        schedules are held at their means over a step from a time, or at what they are at this time.
         """
         self._right.array[:] = load
-        if self._lift is not None:
-            self._right.axpy(-1.0, self._lift)
-            self._right.array[self._held] = self._diagonal * self._given
+        factors = [one.share(time, step) for one in self._held]
+        for one, factor in zip(self._held, factors, strict=True):
+            self._right.axpy(-factor, one.lift)
+        for one, factor in zip(self._held, factors, strict=True):
+            self._right.array[one.places] = self._diagonal * factor * one.held.value
         largest = self.spaces.comm.allreduce(float(np.abs(self._right.array_r).max(initial=0.0)), op=MPI.MAX)
         if largest == 0.0:
             self.values.set(0.0)
         else:
             self.solver.solve(self._right, self.values, guess=True)
-        if self._lift is None:
+        if not self._held:
             own = float(self._weights @ self.values.array_r)
             self.values.array[:] -= self.spaces.comm.allreduce(own, op=MPI.SUM) / self._volume
         return np.asarray(self.values.array_r)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HeldValues:
+    """A held potential: the places of its unknowns on this rank, and what it brings to other rows."""
+
+    held: Held
+    places: Numbers
+    lift: PETSc.Vec
+
+    def share(self, time: float, step: float) -> float:
+        """Return the share of a step from a time in which it is on; of no step whether it is on at this time."""
+        schedule = self.held.schedule
+        if schedule is None:
+            return 1.0
+        return schedule.share(time, step) if step > 0.0 else float(schedule.active(time))
 
 
 class Currents:

@@ -31,6 +31,8 @@ class EmiModel:
         Time step, ms.
     method
         How it is solved.
+    time
+        Of the start, ms: that of the held potentials which the first potentials belong to.
 
     Attributes
     ----------
@@ -53,7 +55,7 @@ class EmiModel:
 
     name = "resolved membranes"
 
-    def __init__(self, problem: EmiProblem, *, step: float, method: EmiMethod | None = None) -> None:
+    def __init__(self, problem: EmiProblem, *, step: float, method: EmiMethod | None = None, time: float = 0.0) -> None:
         started = clock.perf_counter()
         self.problem, self.method = problem, EmiMethod() if method is None else method
         self.step, self.comm = check_number("step", step, above=0.0), problem.domain.comm
@@ -72,7 +74,7 @@ class EmiModel:
         self._system = Potentials(problem, self.method, spaces, system)
         self._currents = Currents(problem, spaces)
         self._make_membrane()
-        self.potentials = self._system.solve(self._charge()).copy()
+        self.potentials = self._system.solve(self._charge(), time).copy()
         self._before = self.potentials.copy()
         self._kept = {name: np.zeros((2, spaces.owned)) for name in spaces.names}
         self._spread()
@@ -173,7 +175,7 @@ class EmiModel:
         guess = self._system.values
         guess.array[:] = 2.0 * self.potentials - self._before
         self._before[:] = self.potentials
-        self.potentials[:] = self._system.solve(load)
+        self.potentials[:] = self._system.solve(load, time, self.step)
         jump = self.potentials[self._inside] - self.potentials[self._outside]
         self.values[:] = jump if order == 1 else 2.0 * jump - self.values
         self.seconds["potentials"] += clock.perf_counter() - started

@@ -63,11 +63,15 @@ class Contact:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A potential that is held on a boundary of the domain, mV; where it lives there."""
+    """A potential that is held on a boundary of the domain where the space meets it, mV.
+
+    On a ``schedule`` it is 0 while that is off; a step takes the mean over it.
+    """
 
     space: str
     boundary: str
     value: float = 0.0
+    schedule: Timing | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

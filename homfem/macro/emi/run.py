@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
+import numpy as np
 from dolfinx import fem
 
+from homfem.keywords import takes
+from homfem.macro.activated import MarchOptions, MarchSettings, march_activated
 from homfem.macro.emi.model import EmiModel
 from homfem.macro.emi.problem import EmiMethod, EmiProblem
-from homfem.macro.march import Checkpointer, march
-from homfem.macro.observers import Activation, Observer
+from homfem.macro.march import stage_table
 from homfem.parameters import Array
 from homfem.timestepping import TimeGrid
+
+log = logging.getLogger("homfem")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,19 +59,23 @@ class EmiResult:
     nodes: int
     ranks: int
 
+    def table(self) -> str:
+        """Return where the time went: a row for each stage, with the iterations of its linear solver."""
+        return stage_table(self.seconds, {"potentials": self.iterations})
 
+
+@takes(MarchSettings)
 def solve_emi(
     problem: EmiProblem,
     grid: TimeGrid,
     method: EmiMethod | None = None,
     *,
     threshold: float | None = None,
-    checkpoint: Checkpointer | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
-    observers: Sequence[Observer] = (),
+    **options: Unpack[MarchOptions],
 ) -> EmiResult:
     """March a problem over a time grid; collective.
+
+    At the end the table of its stages is logged.
 
     Parameters
     ----------
@@ -73,8 +83,8 @@ def solve_emi(
         What is solved, the time steps (ms), and how.
     threshold
         Record when V first passes this value (mV).
-    checkpoint, checkpoint_every, resume, observers
-        See :func:`homfem.macro.march.march`.
+    **options
+        As :class:`homfem.macro.activated.MarchSettings` has them.
 
     Raises
     ------
@@ -83,22 +93,14 @@ def solve_emi(
     ConvergenceError
         If a solver stalls or a state is no longer finite: with its node, the time, and its name.
     """
-    model = EmiModel(problem, step=grid.step, method=method)
-    activation = Activation("V", threshold)
-    done = march(
-        model,
-        grid,
-        observers=[activation, *observers],
-        checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-    )
-    return EmiResult(
+    model = EmiModel(problem, step=grid.step, method=method, time=grid.start)
+    done, activation = march_activated(model, grid, "V", threshold, **options)
+    result = EmiResult(
         times=done.times,
         numbers=done.numbers,
         fields=model.fields(),
-        activation=activation.times,
-        arrival=activation.arrival[model.nodes],
+        activation=activation,
+        arrival=np.full(len(model.nodes), np.inf) if activation is None else activation.x.array[model.nodes],
         finished=done.finished,
         seconds=done.seconds,
         iterations=model.iterations,
@@ -107,3 +109,6 @@ def solve_emi(
         nodes=int(model.comm.allreduce(len(model.nodes))),
         ranks=model.comm.size,
     )
+    if model.comm.rank == 0:
+        log.info("%s: time by stage\n%s", model.name, result.table())
+    return result

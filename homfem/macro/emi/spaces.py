@@ -67,8 +67,6 @@ class Spaces:
             function.x.scatter_forward()
             self.numbers[name] = np.rint(function.x.array).astype(np.int64)
             begin += count
-        self._everywhere = {name: np.concatenate(self.comm.allgather(own[: self.owned]))
-                            for name, own in self.numbers.items()}  # fmt: skip
         self._facets = self._links()
 
     def _active(self, k: int) -> npt.NDArray[np.bool_]:
@@ -151,7 +149,7 @@ class Spaces:
         for matrix, factor, row_space, column_space in terms:
             start, column, value = matrix.getValuesCSR()
             row = np.repeat(self.numbers[row_space][: self.owned], np.diff(start))
-            column = self._everywhere[column_space][column]
+            column = self._at_nodes(column_space, column)
             use = (row >= 0) & (column >= 0)
             rows.append(row[use])
             columns.append(column[use])
@@ -160,6 +158,23 @@ class Spaces:
         own = scipy.sparse.coo_array(entries, shape=self.sizes).tocsr()
         parts = (own.indptr.astype(PETSc.IntType), own.indices.astype(PETSc.IntType), own.data)
         return PETSc.Mat().createAIJ((self.sizes, self.sizes), csr=parts, comm=self.comm)
+
+    def _at_nodes(self, name: str, nodes: Numbers) -> Numbers:
+        """Return the numbers of a space's unknowns at nodes of any rank, by their global numbers; collective."""
+        first = self.space.dofmap.index_map.local_range[0]
+        own, found = self.numbers[name][: self.owned], np.empty(len(nodes), dtype=np.int64)
+        here = (nodes >= first) & (nodes < first + self.owned)
+        found[here] = own[nodes[here] - first]
+        others, place = np.unique(nodes[~here], return_inverse=True)
+        wanted = PETSc.IS().createGeneral(others.astype(PETSc.IntType), comm=MPI.COMM_SELF)
+        given = PETSc.Vec().createWithArray(own.astype(np.float64), comm=self.comm)
+        values = PETSc.Vec().createSeq(len(others))
+        scatter = PETSc.Scatter().create(given, wanted, values, None)
+        scatter.scatter(given, values)
+        found[~here] = np.rint(values.array_r).astype(np.int64)[place]
+        for one in (scatter, values, given, wanted):
+            one.destroy()
+        return found
 
     def jumps(self, mass: PETSc.Mat, factor: float, first: str, second: str) -> list[tuple[Any, float, str, str]]:
         """Return the terms of a mass matrix tested with the jump between two spaces."""

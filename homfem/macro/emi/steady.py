@@ -49,12 +49,15 @@ def solve_steady(problem: EmiProblem, *, leak: float = 0.0, method: EmiMethod | 
     Raises
     ------
     InputError
-        If nothing is held, and for bad input.
+        If nothing is held, or something on a schedule, and for bad input.
     """
     method = EmiMethod() if method is None else method
     check_number("leak", leak, at_least=0.0)
     if not problem.held:
         raise InputError("held", (), "at least one potential: else nothing drives a current")
+    for k, one in enumerate(problem.held):
+        if one.schedule is not None:
+            raise InputError(f"held[{k}].schedule", repr(one.schedule), "absent: nothing changes in a steady state")
     spaces = Spaces(problem.domain, problem.spaces, method.degree)
     terms = conduction(problem, spaces)
     if leak > 0.0:
