@@ -25,6 +25,8 @@ _SHAPES: Mapping[str, tuple[tuple[int, ...], ...]] = {
     "third-order": ((2, 2, 2), (3, 3, 3)),
 }
 ORDERS = ("entries", "loewner")
+#: Entries that are smaller, relative to the largest, are printed as zero.
+_ROUND_OFF = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -103,19 +105,49 @@ class NamedCoefficient:
 
 
 def _text(array: Array) -> str:
-    return np.array2string(array, separator=", ", max_line_width=200, formatter={"float_kind": lambda x: f"{x:.7g}"})
+    """An array in one line; what is round-off beside its largest entry as zero."""
+    shown = np.where(np.abs(array) < _ROUND_OFF * np.abs(array).max(initial=0.0), 0.0, array)
+    text = np.array2string(shown, separator=", ", max_line_width=200, formatter={"float_kind": lambda x: f"{x:.7g}"})
+    return " ".join(text.split())
 
 
-def named_coefficients(given: Mapping[str, NamedCoefficient | Mapping[str, Any]]) -> dict[str, NamedCoefficient]:
-    """Return the coefficients by their names, also of what :func:`plain` made of them."""
-    result = {}
+def named_coefficients(given: Mapping[str, Any]) -> dict[str, NamedCoefficient]:
+    """Return the coefficients by their names, also of what :func:`plain` and :func:`nested` made of them."""
+    result: dict[str, NamedCoefficient] = {}
     for name, entry in given.items():
+        if isinstance(entry, Mapping) and not _is_one(entry):
+            inner = named_coefficients({f"{name}.{key}": value for key, value in entry.items()})
+            result |= inner
+            continue
         try:
             result[str(name)] = NamedCoefficient(**entry) if isinstance(entry, Mapping) else entry
         except (TypeError, ValueError) as error:
             allowed = "a coefficient with value, lower, upper and unit"
             raise InputError(f"coefficients.{name}", entry, allowed) from error
     return result
+
+
+def nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return coefficients by name with tables of those whose names have a dot.
+
+    Example
+    -------
+    >>> nested({"modulus": 1.0, "transference.Na": 0.4, "transference.Cl": 0.6})
+    {'modulus': 1.0, 'transference': {'Na': 0.4, 'Cl': 0.6}}
+    """
+    result: dict[str, Any] = {}
+    for name, entry in given.items():
+        *above, last = name.split(".")
+        table = result
+        for key in above:
+            table = table.setdefault(key, {})
+        table[last] = entry
+    return result
+
+
+def _is_one(entry: Mapping[str, Any]) -> bool:
+    """Whether a table is one coefficient, and not a table of several, all of which are tables."""
+    return not entry or not all(isinstance(inner, (Mapping, NamedCoefficient)) for inner in entry.values())
 
 
 def plain(entry: Any) -> Any:

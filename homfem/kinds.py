@@ -120,6 +120,7 @@ PHYSICS: Mapping[str, TensorKind] = {
     "diffusion": DIFFUSION,
     "conductivity": CONDUCTIVITY,
     "bidomain": CONDUCTIVITY,
+    "electrodiffusion": CONDUCTIVITY,
     "heat-conduction": THERMAL_CONDUCTIVITY,
     **dict.fromkeys(("elasticity", "thermoelasticity", "poroelasticity", "active-stress"), STIFFNESS),
     "stokes": PERMEABILITY,

@@ -74,6 +74,7 @@ CAPACITANCE_PER_AREA = Kind(name="a capacitance per area", unit="F/m^2", example
 
 THERMAL_CONDUCTIVITY = Kind(name="a thermal conductivity", unit="W/(m*K)", example="0.6 W/(m*K)")
 HEAT_TRANSFER = Kind(name="a heat transfer coefficient", unit="W/(m^2*K)", example="10 MW/(m^2*K)")
+TEMPERATURES = Kind(name="a temperature", unit="K", example="310.15 K")
 EXPANSION = Kind(name="a thermal expansion", unit="1/K", example="12e-6 1/K")
 THERMAL_STRESS = Kind(name="a stress per temperature", unit="Pa/K", example="0.5 MPa/K")
 

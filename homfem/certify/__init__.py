@@ -39,6 +39,7 @@ from homfem.certify.dispersion import (
 )
 from homfem.certify.elasticity import Elasticity, elastic_gaps, hill_mandel, homogenize_elasticity, solve_elasticity
 from homfem.certify.families import homogenize_family
+from homfem.certify.gels import homogenize_gel, solve_gel
 from homfem.certify.loop import solve_cell, versions
 from homfem.certify.physics import CellSolution, MeshSolution, Physics
 from homfem.certify.stokes import Stokes, homogenize_stokes, solve_stokes
@@ -72,6 +73,7 @@ __all__ = [
     "homogenize_dispersion",
     "homogenize_elasticity",
     "homogenize_family",
+    "homogenize_gel",
     "homogenize_poroelasticity",
     "homogenize_stokes",
     "homogenize_thermoelasticity",
@@ -82,6 +84,7 @@ __all__ = [
     "solve_diffusion",
     "solve_dispersion",
     "solve_elasticity",
+    "solve_gel",
     "solve_poroelasticity",
     "solve_stokes",
     "solve_thermoelasticity",

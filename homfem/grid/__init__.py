@@ -8,6 +8,7 @@ from homfem.grid.accuracy import GridAccuracy
 from homfem.grid.connectivity import PhaseReport, connectivity, find_parts
 from homfem.grid.effective import GridSolution, homogenize_image, solve_image
 from homfem.grid.files import read_image
+from homfem.grid.gels import homogenize_gel_image, solve_gel_image
 from homfem.grid.image import Image
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "PhaseReport",
     "connectivity",
     "find_parts",
+    "homogenize_gel_image",
     "homogenize_image",
     "read_image",
+    "solve_gel_image",
     "solve_image",
 ]

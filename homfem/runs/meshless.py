@@ -129,6 +129,10 @@ def solve_voxels(cell: RandomShape, effective: Diffusion, folder: Path, fields: 
 
 def _solve_voxels(image: Image, effective: Diffusion, fields: bool, key: str) -> GridSolution:
     """Return the solution by finite elements on the voxels of an image, which has that key in the config."""
+    if effective.voxel_runner:
+        with keys_from({"image": key}):
+            found: GridSolution = runner(effective.voxel_runner)(image, effective, fields)
+            return found
     from homfem.grid import solve_image
 
     effective.check(image.names, image.dimension)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem import brackets
-from homfem.coefficients import NamedCoefficient, named_coefficients, plain
+from homfem.coefficients import NamedCoefficient, named_coefficients, nested, plain
 from homfem.descriptions import check_words, checked_description, read_description
 from homfem.disk import write_text
 from homfem.kinds import GENERAL, PHYSICS, TensorKind, conduction_in, read_kind, settled
@@ -98,7 +98,8 @@ class EffectiveTensor(TensorProperties):
         In plain words what else one must know to use the numbers: of which velocity, the length and the speed in a
         Peclet number, the regime, the pair of variables. Printed, and in the JSON.
     coefficients : mapping
-        Further effective coefficients by name, such as the thermal expansion of a solid, each with bounds and unit.
+        Further effective coefficients by name, such as the thermal expansion of a solid, each with bounds and unit. A
+        name with a dot, such as ``"transference.Na"``, is one in a table of the JSON.
     estimated_error : float or None
         Estimate, without guarantee, of the relative error that the mesh leaves in ``value``, where there are no bounds.
         Of methods for block media: what bounds by another method leave to it (:mod:`homfem.blocks`).
@@ -366,6 +367,7 @@ class EffectiveTensor(TensorProperties):
         result["effective_coefficient"] = self.effective_coefficient.tolist()
         result["principal_values"] = self.principal_values.tolist()
         result["principal_axes"] = self.principal_axes.tolist()
+        result["coefficients"] = nested(result["coefficients"])
         result |= {name: plain(self.coefficients[name].value) for name in LIFTED if name in self.coefficients}
         if self.dimension <= 3 or self.kind.voigt:
             result["anisotropy"] = self.anisotropy

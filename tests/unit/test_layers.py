@@ -25,6 +25,7 @@ ROWS = (
     ("kinds",),
     ("coefficients", "descriptions"),
     ("tensors",),
+    ("electrolytes",),
     ("materials", "bounds", "orientation", "blocks", "grid", "kinetics"),
     ("random_media",),
     ("meshing",),
@@ -59,7 +60,7 @@ RULES = {
     "cli": "importing it loads no DOLFINx",
 }
 ROW = {name: number for number, names in enumerate(ROWS) for name in names}
-NO_FINITE_ELEMENTS = {name for names in ROWS[:8] for name in names}
+NO_FINITE_ELEMENTS = {name for names in ROWS[: ROWS.index(("meshing",)) + 1] for name in names}
 FINITE_ELEMENTS = {"dolfinx", "dolfinx_mpc", "ufl", "basix", "ffcx", "petsc4py", "gmsh"}
 # What a mesher of its own process loads: from the bottom up, each imports only from those before it.
 MESHING = ("arrays", "topology", "cut", "by_gmsh", "files", "shapes")

@@ -65,7 +65,11 @@ def test_a_key_belongs_to_the_methods_whose_section_has_it(method, keys, message
 
 def test_what_tables_name_is_there():
     tables = [*SHAPES.values(), *PHYSICS.values(), *MODELS.values(), *DOMAINS.values(), FileCell, FileDomain]
-    names = [getattr(table, key, "") for table in tables for key in ("runner", "maker", "meshless_runner", "medium")]
+    names = [
+        getattr(table, key, "")
+        for table in tables
+        for key in ("runner", "maker", "meshless_runner", "voxel_runner", "medium")
+    ]
     named = {name for name in names if name}
     assert len(named) > 20
     assert all(callable(runner(name)) for name in named)

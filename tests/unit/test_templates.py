@@ -38,7 +38,7 @@ def test_every_template_is_accepted_and_tells_every_key(name):
     table = PHYSICS.get(name) or MODELS[name]
     for key in keys_of(table):
         if key.tables:
-            assert re.search(rf"^#?\[+macro\.{key.name}[\].]", text, re.M), key.name
+            assert re.search(rf"^#?\[+(effective|macro)\.{key.name}[\].]", text, re.M), key.name
         else:
             assert re.search(rf"^#?({key.name} = |\[(effective|macro)\.{key.name}\])", text, re.M), key.name
 

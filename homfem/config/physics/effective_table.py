@@ -21,6 +21,9 @@ class EffectiveTable(Table):
     #: ``config`` as it was written and ``only`` (the phases that carry the field, or None for all); collective. It
     #: returns a solution with a ``tensor``.
     runner: ClassVar[str]
+    #: The same on the voxels of an image, where it is no diffusion problem: called with the image, the table, and
+    #: whether fields are kept.
+    voxel_runner: ClassVar[str] = ""
 
     #: What a template gives (:mod:`homfem.config.templates`): the keys that are required, with those of the tables that
     #: this one is made from; and the table ``[cell]`` that it goes with, where that is not the usual array of fibres.

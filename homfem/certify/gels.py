@@ -1,0 +1,76 @@
+"""Electroneutral gels with fixed charges in a cell: one diffusion problem for each ion and one for all, on one mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Unpack
+
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.accuracy import Accuracy, AccuracyOptions
+from homfem.certify.diffusion import solve_diffusion
+from homfem.certify.loop import solve_cell
+from homfem.certify.physics import CellSolution
+from homfem.electrolytes import Gel, gel_tensor
+from homfem.electrolytes.gels import solved_gel
+from homfem.keywords import inherits, part_of, takes
+from homfem.tensors import EffectiveTensor
+
+
+@takes(Accuracy)
+@inherits(solve_cell)
+def solve_gel(
+    cell: UnitCell,
+    gel: Gel,
+    *,
+    config: Mapping[str, Any] | None = None,
+    **accuracy: Unpack[AccuracyOptions],
+) -> CellSolution:
+    r"""Solve the transport of ions in an electroneutral gel, and bound all of its coefficients; collective.
+
+    Every phase is in Donnan equilibrium with one bath (:mod:`homfem.electrolytes.donnan`), so that steady transport is
+    a diffusion problem for each ion with the coefficient :math:`D_ic_i` (:mod:`homfem.electrolytes.gels`), and all else
+    follows (:mod:`homfem.electrolytes.transport`).
+
+    Parameters
+    ----------
+    cell
+    gel
+        Ions and fixed charges; a phase that no ion enters insulates.
+    config
+    **accuracy
+        As :class:`homfem.certify.Accuracy` has them; of each diffusion problem.
+
+    Returns
+    -------
+    CellSolution
+        The tensor is the steady conductivity with the coefficients of :func:`homfem.electrolytes.gel_tensor`. The
+        fields are those of the last problem that was solved: the electric potential at frozen concentrations, where
+        that is not a number times the steady one of an ion.
+
+    Raises
+    ------
+    InputError
+        For ions and charges that the gel refuses, of phases that the cell does not have.
+    BudgetError, MemoryLimitError
+    PercolationError
+        If an ion reaches from cell to cell in no direction.
+    ConvergenceError
+    """
+    solutions: list[CellSolution] = []
+
+    def solve(coefficients: Mapping[str, Any]) -> EffectiveTensor:
+        solutions.append(solve_diffusion(cell, coefficients, config=config, **accuracy))
+        return solutions[-1].tensor
+
+    tensors = solved_gel(gel, cell.phase_names, cell.dimension, solve)
+    return replace(solutions[-1], tensor=gel_tensor(gel, tensors))
+
+
+homogenize_gel = part_of(
+    solve_gel,
+    "homogenize_gel",
+    lambda solution: solution.tensor,
+    returns=EffectiveTensor,
+    summary="Return the steady conductivity of a gel with bounds, and all coefficients of its ions; collective.",
+)

@@ -1,0 +1,86 @@
+"""Electroneutral gels with fixed charges on the voxels of an image: one diffusion problem for each ion, one for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Unpack
+
+from homfem.electrolytes import Gel, gel_tensor
+from homfem.electrolytes.gels import solved_gel
+from homfem.grid.accuracy import GridAccuracy, GridOptions
+from homfem.grid.effective import GridSolution, solve_image
+from homfem.grid.image import Image
+from homfem.keywords import part_of, takes
+from homfem.tensors import EffectiveTensor
+
+
+@takes(GridAccuracy)
+def solve_gel_image(
+    image: Image,
+    gel: Gel,
+    *,
+    fields: bool = True,
+    config: Mapping[str, Any] | None = None,
+    **accuracy: Unpack[GridOptions],
+) -> GridSolution:
+    """Solve the transport of ions in an electroneutral gel on an image, and bound its coefficients.
+
+    As :func:`homfem.certify.solve_gel` does on a mesh; ``frozen_transference`` is there where it follows from the
+    frozen conductivity: of two phases.
+
+    Parameters
+    ----------
+    image
+        The image, one period.
+    gel
+        Ions and fixed charges; a phase that no ion enters insulates.
+    fields
+        Whether the potentials and fluxes are kept: of the last problem that was solved.
+    config
+        The input that led here, kept in the result.
+    **accuracy
+        As :class:`homfem.grid.GridAccuracy` has them.
+
+    Returns
+    -------
+    GridSolution
+
+    Raises
+    ------
+    InputError
+        For what the gel and :func:`homfem.grid.solve_image` refuse.
+    PercolationError
+        If an ion reaches from period to period in no direction.
+    ConvergenceError
+        If ``max_iterations`` do not suffice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from homfem.electrolytes import Ion
+    >>> layers = Image.from_labels(np.array([[0, 1, 1, 1]]).T, {"gel": 0, "water": 1})
+    >>> salt = [Ion(name=name, valence=z, bath=1.0, diffusivities={"gel": 0.5, "water": 1.0})
+    ...         for name, z in (("Na", 1), ("Cl", -1))]
+    >>> found = homogenize_gel_image(layers, Gel(ions=salt, fixed_charges={"gel": -2.0}))
+    >>> found.coefficients["transference.Na"].value.diagonal().round(6).tolist()
+    [0.671573, 0.567438]
+    """
+    solutions: list[GridSolution] = []
+
+    def solve(coefficients: Mapping[str, Any]) -> EffectiveTensor:
+        solutions.append(solve_image(image, coefficients, fields=fields, config=config, **accuracy))
+        return solutions[-1].tensor
+
+    tensors = solved_gel(gel, image.names, image.dimension, solve)
+    return replace(solutions[-1], tensor=gel_tensor(gel, tensors))
+
+
+homogenize_gel_image = part_of(
+    solve_gel_image,
+    "homogenize_gel_image",
+    lambda solution: solution.tensor,
+    returns=EffectiveTensor,
+    summary="Return the steady conductivity of a gel on an image with bounds, and all coefficients of its ions.",
+    fixed={"fields": False},
+)
