@@ -286,6 +286,35 @@ CRANK_NICOLSON = DiffusionScheme(
 """Second order; it does not damp what a step is too long for."""
 SCHEMES: Mapping[str, DiffusionScheme] = {scheme.name: scheme for scheme in (BACKWARD_EULER, CRANK_NICOLSON, TR_BDF2)}
 
+#: In place of a splitting: all operators are solved for together.
+IMPLICIT = "implicit"
+
+
+def method_of(splitting: str | Splitting, scheme: str | None, subcycles: int = 1) -> tuple[Splitting, DiffusionScheme]:
+    """Return a splitting with the scheme of its diffusion, or the scheme of an implicit step of all operators.
+
+    Raises
+    ------
+    InputError
+        For unknown names, a scheme that is not asked for, and subcycles of what is not split.
+
+    Example
+    -------
+    >>> [(method.stages, scheme.name) for method, scheme in (method_of("godunov", None), method_of("implicit", None))]
+    [((('reaction', 1.0), ('diffusion', 1.0)), 'backward-euler'), ((('implicit', 1.0),), 'tr-bdf2')]
+    """
+    if isinstance(splitting, Splitting) or splitting != IMPLICIT:
+        if isinstance(splitting, str):
+            check_choice("splitting", splitting, (*SPLITTINGS, IMPLICIT))
+        found = get_splitting(splitting)
+        if scheme is not None:
+            raise InputError("scheme", scheme, f"absent with the splitting {found.name!r}, which has its own")
+        return found, TR_BDF2 if found.order > 1 else BACKWARD_EULER
+    chosen = TR_BDF2 if scheme is None else SCHEMES[check_choice("scheme", scheme, tuple(SCHEMES))]
+    if check_integer("subcycles", subcycles, at_least=1) != 1:
+        raise InputError("subcycles", subcycles, "1 where nothing is split")
+    return Splitting(name=IMPLICIT, order=chosen.order, stages=((IMPLICIT, 1.0),)), chosen
+
 
 class _Solver(Protocol):
     def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False) -> int: ...

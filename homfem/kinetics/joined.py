@@ -17,6 +17,7 @@ import numpy as np
 from homfem.kinetics.expressions import Expression, Node
 from homfem.kinetics.parameters import Parameter, refuse_unknown
 from homfem.kinetics.point import Fields, PointKinetics, Variable
+from homfem.kinetics.slopes import jacobian_of
 from homfem.kinetics.written import Formulary, product
 from homfem.parameters import Array, InputError
 
@@ -116,6 +117,7 @@ def joined(parts: Mapping[str, PointKinetics], name: str = "exchange") -> PointK
         relaxation=both.relaxation if any(part.gates for part in parts.values()) else None,
         drift=both.drift if any(len(part.states) > part.gates for part in parts.values()) else None,
         rest=both.rest if all(part.rest or not part.states for part in parts.values()) else None,
+        jacobian=both.jacobian,
         written=_written(parts) if all_written else None,
         shares=tuple(group for part in parts.values() for group in part.shares),
     )
@@ -158,6 +160,8 @@ class _Joined:
             for i, row in enumerate(rows):
                 row += nu[columns.index(i)] if i in columns else (0.0,) * len(nu[0])
         self.stoichiometry = tuple(map(tuple, rows))
+        self.slopes = [jacobian_of(part) for part in parts.values()]
+        self.count = len(names)
 
     def _each(self, fields: Fields, states: Array, p: Any) -> Sequence[tuple[Any, ...]]:
         values = vars(p)
@@ -193,6 +197,18 @@ class _Joined:
             if part.drift is not None
         ]
         return np.concatenate(found)
+
+    def jacobian(self, time: float, fields: Fields, states: Array, p: Any) -> Array:
+        size = self.count + len(states)
+        found = np.zeros((size, size, len(fields[0])))
+        each = zip(self._each(fields, states, p), self.parts, self.slopes, strict=True)
+        for (part, own, mine, q, measure), (_, _, columns, _, rows), slopes in each:
+            width = len(part.fields)
+            slope = slopes(time, own, mine, q)
+            slope[:width] *= measure
+            at = np.concatenate([columns, self.count + rows])
+            found[np.ix_(at, at)] += slope
+        return found
 
     def rest(self, fields: Fields, p: Any) -> Array:
         states = np.empty((len(self.states), len(fields[0])))

@@ -83,6 +83,8 @@ class NodalReaction:
     ----------
     states : array, shape (states, n)
         The states, in the order of the kinetics.
+    parameters : namespace
+        The parameters as the kinetics take them.
 
     Raises
     ------
@@ -116,7 +118,7 @@ class NodalReaction:
         self._sources = [(fields[name], source) for name, source in (sources or {}).items()]
         factors = {name: _values(f"scales.{name}", value, self.size) for name, value in (scales or {}).items()}
         self.states = self._start(values, p, start or {})
-        self._fields, self._parameters, self._scales = values, p, factors
+        self._fields, self.parameters, self._scales = values, p, factors
         own = tuple(tuple(float(i == j) for j in range(len(names))) for i in range(len(names)))
         rows = own if kinetics.stoichiometry is None else kinetics.stoichiometry
         moves: list[tuple[int, int, Values]] = [
@@ -253,7 +255,7 @@ class CompiledReaction(NodalReaction):
 
     def compile(self, scheme: str) -> bool:
         """Compile the step of a scheme, or find it compiled; return whether there is one."""
-        values = {**vars(self._parameters), SCALE: self._scales.get(self.kinetics.fields[0].name, 1.0)}
+        values = {**vars(self.parameters), SCALE: self._scales.get(self.kinetics.fields[0].name, 1.0)}
         arrays = [name for name, value in values.items() if isinstance(value, np.ndarray)]
         step = compiled(kernel_source(self.kinetics.formulas, scheme, self.order, arrays))
         if step is None:
@@ -282,7 +284,7 @@ class CompiledKinetics(NodalReaction):
     def compile(self) -> bool:
         """Compile the step, or find it compiled; return whether there is one."""
         scales = {scale_name(field.name): self._scales.get(field.name, 1.0) for field in self.kinetics.fields}
-        values = {**vars(self._parameters), **scales}
+        values = {**vars(self.parameters), **scales}
         arrays = [name for name, value in values.items() if isinstance(value, np.ndarray)]
         step = compiled(step_source(self.kinetics, self.order, arrays))
         straight = all(field.flags.c_contiguous and field.dtype == np.float64 for field in self._fields)

@@ -220,6 +220,7 @@ def run_table(config: Config, table: CalciumTable, comm: MPI.Comm, *, resume: bo
                 grid,
                 splitting=table.time.splitting,
                 subcycles=table.time.subcycles,
+                scheme=table.time.scheme,
                 threshold=threshold if in_cytosol else None,
                 observers=watching.observers if in_cytosol else (*watching.observers, in_er),
                 checkpoint=CheckpointFile(folder / "checkpoint"),

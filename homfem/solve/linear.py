@@ -62,7 +62,8 @@ class LinearSolver:
         ``"cg"`` (conjugate gradients); ``"gmres"`` for a matrix that is not symmetric.
     preconditioner
         ``"multigrid"`` (smoothed aggregation) or a :class:`homfem.solve.Multigrid`, ``"ssor"``, ``"jacobi"``,
-        ``"incomplete-factors"``, ``"none"`` or ``"direct"`` (MUMPS). With ``"gmres"`` multigrid is that of the
+        ``"nodal-blocks"`` (of a matrix that knows their sizes), ``"incomplete-factors"``, ``"none"`` or ``"direct"``
+        (MUMPS). With ``"gmres"`` multigrid is that of the
         symmetric part: cheap factors are tried before, incomplete ones, which hold where the skew part is large, after
         it.
     rtol, atol

@@ -47,6 +47,8 @@ PRECONDITIONERS: dict[str, dict[str, Any]] = {
     "multigrid": MULTIGRID,
     "ssor": {"pc_type": "sor", "pc_sor_local_symmetric": None},
     "jacobi": {"pc_type": "jacobi"},
+    # The diagonal blocks whose sizes the matrix has been told (setVariableBlockSizes), inverted.
+    "nodal-blocks": {"pc_type": "vpbjacobi"},
     "none": {"pc_type": "none"},
     # Overlapping subdomains, incomplete factors in each: holds where convection is strong, and needs no symmetry.
     "incomplete-factors": {"pc_type": "asm", "sub_pc_type": "ilu", "sub_pc_factor_levels": 2},

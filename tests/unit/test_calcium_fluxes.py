@@ -187,7 +187,7 @@ def test_calcium_is_kept_at_nodes_and_shares_stay_shares(name):
     )
     bound = np.zeros(n)
     if name == "li-rinzel-buffering":
-        amount = gamma_c * 0.9 / 10.0 * reaction._parameters.density
+        amount = gamma_c * 0.9 / 10.0 * reaction.parameters.density
         bound = amount * reaction.states[1]
     for k in range(200):
         reaction.step(0.001 * k, 0.001)

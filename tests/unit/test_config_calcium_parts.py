@@ -67,6 +67,25 @@ def test_a_cleft_with_a_pump_a_channel_and_ip3(tmp_path):
     assert (tmp_path / "output" / "fields-er-h.xdmf").is_file()
 
 
+@pytest.mark.parametrize(
+    ("time", "key", "allowed"),
+    [
+        ({"splitting": "none"}, "macro.time.splitting", "'implicit'"),
+        ({"scheme": "tr-bdf2"}, "macro.time.scheme", "absent with a splitting"),
+        ({"splitting": "implicit", "subcycles": 2}, "macro.time.subcycles", "1 where nothing is split"),
+    ],
+)
+def test_nothing_is_split_when_asked(time, key, allowed, tmp_path):
+    given = {"end": "20 ms", "step": "10 ms"}
+    chosen = given | {"splitting": "implicit", "scheme": "crank-nicolson"}
+    found = run(tmp_path, time=chosen, fluxes=[PUMP])
+    assert found.facts["drift"] < 1e-13
+    assert "implicit" in found.facts["seconds"]
+    with pytest.raises(InputError, match=allowed) as caught:
+        run(tmp_path, time=given | time)
+    assert caught.value.name == key
+
+
 def test_tissue_at_rest_stays_so_beside_a_cleft(tmp_path):
     result = run(tmp_path).result
     assert np.ptp(result.cytosol.x.array) < 1e-12

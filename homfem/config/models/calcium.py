@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, create_model, model_validator
 
@@ -37,6 +37,7 @@ from homfem.quantities import (
     Quantity,
     parse_quantity,
 )
+from homfem.timestepping import IMPLICIT, SCHEMES, SPLITTINGS
 
 PositiveConcentration = Annotated[Quantity, quantity(CONCENTRATION, above=0.0)]
 
@@ -52,6 +53,23 @@ def _table(value: Any) -> dict[str, Any]:
 
 
 _TABLE = Check(_table, says="a table of numbers by the names of parameters", schema={"type": "object"})
+
+
+class CalciumTime(AdaptiveTime):
+    """``[macro.time]``: a whole number of steps that ends exactly at the end, or steps that follow a tolerance."""
+
+    splitting: Annotated[str, choice(*SPLITTINGS, IMPLICIT)] = "strang"
+    """How reaction and diffusion take turns; `"implicit"`: not at all, Newton's method solves for all together."""
+    scheme: Annotated[str, choice(*SCHEMES)] | None = None
+    """The scheme of the implicit step; without it TR-BDF2, of second order."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.splitting != IMPLICIT and self.scheme is not None:
+            raise InputError("scheme", self.scheme, "absent with a splitting, which has its own")
+        if self.splitting == IMPLICIT and self.subcycles != 1:
+            raise InputError("subcycles", self.subcycles, "1 where nothing is split")
+        return self
 
 
 class TensorsTable(Table):
@@ -182,7 +200,7 @@ class CalciumTable(MarchTable):
     tensors: TensorsTable = TensorsTable()
     """The effective tensors; without it they are computed from the config's cell."""
     kinetics: KineticsTable = Field(description="a table [macro.kinetics]")
-    time: AdaptiveTime = Field(description="a table [macro.time]")
+    time: CalciumTime = Field(description="a table [macro.time]")
     initial: InitialTable = InitialTable()
     """The start; without it the tissue is at rest."""
     regions: Regions = Field(default_factory=dict)

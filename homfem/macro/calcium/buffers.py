@@ -20,12 +20,16 @@ from mpi4py import MPI
 
 from homfem.kinds import DIFFUSION
 from homfem.kinetics.calcium.buffers import Buffer, binding_step, check_bound
-from homfem.macro.calcium.fields import REST, Field
+from homfem.kinetics.point import PointKinetics, Variable
+from homfem.macro.calcium.fields import REST, Exchange, Field
 from homfem.macro.calcium.unknowns import Unknown
 from homfem.macro.initial import FieldInput
 from homfem.materials import required_tensor
 from homfem.parameters import Array, ConvergenceError, InputError, check_number
 from homfem.tensors import EffectiveTensor
+
+#: How often a rapid buffer binds and releases in a step that solves for all at once.
+QUICK = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -122,6 +126,33 @@ class TissueBuffer:
                 raise InputError(name, taken.active_fraction, allowed)
             found[region] = np.asarray(taken.value)
         return found
+
+
+def binding_exchange(buffer: Buffer, *, step: float) -> Exchange:
+    """Return the binding of a buffer as kinetics, for a step that solves for all at once.
+
+    A rapid buffer binds :data:`QUICK` times while the step lasts: its rates are finite, and so quick that what a step
+    ends with is the equilibrium.
+    """
+    off = buffer.k_off if not buffer.rapid else QUICK / step
+    on, total = off / buffer.dissociation, buffer.total
+
+    def rates(_time: float, fields: Sequence[Array], _states: Array, _p: object) -> Array:
+        return np.asarray(on * fields[0] * (total - fields[1]) - off * fields[1])[None]
+
+    def jacobian(_time: float, fields: Sequence[Array], _states: Array, _p: object) -> Array:
+        slopes = on * (total - fields[1]), -on * fields[0] - off
+        return np.array([[-slopes[0], -slopes[1]], list(slopes)])
+
+    kinetics = PointKinetics(
+        name=f"binding to {buffer.name}",
+        time_unit="s",
+        fields=(Variable(name=buffer.phase, unit="uM"), Variable(name=buffer.name, unit="uM")),
+        rates=rates,
+        stoichiometry=((-1.0,), (1.0,)),
+        jacobian=jacobian,
+    )
+    return Exchange(kinetics=kinetics, per=buffer.name, parameters={})
 
 
 @dataclass(slots=True, eq=False)

@@ -29,14 +29,16 @@ _ALIKE = 1e-12
 
 
 @dataclass(slots=True, eq=False)
-class _Group:
-    """Nodes at which the same fields live, and their kinetics."""
+class ExchangeGroup:
+    """Nodes at which the same fields live, and their kinetics; ``measure`` times a rate is the amount that it moves."""
 
     nodes: npt.NDArray[np.int64]
     reaction: NodalReaction
+    measure: Array
     copies: list[tuple[Array, Unknown, npt.NDArray[np.int64]]]
 
     def step(self, time: float, step: float) -> None:
+        """Advance the fields and states by a step."""
         for values, unknown, places in self.copies:
             values[:] = unknown.values[places]
         self.reaction.step(time, step)
@@ -83,7 +85,7 @@ class NodalExchange:
         self.unknowns, self.order, self._membrane = dict(unknowns), order, membrane
         self._exchanges, self._start = list(exchanges), start
         self.states: dict[str, Nodal] = {}
-        self.groups: list[_Group] = []
+        self.groups: list[ExchangeGroup] = []
         if not exchanges:
             return
         space = next(iter(unknowns.values())).part.space
@@ -121,7 +123,7 @@ class NodalExchange:
         parts = [self.unknowns[name].part for name in one.fields]
         return min(parts, key=lambda part: part.count)
 
-    def _group(self, chosen: list[int], nodes: npt.NDArray[np.int64]) -> _Group:
+    def _group(self, chosen: list[int], nodes: npt.NDArray[np.int64]) -> ExchangeGroup:
         """Return the kinetics at some nodes, with the weights of the fields there."""
         parts = [self._exchanges[k] for k in chosen]
         labels = [f"k{k}" for k in chosen]
@@ -151,7 +153,7 @@ class NodalExchange:
         scales = {name: _ratio(over, self._weights(name, nodes)) for name in names}
         start = {name: value[nodes] for name, value in self._start.items() if name in {s.name for s in kinetics.states}}
         reaction = make_reaction(kinetics, fields, parameters=parameters, scales=scales, start=start, order=self.order)
-        return _Group(nodes=nodes, reaction=reaction, copies=copies)
+        return ExchangeGroup(nodes=nodes, reaction=reaction, measure=over, copies=copies)
 
     def _base(self, names: Sequence[str], nodes: npt.NDArray[np.int64]) -> Array:
         """Return volumes at nodes, beside which measures and weights are numbers where nothing varies."""

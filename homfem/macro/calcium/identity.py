@@ -33,7 +33,7 @@ def identity_of(model: CalciumModel, *, step: float | str) -> dict[str, Any]:
         "model": "calcium bidomain",
         "kinetics": problem.kinetics.name,
         "time step (s)": step,
-        "splitting": f"{model.splitting.name}: {stages}",
+        "splitting": f"{model.splitting.name}: {stages}" + (f" {model.scheme.name}" if model.implicit else ""),
         "subcycles": model.subcycles,
         "rtol": model.rtol,
     }

@@ -28,6 +28,9 @@ from homfem.parameters import Array, InputError, check_number
 from homfem.solve import assemble_vector
 from homfem.timestepping import Schedule
 
+#: Relative and absolute steps of the differences of laws.
+_RELATIVE, _ABSOLUTE = 6e-6, 1e-8
+
 FluxLaw: TypeAlias = Callable[[float, Mapping[str, Array]], Array]
 """``f(time, concentrations)``: the concentrations by field at the nodes of the boundary, what enters per area there."""
 
@@ -140,6 +143,7 @@ class Loads:
             raise InputError("name", twice, "names of fluxes and sources that differ")
         self.any, self.follows = bool(self._terms), any(term.law is not None for term in self._terms)
         self.brought = dict.fromkeys(self.labels, 0.0)
+        self._last: dict[str, float] = {}
 
     def _unknown(self, path: str, name: str) -> Unknown:
         if name not in self.unknowns:
@@ -215,7 +219,12 @@ class Loads:
         self.brought = dict.fromkeys(self.labels, 0.0)
 
     def rates(
-        self, time: float, step: float, values: Mapping[str, Array], before: Mapping[str, Array] | None = None
+        self,
+        time: float,
+        step: float,
+        values: Mapping[str, Array],
+        before: Mapping[str, Array] | None = None,
+        at: float | None = None,
     ) -> dict[str, Array]:
         """Return what enters each loaded field per time at its nodes.
 
@@ -227,14 +236,17 @@ class Loads:
             The concentrations on which laws depend.
         before
             Concentrations at the start; laws are then means of those at both.
+        at
+            The time of laws; None: the start, or with ``before`` the end.
         """
         found: dict[str, Array] = {}
-        self._last: dict[str, float] = {}
+        self._last = {}
         for term in self._terms:
             share = term.schedule.share(time, step)
             amounts = term.amounts
             if term.law is not None and share:
-                law = self._law(term, time if before is None else time + step, values)
+                when = at if at is not None else (time if before is None else time + step)
+                law = self._law(term, when, values)
                 if before is not None:
                     law = 0.5 * (law + self._law(term, time, before))
                 amounts = law * amounts
@@ -244,6 +256,40 @@ class Loads:
                 calcium = self.unknowns[term.field].field.calcium
                 self._last[term.label] = calcium * share * float(amounts.sum())
         return found
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The loaded fields with those on which what enters depends."""
+        return list(dict.fromkeys((term.field, other) for term in self._terms for other in term.others))
+
+    def slopes(self, time: float, step: float, values: Mapping[str, Array], at: float) -> dict[tuple[str, str], Array]:
+        """Return the derivatives of :meth:`rates` by concentrations, for pairs of fields, at all nodes of the first.
+
+        Central differences: what a law is made of is its own.
+        """
+        found: dict[tuple[str, str], Array] = {}
+        for term in self._terms:
+            share = term.schedule.share(time, step)
+            if term.law is None or not share:
+                continue
+            for other, places in term.others.items():
+                here = values[other][places]
+                move = _RELATIVE * np.abs(here) + _ABSOLUTE
+                ends = []
+                for sign in (1.0, -1.0):
+                    there = values[other].copy()
+                    there[places] += sign * move
+                    ends.append(self._law(term, at, {**values, other: there}))
+                slope = np.zeros(len(self.unknowns[term.field].values))
+                slope[term.places] = share * term.amounts * (ends[0] - ends[1]) / (2.0 * move)
+                key = term.field, other
+                found[key] = found[key] + slope if key in found else slope
+        return found
+
+    @property
+    def last(self) -> dict[str, float]:
+        """What each flux and source brings per time by the rates that were asked last, this rank's share."""
+        return dict.fromkeys(self.labels, 0.0) | self._last
 
     def _law(self, term: _Term, time: float, values: Mapping[str, Array]) -> Array:
         at = {name: values[name][places] for name, places in term.others.items()}

@@ -12,11 +12,12 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.macro.calcium.buffers import NodalBinding
+from homfem.macro.calcium.buffers import NodalBinding, binding_exchange
 from homfem.macro.calcium.diffusion import Diffusion
 from homfem.macro.calcium.exchange import NodalExchange
 from homfem.macro.calcium.fields import MEMBRANE, REST, Exchange
 from homfem.macro.calcium.identity import identity_of
+from homfem.macro.calcium.implicit import ImplicitStep
 from homfem.macro.calcium.loads import Loads
 from homfem.macro.calcium.problem import CYTOSOL, ER, CalciumProblem
 from homfem.macro.calcium.unknowns import Unknown
@@ -27,7 +28,7 @@ from homfem.macro.rungs import Rungs
 from homfem.macro.state import Reduction, StateField, Units
 from homfem.parameters import Array, ConvergenceError, InputError, check_integer, check_number
 from homfem.solve import function_space
-from homfem.timestepping import BACKWARD_EULER, TR_BDF2, Splitting, advance, get_splitting, subcycled
+from homfem.timestepping import IMPLICIT, Operator, Splitting, advance, method_of, subcycled
 
 #: A negative concentration that is less than this part of the largest one at the time is round-off.
 NEGATIVE = 1e-9
@@ -54,14 +55,19 @@ class CalciumModel:
     step
         Time step, s.
     splitting
-        ``"strang"`` (second order), ``"godunov"`` (first order) or a :class:`~homfem.timestepping.Splitting` of the
-        operators ``"reaction"`` and ``"diffusion"``.
+        ``"strang"`` (second order), ``"godunov"`` (first order), a :class:`~homfem.timestepping.Splitting` of the
+        operators ``"reaction"`` and ``"diffusion"``, or ``"implicit"``: nothing is split, and all is solved for
+        together by Newton's method (:mod:`homfem.macro.calcium.implicit`).
     subcycles
         Reaction steps per stage of the splitting.
+    scheme
+        Of the implicit step: ``"tr-bdf2"`` (second order; None is this), ``"crank-nicolson"`` or ``"backward-euler"``;
+        splittings have their own.
     rtol, preconditioner
-        Of the linear solver, on the increments of a step; a name that :class:`homfem.solve.LinearSolver` knows.
-        ``"jacobi"`` takes the same iterations on any number of ranks; ``"multigrid"`` is for steps much longer than
-        h^2/D, with mesh size h and diffusivity D.
+        Of the linear solver or Newton's method, on the increments of a step; a name that
+        :class:`homfem.solve.LinearSolver` knows. ``"jacobi"`` takes the same iterations on any number of ranks (of the
+        implicit step it is of the blocks of each node); ``"multigrid"`` is for steps much longer than h^2/D, with mesh
+        size h and diffusivity D, and not for the implicit step.
     adaptive
         Steps of any length are taken, ``step`` is the longest (:class:`homfem.macro.state.Adjustable`); no iteration
         starts from the step before.
@@ -88,13 +94,15 @@ class CalciumModel:
         step: float,
         splitting: str | Splitting = "strang",
         subcycles: int = 1,
+        scheme: str | None = None,
         rtol: float = 1e-10,
         preconditioner: str = "jacobi",
         adaptive: bool = False,
     ) -> None:
         started = clock.perf_counter()
         self._step, self.adaptive, self.extrapolates = check_number("step", step, above=0.0), adaptive, True
-        self.problem, self.splitting, self.iterations = problem, get_splitting(splitting), 0
+        self.problem, self.iterations = problem, 0
+        self.splitting, self.scheme = method_of(splitting, scheme, subcycles)
         self.rtol = check_number("rtol", rtol)
         self.subcycles = check_integer("subcycles", subcycles, at_least=1)
         self.comm = problem.domain.comm
@@ -104,7 +112,7 @@ class CalciumModel:
         self.loads = Loads(problem.domain, self.unknowns, problem.fluxes, problem.sources)
         self.diffusion: Diffusion = Diffusion(
             list(self.unknowns.values()),
-            scheme=TR_BDF2 if self.splitting.order > 1 else BACKWARD_EULER,
+            scheme=self.scheme,
             rtol=rtol,
             preconditioner=preconditioner,
             guess=not adaptive,
@@ -112,12 +120,20 @@ class CalciumModel:
         self.lengths = Rungs(self._prepared, rounded=adaptive)
         for fraction in self.splitting.fractions("diffusion"):
             self.lengths.of(fraction * self._step)
+        self.implicit = self._make_implicit(preconditioner) if self.splitting.name == IMPLICIT else None
         self.refresh()
         self._identity = identity_of(
             self, step="adaptive" if adaptive else self._step
         )  # of the start: no step has changed the fields yet
-        self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "diffusion": 0.0}
+        stages = self.splitting.operators
+        self.seconds = {"setup": clock.perf_counter() - started} | dict.fromkeys(stages, 0.0)
         self._last_iterations = 0
+
+    def _make_implicit(self, preconditioner: str) -> ImplicitStep:
+        return ImplicitStep(
+            self.unknowns, self.exchange, self.diffusion, self.loads,
+            scheme=self.scheme, rtol=self.rtol, preconditioner=preconditioner,
+        )  # fmt: skip
 
     def _make_unknowns(self) -> None:
         self._parts: dict[frozenset[str] | None, DomainPart] = {}
@@ -125,7 +141,10 @@ class CalciumModel:
         for one in self.problem.fields():
             self.unknowns[one.name] = Unknown(one, self._part(one.regions))
         self.binding = NodalBinding(self.problem.buffers, self.unknowns, order=self.splitting.order)
-        self.order = 1 if self.binding.rapid else self.splitting.order
+        together = self.splitting.name == IMPLICIT
+        self.order = (
+            1 if self.binding.rapid and not together else self.scheme.order if together else self.splitting.order
+        )
         self.cytosol, self.er = self.unknowns[CYTOSOL].function, self.unknowns[ER].function
         self.dofs = int(self.space.dofmap.index_map.size_global)
 
@@ -162,8 +181,10 @@ class CalciumModel:
             name: nodal_values(f"initial_states[{name!r}]", one, self.space, at_least=0.0)
             for name, one in problem.initial_states.items()
         }
+        together = self.splitting.name == IMPLICIT
+        bindings = [binding_exchange(one.buffer, step=self._step) for one in problem.buffers] if together else []
         self.exchange = NodalExchange(
-            self._checked(problem.kinetics_of_fields()),
+            self._checked((*problem.kinetics_of_fields(), *bindings)),
             self.unknowns,
             self.membrane,
             start=start,
@@ -194,6 +215,12 @@ class CalciumModel:
         self.binding.step(step - before)
         self.seconds["reaction"] += clock.perf_counter() - started
 
+    def _solve(self, time: float, step: float) -> None:
+        started = clock.perf_counter()
+        if self.implicit is not None:
+            self.iterations += self.implicit.take(time, step)
+        self.seconds[IMPLICIT] += clock.perf_counter() - started
+
     def _diffuse(self, time: float, step: float) -> None:
         started = clock.perf_counter()
         step = self.lengths.of(step)
@@ -221,7 +248,11 @@ class CalciumModel:
         """Advance the state by a step of this length; return the iterations. Collective."""
         before = self.iterations
         self.loads.begin()
-        operators = {"reaction": subcycled(self._react, self.subcycles), "diffusion": self._diffuse}
+        operators: dict[str, Operator] = {
+            "reaction": subcycled(self._react, self.subcycles),
+            "diffusion": self._diffuse,
+        }
+        operators[IMPLICIT] = self._solve
         with np.errstate(over="ignore", invalid="ignore") if self.adaptive else nullcontext():
             advance(self.splitting, operators, time, step)
         self._show_parts()

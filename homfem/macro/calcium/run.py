@@ -49,7 +49,7 @@ class CalciumResult:
     finished : bool
         False if the run was interrupted.
     seconds : mapping
-        Wall time by stage: setup, reaction, diffusion, output, total.
+        Wall time by stage: setup, reaction and diffusion (or implicit), output, total.
     dofs, ranks : int
         Nodes of the mesh; ranks of the run.
     """
@@ -88,6 +88,7 @@ class CalciumOptions(TypedDict, total=False):
 
     splitting: str | Splitting
     subcycles: int
+    scheme: str | None
     rtol: float
     preconditioner: str
     checkpoint: Checkpointer | None
@@ -102,7 +103,7 @@ class CalciumSettings:
 
     Parameters
     ----------
-    splitting, subcycles, rtol, preconditioner
+    splitting, subcycles, scheme, rtol, preconditioner
         See :class:`CalciumModel`.
     checkpoint, checkpoint_every
         Where the run is saved, every so many steps and at the end.
@@ -118,6 +119,7 @@ class CalciumSettings:
 
     splitting: str | Splitting = "strang"
     subcycles: int = 1
+    scheme: str | None = None
     rtol: float = 1e-10
     preconditioner: str = "jacobi"
     checkpoint: Checkpointer | None = None
@@ -167,6 +169,7 @@ def run_calcium(
         step=grid.longest if isinstance(grid, AdaptiveGrid) else grid.step,
         splitting=chosen.splitting,
         subcycles=chosen.subcycles,
+        scheme=chosen.scheme,
         rtol=chosen.rtol,
         preconditioner=chosen.preconditioner,
         adaptive=isinstance(grid, AdaptiveGrid),

@@ -19,10 +19,7 @@ from homfem.macro.stimulus import Stimulus
 from homfem.parameters import InputError, check_choice, check_integer, check_number
 from homfem.quantities import TIME, check_unit
 from homfem.tensors import EffectiveTensor
-from homfem.timestepping import BACKWARD_EULER, SCHEMES, TR_BDF2, DiffusionScheme, Splitting, get_splitting
-
-#: One Newton solve for transport and reaction together, in place of a splitting.
-IMPLICIT = "implicit"
+from homfem.timestepping import BACKWARD_EULER, IMPLICIT, SCHEMES, TR_BDF2, DiffusionScheme, Splitting, get_splitting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

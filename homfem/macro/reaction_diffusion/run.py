@@ -17,11 +17,11 @@ from homfem.macro.conditions import Neumann
 from homfem.macro.march import Conservation, March, show_once
 from homfem.macro.observers import Observer
 from homfem.macro.reaction_diffusion.model import ReactionDiffusionModel, conserved_amount
-from homfem.macro.reaction_diffusion.problem import IMPLICIT, Method, ReactionDiffusion
+from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion
 from homfem.macro.state import reduced
 from homfem.parameters import Array, InputError
 from homfem.step_control import AdaptiveGrid
-from homfem.timestepping import TimeGrid
+from homfem.timestepping import IMPLICIT, TimeGrid
 
 log = logging.getLogger("homfem")
 #: A species that starts non-negative may fall below zero by this part of its largest value without a warning.
