@@ -16,6 +16,7 @@ from homfem.macro.domain import Domain
 from homfem.macro.state import Units
 from homfem.output.canvas import nice_number
 from homfem.output.fields import write_unfolded
+from homfem.output.pictured import draw_pictured, functions_beside, pictured, view_words
 from homfem.output.pictures import draw_cell, draw_fields, made_drawable
 from homfem.output.solved import (
     Members,
@@ -94,8 +95,15 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
     The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``. Of a scalar
     the corrector is shown, in the plane with lines along the flux, which in space are in ``NAME_flux.png``; of a
     displacement the deformed shape, coloured by the stress that belongs to the load; of a flow the speed and the lines
-    along it.
+    along it. Of transport: what :mod:`homfem.output.pictured` says.
     """
+    own = pictured(solution)
+    for picture in own:
+        heads = picture.vectors is not None
+        view = view_of(solution.cell, **view_words(solution, picture), theme=theme, heads=heads)
+        draw_pictured(solution.cell, picture, _beside(path, picture.name) if picture.name else path, view)
+    if own:
+        return
     cell, tensor, solved = solution.cell, solution.tensor, solution.correctors
     problem = solved.problem
     functions = fields_of_load(problem, solved.functions[0])
@@ -205,7 +213,8 @@ def write_solution(solution: Any, path: str) -> None:
 
     The first field goes into ``NAME.xdmf`` (``.bp``), a further one, such as a pressure, into
     ``NAME_pressure.xdmf``. A field that jumps across membranes is discontinuous in the file. XDMF has the phases as
-    cell data ``region`` with their names, and units: a length of 1 in the file is one of ``"40 um"``, say.
+    cell data ``region`` with their names, and units: a length of 1 in the file is one of ``"40 um"``, say. What a
+    transport problem has beside its correctors, such as the velocity, goes into files of its own.
     """
     cell, solved = solution.cell, solution.correctors
     for place, (name, members) in zip(*_places(path, solved.problem), strict=True):
@@ -214,6 +223,9 @@ def write_solution(solution: Any, path: str) -> None:
         power = 2 if solution.tensor.kind == PERMEABILITY and name == "velocity" else 1
         units = Units(length=_unit_of(cell, 1), fields={function.name: _unit_of(cell, power) for function in shown})
         write_unfolded(place, cell.periodic_mesh, shown, units=units, domain=_phases_of(cell))
+    for name, function in functions_beside(solution).items():
+        units = Units(length=_unit_of(cell, 1), fields={function.name: ""})
+        write_unfolded(_beside(path, name), cell.periodic_mesh, [function], units=units, domain=_phases_of(cell))
 
 
 def _unit_of(cell: UnitCell, power: int) -> str:

@@ -1,0 +1,137 @@
+r"""What a solved transport problem shows beside its correctors: concentration, potential, velocity, eigenfunctions.
+
+The concentration of a unit gradient is :math:`c=x+\chi`; of a reaction the shape :math:`\varphi` of what is left, the
+sensitivity :math:`\varphi^*` of the rate to where a solute begins, and their product, the weight of averages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dolfinx import fem
+
+from homfem.output.pictures import draw_fields, made_drawable
+from homfem.output.solved import node_places, on_cells
+from homfem.output.views import CellView
+from homfem.output.words import load_words, physics_words, with_unit
+from homfem.parameters import Array
+from homfem.ranks import collective
+from homfem.reference import is_simplex
+
+if TYPE_CHECKING:
+    from homfem.cells.unitcell import UnitCell
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pictured:
+    """One picture of a field.
+
+    Parameters
+    ----------
+    name
+        Of its file, ``NAME_concentration.png``; empty for the first, ``NAME.png``.
+    label, unit
+        Beside the colour bar.
+    title
+        What of the title follows the physics.
+    values
+        A scalar function or UFL expression on the mesh of the cell; None where the vectors are coloured by their size.
+    vectors
+        A vector: lines along it.
+    scale
+        What values (without them: vectors) are multiplied with.
+    gradient : array, shape (d,)
+        Of a linear part that is added to the values, in mesh units.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    title: str = ""
+    values: Any = None
+    vectors: Any = None
+    scale: float = 1.0
+    gradient: Array | None = None
+
+
+def pictured(solution: Any) -> tuple[Pictured, ...]:
+    """Return what a solution shows in place of its correctors; nothing where these alone are shown."""
+    maker = _MAKERS.get(solution.tensor.physics)
+    return () if maker is None else tuple(maker(solution))
+
+
+def functions_beside(solution: Any) -> dict[str, fem.Function]:
+    """Return by name the functions that a solution has beside its correctors: velocity, potential, eigenfunctions."""
+    maker = _FUNCTIONS.get(solution.tensor.physics)
+    return {} if maker is None else dict(maker(solution))
+
+
+def draw_pictured(cell: UnitCell, picture: Pictured, path: str, view: CellView) -> None:
+    """Draw one field into a PNG, PDF or SVG file; collective."""
+    values, vectors = (_known(cell, shown) for shown in (picture.values, picture.vectors))
+    with collective(cell.comm):
+        if cell.raw is None:
+            return
+        raw: Any = cell.raw
+        if values is not None and picture.gradient is not None:
+            values = values + node_places(raw, values.shape[1]) @ np.asarray(picture.gradient)
+            # A concentration is what it is up to a constant: half-way is zero.
+            values = values - 0.5 * (values.min() + values.max())
+        if values is not None:
+            values = picture.scale * values
+        elif vectors is not None:
+            vectors = picture.scale * vectors
+        # In space lines and colours hide each other: the lines have a picture of their own.
+        lines = vectors if values is None or cell.dimension == 2 else None
+        mesh = cell.length * raw.points, raw.cells, raw.phase_of_cell
+        drawn = made_drawable(*mesh, values, vectors=lines)
+        if values is None and cell.dimension == 2:
+            drawn = drawn.sized()
+        draw_fields(drawn, path, phases=raw.phases, view=view)
+
+
+def _known(cell: UnitCell, expression: Any) -> Array | None:
+    """An expression in each mesh cell, on rank 0: at the nodes of second order of simplices; collective."""
+    if expression is None:
+        return None
+    simplex = is_simplex(str(cell.mesh.basix_cell().name))
+    return on_cells(cell, expression, cell.mesh, 2 if simplex else 1)
+
+
+def view_words(solution: Any, picture: Pictured) -> dict[str, str]:
+    """Return title and label of a picture."""
+    title = f"{solution.cell.name}: {physics_words(solution.tensor.physics)}"
+    return {
+        "title": f"{title}, {picture.title}" if picture.title else title,
+        "label": with_unit(picture.label, picture.unit),
+    }
+
+
+def _dispersion(solution: Any) -> list[Pictured]:
+    """Return the corrector and the concentration of the first gradient, and the flow; all with stream lines."""
+    solved, cell = solution.solved, solution.cell
+    flow, chi = solved.flow, solution.correctors.functions[0]
+    peclet = float(solution.tensor.coefficients["peclet"].value)
+    load, unit = load_words("dispersion", 0, cell.dimension), cell.length_unit
+    about: dict[str, Any] = {"unit": unit, "scale": cell.length, "title": f"{load}, Pe = {peclet:.4g}"}
+    about["vectors"] = flow.velocity
+    first = np.eye(cell.dimension)[0]
+    return [
+        Pictured(name="", label="corrector", values=chi, **about),
+        Pictured(name="concentration", label="concentration for a gradient of 1", values=chi, gradient=first, **about),
+        Pictured(
+            name="velocity", label="speed over its mean in the fluid", vectors=flow.velocity, scale=1.0 / flow.speed
+        ),
+    ]
+
+
+def _dispersion_functions(solution: Any) -> dict[str, fem.Function]:
+    """Return the velocity."""
+    return {"velocity": solution.solved.flow.velocity}
+
+
+_MAKERS: Mapping[str, Callable[[Any], Sequence[Pictured]]] = {"dispersion": _dispersion}
+_FUNCTIONS: Mapping[str, Callable[[Any], Mapping[str, fem.Function]]] = {"dispersion": _dispersion_functions}
