@@ -38,6 +38,11 @@ from homfem.certify.dispersion import (
     solve_dispersion,
 )
 from homfem.certify.elasticity import Elasticity, elastic_gaps, hill_mandel, homogenize_elasticity, solve_elasticity
+from homfem.certify.electrokinetics import (
+    Electrokinetics,
+    homogenize_electrokinetics,
+    solve_electrokinetics,
+)
 from homfem.certify.families import homogenize_family
 from homfem.certify.gels import homogenize_gel, solve_gel
 from homfem.certify.loop import solve_cell, versions
@@ -53,6 +58,7 @@ __all__ = [
     "Diffusion",
     "Dispersion",
     "Elasticity",
+    "Electrokinetics",
     "GivenFlow",
     "MeshSolution",
     "Physics",
@@ -72,6 +78,7 @@ __all__ = [
     "homogenize_diffusion",
     "homogenize_dispersion",
     "homogenize_elasticity",
+    "homogenize_electrokinetics",
     "homogenize_family",
     "homogenize_gel",
     "homogenize_poroelasticity",
@@ -84,6 +91,7 @@ __all__ = [
     "solve_diffusion",
     "solve_dispersion",
     "solve_elasticity",
+    "solve_electrokinetics",
     "solve_gel",
     "solve_poroelasticity",
     "solve_stokes",

@@ -32,7 +32,7 @@ Mikelic, Piatnitski 2010, doi 10.1063/1.3521555; Onsager 1931, doi 10.1103/PhysR
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def electrokinetic_problem(
     charges: Charges,
     potential: fem.Function,
     *,
-    diffusivities: Sequence[float],
+    diffusivities: Sequence[float | Mapping[str, float]],
     viscosity: float,
     element: str = "taylor-hood",
     degree: int = 2,
@@ -76,7 +76,7 @@ def electrokinetic_problem(
     potential
         That of the equilibrium, on the mesh of ``fluid`` (:func:`potential_on`).
     diffusivities, viscosity
-        Of each ion and of the fluid, in mesh units with kT = 1.
+        Of each ion, a number or one for each phase of the fluid, and of the fluid, in mesh units with kT = 1.
     element, degree
         See above; the degree of the velocity.
 
@@ -122,15 +122,15 @@ class _Motion:
         fluid: UnitCell,
         charges: Charges,
         potential: fem.Function,
-        diffusivities: Sequence[float],
+        diffusivities: Sequence[float | Mapping[str, float]],
         viscosity: float,
         degree: int,
     ) -> None:
         mesh, self.d = fluid.mesh, fluid.dimension
         self.potential, self.viscosity = potential, fem.Constant(mesh, float(viscosity))
         self.ions = [
-            tuple(fem.Constant(mesh, float(value)) for value in ion)
-            for ion in zip(charges.valences, charges.baths, diffusivities, strict=True)
+            (fem.Constant(mesh, float(z)), fem.Constant(mesh, float(bath)), _by_phase(fluid, one))
+            for z, bath, one in zip(charges.valences, charges.baths, diffusivities, strict=True)
         ]
         # One rule for all forms: the average is that of the bilinear form.
         self.dx = ufl.Measure("dx", domain=mesh, metadata={"quadrature_degree": 3 * degree + 2})
@@ -184,6 +184,11 @@ class _Motion:
         for (_, mobile), a, b in zip(self.concentrations(), chi, psi, strict=True):
             form += mobile * ufl.inner(ufl.grad(a), ufl.grad(b))
         return form * self.dx
+
+
+def _by_phase(fluid: UnitCell, diffusivity: float | Mapping[str, float]) -> fem.Function:
+    given = diffusivity if isinstance(diffusivity, Mapping) else dict.fromkeys(fluid.phase_names, diffusivity)
+    return fluid.cell_function({name: float(given[name]) for name in fluid.phase_names})
 
 
 def potential_on(fluid: UnitCell, equilibrium: Equilibrium) -> fem.Function:

@@ -1,0 +1,370 @@
+r"""Ions and fluid in charged pores, from thin double layers to overlapping ones.
+
+First the equilibrium (:mod:`homfem.local.poisson_boltzmann`), then the linear response
+(:mod:`homfem.local.electrokinetics`), on one mesh. The dissipation :math:`f\cdot Lf` is stationary: what the mesh
+leaves in the velocity and the potentials enters L with its square. What it leaves is estimated, **without guarantee**,
+by the solution of one degree less, its equilibrium included: the largest energy of the difference over all forces,
+relative to the dissipation, or what the last refinement changed if that is more.
+
+Layers thinner than the mesh cells at the walls are told
+(:class:`homfem.local.poisson_boltzmann.Equilibrium`), and with a tolerance these cells are bisected first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self, Unpack
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem import solve
+from homfem.cells.symmetry import CellSymmetry
+from homfem.cells.unitcell import UnitCell
+from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.electrokinetics.change import Change, Response, compare
+from homfem.certify.electrokinetics.layers import resolved
+from homfem.certify.electrokinetics.matrix import confined, require_definite, symmetric
+from homfem.certify.electrokinetics.results import UNITS, conventions, derived, named
+from homfem.certify.electrokinetics.scales import Scales
+from homfem.certify.electrokinetics.words import OWN, ByName, ElectrokineticsOptions, ElectrokineticsWords
+from homfem.certify.loop import solve_cell
+from homfem.certify.physics import CellSolution, MeshSolution
+from homfem.electrolytes.ions import Ion, check_bath, check_temperature
+from homfem.keywords import inherits, part_of, takes
+from homfem.local.charges import WALLS, Charges
+from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
+from homfem.local.engine import solve_correctors
+from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
+from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
+
+PHYSICS = "electrodiffusion"
+PRECONDITIONERS = ("multigrid", "direct")
+#: Largest number of mesh cells for which the direct solver is the default, by dimension.
+DIRECT = {2: 50_000, 3: 1_500}
+#: Relative residual of the linear solves, whose square enters the result.
+RTOL = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Electrokinetics:
+    """Ions and fluid in charged pores; see :func:`solve_electrokinetics` for the parameters."""
+
+    ions: Sequence[Ion]
+    fluid: str | Sequence[str]
+    viscosity: float
+    permittivity: ByName
+    wall_potential: ByName | None = None
+    wall_charge: ByName | None = None
+    fixed_charge: Mapping[str, float] = field(default_factory=dict)
+    temperature: float | None = None
+    preconditioner: str | None = None
+    max_iterations: int = 2000
+    refine_layers: bool | None = None
+    degree: int = 2
+
+    def prepared(self, cell: UnitCell, accuracy: Accuracy) -> tuple[Self, Plan]:
+        """Refuse what does not go together; return the physics in lists and tables, and the plan."""
+        check_choice("backend", accuracy.backend or "identified", ("identified",))
+        accuracy.allow_symmetry(False, "for charged cells")
+        check_integer("max_iterations", self.max_iterations, at_least=1)
+        if self.preconditioner is not None:
+            check_choice("preconditioner", self.preconditioner, PRECONDITIONERS)
+        if accuracy.bounds:
+            raise InputError("bounds", True, "None or False for double layers", "A tolerance is an estimate here.")
+        if not cell.matching:
+            raise InputError("cell", cell.name, "one whose opposite faces match", "Mesh the faces alike.")
+        estimated = accuracy.tolerance is not None
+        if estimated and (not cell.simplicial or cell.order != 1):
+            remedy = "Such a mesh is not refined: choose the resolution instead."
+            raise InputError("tolerance", accuracy.tolerance, f"None on {cell.kind}s of order {cell.order}", remedy)
+        least = 3 if estimated else 2
+        degree = check_integer("degree", accuracy.degree or least, at_least=least, at_most=4)
+        check_bath(self.ions)
+        if self.temperature is not None:
+            check_temperature(self.temperature)
+        check_number("viscosity", self.viscosity, above=0.0)
+        names = _fluid(cell, self.fluid)
+        made = replace(
+            self,
+            ions=tuple(self.ions),
+            fluid=names,
+            permittivity=_table(self.permittivity, names),
+            wall_potential=_table(self.wall_potential, (WALLS,)),
+            wall_charge=_table(self.wall_charge, (WALLS,)),
+            refine_layers=estimated if self.refine_layers is None else self.refine_layers,
+            degree=degree,
+        )
+        for ion in self.ions:
+            for name in names:
+                where = f"ions.{ion.name}.diffusivities.{name}"
+                check_number(where, ion.diffusivities.get(name), above=0.0, remedy="Every ion is in all of the fluid.")
+        made.charges(cell).check_cell(cell)
+        return made, accuracy.plan(degree=degree, two_sided=False, backend="identified", rtol=RTOL)
+
+    def scales(self, cell: UnitCell) -> Scales:
+        """Return what the reduced numbers are multiples of."""
+        largest = max(float(ion.diffusivities[name]) for ion in self.ions for name in self.fluid)  # type: ignore[arg-type]
+        return Scales.of(cell, self.ions, largest, self.temperature)
+
+    def charges(self, cell: UnitCell) -> Charges:
+        """Return the charges in mesh units with kT = e = 1."""
+        scales = self.scales(cell)
+
+        def reduced(given: Any, unit: float) -> dict[str, float]:
+            return {name: check_number("value", value) / unit for name, value in (given or {}).items()}
+
+        return Charges(
+            fluid=tuple(self.fluid),
+            valences=tuple(ion.valence for ion in self.ions),
+            baths=tuple(ion.bath / scales.concentration for ion in self.ions),
+            permittivities=reduced(self.permittivity, scales.permittivity),
+            fixed=reduced(self.fixed_charge, scales.concentration),
+            potentials=reduced(self.wall_potential, scales.voltage),
+            charges=reduced(self.wall_charge, scales.surface_charge),
+        )
+
+    def active(self, cell: UnitCell) -> UnitCell:
+        """Return the cell, whose walls are what bounds the fluid in it; its layers refined on request; collective."""
+        cell.require_whole()
+        fluid = cell.restrict(self.fluid)
+        fluid.require_percolation()
+        if len(fluid.whole.span(cell.lattice)) < cell.dimension:
+            log.warning("%s: %s; no flux in the other directions", cell.name, fluid.whole.describe())
+        return resolved(cell, self.charges(cell), self.degree) if self.refine_layers else cell
+
+    def loads(self, dimension: int) -> int:
+        """Return the number of forces."""
+        return dimension * (1 + len(self.ions))
+
+    def symmetric(self, active: UnitCell) -> tuple[UnitCell, int, CellSymmetry]:
+        """Refuse mirror planes."""
+        raise InputError("symmetry", "auto", "'none' for charged cells")
+
+    def solve(self, cell: UnitCell, loads: int, plan: Plan) -> ElectrokineticsOnMesh:
+        """Solve equilibrium and response on one mesh, with a tolerance in two degrees; collective."""
+        fluid = cell.restrict(self.fluid).without_islands()
+        charges, scales = self.charges(cell), self.scales(cell)
+        response = self._response(cell, fluid, charges, scales, plan, plan.degree)
+        change = None
+        if plan.tolerance is not None:
+            other = self._response(cell, fluid, charges, scales, plan, plan.degree - 1)
+            change = compare(cell, fluid, response, other)
+        return self._gathered(cell, fluid, scales, response, change)
+
+    def _response(
+        self, cell: UnitCell, fluid: UnitCell, charges: Charges, scales: Scales, plan: Plan, degree: int
+    ) -> Response:
+        found = solve_poisson_boltzmann(cell, charges, degree=degree)
+        problem = electrokinetic_problem(
+            fluid,
+            charges,
+            potential_on(fluid, found),
+            diffusivities=[
+                {name: float(ion.diffusivities[name]) / scales.diffusivity for name in fluid.phase_names}  # type: ignore[arg-type]
+                for ion in self.ions
+            ],
+            viscosity=self.viscosity / scales.viscosity,
+            degree=degree,
+        )
+        direct = "direct" if fluid.number_of_cells <= DIRECT[fluid.dimension] else "multigrid"
+        correctors = solve_correctors(
+            fluid,
+            problem,
+            preconditioner=self.preconditioner or direct,
+            rtol=plan.rtol,
+            max_iterations=self.max_iterations,
+        )
+        return Response(equilibrium=found, correctors=correctors)
+
+    def _gathered(
+        self, cell: UnitCell, fluid: UnitCell, scales: Scales, response: Response, change: Change | None
+    ) -> ElectrokineticsOnMesh:
+        """The tensor of a response, with all that follows from it; collective."""
+        d, count = cell.dimension, len(self.ions)
+        virtual = confined(fluid, symmetric(response.correctors.average)) * scales.onsager(count, d)
+        back = np.linalg.inv(bath_transform([ion.bath for ion in self.ions], d))
+        matrix = symmetric(back @ virtual @ back.T)
+        span = fluid.whole.span(cell.lattice)
+        require_definite(matrix, np.asarray(np.kron(np.eye(1 + count), span)), scales.onsager(count, d))
+        found: dict[str, Any] = {"onsager": matrix, "onsager_bath": virtual}
+        found |= derived(matrix, self.ions, span, viscosity=self.viscosity, charge=scales.charge, energy=scales.energy)
+        found |= {
+            f"concentration.{ion.name}": value * scales.concentration
+            for ion, value in zip(self.ions, mean_concentrations(fluid, response), strict=True)
+        }
+        units = self.temperature is not None
+        return ElectrokineticsOnMesh(
+            tensor=EffectiveTensor(
+                value=found["conductivity"],
+                physics=PHYSICS,
+                unit=UNITS["conductivity"] if units else "",
+                coefficients=named(found, units=units),
+                conventions=conventions(self.ions, self.temperature),
+                estimated_error=None if change is None else change.error,
+                warnings=_warnings(cell, fluid, response),
+            ),
+            cell=fluid,
+            correctors=response.correctors,
+            compared=None if change is None else change.other.correctors,
+            response=response,
+            change=change,
+        )
+
+    def record(self, cell: UnitCell) -> dict[str, Any]:
+        """Return what the tensor keeps of the input."""
+        return {"active_phases": tuple(_fluid(cell, self.fluid))}
+
+    @property
+    def sampled(self) -> bool:
+        """No coefficient is a function of position."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ElectrokineticsOnMesh(MeshSolution):
+    """A charged cell solved on one mesh."""
+
+    response: Response
+    change: Change | None
+
+    def gaps(self) -> Array:
+        """Return the part of the estimate in each mesh cell of the whole cell, on rank 0."""
+        assert self.change is not None  # or else no tolerance was asked for
+        return self.change.parts
+
+    def geometric_error(self) -> float:
+        """Return zero: what straight facets change is not estimated here, which a warning says."""
+        return 0.0
+
+
+def mean_concentrations(fluid: UnitCell, response: Response) -> list[float]:
+    """Return the mean of each concentration over the whole cell, in reduced numbers; collective."""
+    charges, potential = response.equilibrium.charges, response.correctors.problem.given[0]
+    psi = ufl.exp(-fem.Constant(fluid.mesh, 1.0) * potential)
+    found = []
+    for valence, bath in zip(charges.valences, charges.baths, strict=True):
+        found.append(bath * solve.integrate(psi**valence * ufl.dx) / fluid.lattice.volume)
+    return found
+
+
+def _warnings(cell: UnitCell, fluid: UnitCell, response: Response) -> tuple[str, ...]:
+    found, layer = list(fluid.warnings[len(cell.warnings) :]), response.equilibrium.resolution
+    if layer > 1.0:
+        found.append(
+            f"the mesh does not resolve the diffuse layer: the thickest mesh cell there is {layer:.2g} lengths of "
+            "Debye (at the concentrations there) times the degree; take a finer resolution, a grading or refine_layers"
+        )
+    if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):
+        found.append(
+            "straight facets stand for curved walls, and what they change is not estimated; a cell of order 2 has "
+            "curved ones"
+        )
+    return tuple(found)
+
+
+def _fluid(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
+    chosen = [fluid] if isinstance(fluid, str) else list(fluid)
+    if not chosen:
+        raise InputError("fluid", fluid, f"at least one of {cell.phase_names}")
+    for name in chosen:
+        check_choice("fluid", name, cell.phase_names)
+    names = [name for name in cell.phase_names if name in chosen]
+    if sum(cell.volume_fractions[name] for name in names) > 1.0 - 1e-12:
+        raise InputError("fluid", fluid, "a part of the cell", "Without walls nothing holds the flow back.")
+    return names
+
+
+def _table(given: ByName | None, names: Sequence[str]) -> dict[str, float]:
+    """A number for all names, or a table."""
+    if given is None:
+        return {}
+    return dict(given) if isinstance(given, Mapping) else dict.fromkeys(names, given)
+
+
+@takes(ElectrokineticsWords)
+@inherits(solve_cell)
+def solve_electrokinetics(
+    cell: UnitCell,
+    ions: Sequence[Ion],
+    fluid: str | Sequence[str] = "pore",
+    *,
+    config: Mapping[str, Any] | None = None,
+    **words: Unpack[ElectrokineticsOptions],
+) -> CellSolution:
+    r"""Solve for ions and fluid that move through charged pores, and average their matrix of Onsager; collective.
+
+    .. math:: \begin{pmatrix}U\J_i\end{pmatrix}=L\begin{pmatrix}-\nabla P\-\nabla\mu_i\end{pmatrix},\qquad
+              P=p-RT\sum_ic_i ,
+
+    about the equilibrium of Poisson and Boltzmann: double layers of any thickness, overlapping or thin.
+
+    Parameters
+    ----------
+    cell
+    ions
+        Each with its diffusivity in every phase of the fluid, a number; the bath is electroneutral.
+    fluid
+        The phase that flows, or several that flow as one. The others are solid.
+    config
+    **words
+        As :class:`homfem.certify.electrokinetics.words.ElectrokineticsWords` has them; no bounds.
+
+    Returns
+    -------
+    CellSolution
+        ``tensor.value`` is the conductivity :math:`\sigma=F^2\sum_{ij}z_iz_jL_{ij}` per volume of the whole cell.
+        ``tensor.coefficients``: ``onsager`` (blocks of the axes: fluid, ions in order), ``onsager_bath`` (the other
+        pair of variables), ``conductivity``, ``permeability`` (:math:`\eta L_{00}`), ``electroviscous_permeability``,
+        ``electroosmotic_mobility`` (its transpose is the streaming current), ``streaming_coupling``,
+        ``transference.ION``, ``onsager.ION``, ``concentration.ION``. ``correctors.functions[j]`` are velocity,
+        pressure and potentials of the ions for the force j, in the variables of the virtual bath.
+
+    Raises
+    ------
+    InputError
+        For charges, ions and walls that make no sense (:class:`homfem.local.charges.Charges`).
+    PercolationError
+        If the fluid reaches from cell to cell in no direction: then all coefficients are zero.
+    BudgetError, MemoryLimitError
+    ConvergenceError
+        If an equilibrium or a response was not found, or the matrix is not positive definite.
+
+    Notes
+    -----
+    A ``tolerance`` is an **estimate** of the relative error, without guarantee, by comparison with one degree less
+    (degree 3 or 4, by default 3): mesh cells of the layers are bisected first where they are too thick, then those that
+    carry the estimate. Without it the degree is 2 by default, and a warning tells of layers that the mesh does not
+    resolve.
+
+    Examples
+    --------
+    A slit whose walls attract cations: half-width 1, Debye's length 1/2.
+
+    >>> from homfem.cells import slit
+    >>> from homfem.electrolytes import Ion
+    >>> salt = [Ion(name=n, valence=z, bath=1.0, diffusivities={"pore": 1.0}) for n, z in (("+", 1), ("-", -1))]
+    >>> cell = slit(0.5, axis="y", resolution=0.1, period=4.0)
+    >>> tensor = solve_electrokinetics(cell, salt, viscosity=1.0, permittivity=0.5, wall_potential=-2.0).tensor
+    >>> round(float(tensor.value[0, 0]) / 0.5, 2)
+    4.11
+    """
+    checked = ElectrokineticsWords(**words)
+    given = {name: getattr(checked, name) for name in OWN}
+    accuracy = Accuracy(**{one.name: getattr(checked, one.name) for one in fields(Accuracy)})
+    return solve_cell(cell, Electrokinetics(ions=ions, fluid=fluid, **given), accuracy, config=config)
+
+
+homogenize_electrokinetics = part_of(
+    solve_electrokinetics,
+    "homogenize_electrokinetics",
+    lambda solution: solution.tensor,
+    returns=EffectiveTensor,
+    summary="Return the conductivity of charged pores with their matrix of Onsager; collective.",
+)

@@ -1,0 +1,177 @@
+"""Ions and fluid in charged pores: what follows from Onsager's matrix, units, limits, the loop, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from homfem.cells import fibre_array, obstacles, slit
+from homfem.certify import Accuracy, solve_cell
+from homfem.certify.electrokinetics import Electrokinetics, homogenize_electrokinetics, solve_electrokinetics
+from homfem.electrolytes import FARADAY, GAS, Ion
+from homfem.parameters import InputError, PercolationError
+
+PHASES = ("pore", "matrix")
+
+
+def salt(*, bath: float = 1.0, diffusivity: float = 1.0, ratio: float = 1.0) -> list[Ion]:
+    """A 1:1 salt; the anion diffuses ``ratio`` times as fast."""
+    return [
+        Ion(name=name, valence=z, bath=bath, diffusivities=dict.fromkeys(PHASES, diffusivity * factor))
+        for name, z, factor in (("Na", 1, 1.0), ("Cl", -1, ratio))
+    ]
+
+
+def value(tensor: Any, name: str) -> Any:
+    """A coefficient of a tensor."""
+    return tensor.coefficients[name].value
+
+
+def test_a_charged_slit_has_the_derived_numbers_of_its_matrix() -> None:
+    cell = slit(0.5, axis="y", resolution=0.1, period=4.0)
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 0.5, "wall_potential": -2.0}
+    tensor = homogenize_electrokinetics(cell, salt(), degree=4, **given)
+    found = {name: one.value.ravel()[0] for name, one in tensor.coefficients.items()}
+    assert tensor.value[0, 0] / 0.5 == pytest.approx(4.111901100, rel=1e-6)
+    assert found["electroosmotic_mobility"] / 0.5 == pytest.approx(0.5468936036, rel=1e-6)
+    assert found["transference.Na"] == pytest.approx(0.9595617693, rel=1e-6)
+    assert found["transference.Na"] + found["transference.Cl"] == pytest.approx(1.0, rel=1e-12)
+    assert found["concentration.Na"] / 0.5 == pytest.approx(2.736703332, rel=1e-6)
+    assert found["permeability"] == pytest.approx(0.5 / 3.0, rel=1e-10)
+    stopped = 0.5 / 3.0 - found["electroosmotic_mobility"] ** 2 / tensor.value[0, 0]
+    assert found["electroviscous_permeability"] == pytest.approx(stopped, rel=1e-9)
+    assert found["streaming_coupling"] == pytest.approx(-found["electroosmotic_mobility"] / tensor.value[0, 0])
+    matrix, virtual = value(tensor, "onsager"), value(tensor, "onsager_bath")
+    assert np.array_equal(matrix, matrix.T)
+    assert virtual[2, 2] == pytest.approx(matrix[2, 2] - 2.0 * matrix[0, 2] + matrix[0, 0], rel=1e-12)
+    assert np.all(matrix[1::2] == 0.0)  # nothing crosses the walls
+    assert "onsager_bath" in tensor.conventions["variables"]
+
+
+def test_the_units_of_the_input_are_those_of_the_result() -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.2, order=2, period=50.0, length_unit="nm")
+    temperature, bath, diffusivity, length = 300.0, 2.0, 1.5e-9, 50e-9
+    thermal = GAS * temperature
+    plain = fibre_array("square", fraction=0.3, resolution=0.2, order=2)
+    reduced = homogenize_electrokinetics(
+        plain, salt(ratio=1.4), "matrix", viscosity=0.1, permittivity=0.02, wall_charge=-0.1
+    )
+    real = homogenize_electrokinetics(
+        cell,
+        salt(bath=bath, diffusivity=diffusivity, ratio=1.4),
+        "matrix",
+        viscosity=0.1 * thermal * bath * length**2 / diffusivity,
+        permittivity=0.02 * FARADAY**2 * bath * length**2 / thermal,
+        wall_charge=-0.1 * FARADAY * bath * length,
+        temperature=temperature,
+    )
+    assert real.unit == "S/m"
+    factor = FARADAY**2 * diffusivity * bath / thermal
+    assert real.value == pytest.approx(factor * reduced.value, rel=1e-9, abs=1e-9 * factor)
+    for name, scale in {
+        "permeability": length**2,
+        "electroviscous_permeability": length**2,
+        "electroosmotic_mobility": diffusivity * FARADAY / thermal,
+        "streaming_coupling": 1.0 / (FARADAY * bath),
+        "transference.Cl": 1.0,
+        "onsager.Cl": diffusivity * bath,
+        "concentration.Na": bath,
+    }.items():
+        expected = scale * value(reduced, name)
+        assert value(real, name) == pytest.approx(expected, rel=1e-8, abs=1e-9 * scale)
+    matrix, other = value(real, "onsager"), value(reduced, "onsager")
+    assert matrix[0, 0] == pytest.approx(other[0, 0] * diffusivity / (thermal * bath), rel=1e-9)
+    assert matrix[0, 4] == pytest.approx(other[0, 4] * diffusivity / thermal, rel=1e-9)
+    assert matrix[2, 4] == pytest.approx(other[2, 4] * diffusivity * bath / thermal, rel=1e-9)
+
+
+def test_thin_layers_slip_as_smoluchowski_says() -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.1, refinement=1, order=2)
+    lags = []
+    for kappa in (30.0, 60.0):
+        tensor = homogenize_electrokinetics(
+            cell, salt(), "matrix", viscosity=1.0, permittivity=2.0 / kappa**2, wall_potential=-0.1, degree=3
+        )
+        # U = -(eps zeta / eta) E, with E the field of the uncharged cell: D* = 0.53758 of its mean.
+        thin = 0.1 * 2.0 / kappa**2 * 0.53758
+        lags.append(1.0 - value(tensor, "electroosmotic_mobility")[0, 0] / thin)
+    # What is left is the displacement of the layers, which falls as their thickness.
+    assert 0.0 < lags[1] < 0.2
+    assert lags[0] / lags[1] == pytest.approx(2.0, rel=0.25)
+
+
+def test_a_tolerance_is_reached_on_meshes_refined_at_the_walls() -> None:
+    cell = obstacles(0.5, resolution=0.2)
+    given = Electrokinetics(ions=salt(), fluid="pore", viscosity=0.1, permittivity=2.0 / 6.0**2, wall_potential=-2.0)
+    solution = solve_cell(cell, given, Accuracy(tolerance=0.03))
+    tensor = solution.tensor
+    assert tensor.reached
+    assert tensor.estimated_error < 0.03
+    assert solution.history[-1]["relative_gap"] < solution.history[0]["relative_gap"]
+    finer = homogenize_electrokinetics(
+        obstacles(0.5, resolution=0.1, grading=0.2), salt(), viscosity=0.1, permittivity=2.0 / 6.0**2,
+        wall_potential=-2.0, degree=3,
+    )  # fmt: skip
+    change = value(tensor, "onsager") - value(finer, "onsager")
+    size = np.sqrt(np.diag(value(finer, "onsager")))
+    assert np.abs(change / np.outer(size, size)).max() < tensor.estimated_error
+    assert not tensor.warnings
+
+
+def test_a_layer_that_the_mesh_does_not_resolve_is_told() -> None:
+    cell = slit(0.5, axis="y", resolution=0.25)
+    tensor = homogenize_electrokinetics(cell, salt(), viscosity=1.0, permittivity=1e-4, wall_potential=-6.0)
+    assert any("does not resolve the diffuse layer" in text for text in tensor.warnings)
+    curved = fibre_array("square", fraction=0.3, resolution=0.2)
+    tensor = homogenize_electrokinetics(curved, salt(), "matrix", viscosity=1.0, permittivity=0.1)
+    assert any("straight facets" in text for text in tensor.warnings)
+
+
+def test_a_slit_in_space_is_that_in_the_plane() -> None:
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 0.2, "wall_charge": -0.5}
+    plane = homogenize_electrokinetics(slit(0.5, axis="y", resolution=0.25, period=2.0), salt(), degree=2, **given)
+    cell = slit(0.5, axis="y", dimension=3, resolution=1 / 3, period=2.0)
+    space = homogenize_electrokinetics(cell, salt(), preconditioner="multigrid", **given)
+    assert space.value[0, 0] == pytest.approx(plane.value[0, 0], rel=0.01)
+    assert space.value[2, 2] == pytest.approx(space.value[0, 0], rel=0.01)
+    assert space.iterations > 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"viscosity": 0.0}, "viscosity"),
+        ({"viscosity": float("nan")}, "viscosity"),
+        ({"permittivity": -1.0}, "permittivity"),
+        ({"permittivity": {"solid": 1.0}}, "permittivity"),
+        ({"wall_potential": 1.0, "wall_charge": 1.0}, "wall_charge"),
+        ({"wall_potential": {"pore|gel": 1.0}}, "wall_potential"),
+        ({"temperature": 20.0}, "temperature"),
+        ({"fluid": "gel"}, "fluid"),
+        ({"fluid": ["pore", "solid"]}, "fluid"),
+        ({"fluid": []}, "fluid"),
+        ({"ions": []}, "ions"),
+        ({"ions": salt()[:1]}, "ions"),
+        ({"ions": [Ion(name="a", valence=1, bath=1.0, diffusivities={}), *salt()[1:]]}, "diffusivities"),
+        ({"fixed_charge": {"solid": 1.0}}, "fixed_charge"),
+        ({"symmetry": "auto"}, "symmetry"),
+        ({"bounds": True}, "bounds"),
+        ({"degree": 1}, "degree"),
+        ({"degree": 2, "tolerance": 0.1}, "degree"),
+        ({"backend": "multipoint"}, "backend"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(changes: dict[str, Any], name: str) -> None:
+    cell = slit(0.5, resolution=0.25)
+    given: dict[str, Any] = {"ions": salt(), "viscosity": 1.0, "permittivity": 0.1} | changes
+    with pytest.raises(InputError, match=name):
+        solve_electrokinetics(cell, **given)
+
+
+def test_pores_that_do_not_percolate_carry_nothing() -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.2)
+    ions = [Ion(name=name, valence=z, bath=1.0, diffusivities={"fibre": 1.0}) for name, z in (("Na", 1), ("Cl", -1))]
+    with pytest.raises(PercolationError, match="zero"):
+        solve_electrokinetics(cell, ions, "fibre", viscosity=1.0, permittivity=0.1)
