@@ -85,7 +85,7 @@ def element(family: str, kind: str, degree: int, shape: tuple[int, ...] = ()) ->
     UFL asks it for its reference cell dozens of times for each form, and basix makes that anew each time, with all that
     it consists of: here it is made once.
     """
-    made = basix.ufl.element(family, kind, degree, shape=shape, dtype=np.float64)
+    made = basix.ufl.element(family, kind, degree, shape=shape or None, dtype=np.float64)
     made.__class__ = type(type(made).__name__, (type(made),), {"cell": made.cell})
     return made
 

@@ -125,6 +125,7 @@ PHYSICS: Mapping[str, TensorKind] = {
     **dict.fromkeys(("elasticity", "thermoelasticity", "poroelasticity", "active-stress"), STIFFNESS),
     "stokes": PERMEABILITY,
     "dispersion": DISPERSION,
+    "reaction": DIFFUSION,
 }
 """The kind of tensor that each physics of the package gives."""
 

@@ -47,6 +47,7 @@ from homfem.certify.families import homogenize_family
 from homfem.certify.gels import homogenize_gel, solve_gel
 from homfem.certify.loop import solve_cell, versions
 from homfem.certify.physics import CellSolution, MeshSolution, Physics
+from homfem.certify.reaction import Reaction, homogenize_reaction, solve_reaction
 from homfem.certify.stokes import Stokes, homogenize_stokes, solve_stokes
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "Physics",
     "PoroElastic",
     "Poroelasticity",
+    "Reaction",
     "Stokes",
     "StokesFlow",
     "StreamFunction",
@@ -82,6 +84,7 @@ __all__ = [
     "homogenize_family",
     "homogenize_gel",
     "homogenize_poroelasticity",
+    "homogenize_reaction",
     "homogenize_stokes",
     "homogenize_thermoelasticity",
     "residual_allowance",
@@ -94,6 +97,7 @@ __all__ = [
     "solve_electrokinetics",
     "solve_gel",
     "solve_poroelasticity",
+    "solve_reaction",
     "solve_stokes",
     "solve_thermoelasticity",
     "sweep_bidomain",

@@ -209,7 +209,7 @@ class _Meshes:
         tolerance, tensor = self.plan.tolerance, solved.tensor
         confirmed = self.within or tensor.estimated_error is None
         if tolerance is None or np.isnan(gap):
-            self.within, self.enough, self.coarse = True, confirmed, False
+            self.within, self.enough, self.coarse = True, tolerance is None or confirmed, False
             return False
         # The tolerance counts what straight facets change as well, and that no refinement lessens.
         shape = replace(tensor, geometric_error=self.geometric).relative_geometric_error

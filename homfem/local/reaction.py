@@ -20,7 +20,7 @@ Source: Allaire, Raphael 2007, doi 10.1016/j.crma.2007.03.008; Mauri 1991, doi 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.membranes import times
 from homfem.local.problem import CellProblem, Field, element_of
 from homfem.local.spectral import SpectralProblem, Spectrum
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.topology.faces import join
+from homfem.meshing.topology.named_interfaces import with_interfaces
 from homfem.parameters import check_choice
 
 #: The name of all outer facets of the active phases together.
@@ -124,6 +127,32 @@ def surfaces_of(
         rates=tuple(fem.Constant(mesh, float(rates.get(name, 0.0))) for name in names),
         capacities=tuple(fem.Constant(mesh, float(held.get(name, 0.0))) for name in names),
     )
+
+
+def keep_interfaces(cell: UnitCell, names: Sequence[str]) -> UnitCell:
+    """Return the cell with names on interfaces that stay when one of their phases is left out; collective.
+
+    Parameters
+    ----------
+    cell
+        Whole, with all phases.
+    names
+        The interfaces ``"a|b"``; other names stay as they are.
+    """
+    interfaces = [name for name in names if "|" in name]
+    known = cell.comm.bcast(None if cell.raw is None else tuple(cell.raw.facet_names), root=0)
+    missing = [name for name in interfaces if name not in known]
+    if not missing:
+        return cell
+    raw = cell.raw
+
+    def make() -> RawCell | None:
+        if raw is None:
+            return None
+        joined = join(raw, faces=cell.faces, partial=True, origin=cell.origin)
+        return with_interfaces(raw, joined.representative, joined.offset, missing)
+
+    return cell.with_mesh(make)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

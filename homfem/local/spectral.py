@@ -39,7 +39,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.clock import Clock
 from homfem.local.posed import Posed
 from homfem.local.problem import CellProblem, Field
-from homfem.parameters import ConvergenceError, InputError, PercolationError
+from homfem.parameters import Array, ConvergenceError, InputError, PercolationError
 
 #: An eigenfunction may be negative by so much of its largest value where the mesh does not resolve a steep layer.
 NEGATIVE = 1e-2
@@ -140,6 +140,16 @@ class Spectrum:
     dofs: int
     iterations: int
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def functions(self) -> tuple[fem.Function, ...]:
+        """The eigenfunction."""
+        return (self.function,)
+
+    @property
+    def average(self) -> Array:
+        """The eigenvalue, of shape (1, 1)."""
+        return np.array([[self.value]])
 
     @property
     def space(self) -> fem.FunctionSpace:

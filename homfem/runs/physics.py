@@ -80,7 +80,7 @@ def with_known_area(tensor: EffectiveTensor) -> EffectiveTensor:
     return tensor
 
 
-def _require_length(cell: UnitCell, what: str) -> None:
+def require_length(cell: UnitCell, what: str) -> None:
     """Refuse a cell whose unit of length is not known, such as that of an image without the size of a voxel."""
     try:
         check_unit("length_unit", cell.length_unit, LENGTH)
@@ -107,7 +107,7 @@ def diffusion(table: Diffusion, cell: UnitCell, *, config: Mapping[str, Any], on
     table.check(cell.phase_names, cell.dimension)
     options = _given(table, "degree", "symmetry")
     if table.membranes:
-        _require_length(cell, "what a membrane lets through")
+        require_length(cell, "what a membrane lets through")
         per = f"{table.unit}/({cell.length_unit})"
         options["membranes"] = {name: membrane.to(per) for name, membrane in table.membranes.items()}
     return homfem.solve_diffusion(
@@ -127,7 +127,7 @@ def bidomain(table: Bidomain, cell: UnitCell, *, config: Mapping[str, Any], only
     """Return the solution inside of the cells, its tensor with all that is known of the tissue; collective."""
     from homfem.certify import solve_bidomain
 
-    _require_length(cell, "the area of a membrane")
+    require_length(cell, "the area of a membrane")
     table.check(cell.phase_names, cell.dimension)
     given, per = table.resistance, "kohm*mm^2"
     resistance: Any = 0.0
@@ -203,7 +203,7 @@ def stokes(table: Stokes, cell: UnitCell, *, config: Mapping[str, Any], only: On
     """Return the solution, its permeability in the squared unit of length of the cell; collective."""
     from homfem.certify import solve_stokes
 
-    _require_length(cell, "a permeability")
+    require_length(cell, "a permeability")
     table.check(cell.phase_names, cell.dimension)
     options = _given(table, "degree", "symmetry")
     if table.slip_length is not None:

@@ -22,7 +22,7 @@ from homfem.solve.forms import (
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
-from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid
+from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid, cheap
 from homfem.solve.routes import Blocks, fingerprint, positions
 from homfem.solve.successive import Successive
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
@@ -45,6 +45,7 @@ __all__ = [
     "Terminals",
     "assemble_matrix",
     "assemble_vector",
+    "cheap",
     "compile_form",
     "compile_formula",
     "compile_formulas",

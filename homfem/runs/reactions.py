@@ -1,0 +1,44 @@
+"""The tables ``[effective]`` of what reacts in a cell: what they become, and what solves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from homfem.config.physics.reaction import Reaction
+from homfem.config.table import keys_from
+from homfem.runs.physics import require_length, value_of
+
+if TYPE_CHECKING:
+    from homfem.cells.unitcell import UnitCell
+
+#: The unit of time that rates are computed in.
+TIME = "s"
+
+
+def reaction(table: Reaction, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None) -> Any:
+    """Return the solution, its diffusivity in the table's unit and its rates in 1/s; collective."""
+    from dataclasses import replace
+
+    from homfem.certify import solve_reaction
+
+    require_length(cell, "a rate beside a diffusivity")
+    table.check(cell.phase_names, cell.dimension)
+    names = list(table.phases) if only is None else list(only)
+    per, speed = f"{cell.length_unit}^2/{TIME}", f"{cell.length_unit}/{TIME}"
+    options = {key: value for key in ("degree", "bounds") if (value := getattr(table, key)) is not None}
+    renamed = {name: f"effective.{name}" for name in ("rates", "interface_rates")}
+    with keys_from({**renamed, "coefficients": "effective.phases", "phases": "effective.phases"}):
+        solution = solve_reaction(
+            cell,
+            {name: value_of(name, table.phases[name], per) for name in names},
+            rates={name: rate.to(f"1/{TIME}") for name, rate in (table.rates or {}).items()},
+            interface_rates={name: rate.to(speed) for name, rate in (table.interface_rates or {}).items()},
+            regime=table.regime,
+            time_unit=TIME,
+            tolerance=table.tolerance,
+            max_dofs=table.max_dofs,
+            config=dict(config),
+            **options,
+        )
+    return replace(solution, tensor=solution.tensor.to(table.unit))

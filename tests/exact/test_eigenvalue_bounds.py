@@ -1,0 +1,126 @@
+"""Both sides of first eigenvalues: closed forms and printed numbers are between them, on any mesh that gives some."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+from homfem.cells import blocks, fibre_array, laminate, slit, sphere_array
+from homfem.cells.unitcell import UnitCell
+from homfem.local.eigenvalue_bounds import EigenvalueBounds, eigenvalue_bounds, second_eigenvalue
+from homfem.local.reaction import Reacting, surfaces_of
+from homfem.local.spectral import Spectrum, solve_spectrum
+
+QUARTERS = [0.25, 0.5, 0.25]
+
+
+def square(resolution: float) -> UnitCell:
+    return blocks(["LLL", "LDL", "LLL"], widths=QUARTERS, heights=QUARTERS, resolution=resolution)
+
+
+def medium_of(cell: UnitCell, rates: dict, surfaces: dict, held: dict | None = None, diffusivity=None) -> Reacting:
+    return Reacting(
+        cell=cell,
+        diffusivity=cell.cell_function(diffusivity or dict.fromkeys(cell.phases, 1.0)),
+        rate=cell.cell_function({name: rates.get(name, 0.0) for name in cell.phases}),
+        capacity=cell.cell_function(dict.fromkeys(cell.phases, 1.0)),
+        surfaces=surfaces_of(cell, surfaces, held),
+    )
+
+
+def bounds_of(medium: Reacting, degree: int = 2) -> tuple[Spectrum, EigenvalueBounds]:
+    spectrum = solve_spectrum(medium.cell, medium.problem(degree))
+    return spectrum, eigenvalue_bounds(medium, spectrum, degree=degree)
+
+
+def slit_rate(damkoehler: float, held: float, half: float) -> float:
+    """m tan m = Da - K m^2 in a slit of half-width 1."""
+    root = scipy.optimize.brentq(
+        lambda m: m * math.sin(m) - (damkoehler - held * m * m) * math.cos(m), 1e-9, 0.5 * math.pi
+    )
+    return root**2 / half**2
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize(("damkoehler", "held"), [(1.0, 0.0), (50.0, 0.0), (1.0, 0.7)])
+def test_slit_is_between_its_bounds_and_they_close(degree: int, damkoehler: float, held: float) -> None:
+    half, gaps = 0.25, []
+    exact = slit_rate(damkoehler, held, half)
+    for resolution in (0.125, 0.0625):
+        cell = slit(2 * half, dimension=2, resolution=resolution).restrict(["pore"])
+        medium = medium_of(cell, {}, {"walls": damkoehler / half}, {"walls": held * half} if held else None)
+        spectrum, found = bounds_of(medium, degree)
+        assert found.lower is not None
+        assert found.lower < exact < found.upper
+        assert spectrum.value <= found.upper
+        gaps.append((found.upper - found.lower) / exact)
+    assert gaps[1] < gaps[0] / 2 ** (2 * degree - 0.6)
+
+
+@pytest.mark.parametrize(("rate", "exact"), [(1.0, 0.24687380), (10.0, 2.21120494)])
+def test_reaction_in_a_square_is_between_its_bounds(rate: float, exact: float) -> None:
+    _, found = bounds_of(medium_of(square(0.1), {"D": rate}, {}))
+    assert found.lower is not None
+    assert found.lower < exact < found.upper
+    assert found.upper - found.lower < 1e-4 * exact
+
+
+def test_any_function_gives_bounds() -> None:
+    """A solver that did badly makes them wider, never wrong."""
+    medium = medium_of(square(0.2), {"D": 10.0}, {})
+    spectrum, good = bounds_of(medium)
+    values = spectrum.function.x.array
+    values *= 1.0 + 0.05 * np.random.default_rng(3).uniform(-1.0, 1.0, len(values))
+    worse = eigenvalue_bounds(medium, spectrum, degree=2)
+    assert good.lower is not None
+    assert worse.upper > good.upper
+    assert worse.lower is None or worse.lower < good.lower < 2.21120494
+
+
+@pytest.mark.parametrize("diffusivity", [1.0, [[2.0, 0.5], [0.5, 1.0]]])
+def test_second_eigenvalue_is_bounded_below(diffusivity: object) -> None:
+    """Without reaction it is that of a torus: the least of theta . D theta, theta = 2 pi n."""
+    matrix = np.eye(2) * diffusivity if np.ndim(diffusivity) == 0 else np.array(diffusivity)
+    waves = [np.array([i, j]) for i in range(-2, 3) for j in range(-2, 3) if i or j]
+    exact = min(4 * math.pi**2 * float(wave @ matrix @ wave) for wave in waves)
+    found = []
+    for resolution in (0.2, 0.1, 0.05):
+        cell = laminate([0.5, 0.5], axis="x", dimension=2, resolution=resolution)
+        medium = medium_of(cell, {}, {}, diffusivity=dict.fromkeys(cell.phases, matrix))
+        found.append(second_eigenvalue(medium, exact))
+    assert 0.0 < found[0] < found[1] < found[2] < exact
+    assert found[2] > 0.9 * exact
+
+
+def test_capacity_of_walls_lowers_the_bound_of_the_second_eigenvalue() -> None:
+    cell = slit(0.5, dimension=2, resolution=0.1).restrict(["pore"])
+    plain, held = (medium_of(cell, {}, {"walls": 4.0}, {"walls": amount}) for amount in (0.0, 0.2))
+    values = [solve_spectrum(cell, medium.problem(2)).second for medium in (plain, held)]
+    found = [second_eigenvalue(medium, value) for medium, value in zip((plain, held), values, strict=True)]
+    assert found[1] < found[0]
+    assert found[1] < values[1]
+
+
+def test_coarse_mesh_and_inner_surfaces_say_why_there_is_no_lower_bound() -> None:
+    apart = blocks(["LLLLL", "LDLDL", "LLLLL"], resolution=0.1)  # two inclusions that hardly know of each other
+    _, found = bounds_of(medium_of(apart, {"L": 20.0}, {}, diffusivity={"L": 1.0, "D": 0.01}))
+    assert found.lower is None
+    assert "too coarse" in found.reason
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3)
+    _, inner = bounds_of(medium_of(cell, {}, {"fibre|matrix": 1.0}))
+    assert inner.lower is None
+    assert "inside" in inner.reason
+    assert inner.upper > 0.0
+
+
+def test_spheres_in_space() -> None:
+    """The lower bound holds in space too; a better value lies between the two."""
+    cell = sphere_array(fraction=0.2, resolution=0.3).restrict(["matrix"])
+    medium = medium_of(cell, {}, {"walls": 1.0})
+    _, found = bounds_of(medium, 1)
+    finer = solve_spectrum(cell, medium.problem(2)).value
+    assert found.lower is not None
+    assert found.lower < finer < found.upper
