@@ -36,6 +36,7 @@ FIGURES = {
     "24_calcium_buffers.py": ("buffers.png",),
     "26_two_scale.py": ("fields.png", "calcium.png", "rates.png"),
     "27_calcium_regions.py": ("terminal_cytosol.png", "terminal_er.png", "nucleus_cytosol.png", "nucleus_er.png"),
+    "28_dispersion.py": ("dispersion.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 
