@@ -69,6 +69,7 @@ VOLTAGE = Kind(name="a voltage", unit="V", example="-85 mV")
 CURRENT = Kind(name="a current", unit="A", example="2 nA")
 CURRENT_DENSITY = Kind(name="a current per area", unit="A/m^2", example="30 uA/cm^2")
 CURRENT_PER_VOLUME = Kind(name="a current per volume", unit="A/m^3", example="50 uA/mm^3")
+SURFACE_CHARGE = Kind(name="a charge per area", unit="C/m^2", example="-10 mC/m^2")
 CAPACITANCE = Kind(name="a capacitance", unit="F", example="150 pF")
 CAPACITANCE_PER_AREA = Kind(name="a capacitance per area", unit="F/m^2", example="1 uF/cm^2")
 

@@ -19,6 +19,8 @@ from homfem.parameters import InputError, check_integer, check_number
 FARADAY = float(constants.physical_constants["Faraday constant"][0])
 #: Gas constant, J/(mol K).
 GAS = float(constants.R)
+#: Permittivity of the vacuum, F/m.
+VACUUM = float(constants.epsilon_0)
 #: 25 degrees Celsius, in K.
 TEMPERATURE = 298.15
 #: How much charge a bath may have, relative to that of its cations and anions together: the digits of its numbers.

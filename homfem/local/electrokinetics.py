@@ -43,7 +43,7 @@ from dolfinx import fem
 from homfem import _dolfinx
 from homfem.cells.unitcell import UnitCell
 from homfem.local.charges import Charges
-from homfem.local.poisson_boltzmann import Equilibrium
+from homfem.local.poisson_boltzmann import Equilibrium, quadrature
 from homfem.local.problem import CellProblem, Field, element_of
 from homfem.local.stokes import MASS
 from homfem.parameters import Array, CellError, InputError, check_choice
@@ -133,7 +133,7 @@ class _Motion:
             for z, bath, one in zip(charges.valences, charges.baths, diffusivities, strict=True)
         ]
         # One rule for all forms: the average is that of the bilinear form.
-        self.dx = ufl.Measure("dx", domain=mesh, metadata={"quadrature_degree": 3 * degree + 2})
+        self.dx = ufl.Measure("dx", domain=mesh, metadata={"quadrature_degree": quadrature(degree)})
 
     @property
     def given(self) -> list[Any]:

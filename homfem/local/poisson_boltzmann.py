@@ -89,7 +89,7 @@ class _Layer:
         mesh, d = cell.mesh, cell.dimension
         self.cell, self.charges, self.mesh = cell, charges, mesh
         # One rule for all forms: force and tangent are the derivatives of the energy as it is integrated.
-        self.dx = ufl.Measure("dx", domain=mesh, metadata={"quadrature_degree": 3 * degree + 2})
+        self.dx = ufl.Measure("dx", domain=mesh, metadata={"quadrature_degree": quadrature(degree)})
         names = cell.phase_names
         self.permittivity = cell.cell_function({name: charges.permittivities.get(name, 0.0) for name in names})
         self.inside = cell.cell_function({name: float(name in charges.fluid) for name in names})
@@ -257,6 +257,11 @@ class _Newton:
     def _largest(self, function: fem.Function) -> float:
         own = float(np.abs(function.x.array).max(initial=0.0))
         return float(self.layer.cell.comm.allreduce(own, op=MPI.MAX))
+
+
+def quadrature(degree: int) -> int:
+    """Return the degree of the rule by which all forms of a potential of a degree are integrated."""
+    return 3 * degree + 2
 
 
 def solve_poisson_boltzmann(

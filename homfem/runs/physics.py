@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from homfem.config.physics.bidomain import Bidomain
 from homfem.config.physics.coupled import ActiveStress, CoupledElasticity, Poroelasticity, Thermoelasticity
 from homfem.config.physics.diffusion import Diffusion
+from homfem.config.physics.double_layers import DOUBLE_LAYER
 from homfem.config.physics.effective_table import EffectiveTable
 from homfem.config.physics.elasticity import Elasticity
 from homfem.config.physics.stokes import Stokes
@@ -56,6 +57,7 @@ def with_symmetry(table: EffectiveTable, cell: UnitCell) -> EffectiveTable:
     if getattr(table, "symmetry", "none") is not None:
         return table
     whole = bool(getattr(table, "membranes", None)) or getattr(table, "slip_length", None) is not None
+    whole = whole or getattr(table, "regime", "") == DOUBLE_LAYER
     whole = whole or getattr(table, "boundary", "periodic") != "periodic" or not cell.matching
     return table.model_copy(update={"symmetry": "none" if whole else "auto"})
 

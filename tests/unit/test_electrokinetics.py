@@ -76,7 +76,6 @@ def test_the_units_of_the_input_are_those_of_the_result() -> None:
         "electroosmotic_mobility": diffusivity * FARADAY / thermal,
         "streaming_coupling": 1.0 / (FARADAY * bath),
         "transference.Cl": 1.0,
-        "onsager.Cl": diffusivity * bath,
         "concentration.Na": bath,
     }.items():
         expected = scale * value(reduced, name)

@@ -38,7 +38,7 @@ from homfem.keywords import inherits, part_of, takes
 from homfem.local.charges import WALLS, Charges
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
-from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
+from homfem.local.poisson_boltzmann import quadrature, solve_poisson_boltzmann
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -194,7 +194,7 @@ class Electrokinetics:
         span = fluid.whole.span(cell.lattice)
         require_definite(matrix, np.asarray(np.kron(np.eye(1 + count), span)), scales.onsager(count, d))
         found: dict[str, Any] = {"onsager": matrix, "onsager_bath": virtual}
-        found |= derived(matrix, self.ions, span, viscosity=self.viscosity, charge=scales.charge, energy=scales.energy)
+        found |= derived(matrix, self.ions, span, viscosity=self.viscosity, charge=scales.charge)
         found |= {
             f"concentration.{ion.name}": value * scales.concentration
             for ion, value in zip(self.ions, mean_concentrations(fluid, response), strict=True)
@@ -247,10 +247,12 @@ class ElectrokineticsOnMesh(MeshSolution):
 def mean_concentrations(fluid: UnitCell, response: Response) -> list[float]:
     """Return the mean of each concentration over the whole cell, in reduced numbers; collective."""
     charges, potential = response.equilibrium.charges, response.correctors.problem.given[0]
-    psi = ufl.exp(-fem.Constant(fluid.mesh, 1.0) * potential)
+    # The rule of the equilibrium, in which ions and walls are neutral together.
+    dx = ufl.dx(metadata={"quadrature_degree": quadrature(potential.function_space.ufl_element().degree)})
     found = []
     for valence, bath in zip(charges.valences, charges.baths, strict=True):
-        found.append(bath * solve.integrate(psi**valence * ufl.dx) / fluid.lattice.volume)
+        factor = ufl.exp(-fem.Constant(fluid.mesh, float(valence)) * potential)
+        found.append(bath * solve.integrate(factor * dx) / fluid.lattice.volume)
     return found
 
 
@@ -323,7 +325,7 @@ def solve_electrokinetics(
         ``tensor.coefficients``: ``onsager`` (blocks of the axes: fluid, ions in order), ``onsager_bath`` (the other
         pair of variables), ``conductivity``, ``permeability`` (:math:`\eta L_{00}`), ``electroviscous_permeability``,
         ``electroosmotic_mobility`` (its transpose is the streaming current), ``streaming_coupling``,
-        ``transference.ION``, ``onsager.ION``, ``concentration.ION``. ``correctors.functions[j]`` are velocity,
+        ``transference.ION``, ``concentration.ION``. ``correctors.functions[j]`` are velocity,
         pressure and potentials of the ions for the force j, in the variables of the virtual bath.
 
     Raises

@@ -29,7 +29,6 @@ UNITS: Mapping[str, str] = {
     "permeability": "m^2",
     "electroviscous_permeability": "m^2",
     "streaming_coupling": "V/Pa",
-    "onsager_ion": "mol/(m*s)",
     "concentration": "mol/m^3",
 }
 
@@ -53,9 +52,7 @@ def conventions(ions: Sequence[Ion], temperature: float | None) -> dict[str, str
     }
 
 
-def derived(
-    matrix: Array, ions: Sequence[Ion], span: Array, *, viscosity: float, charge: float, energy: float
-) -> dict[str, Array]:
+def derived(matrix: Array, ions: Sequence[Ion], span: Array, *, viscosity: float, charge: float) -> dict[str, Array]:
     """Return what follows from Onsager's matrix, by name; all in the unit system of the matrix.
 
     Parameters
@@ -65,8 +62,8 @@ def derived(
         Its ions, in order.
     span : array, shape (k, d)
         Orthonormal directions in which the fluid percolates.
-    viscosity, charge, energy
-        Of the fluid; of a mole of protons; RT.
+    viscosity, charge
+        Of the fluid; of a mole of protons.
     """
     d = span.shape[1]
     blocks = matrix.reshape(1 + len(ions), d, 1 + len(ions), d).swapaxes(1, 2)
@@ -77,7 +74,6 @@ def derived(
         "conductivity": conductivity,
         "permeability": viscosity * blocks[0, 0],
         "electroosmotic_mobility": mobility,
-        **{f"onsager.{ion.name}": energy * blocks[1 + k, 1 + k] for k, ion in enumerate(ions)},
     }
     if np.any(z):
         inverse = span.T @ np.linalg.solve(span @ conductivity @ span.T, span)
@@ -93,7 +89,7 @@ def named(found: Mapping[str, Array], *, units: bool) -> dict[str, NamedCoeffici
     result = {}
     for name, value in found.items():
         first = name.split(".")[0]
-        unit = UNITS.get("onsager_ion" if name.startswith("onsager.") else first, "") if units else ""
+        unit = UNITS.get(first, "") if units else ""
         basis = "scalar" if np.ndim(value) == 0 else "matrix" if np.shape(value) in ((2, 2), (3, 3)) else ""
         result[name] = NamedCoefficient(value=np.asarray(value), unit=unit, basis=basis)
     return result

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from homfem.config.physics.coefficients import Coefficient, parse_coefficient
-from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_phase
+from homfem.config.physics.double_layers import DOUBLE_LAYER, DoubleLayerKeys
+from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_phase, require_meshed
 from homfem.config.physics.methods import METHOD_KEYS, FiniteElement, Grid, check_section
 from homfem.config.table import Check, Table, choice, parse_table, quantity, renamed, text
 from homfem.electrolytes import TEMPERATURE, Ion, check_bath, check_temperature
@@ -16,7 +17,7 @@ from homfem.electrolytes.ions import check_ion_name, check_valence
 from homfem.parameters import InputError, check_choice
 from homfem.quantities import CONCENTRATION, DIFFUSIVITY, TEMPERATURES, Quantity, parse_quantity
 
-REGIMES = ("donnan",)
+REGIMES = ("donnan", DOUBLE_LAYER)
 
 
 def by_phase(parse: Callable[[Any], Any], what: str) -> Check:
@@ -81,8 +82,8 @@ def _temperature(value: Any) -> Quantity:
     return found
 
 
-class Electrodiffusion(EffectiveTable, Grid, FiniteElement):
-    """Ions in media with fixed charges: conductivity, transference numbers, diffusion of salt."""
+class Electrodiffusion(EffectiveTable, Grid, FiniteElement, DoubleLayerKeys):
+    """Ions in media with fixed charges: conductivity, transference numbers, diffusion of salt, electro-osmosis."""
 
     runner = "homfem.runs.charges:electrodiffusion"
     voxel_runner = "homfem.runs.charges:electrodiffusion_on_voxels"
@@ -102,7 +103,8 @@ class Electrodiffusion(EffectiveTable, Grid, FiniteElement):
 
     physics: Annotated[str, choice("electrodiffusion")] = "electrodiffusion"
     regime: Annotated[str, choice(*REGIMES)] = "donnan"
-    """`donnan`: every phase is electroneutral and in equilibrium with the bath."""
+    """`donnan`: every phase is electroneutral and in equilibrium with the bath. `double-layer`: charged walls beside a
+    fluid that flows, with their diffuse layers."""
     method: Annotated[str, text("the name of a method")] = MESHED
     """How it is solved: `finite-element`, or `grid` on the voxels of an image."""
     boundary: Annotated[str, choice("periodic")] = "periodic"
@@ -164,6 +166,9 @@ class Electrodiffusion(EffectiveTable, Grid, FiniteElement):
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse phases and matrices that do not fit the cell, a bath with a charge, a charge without ions."""
         check_bath(self.as_ions(), "effective.ions")
+        self.check_regime(self.regime)
+        if self.regime == DOUBLE_LAYER:
+            self._check_fluid()
         for k, ion in enumerate(self.ions):
             for phase, value in ion.diffusivity.items():
                 at = f"effective.ions[{k}].diffusivity.{phase}"
@@ -173,9 +178,21 @@ class Electrodiffusion(EffectiveTable, Grid, FiniteElement):
         for phase, charge in (self.fixed_charge or {}).items():
             at = f"effective.fixed_charge.{phase}"
             check_phase(at, phase, str(charge), phase_names)
-            if phase not in self.phase_names:
+            if phase not in self.phase_names and self.regime != DOUBLE_LAYER:
                 remedy = "Give an ion a diffusivity there: the phase must be neutral."
                 raise InputError(at, str(charge), "absent for a phase without ions", remedy)
+
+    def _check_fluid(self) -> None:
+        """Refuse ions that are not in all of the fluid, and what is not solved of double layers."""
+        require_meshed(self.method, f"regime {DOUBLE_LAYER!r}")
+        if self.symmetry == "auto":
+            raise InputError("effective.symmetry", "auto", f"'none' for {DOUBLE_LAYER!r}", "The whole cell is solved.")
+        for k, ion in enumerate(self.ions):
+            for phase in self.phase_names:
+                at, value = f"effective.ions[{k}].diffusivity.{phase}", ion.diffusivity.get(phase)
+                if value is None or value.dimension is not None:
+                    remedy = "Every ion is in all phases of the fluid, and diffuses alike in all directions there."
+                    raise InputError(at, None if value is None else str(value), "one number with its unit", remedy)
 
 
 TABLES: Mapping[str, type[EffectiveTable]] = {"electrodiffusion": Electrodiffusion}
