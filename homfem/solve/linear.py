@@ -62,8 +62,8 @@ class LinearSolver:
         ``"cg"`` (conjugate gradients); ``"gmres"`` for a matrix that is not symmetric.
     preconditioner
         ``"multigrid"`` (smoothed aggregation) or a :class:`homfem.solve.Multigrid`, ``"ssor"``, ``"jacobi"``,
-        ``"nodal-blocks"`` (of a matrix that knows their sizes), ``"incomplete-factors"``, ``"none"`` or ``"direct"``
-        (MUMPS). With ``"gmres"`` multigrid is that of the
+        ``"incomplete-cholesky"`` (Jacobi's goes on where it fails), ``"nodal-blocks"`` (of a matrix that knows their
+        sizes), ``"incomplete-factors"``, ``"none"`` or ``"direct"`` (MUMPS). With ``"gmres"`` multigrid is that of the
         symmetric part: cheap factors are tried before, incomplete ones, which hold where the skew part is large, after
         it.
     rtol, atol
@@ -127,6 +127,8 @@ class LinearSolver:
         smoothers, skew = multigrid.smoothers, self._method == "gmres" and first == "multigrid"
         pairs = list(product(smoothers, multigrid.relaxations))
         attempts = [(first, *pair) for pair in (pairs if first == "multigrid" else pairs[:1])]
+        if first == "incomplete-cholesky":
+            attempts.append(("jacobi", *pairs[0]))
         if skew:
             attempts.append(("incomplete-factors", *pairs[0]))
         if first != "direct" and cheap(self.matrix):

@@ -47,6 +47,12 @@ PRECONDITIONERS: dict[str, dict[str, Any]] = {
     "multigrid": MULTIGRID,
     "ssor": {"pc_type": "sor", "pc_sor_local_symmetric": None},
     "jacobi": {"pc_type": "jacobi"},
+    # Of what each rank has of the matrix.
+    "incomplete-cholesky": {
+        "pc_type": "bjacobi",
+        "sub_pc_type": "icc",
+        "sub_pc_factor_shift_type": "positive_definite",
+    },
     # The diagonal blocks whose sizes the matrix has been told (setVariableBlockSizes), inverted.
     "nodal-blocks": {"pc_type": "vpbjacobi"},
     "none": {"pc_type": "none"},

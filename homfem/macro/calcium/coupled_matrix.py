@@ -53,7 +53,7 @@ class CoupledMatrix:
         self.unknowns = unknowns
         first = next(iter(unknowns.values())).part
         self.comm, owned = first.comm, first.owned
-        self.preconditioner = "nodal-blocks" if preconditioner == "jacobi" else preconditioner
+        self.preconditioner = "nodal-blocks" if preconditioner in ("auto", "jacobi") else preconditioner
         at = {name: _nodes(one) for name, one in unknowns.items()}
         self.sizes = np.zeros(owned, dtype=np.int64)
         place: dict[str, Numbers] = {}

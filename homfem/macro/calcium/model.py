@@ -65,9 +65,9 @@ class CalciumModel:
         splittings have their own.
     rtol, preconditioner
         Of the linear solver or Newton's method, on the increments of a step; a name that
-        :class:`homfem.solve.LinearSolver` knows. ``"jacobi"`` takes the same iterations on any number of ranks (of the
-        implicit step it is of the blocks of each node); ``"multigrid"`` is for steps much longer than h^2/D, with mesh
-        size h and diffusivity D, and not for the implicit step.
+        :class:`homfem.solve.LinearSolver` knows, or ``"auto"``: ``"jacobi"``, which takes the same iterations on any
+        number of ranks (of the implicit step it is of the blocks of each node), and for the diffusion of 20,000 nodes
+        and more what is the fastest for the step (:func:`homfem.macro.calcium.diffusion.preconditioner_of`).
     adaptive
         Steps of any length are taken, ``step`` is the longest (:class:`homfem.macro.state.Adjustable`); no iteration
         starts from the step before.
@@ -96,7 +96,7 @@ class CalciumModel:
         subcycles: int = 1,
         scheme: str | None = None,
         rtol: float = 1e-10,
-        preconditioner: str = "jacobi",
+        preconditioner: str = "auto",
         adaptive: bool = False,
     ) -> None:
         started = clock.perf_counter()

@@ -121,7 +121,7 @@ class CalciumSettings:
     subcycles: int = 1
     scheme: str | None = None
     rtol: float = 1e-10
-    preconditioner: str = "jacobi"
+    preconditioner: str = "auto"
     checkpoint: Checkpointer | None = None
     checkpoint_every: int | Interval = 1000
     resume: bool = False
