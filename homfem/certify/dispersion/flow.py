@@ -44,7 +44,8 @@ class FlowOnMesh:
     velocity
         v, continuous; zero outside of the fluid.
     potential
-        :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.dispersion.solenoidal`.
+        :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.dispersion.solenoidal`; None where v has no
+        divergence.
     mean : array, shape (d,)
         Mean of :math:`v-\nabla\phi` over the fluid.
     speed
@@ -53,14 +54,20 @@ class FlowOnMesh:
         Whether the field has no mean.
     stokes
         The flows of unit forces, where it was computed from them.
+    uncertainty
+        Of a velocity without divergence, see :mod:`homfem.certify.dispersion.velocity`.
+    change
+        What taking the divergence away has changed, relative to the velocity, in the mean square.
     """
 
     velocity: fem.Function
-    potential: fem.Function
+    potential: fem.Function | None
     mean: Array
     speed: float
     still: bool = False
     stokes: Correctors | None = None
+    uncertainty: float = 0.0
+    change: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -285,9 +292,12 @@ def volume(cell: UnitCell, phases: Sequence[str]) -> float:
     return solve.integrate(inside * ufl.dx)
 
 
-def mean_velocity(cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, potential: fem.Function) -> Array:
+def mean_velocity(
+    cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, potential: fem.Function | None
+) -> Array:
     r"""Return the integral of :math:`v-\nabla\phi` over the volume of the fluid; collective."""
-    field, degree = velocity - ufl.grad(potential), potential.function_space.ufl_element().degree
-    dx = measure(cell, degree)
+    field, dx = velocity, ufl.dx(cell.mesh)
+    if potential is not None:
+        field, dx = velocity - ufl.grad(potential), measure(cell, potential.function_space.ufl_element().degree)
     total = [solve.integrate(field[k] * dx) for k in range(cell.dimension)]
     return np.asarray(np.array(total) / volume(cell, fluid))

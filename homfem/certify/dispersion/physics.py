@@ -26,9 +26,12 @@ import ufl
 from dolfinx import fem
 
 from homfem import solve
+from homfem.brackets import outwards
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.adapt import on_root
+from homfem.certify.dispersion.certified import Bounded, bound_all, without_divergence
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.physics import MeshSolution
 from homfem.coefficients import NamedCoefficient
@@ -39,6 +42,8 @@ from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
 
+#: What the residual of the fluxes may take off the bounds, relative to their energies.
+ALLOWANCE = 1e-7
 REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
 
 
@@ -76,10 +81,24 @@ class Dispersion:
             if name in fluid and value != 1.0:
                 raise InputError(f"partition.{name}", value, "1 in the fluid", "It is relative to the fluid.")
         self.flow.check(cell, fluid)
-        if accuracy.tolerance is not None or accuracy.bounds:
-            raise InputError("tolerance", accuracy.tolerance, "None for dispersion", "Choose the resolution.")
-        plan = accuracy.plan(degree=accuracy.degree or 2, two_sided=False, backend="identified")
+        plan = accuracy.plan(
+            degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy, fluid), backend="identified"
+        )
         return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
+
+    def _bounded(self, cell: UnitCell, accuracy: Accuracy, fluid: Sequence[str]) -> bool:
+        """Whether there are bounds from both sides: where they are asked for; refuse them where there are none."""
+        wanted = bool(accuracy.bounds) or accuracy.tolerance is not None
+        alone = set(self.diffusivities) == set(fluid)
+        if wanted and not alone:
+            name = "bounds" if accuracy.tolerance is None else "tolerance"
+            value = accuracy.bounds if accuracy.tolerance is None else accuracy.tolerance
+            raise InputError(name, value, "left out where phases carry that do not flow", "Choose the resolution.")
+        found = accuracy.between_bounds(cell, "periodic", wanted=wanted)
+        if accuracy.bounds and not found:
+            remedy = 'Make the cell with order = 1 and elements = "simplex".'
+            raise InputError("bounds", True, f"False on {cell.kind}s of order {cell.order}", remedy)
+        return found
 
     def _peclet(self) -> tuple[float, ...] | None:
         """The Peclet numbers, checked."""
@@ -111,19 +130,31 @@ class Dispersion:
         """Solve on one mesh for all Peclet numbers; collective."""
         fluid = [name for name in cell.phase_names if name in (self.flow.fluid or ())]
         flow = self.flow.on(cell, fluid, plan)
+        if plan.two_sided:
+            flow = without_divergence(cell, fluid, flow)
         medium = self.medium(cell, flow, plan)
         reference = self.reference(cell, fluid)
         unit = self._scale(cell, flow, reference)
         peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
         method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
-        solved = solve_dispersed(medium, [one * unit for one in peclet], method)
+        scales = [one * unit for one in peclet]
+        both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
+        solved = solve_dispersed(medium, both, method)
+        pairs = list(zip(solved, solved[len(peclet) :], strict=False))
+        solved = solved[: len(peclet)]
+        sides: list[Bounded | None] = [None] * len(peclet)
+        if plan.two_sided:
+            sides = [*bound_all(medium, flow, pairs, rtol=plan.rtol, allowance=plan.allowance(ALLOWANCE))]
         frame = _Frame(physics=self, cell=cell, flow=flow, fluid=tuple(fluid), unit=unit)
-        tensors = tuple(frame.tensor(one, number) for one, number in zip(solved, peclet, strict=True))
+        tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, strict=True))
         hardest = int(np.argmax(peclet))
+        if plan.two_sided:
+            hardest = int(np.argmax([np.inf if one.relative_gap is None else one.relative_gap for one in tensors]))
         return DispersionOnMesh(
             tensor=tensors[hardest],
             cell=cell,
             correctors=solved[hardest].correctors,
+            dual=sides[hardest],
             series=tensors,
             dispersed=solved,
             carrier=medium,
@@ -187,7 +218,7 @@ class _Frame:
     fluid: tuple[str, ...]
     unit: float
 
-    def tensor(self, solved: Dispersed, peclet: float) -> EffectiveTensor:
+    def tensor(self, solved: Dispersed, peclet: float, sides: Bounded | None) -> EffectiveTensor:
         """Return one effective tensor."""
         cell, span = self.cell, self.cell.whole.span(self.cell.lattice)
         project = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
@@ -200,8 +231,11 @@ class _Frame:
             "flux_form": NamedCoefficient(value=project @ solved.flux @ project, unit=unit, basis="matrix"),
             "peclet": NamedCoefficient(value=np.array(peclet), basis="scalar"),
         }
+        fields: dict[str, Any] = {"value": project @ solved.value @ project}
+        if sides is not None:
+            fields = sides.bracket(solved.value, project)
         return EffectiveTensor(
-            value=project @ solved.value @ project,
+            **fields,
             physics="dispersion",
             unit=unit,
             averaged_over="active",
@@ -216,7 +250,13 @@ class _Frame:
         alone = set(self.physics.diffusivities) == set(self.fluid)
         phases = "fluid" if alone else "phases that carry"
         retarded = abs(held - 1.0) > 1e-9
-        return {
+        exact = {}
+        if self.flow.potential is None:
+            exact["bounds"] = (
+                "of the flow without divergence on this mesh, which is "
+                f"{outwards(self.flow.change)} of it away from the one that was computed or given"
+            )
+        return exact | {
             "average": f"per {'capacity' if retarded else 'volume'} of the {phases}",
             "velocity": f"mean over the {phases}" + (", over the retardation" if retarded else ""),
             "peclet_length": f"the shortest period, {min(self.cell.periods):g} {self.cell.length_unit}".rstrip(),
@@ -230,7 +270,9 @@ class _Frame:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DispersionOnMesh(MeshSolution):
-    """Dispersion on one mesh; ``tensor`` is that of the largest Peclet number, ``series`` has all in their order.
+    """Dispersion on one mesh; ``series`` has the tensors of all Peclet numbers in their order.
+
+    ``tensor`` is that of the largest, and with bounds the one whose bounds are farthest apart.
 
     Parameters
     ----------
@@ -247,8 +289,8 @@ class DispersionOnMesh(MeshSolution):
     flow: FlowOnMesh
 
     def gaps(self) -> Array:
-        """There are none."""
-        raise InputError("tolerance", None, "None for dispersion", "Choose the resolution.")
+        """Return the part of the gap in each mesh cell, on rank 0; collective."""
+        return on_root(self.cell, self.dual.gaps())
 
     def geometric_error(self) -> float:
         """Zero: what straight facets change is not estimated, the warnings say so."""

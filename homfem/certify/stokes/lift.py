@@ -35,7 +35,7 @@ from scipy.sparse import coo_array, eye_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import splu
 
-from homfem import periodic, solve
+from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.adapt import on_root
 from homfem.local.problem import Correctors
@@ -89,7 +89,7 @@ def lift(cell: UnitCell, split: UnitCell, correctors: Correctors, axes: Sequence
         if cell.raw is not None:
             shape = (len(cell.raw.cells), cell.dimension + 1, -1)
             means, squares = outflow.reshape(shape).sum(axis=1), squares.reshape(shape).sum(axis=1)
-            found = _sizes(cell.raw, _carried(cell, cell.raw, means, axes), squares, degree)
+            found = _sizes(cell.raw, carried(cell, cell.raw, means, axes), squares, degree)
     result: Lift = cell.comm.bcast(found, root=0)
     return result
 
@@ -113,7 +113,33 @@ def _divergences(correctors: Correctors) -> tuple[Array, Array]:
     return np.stack(found[0], axis=1), np.stack(found[1], axis=1)
 
 
-def _carried(cell: UnitCell, raw: RawCell, means: Array, axes: Sequence[int]) -> Array:
+def carried_fluxes(cell: UnitCell, outflow: Array) -> Array:
+    """Return fluxes through facets that carry off what flows out of each simplex; collective.
+
+    Sums and differences are all that is done to the numbers.
+
+    Parameters
+    ----------
+    cell
+        A whole cell.
+    outflow : array, shape (owned mesh cells, loads)
+        What flows out of each mesh cell; over each connected part its sum is zero.
+
+    Returns
+    -------
+    array, shape (owned mesh cells, d + 1, loads)
+        Outwards, through the facet opposite to each corner.
+    """
+    whole = on_root(cell, outflow)
+    found = None
+    with collective(cell.comm):
+        if cell.raw is not None:
+            found = carried(cell, cell.raw, whole, range(whole.shape[1]))
+    result = cell.comm.bcast(found, root=0)
+    return np.asarray(result[_dolfinx.original_cell_index(cell.mesh)[: len(outflow)]])
+
+
+def carried(cell: UnitCell, raw: RawCell, means: Array, axes: Sequence[int]) -> Array:
     """What flows out of each mesh cell through each facet for each load, shape (cells, d + 1, loads)."""
     one, other, _ = shared_facets(raw, *periodic.identify_nodes(raw.points, raw.lattice, partial=True))
     places = raw.points[cell_facets(raw.corners, raw.kind).reshape(-1, raw.dimension)]
