@@ -113,7 +113,7 @@ def test_fluxes_leave_nothing(d, mirrors):
     means = np.random.default_rng(7).standard_normal((len(raw.cells), d))
     if not mirrors:
         means -= means.mean(axis=0)
-    flows = stokes_lift._carried(cell, raw, means, range(d))
+    flows = stokes_lift.carried(cell, raw, means, range(d))
     assert flows.sum(axis=1) == pytest.approx(means, abs=1e-12)
     flows = flows.reshape(-1, d)
     one, other, _ = shared_facets(raw, *periodic.identify_nodes(raw.points, raw.lattice, partial=True))
