@@ -238,9 +238,12 @@ def off(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs - theirs[0]))
 
 
+def strip_cell() -> UnitCell:
+    return myocyte(LENGTH, WIDTH, None, GAPS, staggered=False, joined="x", end_patch=PATCH, resolution=1 / 3)
+
+
 def strip_tissue(resistance: float, length: float) -> Tissue:
-    cell = myocyte(LENGTH, WIDTH, None, GAPS, staggered=False, joined="x", end_patch=PATCH, resolution=1 / 3)
-    return make_tissue(cell, resistance, (length,))
+    return make_tissue(strip_cell(), resistance, (length,))
 
 
 def make_tissue(cell: UnitCell, resistance: float, size: tuple[float, ...]) -> Tissue:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from homfem.meshing.arrays.elements import SHAPES, Block, uniform, uniform_facets
+from homfem.meshing.arrays.elements import SHAPES, Block, Uniform, uniform, uniform_facets
 from homfem.meshing.arrays.facets import facets_of
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, Tags
 from homfem.meshing.by_gmsh.model_surfaces import curved_surfaces
@@ -115,26 +115,13 @@ def read_model(
     PeriodicityError
         Periods of the model that are not those of the lattice, or of none.
     """
-    import gmsh
-
     groups = groups_of(dimension, phases, grouped=grouped)
     if not groups:
         word = {2: "Physical Surface", 3: "Physical Volume"}[dimension]
         raise CellError("physical groups", 0, f"at least one {word}: the phases of the cell", HOW_TO_ADD)
-    tags, coordinates, _ = gmsh.model.mesh.getNodes()
-    number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
-    by_tag = np.argsort(tags, kind="stable")
-    number[tags[by_tag]] = np.arange(len(tags))
-    points = coordinates.reshape(-1, 3)[by_tag]
-
+    points, number = _nodes()
     blocks, cell_tags, phase_of_element = elements_of(dimension, groups, number)
-    if not blocks:
-        raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
-    if made:
-        _check_orders(blocks)
-    if len(np.unique(cell_tags)) < len(cell_tags):
-        names = [group.name for group in groups]
-        raise CellError("physical groups", names, "disjoint: a part of the cell is in two phases", HOW_TO_ADD)
+    _check_elements(groups, blocks, cell_tags, made=made)
     inside = number[_nodes_of_all(dimension)]
     if dimension == 2 and np.ptp(points[inside, 2]) > 1e-10 * max(np.ptp(points[inside, :2], axis=0).max(), 1e-300):
         raise CellError("points", float(np.ptp(points[inside, 2])), "in one plane z = constant for a 2D cell")
@@ -145,10 +132,7 @@ def read_model(
     cells = uniform(points, blocks, lattice, FROM_GMSH)
     numbered = cells.rank is not None or len(blocks) > 1
     sides = groups_of(dimension - 1)
-    side_blocks, _, side_of_element = elements_of(dimension - 1, sides, number)
-    facets, origin = uniform_facets(cells, side_blocks, FROM_GMSH)
-    facet_tags = side_of_element[origin]
-    kept = facets_of(cells.cells, facets, cells.kind)
+    facets, facet_tags = _facets(sides, cells, number)
     model = ModelArrays(
         points=cells.points,
         cells=cells.cells,
@@ -156,8 +140,8 @@ def read_model(
         order=cells.order,
         phase_of_cell=phase_of_element[cells.parent],
         phases={group.name: group.number for group in groups},
-        facets=facets[kept],
-        facet_tags=facet_tags[kept],
+        facets=facets,
+        facet_tags=facet_tags,
         facet_names={group.name: group.number for group in sides},
         # In the order of the tags, as cells of one kind are.
         element=np.argsort(np.argsort(cell_tags))[cells.parent] if numbered else None,
@@ -165,6 +149,36 @@ def read_model(
         notes=cells.notes,
     )
     return model, lattice
+
+
+def _nodes() -> tuple[Array, Indices]:
+    """Return the nodes of the current model in the order of their tags, and the number of each tag."""
+    import gmsh
+
+    tags, coordinates, _ = gmsh.model.mesh.getNodes()
+    number = np.zeros(int(tags.max(initial=0)) + 1, dtype=np.int64)
+    by_tag = np.argsort(tags, kind="stable")
+    number[tags[by_tag]] = np.arange(len(tags))
+    return coordinates.reshape(-1, 3)[by_tag], number
+
+
+def _check_elements(groups: Sequence[Group], blocks: Sequence[Block], tags: Indices, *, made: bool) -> None:
+    """Refuse a model without elements, elements of too high an order in a mesh that was made, and shared ones."""
+    if not blocks:
+        raise CellError("cells", 0, "at least one cell", "The mesh is empty: check that it was generated.")
+    if made:
+        _check_orders(blocks)
+    if len(np.unique(tags)) < len(tags):
+        names = [group.name for group in groups]
+        raise CellError("physical groups", names, "disjoint: a part of the cell is in two phases", HOW_TO_ADD)
+
+
+def _facets(sides: Sequence[Group], cells: Uniform, number: Indices) -> tuple[Indices, Tags]:
+    """Return those facets of the cells that are in groups, and the number of the group of each."""
+    blocks, _, side_of_element = elements_of(cells.points.shape[1] - 1, sides, number)
+    facets, origin = uniform_facets(cells, blocks, FROM_GMSH)
+    kept = facets_of(cells.cells, facets, cells.kind)
+    return facets[kept], side_of_element[origin][kept]
 
 
 def model_to_raw(

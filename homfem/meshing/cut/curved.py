@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -136,36 +136,67 @@ def of_second_order(
     part
         What of the period is meshed, if not all of it: nodes in its walls stay in them.
     """
-    d, n = raw.dimension, len(raw.points)
     part = Part(lattice=raw.lattice) if part is None else part
-    names = list(raw.phases)
+    edges, of_cell, of_facet = _edges(raw)
+    n = len(raw.points)
+    straight = np.vstack([raw.points, raw.points[edges].mean(axis=1)])
+    cells, facets = np.hstack([raw.cells, n + of_cell]), np.hstack([raw.facets, n + of_facet])
+    representative, _ = identify_nodes(straight, raw.lattice, partial=True)
+    node, number = _on_surfaces(raw, representative[facets], len(functions), len(straight))
+    points, slope = _projected(straight, node, number, functions, part, middles=n, step=STEP * raw.lattice.shortest)
+    size = np.linalg.norm(raw.points[edges[:, 0]] - raw.points[edges[:, 1]], axis=1)
+    middle = node[node >= n]
+    if np.any(np.linalg.norm(points[middle] - straight[middle], axis=1) > 0.3 * size[middle - n]):
+        raise CellError("order", 2, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1.")
+    points = _unfolded(points, straight, middle, cells, representative)
+    curved = _Curved(
+        raw=raw, points=points, straight=straight, cells=cells, facets=facets, representative=representative,
+        node=node, number=number, slope=slope,
+    )  # fmt: skip
+    shift = np.zeros(len(functions))
+    return curved.made(_shifted(curved, shift, targets, float(size.mean()), part.copies) if targets else shift)
+
+
+def _edges(raw: RawCell) -> tuple[Indices, Indices, Indices]:
+    """Return the ends of the edges, shape (e, 2), and the numbers of those of each cell and of each facet."""
+    d, n = raw.dimension, len(raw.points)
     low, high = np.array(_EDGES[d]).T
     ends = np.sort(np.stack([raw.cells[:, low], raw.cells[:, high]], axis=2), axis=2)
     keys, of_cell = np.unique(ends[..., 0] * n + ends[..., 1], return_inverse=True)
-    points = np.vstack([raw.points, 0.5 * (raw.points[keys // n] + raw.points[keys % n])])
     pairs = [(0, 1)] if d == 2 else [(1, 2), (0, 2), (0, 1)]
     of_facet = np.stack([np.sort(raw.facets[:, pair], axis=1) @ [n, 1] for pair in pairs], axis=1)
-    middle = n + np.searchsorted(keys, of_facet)
+    edges = np.stack([keys // n, keys % n], axis=1)
+    return edges, of_cell.reshape(ends.shape[:2]), np.searchsorted(keys, of_facet)
+
+
+def _on_surfaces(raw: RawCell, facets: Indices, surfaces: int, count: int) -> tuple[Indices, Indices]:
+    """Return the nodes on one surface alone, and its number; a node of several surfaces stays."""
+    names = list(raw.phases)
     first_of = {tag: names.index(name.split("|")[0]) for name, tag in raw.facet_names.items()}
     surface = np.array([first_of.get(int(tag), -1) for tag in raw.facet_tags])
-    representative, _ = identify_nodes(points, raw.lattice, partial=True)
-    where, whose = [], []
-    for number in range(len(functions)):
-        where.append(np.unique(representative[np.hstack([raw.facets, middle])[surface == number]]))
-        whose.append(np.full(len(where[-1]), number))
-    node, number_of = np.concatenate(where), np.concatenate(whose)
-    # A node of several surfaces stays.
-    single = np.bincount(node, minlength=len(points))[node] == 1
-    node, number_of = node[single], number_of[single]
-    is_middle: npt.NDArray[np.bool_] = node >= n
+    where = [np.unique(facets[surface == number]) for number in range(surfaces)]
+    node = np.concatenate(where)
+    number = np.repeat(np.arange(surfaces), [len(own) for own in where])
+    single = np.bincount(node, minlength=count)[node] == 1
+    return node[single], number[single]
+
+
+def _projected(
+    straight: Array,
+    node: Indices,
+    number: Indices,
+    functions: Sequence[LevelSet],
+    part: Part,
+    *,
+    middles: int,
+    step: float,
+) -> tuple[Array, Array]:
+    """Return the points with those nodes that are middles of edges on their surfaces, and the normals at all nodes."""
+    points, slope = straight.copy(), np.zeros((len(node), straight.shape[1]))
     walls = part.planes_of(points)[node] & part.walls
-    slope = np.zeros((len(node), d))
-    step = STEP * raw.lattice.shortest
-    straight = points.copy()
-    size = np.linalg.norm(raw.points[keys // n] - raw.points[keys % n], axis=1)
-    for number, phi in enumerate(functions):
-        own = np.flatnonzero(number_of == number)
-        moving = own[is_middle[own]]
+    for k, phi in enumerate(functions):
+        own = np.flatnonzero(number == k)
+        moving = own[node[own] >= middles]
         for _ in range(4):
             at = points[node[moving]]
             normal = part.within(gradients(phi, at, step), walls[moving])
@@ -173,48 +204,58 @@ def of_second_order(
             points[node[moving]] = at - (values(phi, at) / square)[:, None] * normal
         slope[own] = part.within(gradients(phi, points[node[own]], step), walls[own])
     length = np.linalg.norm(slope, axis=1, keepdims=True)
-    slope /= np.where(length > 0.0, length, 1.0)
-    jump = np.linalg.norm(points[node] - straight[node], axis=1)[is_middle]
-    if np.any(jump > 0.3 * size[node[is_middle] - n]):
-        raise CellError("order", 2, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1.")
-    cells = np.hstack([raw.cells, n + of_cell.reshape(ends.shape[:2])])
-    facets = np.hstack([raw.facets, middle])
+    return points, slope / np.where(length > 0.0, length, 1.0)
 
-    points = _unfolded(points, straight, node[is_middle], cells, representative)
 
-    def places(shift: Array) -> Array:
-        moved = points.copy()
-        moved[node] += shift[number_of][:, None] * slope
-        return _matched(moved, straight, representative)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Curved:
+    """A cell of second order, whose surfaces can be moved along their normals."""
 
-    def made(shift: Array) -> RawCell:
-        return replace(raw, points=places(shift), cells=cells, facets=facets, order=2, slivers=None)
+    raw: RawCell
+    points: Array
+    straight: Array
+    cells: Indices
+    facets: Indices
+    representative: Indices
+    node: Indices
+    number: Indices
+    slope: Array
 
-    def volumes(shift: Array) -> Array:
-        own = _sound_volumes(places(shift), cells, raw)
-        return _phase_volumes(raw, cell_volumes(made(shift)) if own is None else own)
+    def places(self, shift: Array) -> Array:
+        """Return the points with each surface moved by its entry of ``shift``."""
+        moved = self.points.copy()
+        moved[self.node] += shift[self.number][:, None] * self.slope
+        return _matched(moved, self.straight, self.representative)
 
-    shift = np.zeros(len(functions))
-    if not targets:
-        return made(shift)
-    numbers = np.array(sorted(targets))
-    wanted = np.array([targets[k] for k in numbers])
-    step = 1e-3 * float(size.mean())
+    def made(self, shift: Array) -> RawCell:
+        """Return the cell with moved surfaces."""
+        return replace(self.raw, points=self.places(shift), cells=self.cells, facets=self.facets, order=2, slivers=None)
+
+    def volumes(self, shift: Array) -> Array:
+        """Return the volumes of its phases with moved surfaces."""
+        own = _sound_volumes(self.places(shift), self.cells, self.raw)
+        return _phase_volumes(self.raw, cell_volumes(self.made(shift)) if own is None else own)
+
+
+def _shifted(curved: _Curved, shift: Array, targets: Mapping[int, float], size: float, copies: int) -> Array:
+    """Return by how much each surface is to be moved for the volumes that phases shall have."""
+    shift, numbers = shift.copy(), np.array(sorted(targets))
+    wanted, step = np.array([targets[k] for k in numbers]), 1e-3 * size
     for _ in range(8):
-        volume = volumes(shift)[numbers]
-        if np.abs(wanted - volume).max() < 1e-14 * raw.lattice.volume / part.copies:
+        volume = curved.volumes(shift)[numbers]
+        if np.abs(wanted - volume).max() < 1e-14 * curved.raw.lattice.volume / copies:
             break
         rate = np.empty((len(numbers), len(numbers)))
         for column, k in enumerate(numbers):
             changed = shift.copy()
             changed[k] += step
-            rate[:, column] = (volumes(changed)[numbers] - volume) / step
+            rate[:, column] = (curved.volumes(changed)[numbers] - volume) / step
         shift[numbers] += np.linalg.solve(rate, wanted - volume)
-        if np.abs(shift).max() > 0.1 * float(size.mean()):
+        if np.abs(shift).max() > 0.1 * size:
             raise InputError(
                 "fractions", dict(targets), "the volumes of the level sets", "Correct them, or mesh finer."
             )
-    return made(shift)
+    return shift
 
 
 def _unfolded(points: Array, straight: Array, middle: Indices, cells: Indices, representative: Indices) -> Array:

@@ -78,7 +78,13 @@ def check_mesh(
     except HomfemError as error:
         return replace(report, nodes=len(used), problems=(*problems, str(error)))
     report = replace(report, nodes=len(used), period=tuples(lattice.vectors))
+    return _checked(report, mesh, lattice, problems, notes, film=isinstance(period, Lattice))
 
+
+def _checked(
+    report: MeshReport, mesh: LooseMesh, lattice: Lattice, problems: list[str], notes: list[str], *, film: bool
+) -> MeshReport:
+    """Return the report of a mesh whose nodes are there, with a lattice; a film is shorter than a period."""
     volumes, flat = quality.signed_volumes(mesh.points, mesh.cells, mesh.kind, mesh.order)
     negative = int(np.count_nonzero(volumes < 0.0))
     if flat.any():
@@ -95,7 +101,6 @@ def check_mesh(
     faces, found = _faces(mesh, lattice)
     problems += found
     short = _short(mesh, lattice)
-    film = isinstance(period, Lattice)
     notes += [f"{text}: a film" for text in short if film]
     problems += [f"{text}; if a film is meant, give the period vectors" for text in short if not film]
     if any(not face.ok for face in faces):
