@@ -107,12 +107,22 @@ THERMAL_CONDUCTIVITY = TensorKind(name="thermal conductivity", quantity=quantiti
 STIFFNESS = TensorKind(name="stiffness", basis="voigt", quantity=quantities.MODULUS)
 PERMEABILITY = TensorKind(name="permeability", quantity=quantities.AREA, title="permeability")
 DISPERSION = TensorKind(name="dispersion", symmetric=False, quantity=quantities.DIFFUSIVITY, title="dispersion tensor")
+SENSITIVITY = TensorKind(name="sensitivity", symmetric=False, title="chemotactic sensitivity")
 GENERAL = TensorKind(name="general", symmetric=False)
 """A second-order tensor, or a matrix of any other loads, of which nothing more is known."""
 
 KINDS: Mapping[str, TensorKind] = {
     kind.name: kind
-    for kind in (DIFFUSION, CONDUCTIVITY, THERMAL_CONDUCTIVITY, STIFFNESS, PERMEABILITY, DISPERSION, GENERAL)
+    for kind in (
+        DIFFUSION,
+        CONDUCTIVITY,
+        THERMAL_CONDUCTIVITY,
+        STIFFNESS,
+        PERMEABILITY,
+        DISPERSION,
+        SENSITIVITY,
+        GENERAL,
+    )
 }
 """Every kind by its name."""
 
@@ -126,6 +136,7 @@ PHYSICS: Mapping[str, TensorKind] = {
     "stokes": PERMEABILITY,
     "dispersion": DISPERSION,
     "reaction": DIFFUSION,
+    "chemotaxis": SENSITIVITY,
 }
 """The kind of tensor that each physics of the package gives."""
 

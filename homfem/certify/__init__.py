@@ -8,6 +8,7 @@ arguments, ``homogenize_diffusion`` and its like return the effective tensor alo
 from homfem.certify.accuracy import Accuracy
 from homfem.certify.bidomain import homogenize_bidomain, solve_bidomain, sweep_bidomain
 from homfem.certify.calcium import CalciumTensors, homogenize_calcium
+from homfem.certify.chemotaxis import Chemotaxis, homogenize_chemotaxis, solve_chemotaxis
 from homfem.certify.coupled import (
     ActiveElasticity,
     ActiveStress,
@@ -56,6 +57,7 @@ __all__ = [
     "ActiveStress",
     "CalciumTensors",
     "CellSolution",
+    "Chemotaxis",
     "Diffusion",
     "Dispersion",
     "Elasticity",
@@ -77,6 +79,7 @@ __all__ = [
     "homogenize_active_stress",
     "homogenize_bidomain",
     "homogenize_calcium",
+    "homogenize_chemotaxis",
     "homogenize_diffusion",
     "homogenize_dispersion",
     "homogenize_elasticity",
@@ -91,6 +94,7 @@ __all__ = [
     "solve_active_stress",
     "solve_bidomain",
     "solve_cell",
+    "solve_chemotaxis",
     "solve_diffusion",
     "solve_dispersion",
     "solve_elasticity",

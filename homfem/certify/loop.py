@@ -207,7 +207,7 @@ class _Meshes:
     def _goes_on(self, solved: MeshSolution, gap: float) -> bool:
         """Whether a finer mesh is needed, and may help."""
         tolerance, tensor = self.plan.tolerance, solved.tensor
-        confirmed = self.within or tensor.estimated_error is None
+        confirmed = self.within or tensor.estimated_error is None or solved.proved
         if tolerance is None or np.isnan(gap):
             self.within, self.enough, self.coarse = True, tolerance is None or confirmed, False
             return False
@@ -226,7 +226,7 @@ def _measure_of(solved: MeshSolution) -> str:
 def _compared(solved: MeshSolution, before: MeshSolution) -> MeshSolution:
     """An estimate that is no less than the change from the coarser mesh."""
     error = solved.tensor.estimated_error
-    if error is None:
+    if error is None or solved.proved:
         return solved
     change = 2.0 * relative_gap(before.tensor.value, solved.tensor.value)
     return replace(solved, tensor=replace(solved.tensor, estimated_error=max(error, change)))

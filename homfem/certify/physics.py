@@ -82,6 +82,11 @@ class MeshSolution(ABC):
         """Return an estimate of what straight facets change in the tensor; collective."""
 
     @property
+    def proved(self) -> bool:
+        """Whether ``estimated_error`` is a bound of a tensor that has none in the Loewner order."""
+        return False
+
+    @property
     def sides(self) -> list[Side]:
         """What was solved."""
         return [side for side in (self.correctors, self.dual, self.compared) if side is not None]

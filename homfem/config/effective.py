@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from homfem.config.physics import bidomain, coupled, diffusion, elasticity, electrodiffusion, reaction, stokes
+from homfem.config.physics import (
+    bidomain,
+    chemotaxis,
+    coupled,
+    diffusion,
+    elasticity,
+    electrodiffusion,
+    reaction,
+    stokes,
+)
 from homfem.config.physics.effective_table import EffectiveTable
 from homfem.config.table import Missing, parse_table, refuse_unknown, require_table
 from homfem.parameters import InputError, check_choice
 
 #: Where the physics are: a new one is a module with its ``TABLES``, and its place here.
-MODULES = (diffusion, bidomain, elasticity, coupled, stokes, reaction, electrodiffusion)
+MODULES = (diffusion, bidomain, elasticity, coupled, stokes, reaction, electrodiffusion, chemotaxis)
 PHYSICS: Mapping[str, type[EffectiveTable]] = {
     name: table for module in MODULES for name, table in module.TABLES.items()
 }

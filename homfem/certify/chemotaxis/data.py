@@ -1,0 +1,88 @@
+"""Motility, sensitivity and the attractant's diffusivity of each phase: what may stand beside what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from homfem.parameters import Array, InputError, check_choice, check_spd
+
+Coefficients = Mapping[str, float | npt.ArrayLike]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChemotaxisData:
+    """The coefficients of all phases as matrices.
+
+    Parameters
+    ----------
+    motility, attractant : mapping of str to array, shape (d, d)
+        Symmetric and positive definite, of the phases in which cells move and the attractant diffuses.
+    sensitivity : mapping of str to array, shape (d, d)
+        Any matrix, of phases that are in both.
+    """
+
+    motility: Mapping[str, Array]
+    sensitivity: Mapping[str, Array]
+    attractant: Mapping[str, Array]
+
+    @property
+    def largest(self) -> float:
+        r"""The largest :math:`\|D_n^{-1/2}SD_c^{-1/2}\|_2` of all phases."""
+        found = 0.0
+        for phase, matrix in self.sensitivity.items():
+            left, right = (np.linalg.cholesky(given[phase]) for given in (self.motility, self.attractant))
+            scaled = np.linalg.solve(right, np.linalg.solve(left, matrix).T)
+            found = max(found, float(np.linalg.norm(scaled, 2)))
+        return found
+
+
+def checked(
+    motility: Coefficients, sensitivity: Coefficients, attractant: Coefficients, phases: tuple[str, ...], d: int
+) -> ChemotaxisData:
+    """Return the coefficients as matrices.
+
+    Raises
+    ------
+    InputError
+        For a phase that the cell does not have, a motility or diffusivity that is not positive, a sensitivity that is
+        no matrix of finite numbers, or one where no cell moves or no attractant is.
+    """
+    given: dict[str, Coefficients] = {"motility": motility, "sensitivity": sensitivity, "attractant": attractant}
+    for name, table in given.items():
+        if not table:
+            raise InputError(name, table, f"given for at least one of {phases}")
+        for phase in table:
+            check_choice(name, phase, phases)
+    moving = {
+        name: {
+            phase: check_spd(f"{name}[{phase!r}]", given[name][phase], d) for phase in phases if phase in given[name]
+        }
+        for name in ("motility", "attractant")
+    }
+    followed = {}
+    for phase in (one for one in phases if one in sensitivity):
+        matrix = _matrix(f"sensitivity[{phase!r}]", sensitivity[phase], d)
+        for name, what in (("motility", "no cell moves"), ("attractant", "no attractant is")):
+            if matrix.any() and phase not in given[name]:
+                remedy = f"Give the phase a {name}, or leave its sensitivity out."
+                raise InputError(f"sensitivity[{phase!r}]", sensitivity[phase], f"0 where {what}", remedy)
+        if matrix.any():
+            followed[phase] = matrix
+    return ChemotaxisData(motility=moving["motility"], sensitivity=followed, attractant=moving["attractant"])
+
+
+def _matrix(name: str, value: Any, d: int) -> Array:
+    allowed = f"a finite number or a {d}x{d} matrix of them"
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(name, value, allowed) from error
+    matrix = float(matrix) * np.eye(d) if matrix.ndim == 0 else matrix
+    if matrix.shape != (d, d) or not np.all(np.isfinite(matrix)):
+        raise InputError(name, value, allowed)
+    return matrix

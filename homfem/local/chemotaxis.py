@@ -1,0 +1,99 @@
+r"""The cell problems of cells that follow an attractant: two diffusions, and the fluxes that one drives in the other.
+
+With the motility :math:`D_n`, the attractant's diffusivity :math:`D_c` and the sensitivity S,
+
+.. math:: n_t=\nabla\cdot(D_n\nabla n-n\,S\nabla c),\qquad c_t=\nabla\cdot(D_c\nabla c)+\dots
+
+has the correctors :math:`\chi^n,\chi^c` of the two diffusions, and :math:`\omega_j` of the cells that are driven:
+:math:`\int D_n\nabla\omega_j\cdot\nabla v=\int S(e_j+\nabla\chi^c_j)\cdot\nabla v`. The macroscopic flux of the cells
+is :math:`-D_n^*\nabla n_0+n_0S^*\nabla c_0` with
+
+.. math:: S^*_{ij}=\langle[S(e_j+\nabla\chi^c_j)-D_n\nabla\omega_j]_i\rangle
+    =\langle(e_i+\nabla\chi^n_i)\cdot S(e_j+\nabla\chi^c_j)\rangle ,
+
+the second without :math:`\omega`, by testing its problem with :math:`\chi^n_i` and that of :math:`\chi^n_i` with
+:math:`\omega_j`. It is not symmetric in general, and has no sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+
+from homfem.cells.unitcell import UnitCell
+from homfem.local.problem import CellProblem, Field, domain_of, element_of
+from homfem.parameters import Array
+
+
+def tensor_function(cell: UnitCell, matrices: Mapping[str, Array]) -> fem.Function:
+    """Return a matrix on each mesh cell, zero in the phases that are not named."""
+    d = cell.dimension
+    return cell.cell_function({name: matrices.get(name, np.zeros((d, d))) for name in cell.phase_names})
+
+
+def driven_diffusion(
+    cell: UnitCell,
+    coefficient: fem.Function,
+    phases: Sequence[str],
+    *,
+    degree: int,
+    element: str = "Lagrange",
+    drives: Sequence[fem.Function] = (),
+    sensitivity: fem.Function | None = None,
+) -> CellProblem:
+    r"""Return a diffusion problem for unit gradients, and for fields that drive a flux: one more load for each.
+
+    Parameters
+    ----------
+    cell
+        With all phases in which anything diffuses.
+    coefficient
+        A matrix on each mesh cell; zero outside of ``phases``.
+    phases
+        Where it diffuses.
+    degree, element
+        ``"Lagrange"`` or ``"CR"``.
+    drives
+        Vectors V that are constant on each mesh cell; or, with a ``sensitivity`` S, the correctors q of every axis,
+        of which :math:`V_j=S(e_j+\nabla q_j)`. The load is :math:`\int V\cdot\nabla v`.
+    sensitivity
+        A matrix on each mesh cell.
+    """
+    d, domain = cell.dimension, domain_of(cell)
+    own = () if set(phases) == set(cell.phase_names) else tuple(phases)
+
+    def macroscopic(s: Any) -> Any:
+        return ufl.as_vector([s[k] for k in range(d)])
+
+    def drive(k: int) -> Any:
+        if sensitivity is None:
+            return drives[k]
+        return ufl.dot(sensitivity, ufl.as_vector(np.eye(d)[k].tolist()) + ufl.grad(drives[k]))
+
+    def linear(v: Any, s: Any) -> ufl.Form:
+        form = -ufl.inner(ufl.dot(coefficient, macroscopic(s)), ufl.grad(v)) * ufl.dx
+        return form + sum(s[d + k] * ufl.inner(drive(k), ufl.grad(v)) * ufl.dx for k in range(len(drives)))
+
+    def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
+        one, other = macroscopic(s) + ufl.grad(w), macroscopic(t) + ufl.grad(z)
+        return ufl.inner(ufl.dot(coefficient, one), other) * ufl.dx
+
+    given = (*drives, *(() if sensitivity is None else (sensitivity,)))
+    return CellProblem(
+        name="diffusion",
+        fields=(Field(element=element_of(cell, element, degree), phases=own, name="potential"),),
+        loads=d + len(drives),
+        bilinear=lambda u, v: ufl.inner(ufl.dot(coefficient, ufl.grad(u)), ufl.grad(v)) * ufl.dx,
+        linear=linear,
+        average=average,
+        affine=lambda x, s: sum(s[k] * x[k] for k in range(d)),
+        flux=lambda u, _: ufl.dot(coefficient, ufl.grad(u)),
+        domain=domain,
+        coefficients={"diffusivity": coefficient},
+        given=given,
+        formula=("driven diffusion", own, len(drives), sensitivity is None),
+    )

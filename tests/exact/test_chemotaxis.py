@@ -1,0 +1,284 @@
+"""Effective chemotaxis: laminates, special cases that are exact, what holds of any cell, bounds, ranks, bad input."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import homogenize_chemotaxis, homogenize_diffusion, runs
+from homfem.cells import blocks, laminate
+from homfem.config import make_config
+from homfem.parameters import InputError, PercolationError
+from made_cells import grid_cell
+
+SQUARE = ["MMMM", "MIIM", "MIIM", "MMMM"]
+
+
+def sides(tensor):
+    named = tensor.coefficients["sensitivity"]
+    assert np.array_equal(named.value, tensor.value)
+    return named.lower, named.upper
+
+
+def harmonic(fractions, values):
+    return 1.0 / sum(f / v for f, v in zip(fractions, values, strict=True))
+
+
+def test_layers_have_a_closed_form():
+    fractions, motility, sensitivity, attractant = (0.5, 0.3, 0.2), (1.0, 10.0, 0.3), (1.0, -4.0, 2.5), (1.0, 0.1, 7.0)
+    cell = laminate(fractions, axis="y", dimension=2, resolution=0.25)
+    names = ("layer1", "layer2", "layer3")
+    given = [dict(zip(names, values, strict=True)) for values in (motility, sensitivity, attractant)]
+    found = homogenize_chemotaxis(cell, *given)
+    across = sum(f * s / (m * c) for f, m, s, c in zip(fractions, motility, sensitivity, attractant, strict=True))
+    across *= harmonic(fractions, motility) * harmonic(fractions, attractant)
+    along = sum(f * s for f, s in zip(fractions, sensitivity, strict=True))
+    exact = np.diag([along, across])
+    assert np.abs(found.value - exact).max() <= 1e-10
+    lower, upper = sides(found)
+    assert np.all(lower <= exact)
+    assert np.all(exact <= upper)
+    assert np.abs(upper - lower).max() <= 1e-8
+    rule = np.diag([along, harmonic(fractions, attractant) * sum(
+        f * s / c for f, s, c in zip(fractions, sensitivity, attractant, strict=True))])  # fmt: skip
+    assert np.abs(found.coefficients["constant_motility_sensitivity"].value - rule).max() <= 1e-10
+    assert abs(rule[1, 1] - across) > 1.0
+
+
+def test_matrices_in_layers():
+    """Across layers the normal fluxes and the gradients along are continuous, whatever the matrices."""
+    rng = np.random.default_rng(4)
+    fractions = (0.4, 0.6)
+    cell = laminate(fractions, axis="x", dimension=2, resolution=0.25)
+    spd = [[(lambda r: r @ r.T + 0.3 * np.eye(2))(rng.normal(size=(2, 2))) for _ in fractions] for _ in range(2)]
+    sensitivity = rng.normal(size=(2, 2, 2))
+    names = ("layer1", "layer2")
+
+    def gradients(matrices, direction):
+        """The gradients in the layers for a mean one: e + a n in each, with one normal flux."""
+        normal = np.array([m[0, 0] for m in matrices])
+        own = np.array([m[0] @ direction for m in matrices])
+        flux = np.sum(fractions * own / normal) / np.sum(fractions / normal)
+        return [direction + (flux - o) / n * np.array([1.0, 0.0]) for o, n in zip(own, normal, strict=True)]
+
+    fractions = np.array(fractions)
+    exact = np.array([
+        [sum(f * p @ s @ q for f, p, s, q in zip(fractions, gradients(spd[0], e), sensitivity, gradients(spd[1], z),
+                                                  strict=True)) for z in np.eye(2)] for e in np.eye(2)
+    ])  # fmt: skip
+    given = [dict(zip(names, [m.tolist() for m in table], strict=True)) for table in (spd[0], sensitivity, spd[1])]
+    found = homogenize_chemotaxis(cell, *given)
+    assert np.abs(found.value - exact).max() <= 1e-9 * np.abs(exact).max()
+    assert abs(exact[0, 1] - exact[1, 0]) > 1e-2
+    lower, upper = sides(found)
+    assert np.all((lower <= exact) & (exact <= upper))
+
+
+@pytest.mark.parametrize(
+    ("motility", "sensitivity", "exact"),
+    [
+        ({"I": 10.0, "M": 1.0}, {"I": 4.0, "M": 1.0}, 1.00079947),
+        ({"I": 1.0, "M": 1.0}, {"I": 10.0, "M": 1.0}, 4.52423874),
+        ({"I": 10.0, "M": 1.0}, {"I": 10.0, "M": 1.0}, 1.54421999),
+        ({"I": 10.0, "M": 1.0}, {"I": -0.3, "M": -3.0}, -3.0 * 0.647576126),
+    ],
+)
+def test_the_square_inclusion(motility, sensitivity, exact):
+    """Numbers of a Fourier-Galerkin and a graded finite element program; S = 3 D_c for the last."""
+    cell = blocks(SQUARE, resolution=0.1)
+    found = homogenize_chemotaxis(cell, motility, sensitivity, {"I": 0.1, "M": 1.0})
+    lower, upper = sides(found)
+    assert np.all(lower.diagonal() <= exact)
+    assert np.all(exact <= upper.diagonal())
+    assert np.abs(found.value.diagonal() / exact - 1.0).max() <= 5e-3
+    for name, value in (("attractant", 0.647576126), ("motility", 1.0 if motility["I"] == 1.0 else 1.54421999)):
+        named = found.coefficients[name]
+        assert np.all(named.lower.diagonal() <= value + 1e-8)
+        assert np.all(value - 1e-8 <= named.upper.diagonal())
+    rule = found.coefficients["constant_motility_sensitivity"].value[0, 0]
+    if motility["I"] == 1.0:
+        assert rule == pytest.approx(found.value[0, 0], rel=1e-9)
+    elif sensitivity["I"] == 4.0:
+        assert rule == pytest.approx(2.17474624, rel=2e-3)  # what the rule gives where it does not hold
+
+
+def corner(s):
+    return ((s[:, 0] > 0.25) & (s[:, 0] < 0.9) & (s[:, 1] > 0.4) & (s[:, 0] + s[:, 1] < 1.5)).astype(int)
+
+
+MOTILITY = {"a": [[2.0, 0.5], [0.5, 1.0]], "b": 10.0}
+SENSITIVITY = {"a": [[1.0, -0.4], [0.7, 0.2]], "b": -3.0}
+ATTRACTANT = {"a": 1.0, "b": [[0.3, 0.1], [0.1, 0.2]]}
+
+
+def oblique(comm=MPI.COMM_SELF, n=8):
+    return grid_cell((n, n), corner, comm=comm, vectors=[[1.0, 0.0], [0.25, 1.2]])
+
+
+def test_bounds_hold_and_shrink_and_the_tensor_is_not_symmetric():
+    cell = oblique(n=8)
+    coarse = homogenize_chemotaxis(cell, MOTILITY, SENSITIVITY, ATTRACTANT, degree=1)
+    fine = homogenize_chemotaxis(cell, MOTILITY, SENSITIVITY, ATTRACTANT, tolerance=5e-2)
+    lower, upper = sides(coarse)
+    assert np.all((lower <= fine.value) & (fine.value <= upper))
+    assert fine.reached
+    assert np.abs(np.subtract(*sides(fine))).max() <= 1e-1 * np.abs(fine.value).max() < np.abs(upper - lower).max()
+    assert abs(fine.value[0, 1] - fine.value[1, 0]) > 0.5
+
+
+def test_turned_and_scaled_and_exchanged():
+    """S*(D_n, S, D_c)^T = S*(D_c, S^T, D_n): the mirror image of the problem; linear in S; homogeneous of degree 0."""
+    cell = oblique()
+    one = homogenize_chemotaxis(cell, MOTILITY, SENSITIVITY, ATTRACTANT, rtol=1e-12)
+    turned = {name: np.transpose(np.atleast_2d(value)).tolist() if np.ndim(value) else value
+              for name, value in SENSITIVITY.items()}  # fmt: skip
+    mirror = homogenize_chemotaxis(cell, ATTRACTANT, turned, MOTILITY, rtol=1e-12)
+    assert np.abs(one.value.T - mirror.value).max() <= 1e-9
+    scaled = homogenize_chemotaxis(
+        cell,
+        {name: (7.0 * np.asarray(value)).tolist() for name, value in MOTILITY.items()},
+        {name: (-2.0 * np.asarray(value)).tolist() for name, value in SENSITIVITY.items()},
+        ATTRACTANT,
+        rtol=1e-12,
+    )
+    assert np.abs(scaled.value + 2.0 * one.value).max() <= 1e-9
+    assert np.abs(np.subtract(*sides(scaled)) - 2.0 * np.subtract(*sides(one))).max() <= 1e-6
+
+
+def test_schwarz_inequality():
+    """|x.S*z|^2 <= x.Az... with the tensors in which S meets one corrector twice, for S symmetric and positive."""
+    cell = oblique()
+    followed = {"a": [[1.0, 0.3], [0.3, 0.5]], "b": 3.0}
+    s = homogenize_chemotaxis(cell, MOTILITY, followed, ATTRACTANT).value
+    a = homogenize_chemotaxis(cell, MOTILITY, followed, MOTILITY).value
+    b = homogenize_chemotaxis(cell, ATTRACTANT, followed, ATTRACTANT).value
+    angles = np.linspace(0.0, np.pi, 40)
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    left = np.einsum("ni,ij,mj->nm", x, s, x) ** 2
+    right = np.outer(np.einsum("ni,ij,nj->n", x, a, x), np.einsum("ni,ij,nj->n", x, b, x))
+    assert np.all(left <= right * (1.0 + 1e-12))
+    assert (left / right).max() > 0.4
+
+
+def test_voids_and_cells_that_leave_a_phase_to_the_attractant():
+    cell = blocks(SQUARE, resolution=0.15)
+    # cells and attractant in the matrix alone, S a number times the motility
+    alone = homogenize_chemotaxis(cell, {"M": 2.0}, {"M": 6.0}, {"M": 5.0})
+    plain = homogenize_diffusion(cell, {"M": 6.0}, degree=2)
+    lower, upper = sides(alone)
+    assert alone.value[0, 0] == pytest.approx(plain.upper[0, 0], rel=1e-6)
+    assert np.all((lower <= plain.upper + 1e-9).diagonal())
+    # the attractant goes through the inclusions too, where no cell moves
+    through = homogenize_chemotaxis(cell, {"M": 2.0}, {"M": 6.0}, {"M": 5.0, "I": 50.0}, tolerance=3e-2)
+    assert through.reached
+    # S is a number times the motility, so S* is, whatever the attractant does
+    lower, upper = sides(through)
+    assert np.all((lower.diagonal() <= plain.upper.diagonal()) & (plain.lower.diagonal() <= upper.diagonal()))
+    assert through.coefficients["attractant"].value[0, 0] > 5.0
+    # cells everywhere, the attractant in the matrix alone
+    behind = homogenize_chemotaxis(cell, {"M": 2.0, "I": 1.0}, {"M": 15.0}, {"M": 5.0})
+    inside = homogenize_diffusion(cell, {"M": 15.0}, degree=2)  # S = 3 D_c
+    lower, upper = sides(behind)
+    assert np.all((lower.diagonal() <= inside.upper.diagonal()) & (inside.lower.diagonal() <= upper.diagonal()))
+
+
+def case(comm):
+    found = homogenize_chemotaxis(oblique(comm), MOTILITY, SENSITIVITY, ATTRACTANT, rtol=1e-12)
+    named = found.coefficients
+    return {name: [named[name].value.tolist(), named[name].lower.tolist(), named[name].upper.tolist()]
+            for name in ("sensitivity", "motility", "attractant")}  # fmt: skip
+
+
+@pytest.mark.mpi
+def test_the_same_on_ranks(on_ranks):
+    one = case(MPI.COMM_WORLD)
+    for other in on_ranks(case, ranks=(2, 3)):
+        for name, value in one.items():
+            assert np.abs(np.array(other[name]) - value).max() <= 1e-7, name
+
+
+@pytest.mark.parametrize(
+    ("motility", "sensitivity", "attractant", "said"),
+    [
+        ({"M": 1.0}, {"M": 1.0, "I": -1.0}, {"M": 1.0, "I": 1.0}, r"^sensitivity\['I'\] = -1\.0.*no cell moves"),
+        ({"M": 1.0, "I": 1.0}, {"I": 2.0}, {"M": 1.0}, r"^sensitivity\['I'\] = 2\.0.*no attractant"),
+        ({"M": 1.0, "I": 0.0}, {"M": 1.0}, {"M": 1.0}, r"^motility\['I'\] = 0\.0"),
+        ({"M": 1.0}, {"M": float("nan")}, {"M": 1.0}, r"^sensitivity\['M'\] = nan"),
+        ({"M": 1.0}, {"M": [[1.0, 2.0]]}, {"M": 1.0}, r"^sensitivity\['M'\]"),
+        ({"M": 1.0}, {"X": 1.0}, {"M": 1.0}, r"^sensitivity = 'X'"),
+        ({}, {"M": 1.0}, {"M": 1.0}, r"^motility = \{\}"),
+        ({"M": 1.0}, {"M": 1.0}, {"M": -1.0}, r"^attractant\['M'\]"),
+    ],
+)
+def test_what_is_refused(motility, sensitivity, attractant, said):
+    with pytest.raises(InputError, match=said):
+        homogenize_chemotaxis(blocks(SQUARE, resolution=0.25), motility, sensitivity, attractant)
+
+
+def test_islands_that_the_attractant_does_not_join_are_refused():
+    cell = blocks(["MIM", "MMM", "IMI"], resolution=0.3)
+    with pytest.raises(PercolationError, match=r"^phases = \('I',\)"):
+        homogenize_chemotaxis(cell, {"I": 1.0}, {"I": 1.0}, {"M": 1.0, "I": 1.0})
+    strips = blocks(["IMM", "MMM", "III", "MMM"], resolution=0.3)
+    with pytest.raises(PercolationError, match=r"^motility = .*connected"):
+        homogenize_chemotaxis(strips, {"I": 1.0}, {"I": 1.0}, {"M": 1.0, "I": 1.0})
+    with pytest.raises(InputError, match=r"^symmetry"):
+        homogenize_chemotaxis(strips, {"I": 1.0, "M": 1.0}, {"I": 1.0}, {"M": 1.0, "I": 1.0}, symmetry="auto")
+
+
+CONFIG = {
+    "cell": {"shape": "laminate", "fractions": [0.5, 0.5], "axis": "x", "dimension": 2, "resolution": 0.3},
+    "effective": {
+        "physics": "chemotaxis",
+        "motility": {"layer1": "1 um^2/s", "layer2": "1e-11 m^2/s"},
+        "sensitivity": {"layer1": "1 um^2/s/uM", "layer2": "4e-9 m^2/s/(mol/m^3)"},
+        "attractant": {"layer1": "1000 um^2/s", "layer2": "100 um^2/s"},
+    },
+}
+
+
+def test_a_config(homfem, tmp_path):
+    run = runs.tensor(CONFIG)
+    report = json.loads(json.dumps(run.report()))
+    assert report["unit"] == "um^2/s/uM"
+    # 4e-9 m^5/(mol s) are 4 um^2/s/uM
+    assert np.allclose(report["value"], np.diag([100.0 / 121.0, 2.5]), rtol=1e-9, atol=1e-9)
+    named = report["coefficients"]
+    assert named["motility"]["value"][0][0] == pytest.approx(20.0 / 11.0, rel=1e-9)
+    assert named["motility"]["unit"] == "um^2/s"
+    assert named["attractant"]["value"][1][1] == pytest.approx(550.0, rel=1e-9)
+    assert named["sensitivity"]["lower"][0][0] <= 100.0 / 121.0 <= named["sensitivity"]["upper"][0][0]
+    assert "not symmetric" in report["conventions"]["flux"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        (
+            "sensitivity",
+            {"layer1": "1 um^2/s", "layer2": "1 um^2/s/uM"},
+            r"^effective\.sensitivity\.layer2.*converts to",
+        ),
+        ("sensitivity", {"layer1": "1 um^2"}, r"^effective\.sensitivity\.layer1.*It is a diffusivity, or"),
+        ("sensitivity", {"layer1": 1.0}, r"^effective\.sensitivity\.layer1.*no unit"),
+        ("sensitivity", {"layer3": "1 um^2/s"}, r"^effective\.sensitivity\.layer3"),
+        ("sensitivity", {}, r"^effective\.sensitivity = \{\}"),
+        ("motility", {"layer1": "1 um^2/s"}, r"^effective\.sensitivity\.layer2.*no cell moves"),
+        ("motility", {"layer1": "1 um^2/s", "layer2": "0 um^2/s"}, r"^effective\.motility\.layer2"),
+        ("attractant", {"layer1": "1 um^2/s"}, r"^effective\.sensitivity\.layer2.*no attractant"),
+        ("attractant", None, r"^effective\.attractant = \(missing\)"),
+        ("motilty", {}, r"^effective\.motilty.*'effective\.motility'"),
+    ],
+)
+def test_a_config_that_is_refused(key, value, said):
+    document = copy.deepcopy(CONFIG)
+    if value is None:
+        del document["effective"][key]
+    else:
+        document["effective"][key] = value
+    with pytest.raises(InputError, match=said):
+        make_config(document)
