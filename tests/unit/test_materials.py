@@ -49,7 +49,8 @@ def test_every_physics_has_a_kind_and_every_kind_a_unit_of_its_own_dimension():
     for physics, kind in kinds.PHYSICS.items():
         assert kinds.KINDS[kind.name] == kind
         assert kind_of(physics) == kind
-        assert EffectiveTensor(value=np.eye(3), physics=physics, unit=kind.quantity.unit).kind == kind
+        unit = "um^2/s/uM" if kind.quantity is None else kind.quantity.unit  # a sensitivity: per what is measured
+        assert EffectiveTensor(value=np.eye(3), physics=physics, unit=unit).kind == kind
     assert kind_of("something else") == kinds.GENERAL
 
 
@@ -98,12 +99,12 @@ def test_a_kind_that_contradicts_the_physics_is_refused():
 
 def test_a_physics_from_outside_brings_its_kind_through_json():
     kind = TensorKind(name="sensitivity", symmetric=False, quantity=quantities.DIFFUSIVITY, title="sensitivity")
-    tensor = EffectiveTensor(value=[[1.0, 0.5], [0.0, 1.0]], physics="chemotaxis", kind=kind, unit="mm^2/s")
+    tensor = EffectiveTensor(value=[[1.0, 0.5], [0.0, 1.0]], physics="galvanotaxis", kind=kind, unit="mm^2/s")
     again = EffectiveTensor.from_json(tensor.to_json())
     assert again == tensor
     assert again.kind == kind
     assert required_tensor("s", again, kind, unit="um^2/s").value[0, 1] == pytest.approx(0.5e6)
-    assert str(again).startswith("sensitivity (chemotaxis, whole cell; ")
+    assert str(again).startswith("sensitivity (galvanotaxis, whole cell; ")
     with pytest.raises(UnitError, match="a unit of a diffusivity"):
         replace(tensor, unit="S/m")
 
