@@ -18,12 +18,14 @@ from homfem.electrolytes.ions import (
 )
 from homfem.electrolytes.layers import GelTransport, layered_gel_frozen, layered_gel_steady
 from homfem.electrolytes.results import gel_tensor
+from homfem.electrolytes.slits import ChargedSlit
 
 __all__ = [
     "FARADAY",
     "GAS",
     "TEMPERATURE",
     "VACUUM",
+    "ChargedSlit",
     "Equilibrium",
     "Gel",
     "GelTensors",

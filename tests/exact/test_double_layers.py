@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from mpi4py import MPI
-from scipy.optimize import brentq
-from scipy.special import ellipk, ellipkinc
 
 from homfem.cells import UnitCell, fibre_array, laminate, slit
+from homfem.electrolytes import ChargedSlit
 from homfem.local.charges import Charges
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
@@ -59,22 +58,6 @@ def onsager(
     return back @ virtual @ back.T, virtual
 
 
-def slit_place(psi: Array, zeta: float, centre: float, kappa: float) -> Array:
-    """Distance from the middle of a slit where the potential is psi, of the potential in the middle (elliptic)."""
-    s = abs(centre)
-    amplitude = np.arcsin(np.minimum(np.exp(-0.5 * (np.abs(psi) - s)), 1.0))
-    return np.asarray(
-        2.0 * np.exp(-0.5 * s) * (ellipk(np.exp(-2.0 * s)) - ellipkinc(amplitude, np.exp(-2.0 * s))) / kappa
-    )
-
-
-def slit_centre(zeta: float, kappa: float, half: float) -> float:
-    """Potential in the middle of a slit."""
-    size = abs(zeta)
-    found = brentq(lambda s: float(slit_place(np.array(size), size, s, kappa)) - half, 1e-12, size - 1e-12, xtol=1e-15)
-    return float(np.sign(zeta) * found)
-
-
 def across(found: Equilibrium, axis: int = 1) -> tuple[Array, Array]:
     """Places along an axis and potentials of the nodes."""
     return found.potential.function_space.tabulate_dof_coordinates()[:, axis], found.potential.x.array
@@ -86,14 +69,34 @@ def test_the_potential_of_a_slit_is_that_of_elliptic_functions(zeta: float, kapp
     found = solve_poisson_boltzmann(cell, salt("pore", kappa / 0.25, potentials={"walls": zeta}), degree=4)
     y, psi = across(found)
     inside = np.abs(y - 0.5) < 0.25 - 1e-9
-    centre = slit_centre(zeta, kappa, 1.0)
-    assert slit_centre(-2.0, 2.0, 1.0) == pytest.approx(-0.4804561154, abs=1e-10)
-    places = slit_place(psi[inside], zeta, centre, kappa)
+    exact = ChargedSlit(zeta=zeta, kappa=kappa)
+    centre, places = exact.centre, exact.place(psi[inside])
     middle = np.abs(y - 0.5) < 1e-9
     assert np.abs(psi[middle] - centre).max() < allowed
     # Near the middle the place says nothing: the potential is flat there.
     off = np.abs(y[inside] - 0.5) > 0.05
     assert np.abs(places - np.abs(y[inside] - 0.5) / 0.25)[off].max() < 10.0 * allowed
+
+
+def test_the_closed_form_of_the_slit_is_that_of_chebyshev_polynomials() -> None:
+    exact = ChargedSlit(zeta=-2.0, kappa=2.0)
+    assert exact.centre == pytest.approx(-0.4804561154, abs=1e-10)
+    assert exact.onsager(viscosity=1.0) == pytest.approx(SLIT, abs=1e-10)
+    assert exact.concentrations == pytest.approx([2.736703332, 0.4369036716], abs=1e-9)
+    # K_I = -(eps / eta) (zeta - <psi>), sigma = sum D <c> + (eps^2 / eta) <psi'^2>, <c+ - c-> = -2 psi'(1) / kappa^2
+    epsilon = 2.0 / 2.0**2
+    assert -epsilon * (-2.0 - exact.mean_potential) == pytest.approx(0.5468936036, abs=1e-10)
+    field = exact.concentrations.sum() + epsilon**2 * exact.mean_square_field
+    assert field == pytest.approx(4.111901100, abs=1e-9)
+    slope = 2.0 * np.sqrt(2.0 * (np.cosh(2.0) - np.cosh(exact.centre)))
+    assert exact.concentrations @ [1.0, -1.0] == pytest.approx(2.0 * slope / 2.0**2, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("zeta", "kappa", "centre"), [(4.0, 40.0, 8.0 * np.tanh(1.0) * np.exp(-40.0)), (1e-6, 3.0, 1e-6 / np.cosh(3.0))]
+)
+def test_the_middle_of_thin_layers_and_of_small_potentials(zeta: float, kappa: float, centre: float) -> None:
+    assert ChargedSlit(zeta=zeta, kappa=kappa).centre == pytest.approx(centre, rel=1e-9)
 
 
 def test_onsagers_matrix_of_a_slit_converges_to_that_of_chebyshev_polynomials() -> None:
