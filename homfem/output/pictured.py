@@ -6,17 +6,22 @@ sensitivity :math:`\varphi^*` of the rate to where a solute begins, and their pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import ufl
 from dolfinx import fem
 
+from homfem import solve
+from homfem.certify.electrokinetics.physics import ElectrokineticsOnMesh
+from homfem.local.spectral import Spectrum
 from homfem.output.pictures import draw_fields, made_drawable
 from homfem.output.solved import node_places, on_cells
 from homfem.output.views import CellView
-from homfem.output.words import load_words, physics_words, with_unit
+from homfem.output.words import load_words, physics_words, symbol, with_unit
 from homfem.parameters import Array
 from homfem.ranks import collective
 from homfem.reference import is_simplex
@@ -133,5 +138,83 @@ def _dispersion_functions(solution: Any) -> dict[str, fem.Function]:
     return {"velocity": solution.solved.flow.velocity}
 
 
-_MAKERS: Mapping[str, Callable[[Any], Sequence[Pictured]]] = {"dispersion": _dispersion}
-_FUNCTIONS: Mapping[str, Callable[[Any], Mapping[str, fem.Function]]] = {"dispersion": _dispersion_functions}
+def _reaction(solution: Any) -> list[Pictured]:
+    """Return the shape of what is left, the weight of averages where it is not its square, and the corrector."""
+    spectrum, cell = solution.dual, solution.cell
+    if not isinstance(spectrum, Spectrum):  # the slow limit: a plain diffusion
+        return []
+    rate = solution.tensor.coefficients["rate"]
+    told = f"rate {float(rate.value):.4g} {symbol(rate.unit)}".rstrip()
+    shape, adjoint = spectrum.function, spectrum.adjoint
+    found = [Pictured(name="", label="what is left of the solute, over its mean", title=told, values=shape,
+                      scale=1.0 / _mean(cell, shape))]  # fmt: skip
+    if adjoint is not shape:
+        found.append(Pictured(name="weight", label="weight of averages, over its mean", title=told,
+                              values=shape * adjoint, scale=1.0 / _mean(cell, shape * adjoint)))  # fmt: skip
+    load = load_words("diffusion", 0, cell.dimension)
+    chi = solution.correctors.functions[0]
+    return [*found, Pictured(name="corrector", label="corrector", unit=cell.length_unit, title=load, values=chi,
+                             scale=cell.length)]  # fmt: skip
+
+
+def _mean(cell: UnitCell, expression: Any) -> float:
+    """The mean over the mesh; collective."""
+    one = fem.Constant(cell.mesh, 1.0)
+    return solve.integrate(expression * ufl.dx(cell.mesh)) / solve.integrate(one * ufl.dx(cell.mesh))
+
+
+def _reaction_functions(solution: Any) -> dict[str, fem.Function]:
+    """Return the first eigenfunction and that of the adjoint problem."""
+    if not isinstance(solution.dual, Spectrum):
+        return {}
+    found = {"shape": solution.dual.function}
+    return found if solution.dual.adjoint is solution.dual.function else {**found, "adjoint": solution.dual.adjoint}
+
+
+def _charges(solution: Any) -> list[Pictured]:
+    """Return potential, concentrations, and the flows that a pressure and an electric field drive."""
+    if not isinstance(solution.solved, ElectrokineticsOnMesh):  # a gel: its correctors
+        return []
+    cell, correctors, response = solution.cell, solution.correctors, solution.solved.response
+    d, charges, potential = cell.dimension, response.equilibrium.charges, correctors.problem.given[0]
+    names = [name.partition(".")[2] for name in solution.tensor.coefficients if name.startswith("concentration.")]
+    velocities = [functions[0] for functions in correctors.functions]
+    field = fem.Function(velocities[0].function_space, name="electro-osmosis")
+    for k, valence in enumerate(charges.valences, start=1):
+        field.x.array[:] += valence * velocities[k * d].x.array
+    least = 0.0
+    found = [Pictured(name="", label="potential at rest (kT/e)", values=potential, title="equilibrium")]
+    for name, valence in zip(names, charges.valences, strict=True):
+        over = ufl.exp(-float(valence) * potential)
+        file = re.sub(r"[^\w.+-]", "_", name)
+        found.append(Pictured(name=file, label=f"{name} over its bath", values=over, title="equilibrium"))
+    for name, driven, title in (
+        ("velocity", velocities[0], "pressure falls along x"),
+        ("electro-osmosis", field, "electric field along x"),
+    ):
+        size = float(np.linalg.norm([_mean(cell, driven[k]) for k in range(d)]))
+        least = least or 1e-9 * size  # without charges no field drives a flow
+        if size > least:
+            found.append(
+                Pictured(name=name, label="speed over its mean", title=title, vectors=driven, scale=1.0 / size)
+            )
+    return found
+
+
+def _charges_functions(solution: Any) -> dict[str, fem.Function]:
+    """Return the potential at rest."""
+    if not isinstance(solution.solved, ElectrokineticsOnMesh):
+        return {}
+    return {"potential": solution.correctors.problem.given[0]}
+
+
+_MAKERS: Mapping[str, Callable[[Any], Sequence[Pictured]]] = {
+    "dispersion": _dispersion,
+    "reaction": _reaction,
+    "electrodiffusion": _charges,
+}
+_FUNCTIONS: Mapping[str, Callable[[Any], Mapping[str, fem.Function]]] = {
+    "dispersion": _dispersion_functions,
+    "reaction": _reaction_functions,
+    "electrodiffusion": _charges_functions,
+}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.optimize
 from mpi4py import MPI
 
 from homfem.cells import fibre_array, slit
+from homfem.certify import solve_electrokinetics, solve_reaction
 from homfem.certify.dispersion import StokesFlow, solve_dispersion
+from homfem.electrolytes import Ion
 from homfem.output.cell_figures import draw_solution, write_solution
 from homfem.output.pictured import _known, pictured
 from read_files import read_vtx
@@ -78,6 +81,47 @@ def test_the_pictures_are_made(tmp_path):
     flow = StokesFlow(direction=[1.0, 1.0])
     draw_solution(solve_dispersion(cell, {"matrix": 1.0}, flow=flow, peclet=20.0), str(tmp_path / "a.png"))
     assert all((tmp_path / f"a{end}.png").stat().st_size > 20_000 for end in ("", "_concentration", "_velocity"))
+
+
+def test_what_is_left_of_a_solute_is_drawn(drawn, tmp_path):
+    """Between walls at half a period that take it up: a cosine, m tan m = Da."""
+    cell = slit(0.5, axis="y", dimension=2, resolution=0.1, period=2.0, length_unit="um")
+    solution = solve_reaction(cell, {"pore": 1.0}, interface_rates={"pore|solid": 2.0}, degree=4, time_unit="s")
+    draw_solution(solution, str(tmp_path / "a.png"))
+    shown, view = drawn[str(tmp_path / "a.png")]
+    m = scipy.optimize.brentq(lambda x: x * np.tan(x) - 2.0 * 0.5, 0.1, 1.5)
+    assert view.title == f"{cell.name}: reaction, rate {m * m / 0.25:.4g} 1/s"
+    across = (shown.nodes[shown.corners].reshape(-1, 2)[:, 1] - 1.0) / 0.5
+    assert shown.values.ravel() == pytest.approx(np.cos(m * across) * m / np.sin(m), abs=2e-4)
+    assert set(drawn) == {str(tmp_path / name) for name in ("a.png", "a_corrector.png")}
+    write_solution(solution, str(tmp_path / "a.bp"))
+    (shape,) = read_vtx(tmp_path / "a_shape.bp", solution.dual.function.name)
+    assert shape.min() > 0.0
+    slow = solve_reaction(cell, {"pore": 1.0}, interface_rates={"pore|solid": 2.0}, regime="slow")
+    assert pictured(slow) == ()
+
+
+@pytest.mark.parametrize("potential", [-2.0, 0.0])
+def test_double_layers_are_drawn(drawn, tmp_path, potential):
+    ions = [
+        Ion(name=f"{name}/x", valence=z, bath=1.0, diffusivities={"pore": 1.0}) for name, z in (("K", 1), ("Cl", -1))
+    ]
+    cell = slit(0.5, axis="y", dimension=2, resolution=0.1)
+    given = {"viscosity": 1.0, "permittivity": 0.02, "wall_potential": potential}
+    draw_solution(solve_electrokinetics(cell, ions, "pore", **given), str(tmp_path / "a.png"))
+    shown = {place.removeprefix(str(tmp_path / "a")): cell for place, (cell, _) in drawn.items()}
+    assert set(shown) == {".png", "_K_x.png", "_Cl_x.png", "_velocity.png"} | (
+        {"_electro-osmosis.png"} if potential else set()
+    )
+    psi = shown[".png"].values
+    assert (psi.min(), psi.max()) == (pytest.approx(potential, abs=1e-9), pytest.approx(psi.max()))
+    ends = np.exp([-psi.max(), -psi.min()])
+    for name, expected in (("K", ends), ("Cl", 1.0 / ends[::-1])):
+        over = shown[f"_{name}_x.png"].values
+        assert (over.min(), over.max()) == pytest.approx(tuple(expected), rel=1e-6)
+    assert shown["_velocity.png"].values.max() == pytest.approx(1.5, abs=0.02)
+    if potential:  # a plug: flatter than the parabola
+        assert 1.0 < shown["_electro-osmosis.png"].values.max() < 1.4
 
 
 def test_the_fields_of_several_ranks_are_those_of_one(on_ranks):
