@@ -31,7 +31,8 @@ _ROUNDING = 1e-9
 class Variable:
     """A field or a state: its name, unit, meaning, and the number it starts with where nothing else is said.
 
-    ``gate`` of a state: it relaxes to a target; else it drifts.
+    ``gate`` of a state: it relaxes to a target; else it drifts. ``holds`` of a gate in which rates are linear: it holds
+    what the rates move, so that they take its mean over a step, by which they bring what it gains, to round-off.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Variable:
     start: float = 0.0
     meaning: str = ""
     gate: bool = True
+    holds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +136,11 @@ class PointKinetics:
         refuse_unknown("shares", [name for group in self.shares for name in group], [s.name for s in self.states])
         if any(len(weights) != len(self.fields) for weights in self.kept):
             raise InputError("kept", self.kept, f"rows of {len(self.fields)} weights, one for each field")
+
+    @property
+    def holding(self) -> tuple[int, ...]:
+        """The gates that hold what the rates move, by their place."""
+        return tuple(k for k, state in enumerate(self.states) if state.holds)
 
     @property
     def gates(self) -> int:

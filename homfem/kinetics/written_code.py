@@ -6,8 +6,8 @@ With a step k, scales :math:`\sigma_i` and the stoichiometry :math:`\nu`, at eac
     X \leftarrow X_\infty + (X - X_\infty)\,e^{-k\rho},\qquad Y \leftarrow Y + k\,\varphi,
 
 with rates, gates and drifts at the start of the step (first order) or at the middle that half a step of the same kind
-leads to (second order): the steps of :class:`homfem.macro.reaction.NodalReaction`. One number :math:`k\,r_j` goes into
-every field that shares the rate.
+leads to (second order), and rates with the mean over the step of gates that hold what these move: the steps of
+:class:`homfem.macro.reaction.NodalReaction`. One number :math:`k\,r_j` goes into every field that shares the rate.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from homfem.kinetics.written import TIME
 _FUNCTIONS = {"abs": "fabs", "min": "least", "max": "greatest"}
 #: What NumPy returns where one is not a number.
 _EXTREMA = """
+double expm1(double);
 static inline double least(double a, double b) { return a < b ? a : (b <= a ? b : a + b); }
 static inline double greatest(double a, double b) { return a > b ? a : (b >= a ? b : a + b); }
 """
@@ -66,23 +67,29 @@ def step_source(kinetics: PointKinetics, order: int, arrays: Sequence[str] = ())
         middle = [f"z{k}" for k in range(len(places))]
         lines += [f"    double {name};" for name in middle]
         lines += _stage(kinetics, at=start, to=middle, time="time", step="(0.5*step)")
-        lines += _stage(kinetics, at=middle, to=places, time="(time + 0.5*step)", step="step")
+        lines += _stage(kinetics, at=middle, to=places, time="(time + 0.5*step)", step="step", last=True)
     else:
-        lines += _stage(kinetics, at=start, to=places, time="time", step="step")
+        lines += _stage(kinetics, at=start, to=places, time="time", step="step", last=True)
     return "\n".join([*lines, "  }", "}", ""])
 
 
-def _stage(kinetics: PointKinetics, *, at: Sequence[str], to: Sequence[str], time: str, step: str) -> list[str]:
+def _stage(
+    kinetics: PointKinetics, *, at: Sequence[str], to: Sequence[str], time: str, step: str, last: bool = False
+) -> list[str]:
     """Return the statements that take y to new values, with rates at given ones."""
     written, count = kinetics.written, len(kinetics.fields)
     variables = (*kinetics.fields, *kinetics.states)
     lines = ["    {", f"      const double {_variable(TIME)} = {time};"]
     lines += [f"      const double {_variable(e.name)} = {value};" for e, value in zip(variables, at, strict=True)]
     lines += [f"      const double {_variable(name)} = {in_c(entry)};" for name, entry in written.definitions]
-    lines += [f"      const double moved{j} = {step}*({in_c(rate)});" for j, (_, rate) in enumerate(written.rates)]
+    held = kinetics.holding if last else ()
+    if not held:
+        lines += [f"      const double moved{j} = {step}*({in_c(rate)});" for j, (_, rate) in enumerate(written.rates)]
     for k, (_, speed, target) in enumerate(written.gates):
         lines += [f"      const double speed{k} = {in_c(speed)}, target{k} = {in_c(target)};"]
     lines += [f"      const double drift{k} = {in_c(entry)};" for k, (_, entry) in enumerate(written.drifts)]
+    if held:
+        lines += _with_means(kinetics, held, step)
     rows = kinetics.stoichiometry
     for i, field in enumerate(kinetics.fields):
         row = rows[i] if rows is not None else tuple(float(i == j) for j in range(count))
@@ -95,6 +102,20 @@ def _stage(kinetics: PointKinetics, *, at: Sequence[str], to: Sequence[str], tim
         new = f"target{k} + ({y} - target{k})*exp(-{step}*speed{k})" if k < gates else f"{y} + {step}*drift{k - gates}"
         lines.append(f"      {place} = {new};")
     return [*lines, "    }"]
+
+
+def _with_means(kinetics: PointKinetics, held: Sequence[int], step: str) -> list[str]:
+    """Return the statements of what rates move, with the means over the step of the gates that hold it."""
+    written, lines = kinetics.written, []
+    lines += [f"      double moved{j};" for j in range(len(written.rates))]
+    lines.append("      {")
+    for k in held:
+        y, name = f"y{len(kinetics.fields) + k}", _variable(kinetics.states[k].name)
+        part = f"(speed{k} > 0.0 ? -expm1(-{step}*speed{k})/({step}*speed{k}) : 1.0)"
+        lines.append(f"        const double {name} = target{k} + ({y} - target{k})*{part};")
+    lines += [f"        const double {_variable(name)} = {in_c(entry)};" for name, entry in written.definitions]
+    lines += [f"        moved{j} = {step}*({in_c(rate)});" for j, (_, rate) in enumerate(written.rates)]
+    return [*lines, "      }"]
 
 
 def in_c(expression: Expression) -> str:

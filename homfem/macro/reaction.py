@@ -6,8 +6,9 @@ With a step k, scales :math:`\sigma_i` (what a rate per its own unit changes in 
 .. math:: u_i \leftarrow u_i + \sigma_i\sum_j \nu_{ij}\,(k\,r_j),\qquad
     X_k \leftarrow X_{k,\infty} + (X_k - X_{k,\infty})\,e^{-k\rho_k},
 
-evaluated at the start of the step (first order) or at the midpoint that such a half step gives (second order). **One**
-number :math:`k r_j` goes into every field that shares the rate: what one loses another gains, to round-off.
+evaluated at the start of the step (first order) or at the midpoint that such a half step gives (second order); of a
+gate that holds what the rates move they take the mean of that exponential over the step. **One** number
+:math:`k r_j` goes into every field that shares the rate: what one loses another gains, to round-off.
 
 Membranes have further schemes, and steps that are compiled: see :mod:`homfem.kinetics.ionic.kernels`.
 """
@@ -178,13 +179,13 @@ class NodalReaction:
         kinetics = self.kinetics
         for block in self._blocks:
             fields, states, p = block.fields, block.states, block.parameters
-            rates = kinetics.rates(time, fields, states, p)
             at, now, then = time, fields, states
             if self.order > 1:
+                rates = kinetics.rates(time, fields, states, p)
                 at, now = time + 0.5 * step, [values.copy() for values in fields]
                 then = self._half(block, time, step)
                 self._move(block, now, rates, 0.5 * step)
-                rates = kinetics.rates(at, now, then, p)
+            rates = kinetics.rates(at, now, self._mean(block, at, now, then, step), p)
             self._relax(block, at, now, then, step)
             self._move(block, fields, rates, step)
 
@@ -210,6 +211,17 @@ class NodalReaction:
             drift = kinetics.drift(time, block.fields, block.states, block.parameters)
             states[gates:] = block.states[gates:] + 0.5 * step * drift
         return states
+
+    def _mean(self, block: _Block, time: float, fields: list[Array], states: Array, step: float) -> Array:
+        """Return the states with those that hold what the rates move in the mean of the step."""
+        held = list(self.kinetics.holding)
+        if not held or self.kinetics.relaxation is None:
+            return states
+        rate, target = self.kinetics.relaxation(time, fields, states, block.parameters)
+        result, start, z = states.copy(), block.states[held], step * rate[held]
+        part = np.divide(-np.expm1(-z), z, out=np.ones_like(z), where=z > 0.0)
+        result[held] = target[held] + (start - target[held]) * part
+        return result
 
     def _relax(self, block: _Block, time: float, fields: list[Array], states: Array, step: float) -> None:
         """Advance the states of a block, with rates and targets at ``time`` for given fields and states."""

@@ -130,6 +130,27 @@ def test_kept_over_many_steps():
     assert worst < 1e-13
 
 
+@pytest.mark.parametrize("splitting", ["godunov", "strang", "implicit"])
+def test_what_pumps_hold_counts(splitting):
+    """Pumps of two states take up calcium before they release it: a thousandth of all here."""
+    given = cell(model="li-rinzel-buffering", buffers=[], **OPEN)
+    model = CalciumModel(given, step=0.005, splitting=splitting)
+    assert given.held() == {"pump": pytest.approx(SHARES["cytosol"] / 2.0 * 2.5 / 10.0)}
+
+    def held():
+        membrane = 2.0 * model.unknowns["er"].part.volumes
+        return given.held()["pump"] * float(membrane @ model.exchange.states["pump"].values)
+
+    model.refresh()
+    start, moved, first = model.measure()["total"][0], 0.0, held()
+    for step in range(20):
+        model.advance(0.005 * step)
+        moved += sum(model.loads.brought.values())
+    assert model.measure()["total"][0] - moved == pytest.approx(start, rel=1e-14)
+    model.refresh()
+    assert abs(held() - first) > 5e-4 * start
+
+
 def test_rapid_buffers_are_of_second_order_and_in_equilibrium():
     """A splitting has the first order with them."""
     values, bound = [], None

@@ -277,6 +277,7 @@ def _kinetics(
     model: CalciumKinetics, formulary: Formulary, fluxes: Sequence[Flux], geometry: Iterable[Parameter]
 ) -> PointKinetics:
     fields = model.fields
+    holding = {name for entry in model.mechanisms for name in entry.holds}
     rows = tuple(
         tuple(float(flux.target == entry.name) - float(flux.source == entry.name) for flux in fluxes)
         for entry in fields
@@ -295,7 +296,9 @@ def _kinetics(
         time_unit="s",
         fields=fields,
         states=tuple(
-            Variable(name=s.name, unit=s.unit, start=s.start, meaning=s.meaning, gate=not s.drift)
+            Variable(
+                name=s.name, unit=s.unit, start=s.start, meaning=s.meaning, gate=not s.drift, holds=s.name in holding
+            )
             for s in model.states
             if s.name in own
         ),

@@ -82,6 +82,9 @@ class Mechanism:
         Expressions by name that others use; each uses those before it.
     shares : tuple of tuple of str
         States that are parts of one whole: their sum is at most 1.
+    holds : mapping of str to str
+        Calcium that gates hold, per volume of cytosol (uM) where the gate is 1: expressions of parameters. What the
+        fluxes from and to ``"bound"`` move is what they gain.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Mechanism:
     parameters: tuple[Parameter, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[tuple[str, ...], ...] = ()
+    holds: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,6 +185,22 @@ class CalciumKinetics:
         if all(entry.name != IP3 for entry in self.fields):
             table[IP3] = number(IP3, self.ip3, "uM", "IP3", zero=True)
         return tuple(table.values())
+
+    def held(self) -> dict[str, float]:
+        """Return the calcium that gates hold where they are 1, uM per volume of cytosol, by their names.
+
+        Example
+        -------
+        >>> from homfem.kinetics.calcium import calcium_kinetics
+        >>> calcium_kinetics("li-rinzel-buffering").held()
+        {'pump': 0.09}
+        """
+        values = {entry.name: entry.value for entry in self.parameters}
+        return {
+            name: float(parse_expression(f"{entry.name}.holds", text, list(values)).value(values))
+            for entry in self.mechanisms
+            for name, text in entry.holds.items()
+        }
 
     def with_parameters(self, numbers: Mapping[str, float]) -> CalciumKinetics:
         """Return the same model with other numbers of its parameters; names and limits are checked."""

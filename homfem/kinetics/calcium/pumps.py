@@ -102,6 +102,7 @@ def buffering_serca() -> Mechanism:
         ),
         parameters=(*_TWO_STATES, number("k2", 10.0, "1/s", "rate at which a pump releases into the ER", _CHOSEN)),
         shares=(("pump",),),
+        holds={"pump": "v3/k2"},
     )
 
 

@@ -141,6 +141,8 @@ class ImplicitStep:
             drive = self._norms(fields, [slope * step * change for change in now.states])
             stage = _Stage(a, time + self.scheme.forcing[k][-1][1] * step, sides, state_sides, drive)
             u, x, then, used = self._newton(stage, (time, step), start, u, x)
+            # What the amounts have moved into the states, to round-off, where these hold calcium.
+            x = [side + a * change for side, change in zip(stage.state_sides, then.states, strict=True)]
             count += used
             for name in start:
                 due[name] = carry * due[name] + explicit * now.sums[name] + a * then.sums[name]

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from homfem.kinds import DIFFUSION
+from homfem.kinetics.expressions import parse_expression
 from homfem.kinetics.parameters import Parameter
-from homfem.kinetics.point import PointKinetics, Variable
+from homfem.kinetics.point import Variable
+from homfem.kinetics.written import Formulary, written_kinetics
 from homfem.macro.calcium.fields import Exchange, Field
 from homfem.macro.initial import FieldInput
 from homfem.materials import required_tensor
@@ -68,7 +70,9 @@ class Messenger:
         """Return its degradation, if there is any."""
         if not self.degradation:
             return ()
-        kinetics = PointKinetics(
+        text = parse_expression("degradation of IP3", f"degradation*(rest - {name})", ["degradation", "rest", name])
+        kinetics = written_kinetics(
+            Formulary(rates=(("degradation", text),)),
             name="degradation of IP3",
             time_unit="s",
             fields=(Variable(name=name, unit="uM", meaning="IP3"),),
@@ -76,6 +80,5 @@ class Messenger:
                 Parameter(name="degradation", value=self.degradation, unit="1/s", kind=RATE, meaning="rate"),
                 Parameter(name="rest", value=self.rest, unit="uM", kind=CONCENTRATION, meaning="level at rest"),
             ),
-            rates=lambda _time, fields, _states, p: (p.degradation * (p.rest - fields[0]))[None],
         )
         return (Exchange(kinetics=kinetics, per=name, parameters={}),)

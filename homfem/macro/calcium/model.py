@@ -190,6 +190,7 @@ class CalciumModel:
             start=start,
             order=self.splitting.order,
         )
+        self._held = problem.held()
         self.state_functions = {name: nodal.function for name, nodal in self.exchange.states.items()}
         fields = {name: one.field.unit for name, one in self.unknowns.items()}
         self.units = Units(time="s", length="um", fields=fields)
@@ -292,9 +293,13 @@ class CalciumModel:
         return self.loads.edges(start, end)
 
     def measure(self) -> dict[str, tuple[float, Reduction]]:
-        """Return the total calcium (uM um^d), the largest and smallest c (uM), the iterations of the last step, the
-        smallest of every other field, and what each flux and source has brought in the step (uM um^d)."""
+        """Return the total calcium (uM um^d), also what pumps hold, the largest and smallest c (uM), the iterations of
+        the last step, the smallest of every other field, and what each flux and source has brought in the step."""
         total = sum(one.field.calcium * float(one.weights @ one.values) for one in self.unknowns.values())
+        for group in self.exchange.groups:
+            for state, row in zip(group.reaction.kinetics.states, group.reaction.states, strict=True):
+                if state.name in self._held:
+                    total += self._held[state.name] * float(self.membrane[group.nodes] @ row)
         c = self.unknowns[CYTOSOL].values
         numbers: dict[str, tuple[float, Reduction]] = {
             "total": (float(total), "sum"),

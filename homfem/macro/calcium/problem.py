@@ -245,6 +245,15 @@ class CalciumProblem:
             calcium=1.0,
         )
 
+    def held(self) -> dict[str, float]:
+        """Return the calcium that states hold per area of the membrane where they are 1, uM um, by their names."""
+        if isinstance(self.kinetics, MembraneKinetics):
+            return {}
+        region, er = next(iter(self.tensors(ER).items()))
+        cytosol = self.tensors(CYTOSOL)
+        share = cytosol.get(region, cytosol.get(REST, er)).active_fraction
+        return {name: share / self.areas()[region] * value for name, value in self.kinetics.held().items()}
+
     def kinetics_of_fields(self) -> tuple[Exchange, ...]:
         """Return all kinetics: the membrane's first, the loss of IP3 if it is a field, further ones."""
         reads = any(entry.name == IP3 for entry in self.membrane.parameters)
