@@ -108,6 +108,7 @@ STIFFNESS = TensorKind(name="stiffness", basis="voigt", quantity=quantities.MODU
 PERMEABILITY = TensorKind(name="permeability", quantity=quantities.AREA, title="permeability")
 DISPERSION = TensorKind(name="dispersion", symmetric=False, quantity=quantities.DIFFUSIVITY, title="dispersion tensor")
 SENSITIVITY = TensorKind(name="sensitivity", symmetric=False, title="chemotactic sensitivity")
+MIGRATION_AREA = TensorKind(name="migration area", quantity=quantities.AREA, title="migration area")
 GENERAL = TensorKind(name="general", symmetric=False)
 """A second-order tensor, or a matrix of any other loads, of which nothing more is known."""
 
@@ -121,6 +122,7 @@ KINDS: Mapping[str, TensorKind] = {
         PERMEABILITY,
         DISPERSION,
         SENSITIVITY,
+        MIGRATION_AREA,
         GENERAL,
     )
 }
@@ -137,6 +139,7 @@ PHYSICS: Mapping[str, TensorKind] = {
     "dispersion": DISPERSION,
     "reaction": DIFFUSION,
     "chemotaxis": SENSITIVITY,
+    "multiplication": MIGRATION_AREA,
 }
 """The kind of tensor that each physics of the package gives."""
 

@@ -47,6 +47,12 @@ from homfem.certify.electrokinetics import (
 from homfem.certify.families import homogenize_family
 from homfem.certify.gels import homogenize_gel, solve_gel
 from homfem.certify.loop import solve_cell, versions
+from homfem.certify.multiplication import (
+    CrossSections,
+    Multiplication,
+    homogenize_multiplication,
+    solve_multiplication,
+)
 from homfem.certify.physics import CellSolution, MeshSolution, Physics
 from homfem.certify.reaction import Reaction, homogenize_reaction, solve_reaction
 from homfem.certify.stokes import Stokes, homogenize_stokes, solve_stokes
@@ -58,12 +64,14 @@ __all__ = [
     "CalciumTensors",
     "CellSolution",
     "Chemotaxis",
+    "CrossSections",
     "Diffusion",
     "Dispersion",
     "Elasticity",
     "Electrokinetics",
     "GivenFlow",
     "MeshSolution",
+    "Multiplication",
     "Physics",
     "PoroElastic",
     "Poroelasticity",
@@ -86,6 +94,7 @@ __all__ = [
     "homogenize_electrokinetics",
     "homogenize_family",
     "homogenize_gel",
+    "homogenize_multiplication",
     "homogenize_poroelasticity",
     "homogenize_reaction",
     "homogenize_stokes",
@@ -100,6 +109,7 @@ __all__ = [
     "solve_elasticity",
     "solve_electrokinetics",
     "solve_gel",
+    "solve_multiplication",
     "solve_poroelasticity",
     "solve_reaction",
     "solve_stokes",

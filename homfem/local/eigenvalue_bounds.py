@@ -135,6 +135,9 @@ def eigenvalue_bounds(medium: Reacting, spectrum: Spectrum, *, degree: int) -> E
         return EigenvalueBounds(
             lower=None, upper=upper, second=0.0, reason="reaction on surfaces inside of the active phases has none"
         )
+    if not _positive(medium):
+        reason = "where nothing reacts nothing is held either"
+        return EigenvalueBounds(lower=None, upper=upper, second=0.0, reason=reason)
     second = second_eigenvalue(medium, spectrum.second)
     if second <= upper:
         return EigenvalueBounds(
@@ -381,6 +384,12 @@ def _inside(medium: Reacting) -> bool:
     taken = surfaces.tags.indices[np.isin(surfaces.tags.values, happening)]
     inner = len(np.setdiff1d(taken, dmesh.exterior_facet_indices(mesh.topology)))
     return bool(mesh.comm.allreduce(inner, op=MPI.SUM))
+
+
+def _positive(medium: Reacting) -> bool:
+    """Whether k or rho is positive on every mesh cell; collective."""
+    own = bool(np.all(medium.rate.x.array + medium.capacity.x.array > 0.0))
+    return bool(medium.cell.comm.allreduce(own, op=MPI.LAND))
 
 
 def _doubt(medium: Reacting, function: fem.Function, size: float) -> float:

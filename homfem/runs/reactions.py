@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from homfem.config.physics.multiplication import Multiplication
 from homfem.config.physics.reaction import Reaction
 from homfem.config.table import keys_from
 from homfem.runs.physics import require_length, value_of
@@ -42,3 +43,25 @@ def reaction(table: Reaction, cell: UnitCell, *, config: Mapping[str, Any], only
             **options,
         )
     return replace(solution, tensor=solution.tensor.to(table.unit))
+
+
+def multiplication(
+    table: Multiplication, cell: UnitCell, *, config: Mapping[str, Any], only: Sequence[str] | None = None
+) -> Any:
+    """Return the solution, in the unit of length of the cell; collective."""
+    from homfem.certify import CrossSections, solve_multiplication
+
+    require_length(cell, "a cross-section")
+    table.check(cell.phase_names, cell.dimension)
+    options = {key: value for key in ("degree", "bounds") if (value := getattr(table, key)) is not None}
+    own = ("production", "absorption", "spectrum", "tolerance", "bounds")
+    with keys_from({"materials": "effective.phases", **{name: f"effective.{name}" for name in own}}):
+        return solve_multiplication(
+            cell,
+            {name: CrossSections(**data.to(cell.length_unit)) for name, data in table.phases.items()},
+            spectrum=table.spectrum,
+            tolerance=table.tolerance,
+            max_dofs=table.max_dofs,
+            config=dict(config),
+            **options,
+        )

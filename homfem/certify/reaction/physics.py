@@ -27,32 +27,25 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, Unpack
 
 import numpy as np
-import ufl
-from dolfinx import fem
 
-from homfem import solve
 from homfem.brackets import EPS
 from homfem.cells.features import PERIOD
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
-from homfem.certify.adapt import element_sums, on_root
 from homfem.certify.diffusion import Diffusion
-from homfem.certify.diffusion.geometry import geometric_error
 from homfem.certify.diffusion.physics import DiffusionOnMesh
 from homfem.certify.loop import solve_cell
-from homfem.certify.physics import CellSolution, MeshSolution, Side, sampled
+from homfem.certify.physics import CellSolution, MeshSolution, sampled
+from homfem.certify.reaction.on_mesh import DecayOnMesh, left_of, per_amount
 from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
 from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import kind_of
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.eigenvalue_bounds import EigenvalueBounds, eigenvalue_bounds
-from homfem.local.engine import solve_correctors
-from homfem.local.membranes import times
-from homfem.local.problem import Correctors
 from homfem.local.reaction import Reacting, keep_interfaces, surfaces_of
-from homfem.local.spectral import Spectrum, require_one_part, solve_spectrum
+from homfem.local.spectral import require_one_part, solve_spectrum
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -152,15 +145,15 @@ class Reaction:
         """Solve on one mesh; collective."""
         return self._slow(cell, loads, plan) if self.regime == "slow" else self._finite(cell, plan)
 
-    def _finite(self, cell: UnitCell, plan: Plan) -> ReactionOnMesh:
+    def _finite(self, cell: UnitCell, plan: Plan) -> DecayOnMesh:
         medium = self.medium(cell)
-        spectrum, correctors = _left(medium, plan, plan.degree)
-        other, compared = _left(medium, plan, plan.degree - 1 if plan.degree > 1 else 2)
+        spectrum, correctors = left_of(medium, plan, plan.degree)
+        other, compared = left_of(medium, plan, plan.degree - 1 if plan.degree > 1 else 2)
         bounds = None
         if plan.two_sided and not self.sampled:
             bounds = eigenvalue_bounds(medium, spectrum, degree=plan.degree)
-        found = _per_amount(medium, correctors.average)
-        change = float(np.linalg.norm(found - _per_amount(medium, compared.average), 2) / np.linalg.norm(found, 2))
+        found = per_amount(medium, correctors.average)
+        change = float(np.linalg.norm(found - per_amount(medium, compared.average), 2) / np.linalg.norm(found, 2))
         rate = _rate(cell, spectrum.value, bounds)
         gap = abs(other.value / spectrum.value - 1.0)
         if rate.lower is not None and rate.upper is not None:
@@ -174,7 +167,7 @@ class Reaction:
             estimated_error=max(change, gap),
             warnings=warnings,
         )
-        return ReactionOnMesh(
+        return DecayOnMesh(
             tensor=tensor,
             cell=cell,
             correctors=correctors,
@@ -276,78 +269,6 @@ class SlowOnMesh(DiffusionOnMesh):
     def geometric_error(self) -> float:
         """Return an estimate of what straight facets change; collective."""
         return DiffusionOnMesh.geometric_error(self) / self.storage  # super() does not know a dataclass with slots
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ReactionOnMesh(MeshSolution):
-    """A reaction at any rate on one mesh: ``dual`` is the spectrum, ``other`` that of the compared degree."""
-
-    medium: Reacting
-    other: Spectrum
-
-    def gaps(self) -> Array:
-        """Return the energy of the change from the other degree in each mesh cell, on rank 0; collective."""
-        problem, spectrum = self.correctors.problem, self.dual
-        assert self.compared is not None  # always solved
-        first, second = fem.Function(self.correctors.space), fem.Function(self.compared.space)
-        below, medium = self.compared, self.medium
-
-        def energy() -> ufl.Form:
-            one, two = ufl.grad(spectrum.function - self.other.function), ufl.grad(first - second)
-            own = ufl.inner(times(medium.diffusivity, one), one)
-            return (own + spectrum.function**2 * ufl.inner(times(medium.diffusivity, two), two)) * ufl.dx
-
-        def take(j: int) -> None:
-            first.x.array[:] = self.correctors.functions[j].x.array
-            second.x.array[:] = below.functions[j].x.array
-
-        functions = [self.other.function, first, second]
-        return on_root(self.cell, element_sums(self.cell, problem, "change", energy, take, functions, []))
-
-    def geometric_error(self) -> float:
-        """Return an estimate of what straight facets change in the diffusion; collective."""
-        medium, cell = self.medium, self.cell
-        if cell.order != 1:
-            return 0.0
-        weighted = fem.Function(medium.diffusivity.function_space)
-        size = weighted.function_space.dofmap.bs
-        square = _mean_square(self.dual.function)
-        weighted.x.array[:] = (square[:, None] * medium.diffusivity.x.array.reshape(-1, size)).ravel()
-        return geometric_error(cell, weighted, self.correctors) * cell.lattice.volume / medium.amount()
-
-    @property
-    def sides(self) -> list[Side]:
-        """What was solved."""
-        return [*MeshSolution.sides.fget(self), self.other]  # type: ignore[attr-defined]
-
-
-def _mean_square(function: fem.Function) -> Array:
-    """The mean of the square of a function over each local mesh cell; collective."""
-    space = solve.function_space(function.function_space.mesh, "DG", 0)
-    test, means = ufl.TestFunction(space), fem.Function(space)
-    above, below = (solve.assemble_vector(form * test * ufl.dx) for form in (function**2, 1.0 + 0.0 * function))
-    means.x.array[: above.local_size] = above.array_r / below.array_r
-    means.x.scatter_forward()
-    for vector in (above, below):
-        vector.destroy()
-    return np.asarray(means.x.array)
-
-
-def _left(medium: Reacting, plan: Plan, degree: int) -> tuple[Spectrum, Correctors]:
-    """The spectrum and the correctors of what is left, of a degree; collective."""
-    spectrum = solve_spectrum(medium.cell, medium.problem(degree))
-    return spectrum, solve_correctors(medium.cell, medium.weighted(spectrum, degree), rtol=plan.rtol)
-
-
-def _per_amount(medium: Reacting, average: Array) -> Array:
-    """A tensor per amount, exactly zero in the directions that do not percolate; collective."""
-    cell = medium.cell
-    span = cell.whole.span(cell.lattice)
-    matrix = average * cell.lattice.volume / medium.amount()
-    if len(span) < cell.dimension:
-        project = span.T @ span
-        matrix = project @ matrix @ project
-    return np.asarray(0.5 * (matrix + matrix.T))
 
 
 def _rate(cell: UnitCell, value: float, bounds: EigenvalueBounds | None) -> NamedCoefficient:
