@@ -1,8 +1,9 @@
 """How steps with resolved membranes grow with the number of cells and of ranks.
 
 A wave from one end through a strip of heart muscle cells in the plane, and through a sheet of cells one cell thick,
-joined end to end and at two of their sides: the cells of ``demos/15_emi.py``. Of each size: unknown potentials, processor time of a rank per step, split
-in the ionic model and the potentials, iterations of the linear solver, memory of an unknown.
+joined end to end and at two of their sides: the cells of ``demos/15_emi.py``. Of each size: unknown potentials,
+processor time of a rank per step, split in the ionic model and the potentials, iterations of the linear
+solver, memory of an unknown.
 
     python tests/benchmarks/emi.py --strips 64 256 1024 --sheets 6 12 24 --ranks 1 2
     python tests/benchmarks/emi.py --sheets 12 --solvers direct multigrid

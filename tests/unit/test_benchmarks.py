@@ -111,6 +111,21 @@ def test_mechanics_peers(tmp_path):
         assert theirs["value"] == pytest.approx(ours["value"], rel=1e-9)
 
 
+def test_transport_peers(tmp_path):
+    # Whatever is installed runs; on the coarsest meshes all are near the numbers that are known.
+    content, printed = _run("transport_peers", tmp_path, "--quick", "--repeat", "1", "--cases", "Pe 10")
+    results = content["results"]
+    peers = ("homfem", "ngsolve", "scikit-fem")
+    assert {r["peer"] for r in results} | {p for p in peers if f"{p} is not installed" in printed} == set(peers)
+    for r in results:
+        finer = r.get("degree", r.get("order")) >= 4
+        assert r["value"] == pytest.approx((2.0785848, 0.8200195), rel=3e-4 if finer else 4e-3)
+    # Of the sweep the known numbers are the last two.
+    module = _module("transport_peers")
+    sweep = {"phase": "32 numbers", "value": [0.0] * 60 + [2.0785848, 0.8200195, 71.510432 * 1.01, 1.0499567]}
+    assert module.error(sweep) == pytest.approx(0.01)
+
+
 def test_seconds_at_equal_error():
     seconds_at = _module("equal_error").seconds_at
     points = [(1.0, 1e-2), (10.0, 1e-4), (5.0, 1e-1)]
