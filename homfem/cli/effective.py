@@ -73,7 +73,7 @@ def run_effective(
             from homfem.output.cell_figures import write_solution
 
             write_solution(run.solution, fields)
-    hand_over(run.report(), str(run.tensor), json, comm)
+    hand_over(run.report(), str(run), json, comm)
     return run.outcome.status
 
 

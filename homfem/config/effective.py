@@ -10,6 +10,7 @@ from homfem.config.physics import (
     chemotaxis,
     coupled,
     diffusion,
+    dispersion,
     elasticity,
     electrodiffusion,
     multiplication,
@@ -21,7 +22,18 @@ from homfem.config.table import Missing, parse_table, refuse_unknown, require_ta
 from homfem.parameters import InputError, check_choice
 
 #: Where the physics are: a new one is a module with its ``TABLES``, and its place here.
-MODULES = (diffusion, bidomain, elasticity, coupled, stokes, reaction, multiplication, electrodiffusion, chemotaxis)
+MODULES = (
+    diffusion,
+    bidomain,
+    elasticity,
+    coupled,
+    stokes,
+    dispersion,
+    reaction,
+    multiplication,
+    electrodiffusion,
+    chemotaxis,
+)
 PHYSICS: Mapping[str, type[EffectiveTable]] = {
     name: table for module in MODULES for name, table in module.TABLES.items()
 }

@@ -99,7 +99,8 @@ def _value(known: Schema, name: str, field: FieldInfo) -> Schema:
         return _one_of(known, name, "shape", DOMAINS, FileDomain)
     options = [_refer(known, name if len(tables) == 1 else f"{name}.{t.__name__}", t, {}) for t in tables]
     inner = options[0] if len(options) == 1 else {"anyOf": options}
-    if get_origin(field.annotation) is not None and issubclass(get_origin(field.annotation) or object, Mapping):
+    origin = get_origin(field.annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": inner}
     if not checks:
         return inner

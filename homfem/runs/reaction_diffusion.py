@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from homfem.config import Config
-from homfem.config.models.functions import FunctionTable
+from homfem.config.functions import FunctionTable
 from homfem.config.models.macro_table import Taken, TensorSource, take_tensor
 from homfem.config.models.reaction_diffusion import ReactionDiffusionTable
 from homfem.config.models.reactions import kinetics_of

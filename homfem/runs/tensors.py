@@ -41,6 +41,8 @@ class TensorRun:
         What was asked for.
     comm
         The ranks that share the solution.
+    series
+        Tensors for several numbers of the input, such as Peclet numbers; empty where one was asked for.
     """
 
     tensor: EffectiveTensor
@@ -48,6 +50,7 @@ class TensorRun:
     solution: Any
     config: Config
     comm: MPI.Comm
+    series: tuple[EffectiveTensor, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -55,8 +58,13 @@ class TensorRun:
         return self.tensor.warnings
 
     def report(self) -> dict[str, Any]:
-        """Return the tensor and all that is known of it as plain values."""
+        """Return the tensor and all that is known of it as plain values; several of them under ``results``."""
+        if self.series:
+            return {"physics": self.tensor.physics, "results": [tensor.to_dict() for tensor in self.series]}
         return self.tensor.to_dict()
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.series or (self.tensor,)))
 
 
 def tensor(
@@ -105,7 +113,9 @@ def tensor(
             found = solution.tensor
     found = with_known_area(found)
     outcome = Outcome.DONE if found.reached else Outcome.SHORT
-    return TensorRun(tensor=found, outcome=outcome, solution=solution, config=checked, comm=ranks)
+    several = present("effective", checked.effective).several
+    series = tuple(map(with_known_area, solution.series)) if several else ()
+    return TensorRun(tensor=found, outcome=outcome, solution=solution, config=checked, comm=ranks, series=series)
 
 
 def _on_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> Any:

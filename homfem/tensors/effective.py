@@ -32,7 +32,7 @@ from homfem.tensors.tables import html_of
 from homfem.tensors.text import described
 
 #: Coefficients whose values JSON has beside the tensor's, too: its macroscale equation needs them.
-LIFTED = ("velocity", "rate")
+LIFTED = ("velocity", "rate", "peclet")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -99,8 +99,8 @@ class Flow(ABC):
         return [name for name in cell.phase_names if name in chosen]
 
     @abstractmethod
-    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
-        """Refuse what does not fit the cell, of which all phases are there; collective."""
+    def check(self, cell: UnitCell, fluid: Sequence[str], alone: bool) -> None:
+        """Refuse what does not fit the whole cell; ``alone``: no phase but the fluid carries. Collective."""
 
     @abstractmethod
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
@@ -123,15 +123,12 @@ class StokesFlow(Flow):
     direction: Sequence[float] | None = None
     unit = True
 
-    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+    def check(self, cell: UnitCell, fluid: Sequence[str], alone: bool) -> None:
         """Refuse a direction in which the fluid does not reach through the cell; collective."""
         if sum(cell.volume_fractions[name] for name in fluid) > 1.0 - 1e-12:
             remedy = "Without walls nothing holds the flow back: give a velocity."
             raise InputError("flow.fluid", self.fluid, "a part of the cell", remedy)
         whole = cell.restrict(fluid).whole
-        if whole.islands and set(fluid) != set(cell.phase_names):
-            remedy = "Give closed pores a name of their own."
-            raise InputError("flow.fluid", self.fluid, "a phase without closed pores", remedy)
         along = self.along(cell.dimension)
         span = whole.span(cell.lattice) if whole.rank else np.zeros((0, cell.dimension))
         if float(np.linalg.norm(along - span.T @ (span @ along))) > 1e-9:
@@ -139,6 +136,9 @@ class StokesFlow(Flow):
                 "flow.direction", along.tolist(), f"one in which {' and '.join(fluid)} reaches through the cell",
                 f"The fluid {whole.describe()}.",
             )  # fmt: skip
+        if whole.islands and not alone:
+            remedy = "Give closed pores a name of their own."
+            raise InputError("flow.fluid", self.fluid, "a phase without closed pores", remedy)
 
     def along(self, dimension: int) -> Array:
         """Return the direction, of length 1."""
@@ -183,7 +183,7 @@ class GivenFlow(Flow):
 
     velocity: Callable[[Array], Array]
 
-    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+    def check(self, cell: UnitCell, fluid: Sequence[str], alone: bool) -> None:
         """Refuse what is no function."""
         if not callable(self.velocity):
             raise InputError("flow.velocity", self.velocity, "a function of points of shape (d, n)")
@@ -213,7 +213,7 @@ class StreamFunction(Flow):
     function: Callable[[Array], Array]
     mean: Sequence[float] = (0.0, 0.0)
 
-    def check(self, cell: UnitCell, fluid: Sequence[str]) -> None:
+    def check(self, cell: UnitCell, fluid: Sequence[str], alone: bool) -> None:
         """Refuse what is no function in the plane."""
         if cell.dimension != 2:
             raise InputError("flow.function", self.function, "left out in space", "Give a velocity there.")
@@ -254,12 +254,15 @@ def _interpolated(
 
 
 def _check_periodic(cell: UnitCell, name: str, function: object, values: Callable[[Array], Array]) -> None:
-    """Refuse a function that is another one a period away."""
-    d = cell.dimension
+    """Refuse a function that is another one a period away, where the cell reaches there."""
+    d, span = cell.dimension, cell.whole.span(cell.lattice)
     points = cell.mesh.geometry.x[:: max(1, len(cell.mesh.geometry.x) // 64), :d].T
     here = values(points)
     for k in range(d):
-        off = float(np.abs(values(points + cell.lattice.vectors[k][:, None]) - here).max(initial=0.0))
+        period = np.asarray(cell.lattice.vectors)[k]
+        if np.linalg.norm(period - span.T @ (span @ period)) > 1e-9 * cell.lattice.shortest:
+            continue
+        off = float(np.abs(values(points + period.reshape(d, 1)) - here).max(initial=0.0))
         if off > 1e-8 * (float(np.abs(here).max(initial=0.0)) + off):
             raise InputError(f"flow.{name}", function, f"periodic; it changes by {off:.3g} along period {k + 1}")
 

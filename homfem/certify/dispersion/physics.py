@@ -80,7 +80,7 @@ class Dispersion:
             check_number(f"partition.{name}", value, above=0.0)
             if name in fluid and value != 1.0:
                 raise InputError(f"partition.{name}", value, "1 in the fluid", "It is relative to the fluid.")
-        self.flow.check(cell, fluid)
+        self.flow.check(cell, fluid, set(fluid) == set(self.diffusivities))
         plan = accuracy.plan(
             degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy, fluid), backend="identified"
         )

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
-from homfem.config.models.functions import FunctionTable
+from homfem.config.functions import FunctionTable
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
 from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
 from homfem.config.models.reactions import ReactionTable, kinetics_of, parse_reactions

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from homfem.config.models.functions import FunctionTable, is_function, parse_function
+from homfem.config.functions import FunctionTable, is_function, parse_function
 from homfem.config.models.macro_table import SOURCES, TensorSource, parse_source, source_of
 from homfem.config.models.stimulus import PlaceTable, PulseTable, ScheduleTable, stimuli, stimulus_path
 from homfem.config.table import (

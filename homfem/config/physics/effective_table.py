@@ -38,6 +38,11 @@ class EffectiveTable(Table):
         return False
 
     @property
+    def several(self) -> bool:
+        """Whether there are several results, such as one for each Peclet number."""
+        return False
+
+    @property
     def phase_names(self) -> tuple[str, ...]:
         """The phases that carry the field."""
         return tuple(getattr(self, "phases", ()))

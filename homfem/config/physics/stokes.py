@@ -13,7 +13,8 @@ from homfem.parameters import InputError, check_choice
 from homfem.quantities import LENGTH, Quantity
 
 
-def _fluid(value: Any) -> tuple[str, ...]:
+def fluid_names(value: Any) -> tuple[str, ...]:
+    """Return the phases that flow."""
     names = value if isinstance(value, list) else [value]
     if not names or any(not isinstance(name, str) or not name for name in names):
         raise InputError("", value, "the name of the phase that flows, or a list of them")
@@ -34,7 +35,7 @@ class Stokes(EffectiveTable):
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
     """How it is solved."""
-    fluid: Annotated[tuple[str, ...], Check(_fluid, says="the name of a phase, or a list of them")] = Field(
+    fluid: Annotated[tuple[str, ...], Check(fluid_names, says="the name of a phase, or a list of them")] = Field(
         description="the phase that flows"
     )
     tolerance: Annotated[float, tolerance_check()] | None = None

@@ -1,0 +1,65 @@
+"""The run of dispersion: what its table becomes, in the cell's unit of length and s."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from homfem.config.physics.dispersion import Dispersion
+from homfem.config.table import keys_from
+from homfem.quantities import conversion_factor
+from homfem.runs.physics import Only, require_length, value_of
+
+if TYPE_CHECKING:
+    from homfem.cells.unitcell import UnitCell
+
+
+def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], only: Only = None) -> Any:
+    """Return the solution, its tensors in the table's unit, velocities in the cell's length per s; collective."""
+    from homfem.certify import solve_dispersion
+
+    require_length(cell, "a flow")
+    table.check(cell.phase_names, cell.dimension)
+    own = f"({cell.length_unit})^2/s"
+    names = list(table.phases) if only is None else only
+    keys = ("degree", "max_dofs", "partition", "tolerance", "bounds")
+    options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
+    if table.sorption_length is not None:
+        options["sorption_length"] = table.sorption_length.to(cell.length_unit)
+    renames = {"flow.direction": "effective.direction", "flow.fluid": "effective.fluid", "phases": "effective.phases"}
+    renames |= {"flow.velocity": "effective.velocity", "flow.function": "effective.stream_function"}
+    with keys_from(renames):
+        solution = solve_dispersion(
+            cell,
+            {name: value_of(name, table.phases[name], own) for name in names},
+            flow=flow_of(table, cell),
+            peclet=list(table.peclet) if isinstance(table.peclet, tuple) else table.peclet,
+            unit=own,
+            config=dict(config),
+            **options,
+        )
+    series = tuple(tensor.to(table.unit) for tensor in solution.series)
+    return replace(solution, tensor=solution.tensor.to(table.unit), series=series)
+
+
+def flow_of(table: Dispersion, cell: UnitCell) -> Any:
+    """Return the flow of a table, in the cell's unit of length and s."""
+    from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction
+
+    fluid, unit = table.fluid, cell.length_unit
+    given = table.velocity or table.stream_function
+    if given is None:
+        return StokesFlow(fluid=fluid, direction=table.direction)
+    place = conversion_factor(unit, "um") * cell.length
+    speed = f"{unit}/s" if table.velocity is not None else f"({unit})^2/s"
+    with keys_from({}, "velocity" if table.velocity is not None else "stream_function"):
+        written = given.function(speed, dimension=cell.dimension, timed=False)
+
+    def function(x: Any) -> Any:
+        return written(place * x)
+
+    if table.velocity is not None:
+        return GivenFlow(fluid=fluid, velocity=function)
+    mean = [0.0, 0.0] if table.mean_velocity is None else [one.to(f"{unit}/s") for one in table.mean_velocity]
+    return StreamFunction(fluid=fluid, function=function, mean=mean)
