@@ -37,6 +37,7 @@ FIGURES = {
     "26_two_scale.py": ("fields.png", "calcium.png", "rates.png"),
     "27_calcium_regions.py": ("terminal_cytosol.png", "terminal_er.png", "nucleus_cytosol.png", "nucleus_er.png"),
     "28_dispersion.py": ("dispersion.png",),
+    "31_electro_osmosis.py": ("electro_osmosis.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 

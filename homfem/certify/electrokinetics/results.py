@@ -47,6 +47,7 @@ def conventions(ions: Sequence[Ion], temperature: float | None) -> dict[str, str
         "order": f"blocks of the axes: -grad P, {names}; {units}",
         "conductivity": "current per field at uniform bath concentrations without a gradient of P",
         "electroosmotic_mobility": "flow per field; its transpose is the streaming current per pressure gradient",
+        "transference": "part of the current at uniform bath concentrations and P, electro-osmotic flow included",
         "streaming_coupling": "gradient of the potential per gradient of P at zero current",
         **({} if temperature is None else {"temperature": f"{temperature:g} K"}),
     }
