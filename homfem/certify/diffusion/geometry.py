@@ -12,7 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.geometry import change_of_tensor, curved_facets, facet_normals
+from homfem.certify.geometry import Indices, change_of_tensor, curved_facets, facet_normals
 from homfem.local.boundary import alike
 from homfem.local.means import mean_gradients
 from homfem.local.membranes import Membranes, facet_areas
@@ -46,10 +46,46 @@ def geometric_error(
     facets, volumes, first, second = curved_facets(cell)
     if not cell.comm.allreduce(len(facets), op=MPI.SUM):
         return 0.0
-    d = cell.dimension
     gradient = _mean_gradients(
-        cell, correctors, membranes, range(d) if axes is None else axes
+        cell, correctors, membranes, range(cell.dimension) if axes is None else axes
     )  # (local cells, loads, d)
+    change, through, resistance = changes_at_facets(cell, coefficient, gradient, (facets, first, second), membranes)
+    size = change_of_tensor(cell, correctors.problem, facets, volumes, change)
+    area, d = facet_areas(cell, facets), cell.dimension
+    excess = 40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (d - 1)) * area
+    longer = np.einsum("f,fi,fj->ij", excess * resistance, through, through)
+    longer = cell.comm.allreduce(longer, op=MPI.SUM) * alike(cell, correctors.problem)
+    return size + float(np.linalg.norm(longer, 2) * cell.copies / cell.lattice.volume)
+
+
+def changes_at_facets(
+    cell: UnitCell,
+    coefficient: fem.Function,
+    gradient: Array,
+    at: tuple[Indices, Indices, Indices],
+    membranes: Membranes | None = None,
+) -> tuple[Array, Array, Array]:
+    """Return what the energies change for each volume that the first cell's side of a facet gains, shape (n, k, k).
+
+    Parameters
+    ----------
+    cell, coefficient, membranes
+        As of :func:`geometric_error`.
+    gradient : array, shape (local cells, k, d)
+        Of k fields, the affine ones included.
+    at
+        The facets, and the mesh cells on both sides of each (:func:`homfem.certify.geometry.curved_facets`).
+
+    Returns
+    -------
+    change
+    through : array, shape (n, k)
+        What flows through the facets.
+    resistance : array, shape (n,)
+        One over the permeability of a membrane there, zero without.
+    """
+    facets, first, second = at
+    d = cell.dimension
     alone = (first == second)[:, None]
     normal = facet_normals(cell, facets, first)
     matrix = _matrices(coefficient, len(gradient), d)
@@ -69,12 +105,7 @@ def geometric_error(
         tangential = own - np.einsum("fli,fi,fj->flj", own, normal, normal)
         energy = np.einsum("fli,fij,fmj->flm", tangential, matrix[c], tangential)
         change += np.broadcast_to(sign, len(facets))[:, None, None] * energy
-    size = change_of_tensor(cell, correctors.problem, facets, volumes, change)
-    area = facet_areas(cell, facets)
-    excess = 40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (d - 1)) * area
-    longer = np.einsum("f,fi,fj->ij", excess * resistance, through, through)
-    longer = cell.comm.allreduce(longer, op=MPI.SUM) * alike(cell, correctors.problem)
-    return size + float(np.linalg.norm(longer, 2) * cell.copies / cell.lattice.volume)
+    return change, through, resistance
 
 
 def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes | None, axes: Sequence[int]) -> Array:

@@ -75,7 +75,7 @@ Fields = Sequence[fem.Function]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Certified:
-    """Both sides of a dispersion tensor, per unit of the measure.
+    r"""Both sides of a dispersion tensor, per unit of the measure.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ class Certified:
         What the residuals may have done to them.
     noise : tuple of two arrays, shape (d, d)
         The same of round-off.
+    drift : array, shape (d, d)
+        :math:`\int D\nabla g_i\cdot\nabla g_j`.
     fluxes
         q of each axis, then p.
     """
@@ -94,6 +96,7 @@ class Certified:
     below: Array
     above: Array
     noise: tuple[Array, Array]
+    drift: Array
     fluxes: Equilibrated
 
     @property
@@ -159,6 +162,7 @@ def certify(stream: Stream, f: Fields, g: Fields, equilibrium: Equilibrium, *, a
         below=np.asarray(below / measure),
         above=np.asarray(above / measure),
         noise=(np.asarray(rounding[0] / measure), np.asarray(rounding[1] / measure)),
+        drift=np.asarray(drift / measure),
         fluxes=fluxes,
     )
 

@@ -11,6 +11,7 @@ from homfem.validation.rows import Row
 SECTIONS = (
     "at_rest",
     "double_layer",
+    "bounds",
 )  # fmt: skip
 
 
