@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def _vortices(square: Any) -> Iterator[Row]:
     from homfem.certify.dispersion import StreamFunction, solve_dispersion
 
     for strength, theirs in VORTICES.items():
-        flow = StreamFunction(function=lambda x, s=strength: s * _cellular(x), fluid=("layer1", "layer2"))
+        flow = StreamFunction(function=_vortex(strength), fluid=("layer1", "layer2"))
         tensor = solve_dispersion(square, {"layer1": 1.0, "layer2": 1.0}, flow=flow, bounds=True).tensor
         what = f"vortices of strength {strength:g}: D*, bounded"
         yield _row(what, tensor, (0, 0), theirs, ALLOWED["vortices"], SPECTRAL)
@@ -62,6 +62,10 @@ def _generic(square: Any) -> Iterator[Row]:
         what = f"flow without symmetry: D* {'xy'[entry[0]]}{'xy'[entry[1]]}, bounded"
         allowed = ALLOWED["generic flow"] * (1.0 if entry[0] == entry[1] else 30.0)
         yield _row(what, tensor, entry, theirs, allowed, SPECTRAL)
+
+
+def _vortex(strength: float) -> Callable[[Any], Any]:
+    return lambda x: strength * _cellular(x)
 
 
 def _cellular(x: Any) -> Any:
