@@ -46,6 +46,7 @@ from homfem.certify.electrokinetics import (
 )
 from homfem.certify.families import homogenize_family
 from homfem.certify.gels import homogenize_gel, solve_gel
+from homfem.certify.inclusions import homogenize_reactive_inclusions, solve_reactive_inclusions
 from homfem.certify.loop import solve_cell, versions
 from homfem.certify.multiplication import (
     CrossSections,
@@ -97,6 +98,7 @@ __all__ = [
     "homogenize_multiplication",
     "homogenize_poroelasticity",
     "homogenize_reaction",
+    "homogenize_reactive_inclusions",
     "homogenize_stokes",
     "homogenize_thermoelasticity",
     "residual_allowance",
@@ -112,6 +114,7 @@ __all__ = [
     "solve_multiplication",
     "solve_poroelasticity",
     "solve_reaction",
+    "solve_reactive_inclusions",
     "solve_stokes",
     "solve_thermoelasticity",
     "sweep_bidomain",

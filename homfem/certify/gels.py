@@ -8,11 +8,13 @@ from typing import Any, Unpack
 
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions
+from homfem.certify.chemotaxis import homogenize_chemotaxis
 from homfem.certify.diffusion import solve_diffusion
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution
 from homfem.electrolytes import Gel, gel_tensor
-from homfem.electrolytes.gels import solved_gel
+from homfem.electrolytes.gels import FROZEN, solved_gel
+from homfem.electrolytes.transport import Sides
 from homfem.keywords import inherits, part_of, takes
 from homfem.tensors import EffectiveTensor
 
@@ -64,7 +66,23 @@ def solve_gel(
         return solutions[-1].tensor
 
     tensors = solved_gel(gel, cell.phase_names, cell.dimension, solve)
-    return replace(solutions[-1], tensor=gel_tensor(gel, tensors))
+
+    def frozen_flux(ion: str) -> Sides:
+        """The flux that one potential drives: a sensitivity where the motility is the same everywhere."""
+        all_ions = tensors.coefficients[FROZEN]
+        own = {phase: matrix.tolist() for phase, matrix in tensors.coefficients[ion].items()}
+        found = homogenize_chemotaxis(
+            cell, dict.fromkeys(all_ions, 1.0), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
+            config=config, **accuracy,
+        )  # fmt: skip
+        named = found.coefficients.get("sensitivity")
+        return (
+            Sides(value=found.value)
+            if named is None
+            else Sides(value=named.value, lower=named.lower, upper=named.upper)
+        )
+
+    return replace(solutions[-1], tensor=gel_tensor(gel, tensors, frozen_flux))
 
 
 homogenize_gel = part_of(

@@ -143,11 +143,11 @@ def _frozen_transference(
         return {f"frozen_transference.{name}": of_inverse(frozen, *parts[name]).named("") for name in names}
     if frozen_flux is None:
         return {}
+    fluxes = {ion.name: frozen_flux(ion.name).scaled(ion.valence**2.0) for ion in gel.ions}
+    # The fluxes add up to the current: what they leave of it is in the bounds.
+    total = replace(frozen, value=np.sum([flux.value for flux in fluxes.values()], axis=0))
     return {
-        f"frozen_transference.{ion.name}": over(frozen_flux(ion.name).scaled(ion.valence**2.0), frozen).named(
-            "", order="entries"
-        )
-        for ion in gel.ions
+        f"frozen_transference.{name}": over(flux, total).named("", order="entries") for name, flux in fluxes.items()
     }
 
 

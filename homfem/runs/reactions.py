@@ -21,13 +21,26 @@ def reaction(table: Reaction, cell: UnitCell, *, config: Mapping[str, Any], only
     """Return the solution, its diffusivity in the table's unit and its rates in 1/s; collective."""
     from dataclasses import replace
 
-    from homfem.certify import solve_reaction
+    from homfem.certify import solve_reaction, solve_reactive_inclusions
 
     require_length(cell, "a rate beside a diffusivity")
     table.check(cell.phase_names, cell.dimension)
     names = list(table.phases) if only is None else list(only)
     per, speed = f"{cell.length_unit}^2/{TIME}", f"{cell.length_unit}/{TIME}"
     options = {key: value for key in ("degree", "bounds") if (value := getattr(table, key)) is not None}
+    if table.regime == "inclusions":
+        with keys_from({"rates": "effective.rates", "coefficients": "effective.phases"}):
+            found = solve_reactive_inclusions(
+                cell,
+                {name: value_of(name, table.phases[name], per) for name in names},
+                {name: rate.to(f"1/{TIME}") for name, rate in (table.rates or {}).items()},
+                time_unit=TIME,
+                tolerance=table.tolerance,
+                max_dofs=table.max_dofs,
+                config=dict(config),
+                **options,
+            )
+        return replace(found, tensor=found.tensor.to(table.unit))
     renamed = {name: f"effective.{name}" for name in ("rates", "interface_rates")}
     with keys_from({**renamed, "coefficients": "effective.phases", "phases": "effective.phases"}):
         solution = solve_reaction(

@@ -40,8 +40,9 @@ class Reaction(EffectiveTable):
     physics: Annotated[str, choice("reaction")] = "reaction"
     method: Annotated[str, text("the name of a method")] = MESHED
     """How it is solved."""
-    regime: Annotated[str, choice("finite", "slow")] = "finite"
-    """`finite`: at any rate; `slow`: the limit of fast diffusion, with a warning where it is none."""
+    regime: Annotated[str, choice("finite", "slow", "inclusions")] = "finite"
+    """`finite`: at any rate; `slow`: the limit of fast diffusion, with a warning where it is none; `inclusions`: slow
+    diffusion in the phases that have a rate, steady, with the effectiveness factor."""
     tolerance: Annotated[float, tolerance_check()] | None = None
     """Relative half-gap of the rate, and estimated relative error of the diffusivity, that are to be reached."""
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
@@ -87,6 +88,19 @@ class Reaction(EffectiveTable):
         if not any(rate.value > 0.0 for table in (self.rates, self.interface_rates) for rate in (table or {}).values()):
             allowed = "given with a rate above zero, or [effective.interface_rates]"
             raise InputError("effective.rates", None, allowed, "Without reaction the physics is 'diffusion'.")
+        if self.regime == "inclusions":
+            self._check_inclusions()
+
+    def _check_inclusions(self) -> None:
+        """Refuse interfaces that react, a rate of zero, and a cell with nothing around the inclusions."""
+        if self.interface_rates:
+            raise InputError("effective.interface_rates", "given", "absent with regime 'inclusions'")
+        for name, rate in (self.rates or {}).items():
+            if rate.value == 0.0:
+                raise InputError(f"effective.rates.{name}", str(rate), "> 0 with regime 'inclusions'", "Leave it out.")
+        if not set(self.phases) - set(self.rates or {}):
+            allowed = "with a phase without a rate, around the inclusions"
+            raise InputError("effective.phases", sorted(self.phases), allowed)
 
 
 TABLES: Mapping[str, type[EffectiveTable]] = {"reaction": Reaction}

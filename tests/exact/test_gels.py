@@ -1,0 +1,197 @@
+"""Gels on meshes: layers exactly, the square gel by closed forms, what holds of any cell, ranks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import homogenize_diffusion, homogenize_gel
+from homfem.cells import blocks, laminate
+from homfem.electrolytes import Gel, Ion, layered_gel_frozen, layered_gel_steady
+from made_cells import grid_cell
+
+SQUARE = ["WWWW", "WGGW", "WGGW", "WWWW"]
+
+
+def salt(gel="G", water="W", inside=0.5, valences=(1, -1), baths=(1.0, 1.0)):
+    return [
+        Ion(name=name, valence=z, bath=c, diffusivities={gel: inside * d, water: d})
+        for name, z, c, d in zip(("K", "X"), valences, baths, (1.0, 1.5), strict=True)
+    ]
+
+
+def square_of(ratio):
+    """Obnosov: a square of area 1/4 and k times the conductivity of the rest, sqrt((1 + 3k)/(3 + k))."""
+    return math.sqrt((1.0 + 3.0 * ratio) / (3.0 + ratio))
+
+
+def test_the_square_gel_between_its_bounds():
+    """X = 1; Obnosov's formula for each ion and for all at frozen concentrations; numbers of another program."""
+    root = math.sqrt(2.0)
+    plus, minus = square_of(0.5 * (root + 1.0)), 1.5 * square_of(0.5 * (root - 1.0))
+    frozen = 2.5 * square_of(0.5 * (root + 1.0 + 1.5 * (root - 1.0)) / 2.5)
+    assert (plus, minus, frozen) == pytest.approx((1.04807236, 1.06651990, 2.21098965), abs=1e-8)
+    stored = 0.75 + 0.25 / root
+    exact = {
+        "onsager.K": plus,
+        "onsager.X": minus,
+        "conductivity": plus + minus,
+        "frozen_conductivity": frozen,
+        "transference.K": plus / (plus + minus),
+        "transference.X": minus / (plus + minus),
+        "frozen_transference.K": 0.47984788,
+        "salt_partition": stored,
+        "salt_diffusion": 2.0 / (1.0 / plus + 1.0 / minus) / stored,
+    }
+    assert (exact["transference.K"], exact["salt_partition"], exact["salt_diffusion"]) == pytest.approx(
+        (0.49563804, 0.92677670, 1.14077475), abs=1e-4
+    )
+    found = homogenize_gel(blocks(SQUARE, resolution=0.1), Gel(ions=salt(), fixed_charges={"G": -2.0}), tolerance=1e-3)
+    assert found.reached
+    for name, value in exact.items():
+        one = found.coefficients[name]
+        number = float(one.value) if one.basis == "scalar" else one.value[0, 0]
+        assert number == pytest.approx(value, rel=1e-12 if one.basis == "scalar" else 3e-4), name
+        if one.basis != "scalar":
+            assert np.all(one.lower.diagonal() - 1e-8 <= value), name
+            assert np.all(value <= one.upper.diagonal() + 1e-8), name
+            assert (one.upper - one.lower)[0, 0] <= 2.1e-3 * value, name
+    assert np.array_equal(found.value, found.coefficients["conductivity"].value)
+    assert found.value[0, 0] < found.coefficients["frozen_conductivity"].value[0, 0]
+
+
+@pytest.mark.parametrize("charge", [-2.0, 3.0, -1e4])
+@pytest.mark.parametrize("valences", [(1, -1), (2, -1), (3, -2)])
+def test_layers_to_round_off(charge, valences):
+    baths = (-valences[1], valences[0])
+    ions = salt("layer1", "layer2", valences=valences, baths=baths)
+    cell = laminate([0.4, 0.6], axis="x", dimension=2, resolution=0.3)
+    found = homogenize_gel(cell, Gel(ions=ions, fixed_charges={"layer1": charge}), rtol=1e-12)
+    fractions = {"layer1": 0.4, "layer2": 0.6}
+    for axis, direction in enumerate(("across", "along")):
+        steady = layered_gel_steady(ions, {"layer1": charge}, fractions, direction)
+        frozen = layered_gel_frozen(ions, {"layer1": charge}, fractions) if axis == 0 else steady
+        named = {name: one.value[axis, axis] for name, one in found.coefficients.items() if one.basis == "matrix"}
+        assert named["conductivity"] == pytest.approx(steady.conductivity, rel=1e-11)
+        assert named["frozen_conductivity"] == pytest.approx(frozen.conductivity, rel=1e-11)
+        for ion in ("K", "X"):
+            assert named[f"transference.{ion}"] == pytest.approx(steady.transference[ion], rel=1e-10)
+            assert named[f"frozen_transference.{ion}"] == pytest.approx(frozen.transference[ion], rel=1e-9, abs=1e-12)
+    apart = found.coefficients["frozen_conductivity"].value - found.value
+    assert np.linalg.eigvalsh(apart)[0] >= -1e-11 * np.abs(found.value).max()
+    assert apart[0, 0] > 1e-3
+
+
+def test_salt_in_uncharged_layers_diffuses_as_its_ions_together():
+    """Nernst and Hartley: (|z+| + |z-|) D+ D- / (|z+| D+ + |z-| D-), with the tensor of the cell; D inside is half."""
+    for z in ((1, -1), (2, -1), (3, -2)):
+        ions = salt("layer1", "layer2", valences=z, baths=(-z[1], z[0]))
+        cell = laminate([0.4, 0.6], axis="x", dimension=2, resolution=0.3)
+        found = homogenize_gel(cell, Gel(ions=ions), rtol=1e-12).coefficients
+        free = (z[0] - z[1]) * 1.5 / (z[0] + -z[1] * 1.5)
+        cellwise = np.diag([1.0 / (0.4 / 0.5 + 0.6), 0.4 * 0.5 + 0.6])
+        assert np.abs(found["salt_diffusion"].value - free * cellwise).max() <= 1e-10
+        assert found["salt_partition"].value == pytest.approx(1.0, rel=1e-14)
+        # z+ is slower: the transference number of free solution in every direction
+        part = z[0] * 1.0 / (z[0] * 1.0 - z[1] * 1.5)
+        assert np.abs(found["transference.K"].value - part * np.eye(2)).max() <= 1e-11
+
+
+def corner(s):
+    return (s[:, 0] > 0.25).astype(int) + ((s[:, 1] > 0.4) & (s[:, 0] + s[:, 1] < 1.5)).astype(int)
+
+
+def three_phases(comm=MPI.COMM_SELF):
+    return grid_cell((8, 8), corner, comm=comm, vectors=[[1.0, 0.0], [0.25, 1.2]])
+
+
+def four_ions():
+    """Two cations and two anions; one is kept out of a phase, one does not move alike in all directions."""
+    return [
+        Ion(name="Na", valence=1, bath=3.0, diffusivities={"a": 0.5, "b": 1.0, "c": 0.2}),
+        Ion(name="Ca", valence=2, bath=1.0, diffusivities={"a": 0.3, "b": [[0.6, 0.2], [0.2, 0.4]], "c": 0.1}),
+        Ion(name="Cl", valence=-1, bath=3.0, diffusivities={"a": 0.9, "b": 1.5, "c": 0.2}),
+        Ion(name="SO4", valence=-2, bath=1.0, diffusivities={"a": 0.4, "b": 0.8}),
+    ]
+
+
+def test_many_ions_in_three_phases():
+    gel = Gel(ions=four_ions(), fixed_charges={"a": -3.0, "c": 2.0})
+    found = homogenize_gel(three_phases(), gel).coefficients
+    names = ("Na", "Ca", "Cl", "SO4")
+    for kind in ("transference", "frozen_transference"):
+        total = sum(found[f"{kind}.{name}"].value for name in names)
+        assert np.abs(total - np.eye(2)).max() <= 1e-6, kind
+        for name in names:
+            one = found[f"{kind}.{name}"]
+            assert np.all((one.lower <= one.value) & (one.value <= one.upper))
+    valences = np.array([1, 2, -1, -2])
+    sigma = sum(z**2 * found[f"onsager.{name}"].value for z, name in zip(valences, names, strict=True))
+    assert np.abs(sigma - found["conductivity"].value).max() <= 1e-12
+    assert np.linalg.eigvalsh(found["frozen_conductivity"].lower - found["conductivity"].upper)[0] > 0.0
+    assert np.abs(np.subtract(*(found["transference.Ca"].value, found["transference.Ca"].value.T))).max() > 1e-4
+    kept = [f"salt_diffusion.{a}.{b}" for a in names[:3] for b in names[:3]]
+    assert set(kept) == {name for name in found if name.startswith("salt_diffusion")}
+    blocks_of = np.block([[found[f"salt_diffusion.{a}.{b}"].value for b in names[:3]] for a in names[:3]])
+    assert np.linalg.eigvals(blocks_of).real.min() > 0.0  # mixtures relax
+    # which ion comes last is a matter of notation: the rates of relaxation are the same
+    turned = Gel(ions=four_ions()[::-1], fixed_charges={"a": -3.0, "c": 2.0})
+    other = homogenize_gel(three_phases(), turned).coefficients
+    again = np.block([[other[f"salt_diffusion.{a}.{b}"].value for b in names[:0:-1]] for a in names[:0:-1]])
+    assert np.sort(np.linalg.eigvals(again).real) == pytest.approx(np.sort(np.linalg.eigvals(blocks_of).real), rel=1e-6)
+
+
+def test_problems_that_are_a_number_times_another_are_not_solved_again(monkeypatch):
+    from homfem.certify import gels
+
+    solved = []
+
+    def counted(cell, coefficients, **options):
+        solved.append(dict(coefficients))
+        return original(cell, coefficients, **options)
+
+    original = gels.solve_diffusion
+    monkeypatch.setattr(gels, "solve_diffusion", counted)
+    cell = blocks(SQUARE, resolution=0.3)
+    plain = homogenize_gel(cell, Gel(ions=salt()))
+    assert len(solved) == 1  # without a charge both ions, and the frozen ones, are those of the cell
+    own = homogenize_diffusion(cell, {"G": 0.5, "W": 1.0})
+    assert np.abs(plain.value - 2.5 * own.value).max() <= 1e-12
+    assert np.all(np.linalg.eigvalsh(2.5 * own.lower - plain.lower) >= 0.0)
+    solved.clear()
+    homogenize_gel(cell, Gel(ions=salt(), fixed_charges={"G": -2.0}))
+    assert len(solved) == 3
+
+
+def test_sides_of_the_theory():
+    """The sign of the fixed charge exchanges the roles of ions that are alike; a phase without ions insulates."""
+    cell = blocks(SQUARE, resolution=0.25)
+    alike = [
+        Ion(name=name, valence=z, bath=1.0, diffusivities={"G": 0.5, "W": 1.0}) for name, z in (("K", 1), ("X", -1))
+    ]
+    minus, plus = (homogenize_gel(cell, Gel(ions=alike, fixed_charges={"G": q})).coefficients for q in (-2.0, 2.0))
+    assert np.abs(minus["transference.K"].value - plus["transference.X"].value).max() <= 1e-9
+    assert minus["transference.K"].value[0, 0] > 0.55
+    assert minus["reduced_donnan_potential.G"].value == -plus["reduced_donnan_potential.G"].value < 0.0
+    dry = [Ion(name=ion.name, valence=ion.valence, bath=1.0, diffusivities={"W": 1.0}) for ion in alike]
+    found = homogenize_gel(cell, Gel(ions=dry))
+    assert found.active_phases == ("W",)
+    assert np.abs(found.value - 2.0 * homogenize_diffusion(cell, {"W": 1.0}).value).max() <= 1e-9
+    assert np.abs(found.coefficients["frozen_transference.K"].value - 0.5 * np.eye(2)).max() <= 1e-12
+
+
+def case(comm):
+    gel = Gel(ions=four_ions(), fixed_charges={"a": -3.0, "c": 2.0})
+    found = homogenize_gel(three_phases(comm), gel, rtol=1e-12).coefficients
+    return {name: one.value.tolist() for name, one in found.items()}
+
+
+@pytest.mark.mpi
+def test_the_same_on_ranks(on_ranks):
+    one = case(MPI.COMM_WORLD)
+    for other in on_ranks(case, ranks=(2, 3)):
+        for name, value in one.items():
+            assert np.abs(np.array(other[name]) - value).max() <= 1e-8, name
