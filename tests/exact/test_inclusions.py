@@ -69,7 +69,7 @@ def test_a_cylinder(thiele):
 
 
 def test_a_sphere():
-    cell, radius, thiele = sphere_array(fraction=0.3, resolution=0.35), (0.225 / np.pi) ** (1 / 3), 2.0
+    cell, radius, thiele = sphere_array(fraction=0.3, resolution=1 / 3), (0.225 / np.pi) ** (1 / 3), 2.0
     eta, found = effectiveness(cell, "sphere", "matrix", (thiele / radius) ** 2, degree=1)
     within(SPHERE[thiele], eta, found, 2e-2, thiele / 3.0)
     assert 3.0 * (1.0 / np.tanh(1.0) - 1.0) == pytest.approx(SPHERE[1.0], rel=1e-8)
