@@ -30,6 +30,8 @@ from homfem.parameters import PercolationError
 COMM = MPI.COMM_WORLD
 OUTER = ("cytosol", "extracellular", "matrix", "pore")  # phases that are drawn translucent
 SLOW = ("round pipes", "winding pipes", "spheres, face-centred", "Schwarz D", "octet of struts", "heart muscle cells")
+#: Of curved cells in space, for a test.
+COARSE = {"sphere-array": 0.15, "gyroid": 0.2, "schwarz-p": 0.2, "struts": 0.2, "sheets": 0.2}
 LARGE = 40_000  # mesh cells from which on linear elements are taken
 
 #: The table [cell] of each entry, and the phase whose diffusivity is 0 or 10.
@@ -200,13 +202,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of entries")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.coarse:
+        canvas.DPI = 70  # half of the pixels along each side
     missing = set(SHAPES) - {table["shape"] for table, _ in GALLERY.values()} - {"image"}
     assert not missing, f"shapes that the gallery does not show: {missing}"
     entries = {}
     for name in arguments.only or [name for name in GALLERY if not (arguments.coarse and name in SLOW)]:
         start = time.perf_counter()
         table, phase = entry(name)
-        cell = runs.cell({"cell": table}, comm=COMM).cell
+        made = {"resolution": COARSE[table["shape"]]} if arguments.coarse and table["shape"] in COARSE else {}
+        cell = runs.cell({"cell": table | made}, comm=COMM).cell
         tensors = solve(cell, phase, arguments.coarse)
         check(cell, tensors, phase)
         outer = [key for key in cell.phase_names if key in OUTER]

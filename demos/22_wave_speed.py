@@ -152,7 +152,7 @@ def main() -> None:
     chosen = parser.parse_args()
     theme, coarse = "dark" if chosen.dark else "light", chosen.coarse
     edges = (0.15, REFERENCE, 0.4) if coarse else (0.1, 0.15, 0.2, 0.225, REFERENCE, 0.3, 0.35, 0.4, 0.5)
-    size, step, tolerance = (2.0, 0.04, 1e-2) if coarse else (1.0, 0.02, 2e-3)
+    size, step, tolerance = (2.5, 0.05, 2e-2) if coarse else (1.0, 0.02, 2e-3)
 
     tissues = {edge: homogenized(edge, tolerance) for edge in edges}
     waves = Waves(tissues[REFERENCE])

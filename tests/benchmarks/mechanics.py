@@ -11,7 +11,9 @@ mesh was made.
 Each case is solved on the whole cell and on its octant (``--symmetry``), where four loads and one are left.
 
 The script starts itself under mpirun, one process group for each case; a small case runs first in each, so that
-compiled forms and imports are not in the times. Only ratios are for the reader to judge: no time is a pass mark.
+compiled forms and imports are not in the times. With ``--together`` it starts once for each number of ranks: faster
+where cases are small, but what a case holds of memory is then told only beyond the cases before it. Only ratios are for
+the reader to judge: no time is a pass mark.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument(
         "--symmetry", nargs="+", default=["none", "auto"], choices=["none", "auto"], help="octant or not"
     )
+    parser.add_argument("--together", action="store_true", help="all cases of a number of ranks in one process group")
     parser.add_argument("--json", default="", help="file for the numbers")
     parser.add_argument("--figure", default="", help="file for the figure")
     parser.add_argument("--worker", nargs=2, metavar=("CASE", "ANSWER"), help=argparse.SUPPRESS)
@@ -49,18 +52,22 @@ def main() -> None:
     if options.worker:
         work(*options.worker)
         return
+    cases = [
+        {"physics": physics, "symmetry": symmetry, "size": size, "contrast": options.contrast}
+        for physics, symmetry, size in itertools.product(options.physics, options.symmetry, options.sizes)
+    ]
     results = []
-    for physics, symmetry, size, ranks in itertools.product(
-        options.physics, options.symmetry, options.sizes, options.ranks
-    ):
-        case = {"physics": physics, "symmetry": symmetry, "size": size, "contrast": options.contrast}
-        answer, samples = run_worker(__file__, case, ranks=ranks)
-        peaks = [
-            peak_between(samples.get(rank["pid"], []), *answer["span"]) - rank["before_mb"]
-            for rank in answer["processes"]
-        ]
-        results.append({**case, "ranks": ranks, **answer, "memory_mb": [round(peak, 1) for peak in peaks]})
-        print(_line(results[-1]), flush=True)
+    for group in [cases] if options.together else [[case] for case in cases]:
+        for ranks in options.ranks:
+            answers, samples = run_worker(__file__, {"cases": group}, ranks=ranks)
+            for case, answer in zip(group, answers["cases"], strict=True):
+                peaks = [
+                    peak_between(samples.get(rank["pid"], []), *answer["span"]) - rank["before_mb"]
+                    for rank in answer["processes"]
+                ]
+                results.append({**case, "ranks": ranks, **answer, "memory_mb": [round(peak, 1) for peak in peaks]})
+                print(_line(results[-1]), flush=True)
+    results.sort(key=lambda r: cases.index({key: r[key] for key in cases[0]}))
     print(report(results))
     if options.json:
         write_json(options.json, {"machine": machine(), "results": results})
@@ -69,18 +76,20 @@ def main() -> None:
 
 
 def work(case_file: str, answer_file: str) -> None:
-    """One case on the ranks that are here; rank 0 writes the answer."""
+    """Some cases on the ranks that are here; rank 0 writes the answers."""
     import psutil
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
-    case = json.loads(Path(case_file).read_text())
-    solved(comm, case, 6)
-    before = psutil.Process().memory_info().rss / 1e6
-    answer = solved(comm, case, boxes_for(case))
-    answer["processes"] = comm.gather({"pid": os.getpid(), "before_mb": round(before, 1)})
+    answers = []
+    for case in json.loads(Path(case_file).read_text())["cases"]:
+        solved(comm, case, 6)
+        before = psutil.Process().memory_info().rss / 1e6
+        answer = solved(comm, case, boxes_for(case))
+        answer["processes"] = comm.gather({"pid": os.getpid(), "before_mb": round(before, 1)})
+        answers.append(answer)
     if comm.rank == 0:
-        Path(answer_file).write_text(json.dumps(answer))
+        Path(answer_file).write_text(json.dumps({"cases": answers}))
 
 
 def boxes_for(case: Mapping[str, Any]) -> int:

@@ -11,8 +11,8 @@ the diagonal.
 
 The last lines extrapolate: in dx at order 2 from the two finest meshes of one step, of each kind of elements that has
 three and whose times did not go down and up again as the mesh was refined (then they are not near their limit); in dt
-at order 1 from the two least steps of the finest mesh that has two. The limit is the middle of what the kinds say, its
-uncertainty half of their spread, of the least of the extrapolations in dx, and of that in dt.
+at order 1 from the two least steps of the finest mesh that has two, the mean over its kinds. The limit is the middle of
+what the kinds say, its uncertainty half of their spread, of the least of the extrapolations in dx, and of that in dt.
 """
 
 from __future__ import annotations
@@ -138,17 +138,19 @@ def limit(found: Found, name: str) -> list[str]:
 
 def in_time(found: Found, name: str, step: float) -> tuple[float, str]:
     """Return what is to be added to the time at a point with a step for that without, and from where that is."""
-    best: tuple[float, float, str] | None = None
-    for r in sorted(found, key=lambda r: (-r["size"], r["mass"])):
+    changes: dict[float, dict[str, float]] = {}
+    for r in found:
         others = [o for o in found if o["size"] == r["size"] and kind(o) == kind(r)]
         at = {o["step"]: o["times"][name] for o in others}
-        if len(at) > 1 and step in at:
+        if len(at) > 1 and r["step"] == step:
             least, next_one = sorted(at)[:2]
             end = at[least] + (at[least] - at[next_one]) * least / (next_one - least)
-            best = (r["size"], end - at[step], kind(r))
-    if best is None:
+            changes.setdefault(r["size"], {})[kind(r)] = end - at[step]
+    if not changes:
         return 0.0, f"{name}: no mesh has two steps"
-    return best[1], f"{name}, dt {step:g} ms to 0: {best[1]:+.2f} ms ({best[2]} elements of {best[0]:g} mm)"
+    size, of_kind = min(changes.items())
+    words = ", ".join(f"{change:+.2f} {word}" for word, change in sorted(of_kind.items()))
+    return sum(of_kind.values()) / len(of_kind), f"{name}, dt {step:g} ms to 0 at {size:g} mm, ms: {words}"
 
 
 def kind(result: dict[str, Any]) -> str:

@@ -145,7 +145,7 @@ def test_peak_between():
 
 def test_mechanics(tmp_path):
     # One rank and two give the same tensors; every stage is timed.
-    content, printed = _run("mechanics", tmp_path, "--sizes", "4000", "--ranks", "1", "2")
+    content, printed = _run("mechanics", tmp_path, "--sizes", "4000", "--ranks", "1", "2", "--together")
     by_physics: dict[str, list[dict[str, Any]]] = {}
     for r in content["results"]:
         by_physics.setdefault(r["physics"], []).append(r)
@@ -192,6 +192,22 @@ def test_ionic(tmp_path):
     assert len(results) == 3 * 5
     assert max(r["difference"] for r in results if r.get("difference") is not None) < 1e-9
     assert min(r["rate"] for r in results) > 0.0
+
+
+def test_emi(tmp_path):
+    # Strips and sheets on one rank and two: the same wave; what a step takes is told.
+    found = tmp_path / "n.json"
+    options = ["--strips", "4", "--sheets", "2", "--ranks", "1", "2", "--steps", "2", "--json", str(found)]
+    command = [sys.executable, str(FOLDER / "emi.py"), *options]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    results = json.loads(found.read_text())["results"]
+    assert [(r["counts"], r["ranks"]) for r in results] == [([4, 1], 1), ([4, 1], 2), ([2, 2, 1], 1), ([2, 2, 1], 2)]
+    for one, two in (results[:2], results[2:]):
+        assert two["unknowns"] == one["unknowns"]
+        assert two["largest"] == pytest.approx(one["largest"], rel=1e-6)
+    assert all(0.0 < r["potentials"] < r["ms"] for r in results)
+    assert "1 to 2 ranks" in run.stdout
 
 
 def test_calcium(tmp_path):
