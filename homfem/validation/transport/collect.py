@@ -10,6 +10,7 @@ from homfem.validation.rows import Row
 #: Modules of this package: what each computes stands in its ``rows()``, with its own numbers and sources.
 SECTIONS = (
     "at_rest",
+    "dispersion",
     "double_layer",
     "bounds",
 )  # fmt: skip
