@@ -18,7 +18,7 @@ from homfem.parameters import Array, InputError
 from homfem.progress import progress_bar
 from homfem.quantities import conversion_factor
 from homfem.runs.buffers import make_buffers
-from homfem.runs.calcium_parts import make_fluxes, make_ip3, make_sources, tensors_by_region, with_regions
+from homfem.runs.calcium_parts import make_fluxes, make_ip3, make_sources, make_species, tensors_by_region, with_regions
 from homfem.runs.domains import make_domain, with_fibres
 from homfem.runs.folders import run_folder
 from homfem.runs.keys import keys_under
@@ -79,6 +79,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
             buffers=buffers,
             fluxes=make_fluxes(table.fluxes),
             sources=sources,
+            species=make_species(table, domain.dimension, start.cytosol),
         )
 
 
@@ -103,7 +104,7 @@ def _start(table: CalciumTable, parts: Mapping[str, Any]) -> _Start:
         if isinstance(of[name], Mapping):
             of[name] = of[name][next(iter(parts["er"]))]
     shares = {f"{name}_fraction": of[name].active_fraction for name in ("cytosol", "er")}
-    ip3, initial = table.kinetics.ip3.to("uM"), table.initial
+    ip3, initial = table.kinetics.level, table.initial
     given = None
     if initial.cytosol is not None and initial.er is not None:
         given = initial.cytosol.to("uM"), initial.er.to("uM")

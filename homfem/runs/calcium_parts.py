@@ -18,7 +18,7 @@ from homfem.tensors import EffectiveTensor
 
 if TYPE_CHECKING:
     from homfem.kinetics.calcium import Mechanism
-    from homfem.macro.calcium import BoundaryFlux, Messenger, Source
+    from homfem.macro.calcium import BoundaryFlux, Field, Messenger, Source
     from homfem.macro.domain import Domain
 
 #: The name of what has no name among the regions of the domain.
@@ -66,6 +66,8 @@ def tensors_by_region(
         for region in usual:
             _put(found, region, tensors, area)
     for region, entry in table.regions.items():
+        if entry.diffusivity is not None and entry.barrier:
+            continue
         if entry.diffusivity is not None:
             found["cytosol"][region] = entry.diffusivity.to("um^2/s")
             continue
@@ -96,6 +98,25 @@ def _put(found: dict[str, dict[str, Any]], region: str, tensors: Mapping[str, Ef
 def _area(tensors: Mapping[str, EffectiveTensor], given: float | None) -> float:
     """Return the membrane area per volume in 1/um: the config's, or that of the tensors, which must agree."""
     return given or interface_area("interface_area", map(with_known_area, tensors.values()), "1/um")
+
+
+def make_species(table: CalciumTable, dimension: int, initial: float) -> list[Field]:
+    """Return calcium behind barriers: a field for each region that has one."""
+    import numpy as np
+
+    from homfem.macro.calcium import Field
+
+    return [
+        Field(
+            name=region,
+            capacity={region: 1.0},
+            diffusion={region: entry.diffusivity.to("um^2/s") * np.eye(dimension)},
+            initial=initial,
+            calcium=1.0,
+        )
+        for region, entry in table.regions.items()
+        if entry.barrier and entry.diffusivity is not None
+    ]
 
 
 def make_fluxes(tables: tuple[FluxTable, ...]) -> list[BoundaryFlux]:
@@ -164,7 +185,7 @@ def make_ip3(table: CalciumTable) -> float | Messenger:
     """Return IP3: a number, or a field."""
     from homfem.macro.calcium import Messenger
 
-    number, field = table.kinetics.ip3.to("uM"), table.ip3
+    number, field = table.kinetics.level, table.ip3
     if field is None:
         return number
     start = number if field.initial is None else field.initial.to("uM")

@@ -23,7 +23,8 @@ _KEY = "macro.output.folder"
 def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
     """Make a folder and keep other runs out of it while the block lasts; collective.
 
-    Rank 0 holds the lock of the file ``.lock`` in it, which ends with the process, however that ends.
+    Rank 0 holds the lock of the file ``.lock`` in it, which ends with the process, however that ends. A folder that was
+    made here goes again where the block fails before anything is written into it.
 
     Raises
     ------
@@ -31,9 +32,11 @@ def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
         If the folder cannot be made or written in, or another run writes there.
     """
     held: list[int] = []
+    made: list[Path] = []
 
     def take() -> None:
         try:
+            made.extend(path for path in (folder, *folder.parents) if not path.exists())
             folder.mkdir(parents=True, exist_ok=True)
             held.append(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666))
         except OSError as error:
@@ -44,6 +47,13 @@ def run_folder(folder: Path, comm: MPI.Comm) -> Iterator[None]:
     try:
         on_root(comm, take)
         yield
+    except BaseException:
+        with suppress(OSError):
+            if made and held and os.listdir(folder) == [".lock"]:
+                (folder / ".lock").unlink()
+                for path in made:
+                    path.rmdir()
+        raise
     finally:
         for file in held:
             os.close(file)

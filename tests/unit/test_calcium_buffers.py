@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 
 from homfem import homogenize_calcium, homogenize_diffusion, three_pipe
 from homfem.kinetics.calcium import Buffer, binding_step, rapid_buffering
+from homfem.kinetics.calcium.binding_code import compiled_binding
 from homfem.kinetics.calcium.buffers import check_bound
 from homfem.parameters import ConvergenceError, InputError
 from homfem.tensors import EffectiveTensor
@@ -37,6 +38,34 @@ def exact(buffers, start, time, shares=None):
         return [-float(np.dot(rho, bound)), *bound]
 
     return solve_ivp(rates, (0.0, time), start, method="Radau", rtol=1e-11, atol=1e-13).y[:, -1]
+
+
+@pytest.mark.parametrize("rapid", [(False, False, False), (False, False, True), (True, True, True)])
+@pytest.mark.parametrize("order", [1, 2])
+def test_compiled_steps_are_those_of_numpy(rapid, order):
+    """Random starts, far from equilibrium, where the extrapolation leaves the range at some nodes."""
+    rng, n = np.random.default_rng(3), 1003
+    given = [(50.0, 100.0, 50.0), (100.0, 50.0, 100.0), (30.0, 5.0, 10.0)]
+    buffers = [
+        Buffer(name=f"b{k}", total=total, k_on=on, k_off=off, rapid=quick)
+        for k, ((total, on, off), quick) in enumerate(zip(given, rapid, strict=True))
+    ]
+    shares = [1.0, rng.uniform(0.5, 1.0, n), 0.7]
+    fields = [rng.uniform(0.0, 2.0, n), *(rng.uniform(0.0, one.total, n) for one in buffers)]
+    other = [values.copy() for values in fields]
+    total = fields[0] + sum(share * values for share, values in zip(shares, fields[1:], strict=True))
+    step = compiled_binding(other[0], other[1:], buffers, shares, order)
+    assert step is not None
+    for length in (1e-4, 0.05):
+        binding_step(fields[0], fields[1:], buffers, length, shares=shares, order=order)
+        step(length)
+        for one, two in zip(fields, other, strict=True):
+            assert two == pytest.approx(one, rel=1e-9, abs=1e-11)
+    kept = other[0] + sum(share * values for share, values in zip(shares, other[1:], strict=True))
+    assert kept == pytest.approx(total, rel=1e-14)
+    other[0][7] = np.nan
+    with pytest.raises(ConvergenceError, match="negative or not finite"):
+        step(0.01)
 
 
 @pytest.mark.parametrize("shares", [None, [0.4]])

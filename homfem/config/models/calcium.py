@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -30,6 +30,7 @@ from homfem.config.table import (
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
 from homfem.kinetics.calcium import CALCIUM_KINETICS, CalciumKinetics, calcium_kinetics
+from homfem.kinetics.parameters import Parameter
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import (
     CONCENTRATION,
@@ -92,6 +93,7 @@ def _density(value: Any) -> float | dict[str, float]:
 
 #: c1 is that of the tensors' geometry.
 _RATES = [entry for entry in parameters_of(LiRinzelRates) if entry.name != "c1"]
+_NAMES = {entry.name for entry in _RATES}
 _Rates: Any = create_model("_Rates", __base__=Table, **parameter_keys(_RATES))
 
 
@@ -99,12 +101,13 @@ class KineticsTable(_Rates):
     """``[macro.kinetics]``: the membrane of the endoplasmic reticulum; any rate of the model by its name."""
 
     model: Annotated[str, choice(*CALCIUM_KINETICS)] = "li-rinzel"
-    """The kinetics; single rates as keys here are those of `li-rinzel`."""
+    """The kinetics; those of `li-rinzel` may also have their numbers as keys here."""
     parameters: Annotated[str, text("the name of a set")] | None = None
     """The published set of rates that single ones replace; `li-rinzel` has `trigger-wave` without it."""
     values: Annotated[Mapping[str, Any], _TABLE] = {}
-    """Numbers of other kinetics than `li-rinzel` by their names, with units where they have some."""
-    ip3: Concentration = Field(description="the concentration of IP3, such as '0.3 uM'")
+    """Numbers of the kinetics by their names, with units where they have some, in place of those of the set."""
+    ip3: Concentration | None = None
+    """The concentration of IP3, such as `"0.3 uM"`; needed by kinetics with receptors of IP3."""
     density: Annotated[Any, Check(_density, says="a number >= 0, or a table with one for each region")] = 1.0
     """Density of the transporters in the membrane relative to that of the set, or by region; `"*"` is all others."""
 
@@ -118,19 +121,36 @@ class KineticsTable(_Rates):
                 if getattr(self, entry.name) is not None:
                     shown = str(getattr(self, entry.name))
                     raise InputError(entry.name, shown, f"absent for {self.model}", "Its numbers stand in values.")
-        elif self.values:
-            raise InputError("values", dict(self.values), "absent for li-rinzel", "Its rates are keys of this table.")
+        for name in self.values:
+            if self.model == "li-rinzel" and getattr(self, name, None) is not None and name in _NAMES:
+                raise InputError(f"values.{name}", str(self.values[name]), f"absent where {name} is given")
+        if self.ip3 is None and CALCIUM_KINETICS[self.model].ip3 is not None:
+            raise InputError("ip3", Missing(), "the concentration of IP3, such as '0.3 uM'")
         self.named()
         return self
 
+    @property
+    def level(self) -> float:
+        """The concentration of IP3, uM; 0 where the kinetics do not depend on it."""
+        return 0.0 if self.ip3 is None else self.ip3.to("uM")
+
     def rates(self) -> LiRinzelRates:
         """Return the rates of Li and Rinzel: the named set with the given ones in place of its own; units uM, s."""
-        return replace(_SETS[self.parameters or "trigger-wave"], **given_parameters(self, _RATES))
+        numbers = given_parameters(self, _RATES) | self._given(_RATES)
+        return replace(_SETS[self.parameters or "trigger-wave"], **numbers)
 
     def named(self) -> CalciumKinetics:
         """Return other kinetics, with their numbers in place of their own."""
+        if self.model == "li-rinzel":
+            self._given(_RATES)
+            return calcium_kinetics(self.model)
         kinetics = calcium_kinetics(self.model, self.parameters)
-        table = {entry.name: entry for entry in kinetics.parameters}
+        given = self._given(kinetics.parameters)
+        return kinetics.with_parameters(given) if given else kinetics
+
+    def _given(self, parameters: Sequence[Parameter]) -> dict[str, float]:
+        """Return the numbers in ``values``, in the units of the parameters."""
+        table = {entry.name: entry for entry in parameters}
         given = {}
         for name, value in self.values.items():
             with keys_from({}, "values"):
@@ -140,7 +160,7 @@ class KineticsTable(_Rates):
                     given[name] = entry.check(value)
                 else:
                     given[name] = entry.check(parse_quantity(name, value, entry.kind).to(entry.unit))
-        return kinetics.with_parameters(given) if given else kinetics
+        return given
 
 
 class InitialTable(Table):

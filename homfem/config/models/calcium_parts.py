@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from homfem.config.models.macro_table import TensorSource, source_of
 from homfem.config.models.stimulus import PlaceTable, Point, ScheduleTable, stimuli
-from homfem.config.table import Check, Missing, Table, choice, number, parse_table, quantity, tables_by_name, text
+from homfem.config.table import Check, Missing, Table, choice, flag, number, parse_table, quantity, tables_by_name, text
 from homfem.kinds import DIFFUSION
 from homfem.kinetics.currents import PER_PICOAMPERE
 from homfem.parameters import InputError
@@ -39,6 +39,9 @@ class RegionTable(Table):
 
     diffusivity: Annotated[Quantity, quantity(DIFFUSIVITY, above=0.0)] | None = None
     """Of calcium in cytosol that has no ER in it; the ER then ends at this region, without a flux."""
+    barrier: Annotated[bool, flag()] = False
+    """Whether no calcium passes the border of the region, which then has a diffusivity: a field of its own, by the name
+    of the region, that starts as the cytosol does."""
     cytosol: Source | None = None
     """The tensor of the cytosol there."""
     er: Source | None = None
@@ -53,6 +56,8 @@ class RegionTable(Table):
                 if getattr(self, key) is not None:
                     remedy = "A region with a diffusivity has no ER."
                     raise InputError(key, "given", "absent where diffusivity is given", remedy)
+        elif self.barrier:
+            raise InputError("barrier", True, "false where diffusivity is absent", "Within it there is cytosol alone.")
         elif self.cytosol is None or self.er is None:
             key = "cytosol" if self.cytosol is None else "er"
             raise InputError(key, Missing(), "given, or diffusivity in a region without ER")

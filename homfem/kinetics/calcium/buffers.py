@@ -43,7 +43,8 @@ from homfem.parameters import Array, ConvergenceError, InputError, check_choice,
 
 #: Where a buffer can be.
 BUFFERED_PHASES = ("cytosol", "er")
-_LOST = "calcium and buffers: a concentration is negative or not finite, no step leads on. Take a smaller step."
+#: Where no step leads on.
+LOST = "calcium and buffers: a concentration is negative or not finite, no step leads on. Take a smaller step."
 _MOST = 60  # iterations of Newton's method; some 5 are usual
 #: Nodes whose arrays stay in the processor's cache.
 _BLOCK = 8192
@@ -274,7 +275,7 @@ def _exact(state: list[Array], buffer: Buffer, step: float, rho: float | Array) 
         kept = (c - upper) * np.exp(-step * buffer.k_on * apart)
         new = upper + kept * apart / (c - upper + apart - kept)
     if not np.isfinite(new).all():
-        raise ConvergenceError(_LOST)
+        raise ConvergenceError(LOST)
     return [new, b + (c - new) / rho]
 
 
@@ -306,7 +307,7 @@ def _implicit(state: list[Array], buffers: Sequence[Buffer], step: float, rho: S
     else:
         x = np.full_like(x, np.nan)
     if not np.isfinite(x).all():
-        raise ConvergenceError(_LOST)
+        raise ConvergenceError(LOST)
     found = [(kept + over * x) / (one + under * x) for _, kept, over, one, under in terms]
     calcium = c.copy()
     for r, old, new in zip(rho, bound, found, strict=True):

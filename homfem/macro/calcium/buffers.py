@@ -11,7 +11,7 @@ rapid-buffer approximation with its nonlinear term, in conservative form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,13 @@ import numpy.typing as npt
 from mpi4py import MPI
 
 from homfem.kinds import DIFFUSION
+from homfem.kinetics.calcium.binding_code import compiled_binding
 from homfem.kinetics.calcium.buffers import Buffer, binding_step, check_bound
 from homfem.kinetics.point import PointKinetics, Variable
 from homfem.macro.calcium.fields import REST, Exchange, Field
 from homfem.macro.calcium.unknowns import Unknown
 from homfem.macro.initial import FieldInput
+from homfem.macro.reaction import LARGE
 from homfem.materials import required_tensor
 from homfem.parameters import Array, ConvergenceError, InputError, check_number
 from homfem.tensors import EffectiveTensor
@@ -164,6 +166,7 @@ class _Group:
     buffers: list[Buffer]
     shares: list[float | Array]
     copies: list[tuple[Array, Unknown, npt.NDArray[np.int64]]]
+    compiled: Callable[[float], None] | None
 
 
 class NodalBinding:
@@ -211,11 +214,9 @@ class NodalBinding:
 
             weights = calcium.weights[calcium.part.positions(here)]
             shares = [_number(bound[k].weights[bound[k].part.positions(here)] / weights) for k in chosen]
-            self.groups.append(
-                _Group(
-                    values(calcium), [values(bound[k]) for k in chosen], [buffers[k] for k in chosen], shares, copies
-                )
-            )
+            here_too = values(calcium), [values(bound[k]) for k in chosen], [buffers[k] for k in chosen], shares
+            quick = compiled_binding(*here_too, self.order) if len(here) >= LARGE else None
+            self.groups.append(_Group(*here_too, copies, quick))
 
     @property
     def rapid(self) -> bool:
@@ -237,7 +238,10 @@ class NodalBinding:
         for values, one, places in group.copies:
             values[:] = one.values[places]
         try:
-            binding_step(group.calcium, group.bound, group.buffers, step, shares=group.shares, order=self.order)
+            if group.compiled is not None:
+                group.compiled(step)
+            else:
+                binding_step(group.calcium, group.bound, group.buffers, step, shares=group.shares, order=self.order)
         except ConvergenceError:
             group.calcium[:] = np.nan  # which all ranks find out together, and end the run or take a smaller step
         for values, one, places in group.copies:

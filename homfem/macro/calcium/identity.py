@@ -83,7 +83,8 @@ def _nodal(model: CalciumModel) -> dict[str, Array]:
     labels = {CYTOSOL: "cytosol", ER: "ER"}
     for name, one in model.unknowns.items():
         fields[f"{labels.get(name, name)} at the start (uM)"] = one.part.spread(one.values)
-    fields["volumes of the nodes (um^d)"] = model.unknowns[CYTOSOL].part.volumes
+    cytosol = model.unknowns[CYTOSOL].part
+    fields["volumes of the nodes (um^d)"] = cytosol.spread(cytosol.volumes)
     if er.part.nodes is not None:
         fields["volumes of the nodes with ER (um^d)"] = area
     return fields | {f"{name} at the start": values for name, values in model.start_states().items()}
