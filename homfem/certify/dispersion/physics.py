@@ -34,11 +34,13 @@ from homfem.certify.adapt import on_root
 from homfem.certify.dispersion.certified import Bounded, bound_all, without_divergence
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
+from homfem.certify.dispersion.reacting import react_all
 from homfem.certify.physics import MeshSolution
 from homfem.coefficients import NamedCoefficient
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.dispersion import Carrier, Dispersed, solve_dispersed
 from homfem.local.posed import Method
+from homfem.local.spectral import Spectrum
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.quantities import conversion_factor
 from homfem.tensors import EffectiveTensor
@@ -56,6 +58,7 @@ class Dispersion:
     flow: Flow = field(default_factory=StokesFlow)
     peclet: float | Sequence[float] | None = None
     sorption_length: float = 0.0
+    wall_rate: float = 0.0
     partition: Mapping[str, float] = field(default_factory=dict)
     preconditioner: str | None = None
     max_iterations: int = 2000
@@ -75,6 +78,7 @@ class Dispersion:
         if not isinstance(self.flow, Flow):
             raise InputError("flow", self.flow, "a StokesFlow, a GivenFlow or a StreamFunction")
         check_number("sorption_length", self.sorption_length, at_least=0.0)
+        self._check_walls(cell, accuracy)
         fluid = self.flow.phases(cell, list(self.diffusivities))
         for name, value in self.partition.items():
             check_choice("partition", name, tuple(self.diffusivities))
@@ -86,6 +90,18 @@ class Dispersion:
             degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy, fluid), backend="identified"
         )
         return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
+
+    def _check_walls(self, cell: UnitCell, accuracy: Accuracy) -> None:
+        """Refuse a reaction on walls that are not there, and with bounds."""
+        rate = check_number("wall_rate", self.wall_rate, at_least=0.0)
+        if rate == 0.0:
+            return
+        if sum(cell.volume_fractions[name] for name in self.diffusivities) > 1.0 - 1e-12:
+            raise InputError("wall_rate", rate, "0 where every phase carries: there is no wall")
+        for name in ("bounds", "tolerance"):
+            if getattr(accuracy, name):
+                allowed = "left out with a reaction on the walls: there are no bounds"
+                raise InputError(name, getattr(accuracy, name), allowed, "Choose the resolution.")
 
     def _bounded(self, cell: UnitCell, accuracy: Accuracy, fluid: Sequence[str]) -> bool:
         """Whether there are bounds from both sides: where they are asked for; refuse them where there are none."""
@@ -140,14 +156,21 @@ class Dispersion:
         method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
         scales = [one * unit for one in peclet]
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
-        solved = solve_dispersed(medium, both, method)
+        spectra: tuple[Spectrum, ...] = ()
+        if self.wall_rate:
+            factor = speed_unit(self.unit, cell.length_unit)[1]
+            rate, held = self.wall_rate * cell.length / factor, self.sorption_length / cell.length
+            solved, spectra = zip(*react_all(medium, flow, rate, held, scales), strict=True)
+        else:
+            solved = solve_dispersed(medium, both, method)
         pairs = list(zip(solved, solved[len(peclet) :], strict=False))
         solved = solved[: len(peclet)]
         sides: list[Bounded | None] = [None] * len(peclet)
         if plan.two_sided:
             sides = [*bound_all(medium, flow, pairs, rtol=plan.rtol, allowance=plan.allowance(ALLOWANCE))]
         frame = _Frame(physics=self, cell=cell, flow=flow, fluid=tuple(fluid), unit=unit)
-        tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, strict=True))
+        left = spectra or [None] * len(peclet)
+        tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, left, strict=True))
         hardest = int(np.argmax(peclet))
         if plan.two_sided:
             hardest = int(np.argmax([np.inf if one.relative_gap is None else one.relative_gap for one in tensors]))
@@ -158,6 +181,7 @@ class Dispersion:
             dual=sides[hardest],
             series=tensors,
             dispersed=solved,
+            spectra=spectra,
             carrier=medium,
             flow=flow,
         )
@@ -219,7 +243,9 @@ class _Frame:
     fluid: tuple[str, ...]
     unit: float
 
-    def tensor(self, solved: Dispersed, peclet: float, sides: Bounded | None) -> EffectiveTensor:
+    def tensor(
+        self, solved: Dispersed, peclet: float, sides: Bounded | None, left: Spectrum | None = None
+    ) -> EffectiveTensor:
         """Return one effective tensor."""
         cell, span = self.cell, self.cell.whole.span(self.cell.lattice)
         project = span.T @ span if len(span) < cell.dimension else np.eye(cell.dimension)
@@ -232,6 +258,10 @@ class _Frame:
             "flux_form": NamedCoefficient(value=project @ solved.flux @ project, unit=unit, basis="matrix"),
             "peclet": NamedCoefficient(value=np.array(peclet), basis="scalar"),
         }
+        if left is not None:
+            del coefficients["flux_form"]
+            rate = np.asarray(factor * left.value / cell.length**2)
+            coefficients["rate"] = NamedCoefficient(value=rate, unit=rate_unit(unit, cell.length_unit), basis="scalar")
         fields: dict[str, Any] = {"value": project @ solved.value @ project}
         if sides is not None:
             fields = sides.bracket(solved.value, project)
@@ -257,7 +287,10 @@ class _Frame:
                 "of the flow without divergence on this mesh, which is "
                 f"{outwards(self.flow.change)} of it away from the one that was computed or given"
             )
-        return exact | {
+        if self.physics.wall_rate:
+            exact["rate"] = "of decay at the walls: what is left has the factor exp(-rate t)"
+            exact["reaction"] = "velocity and tensor are those of what is left, weighted by the functions of the decay"
+        words = exact | {
             "average": f"per {'capacity' if retarded else 'volume'} of the {phases}",
             "velocity": f"mean over the {phases}" + (", over the retardation" if retarded else ""),
             "peclet_length": f"the shortest period, {min(self.cell.periods):g} {self.cell.length_unit}".rstrip(),
@@ -267,6 +300,10 @@ class _Frame:
             "flux_form": "not symmetric; its symmetric part is the value where diffusivities do not vary with place",
             "regime": REGIME,
         }
+        if self.physics.wall_rate:
+            del words["flux_form"]
+            words["velocity"] += ", weighted by what is left of the solute"
+        return words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -279,6 +316,8 @@ class DispersionOnMesh(MeshSolution):
     ----------
     dispersed
         The solved cell problems.
+    spectra
+        With a reaction on the walls the decay at each Peclet number.
     carrier
         What carries: of :mod:`homfem.local.dispersion`, in mesh units.
     flow
@@ -286,6 +325,7 @@ class DispersionOnMesh(MeshSolution):
     """
 
     dispersed: tuple[Dispersed, ...] = ()
+    spectra: tuple[Spectrum, ...] = ()
     carrier: Carrier
     flow: FlowOnMesh
 
@@ -311,3 +351,13 @@ def speed_unit(unit: str, length_unit: str) -> tuple[str, float]:
         return "", 1.0
     speed = f"{length_unit}/{time[1]}"
     return speed, conversion_factor(f"{unit}/({length_unit})", speed)
+
+
+def rate_unit(unit: str, length_unit: str) -> str:
+    """Return the unit of a rate beside one of a diffusivity.
+
+    >>> rate_unit("um^2/ms", "um")
+    '1/ms'
+    """
+    speed = speed_unit(unit, length_unit)[0]
+    return f"1/{speed.rpartition('/')[2]}" if speed else ""

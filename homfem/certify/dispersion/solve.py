@@ -25,6 +25,7 @@ def solve_dispersion(
     flow: Flow | None = None,
     peclet: float | Sequence[float] | None = None,
     sorption_length: float = 0.0,
+    wall_rate: float = 0.0,
     partition: Mapping[str, float] | None = None,
     unit: str = "",
     config: Mapping[str, Any] | None = None,
@@ -51,6 +52,10 @@ def solve_dispersion(
         mesh, one flow and one assembly. Left out, a given flow is taken as it is.
     sorption_length
         K >= 0, in ``cell.length_unit``: what a unit concentration holds on an area of the walls, in equilibrium.
+    wall_rate
+        :math:`k_s` >= 0, in ``cell.length_unit`` per the time of ``unit``: the reaction on the walls,
+        :math:`-n\cdot D\nabla c=k_sc`. What is left of the solute decays then at ``rate``, a further coefficient, and
+        velocity and tensor are those of what is left (:mod:`homfem.certify.dispersion.reacting`).
     partition
         Concentration in a phase over that in the fluid, where it is not 1.
     unit
@@ -96,6 +101,7 @@ def solve_dispersion(
         flow=StokesFlow() if flow is None else flow,
         peclet=peclet,
         sorption_length=sorption_length,
+        wall_rate=wall_rate,
         partition=dict(partition or {}),
         unit=unit,
     )

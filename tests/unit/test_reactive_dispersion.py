@@ -1,0 +1,137 @@
+"""Dispersion with a reaction on the walls: closed forms, printed numbers, the weighted cell problem, limits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import ufl
+from dolfinx import fem
+from mpi4py import MPI
+
+from homfem import _dolfinx
+from homfem.cells import fibre_array, slit
+from homfem.certify import homogenize_dispersion, solve_dispersion
+from homfem.certify.dispersion import StokesFlow
+from homfem.local.dispersion import Carrier, solve_dispersed
+from homfem.parameters import InputError, PercolationError
+
+
+def fibre(resolution: float = 0.1, comm: MPI.Comm = MPI.COMM_WORLD):
+    return fibre_array(fraction=0.3, dimension=2, resolution=resolution, order=2, comm=comm)
+
+
+def rate_of(tensor) -> float:
+    return float(tensor.coefficients["rate"].value)
+
+
+@pytest.mark.parametrize(
+    ("peclet", "rate", "velocity", "along", "across"),
+    [(10.0, 2.55904591, 1.0382063, 2.0834407, 0.78684591), (0.0, 2.54288433, None, 0.75401725, 0.75401725)],
+)
+def test_walls_of_fibres(peclet: float, rate: float, velocity: float | None, along: float, across: float) -> None:
+    tensor = homogenize_dispersion(fibre(0.08), {"matrix": 1.0}, peclet=peclet, wall_rate=1.0, degree=3)
+    assert rate_of(tensor) == pytest.approx(rate, rel=2e-6)
+    assert np.allclose(np.diag(tensor.value), [along, across], rtol=1e-5)
+    if velocity is not None:
+        assert tensor.coefficients["velocity"].value[0] / peclet == pytest.approx(velocity, rel=2e-6)
+
+
+def test_slit_in_closed_form() -> None:
+    """Half-width 1/4, Da 1, any Peclet number: the printed numbers of the reactive slit."""
+    cell = slit(0.5, dimension=2, resolution=0.05)
+    tensors = homogenize_dispersion(
+        cell, {"pore": 1.0}, peclet=[4.0, 40.0], wall_rate=4.0, degree=3, flow=StokesFlow(direction=[0.0, 1.0])
+    )
+    for tensor in tensors:
+        pe = float(tensor.coefficients["peclet"].value)  # with the period; the half-width is a quarter of it
+        assert rate_of(tensor) == pytest.approx(16.0 * 0.7401738844, rel=1e-7)
+        assert tensor.coefficients["velocity"].value[1] == pytest.approx(1.100924555 * pe, rel=1e-6)
+        assert tensor.value[1, 1] == pytest.approx(1.0 + 0.0142316351 * (pe / 4.0) ** 2, rel=1e-6)
+        assert tensor.value[0, 0] == 0.0
+
+
+def test_reaction_and_sorption() -> None:
+    """m tan m = Da - K m^2, and what the walls hold slows all down."""
+    cell = slit(0.5, dimension=2, resolution=0.05)
+    tensor = homogenize_dispersion(
+        cell, {"pore": 1.0}, peclet=0.0, wall_rate=4.0, sorption_length=0.125, flow=StokesFlow(direction=[0.0, 1.0])
+    )
+    m = math.sqrt(rate_of(tensor)) / 4.0
+    assert m * math.tan(m) == pytest.approx(1.0 - 0.5 * m * m, rel=1e-6)
+    square = 0.5 + math.sin(2 * m) / (4 * m)  # of cos(m x) over the half-width, and what its wall holds
+    assert tensor.value[1, 1] == pytest.approx(square / (square + 0.5 * math.cos(m) ** 2), rel=1e-6)
+    assert tensor.retardation == pytest.approx(1.5, rel=1e-9)
+
+
+def test_response_is_the_weighted_cell_problem() -> None:
+    """The cell problem of dispersion with the weight phi phi* and its own drift: the same tensor by another way."""
+    solution = solve_dispersion(fibre(), {"matrix": 1.0}, peclet=10.0, wall_rate=3.0, degree=3)
+    solved = solution.solved
+    phi, adjoint, flow = solved.spectra[0].function, solved.spectra[0].adjoint, solved.flow
+    cell = solution.cell
+    space = fem.functionspace(cell.mesh, ("Lagrange", 6))
+    weight, drift = fem.Function(space), fem.Function(fem.functionspace(cell.mesh, ("DG", 6, (2,))))
+    weight.interpolate(fem.Expression(phi * adjoint, _dolfinx.interpolation_points(space)))
+    velocity = solved.dispersed[0].scale * (flow.velocity - ufl.grad(flow.potential))
+    b = phi * adjoint * velocity + phi * ufl.grad(adjoint) - adjoint * ufl.grad(phi)
+    drift.interpolate(fem.Expression(b, drift.function__dolfinx.interpolation_points(space)))
+    carrier = Carrier(cell=cell, diffusivity=solved.carrier.diffusivity, velocity=drift, weight=weight, degree=3)
+    (other,) = solve_dispersed(carrier, [1.0])
+    assert np.allclose(other.velocity, solved.dispersed[0].velocity, rtol=1e-4, atol=1e-6)
+    assert np.allclose(other.value, solved.dispersed[0].value, rtol=1e-3, atol=1e-5)
+
+
+def test_reversed_flow_and_no_reaction() -> None:
+    cell = fibre(0.15)
+    there, back = (
+        homogenize_dispersion(cell, {"matrix": 1.0}, peclet=5.0, wall_rate=2.0, flow=StokesFlow(direction=[s, 0.0]))
+        for s in (1.0, -1.0)
+    )
+    assert np.allclose(there.value, back.value, rtol=1e-7)
+    assert rate_of(there) == pytest.approx(rate_of(back), rel=1e-9)
+    assert np.allclose(there.coefficients["velocity"].value, -back.coefficients["velocity"].value, atol=1e-7)
+    slow = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=5.0, wall_rate=1e-7)
+    none = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=5.0)
+    assert np.allclose(slow.value, none.value, rtol=1e-5, atol=1e-7)
+    assert rate_of(slow) == pytest.approx(2.7737513e-7, rel=1e-3)
+
+
+def test_units_and_what_is_said() -> None:
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.2, period=10.0, length_unit="um")
+    tensor = homogenize_dispersion(cell, {"matrix": 100.0}, peclet=1.0, wall_rate=10.0, unit="um^2/s")
+    plain = homogenize_dispersion(
+        fibre_array(fraction=0.3, dimension=2, resolution=0.2), {"matrix": 1.0}, peclet=1.0, wall_rate=1.0
+    )
+    assert rate_of(tensor) == pytest.approx(rate_of(plain), rel=1e-8)
+    assert tensor.coefficients["rate"].unit == "1/s"
+    assert tensor.to_dict()["rate"] == rate_of(tensor)
+    assert "what is left" in tensor.conventions["rate"]
+    assert "flux_form" not in tensor.coefficients
+
+
+def _on_ranks(comm: MPI.Comm) -> dict[str, list[float]]:
+    tensor = homogenize_dispersion(fibre(0.2, comm), {"matrix": 1.0}, peclet=10.0, wall_rate=1.0)
+    return {"found": [rate_of(tensor), *tensor.value.ravel(), *tensor.coefficients["velocity"].value]}
+
+
+def test_ranks_agree(on_ranks) -> None:
+    one, two, three = (np.array(each["found"]) for each in on_ranks(_on_ranks))
+    assert np.allclose(one, two, rtol=1e-6, atol=1e-7)
+    assert np.allclose(one, three, rtol=1e-6, atol=1e-7)
+
+
+def test_bad_input_is_refused() -> None:
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.2)
+    for options, named in (
+        ({"wall_rate": -1.0}, "wall_rate"),
+        ({"wall_rate": math.nan}, "wall_rate"),
+        ({"wall_rate": 1.0, "bounds": True}, "bounds"),
+        ({"wall_rate": 1.0, "tolerance": 1e-3}, "tolerance"),
+    ):
+        with pytest.raises(InputError) as caught:
+            homogenize_dispersion(cell, {"matrix": 1.0}, peclet=1.0, **options)
+        assert caught.value.name == named
+    with pytest.raises(PercolationError):
+        homogenize_dispersion(cell, {"fibre": 1.0}, peclet=0.0, wall_rate=1.0)
