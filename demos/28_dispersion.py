@@ -1,6 +1,7 @@
 r"""Dispersion around the cells of a tissue: how fast a solute spreads while the fluid between the cells carries it.
 
     docker/run python demos/28_dispersion.py [--out FOLDER]
+    docker/run homfem effective demos/28_dispersion.toml --figure dispersion.png
 
 Round cells of fraction .3 in a square array; the fluid between them flows slowly past, at any angle to the rows, and
 carries a solute that diffuses. Seen from afar its concentration moves with the mean velocity V of the fluid and spreads

@@ -39,8 +39,26 @@ COARSE = {
 }
 
 
+#: Of each config of a tensor: what is coarser, and the last value.
+COARSE_TENSORS = {
+    "28_dispersion.toml": (
+        {"cell.resolution": 0.1, "effective.peclet": [1.0, 100.0]},
+        [[721.496, -11.6125], [-11.6125, 215.8647]],
+    ),
+}
+
+
 def test_every_config_is_run_here():
-    assert set(COARSE) == {path.name for path in DEMOS.glob("*.toml")}
+    assert {*COARSE, *COARSE_TENSORS} == {path.name for path in DEMOS.glob("*.toml")}
+
+
+@pytest.mark.parametrize("name", COARSE_TENSORS)
+def test_config_of_a_tensor(name, tmp_path):
+    overrides, expected = COARSE_TENSORS[name]
+    shutil.copy(DEMOS / name, tmp_path)
+    found = runs.tensor(tmp_path / name, overrides=overrides).report()
+    for row, entries in zip(found["results"][-1]["value"], expected, strict=True):
+        assert row == pytest.approx(entries, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", COARSE)
