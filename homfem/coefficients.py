@@ -78,8 +78,9 @@ class NamedCoefficient:
             if self.value.shape not in shapes:
                 raise InputError("value", self.value, f"of shape {' or '.join(map(str, shapes))}, as a {self.basis}")
         if check_choice("order", self.order, ORDERS) == "loewner":
-            if self.basis not in ("matrix", "stiffness"):
-                raise InputError("order", self.order, "'entries' but for the bases 'matrix' and 'stiffness'")
+            square = not self.basis and self.value.ndim == 2 and len(self.value) == len(self.value.T)
+            if self.basis not in ("matrix", "stiffness") and not square:
+                raise InputError("order", self.order, "'entries' but for square matrices")
             for name in ("value", "lower", "upper"):
                 if getattr(self, name) is not None and self.bounded:
                     check_symmetric(name, getattr(self, name))

@@ -98,7 +98,7 @@ def electrokinetic_problem(
         ),
         *(Field(element=scalar, name=f"ion {k + 1}") for k in range(len(charges.baths))),
     )
-    flow = _Motion(fluid, charges, potential, diffusivities, viscosity, degree)
+    flow = Motion(fluid, charges, potential, diffusivities, viscosity, degree)
     return CellProblem(
         name="electrokinetics",
         fields=fields,
@@ -114,7 +114,7 @@ def electrokinetic_problem(
     )
 
 
-class _Motion:
+class Motion:
     """The forms of ions and fluid that move."""
 
     def __init__(

@@ -126,7 +126,7 @@ def stokes_problem(
         degree=degree,
         slip=None if slip_length is None else (fem.Constant(cell.mesh, slip_length), _heights(cell)),
         stable=_stabilisation(cell) if element == "equal-order" else None,
-        midpoint=_midpoints(cell) if element == "crouzeix-raviart" else None,
+        midpoint=midpoints(cell) if element == "crouzeix-raviart" else None,
     )
     return CellProblem(
         name="stokes",
@@ -260,7 +260,8 @@ def _per_cell(cell: UnitCell, values: Array) -> fem.Function:
     return function
 
 
-def _midpoints(cell: UnitCell) -> fem.Function:
+def midpoints(cell: UnitCell) -> fem.Function:
+    """Return the mean of the corners of each mesh cell."""
     return _per_cell(cell, _corners(cell).mean(axis=1))
 
 

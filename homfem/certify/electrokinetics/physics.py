@@ -18,17 +18,17 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, Unpack
 
 import numpy as np
-import ufl
-from dolfinx import fem
 
-from homfem import solve
+from homfem import brackets
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.electrokinetics.bounds import Medium, cell_means, lower_matrix, upper_matrix
 from homfem.certify.electrokinetics.change import Change, Response, compare
+from homfem.certify.electrokinetics.equilibrium import mean_concentrations, warnings_of
 from homfem.certify.electrokinetics.layers import resolved
 from homfem.certify.electrokinetics.matrix import confined, require_definite, symmetric
-from homfem.certify.electrokinetics.results import UNITS, conventions, derived, named
+from homfem.certify.electrokinetics.results import UNITS, conducting, conventions, derived, named
 from homfem.certify.electrokinetics.scales import Scales
 from homfem.certify.electrokinetics.words import OWN, ByName, ElectrokineticsOptions, ElectrokineticsWords
 from homfem.certify.loop import solve_cell
@@ -38,7 +38,8 @@ from homfem.keywords import inherits, part_of, takes
 from homfem.local.charges import WALLS, Charges
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
-from homfem.local.poisson_boltzmann import quadrature, solve_poisson_boltzmann
+from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
+from homfem.local.problem import Correctors
 from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -76,8 +77,7 @@ class Electrokinetics:
         check_integer("max_iterations", self.max_iterations, at_least=1)
         if self.preconditioner is not None:
             check_choice("preconditioner", self.preconditioner, PRECONDITIONERS)
-        if accuracy.bounds:
-            raise InputError("bounds", True, "None or False for double layers", "A tolerance is an estimate here.")
+        self._check_bounds(cell, accuracy)
         if not cell.matching:
             raise InputError("cell", cell.name, "one whose opposite faces match", "Mesh the faces alike.")
         estimated = accuracy.tolerance is not None
@@ -106,7 +106,18 @@ class Electrokinetics:
                 where = f"ions.{ion.name}.diffusivities.{name}"
                 check_number(where, ion.diffusivities.get(name), above=0.0, remedy="Every ion is in all of the fluid.")
         made.charges(cell).check_cell(cell)
-        return made, accuracy.plan(degree=degree, two_sided=False, backend="identified", rtol=RTOL)
+        return made, accuracy.plan(degree=degree, two_sided=bool(accuracy.bounds), backend="identified", rtol=RTOL)
+
+    def _check_bounds(self, cell: UnitCell, accuracy: Accuracy) -> None:
+        """Refuse bounds where there are none."""
+        if not accuracy.bounds:
+            return
+        if accuracy.tolerance is not None:
+            remedy = "Bounds are those of one mesh; a tolerance is an estimate."
+            raise InputError("bounds", True, "False with a tolerance, for double layers", remedy)
+        if not cell.simplicial or cell.order != 1:
+            remedy = "The elements that bound need simplices with straight sides."
+            raise InputError("bounds", True, f"False on {cell.kind}s of order {cell.order}", remedy)
 
     def scales(self, cell: UnitCell) -> Scales:
         """Return what the reduced numbers are multiples of."""
@@ -152,24 +163,40 @@ class Electrokinetics:
         fluid = cell.restrict(self.fluid).without_islands()
         charges, scales = self.charges(cell), self.scales(cell)
         response = self._response(cell, fluid, charges, scales, plan, plan.degree)
-        change = None
-        if plan.tolerance is not None:
+        change, sides = None, None
+        if plan.two_sided:
+            problem = response.correctors.problem
+            medium = Medium(
+                fluid=fluid,
+                charges=charges,
+                potential=problem.given[0],
+                diffusivities=self._diffusivities(fluid, scales),
+                viscosity=self.viscosity / scales.viscosity,
+            )
+            upper, dual = upper_matrix(medium)
+            sides = lower_matrix(medium, upper), upper, dual
+        elif plan.tolerance is not None:
             other = self._response(cell, fluid, charges, scales, plan, plan.degree - 1)
             change = compare(cell, fluid, response, other)
-        return self._gathered(cell, fluid, scales, response, change)
+        return self._gathered(cell, fluid, scales, response, change, sides)
+
+    def _diffusivities(self, fluid: UnitCell, scales: Scales) -> list[dict[str, float]]:
+        """Those of each ion by phase, in reduced numbers."""
+        return [
+            {name: float(ion.diffusivities[name]) / scales.diffusivity for name in fluid.phase_names}  # type: ignore[arg-type]
+            for ion in self.ions
+        ]
 
     def _response(
         self, cell: UnitCell, fluid: UnitCell, charges: Charges, scales: Scales, plan: Plan, degree: int
     ) -> Response:
         found = solve_poisson_boltzmann(cell, charges, degree=degree)
+        potential = potential_on(fluid, found)
         problem = electrokinetic_problem(
             fluid,
             charges,
-            potential_on(fluid, found),
-            diffusivities=[
-                {name: float(ion.diffusivities[name]) / scales.diffusivity for name in fluid.phase_names}  # type: ignore[arg-type]
-                for ion in self.ions
-            ],
+            cell_means(potential) if plan.two_sided else potential,
+            diffusivities=self._diffusivities(fluid, scales),
             viscosity=self.viscosity / scales.viscosity,
             degree=degree,
         )
@@ -184,34 +211,56 @@ class Electrokinetics:
         return Response(equilibrium=found, correctors=correctors)
 
     def _gathered(
-        self, cell: UnitCell, fluid: UnitCell, scales: Scales, response: Response, change: Change | None
+        self,
+        cell: UnitCell,
+        fluid: UnitCell,
+        scales: Scales,
+        response: Response,
+        change: Change | None,
+        sides: tuple[Array, Array, Correctors] | None,
     ) -> ElectrokineticsOnMesh:
         """The tensor of a response, with all that follows from it; collective."""
         d, count = cell.dimension, len(self.ions)
-        virtual = confined(fluid, symmetric(response.correctors.average)) * scales.onsager(count, d)
-        back = np.linalg.inv(bath_transform([ion.bath for ion in self.ions], d))
+        factors, back = scales.onsager(count, d), np.linalg.inv(bath_transform([ion.bath for ion in self.ions], d))
+        value, bounds = symmetric(response.correctors.average), None
+        if sides is not None:
+            lower, upper = (symmetric(side) for side in sides[:2])
+            value = brackets.clipped(value, lower, upper)
+            bounds = tuple(confined(fluid, side) * factors for side in (lower, upper))
+        virtual = confined(fluid, value) * factors
         matrix = symmetric(back @ virtual @ back.T)
         span = fluid.whole.span(cell.lattice)
-        require_definite(matrix, np.asarray(np.kron(np.eye(1 + count), span)), scales.onsager(count, d))
+        require_definite(matrix, np.asarray(np.kron(np.eye(1 + count), span)), factors)
         found: dict[str, Any] = {"onsager": matrix, "onsager_bath": virtual}
         found |= derived(matrix, self.ions, span, viscosity=self.viscosity, charge=scales.charge)
         found |= {
             f"concentration.{ion.name}": value * scales.concentration
             for ion, value in zip(self.ions, mean_concentrations(fluid, response), strict=True)
         }
+        maps = {
+            "onsager": back,
+            "onsager_bath": np.eye(len(back)),
+            "permeability": np.sqrt(self.viscosity) * np.eye(len(back))[:d],
+            "conductivity": conducting(self.ions, d, scales.charge) @ back,
+        }
         units = self.temperature is not None
+        coefficients = named(found, maps, bounds, units=units)
+        conductivity = coefficients["conductivity"]
         return ElectrokineticsOnMesh(
             tensor=EffectiveTensor(
-                value=found["conductivity"],
+                value=conductivity.value,
+                lower=conductivity.lower,
+                upper=conductivity.upper,
                 physics=PHYSICS,
                 unit=UNITS["conductivity"] if units else "",
-                coefficients=named(found, units=units),
+                coefficients=coefficients,
                 conventions=conventions(self.ions, self.temperature),
                 estimated_error=None if change is None else change.error,
-                warnings=_warnings(cell, fluid, response),
+                warnings=warnings_of(cell, fluid, response, bounds is not None),
             ),
             cell=fluid,
             correctors=response.correctors,
+            dual=None if sides is None else sides[2],
             compared=None if change is None else change.other.correctors,
             response=response,
             change=change,
@@ -242,33 +291,6 @@ class ElectrokineticsOnMesh(MeshSolution):
     def geometric_error(self) -> float:
         """Return zero: what straight facets change is not estimated here, which a warning says."""
         return 0.0
-
-
-def mean_concentrations(fluid: UnitCell, response: Response) -> list[float]:
-    """Return the mean of each concentration over the whole cell, in reduced numbers; collective."""
-    charges, potential = response.equilibrium.charges, response.correctors.problem.given[0]
-    # The rule of the equilibrium, in which ions and walls are neutral together.
-    dx = ufl.dx(metadata={"quadrature_degree": quadrature(potential.function_space.ufl_element().degree)})
-    found = []
-    for valence, bath in zip(charges.valences, charges.baths, strict=True):
-        factor = ufl.exp(-fem.Constant(fluid.mesh, float(valence)) * potential)
-        found.append(bath * solve.integrate(factor * dx) / fluid.lattice.volume)
-    return found
-
-
-def _warnings(cell: UnitCell, fluid: UnitCell, response: Response) -> tuple[str, ...]:
-    found, layer = list(fluid.warnings[len(cell.warnings) :]), response.equilibrium.resolution
-    if layer > 1.0:
-        found.append(
-            f"the mesh does not resolve the diffuse layer: the thickest mesh cell there is {layer:.2g} lengths of "
-            "Debye (at the concentrations there) times the degree; take a finer resolution, a grading or refine_layers"
-        )
-    if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):
-        found.append(
-            "straight facets stand for curved walls, and what they change is not estimated; a cell of order 2 has "
-            "curved ones"
-        )
-    return tuple(found)
 
 
 def _fluid(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
@@ -316,7 +338,7 @@ def solve_electrokinetics(
         The phase that flows, or several that flow as one. The others are solid.
     config
     **words
-        As :class:`homfem.certify.electrokinetics.words.ElectrokineticsWords` has them; no bounds.
+        As :class:`homfem.certify.electrokinetics.words.ElectrokineticsWords` has them.
 
     Returns
     -------
@@ -340,6 +362,11 @@ def solve_electrokinetics(
 
     Notes
     -----
+    ``bounds=True``: the bounds of ``onsager``, ``onsager_bath``, ``conductivity`` and ``permeability`` in the Loewner
+    order are guaranteed **for the equilibrium as it was computed**, with the potential that is constant in each mesh
+    cell (:mod:`homfem.certify.electrokinetics.bounds`), for which all numbers are then; on straight simplices, by
+    direct solvers.
+
     A ``tolerance`` is an **estimate** of the relative error, without guarantee, by comparison with one degree less
     (degree 3 or 4, by default 3): mesh cells of the layers are bisected first where they are too thick, then those that
     carry the estimate. Without it the degree is 2 by default, and a warning tells of layers that the mesh does not

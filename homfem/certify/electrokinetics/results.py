@@ -15,9 +15,11 @@ current per pressure gradient (Onsager). With nowhere to go the current stops th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from homfem.brackets import symmetric
 from homfem.coefficients import NamedCoefficient
 from homfem.electrolytes.ions import Ion
 from homfem.parameters import Array
@@ -85,12 +87,36 @@ def derived(matrix: Array, ions: Sequence[Ion], span: Array, *, viscosity: float
     return found
 
 
-def named(found: Mapping[str, Array], *, units: bool) -> dict[str, NamedCoefficient]:
-    """Return the coefficients of a result, in SI or without units."""
+def conducting(ions: Sequence[Ion], d: int, charge: float) -> Array:
+    """Return the matrix Z of :math:`\\sigma=ZLZ^T`, shape (d, d (1 + N))."""
+    z = np.array([0.0, *(charge * ion.valence for ion in ions)])
+    return np.asarray(np.kron(z, np.eye(d)), dtype=np.float64)
+
+
+def named(
+    found: Mapping[str, Array], maps: Mapping[str, Array], bounds: tuple[Array, ...] | None, *, units: bool
+) -> dict[str, NamedCoefficient]:
+    """Return the coefficients of a result, in SI or without units.
+
+    Parameters
+    ----------
+    found
+        By name.
+    maps
+        Of those that are :math:`AL_bA^T` the matrix A.
+    bounds
+        Of :math:`L_b`, in the Loewner order; or None.
+    units
+        Whether they are in SI.
+    """
     result = {}
     for name, value in found.items():
-        first = name.split(".")[0]
-        unit = UNITS.get(first, "") if units else ""
+        unit = UNITS.get(name.split(".")[0], "") if units else ""
         basis = "scalar" if np.ndim(value) == 0 else "matrix" if np.shape(value) in ((2, 2), (3, 3)) else ""
-        result[name] = NamedCoefficient(value=np.asarray(value), unit=unit, basis=basis)
+        sides: dict[str, Any] = {}
+        if bounds is not None and name in maps:
+            lower, upper = (symmetric(maps[name] @ side @ maps[name].T) for side in bounds)
+            value = symmetric(value)
+            sides = {"lower": lower, "upper": upper, "order": "loewner"}
+        result[name] = NamedCoefficient(value=np.asarray(value), unit=unit, basis=basis, **sides)
     return result

@@ -104,16 +104,24 @@ def broken_energy(cell: UnitCell, correctors: Correctors) -> Array:
     return energy
 
 
-def upper_allowance(cell: UnitCell, correctors: Correctors, energy: Array) -> Array:
-    """Return what the residual may have taken off :func:`broken_energy`, shape (loads, loads); collective."""
-    d, share_of_part = cell.dimension, cell.copies / cell.lattice.volume
+def path_weight(cell: UnitCell) -> float:
+    r"""Return :math:`W=\sum_K(h_K/d)^2/|K|` of straight simplices; collective.
+
+    Means of u over two facets differ by no more than :math:`\sqrt W\,\|\nabla u\|`.
+    """
+    d = cell.dimension
     owned = cell.mesh.topology.index_map(d).size_local
     nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned]][:, :, :d]
     first, second = np.triu_indices(d + 1, 1)
     diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
     measure = np.abs(np.linalg.det(nodes[:, 1:] - nodes[:, :1])) / (2.0 if d == 2 else 6.0)
-    weight = cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / measure)), op=MPI.SUM)
-    jumps = weight * float(np.sum(correctors.residual_norms**2)) * share_of_part
+    return float(cell.comm.allreduce(float(np.sum((diameter / d) ** 2 / measure)), op=MPI.SUM))
+
+
+def upper_allowance(cell: UnitCell, correctors: Correctors, energy: Array, viscosity: float = 1.0) -> Array:
+    """Return what the residual may have taken off :func:`broken_energy`, shape (loads, loads); collective."""
+    share_of_part = cell.copies / cell.lattice.volume / viscosity
+    jumps = path_weight(cell) * float(np.sum(correctors.residual_norms**2)) * share_of_part
     # (a + b)^2 <= (1 + e) a^2 + (1 + 1/e) b^2
     size = float(np.trace(energy))
     share = np.sqrt(jumps / size) if size > 0.0 else 0.0

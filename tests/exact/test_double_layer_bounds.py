@@ -1,0 +1,113 @@
+"""Guaranteed bounds of matrices of Onsager, of the discrete equilibrium: against exact numbers and higher degrees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import homogenize_electrokinetics
+from homfem.cells import fibre_array, obstacles, slit
+from homfem.certify.electrokinetics.bounds import Medium, cell_means, lower_matrix, upper_matrix
+from homfem.electrolytes import Ion
+from homfem.local.charges import Charges
+from homfem.local.electrokinetics import electrokinetic_problem, potential_on
+from homfem.local.engine import solve_correctors
+from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
+from homfem.parameters import InputError
+
+
+def salt(ratio: float = 1.0) -> list[Ion]:
+    """A 1:1 salt; the anion diffuses ``ratio`` times as fast."""
+    mobile = {"pore": 1.0, "matrix": 1.0}
+    return [
+        Ion(name=name, valence=z, bath=1.0, diffusivities={phase: factor * d for phase, d in mobile.items()})
+        for name, z, factor in (("+", 1, 1.0), ("-", -1, ratio))
+    ]
+
+
+def test_without_charge_they_contain_the_flow_and_the_diffusion_around_squares() -> None:
+    gaps = []
+    for resolution in (0.1, 0.05):
+        tensor = homogenize_electrokinetics(
+            obstacles(0.5, resolution=resolution), salt(), viscosity=0.25, permittivity=0.1, bounds=True
+        )
+        virtual = tensor.coefficients["onsager_bath"]
+        # Permeability .013023322 and diffusion .76980036 per fluid around squares, by elements of high order.
+        exact = np.kron(np.diag([0.013023322 / 0.25, 0.75 * 0.76980036, 0.75 * 0.76980036]), np.eye(2))
+        assert np.linalg.eigvalsh(virtual.upper - exact).min() > 0.0
+        assert np.linalg.eigvalsh(exact - virtual.lower).min() > 0.0
+        gaps.append(np.linalg.norm(virtual.upper - virtual.lower, 2))
+        assert tensor.lower[0, 0] < 2.0 * 0.75 * 0.76980036 < tensor.upper[0, 0]
+        permeability = tensor.coefficients["permeability"]
+        assert permeability.lower[0, 0] < 0.013023322 < permeability.upper[0, 0]
+    assert gaps[1] < 0.6 * gaps[0]
+
+
+@pytest.mark.parametrize(("zeta", "ratio", "most"), [(-2.0, 1.0, 0.3), (5.0, 3.0, 2.0)])
+def test_they_contain_what_higher_degrees_give(zeta: float, ratio: float, most: float) -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.1)
+    charges = Charges(
+        fluid=("matrix",),
+        valences=(2, -1),
+        baths=(0.5, 1.0),
+        permittivities={"matrix": 0.03},
+        potentials={"walls": zeta},
+    )
+    fluid = cell.restrict(["matrix"])
+    potential = cell_means(potential_on(fluid, solve_poisson_boltzmann(cell, charges)))
+    medium = Medium(
+        fluid=fluid,
+        charges=charges,
+        potential=potential,
+        diffusivities=[{"matrix": 1.0}, {"matrix": ratio}],
+        viscosity=0.08,
+    )
+    upper, _ = upper_matrix(medium)
+    lower = lower_matrix(medium, upper)
+    problem = electrokinetic_problem(fluid, charges, potential, degree=4, **medium.given)
+    value = solve_correctors(fluid, problem, preconditioner="direct").average
+    size = np.sqrt(np.diag(value))
+    above, below = (matrix / np.outer(size, size) for matrix in (upper - value, value - lower))
+    assert np.linalg.eigvalsh(above).min() > 1e-5
+    assert np.linalg.eigvalsh(below).min() > 1e-5
+    assert np.linalg.eigvalsh(above + below).max() < most
+
+
+def test_what_flows_along_a_slit_is_bounded_there_and_zero_across() -> None:
+    cell = slit(0.5, axis="y", resolution=0.1, period=4.0)
+    tensor = homogenize_electrokinetics(cell, salt(), viscosity=1.0, permittivity=0.5, wall_potential=-2.0, bounds=True)
+    assert tensor.lower[0, 0] < tensor.value[0, 0] < tensor.upper[0, 0]
+    assert np.all(tensor.upper[1] == 0.0)
+    assert np.all(tensor.lower[1] == 0.0)
+    matrix = tensor.coefficients["onsager"]
+    assert matrix.order == "loewner"
+    assert np.linalg.eigvalsh(matrix.upper - matrix.lower).min() > -1e-12
+    assert any("equilibrium as it was computed" in text for text in tensor.warnings)
+
+
+def test_there_are_none_on_curved_cells_and_with_a_tolerance() -> None:
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 0.5, "bounds": True}
+    with pytest.raises(InputError, match="bounds"):
+        homogenize_electrokinetics(fibre_array(fraction=0.3, resolution=0.2, order=2), salt(), "matrix", **given)
+    with pytest.raises(InputError, match="bounds"):
+        homogenize_electrokinetics(slit(0.5, resolution=0.2), salt(), tolerance=0.1, **given)
+
+
+def ranks_case(comm: MPI.Comm) -> dict[str, Any]:
+    """Bounds of charged fibres."""
+    cell = fibre_array("square", fraction=0.3, resolution=0.2, comm=comm)
+    tensor = homogenize_electrokinetics(
+        cell, salt(1.5), "matrix", viscosity=0.08, permittivity=0.05, wall_charge=-0.2, bounds=True
+    )
+    matrix = tensor.coefficients["onsager"]
+    return {"lower": matrix.lower.tolist(), "upper": matrix.upper.tolist()}
+
+
+def test_one_two_and_three_ranks_agree(on_ranks: Any) -> None:
+    one, *others = on_ranks(ranks_case)
+    for other in others:
+        for side in ("lower", "upper"):
+            assert np.array(other[side]) == pytest.approx(np.array(one[side]), rel=1e-8, abs=1e-9)
