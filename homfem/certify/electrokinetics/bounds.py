@@ -14,10 +14,11 @@ divergence that no wall lets through,
 v is that of Scott and Vogelius's element, on the mesh split at the barycentres; with its mean :math:`\bar v` in each
 mesh cell and Crouzeix and Raviart's solution :math:`w_i` of
 :math:`(D_ic_i\nabla w,\nabla z)=(D_ic_if_i+e_i\bar v,\nabla z)` the constant
-:math:`j_i=e_i\bar v+D_ic_i(f_i-\nabla_hw_i)` is such a flux: its normal component is continuous. Where the
-solvers leave a divergence of v, a velocity that takes it away (:mod:`homfem.certify.stokes.lift`) is at most so large; where they leave jumps :math:`\rho` of :math:`j_i`, the bound holds but for
-:math:`2\sum_F\rho_F\bar\chi_F`, with means over facets of the true :math:`\chi_i`, at most
-:math:`\sqrt W\,\|\nabla\chi_i\|` (:func:`homfem.certify.stokes.bounds.path_weight`), and
+:math:`j_i=e_i\bar v+D_ic_i(f_i-\nabla_hw_i)` is such a flux: its normal component is continuous. Where solvers leave
+a divergence of v, a velocity that takes it away (:mod:`homfem.certify.stokes.lift`) is at most so large; where they
+leave jumps :math:`\rho` of :math:`j_i`, the bound holds but for :math:`2\sum_F\rho_F\bar\chi_F`, with means over facets
+of the true :math:`\chi_i`, at most :math:`\sqrt W\,\|\nabla\chi_i\|`
+(:func:`homfem.certify.stokes.bounds.path_weight`), and
 :math:`\|f_i-\nabla\chi_i\|^2\le|Y|f\cdot Lf/\min D_ic_i`, which the upper bound bounds.
 
 Source: Onsager, Machlup 1953, doi 10.1103/PhysRev.91.1505 (the principles); Marini 1985, doi 10.1137/0722029.
