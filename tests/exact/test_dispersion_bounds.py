@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
@@ -177,6 +180,28 @@ def test_any_fields_bound_from_both_sides(case):
     assert max(off) < 1e-8
 
 
+def test_a_velocity_that_is_not_known_exactly():
+    """What an uncertain velocity can change in both sides is at most what is allowed for it."""
+    given = stream(MPI.COMM_SELF, CASES[1])
+    equilibrium = Equilibrium(given.cell, given.coefficient, 4)
+    fields = drawn(given, 2, 5, 0.3)
+    exact = certify(given, *fields, equilibrium)
+    draw = np.random.default_rng(2)
+    for _ in range(3):
+        noise = fem.Function(given.velocity.function_space)
+        noise.x.array[:] = 1e-9 * draw.standard_normal(len(noise.x.array))
+        size = float(np.sqrt(solve.integrate(ufl.inner(noise, noise) * ufl.dx)))
+        noise.x.array[:] += given.velocity.x.array
+        sides = certify(replace(given, velocity=noise, uncertainty=size), *fields, equilibrium)
+        for wrong, right, allowed, usual in (
+            (sides.low, exact.low, sides.below, exact.below),
+            (sides.high, exact.high, sides.above, exact.above),
+        ):
+            assert 1e-13 < np.abs(wrong - right).max() < np.linalg.norm(allowed - usual, 2)
+            assert brackets.violation(right, wrong + allowed) == brackets.violation(wrong - allowed, right) == 0.0
+    equilibrium.destroy()
+
+
 def test_wrong_fields_are_refused():
     given = stream(MPI.COMM_SELF, CASES[0])
     equilibrium = Equilibrium(given.cell, given.coefficient, 2)
@@ -209,6 +234,20 @@ def test_fibres_between_bounds():
         assert "without divergence" in tensor.conventions["bounds"]
     # The tensor that the loop judges is the one whose bounds are farthest apart.
     assert solution.tensor.relative_gap == max(one.relative_gap for one in solution.series)
+
+
+def test_what_facets_and_the_flow_may_change_is_told():
+    """Around fibres the distance to the limit is within the estimates, which fall with the mesh."""
+    limit, estimates = np.array([2.0785848, 0.8200195]), []
+    for resolution in (0.2, 0.05):
+        tensor = solve_dispersion(
+            fibre_array(fraction=0.3, resolution=resolution), {"matrix": 1.0}, peclet=10.0, bounds=True
+        ).tensor
+        flow = float(tensor.coefficients["flow_error"].value)
+        off = float(np.abs(np.diag(tensor.value) / limit - 1.0).max())
+        assert off < flow + tensor.relative_geometric_error < 0.02
+        estimates.append((flow, tensor.relative_geometric_error))
+    assert all(fine < 0.3 * coarse for coarse, fine in zip(*estimates, strict=True))
 
 
 def test_the_loop_ends_at_the_tolerance_or_says_that_it_did_not():

@@ -92,6 +92,14 @@ class Bounded:
         """Wall time by stage, of all scales."""
         return self.sides.fluxes.seconds
 
+    def flow_error(self, change: float, value: Array) -> float:
+        r"""Return an estimate of what a relative change of the flow does to the tensor, relative to it.
+
+        Of a change by the part c, :math:`2c\int D|\nabla g|^2`: as much as if it were a change of the speed.
+        """
+        scale, _ = scaled(value)
+        return 2.0 * change * float(np.linalg.norm(scale.T @ self.sides.drift @ scale, 2))
+
     def gaps(self) -> Array:
         """Return the gap in each owned mesh cell; collective."""
         return dispersion_gaps(self.stream, self.even, self.odd, self.sides.fluxes)
@@ -121,6 +129,16 @@ class Bounded:
         if found["lower"] is not None and not found["warnings"]:
             found["value"] = brackets.clipped(whole(value), found["lower"], found["upper"])
         return found
+
+
+def scaled(value: Array) -> tuple[Array, float]:
+    """Return what scales loads so that a tensor becomes the unit matrix, and its smallest principal value.
+
+    A direction in which nothing flows counts with 1e-9 of the largest one.
+    """
+    sizes, axes = np.linalg.eigh(value)
+    flows = sizes > 1e-9 * sizes[-1]
+    return np.asarray(axes / np.sqrt(np.where(flows, sizes, 1e-9 * sizes[-1]))), float(sizes[flows][0])
 
 
 def bound_all(

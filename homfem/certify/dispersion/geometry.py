@@ -22,7 +22,7 @@ import numpy as np
 from mpi4py import MPI
 
 from homfem.certify.diffusion.geometry import changes_at_facets
-from homfem.certify.dispersion.certified import Bounded
+from homfem.certify.dispersion.certified import Bounded, scaled
 from homfem.certify.dispersion.flow import FlowOnMesh
 from homfem.certify.geometry import change_of_tensor, curved_facets
 from homfem.certify.stokes.geometry import wall_error
@@ -61,13 +61,11 @@ def geometric_error(problem: CellProblem, bounded: Bounded, flow: FlowOnMesh, va
     dragged = level[:, :, None] * stream.mean[None, None, :]
     gain = dragged + dragged.transpose(0, 2, 1) - value
     change += np.where((first == second)[:, None, None], gain, 0.0)
-    sizes, axes = np.linalg.eigh(value)
-    scale = axes / np.sqrt(np.maximum(sizes, 1e-9 * sizes[-1]))
+    scale, smallest = scaled(value)
     relative = change_of_tensor(cell, problem, facets, volumes, scale.T @ change @ scale)
     relative *= cell.lattice.volume / stream.measure
     if flow.stokes is not None:
         permeable = np.linalg.eigvalsh(flow.stokes.average)
         kappa = wall_error(cell, flow.stokes) / float(permeable[permeable > 1e-9 * permeable[-1]][0])
         relative += 2.0 * kappa * float(np.linalg.norm(scale.T @ bounded.sides.drift @ scale, 2))
-    flows = sizes > 1e-9 * sizes[-1]
-    return float(relative * sizes[flows][0])
+    return float(relative * smallest)

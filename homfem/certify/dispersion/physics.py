@@ -265,6 +265,8 @@ class _Frame:
         fields: dict[str, Any] = {"value": project @ solved.value @ project}
         if sides is not None:
             fields = sides.bracket(solved.value, project)
+            flow_error = np.array(sides.flow_error(self.flow.change, fields["value"]))
+            coefficients["flow_error"] = NamedCoefficient(value=flow_error, basis="scalar")
         return EffectiveTensor(
             **fields,
             physics="dispersion",
@@ -287,6 +289,7 @@ class _Frame:
                 "of the flow without divergence on this mesh, which is "
                 f"{outwards(self.flow.change)} of it away from the one that was computed or given"
             )
+            exact["flow_error"] = "estimate of what that may change in the tensor, relative; it is not in the bounds"
         if self.physics.wall_rate:
             exact["rate"] = "of decay at the walls: what is left has the factor exp(-rate t)"
             exact["reaction"] = "velocity and tensor are those of what is left, weighted by the functions of the decay"
