@@ -27,7 +27,10 @@ def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], 
     options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
     if table.sorption_length is not None:
         options["sorption_length"] = table.sorption_length.to(cell.length_unit)
-    renames = {"flow.direction": "effective.direction", "flow.fluid": "effective.fluid", "phases": "effective.phases"}
+    if table.wall_rate is not None:
+        options["wall_rate"] = table.wall_rate.to(f"{cell.length_unit}/s")
+    renames = {"wall_rate": "effective.wall_rate", "tolerance": "effective.tolerance", "bounds": "effective.bounds"}
+    renames |= {"flow.direction": "effective.direction", "flow.fluid": "effective.fluid", "phases": "effective.phases"}
     renames |= {"flow.velocity": "effective.velocity", "flow.function": "effective.stream_function"}
     with keys_from(renames):
         solution = solve_dispersion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -10,7 +11,7 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, runs
 from homfem.cells import fibre_array, slit
 from homfem.certify import homogenize_dispersion, solve_dispersion
 from homfem.certify.dispersion import StokesFlow
@@ -76,7 +77,7 @@ def test_response_is_the_weighted_cell_problem() -> None:
     weight.interpolate(fem.Expression(phi * adjoint, _dolfinx.interpolation_points(space)))
     velocity = solved.dispersed[0].scale * (flow.velocity - ufl.grad(flow.potential))
     b = phi * adjoint * velocity + phi * ufl.grad(adjoint) - adjoint * ufl.grad(phi)
-    drift.interpolate(fem.Expression(b, drift.function__dolfinx.interpolation_points(space)))
+    drift.interpolate(fem.Expression(b, _dolfinx.interpolation_points(drift.function_space)))
     carrier = Carrier(cell=cell, diffusivity=solved.carrier.diffusivity, velocity=drift, weight=weight, degree=3)
     (other,) = solve_dispersed(carrier, [1.0])
     assert np.allclose(other.velocity, solved.dispersed[0].velocity, rtol=1e-4, atol=1e-6)
@@ -109,6 +110,24 @@ def test_units_and_what_is_said() -> None:
     assert tensor.to_dict()["rate"] == rate_of(tensor)
     assert "what is left" in tensor.conventions["rate"]
     assert "flux_form" not in tensor.coefficients
+
+
+def test_config() -> None:
+    document = {
+        "cell": {"shape": "fibre-array", "fraction": 0.3, "dimension": 2, "resolution": 0.1, "order": 2,
+                 "period": "10 um"},
+        "effective": {"physics": "dispersion", "phases": {"matrix": "1e-6 cm^2/s"}, "peclet": 10.0, "degree": 3,
+                      "wall_rate": "10 um/s"},
+    }  # fmt: skip
+    plain = json.loads(runs.tensor(document).tensor.to_json())
+    assert plain["rate"] == pytest.approx(2.55904591, rel=1e-5)
+    assert plain["velocity"][0] == pytest.approx(1.0382063 * 100.0, rel=1e-5)
+    assert plain["value"][0][0] == pytest.approx(2.0834407e-6, rel=1e-4)
+    for key, value in (("wall_rate", "-1 um/s"), ("wall_rate", "1 1/s"), ("tolerance", 1e-3), ("bounds", True)):
+        wrong = {**document, "effective": {**document["effective"], key: value}}
+        with pytest.raises(InputError) as caught:
+            runs.tensor(wrong)
+        assert caught.value.name == f"effective.{key}"
 
 
 def _on_ranks(comm: MPI.Comm) -> dict[str, list[float]]:

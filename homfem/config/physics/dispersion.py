@@ -14,7 +14,7 @@ from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_
 from homfem.config.physics.stokes import fluid_names
 from homfem.config.table import Check, Missing, choice, flag, integer, listed, numbers, quantity, text, tolerance_check
 from homfem.parameters import InputError, check_choice, check_number
-from homfem.quantities import DIFFUSIVITY, LENGTH, SPEED, Quantity, parse_quantity
+from homfem.quantities import DIFFUSIVITY, LENGTH, PERMEABILITY, SPEED, Quantity, parse_quantity
 
 
 def _peclet(value: Any) -> float | tuple[float, ...]:
@@ -80,6 +80,8 @@ class Dispersion(EffectiveTable):
     """What is added to the flow of the stream function."""
     sorption_length: Annotated[Quantity, quantity(LENGTH, at_least=0.0)] | None = None
     """What a unit concentration holds on an area of the walls, in equilibrium (linear sorption)."""
+    wall_rate: Annotated[Quantity, quantity(PERMEABILITY, at_least=0.0)] | None = None
+    """Rate of a reaction on the walls, per concentration and area; the tensor is that of what is left."""
     partition: Annotated[Mapping[str, float], numbers("partition coefficients > 0 of phases")] | None = None
     """Concentration in a phase over that in the fluid, where it is not 1."""
     tolerance: Annotated[float, tolerance_check()] | None = None
