@@ -13,6 +13,8 @@ SECTIONS = (
     "dispersion",
     "double_layer",
     "bounds",
+    "reaction",
+    "multiplication",
 )  # fmt: skip
 
 
