@@ -85,6 +85,7 @@ def test_a_charged_slit_in_real_units(tmp_path: Any) -> None:
         (["effective", "wall_potential"], "-50 mV", r"^effective\.wall_charge = '-10"),
         (["effective", "wall_potential"], {"pore|solid": "-50 mV"}, r"^effective\.wall_charge"),
         (["effective", "fixed_charge"], {"solid": "1 mol/m^3"}, r"^effective\.fixed_charge\.solid"),
+        (["effective", "bounds"], "yes", r"^effective\.bounds"),
         (["effective", "symmetry"], "auto", r"^effective\.symmetry"),
         (["effective", "degree"], 1, r"^effective\.degree"),
         (["effective", "regime"], "donnan", r"^effective\.(viscosity|permittivity|wall_charge).*double-layer"),
@@ -101,6 +102,13 @@ def test_a_charged_slit_in_real_units(tmp_path: Any) -> None:
 def test_bad_keys_are_refused_by_their_names(path: list[Any], value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         runs.tensor(changed(path, value))
+
+
+def test_bounds_are_a_key_too() -> None:
+    found = runs.tensor(changed(["effective", "bounds"], True)).tensor
+    assert found.lower is not None
+    assert found.lower[0, 0] < found.value[0, 0] < found.upper[0, 0]
+    assert found.coefficients["onsager"].upper is not None
 
 
 def test_a_wall_potential_is_a_key_too() -> None:

@@ -56,6 +56,10 @@ class DoubleLayerKeys(Table):
     refine_layers: Annotated[bool, flag()] | None = None
     """Whether mesh cells that are too thick for the layers are bisected; by default with a tolerance."""
 
+    bounds: Annotated[bool, flag()] | None = None
+    """Whether the matrix of Onsager of `double-layer` is bounded, for the equilibrium as it was computed; by default
+    not. Of `donnan` all is bounded."""
+
     def check_regime(self, regime: str) -> None:
         """Refuse keys of this regime in another, and require them in this one."""
         keys = tuple(DoubleLayerKeys.model_fields)
