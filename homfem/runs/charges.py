@@ -58,7 +58,8 @@ def _double_layers(table: Electrodiffusion, cell: UnitCell, config: Mapping[str,
     assert table.viscosity is not None
     assert given is not None  # or else the table was refused
     permittivity = {name: VACUUM * one for name, one in given.items()} if isinstance(given, Mapping) else VACUUM * given
-    options = {key: value for key in ("degree", "refine_layers", "bounds") if (value := getattr(table, key)) is not None}
+    keys = ("degree", "refine_layers", "bounds")
+    options = {key: value for key in keys if (value := getattr(table, key)) is not None}
     with _keys(table):
         return solve_electrokinetics(
             cell,
