@@ -208,13 +208,44 @@ def _charges_functions(solution: Any) -> dict[str, fem.Function]:
     return {"potential": solution.correctors.problem.given[0]}
 
 
+def _chemotaxis(solution: Any) -> list[Pictured]:
+    """Return the attractant, and the corrector of the motility."""
+    cell, attractant = solution.cell, solution.solved.compared
+    if attractant is None:
+        return []
+    load = load_words("diffusion", 0, cell.dimension)
+    about: dict[str, Any] = {"title": load, "unit": cell.length_unit, "scale": cell.length}
+    first = np.eye(cell.dimension)[0]
+    words = "attractant for a gradient of 1", "corrector of the motility"
+    return [
+        Pictured(name="", label=words[0], values=attractant.functions[0], gradient=first, **about),
+        Pictured(name="motility", label=words[1], values=solution.correctors.functions[0], **about),
+    ]
+
+
+def _multiplication(solution: Any) -> list[Pictured]:
+    """Return the flux of each group."""
+    cell, flux = solution.cell, solution.dual.function
+    told = f"k = {float(solution.tensor.coefficients['multiplication'].value):.5g}"
+    groups = [flux] if not flux.ufl_shape else [flux[g] for g in range(flux.ufl_shape[0])]
+    found = []
+    for g, one in enumerate(groups, start=1):
+        label = "flux over its mean" if len(groups) == 1 else f"flux of group {g} over its mean"
+        name = "" if g == 1 else f"group{g}"
+        found.append(Pictured(name=name, label=label, title=told, values=one, scale=1.0 / _mean(cell, one)))
+    return found
+
+
 _MAKERS: Mapping[str, Callable[[Any], Sequence[Pictured]]] = {
     "dispersion": _dispersion,
     "reaction": _reaction,
     "electrodiffusion": _charges,
+    "chemotaxis": _chemotaxis,
+    "multiplication": _multiplication,
 }
 _FUNCTIONS: Mapping[str, Callable[[Any], Mapping[str, fem.Function]]] = {
     "dispersion": _dispersion_functions,
     "reaction": _reaction_functions,
     "electrodiffusion": _charges_functions,
+    "multiplication": lambda solution: {"flux": solution.dual.function},
 }

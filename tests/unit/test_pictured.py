@@ -8,7 +8,13 @@ import scipy.optimize
 from mpi4py import MPI
 
 from homfem.cells import fibre_array, slit
-from homfem.certify import solve_electrokinetics, solve_reaction
+from homfem.certify import (
+    CrossSections,
+    solve_chemotaxis,
+    solve_electrokinetics,
+    solve_multiplication,
+    solve_reaction,
+)
 from homfem.certify.dispersion import StokesFlow, solve_dispersion
 from homfem.electrolytes import Ion
 from homfem.output.cell_figures import draw_solution, write_solution
@@ -134,3 +140,28 @@ def case_range(comm):
     solution = solve_dispersion(cell, {"matrix": 1.0}, peclet=20.0)
     found = _known(solution.cell, pictured(solution)[0].values)
     return comm.bcast(None if found is None else [float(np.ptp(found)), float(found.min())], root=0)
+
+
+def test_the_attractant_and_the_flux_of_every_group_are_drawn(drawn, tmp_path):
+    cell = fibre_array(fraction=0.3, resolution=0.2)
+    same = {"fibre": 1.0, "matrix": 1.0}
+    followed = {"fibre": 0.1, "matrix": 1.0}
+    draw_solution(solve_chemotaxis(cell, same, same, followed), str(tmp_path / "c.png"))
+    attractant, motility = (drawn[str(tmp_path / name)][0] for name in ("c.png", "c_motility.png"))
+    assert np.abs(motility.values).max() < 1e-9  # of a uniform medium
+    places = attractant.nodes[attractant.corners].reshape(-1, 2)
+    ends = [attractant.values.ravel()[np.isclose(places[:, 0], side)].mean() for side in (0.0, 1.0)]
+    assert ends[1] - ends[0] == pytest.approx(1.0, abs=1e-9)
+
+    fuel = CrossSections(
+        diffusion=[1.2, 0.4], absorption=[0.01, 0.1], production=[0.007, 0.14], scattering=[[0.0, 0.02], [0.0, 0.0]]
+    )
+    water = CrossSections(diffusion=[1.5, 0.2], absorption=[0.0005, 0.01], scattering=[[0.0, 0.05], [0.0, 0.0]])
+    solution = solve_multiplication(cell, {"fibre": fuel, "matrix": water}, spectrum=[1.0, 0.0])
+    draw_solution(solution, str(tmp_path / "m.png"))
+    for name, label in (("m", "flux of group 1 over its mean"), ("m_group2", "flux of group 2 over its mean")):
+        shown, view = drawn[str(tmp_path / f"{name}.png")]
+        assert view.label == label
+        assert shown.values.min() < 1.0 < shown.values.max()
+    write_solution(solution, str(tmp_path / "m.bp"))
+    assert (tmp_path / "m_flux.bp").exists()
