@@ -1,6 +1,7 @@
 r"""A unipolar stimulus in cardiac tissue makes a dog bone: the bidomain with unequal ratios of anisotropy.
 
     docker/run python demos/19_dog_bone.py [--out FOLDER]
+    docker/run homfem run demos/19_dog_bone.toml        # unequal ratios, from a config
 
 A cathode in the middle of a sheet draws current from the extracellular space. With one conductivity, or with two
 whose anisotropies are alike, the tissue under it is depolarised in an ellipse, and nothing else happens. In the heart

@@ -73,7 +73,8 @@ def _ecg(table: CardiacTable, problem: CardiacProblem, folder: Path) -> LeadSeri
     if table.ecg is None:
         return None
     section = table.ecg.section
-    with keys_under("macro.ecg", {"bath": "conductivity"}):
+    spaces = {name: f"macro.tensors.{name}" for name in ("intracellular", "extracellular")}
+    with keys_under("macro.ecg", {"bath": "conductivity"} | spaces):
         table.ecg.check(problem.domain.dimension)
         electrodes = cardiac_ecg(
             problem,

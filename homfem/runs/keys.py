@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from homfem.config.table import join, renamed
 from homfem.parameters import CheckpointError, InputError
 
+#: The path of a key as it stands.
+_WHOLE = re.compile(r"(cell|effective|macro)(\.|$)")
+
 
 @contextmanager
 def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[None]:
@@ -19,7 +22,7 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
     path
         The table: with ``cell``, the argument ``edges`` is ``cell.edges``.
     keys
-        Arguments whose key below ``path`` has another name.
+        Arguments whose key below ``path`` has another name, or is another one, such as ``macro.tensors.bath``.
     """
     try:
         yield
@@ -29,8 +32,8 @@ def keys_under(path: str, keys: Mapping[str, str] | None = None) -> Iterator[Non
         name = re.sub(r"^expansions\['(.*?)'\]", r"phases.\1.expansion", error.name)
         name = re.sub(r"^(?:coefficients|stiffnesses)$", "phases", name)
         name = re.sub(r"^(?:coefficients|stiffnesses)(?:\['(.*?)'\]|\.)", r"phases.\1", name)
-        if re.match(r"(cell|effective|macro)(\.|$)", name):  # it is the path of a key already
+        if _WHOLE.match(name):
             raise
         head, dot, rest = name.partition(".")
         known = (keys or {}).get(name) or f"{(keys or {}).get(head, head)}{dot}{rest}"
-        raise renamed(error, join(path, known)) from error
+        raise renamed(error, known if _WHOLE.match(known) else join(path, known)) from error
