@@ -17,6 +17,7 @@ from mpi4py import MPI
 from homfem import homogenize_elasticity, solve_diffusion
 from homfem.brackets import violation
 from homfem.cells.unitcell import UnitCell
+from homfem.certify.dispersion import GivenFlow, solve_dispersion
 from homfem.grid import Image, homogenize_image
 from homfem.parameters import HomfemError
 from homfem.stiffness import PAIRS, stiffness
@@ -144,7 +145,8 @@ def random_trial(rng: np.random.Generator, kinds: Sequence[str], comm: MPI.Comm 
     values = unit * contrast ** rng.random(count)
     values[rng.integers(count)] = unit
     thick = [Fraction(b) - Fraction(a) for a, b in itertools.pairwise(cuts.tolist())]
-    solve = {"elasticity": _elastic, "membranes": _membranes, "grid": _image, "windows": _window}.get(kind, _diffusion)
+    known = {"elasticity": _elastic, "membranes": _membranes, "grid": _image, "windows": _window}
+    solve = (known | {"dispersion": _dispersion}).get(kind, _diffusion)
     what, exact, run = solve(rng, values, thick, cuts, phase, d, axis, comm)
     what = f"{kind} {d}D, axis {axis}, values {values}, cuts {cuts}, {what}"
     exact = np.asarray(exact, dtype=np.float64)
@@ -210,6 +212,47 @@ def _membranes(rng, values, thick, cuts, phase, d, axis, comm):
         return solve_diffusion(cell, coefficients, membranes=names, degree=degree).tensor
 
     return f"{names} degree {degree}", exact, run
+
+
+def _dispersion(rng, values, thick, cuts, phase, d, axis, comm):
+    """A flow along the layers that is linear in each: what it adds to the mean along it is known."""
+    values = values[0] * np.clip(values / values[0], 1e-3, 1e3)
+    along = int(rng.choice([k for k in range(d) if k != axis]))
+    peclet = 10.0 ** rng.uniform(-2.0, 3.0) * values.max()
+    speeds = peclet * rng.uniform(-1.0, 1.0, len(cuts))
+    speeds[-1] = speeds[0]
+    coefficients = dict(zip(NAMES, values.tolist(), strict=False))
+    exact = layered(_matrices(coefficients, phase, d), thick, _across(d, axis))
+    exact[along, along] += _carried([Fraction(values[p]) for p in phase], thick, [Fraction(u) for u in speeds.tolist()])
+    degree = int(rng.integers(1, 4 if d == 2 else 3))
+
+    def velocity(x):
+        found = np.zeros_like(x)
+        found[along] = np.interp(x[axis] - np.floor(x[axis]), cuts, speeds)
+        return found
+
+    def run():
+        cell = layered_cell(cuts, phase, d, axis, 3, comm)
+        flow = GivenFlow(velocity=velocity, fluid=tuple(coefficients))
+        return solve_dispersion(cell, coefficients, flow=flow, bounds=True, degree=degree).tensor
+
+    return f"{coefficients} speeds {speeds} along {along} degree {degree}", exact, run
+
+
+def _carried(values: Sequence[Fraction], thick: Sequence[Fraction], speeds: Sequence[Fraction]) -> Fraction:
+    """What a flow along layers adds, exactly: the mean of (F + c)^2 / D, F the integral of the speed less its mean."""
+    total, pieces = sum(thick), list(zip(values, thick, speeds, speeds[1:], strict=False))
+    mean = sum(t * (a + b) / 2 for _, t, a, b in pieces) / total
+    start, moments = Fraction(0), [Fraction(0)] * 3
+    for value, t, a, b in pieces:
+        # F in the layer, a polynomial of the place in it from 0 to 1.
+        poly = [start, t * (a - mean), t * (b - a) / 2]
+        square = [sum(poly[i] * poly[k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)]
+        for k, one in enumerate(([Fraction(1)], poly, square)):
+            moments[k] += t / value * sum(c / (n + 1) for n, c in enumerate(one))
+        start = sum(poly)
+    resistance, first, second = moments
+    return (second - first**2 / resistance) / total
 
 
 def _elastic(rng, values, thick, cuts, phase, d, axis, comm):

@@ -178,21 +178,26 @@ def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None
         :math:`\|\nabla\phi\|/\|v\|` in the root mean square: small for a field that has no divergence; 0 of none.
     """
     known, dx = isinstance(velocity, fem.Function), measure(cell, degree)
+    size = solve.integrate(ufl.inner(velocity, velocity) * dx)
+    # In units of its own: what round-off leaves of a field without divergence is told by its size.
+    speed = float(np.sqrt(size / cell.lattice.volume)) or 1.0
+    unit = fem.Constant(cell.mesh, 1.0 / speed)
     problem = CellProblem(
         name="divergence",
         fields=(Field(element=element_of(cell, "Lagrange", degree), name="potential"),),
         loads=1,
         bilinear=lambda u, v: ufl.inner(ufl.grad(u), ufl.grad(v)) * dx,
-        linear=lambda v, s: s[0] * ufl.inner(velocity, ufl.grad(v)) * dx,
+        linear=lambda v, s: s[0] * unit * ufl.inner(velocity, ufl.grad(v)) * dx,
         average=lambda w, s, z, t: ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
         domain=cell.mesh,
-        given=[velocity] if known else [],
+        given=[velocity, unit] if known else [],
         formula=("divergence", None if cell.affine else degree) if known else None,
     )
     found = solve_correctors(cell, problem, **_options(method or Method()))
-    size = solve.integrate(ufl.inner(velocity, velocity) * dx)
-    left = max(float(found.average[0, 0]) * cell.lattice.volume, 0.0)
-    return found.functions[0], float(np.sqrt(left / size)) if size > 0.0 else 0.0
+    potential = found.functions[0]
+    potential.x.array[:] *= speed
+    # The energy over the volume of the period, as the speed is.
+    return potential, float(np.sqrt(max(float(found.average[0, 0]), 0.0))) if size > 0.0 else 0.0
 
 
 def dispersion_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:

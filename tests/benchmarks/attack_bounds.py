@@ -1,7 +1,7 @@
 """Attack the bounds with random laminates, whose tensors are known exactly, and print what was found.
 
 ``python tests/benchmarks/attack_bounds.py --trials 1000 --seed 1``, also under ``mpirun``; the kinds are
-``diffusion membranes elasticity windows grid``. Exit status 1 if a bound was wrong.
+``diffusion membranes elasticity windows grid dispersion``. Exit status 1 if a bound was wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mpi4py import MPI
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_laminates import random_trial
 
-KINDS = ("diffusion", "membranes", "elasticity", "windows", "grid")
+KINDS = ("diffusion", "membranes", "elasticity", "windows", "grid", "dispersion")
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 from made_laminates import layered, random_trial, rational, strain_of
 
-NUMBERS = {"diffusion": 20, "membranes": 10, "windows": 10, "elasticity": 8, "grid": 8}
+NUMBERS = {"diffusion": 20, "membranes": 10, "windows": 10, "elasticity": 8, "grid": 8, "dispersion": 6}
 
 
 def test_the_exact_tensors_are_those_of_the_formulas():
@@ -37,7 +37,9 @@ def test_the_exact_tensor_is_never_outside(kind):
     solved = [trial for trial in trials if trial.tensor is not None]
     assert len(solved) >= len(trials) // 2
     if kind != "windows":  # which have an upper bound at the most
-        assert np.median([trial.tensor.relative_gap for trial in solved]) < 1e-6
+        # What a flow adds is no piecewise polynomial of the degree of the elements.
+        small = 0.05 if kind == "dispersion" else 1e-6
+        assert np.median([trial.tensor.relative_gap for trial in solved]) < small
 
 
 def case_attack(comm, numbers):
