@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ufl
+from dolfinx import fem
+from dolfinx.mesh import exterior_facet_indices
 from mpi4py import MPI
 
 from homfem import homogenize_electrokinetics
@@ -13,10 +16,12 @@ from homfem.cells import fibre_array, obstacles, slit
 from homfem.certify.electrokinetics.bounds import Medium, cell_means, lower_matrix, upper_matrix
 from homfem.electrolytes import Ion
 from homfem.local.charges import Charges
+from homfem.local.electrokinetic_upper import upper_problem
 from homfem.local.electrokinetics import electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
 from homfem.parameters import InputError
+from homfem.solve import assemble_vector, function_space, integrate
 
 
 def salt(ratio: float = 1.0) -> list[Ion]:
@@ -74,6 +79,40 @@ def test_they_contain_what_higher_degrees_give(zeta: float, ratio: float, most: 
     assert np.linalg.eigvalsh(above).min() > 1e-5
     assert np.linalg.eigvalsh(below).min() > 1e-5
     assert np.linalg.eigvalsh(above + below).max() < most
+
+
+def test_the_stress_of_the_upper_bound_is_in_balance_with_the_force() -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.2)
+    charges = Charges(
+        fluid=("matrix",),
+        valences=(1, -1),
+        baths=(1.0, 1.0),
+        permittivities={"matrix": 0.1},
+        potentials={"walls": -4.0},
+    )
+    fluid = cell.restrict(["matrix"])
+    potential = cell_means(potential_on(fluid, solve_poisson_boltzmann(cell, charges)))
+    problem = upper_problem(fluid, charges, potential, diffusivities=[1.0, 1.0], viscosity=0.3)
+    found, flow = solve_correctors(fluid, problem, preconditioner="direct", rtol=1e-12), problem.bilinear.__self__
+    space = function_space(fluid.mesh, "Lagrange", 3, (2,))
+    v, load = ufl.TestFunction(space), fem.Constant(fluid.mesh, np.zeros(6))
+    fluid.mesh.topology.create_connectivity(1, 2)
+    wall = fem.locate_dofs_topological(space, 1, exterior_facet_indices(fluid.mesh.topology))
+    for j, (u, p, *chi) in enumerate(found.functions):
+        load.value[:] = np.eye(6)[j]
+        force = flow.uniform(load)
+        for (excess, _), a in zip(flow.concentrations(), chi, strict=True):
+            force = force - excess * ufl.grad(a)
+        stress = 0.3 * ufl.grad(u) - p * ufl.Identity(2) - ufl.outer(force, flow.place) / 2
+        works = [
+            assemble_vector(form) for form in (ufl.inner(stress, ufl.grad(v)) * ufl.dx, ufl.inner(force, v) * ufl.dx)
+        ]
+        left = (works[0].array_r - works[1].array_r).reshape(-1, 2)
+        left[wall] = 0.0
+        assert np.abs(left).max() < 1e-10 * np.abs(works[1].array_r).max()
+        # Its deviator is the one whose energy is the bound.
+        other = flow._stress((u, p, *chi), load) - ufl.dev(stress)
+        assert abs(integrate(ufl.inner(other, other) * ufl.dx)) < 1e-20
 
 
 def test_what_flows_along_a_slit_is_bounded_there_and_zero_across() -> None:
