@@ -23,7 +23,7 @@ PICTURES = DOCS / "pictures"
 
 #: Pages of theory: a title, and the packages or modules whose texts they show.
 THEORY: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "cell-problems": ("Cell problems", ("local",)),
+    "cell-problems": ("Cell problems", ("local", "electrolytes")),
     "bounds": ("Guaranteed bounds", ("brackets", "certify", "tensors")),
     "meshless-bounds": ("Bounds and estimates without a mesh", ("bounds", "stiffness")),
     "orientation": ("Orientation of fibres", ("orientation",)),

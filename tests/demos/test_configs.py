@@ -51,10 +51,21 @@ COARSE_TENSORS = {
         [[721.496, -11.6125], [-11.6125, 215.8647]],
     ),
 }
+#: The same of configs of a cell alone: a coefficient, its first entry, how far the coarse cell may be off.
+OF_CELLS = {
+    "29_charged_hydrogel.toml": (
+        {"cell.resolution": 0.12, "effective.tolerance": 5e-2},
+        {"conductivity": (1.1042, 2e-2), "transference.Na": (0.6219, 2e-3)},
+    ),
+    "30_chemotaxis.toml": (
+        {"cell.resolution": 0.12, "effective.tolerance": 1e-1},
+        {"sensitivity": (5.0 * 1.1832, 2e-2), "motility": (0.6044, 2e-3)},
+    ),
+}
 
 
 def test_every_config_is_run_here():
-    assert {*COARSE, *COARSE_TENSORS} == {path.name for path in DEMOS.glob("*.toml")}
+    assert {*COARSE, *COARSE_TENSORS, *OF_CELLS} == {path.name for path in DEMOS.glob("*.toml")}
 
 
 @pytest.mark.parametrize("name", COARSE_TENSORS)
@@ -64,6 +75,17 @@ def test_config_of_a_tensor(name, tmp_path):
     found = runs.tensor(tmp_path / name, overrides=overrides).report()
     for row, entries in zip(found["results"][-1]["value"], expected, strict=True):
         assert row == pytest.approx(entries, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", OF_CELLS)
+def test_config_of_a_cell(name):
+    overrides, expected = OF_CELLS[name]
+    found = runs.tensor(DEMOS / name, overrides=overrides).tensor
+    assert found.reached
+    for coefficient, (value, room) in expected.items():
+        one = found.coefficients[coefficient]
+        assert one.value[0, 0] == pytest.approx(value, abs=room)
+        assert one.lower[0, 0] < one.value[0, 0] < one.upper[0, 0]
 
 
 @pytest.mark.parametrize("name", COARSE)

@@ -38,6 +38,8 @@ FIGURES = {
     "27_calcium_regions.py": ("terminal_cytosol.png", "terminal_er.png", "nucleus_cytosol.png", "nucleus_er.png"),
     "28_dispersion.py": ("dispersion.png",),
     "31_electro_osmosis.py": ("electro_osmosis.png",),
+    "29_charged_hydrogel.py": ("hydrogel.png",),
+    "30_chemotaxis.py": ("chemotaxis.png",),
     "32_calcium_oscillations.py": ("target.png", "traces.png"),
     "figure_8_er_edges.py": ("figure_8.png",),
 }

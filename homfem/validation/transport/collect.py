@@ -15,6 +15,9 @@ SECTIONS = (
     "bounds",
     "reaction",
     "multiplication",
+    "donnan",
+    "chemotaxis",
+    "effectiveness",
 )  # fmt: skip
 
 
