@@ -33,21 +33,18 @@ Source: Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.8581
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import ufl
 from dolfinx import fem
-from petsc4py import PETSc
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
-from homfem.local.clock import Clock
 from homfem.local.engine import solve_correctors
-from homfem.local.posed import Found, Group, Method, Posed
-from homfem.local.problem import CellProblem, Correctors, Field, element_of
+from homfem.local.posed import Method
+from homfem.local.problem import CellProblem, Field, element_of
 from homfem.parameters import Array
 
 
@@ -193,7 +190,7 @@ def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None
         given=[velocity, unit] if known else [],
         formula=("divergence", None if cell.affine else degree) if known else None,
     )
-    found = solve_correctors(cell, problem, **_options(method or Method()))
+    found = solve_correctors(cell, problem, **options_of(method or Method()))
     potential = found.functions[0]
     potential.x.array[:] *= speed
     # The energy over the volume of the period, as the speed is.
@@ -210,10 +207,11 @@ def dispersion_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:
     scale
         What the velocity is multiplied with.
     """
-    return _problem(_forms(carrier, scale))
+    return problem_of(forms_of(carrier, scale))
 
 
-def _problem(forms: _Forms) -> CellProblem:
+def problem_of(forms: Forms) -> CellProblem:
+    """Return the cell problem of forms at one scale."""
     carrier = forms.carrier
     return CellProblem(
         name="dispersion",
@@ -233,7 +231,7 @@ def _problem(forms: _Forms) -> CellProblem:
 
 def symmetrised_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:
     r"""Return the saddle point of f and g; its average is :math:`D^*m/|Y|`."""
-    forms = _forms(carrier, scale)
+    forms = forms_of(carrier, scale)
     element = element_of(carrier.cell, "Lagrange", carrier.degree)
 
     def metric(w: Any, z: Any) -> ufl.Form:
@@ -256,7 +254,7 @@ def symmetrised_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Forms:
+class Forms:
     """The forms at one scale of the velocity; ``mean`` is V of the unit scale."""
 
     carrier: Carrier
@@ -299,163 +297,13 @@ class _Forms:
         return form + ufl.inner(flux(ufl.grad(w[1])), ufl.grad(z[1])) * self.carrier.dx
 
 
-def _forms(carrier: Carrier, scale: float) -> _Forms:
+def forms_of(carrier: Carrier, scale: float) -> Forms:
+    """Return the forms at a scale of the velocity; collective."""
     mesh = carrier.cell.mesh
     mean = carrier.flow / carrier.mass
-    return _Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, mean))
+    return Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, mean))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Dispersed:
-    r"""The solved cell problem at one scale of the velocity.
-
-    Parameters
-    ----------
-    scale
-        What the velocity was multiplied with.
-    velocity : array, shape (d,)
-        :math:`V`.
-    value : array, shape (d, d)
-        :math:`D^*`.
-    flux : array, shape (d, d)
-        F.
-    mass
-        m over the volume of the period.
-    correctors
-        :math:`\chi_j`, and :math:`Fm/|Y|`.
-    """
-
-    scale: float
-    velocity: Array
-    value: Array
-    flux: Array
-    mass: float
-    correctors: Correctors
-
-
-def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | None = None) -> tuple[Dispersed, ...]:
-    """Solve the cell problem for several scales of the velocity from one set-up; collective.
-
-    Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`.
-
-    Raises
-    ------
-    BudgetError, MemoryLimitError, ConvergenceError
-        As :func:`homfem.local.engine.solve_correctors`.
-    """
-    method, cell = method or Method(), carrier.cell
-    mass = carrier.mass / cell.lattice.volume
-    mean = np.asarray(carrier.flow / carrier.mass)
-    found = []
-    if carrier.velocity is None or not any(scales):
-        still = replace(carrier, velocity=None)
-        one = _solved(still, method)
-        return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
-    series = _Series(carrier, method)
-    for scale in scales:
-        found.append(_dispersed(scale, mean, mass, series.solve(scale)))
-    series.destroy()
-    return tuple(found)
-
-
-def _solved(carrier: Carrier, method: Method) -> Correctors:
-    return solve_correctors(carrier.cell, dispersion_problem(carrier), **_options(method))
-
-
-def _options(method: Method) -> dict[str, Any]:
+def options_of(method: Method) -> dict[str, Any]:
+    """Return the options of :func:`homfem.local.engine.solve_correctors` that a method is."""
     return {name: getattr(method, name) for name in ("preconditioner", "rtol", "max_iterations")}
-
-
-def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -> Dispersed:
-    flux: Array = np.asarray(correctors.average / mass)
-    return Dispersed(
-        scale=scale,
-        velocity=scale * mean,
-        value=0.5 * (flux + flux.T),
-        flux=flux,
-        mass=mass,
-        correctors=correctors,
-    )
-
-
-class _Series:
-    """One set-up for all scales."""
-
-    def __init__(self, carrier: Carrier, method: Method) -> None:
-        self.clock, self.carrier, self.method = Clock(), carrier, method
-        self.forms = forms = _forms(carrier, 1.0)
-        self.posed = posed = Posed(carrier.cell, _problem(forms), None, "periodic")
-        posed.require_room(direct=method.preconditioner == "direct")
-        self.clock.lap("constraint")
-        d = carrier.cell.dimension
-        posed.assemble(sides=False)
-        system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
-        self.still: PETSc.Mat = posed.blocks[0][0]
-        self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
-        self.still.axpy(-1.0, self.convection)
-        builds = (
-            ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(system.tests[0])) * carrier.dx),
-            ("load of the drift", lambda: forms.drift(system.tests[0], load)),
-        )
-        self.loads: list[list[PETSc.Vec]] = []
-        for name, build in builds:
-            compiled = system.vectors(build, name, [load])
-            self.loads.append([self._load(compiled, load, j) for j in range(d)])
-        ((self.planes, _),) = posed.groups.items()
-        self.clock.lap("assembly")
-        weights = [[carrier.flux(ufl.unit_vector(j, d))[i] for j in range(d)] for i in range(d)]
-        self.mean = np.array([[solve.integrate(w * carrier.dx) for w in row] for row in weights])
-
-    def _load(self, compiled: Any, load: fem.Constant, j: int) -> PETSc.Vec:
-        load.value[:] = np.eye(len(load.value))[j]
-        return self.posed.system.assemble(compiled)[0]
-
-    def solve(self, scale: float) -> Correctors:
-        """Solve at one scale; collective."""
-        posed, d = self.posed, self.carrier.cell.dimension
-        matrix = self.still.copy()
-        matrix.axpy(scale, self.convection)
-        posed.blocks = [[matrix]]
-        gradients, drifts = self.loads
-        sides = []
-        for gradient, drift in zip(gradients, drifts, strict=True):
-            side = gradient.copy()
-            side.axpy(-scale, drift)
-            sides.append(side)
-        posed.sides = [[side] for side in sides]
-        found = Found(d)
-        group = Group(posed, self.planes, self.method)
-        self.clock.lap("preconditioner")
-        for j in range(d):
-            group.solve(j, found)
-        self.clock.lap("solve")
-        average = self._average(found, scale)
-        found.iterations += group.solver.iterations
-        dofs = group.reduced.dofs
-        group.destroy()
-        matrix.destroy()
-        self.clock.lap("average")
-        seconds, self.clock = self.clock.seconds, Clock()
-        return Correctors(
-            functions=tuple(found.functions),
-            average=average,
-            residual_norms=found.residuals,
-            problem=_problem(replace(self.forms, scale=fem.Constant(self.carrier.cell.mesh, float(scale)))),
-            spaces=tuple(space.space for space in posed.system.spaces),
-            dofs=dofs,
-            iterations=found.iterations,
-            seconds=seconds,
-        )
-
-    def _average(self, found: Found, scale: float) -> Array:
-        r"""Return :math:`\frac1{|Y|}(\int WD_{ij}-r^-_i(\chi_j))`."""
-        gradients, drifts = self.loads
-        rows = np.array([a.array_r + scale * b.array_r for a, b in zip(gradients, drifts, strict=True)])
-        columns = np.array([function.x.array[: rows.shape[1]] for function in found.functions])
-        work = self.carrier.cell.comm.allreduce(rows @ columns.T)
-        return np.asarray((self.mean - work) / self.carrier.cell.lattice.volume)
-
-    def destroy(self) -> None:
-        """Free the matrices and vectors."""
-        for thing in (self.still, self.convection, *(v for side in self.loads for v in side)):
-            thing.destroy()

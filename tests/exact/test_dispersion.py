@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 import ufl
 
+from homfem import solve
 from homfem.cells import fibre_array, laminate, slit
 from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
+from homfem.limits import MemoryLimitError
 from homfem.local.dispersion import dispersion_problem, symmetrised_problem
+from homfem.local.dispersion_series import solve_dispersed
 from homfem.local.engine import solve_correctors
+from homfem.local.posed import Method
+from homfem.solve import linear
 
 ALL = ("layer1", "layer2")
 ONE = {"layer1": 1.0, "layer2": 1.0}
@@ -209,6 +214,22 @@ def test_symmetrised_saddle_point_gives_the_same():
         np.testing.assert_allclose(engine.average / one.mass, one.flux, rtol=1e-8)
     assert [tensor.coefficients["peclet"].value for tensor in solution.series] == [3.0, 30.0]
     assert solution.tensor == solution.series[1]
+
+
+@pytest.mark.parametrize("peclet", [0.5, 300.0])
+def test_iterations_where_factors_are_dear(monkeypatch, peclet):
+    """Multigrid of the diffusion for weak flow, incomplete factors for strong flow, and the same numbers."""
+    cell = fibre_array(fraction=0.3, resolution=0.1, order=2)
+    solution = solve_dispersion(cell, {"matrix": 1.0}, peclet=peclet)
+    carrier, (one,) = solution.solved.carrier, solution.solved.dispersed
+    monkeypatch.setattr(solve, "cheap", lambda matrix: False)
+    monkeypatch.setattr(linear, "cheap", lambda matrix: False)
+    (other,) = solve_dispersed(carrier, [one.scale])
+    np.testing.assert_allclose(other.value, one.value, rtol=1e-7, atol=1e-8)
+    assert other.correctors.iterations > one.correctors.iterations
+    monkeypatch.setenv("HOMFEM_MEMORY", "1 MB")
+    with pytest.raises(MemoryLimitError, match="dispersion"):
+        solve_dispersed(carrier, [one.scale], Method(max_iterations=1))
 
 
 def test_corrector_to_its_order():

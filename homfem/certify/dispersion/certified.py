@@ -18,7 +18,8 @@ from homfem.certify.dispersion.flow import FlowOnMesh, mean_velocity, volume
 from homfem.certify.dispersion.gap import dispersion_gaps
 from homfem.certify.dispersion.stream import Stream
 from homfem.certify.dispersion.velocity import solenoidal
-from homfem.local.dispersion import Carrier, Dispersed
+from homfem.local.dispersion import Carrier
+from homfem.local.dispersion_series import Dispersed
 from homfem.local.equilibrium import Equilibrium
 from homfem.parameters import Array
 

@@ -38,7 +38,8 @@ from homfem.certify.dispersion.reacting import react_all
 from homfem.certify.physics import MeshSolution
 from homfem.coefficients import NamedCoefficient
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
-from homfem.local.dispersion import Carrier, Dispersed, solve_dispersed
+from homfem.local.dispersion import Carrier
+from homfem.local.dispersion_series import Dispersed, solve_dispersed
 from homfem.local.posed import Method
 from homfem.local.spectral import Spectrum
 from homfem.parameters import Array, InputError, check_choice, check_number

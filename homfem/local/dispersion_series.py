@@ -1,0 +1,224 @@
+r"""Dispersion at several speeds of one flow: matrices and loads are made once, :math:`A=K+sC`.
+
+K is the matrix of diffusion, C the skew one of convection, s the scale of the velocity. The matrix of each speed is
+solved with factors where they are cheap. Where they are not, GMRES takes multigrid of K, whose iterations grow with the
+Peclet number, or from :data:`STRONG` on incomplete factors of A, whose iterations do not up to some thousands; what
+does not converge goes to factors all the same, if these fit into the memory, and is an error if they do not.
+
+Measured in ``tests/benchmarks/dispersion_solvers.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from petsc4py import PETSc
+
+from homfem import solve
+from homfem.local.clock import Clock
+from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
+from homfem.local.engine import solve_correctors
+from homfem.local.posed import Found, Group, Method, Posed
+from homfem.local.problem import Correctors
+from homfem.parameters import Array, ConvergenceError
+
+log = logging.getLogger("homfem")
+
+#: Peclet number of the shortest period, with the root mean square speed, from which incomplete factors are taken.
+STRONG = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Dispersed:
+    r"""The solved cell problem at one scale of the velocity.
+
+    Parameters
+    ----------
+    scale
+        What the velocity was multiplied with.
+    velocity : array, shape (d,)
+        :math:`V`.
+    value : array, shape (d, d)
+        :math:`D^*`.
+    flux : array, shape (d, d)
+        F.
+    mass
+        m over the volume of the period.
+    correctors
+        :math:`\chi_j`, and :math:`Fm/|Y|`.
+    """
+
+    scale: float
+    velocity: Array
+    value: Array
+    flux: Array
+    mass: float
+    correctors: Correctors
+
+
+def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | None = None) -> tuple[Dispersed, ...]:
+    """Solve the cell problem for several scales of the velocity from one set-up; collective.
+
+    Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`.
+
+    Raises
+    ------
+    BudgetError, MemoryLimitError, ConvergenceError
+        As :func:`homfem.local.engine.solve_correctors`.
+    """
+    method, cell = method or Method(), carrier.cell
+    mass = carrier.mass / cell.lattice.volume
+    mean = np.asarray(carrier.flow / carrier.mass)
+    found = []
+    if carrier.velocity is None or not any(scales):
+        still = replace(carrier, velocity=None)
+        one = _solved(still, method)
+        return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
+    series = _Series(carrier, method)
+    for scale in scales:
+        found.append(_dispersed(scale, mean, mass, series.solve(scale)))
+    series.destroy()
+    return tuple(found)
+
+
+def _solved(carrier: Carrier, method: Method) -> Correctors:
+    return solve_correctors(carrier.cell, dispersion_problem(carrier), **options_of(method))
+
+
+def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -> Dispersed:
+    flux: Array = np.asarray(correctors.average / mass)
+    return Dispersed(
+        scale=scale,
+        velocity=scale * mean,
+        value=0.5 * (flux + flux.T),
+        flux=flux,
+        mass=mass,
+        correctors=correctors,
+    )
+
+
+class _Series:
+    """One set-up for all scales."""
+
+    def __init__(self, carrier: Carrier, method: Method) -> None:
+        self.clock, self.carrier, self.method = Clock(), carrier, method
+        self.forms = forms = forms_of(carrier, 1.0)
+        self.posed = posed = Posed(carrier.cell, problem_of(forms), None, "periodic")
+        posed.require_room(direct=method.preconditioner == "direct")
+        self.clock.lap("constraint")
+        d = carrier.cell.dimension
+        posed.assemble(sides=False)
+        system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
+        self.still: PETSc.Mat = posed.blocks[0][0]
+        self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
+        self.still.axpy(-1.0, self.convection)
+        builds = (
+            ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(system.tests[0])) * carrier.dx),
+            ("load of the drift", lambda: forms.drift(system.tests[0], load)),
+        )
+        self.loads: list[list[PETSc.Vec]] = []
+        for name, build in builds:
+            compiled = system.vectors(build, name, [load])
+            self.loads.append([self._load(compiled, load, j) for j in range(d)])
+        ((self.planes, _),) = posed.groups.items()
+        self.clock.lap("assembly")
+        weights = [[carrier.flux(ufl.unit_vector(j, d))[i] for j in range(d)] for i in range(d)]
+        self.mean = np.array([[solve.integrate(w * carrier.dx) for w in row] for row in weights])
+
+    def _load(self, compiled: Any, load: fem.Constant, j: int) -> PETSc.Vec:
+        load.value[:] = np.eye(len(load.value))[j]
+        return self.posed.system.assemble(compiled)[0]
+
+    def solve(self, scale: float) -> Correctors:
+        """Solve at one scale; collective."""
+        posed = self.posed
+        matrix = self.still.copy()
+        matrix.axpy(scale, self.convection)
+        posed.blocks = [[matrix]]
+        gradients, drifts = self.loads
+        sides = []
+        for gradient, drift in zip(gradients, drifts, strict=True):
+            side = gradient.copy()
+            side.axpy(-scale, drift)
+            sides.append(side)
+        posed.sides = [[side] for side in sides]
+        found, dofs = self._solved(matrix, scale)
+        average = self._average(found, scale)
+        posed.sides = []
+        for thing in (matrix, *sides):
+            thing.destroy()
+        self.clock.lap("average")
+        seconds, self.clock = self.clock.seconds, Clock()
+        return Correctors(
+            functions=tuple(found.functions),
+            average=average,
+            residual_norms=found.residuals,
+            problem=problem_of(replace(self.forms, scale=fem.Constant(self.carrier.cell.mesh, float(scale)))),
+            spaces=tuple(space.space for space in posed.system.spaces),
+            dofs=dofs,
+            iterations=found.iterations,
+            seconds=seconds,
+        )
+
+    def _solved(self, matrix: PETSc.Mat, scale: float) -> tuple[Found, int]:
+        """Solve for all loads by the first method that converges."""
+        methods = self._methods(matrix, scale)
+        while True:
+            method = methods.pop(0)
+            if method.preconditioner == "direct":
+                self.posed.require_room(direct=True)
+            try:
+                return self._by(method)
+            except ConvergenceError as error:
+                if not methods:
+                    raise
+                log.info("%s Factors go on.", error)
+
+    def _methods(self, matrix: PETSc.Mat, scale: float) -> list[Method]:
+        if self.method.preconditioner is not None or solve.cheap(matrix):
+            return [self.method]
+        strong = abs(scale) * self.strength > STRONG
+        first = replace(self.method, preconditioner="incomplete-factors") if strong else self.method
+        return [first, replace(self.method, preconditioner="direct")]
+
+    @property
+    def strength(self) -> float:
+        """Peclet number at the scale 1, of the root mean squares of the speed and of the diffusivity."""
+        carrier, d = self.carrier, self.carrier.cell.dimension
+        along = solve.integrate(ufl.inner(carrier.b, carrier.b) * carrier.dx)
+        still = float(np.linalg.norm(self.mean)) / np.sqrt(d)
+        volume = solve.integrate(fem.Constant(carrier.cell.mesh, 1.0) * carrier.dx)
+        return float(np.sqrt(along * volume) / still * carrier.cell.lattice.shortest)
+
+    def _by(self, method: Method) -> tuple[Found, int]:
+        d, found = self.carrier.cell.dimension, Found(self.carrier.cell.dimension)
+        group = Group(self.posed, self.planes, method)
+        self.clock.lap("preconditioner")
+        try:
+            for j in range(d):
+                group.solve(j, found)
+            self.clock.lap("solve")
+            found.iterations += group.solver.iterations
+            return found, group.reduced.dofs
+        finally:
+            group.destroy()
+
+    def _average(self, found: Found, scale: float) -> Array:
+        r"""Return :math:`\frac1{|Y|}(\int WD_{ij}-r^-_i(\chi_j))`."""
+        gradients, drifts = self.loads
+        rows = np.array([a.array_r + scale * b.array_r for a, b in zip(gradients, drifts, strict=True)])
+        columns = np.array([function.x.array[: rows.shape[1]] for function in found.functions])
+        work = self.carrier.cell.comm.allreduce(rows @ columns.T)
+        return np.asarray((self.mean - work) / self.carrier.cell.lattice.volume)
+
+    def destroy(self) -> None:
+        """Free the matrices and vectors."""
+        self.posed.destroy()
+        for thing in (self.still, self.convection, *(v for side in self.loads for v in side)):
+            thing.destroy()
