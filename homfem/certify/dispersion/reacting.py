@@ -16,7 +16,8 @@ from dolfinx import fem
 
 from homfem.certify.dispersion.flow import FlowOnMesh
 from homfem.local.bloch import respond
-from homfem.local.dispersion import Carrier, Dispersed
+from homfem.local.dispersion import Carrier
+from homfem.local.dispersion_series import Dispersed
 from homfem.local.problem import Correctors
 from homfem.local.reaction import WALLS, Reacting, surfaces_of
 from homfem.local.spectral import Pencil, Spectrum
