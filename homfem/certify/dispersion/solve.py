@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 from homfem.cells.unitcell import UnitCell
@@ -16,7 +17,32 @@ from homfem.local.diffusion import Coefficient
 from homfem.tensors import EffectiveTensor
 
 
-@takes(Accuracy)
+class WallOptions(AccuracyOptions, total=False):
+    """The words of :class:`Walls` as keywords of a function."""
+
+    sorption_length: float
+    wall_rate: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Walls(Accuracy):
+    r"""What the walls do, beside how well all of it is to be solved.
+
+    Parameters
+    ----------
+    sorption_length
+        K >= 0, in ``cell.length_unit``: what a unit concentration holds on an area of the walls, in equilibrium.
+    wall_rate
+        :math:`k_s` >= 0, in ``cell.length_unit`` per the time of ``unit``: the reaction on the walls,
+        :math:`-n\cdot D\nabla c=k_sc`. What is left of the solute decays then at ``rate``, a further coefficient, and
+        velocity and tensor are those of what is left (:mod:`homfem.certify.dispersion.reacting`).
+    """
+
+    sorption_length: float = 0.0
+    wall_rate: float = 0.0
+
+
+@takes(Walls)
 @inherits(solve_cell)
 def solve_dispersion(
     cell: UnitCell,
@@ -24,12 +50,10 @@ def solve_dispersion(
     *,
     flow: Flow | None = None,
     peclet: float | Sequence[float] | None = None,
-    sorption_length: float = 0.0,
-    wall_rate: float = 0.0,
     partition: Mapping[str, float] | None = None,
     unit: str = "",
     config: Mapping[str, Any] | None = None,
-    **accuracy: Unpack[AccuracyOptions],
+    **how: Unpack[WallOptions],
 ) -> CellSolution:
     r"""Solve the cell problem of dispersion for one Peclet number or several; collective.
 
@@ -50,19 +74,13 @@ def solve_dispersion(
     peclet
         Mean speed in the fluid times the shortest period over the diffusivity of the fluid, >= 0; or several, from one
         mesh, one flow and one assembly. Left out, a given flow is taken as it is.
-    sorption_length
-        K >= 0, in ``cell.length_unit``: what a unit concentration holds on an area of the walls, in equilibrium.
-    wall_rate
-        :math:`k_s` >= 0, in ``cell.length_unit`` per the time of ``unit``: the reaction on the walls,
-        :math:`-n\cdot D\nabla c=k_sc`. What is left of the solute decays then at ``rate``, a further coefficient, and
-        velocity and tensor are those of what is left (:mod:`homfem.certify.dispersion.reacting`).
     partition
         Concentration in a phase over that in the fluid, where it is not 1.
     unit
         Of the diffusivities.
     config
-    **accuracy
-        As :class:`homfem.certify.Accuracy` has them.
+    **how
+        As :class:`Walls` has them.
 
     Returns
     -------
@@ -96,16 +114,17 @@ def solve_dispersion(
     ------
     Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.858159.
     """
+    walls = Walls(**how)
     given = Dispersion(
         diffusivities=diffusivities,
         flow=StokesFlow() if flow is None else flow,
         peclet=peclet,
-        sorption_length=sorption_length,
-        wall_rate=wall_rate,
+        sorption_length=walls.sorption_length,
+        wall_rate=walls.wall_rate,
         partition=dict(partition or {}),
         unit=unit,
     )
-    return solve_cell(cell, given, Accuracy(**accuracy), config=config)
+    return solve_cell(cell, given, walls, config=config)
 
 
 def homogenize_dispersion(
