@@ -110,17 +110,6 @@ def test_eigenvalue_is_below_the_slow_rate_and_tends_to_it() -> None:
     assert ratios[0] > ratios[1] > ratios[2] > 0.5
 
 
-def _everything(comm: MPI.Comm) -> dict[str, list[float]]:
-    spectrum, response = in_slit(0.2, 2, comm)
-    return {"found": [spectrum.value, *response.velocity, *response.dispersion.ravel(), spectrum.second]}
-
-
-def test_ranks_agree(on_ranks) -> None:
-    one, two, three = (np.array(each["found"]) for each in on_ranks(_everything))
-    assert np.allclose(one, two, rtol=1e-8, atol=1e-9)
-    assert np.allclose(one, three, rtol=1e-8, atol=1e-9)
-
-
 def test_closed_pore_and_two_parts_are_refused() -> None:
     closed = fibre_array(fraction=0.3, dimension=2, resolution=0.2).restrict(["fibre"])
     with pytest.raises(PercolationError, match="in at least one direction"):

@@ -60,6 +60,15 @@ def test_walls_of_the_fibre(da: float, decay: float, diffusion: float) -> None:
     assert tensor.coefficients["sink"].value == pytest.approx(0.7 * decay, rel=1e-4)
 
 
+def test_bounds_on_straight_facets_say_so() -> None:
+    curved, flat = (
+        homogenize_reaction(cell, {"matrix" if order else "L": 1.0}, rates={"matrix" if order else "L": 1.0})
+        for order, cell in ((1, fibre(0.2)), (0, square(0.25)))
+    )
+    assert "straight facets" in curved.conventions["bounds"]
+    assert "bounds" not in flat.conventions
+
+
 def test_walls_without_a_name_of_their_own() -> None:
     """Interfaces of blocks are named where their other side is left out; the closed form is that of a slit."""
     cell = blocks(["DLD"], widths=[0.25, 0.5, 0.25], resolution=0.0625)

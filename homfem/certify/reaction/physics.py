@@ -163,7 +163,7 @@ class Reaction:
             value=found,
             averaged_over="active",
             coefficients=self._coefficients(medium, rate, found, {}),
-            conventions=self._conventions(),
+            conventions=self._conventions(cell, bounded=bounds is not None),
             estimated_error=max(change, gap),
             warnings=warnings,
         )
@@ -203,7 +203,7 @@ class Reaction:
             **divided,
             averaged_over="active",
             coefficients=self._coefficients(medium, rate, divided["value"], more),
-            conventions=self._conventions(),
+            conventions=self._conventions(cell),
             warnings=warnings,
         )
         own = {one.name: getattr(solved, one.name) for one in fields(solved)}
@@ -232,12 +232,15 @@ class Reaction:
         }
         return named | dict(more)
 
-    def _conventions(self) -> dict[str, str]:
+    def _conventions(self, cell: UnitCell, *, bounded: bool = False) -> dict[str, str]:
         words = {
             "slow": "diffusion is fast beside the reaction: rate = (int k + int k_s) / volume of the active phases",
             "finite": "at any rate: the slowest decay of the cell, and the diffusion of what is left",
         }
-        return {
+        straight = {}
+        if bounded and cell.comm.allreduce(len(cell.slivers[0])):
+            straight["bounds"] = "of the rate: for straight facets in place of curved surfaces, which order = 2 has"
+        return straight | {
             "regime": f"{self.regime}: {words[self.regime]}",
             "average": "per volume of the active phases: dw/dt = div(D* grad w) - rate w; the sink is per total volume",
             "rate": "of decay; not the effectiveness of particles whose boundary is held",
