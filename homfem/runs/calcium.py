@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def make_problem(config: Config, table: CalciumTable, comm: MPI.Comm) -> Calcium
     phases = {name: getattr(table.tensors, name) for name in ("cytosol", "er")}
     buffers = make_buffers(config, table.buffers, phases, dimension=domain.dimension, compute=compute)
     parts = tensors_by_region(config, table, domain, default, compute)
-    start = _start(table, parts)
+    start = _start(table, parts, config.folder)
     with keys_under("macro", keys_of(table)):
         return CalciumProblem(
             mesh=domain,
@@ -93,7 +94,7 @@ class _Start:
     states: Mapping[str, float]
 
 
-def _start(table: CalciumTable, parts: Mapping[str, Any]) -> _Start:
+def _start(table: CalciumTable, parts: Mapping[str, Any], folder: Path) -> _Start:
     """Return the kinetics of the first region with ER, and the start."""
     from homfem.kinetics import li_rinzel, membrane_from_rates, resting_state
     from homfem.kinetics.calcium import Geometry, membrane_kinetics, on_membrane
@@ -108,8 +109,9 @@ def _start(table: CalciumTable, parts: Mapping[str, Any]) -> _Start:
     given = None
     if initial.cytosol is not None and initial.er is not None:
         given = initial.cytosol.to("uM"), initial.er.to("uM")
-    if table.kinetics.model != "li-rinzel":
-        named = table.kinetics.named()
+    if table.kinetics.by_name:
+        with keys_under("macro.kinetics"):
+            named = table.kinetics.named(folder)
         geometry = Geometry(er_area=of["interface_area"], **shares)
         membrane = membrane_kinetics(on_membrane(named, geometry))
         cytosol, er = given or (named.start["cytosol"], named.start["er"])

@@ -185,6 +185,51 @@ def test_rates_are_keys_or_stand_in_values(tmp_path):
     assert np.abs(ends[0] - run(tmp_path).result.cytosol.x.array).max() > 1e-3
 
 
+ODE = """
+parameters("Cell", IP3 = ScalarParam(0.4, unit="uM"), v1 = ScalarParam(6.0, unit="1/s"))
+states("Cell", Ca = ScalarParam(0.1, unit="uM"), CaER = ScalarParam(10.0, unit="uM"), h = ScalarParam(0.8, unit="1"))
+expressions("Cell")
+gate = IP3/(IP3 + 0.13)*Ca/(Ca + 0.08234)*h # 1
+Q2 = 1.049*(IP3 + 0.13)/(IP3 + 0.9434) # uM
+out = 0.25*(v1*gate**3 + 0.11)*(CaER - Ca) # uM/s
+back = 0.9*Ca**2/(0.1**2 + Ca**2) # uM/s
+dCa_dt = out - back
+dCaER_dt = -(out - back)/0.25
+dh_dt = 0.2*(Q2 - (Q2 + Ca)*h)
+"""
+
+
+def test_kinetics_from_a_file(tmp_path):
+    """Those of De Young and Keizer with this geometry, c1 = 0.25: the same run by three doors."""
+    (tmp_path / "cell.ode").write_text(ODE)
+    ends = (("out", "er", "cytosol"), ("back", "cytosol", "er"))
+    fluxes = [dict(zip(("name", "source", "target"), one, strict=True)) for one in ends]
+    names = {"cytosol": "Ca", "er": "CaER", "ip3": "IP3"}
+    given = {"file": "cell.ode", "names": names, "fluxes": fluxes, "time_unit": "s", "ip3": "0.3 uM"}
+    initial = {"cytosol": "0.3 uM", "er": "10 uM"}
+    ours = run(tmp_path, kinetics=given | {"values": {"v1": 5.0}}, initial=initial).result
+    kinetics = {"ip3": "0.3 uM", "parameters": "de-young-keizer", "values": {"v1": "5 1/s"}}
+    theirs = run(tmp_path / "other", kinetics=kinetics, initial=initial).result
+    assert ours.cytosol.x.array == pytest.approx(theirs.cytosol.x.array, rel=1e-9)
+    assert np.ptp(ours.cytosol.x.array) > 0.01
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "cell.ode").write_text(ODE)
+    for change, named in (
+        ({"file": "cel.ode"}, r"^macro\.kinetics\.file"),
+        ({"names": {"cytosol": "Ca"}}, r"^macro\.kinetics\.names\.er"),
+        ({"names": names | {"er": "CaE"}}, r"^macro\.kinetics.*'CaE'.*CaER"),
+        ({"fluxes": []}, r"^macro\.kinetics\.fluxes"),
+        ({"fluxes": [fluxes[0] | {"name": "ou"}]}, r"^macro\.kinetics\.fluxes.*'ou'.*out"),
+        ({"model": "atri"}, r"^macro\.kinetics\.model.*absent where file"),
+        ({"values": {"v9": 1.0}}, r"^macro\.kinetics\.values\.v9"),
+        ({"time_unit": "m"}, r"time.*'m'"),
+    ):
+        with pytest.raises((InputError, FileError), match=named):
+            run(tmp_path / "bad", kinetics=given | change)
+    with pytest.raises(InputError, match=r"^macro\.kinetics\.fluxes = .*absent without a file"):
+        run(tmp_path / "bad", kinetics={"ip3": "0.3 uM", "fluxes": fluxes})
+
+
 def test_no_calcium_passes_a_barrier(tmp_path):
     """The cleft has a field of its own; a puff outside leaves it as it was, one inside stays there."""
     regions = {"cleft": {"diffusivity": "220 um^2/s", "barrier": True}}

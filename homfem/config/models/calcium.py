@@ -12,7 +12,16 @@ from pydantic import Field, create_model, model_validator
 from homfem.config.cells import CellTable
 from homfem.config.effective import EffectiveTable
 from homfem.config.models.buffers import BUFFERS, BufferTable, check_buffers, check_files
-from homfem.config.models.calcium_parts import Concentration, Fluxes, Ip3Table, Regions, Source, Sources
+from homfem.config.models.calcium_parts import (
+    Concentration,
+    FileFluxes,
+    FileNames,
+    Fluxes,
+    Ip3Table,
+    Regions,
+    Source,
+    Sources,
+)
 from homfem.config.models.kinetics import given_parameters, parameter_keys
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
 from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
@@ -25,11 +34,12 @@ from homfem.config.table import (
     keys_from,
     quantity,
     refuse_unknown,
+    require_file,
     text,
 )
 from homfem.kinds import DIFFUSION
 from homfem.kinetics import DE_YOUNG_KEIZER, TRIGGER_WAVE, LiRinzelRates, parameters_of
-from homfem.kinetics.calcium import CALCIUM_KINETICS, CalciumKinetics, calcium_kinetics
+from homfem.kinetics.calcium import CALCIUM_KINETICS, CalciumKinetics, FluxOfFile, calcium_kinetics, read_calcium
 from homfem.kinetics.parameters import Parameter
 from homfem.parameters import InputError, check_choice, check_number
 from homfem.quantities import (
@@ -106,6 +116,16 @@ class KineticsTable(_Rates):
     """The published set of rates that single ones replace; `li-rinzel` has `trigger-wave` without it."""
     values: Annotated[Mapping[str, Any], _TABLE] = {}
     """Numbers of the kinetics by their names, with units where they have some, in place of those of the set."""
+    file: Annotated[str, text("the path of a file")] | None = None
+    """Kinetics of your own in place of `model`: a gotranx `.ode`, CellML `.cellml` or Myokit `.mmt` file."""
+    names: FileNames | None = None
+    """How the file names the concentrations."""
+    fluxes: FileFluxes = ()
+    """Which quantities of the file are fluxes."""
+    unit: Annotated[str, text("a unit")] | None = None
+    """Of the concentrations, where the file does not say it."""
+    time_unit: Annotated[str, text("a unit")] | None = None
+    """Of time, where the file does not say it, as `.ode` files never do."""
     ip3: Concentration | None = None
     """The concentration of IP3, such as `"0.3 uM"`; needed by kinetics with receptors of IP3."""
     density: Annotated[Any, Check(_density, says="a number >= 0, or a table with one for each region")] = 1.0
@@ -113,6 +133,11 @@ class KineticsTable(_Rates):
 
     @model_validator(mode="after")
     def _fits(self) -> KineticsTable:
+        if self.file is not None:
+            return self._of_file()
+        for key in ("names", "fluxes", "unit", "time_unit"):
+            if getattr(self, key):
+                raise InputError(key, "given", "absent without a file")
         if self.parameters is not None:
             sets = _SETS if self.model == "li-rinzel" else CALCIUM_KINETICS[self.model].sets
             check_choice("parameters", self.parameters, tuple(sets))
@@ -129,6 +154,24 @@ class KineticsTable(_Rates):
         self.named()
         return self
 
+    def _of_file(self) -> KineticsTable:
+        for key in ("model", "parameters", *sorted(_NAMES)):
+            if key in self.model_fields_set:
+                remedy = "The numbers of the file stand in values."
+                raise InputError(key, str(getattr(self, key)), "absent where file is given", remedy)
+        if self.names is None:
+            raise InputError("names", Missing(), "a table with the names of the concentrations in the file")
+        if not self.fluxes:
+            raise InputError("fluxes", Missing(), "at least one table with a quantity of the file that is a flux")
+        if self.ip3 is None and self.names.ip3 is not None:
+            raise InputError("ip3", Missing(), "the concentration of IP3, such as '0.3 uM', which the file has")
+        return self
+
+    @property
+    def by_name(self) -> bool:
+        """Whether they are other kinetics than `li-rinzel`, whose membrane has a class of its own."""
+        return self.file is not None or self.model != "li-rinzel"
+
     @property
     def level(self) -> float:
         """The concentration of IP3, uM; 0 where the kinetics do not depend on it."""
@@ -139,8 +182,23 @@ class KineticsTable(_Rates):
         numbers = given_parameters(self, _RATES) | self._given(_RATES)
         return replace(_SETS[self.parameters or "trigger-wave"], **numbers)
 
-    def named(self) -> CalciumKinetics:
-        """Return other kinetics, with their numbers in place of their own."""
+    def named(self, folder: Path | None = None) -> CalciumKinetics:
+        """Return other kinetics, with their numbers in place of their own; a file is sought from ``folder``."""
+        if self.file is not None and self.names is not None:
+            found = read_calcium(
+                (folder or Path()) / self.file,
+                cytosol=self.names.cytosol,
+                er=self.names.er,
+                ip3=self.names.ip3,
+                fluxes=[
+                    FluxOfFile(name=one.name, source=one.source, target=one.target, per=one.per, unit=one.unit or "")
+                    for one in self.fluxes
+                ],
+                unit=self.unit or "",
+                time_unit=self.time_unit or "",
+            )
+            numbers = self._given(found.parameters)
+            return found.with_parameters(numbers) if numbers else found
         if self.model == "li-rinzel":
             self._given(_RATES)
             return calcium_kinetics(self.model)
@@ -250,6 +308,8 @@ class CalciumTable(MarchTable):
                 if (source := getattr(entry, name)) is not None:
                     check_source(f"{path}.regions.{region}.{name}", source, folder)
         check_files(result.buffers, path, folder)
+        if result.kinetics.file is not None:
+            require_file(f"{path}.kinetics.file", result.kinetics.file, folder)
         return result
 
     @model_validator(mode="after")

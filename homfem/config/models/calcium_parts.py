@@ -179,6 +179,30 @@ class Ip3Table(Table):
     """The level that production and degradation keep; without it that of the start."""
 
 
+class FileNames(Table):
+    """``[macro.kinetics.names]``: how a file of kinetics names the concentrations."""
+
+    cytosol: Annotated[str, text("a name in the file")] = Field(description="calcium of the cytosol, such as 'Ca'")
+    er: Annotated[str, text("a name in the file")] = Field(description="calcium of the ER, such as 'CaER'")
+    ip3: Annotated[str, text("a name in the file")] | None = None
+    """IP3, if the file has it."""
+
+
+class FileFlux(Table):
+    """``[[macro.kinetics.fluxes]]``: a quantity of a file that is a flux through the membrane of the ER."""
+
+    name: Annotated[str, text("a name in the file")] = Field(description="its name in the file, such as 'J_leak'")
+    source: Annotated[str, choice("cytosol", "er")] = Field(description="where it comes from where it is > 0")
+    target: Annotated[str, choice("cytosol", "er")] = Field(description="where it goes to")
+    per: Annotated[str, choice("volume", "surface")] = "volume"
+    """Of cytosol, or of the membrane."""
+    unit: Annotated[str, text("a unit")] | None = None
+    """Its unit, where the file does not say it: one that converts to uM/s or uM*um/s."""
+
+
+FileFluxes = Annotated[tuple[FileFlux, ...], Check(stimuli(FileFlux, "fluxes"), says="a table, or a list of tables")]
+
+
 def _region(value: Any) -> RegionTable:
     return parse_table(RegionTable, value, "")
 
