@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from homfem.config.physics.dispersion import Dispersion
 from homfem.config.table import keys_from
+from homfem.parameters import InputError
 from homfem.quantities import conversion_factor
 from homfem.runs.physics import Only, require_length, value_of
 
@@ -23,6 +24,8 @@ def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], 
     table.check(cell.phase_names, cell.dimension)
     own = f"({cell.length_unit})^2/s"
     names = list(table.phases) if only is None else only
+    if only is not None and isinstance(table.peclet, tuple):
+        raise InputError("effective.peclet", list(table.peclet), "one number for a macroscale model")
     keys = ("degree", "max_dofs", "partition", "tolerance", "bounds")
     options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
     if table.sorption_length is not None:

@@ -138,6 +138,16 @@ def test_bad_keys_are_refused_by_their_path(keys, message):
         runs.tensor(document)
 
 
+def test_a_macroscale_model_takes_one_peclet_number():
+    from homfem.config import make_config
+    from homfem.runs.dispersion import dispersion
+
+    checked = make_config(config(FIBRES, {"matrix": "1 um^2/s"}, peclet=[1.0, 2.0]))
+    cell = fibre_array(fraction=0.3, resolution=0.3, length_unit="um")
+    with pytest.raises(InputError, match=r"effective\.peclet = \[1.*one number"):
+        dispersion(checked.effective, cell, config={}, only=["matrix"])
+
+
 def test_flow_that_cannot_be_is_refused():
     with pytest.raises(PercolationError, match=r"effective\.direction"):
         runs.tensor(config(SLIT, {"pore": "1 um^2/s"}, peclet=1.0, direction=[1, 1]))
