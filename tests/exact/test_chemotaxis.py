@@ -106,6 +106,16 @@ def test_the_square_inclusion(motility, sensitivity, exact):
         assert rule == pytest.approx(2.17474624, rel=2e-3)  # what the rule gives where it does not hold
 
 
+@pytest.mark.parametrize(("inside", "exact"), [(10.0, 1.54421999), (0.1, 0.647576126)])
+def test_the_bounds_are_not_idle(inside, exact):
+    """All three alike: the error is that of an energy, of the first order in what the bounds multiply."""
+    medium = {"I": inside, "M": 1.0}
+    found = homogenize_chemotaxis(blocks(SQUARE, resolution=0.3), medium, medium, medium, degree=1)
+    lower, upper = (side[0, 0] for side in sides(found))
+    assert lower <= exact <= upper
+    assert abs(found.value[0, 0] - exact) > 0.15 * 0.5 * (upper - lower)
+
+
 def corner(s):
     return ((s[:, 0] > 0.25) & (s[:, 0] < 0.9) & (s[:, 1] > 0.4) & (s[:, 0] + s[:, 1] < 1.5)).astype(int)
 
@@ -138,6 +148,9 @@ def test_turned_and_scaled_and_exchanged():
               for name, value in SENSITIVITY.items()}  # fmt: skip
     mirror = homogenize_chemotaxis(cell, ATTRACTANT, turned, MOTILITY, rtol=1e-12)
     assert np.abs(one.value.T - mirror.value).max() <= 1e-9
+    width = np.abs(np.subtract(*sides(one))).max()
+    for side, other in zip(sides(one), sides(mirror), strict=True):
+        assert np.abs(side.T - other).max() <= 1e-6 * width
     scaled = homogenize_chemotaxis(
         cell,
         {name: (7.0 * np.asarray(value)).tolist() for name, value in MOTILITY.items()},
