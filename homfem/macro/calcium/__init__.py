@@ -20,6 +20,7 @@ Continuous P1 elements with consistent mass; exchange and X at the nodes; operat
 exponentially. **One** flux vector g is added as :math:`g/\gamma_c` to c and taken as :math:`g/\gamma_e` from e, and a
 diffusion step keeps the integral of its field (:class:`homfem.timestepping.DiffusionStep`); so
 :math:`\int\gamma_c c + \gamma_e e` is constant to round-off, whatever the tolerance of the linear solver.
+Or nothing is split: one Newton solve for all of it (:mod:`homfem.macro.calcium.implicit`), as conservative.
 
 Source
 ------
