@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from homfem import _dolfinx
 from homfem.cells import blocks, fibre_array, laminate, slit, sphere_array
 from homfem.cells.unitcell import UnitCell
-from homfem.local.eigenvalue_bounds import EigenvalueBounds, eigenvalue_bounds, second_eigenvalue
+from homfem.local.eigenvalue_bounds import EigenvalueBounds, _Simplices, eigenvalue_bounds, second_eigenvalue
 from homfem.local.reaction import Reacting, surfaces_of
 from homfem.local.spectral import Spectrum, solve_spectrum
 
@@ -93,6 +94,32 @@ def test_second_eigenvalue_is_bounded_below(diffusivity: object) -> None:
         found.append(second_eigenvalue(medium, exact))
     assert 0.0 < found[0] < found[1] < found[2] < exact
     assert found[2] > 0.9 * exact
+
+
+def test_a_guess_that_is_too_high_gives_no_bound() -> None:
+    """The eigenvalues below it are counted: of the torus there are four at the second."""
+    cell = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.1)
+    medium = medium_of(cell, {}, {})
+    assert second_eigenvalue(medium, 5.0 * 4 * math.pi**2) == 0.0
+
+
+def test_least_energy_of_functions_with_given_means() -> None:
+    """That of y . D^-1 y itself is the least of its means, on every triangle: the weight is exact."""
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3)
+    matrix = np.array([[2.0, 0.5], [0.5, 1.0]])
+    shape = _Simplices.of(medium_of(cell, {}, {}, diffusivity=dict.fromkeys(cell.phases, matrix)))
+    nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)][:, :, :2]
+    inverse = np.linalg.inv(matrix)
+    for corners, volume, weight in list(zip(nodes, shape.volume, shape.weight, strict=True))[:20]:
+        arms = corners - corners.mean(axis=0)
+        square = np.einsum("mi,ij,mj->m", arms, inverse, arms)
+        middles = 0.5 * (arms + np.roll(arms, -1, axis=0))
+        between = np.einsum("mi,ij,mj->m", middles, inverse, middles)
+        mean = between.mean()  # the three middles of the sides integrate squares exactly
+        on_facets = (square + np.roll(square, -1) + 4.0 * between) / 6.0  # Simpson
+        energy = 4.0 * volume * mean  # 2 D^-1 y . D 2 D^-1 y
+        assert np.ptp(on_facets) < 1e-12 * on_facets.max()  # no linear part
+        assert weight * (mean - on_facets.mean()) ** 2 == pytest.approx(energy, rel=1e-10)
 
 
 def test_capacity_of_walls_lowers_the_bound_of_the_second_eigenvalue() -> None:
