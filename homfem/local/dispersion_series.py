@@ -115,9 +115,10 @@ class _Series:
         d = carrier.cell.dimension
         posed.assemble(sides=False)
         system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
-        self.still: PETSc.Mat = posed.blocks[0][0]
+        # Each on its own: as what is left of their sum the smaller one would lose its digits.
+        posed.blocks[0][0].destroy()
+        self.still: PETSc.Mat = system.matrices(carrier.diffusion, "diffusion")[0][0]
         self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
-        self.still.axpy(-1.0, self.convection)
         builds = (
             ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(system.tests[0])) * carrier.dx),
             ("load of the drift", lambda: forms.drift(system.tests[0], load)),

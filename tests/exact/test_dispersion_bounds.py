@@ -236,6 +236,16 @@ def test_fibres_between_bounds():
     assert solution.tensor.relative_gap == max(one.relative_gap for one in solution.series)
 
 
+def test_a_diffusivity_in_any_unit():
+    """Of 1e-9 m^2/s as of 1: nothing is added to what is far larger."""
+    cell = fibre_array(fraction=0.3, resolution=0.3)
+    one = solve_dispersion(cell, {"matrix": 1.0}, peclet=10.0, bounds=True).tensor
+    for size in (1e-15, 1e15):
+        other = solve_dispersion(cell, {"matrix": size}, peclet=10.0, bounds=True).tensor
+        for ours, theirs in ((one.value, other.value), (one.lower, other.lower), (one.upper, other.upper)):
+            assert theirs / size == pytest.approx(ours, rel=1e-7, abs=1e-7)
+
+
 def test_what_facets_and_the_flow_may_change_is_told():
     """Around fibres the distance to the limit is within the estimates, which fall with the mesh."""
     limit, estimates = np.array([2.0785848, 0.8200195]), []
