@@ -16,7 +16,7 @@ from homfem.ranks import collective
 log = logging.getLogger("homfem")
 
 #: Most mesh cells that layers may be refined to, by dimension.
-MOST = {2: 200_000, 3: 400_000}
+MOST = {2: 20_000, 3: 60_000}
 
 
 def resolved(cell: UnitCell, charges: Charges, degree: int) -> UnitCell:
