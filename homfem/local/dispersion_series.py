@@ -116,7 +116,8 @@ class _Series:
         posed.assemble(sides=False)
         system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
         # Each on its own: as what is left of their sum the smaller one would lose its digits.
-        posed.blocks[0][0].destroy()
+        sum_of_both: PETSc.Mat = posed.blocks[0][0]
+        sum_of_both.destroy()
         self.still: PETSc.Mat = system.matrices(carrier.diffusion, "diffusion")[0][0]
         self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
         builds = (
