@@ -17,8 +17,9 @@ from homfem.solve import LinearSolver
 
 #: What currents may leave over, relative to the sum of their absolute values.
 BALANCE = 1e-8
-#: Entries up to which factors are used: a step with them takes less time than one with multigrid, or as much (3D).
-DIRECT_FIRST = {2: 1_500_000, 3: 400_000}
+#: Entries up to which factors are used: a step with them takes less time than one with multigrid (a quarter in a row of
+#: 1,024 cells in the plane, of 2.8 million entries), or as much (3D).
+DIRECT_FIRST = {2: 3_000_000, 3: 400_000}
 #: Entries of a row of the matrix, about, by dimension and degree.
 ROW = {(2, 1): 7, (3, 1): 14, (2, 2): 11, (3, 2): 27}
 
