@@ -99,6 +99,7 @@ def test_a_velocity_without_a_mean_says_how_its_size_is_measured():
     [
         ({"peclet": -1.0}, r"effective\.peclet = -1.*>= 0"),
         ({"peclet": [1.0, float("nan")]}, r"effective\.peclet\[1\] = nan"),
+        ({"peclet": 1e300}, r"effective\.peclet = 1e\+300.*<= 1e\+09"),
         ({"peclet": []}, r"effective\.peclet = \[\]"),
         ({}, r"effective\.peclet = \(missing\)"),
         ({"peclet": 1.0, "direction": [0, 0]}, r"effective\.direction = "),
@@ -162,6 +163,11 @@ def test_flow_that_cannot_be_is_refused():
         with pytest.raises(InputError, match=r"flow|peclet"):
             solve_dispersion(cell, {"matrix": 1.0}, flow=flow)
     assert not isinstance("stokes", Flow)
+    fast = GivenFlow(
+        velocity=lambda x: 1e20 * np.array([np.zeros_like(x[1]), np.sin(2.0 * np.pi * x[0])]), fluid="pore"
+    )
+    with pytest.raises(InputError, match="peclet"):
+        solve_dispersion(slit(0.5, axis="x", resolution=0.25, dimension=2), {"pore": 1.0}, flow=fast)
     with pytest.raises(InputError, match="symmetry"):
         solve_dispersion(cell, {"matrix": 1.0}, peclet=1.0, symmetry="auto")
     with pytest.raises(InputError, match="sorption_length"):

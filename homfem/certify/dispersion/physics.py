@@ -48,6 +48,8 @@ from homfem.tensors import EffectiveTensor
 
 #: What the residual of the fluxes may take off the bounds, relative to their energies.
 ALLOWANCE = 1e-7
+#: Peclet numbers beyond which no mesh resolves what happens.
+LARGEST = 1e9
 REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
 
 
@@ -128,7 +130,7 @@ class Dispersion:
         if not given or isinstance(self.peclet, str):
             raise InputError("peclet", self.peclet, "a number >= 0, or several")
         remedy = "Turn the direction round for the reversed flow."
-        return tuple(check_number("peclet", one, at_least=0.0, remedy=remedy) for one in given)
+        return tuple(check_number("peclet", one, at_least=0.0, at_most=LARGEST, remedy=remedy) for one in given)
 
     def active(self, cell: UnitCell) -> UnitCell:
         """Return the phases that carry, without islands; collective."""
@@ -154,6 +156,8 @@ class Dispersion:
         reference = self.reference(cell, fluid)
         unit = self._scale(cell, flow, reference)
         peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
+        for one in peclet:
+            check_number("peclet", one, at_most=LARGEST, remedy="No mesh resolves the flow.")
         method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
         scales = [one * unit for one in peclet]
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
