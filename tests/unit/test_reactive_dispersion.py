@@ -15,7 +15,8 @@ from homfem import _dolfinx, runs
 from homfem.cells import fibre_array, slit
 from homfem.certify import homogenize_dispersion, solve_dispersion
 from homfem.certify.dispersion import StokesFlow
-from homfem.local.dispersion import Carrier, solve_dispersed
+from homfem.local.dispersion import Carrier
+from homfem.local.dispersion_series import solve_dispersed
 from homfem.parameters import InputError, PercolationError
 
 
