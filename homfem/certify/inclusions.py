@@ -212,8 +212,8 @@ def solve_reactive_inclusions(
     >>> from homfem.cells import laminate
     >>> layers = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.05)
     >>> found = homogenize_reactive_inclusions(layers, {"layer1": 1.0, "layer2": 100.0}, {"layer1": 16.0})
-    >>> [round(float(found.coefficients[name].value), 6) for name in ("thiele_modulus", "effectiveness", "rate")]
-    [1.0, 0.761594, 6.092753]
+    >>> [round(float(found.coefficients[name].value), 4) for name in ("thiele_modulus", "effectiveness", "rate")]
+    [1.0, 0.7616, 6.0928]
     """
     known = _checked(cell, coefficients, rates)
     inside = solve_cell(cell, Inclusions(coefficients=coefficients, rates=known), Accuracy(**accuracy), config=config)
