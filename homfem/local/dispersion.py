@@ -92,8 +92,13 @@ class Carrier:
         """What the forms depend on beside their functions; None where the velocity is an expression of its own."""
         parts = (self.velocity, self.potential, self.weight, self.capacity, self.wall_capacity)
         plain = self.velocity is None or isinstance(self.velocity, fem.Function)
-        exact = None if self.cell.affine else self.degree
+        exact = None if self.cell.affine else self.points
         return ("dispersion", exact, tuple(part is not None for part in parts)) if plain else None
+
+    @property
+    def points(self) -> int:
+        """The degree whose quadrature is taken: that of the potential, with which the field has no divergence."""
+        return self.degree if self.potential is None else int(self.potential.function_space.ufl_element().degree)
 
     @property
     def b(self) -> Any:
@@ -103,12 +108,12 @@ class Carrier:
     @property
     def dx(self) -> ufl.Measure:
         """The measure of the forms."""
-        return measure(self.cell, self.degree)
+        return measure(self.cell, self.points)
 
     @property
     def ds(self) -> ufl.Measure:
         """The measure of the walls."""
-        return measure(self.cell, self.degree, "ds")
+        return measure(self.cell, self.points, "ds")
 
     def flux(self, gradient: Any) -> Any:
         """Return :math:`WD` times a gradient."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import ufl
 
-from homfem import solve
+from homfem import brackets, solve
 from homfem.cells import fibre_array, laminate, slit
 from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
 from homfem.limits import MemoryLimitError
@@ -32,7 +32,7 @@ def orders(errors):
 
 
 def generic(x):
-    """The stream function of TRANSPORT's generic flow."""
+    """The stream function of a flow without any symmetry."""
     turn = 2.0 * np.pi
     return (
         np.sin(turn * x[0]) * np.sin(turn * x[1])
@@ -163,7 +163,7 @@ def test_reversed_flow_and_no_flow():
 
 
 def test_generic_flow():
-    """TRANSPORT's P6 by Fourier-Galerkin: the value and the flux form."""
+    """A flow without symmetry beside a Fourier-Galerkin solution: the value and the flux form."""
     flow = StreamFunction(function=generic, fluid=ALL)
     found = homogenize_dispersion(square(1 / 24), ONE, flow=flow, degree=2)
     np.testing.assert_allclose(found.value, [[1.20805027, -0.0309194369], [-0.0309194369, 1.16489756]], atol=1e-4)
@@ -270,3 +270,41 @@ def test_ranks_agree(on_ranks):
     for other in others:
         for name, values in first.items():
             np.testing.assert_allclose(other[name], values, rtol=1e-7, atol=1e-9)
+
+
+# -- what a coarse mesh says of itself -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", [(1.0, 0.0), (1.0, 0.5)])
+def test_a_flow_that_is_fast_for_its_mesh_has_its_error_estimated(direction):
+    """Beside a mesh four times as fine: the estimate is above the error, and a slow flow has none."""
+    flow, peclet = StokesFlow(direction=direction), [1.0, 300.0, 3000.0]
+    coarse, fine = (
+        homogenize_dispersion(
+            fibre_array(fraction=0.3, resolution=resolution, order=2), {"matrix": 1.0}, flow=flow, peclet=peclet
+        )
+        for resolution in (0.1, 0.025)
+    )
+    slow, *fast = zip(coarse, fine, strict=True)
+    assert slow[0].estimated_error is None
+    assert not slow[0].warnings
+    for own, reference in fast:
+        true = brackets.relative_gap(reference.value, own.value)
+        assert 0.0 < true < own.estimated_error
+        assert own.estimated_error > 0.05
+        assert "coarse for the Peclet number" in own.warnings[-1]
+    assert fine[2].estimated_error < 0.5 * coarse[2].estimated_error
+
+
+def test_curved_cells_have_an_estimate_in_the_fastest_flow():
+    """The field has no divergence with one quadrature alone: with another the lower degree would have no solution."""
+    cell = fibre_array(fraction=0.3, resolution=0.05, order=2)
+    assert homogenize_dispersion(cell, {"matrix": 1.0}, peclet=1e6).estimated_error is not None
+
+
+def test_linear_elements_say_that_they_have_no_estimate():
+    cell = fibre_array(fraction=0.3, resolution=0.2)
+    slow, fast = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=[1.0, 1000.0], degree=1)
+    assert not slow.warnings
+    assert fast.estimated_error is None
+    assert "no estimate" in fast.warnings[-1]

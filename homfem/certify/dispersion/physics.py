@@ -32,6 +32,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, Plan
 from homfem.certify.adapt import on_root
 from homfem.certify.dispersion.certified import Bounded, bound_all, without_divergence
+from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
 from homfem.certify.dispersion.reacting import react_all
@@ -176,6 +177,12 @@ class Dispersion:
         frame = _Frame(physics=self, cell=cell, flow=flow, fluid=tuple(fluid), unit=unit)
         left = spectra or [None] * len(peclet)
         tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, left, strict=True))
+        if not plan.two_sided and not self.wall_rate:
+            errors = estimated_errors(medium, solved, peclet, method)
+            tensors = tuple(
+                replace(tensor, estimated_error=error, warnings=warnings_of(medium, one, error))
+                for tensor, one, error in zip(tensors, peclet, errors, strict=True)
+            )
         hardest = int(np.argmax(peclet))
         if plan.two_sided:
             hardest = int(np.argmax([np.inf if one.relative_gap is None else one.relative_gap for one in tensors]))

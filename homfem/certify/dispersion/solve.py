@@ -100,7 +100,9 @@ def solve_dispersion(
 
     Notes
     -----
-    The flow is that of Taylor and Hood, without what of it has a divergence for the correctors.
+    The flow is that of Taylor and Hood, without what of it has a divergence for the correctors. Without bounds, and
+    where the flow is fast for the mesh, ``tensor.estimated_error`` is an estimate
+    (:mod:`homfem.certify.dispersion.coarse`), with a warning where it is large.
 
     With ``bounds=True``, or a ``tolerance``, the tensor lies between guaranteed bounds
     (:mod:`homfem.certify.dispersion.bounds`) for a flow that has no divergence at all, which is made from the other one
