@@ -6,6 +6,7 @@ and with :func:`required_coefficient` what stands beside them by name. No dolfin
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from homfem.kinds import TensorKind
 from homfem.parameters import Array, FileError, InputError, UnitError, check_number, nearest_name
 from homfem.quantities import INVERSE_LENGTH, Kind, check_unit, conversion_factor
 from homfem.tensors import EffectiveTensor
+
+log = logging.getLogger("homfem")
 
 #: Asymmetry of a symmetric tensor that a solver or printed digits may have left, relative to its largest entry.
 _SKEW = 1e-6
@@ -78,6 +81,10 @@ def required_tensor(
     EffectiveTensor
         In ``unit``, per total volume; the value of a symmetric kind without what round-off left of asymmetry.
 
+    Warns
+    -----
+    If it comes from a reaction, whose sink is no part of it.
+
     Raises
     ------
     InputError
@@ -99,6 +106,10 @@ def required_tensor(
     if tensor.kind != kind:
         shown = f"{tensor.kind.name} (physics {tensor.physics!r})"
         raise InputError(name, shown, f"an effective tensor of {kind.name}")
+    if "sink" in tensor.coefficients:
+        log.warning(
+            "%s: the sink of a reaction, %s, is not taken with its diffusion", name, tensor.coefficients["sink"]
+        )
     if dimension is not None and tensor.space_dimension != dimension:
         size = 3 * dimension - 3 if kind.voigt else dimension
         remedy = "Take the block of the tensor in the plane." if tensor.space_dimension > dimension else ""

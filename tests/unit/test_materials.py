@@ -286,3 +286,12 @@ def test_an_image_without_a_unit_of_length_has_a_permeability_without_unit():
     tensor = homfem.homogenize_stokes(image_cell(Image.from_labels(labels, {"pore": 0, "solid": 1})), fluid="pore")
     assert tensor.unit == ""
     assert tensor.value[0, 0] > 0.0
+
+
+def test_the_sink_of_a_reaction_is_not_left_out_in_silence(caplog):
+    sink = NamedCoefficient(value=np.array(2.5), unit="1/s", basis="scalar")
+    plain = EffectiveTensor(value=np.eye(2), unit="um^2/s", physics="reaction", averaged_over="active")
+    for tensor, told in ((plain, False), (replace(plain, coefficients={"sink": sink}), True)):
+        caplog.clear()
+        required_tensor("macro.tensors.er", tensor, DIFFUSION, unit="um^2/s", dimension=2)
+        assert ("macro.tensors.er: the sink of a reaction, 2.5 1/s" in caplog.text) is told

@@ -63,7 +63,7 @@ def warnings_of(carrier: Carrier, peclet: float, error: float | None) -> tuple[s
     """Return what is said of a tensor whose mesh may not resolve the flow, and log it."""
     number = mesh_peclet(carrier, peclet)
     if error is None and number > FAST:
-        told = "and there is no estimate of what is missed: refine, take degree 2 or more, or ask for bounds"
+        told = "and there is no estimate of what is missed: refine, or ask for bounds where there are any"
     elif error is not None and error > LARGE:
         told = f"and elements of one degree less differ by {error:.1%}: refine, or ask for bounds"
     else:

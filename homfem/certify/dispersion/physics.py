@@ -177,8 +177,8 @@ class Dispersion:
         frame = _Frame(physics=self, cell=cell, flow=flow, fluid=tuple(fluid), unit=unit)
         left = spectra or [None] * len(peclet)
         tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, left, strict=True))
-        if not plan.two_sided and not self.wall_rate:
-            errors = estimated_errors(medium, solved, peclet, method)
+        if not plan.two_sided:
+            errors = [None] * len(peclet) if self.wall_rate else estimated_errors(medium, solved, peclet, method)
             tensors = tuple(
                 replace(tensor, estimated_error=error, warnings=warnings_of(medium, one, error))
                 for tensor, one, error in zip(tensors, peclet, errors, strict=True)

@@ -33,6 +33,7 @@ from homfem.certify.electrokinetics.scales import Scales
 from homfem.certify.electrokinetics.words import OWN, ByName, ElectrokineticsOptions, ElectrokineticsWords
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution
+from homfem.certify.stokes.physics import fluid_phases
 from homfem.electrolytes.ions import Ion, check_bath, check_temperature
 from homfem.keywords import inherits, part_of, takes
 from homfem.local.charges import WALLS, Charges
@@ -90,7 +91,7 @@ class Electrokinetics:
         if self.temperature is not None:
             check_temperature(self.temperature)
         check_number("viscosity", self.viscosity, above=0.0)
-        names = _fluid(cell, self.fluid)
+        names = fluid_phases(cell, self.fluid)
         made = replace(
             self,
             ions=tuple(self.ions),
@@ -268,7 +269,7 @@ class Electrokinetics:
 
     def record(self, cell: UnitCell) -> dict[str, Any]:
         """Return what the tensor keeps of the input."""
-        return {"active_phases": tuple(_fluid(cell, self.fluid))}
+        return {"active_phases": tuple(fluid_phases(cell, self.fluid))}
 
     @property
     def sampled(self) -> bool:
@@ -291,18 +292,6 @@ class ElectrokineticsOnMesh(MeshSolution):
     def geometric_error(self) -> float:
         """Return zero: what straight facets change is not estimated here, which a warning says."""
         return 0.0
-
-
-def _fluid(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
-    chosen = [fluid] if isinstance(fluid, str) else list(fluid)
-    if not chosen:
-        raise InputError("fluid", fluid, f"at least one of {cell.phase_names}")
-    for name in chosen:
-        check_choice("fluid", name, cell.phase_names)
-    names = [name for name in cell.phase_names if name in chosen]
-    if sum(cell.volume_fractions[name] for name in names) > 1.0 - 1e-12:
-        raise InputError("fluid", fluid, "a part of the cell", "Without walls nothing holds the flow back.")
-    return names
 
 
 def _table(given: ByName | None, names: Sequence[str]) -> dict[str, float]:

@@ -75,7 +75,7 @@ class Stokes:
         if self.preconditioner is not None:
             check_choice("preconditioner", self.preconditioner, PRECONDITIONERS)
         _unit(cell)
-        names = _fluid_phases(cell, self.fluid)
+        names = fluid_phases(cell, self.fluid)
         bounds = bool(accuracy.bounds)
         element = self.element or ("scott-vogelius" if bounds else "taylor-hood")
         degree = accuracy.degree
@@ -104,7 +104,7 @@ class Stokes:
     def active(self, cell: UnitCell) -> UnitCell:
         """Return the fluid, without islands; collective."""
         cell.require_whole()
-        active = cell.restrict(_fluid_phases(cell, self.fluid))
+        active = cell.restrict(fluid_phases(cell, self.fluid))
         active.require_percolation()
         active = active.without_islands()
         if len(active.whole.span(cell.lattice)) < cell.dimension:
@@ -155,7 +155,7 @@ class Stokes:
 
     def record(self, cell: UnitCell) -> dict[str, Any]:
         """Return what the tensor keeps of the input."""
-        return {"unit": _unit(cell), "active_phases": tuple(_fluid_phases(cell, self.fluid))}
+        return {"unit": _unit(cell), "active_phases": tuple(fluid_phases(cell, self.fluid))}
 
     @property
     def sampled(self) -> bool:
@@ -277,7 +277,8 @@ def _unit(cell: UnitCell) -> str:
     return PERMEABILITY.check_unit(f"{cell.length_unit}^2" if cell.length_unit else "", "cell.length_unit")
 
 
-def _fluid_phases(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
+def fluid_phases(cell: UnitCell, fluid: str | Sequence[str]) -> list[str]:
+    """Return the phases that flow, in the order of the cell; refuse those that it does not have, and all of it."""
     chosen = [fluid] if isinstance(fluid, str) else list(fluid)
     if not chosen:
         raise InputError("fluid", fluid, f"at least one of {cell.phase_names}")
