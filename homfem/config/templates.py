@@ -34,7 +34,10 @@ _UNNAMED = "NAME"
 def template_names() -> dict[str, str]:
     """Return the names of the templates, with what each is."""
     return (
-        {name: f"[effective] physics = {name!r}" for name in PHYSICS}
+        {
+            one: f"[effective] physics = {name!r}" + (f", {variant}" if variant else "")
+            for one, (name, variant) in _physics().items()
+        }
         | {name: f"[macro] model = {name!r}" for name in MODELS}
         | {SWEEP: "the plan of a sweep"}
     )
@@ -46,7 +49,8 @@ def template(name: str) -> str:
     Parameters
     ----------
     name
-        A physics of ``[effective]``, a model of ``[macro]``, or ``"sweep"``.
+        A physics of ``[effective]``, or one of its further examples (``"electrodiffusion-double-layer"``); a model of
+        ``[macro]``, or ``"sweep"``.
 
     Raises
     ------
@@ -70,13 +74,25 @@ def template(name: str) -> str:
     example = effective_example(name)
     shape = SHAPES[example["cell"]["shape"]]
     lines += ["", *_table("cell", shape, example["cell"]), ""]
-    return "\n".join([*lines, *_table("effective", PHYSICS[name], example["effective"])]) + "\n"
+    return "\n".join([*lines, *_table("effective", PHYSICS[_physics()[name][0]], example["effective"])]) + "\n"
 
 
-def effective_example(name: str) -> Document:
+def _physics() -> dict[str, tuple[str, str]]:
+    """The templates of physics by name: the physics, and which of its further examples, if it has some."""
+    found = {}
+    for name, model in PHYSICS.items():
+        found[name] = (name, "")
+        found |= {f"{name}-{variant}": (name, variant) for variant in model.further_examples}
+    return found
+
+
+def effective_example(template_name: str) -> Document:
     """Return the tables ``[cell]`` and ``[effective]`` of the template of a physics, without what is derived."""
+    name, variant = _physics()[template_name]
     model = PHYSICS[name]
-    return {"cell": dict(model.example_cell or CELL), "effective": {"physics": name} | example_of(model)}
+    given = model.further_examples[variant] if variant else {"cell": model.example_cell or CELL} | example_of(model)
+    own = dict(given)
+    return {"cell": dict(own.pop("cell")), "effective": {"physics": name} | own}
 
 
 def example_of(model: type[Table]) -> Document:

@@ -83,6 +83,14 @@ def test_large_charges_and_fields_are_found() -> None:
     assert found.resolution > 1.0  # and the mesh is too coarse for it
 
 
+def test_a_large_potential_and_ions_of_two_charges() -> None:
+    cell = slit(0.5, axis="y", resolution=0.1)
+    given = SALT | {"valences": (2, -1), "baths": (1.0, 2.0), "potentials": {"walls": -12.0}}
+    found = solve_poisson_boltzmann(cell, Charges(**given))
+    assert found.residual < 1e-9
+    assert found.resolution > 1e3  # a mesh that holds nothing of the layer, which its thickness says
+
+
 def test_another_cell_is_no_part() -> None:
     one, other = (slit(0.5, resolution=resolution).raw for resolution in (0.25, 0.2))
     with pytest.raises(CellError, match="part of the cell"):

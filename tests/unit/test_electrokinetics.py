@@ -10,7 +10,9 @@ import pytest
 from homfem.cells import fibre_array, obstacles, slit
 from homfem.certify import Accuracy, solve_cell
 from homfem.certify.electrokinetics import Electrokinetics, homogenize_electrokinetics, solve_electrokinetics
+from homfem.certify.electrokinetics.layers import cells_along_walls
 from homfem.electrolytes import FARADAY, GAS, Ion
+from homfem.local.charges import Charges
 from homfem.parameters import InputError, PercolationError
 
 PHASES = ("pore", "matrix")
@@ -126,6 +128,40 @@ def test_a_layer_that_the_mesh_does_not_resolve_is_told() -> None:
     curved = fibre_array("square", fraction=0.3, resolution=0.2)
     tensor = homogenize_electrokinetics(curved, salt(), "matrix", viscosity=1.0, permittivity=0.1)
     assert any("straight facets" in text for text in tensor.warnings)
+
+
+def test_layers_that_would_take_too_many_mesh_cells_are_refused_at_once() -> None:
+    ions = [
+        Ion(name=name, valence=z, bath=c, diffusivities={"matrix": 1.0}) for name, z, c in (("Ca", 2, 1), ("Cl", -1, 2))
+    ]
+    cell = fibre_array("square", fraction=0.3, resolution=0.1)
+    with pytest.raises(InputError, match=r"refine_layers.*layer is .* thick, and some .* mesh cells"):
+        solve_electrokinetics(
+            cell, ions, "matrix", viscosity=0.1, permittivity=0.02, wall_potential=-12.0, tolerance=0.1
+        )
+
+
+def test_walls_take_as_many_mesh_cells_as_their_layer_is_thin() -> None:
+    cell = slit(0.5, axis="y", resolution=0.25)
+    common: dict[str, Any] = {
+        "fluid": ("pore",),
+        "valences": (1, -1),
+        "baths": (1.0, 1.0),
+        "permittivities": {"pore": 0.02},
+    }
+    zeta = -5.0
+    thickness, number = cells_along_walls(cell, Charges(**common, potentials={"walls": zeta}), 3)
+    assert thickness == pytest.approx(np.sqrt(0.02 / (2.0 * np.cosh(zeta))), rel=1e-12)
+    assert number == pytest.approx(2.0 / (9.0 * thickness), rel=1e-12)
+    charge = np.sqrt(8.0 * 0.02) * np.sinh(0.5 * zeta)  # Grahame's equation of a 1:1 salt
+    assert cells_along_walls(cell, Charges(**common, charges={"walls": charge}), 3) == pytest.approx(
+        (thickness, number)
+    )
+    assert cells_along_walls(cell, Charges(**common), 3) == (np.inf, 0.0)
+    space = slit(0.5, axis="y", dimension=3, resolution=1 / 3)
+    assert cells_along_walls(space, Charges(**common, potentials={"walls": zeta}), 3)[1] == pytest.approx(
+        2.0 / (9.0 * thickness) ** 2, rel=1e-12
+    )
 
 
 def test_a_slit_in_space_is_that_in_the_plane() -> None:

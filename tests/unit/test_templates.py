@@ -21,7 +21,13 @@ from toy_tables import Contrast, Decay
 
 
 def test_there_is_one_for_every_physics_and_model():
-    assert list(template_names()) == [*PHYSICS, *MODELS, "sweep"]
+    names = list(template_names())
+    assert [name for name in names if not name.startswith("electrodiffusion-")] == [*PHYSICS, *MODELS, "sweep"]
+    assert "electrodiffusion-double-layer" in names
+    regimes = [
+        tomllib.loads(template(name))["effective"].get("regime", "donnan") for name in names if "electro" in name
+    ]
+    assert regimes[:2] == ["donnan", "double-layer"]
     with pytest.raises(InputError, match=r"^NAME = 'difusion'.*'diffusion'"):
         template("difusion")
 
@@ -34,8 +40,9 @@ def test_every_template_is_accepted_and_tells_every_key(name):
     if name == "sweep":
         assert len(sweeps.prepare(document).rows) == 3
         return
-    make_config(document, needed=("cell", "effective") if name in PHYSICS else ("macro",))
-    table = PHYSICS.get(name) or MODELS[name]
+    physics = document.get("effective", {}).get("physics")
+    make_config(document, needed=("macro",) if name in MODELS else ("cell", "effective"))
+    table = MODELS[name] if name in MODELS else PHYSICS[physics]
     for key in keys_of(table):
         if key.tables:
             assert re.search(rf"^#?\[+(effective|macro)\.{key.name}[\].]", text, re.M), key.name
@@ -64,7 +71,7 @@ def test_no_key_behind_a_mark_is_unknown(name):
     assert tried >= 3
 
 
-@pytest.mark.parametrize("name", ["diffusion", "stokes", "thermoelasticity"])
+@pytest.mark.parametrize("name", ["diffusion", "stokes", "thermoelasticity", "electrodiffusion-double-layer"])
 def test_templates_of_cells_run(name):
     found = runs.tensor(tomllib.loads(template(name))).tensor
     assert found.volume_fractions["fibre"] == pytest.approx(0.3, rel=1e-9)

@@ -11,6 +11,26 @@ from homfem.quantities import SURFACE_CHARGE, VISCOSITY, VOLTAGE, Kind, Quantity
 
 #: Its word in a config.
 DOUBLE_LAYER = "double-layer"
+#: A config of it: fibres with a charge in a salt whose length of Debye is a tenth of the period.
+CHARGED_PORES: Mapping[str, Any] = {
+    "cell": {
+        "shape": "fibre-array",
+        "fraction": 0.3,
+        "period": "100 nm",
+        "resolution": 0.1,
+        "dimension": 2,
+        "order": 2,
+    },
+    "regime": DOUBLE_LAYER,
+    "temperature": "298.15 K",
+    "viscosity": "0.89 mPa*s",
+    "permittivity": 78.4,
+    "wall_charge": "-5 mC/m^2",
+    "ions": [
+        {"name": name, "valence": valence, "bath": "1 mol/m^3", "diffusivity": {"matrix": f"{mobile} um^2/s"}}
+        for name, valence, mobile in (("K", 1, 1957), ("Cl", -1, 2032))
+    ],
+}
 
 
 def one_or_each(parse: Callable[[Any], Any], what: str, of: str) -> Check:

@@ -27,8 +27,10 @@ class EffectiveTable(Table):
 
     #: What a template gives (:mod:`homfem.config.templates`): the keys that are required, with those of the tables that
     #: this one is made from; and the table ``[cell]`` that it goes with, where that is not the usual array of fibres.
+    #: Further templates by their names, each with its ``cell``.
     example: ClassVar[Mapping[str, Any]] = {}
     example_cell: ClassVar[Mapping[str, Any]] = {}
+    further_examples: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     physics: str
 

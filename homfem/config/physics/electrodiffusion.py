@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from homfem.config.physics.coefficients import Coefficient, parse_coefficient
-from homfem.config.physics.double_layers import DOUBLE_LAYER, DoubleLayerKeys
+from homfem.config.physics.double_layers import CHARGED_PORES, DOUBLE_LAYER, DoubleLayerKeys
 from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_phase, require_meshed
 from homfem.config.physics.methods import METHOD_KEYS, FiniteElement, Grid, check_section
 from homfem.config.table import Check, Table, choice, parse_table, quantity, renamed, text
@@ -100,6 +100,8 @@ class Electrodiffusion(EffectiveTable, Grid, FiniteElement, DoubleLayerKeys):
         ],
         "fixed_charge": {"fibre": "-200 mol/m^3"},
     }
+
+    further_examples: ClassVar[Mapping[str, Any]] = {DOUBLE_LAYER: CHARGED_PORES}
 
     physics: Annotated[str, choice("electrodiffusion")] = "electrodiffusion"
     regime: Annotated[str, choice(*REGIMES)] = "donnan"
