@@ -215,16 +215,27 @@ def _membranes(rng, values, thick, cuts, phase, d, axis, comm):
 
 
 def _dispersion(rng, values, thick, cuts, phase, d, axis, comm):
-    """A flow along the layers that is linear in each: what it adds to the mean along it is known."""
+    """A flow along the layers that is linear in each that flows: what it adds to the mean along it is known."""
     values = values[0] * np.clip(values / values[0], 1e-3, 1e3)
     along = int(rng.choice([k for k in range(d) if k != axis]))
     peclet = 10.0 ** rng.uniform(-2.0, 3.0) * values.max()
     speeds = peclet * rng.uniform(-1.0, 1.0, len(cuts))
     speeds[-1] = speeds[0]
     coefficients = dict(zip(NAMES, values.tolist(), strict=False))
-    exact = layered(_matrices(coefficients, phase, d), thick, _across(d, axis))
-    exact[along, along] += _carried([Fraction(values[p]) for p in phase], thick, [Fraction(u) for u in speeds.tolist()])
     degree = int(rng.integers(1, 4 if d == 2 else 3))
+    # In some phases the solute only diffuses, and is held more or less than in the fluid.
+    flows = rng.random(len(values)) < 0.6
+    flows[phase[0]] = True
+    shares = np.where(flows, 1.0, np.round(10.0 ** rng.uniform(-1.0, 1.0, len(values)), 3))
+    fluid = [NAMES[p] for p in np.flatnonzero(flows)]
+    partition = {NAMES[p]: float(shares[p]) for p in np.flatnonzero(~flows)}
+    held = [Fraction(shares[p]) for p in phase]
+    products = [rational(values[p] * shares[p] * np.eye(d)) for p in phase]
+    ends = [(Fraction(a), Fraction(b)) if flows[p] else (Fraction(0), Fraction(0))
+            for p, a, b in zip(phase, speeds, speeds[1:], strict=False)]  # fmt: skip
+    exact = layered(products, thick, _across(d, axis))
+    exact[along, along] += _carried([one[0, 0] for one in products], thick, ends, held)
+    exact = exact * sum(thick) / sum(t * c for t, c in zip(thick, held, strict=True))
 
     def velocity(x):
         found = np.zeros_like(x)
@@ -233,20 +244,28 @@ def _dispersion(rng, values, thick, cuts, phase, d, axis, comm):
 
     def run():
         cell = layered_cell(cuts, phase, d, axis, 3, comm)
-        flow = GivenFlow(velocity=velocity, fluid=tuple(coefficients))
-        return solve_dispersion(cell, coefficients, flow=flow, bounds=True, degree=degree).tensor
+        flow = GivenFlow(velocity=velocity, fluid=fluid)
+        return solve_dispersion(
+            cell, coefficients, flow=flow, partition=partition, bounds=True, degree=degree
+        ).tensor  # fmt: skip
 
-    return f"{coefficients} speeds {speeds} along {along} degree {degree}", exact, run
+    return f"{coefficients} {partition} speeds {speeds} along {along} degree {degree}", exact, run
 
 
-def _carried(values: Sequence[Fraction], thick: Sequence[Fraction], speeds: Sequence[Fraction]) -> Fraction:
-    """What a flow along layers adds, exactly: the mean of (F + c)^2 / D, F the integral of the speed less its mean."""
-    total, pieces = sum(thick), list(zip(values, thick, speeds, speeds[1:], strict=False))
-    mean = sum(t * (a + b) / 2 for _, t, a, b in pieces) / total
+def _carried(
+    values: Sequence[Fraction],
+    thick: Sequence[Fraction],
+    speeds: Sequence[tuple[Fraction, Fraction]],
+    held: Sequence[Fraction],
+) -> Fraction:
+    """What a flow along layers adds, exactly: the mean of (F + c)^2 / D, F the integral of the speed less V times what
+    is held."""
+    total, pieces = sum(thick), list(zip(values, thick, speeds, held, strict=True))
+    mean = sum(t * (a + b) / 2 for _, t, (a, b), _ in pieces) / sum(t * h for _, t, _, h in pieces)
     start, moments = Fraction(0), [Fraction(0)] * 3
-    for value, t, a, b in pieces:
+    for value, t, (a, b), h in pieces:
         # F in the layer, a polynomial of the place in it from 0 to 1.
-        poly = [start, t * (a - mean), t * (b - a) / 2]
+        poly = [start, t * (a - mean * h), t * (b - a) / 2]
         square = [sum(poly[i] * poly[k - i] for i in range(3) if 0 <= k - i < 3) for k in range(5)]
         for k, one in enumerate(([Fraction(1)], poly, square)):
             moments[k] += t / value * sum(c / (n + 1) for n, c in enumerate(one))

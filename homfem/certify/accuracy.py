@@ -11,6 +11,11 @@ from homfem.parameters import InputError, check_choice, check_integer, check_num
 SYMMETRIES = ("none", "auto")
 #: Of the linear solves, where nothing else is asked for.
 RTOL = 1e-9
+#: What to do where bounds are asked for and the mesh cells are curved, or no simplices.
+STRAIGHT = (
+    'Make the cell of straight simplices (order = 1, elements = "simplex") and as fine as its curved surfaces ask for: '
+    "geometric_error estimates what straight facets change. Or leave it out: the value alone is better on curved cells."
+)
 
 
 class AccuracyOptions(TypedDict, total=False):
@@ -108,15 +113,20 @@ class Accuracy:
             Whether the backend has them.
         """
         matching = cell.matching
-        found = wanted and cell.order == 1 and cell.simplicial and matching and boundary == "periodic" and backend
+        found = wanted and straight(cell) and matching and boundary == "periodic" and backend
         if self.tolerance is not None and not found:
             allowed, remedy = "None without two-sided bounds", "Choose the resolution instead."
             if not matching:
                 allowed = "None on faces that do not match: no bounds there"
-            if not cell.simplicial:
-                remedy = 'Cut the cell into simplices (elements = "simplex").'
+            elif not straight(cell):
+                allowed, remedy = f"None on {cell.kind}s of order {cell.order}: no bounds there", STRAIGHT
             raise InputError("tolerance", self.tolerance, allowed, remedy)
         return found
+
+
+def straight(cell: UnitCell) -> bool:
+    """Return whether a cell is of straight simplices, as bounds need it."""
+    return cell.simplicial and cell.order == 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

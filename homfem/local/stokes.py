@@ -74,7 +74,6 @@ def stokes_problem(
     degree: int | None = None,
     slip_length: float | None = None,
     axes: Sequence[int] | None = None,
-    phases: Sequence[str] = (),
 ) -> CellProblem:
     """Return the Stokes cell problem of a cell; its fields are velocity and pressure, its loads unit forces.
 
@@ -90,8 +89,6 @@ def stokes_problem(
         In mesh units, > 0; no slip without it. For ``"taylor-hood"``.
     axes
         The axes of the unit forces; by default all.
-    phases
-        Those that flow, where the cell has others too: without slip, and for ``"taylor-hood"`` alone.
 
     Raises
     ------
@@ -102,8 +99,6 @@ def stokes_problem(
     degree = check_element(cell, element, degree, slip_length)
     if slip_length is not None:
         cell.require_whole()
-    if phases and (slip_length is not None or element != "taylor-hood"):
-        raise InputError("phases", list(phases), "left out but for 'taylor-hood' without slip", "Restrict the cell.")
     along = list(range(d)) if axes is None else list(axes)
     velocity = element_of(cell, "CR" if element == "crouzeix-raviart" else "Lagrange", degree, shape=(d,))
     family = "Lagrange" if element in ("taylor-hood", "equal-order") else "DG"
@@ -111,14 +106,8 @@ def stokes_problem(
     # Without slip the components of the velocity do not meet in its block: aggregation needs no hint.
     near = None if slip_length is None else rigid_motions(d)
     fields = (
-        Field(
-            element=velocity,
-            phases=tuple(phases),
-            fixed_walls=slip_length is None,
-            near_kernel=near,
-            name="velocity",
-        ),
-        Field(element=pressure, phases=tuple(phases), primary=False, preconditioner=MASS[element], name="pressure"),
+        Field(element=velocity, fixed_walls=slip_length is None, near_kernel=near, name="velocity"),
+        Field(element=pressure, primary=False, preconditioner=MASS[element], name="pressure"),
     )
     flow = _Flow(
         cell=cell,

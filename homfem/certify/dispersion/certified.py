@@ -16,6 +16,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.dispersion.bounds import Certified, certify, degree_of_fluxes
 from homfem.certify.dispersion.flow import FlowOnMesh, mean_velocity, volume
 from homfem.certify.dispersion.gap import dispersion_gaps
+from homfem.certify.dispersion.parts import extended
 from homfem.certify.dispersion.stream import Stream
 from homfem.certify.dispersion.velocity import solenoidal
 from homfem.local.dispersion import Carrier
@@ -24,21 +25,23 @@ from homfem.local.equilibrium import Equilibrium
 from homfem.parameters import Array
 
 
-def without_divergence(cell: UnitCell, fluid: Sequence[str], flow: FlowOnMesh) -> FlowOnMesh:
+def without_divergence(cell: UnitCell, flow: FlowOnMesh) -> FlowOnMesh:
     """Return the flow without what it has of a divergence, of the mean 1 if it has no size of its own; collective."""
-    found = solenoidal(cell, [flow.velocity])
-    velocity = found.functions[0]
-    mean = mean_velocity(cell, fluid, velocity, None)
+    part, fluid = flow.part, flow.part.phase_names
+    found = solenoidal(part, [flow.flowing])
+    flowing = found.functions[0]
+    mean = mean_velocity(part, fluid, flowing, None)
     speed = float(np.linalg.norm(mean))
     if flow.still:
-        speed = float(np.sqrt(solve.integrate(ufl.inner(velocity, velocity) * ufl.dx) / volume(cell, fluid)))
+        speed = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(part, fluid)))
     size = 1.0
     if flow.stokes is not None:
         size, speed = speed, 1.0
-        velocity.x.array[:] /= size
+        flowing.x.array[:] /= size
     return replace(
         flow,
-        velocity=velocity,
+        flowing=flowing,
+        velocity=extended(flowing, part, cell),
         potential=None,
         mean=np.asarray(mean / size),
         speed=speed,

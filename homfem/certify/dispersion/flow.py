@@ -18,6 +18,7 @@ from dolfinx import fem
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
+from homfem.certify.dispersion.parts import extended, fluid_part
 from homfem.certify.stokes.physics import DIRECT
 from homfem.local.dispersion import measure, solenoidal
 from homfem.local.engine import solve_correctors
@@ -41,8 +42,12 @@ class FlowOnMesh:
 
     Parameters
     ----------
+    part
+        What flows: the cell, or its part of :func:`homfem.certify.dispersion.parts.fluid_part`.
+    flowing
+        v on ``part.mesh``.
     velocity
-        v, continuous; zero outside of the fluid.
+        v on the mesh of all that carries, zero outside of the fluid.
     potential
         :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.dispersion.solenoidal`; None where v has no
         divergence.
@@ -53,13 +58,15 @@ class FlowOnMesh:
     still
         Whether the field has no mean.
     stokes
-        The flows of unit forces, where it was computed from them.
+        The flows of unit forces on ``part.mesh``, where it was computed from them.
     uncertainty
         Of a velocity without divergence, see :mod:`homfem.certify.dispersion.velocity`.
     change
         What taking the divergence away has changed, relative to the velocity, in the mean square.
     """
 
+    part: UnitCell
+    flowing: fem.Function
     velocity: fem.Function
     potential: fem.Function | None
     mean: Array
@@ -147,26 +154,33 @@ class StokesFlow(Flow):
 
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
         """Return the flow of mean 1 over the fluid along the direction; collective."""
-        d = cell.dimension
-        part = cell if set(fluid) == set(cell.phase_names) else cell.restrict(fluid)
-        problem = stokes_problem(cell, degree=max(plan.degree, 2), phases=() if part is cell else fluid)
-        direct = "direct" if cell.number_of_cells <= DIRECT[d] else "multigrid"
+        d, part = cell.dimension, fluid_part(cell, fluid)
+        problem = stokes_problem(part, degree=max(plan.degree, 2))
+        direct = "direct" if part.number_of_cells <= DIRECT[d] else "multigrid"
         rtol = max(FLOW * plan.rtol, 1e-13)
-        flows = solve_correctors(cell, problem, preconditioner=direct, rtol=rtol, max_iterations=2000)
+        flows = solve_correctors(part, problem, preconditioner=direct, rtol=rtol, max_iterations=2000)
         span = part.whole.span(cell.lattice)
         share = volume(cell, fluid) / cell.lattice.volume
         mobility = span @ flows.average @ span.T / share
         force = span.T @ np.linalg.solve(mobility, span @ self.along(d))
-        velocity = fem.Function(flows.spaces[0], name="velocity")
+        flowing = fem.Function(flows.spaces[0], name="velocity")
         for pull, (one, _) in zip(force, flows.functions, strict=True):
-            velocity.x.array[:] += pull * one.x.array
+            flowing.x.array[:] += pull * one.x.array
+        velocity = extended(flowing, part, cell)
         potential, _ = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
         mean = mean_velocity(cell, fluid, velocity, potential)
         size = float(np.linalg.norm(mean))
-        for function in (velocity, potential):
+        for function in {id(one): one for one in (flowing, velocity, potential)}.values():
             function.x.array[:] /= size
-        unit = np.asarray(mean / size)
-        return FlowOnMesh(velocity=velocity, potential=potential, mean=unit, speed=1.0, stokes=flows)
+        return FlowOnMesh(
+            part=part,
+            flowing=flowing,
+            velocity=velocity,
+            potential=potential,
+            mean=np.asarray(mean / size),
+            speed=1.0,
+            stokes=flows,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,10 +204,10 @@ class GivenFlow(Flow):
 
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
         """Return the interpolated field; collective."""
-        d = cell.dimension
-        velocity = _interpolated(cell, "velocity", self.velocity, 2 * plan.degree - 1, (d,))
+        part = fluid_part(cell, fluid)
+        velocity = _interpolated(part, "velocity", self.velocity, 2 * plan.degree - 1, (cell.dimension,))
         velocity.x.array[:] *= cell.length
-        return _checked(cell, fluid, velocity, plan)
+        return _checked(cell, part, velocity, plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,12 +238,13 @@ class StreamFunction(Flow):
 
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
         """Return the curl of the interpolated function; collective."""
-        stream = _interpolated(cell, "function", self.function, 2 * plan.degree, ())
-        velocity = fem.Function(solve.function_space(cell.mesh, "DG", 2 * plan.degree - 1, (2,)), name="velocity")
-        mean = fem.Constant(cell.mesh, cell.length * np.array(self.mean, dtype=np.float64))
+        part = fluid_part(cell, fluid)
+        stream = _interpolated(part, "function", self.function, 2 * plan.degree, ())
+        velocity = fem.Function(solve.function_space(part.mesh, "DG", 2 * plan.degree - 1, (2,)), name="velocity")
+        mean = fem.Constant(part.mesh, cell.length * np.array(self.mean, dtype=np.float64))
         curl = ufl.as_vector([stream.dx(1), -stream.dx(0)]) + mean
         velocity.interpolate(fem.Expression(curl, _dolfinx.interpolation_points(velocity.function_space)))
-        return _checked(cell, fluid, velocity, plan)
+        return _checked(cell, part, velocity, plan)
 
 
 def _interpolated(
@@ -267,14 +282,15 @@ def _check_periodic(cell: UnitCell, name: str, function: object, values: Callabl
             raise InputError(f"flow.{name}", function, f"periodic; it changes by {off:.3g} along period {k + 1}")
 
 
-def _checked(cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, plan: Plan) -> FlowOnMesh:
-    """A given field without what is left of a divergence; collective."""
+def _checked(cell: UnitCell, part: UnitCell, flowing: fem.Function, plan: Plan) -> FlowOnMesh:
+    """A given field in a part of the cell without what is left of a divergence; collective."""
+    velocity, fluid = extended(flowing, part, cell), part.phase_names
     potential, defect = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
     if defect > DIVERGENCE:
-        divergence = np.sqrt(solve.integrate(ufl.div(velocity) ** 2 * ufl.dx) / volume(cell, fluid)) / cell.length**2
-        n = ufl.FacetNormal(cell.mesh)
-        wall = solve.integrate(fem.Constant(cell.mesh, 1.0) * ufl.ds)
-        through = solve.integrate(ufl.inner(velocity, n) ** 2 * ufl.ds)
+        divergence = np.sqrt(solve.integrate(ufl.div(flowing) ** 2 * ufl.dx) / volume(cell, fluid)) / cell.length**2
+        n = ufl.FacetNormal(part.mesh)
+        wall = solve.integrate(fem.Constant(part.mesh, 1.0) * ufl.ds)
+        through = solve.integrate(ufl.inner(flowing, n) ** 2 * ufl.ds)
         across = np.sqrt(through / wall) / cell.length if wall > 0.0 else 0.0
         raise InputError(
             "flow.velocity",
@@ -283,10 +299,17 @@ def _checked(cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, plan:
             f"{defect:.1%} of it is the gradient of a potential. On a mesh too coarse for the field, refine.",
         )
     mean = mean_velocity(cell, fluid, velocity, potential)
-    rms = float(np.sqrt(solve.integrate(ufl.inner(velocity, velocity) * ufl.dx) / volume(cell, fluid)))
+    rms = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(cell, fluid)))
     still = float(np.linalg.norm(mean)) <= STILL * rms
-    speed = rms if still else float(np.linalg.norm(mean))
-    return FlowOnMesh(velocity=velocity, potential=potential, mean=mean, speed=speed, still=still)
+    return FlowOnMesh(
+        part=part,
+        flowing=flowing,
+        velocity=velocity,
+        potential=potential,
+        mean=mean,
+        speed=rms if still else float(np.linalg.norm(mean)),
+        still=still,
+    )
 
 
 def volume(cell: UnitCell, phases: Sequence[str]) -> float:

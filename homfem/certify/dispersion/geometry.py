@@ -5,7 +5,8 @@ wall without slip that moves by V along its normal n, out of the fluid, changes 
 
 .. math:: \int_\Gamma V\bigl[D(e+\nabla f)_t^2-D(\nabla g)_t^2+2\,V\cdot e\,g-e\cdot D^*e\bigr] ,
 
-as long as the velocity stays (:math:`V\cdot e` is that of its mean); surfaces between two phases as in
+as long as the velocity stays (:math:`V\cdot e` is that of its mean), with the capacity :math:`\varrho` before the last
+two terms; at surfaces between two phases these count with the difference of the capacities, and the first two as in
 :mod:`homfem.certify.geometry`. The velocity changes, too, of the same mean: by the part :math:`\kappa` at the most that
 the permeability changes by (:mod:`homfem.certify.stokes.geometry`), most of which the mean takes up. So it is
 :math:`2\kappa\int D|\nabla g|^2` that is added, about as much as all that the flow adds to :math:`D^*(0)`.
@@ -56,16 +57,17 @@ def geometric_error(problem: CellProblem, bounded: Bounded, flow: FlowOnMesh, va
     at = facets, first, second
     change = changes_at_facets(cell, stream.coefficient, even, at)[0]
     change -= changes_at_facets(cell, stream.coefficient, odd, at)[0]
-    # On a wall the fluid itself gains, and what it drags along.
+    # What is held grows, and what is dragged along.
     level = np.stack([g.x.array[g.function_space.dofmap.list].mean(axis=1) for g in bounded.odd], axis=1)[first]
     dragged = level[:, :, None] * stream.mean[None, None, :]
-    gain = dragged + dragged.transpose(0, 2, 1) - value
-    change += np.where((first == second)[:, None, None], gain, 0.0)
+    held = stream.density.x.array
+    held = held[first] - np.where(first == second, 0.0, held[second])
+    change += held[:, None, None] * (dragged + dragged.transpose(0, 2, 1) - value)
     scale, smallest = scaled(value)
     relative = change_of_tensor(cell, problem, facets, volumes, scale.T @ change @ scale)
     relative *= cell.lattice.volume / stream.measure
     if flow.stokes is not None:
         permeable = np.linalg.eigvalsh(flow.stokes.average)
-        kappa = wall_error(cell, flow.stokes) / float(permeable[permeable > 1e-9 * permeable[-1]][0])
+        kappa = wall_error(flow.part, flow.stokes) / float(permeable[permeable > 1e-9 * permeable[-1]][0])
         relative += 2.0 * kappa * float(np.linalg.norm(scale.T @ bounded.sides.drift @ scale, 2))
     return float(relative * smallest)

@@ -29,7 +29,7 @@ from homfem import solve
 from homfem.brackets import outwards
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.accuracy import Accuracy, Plan
+from homfem.certify.accuracy import STRAIGHT, Accuracy, Plan
 from homfem.certify.adapt import on_root
 from homfem.certify.dispersion.certified import Bounded, bound_all, without_divergence
 from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
@@ -90,9 +90,7 @@ class Dispersion:
             if name in fluid and value != 1.0:
                 raise InputError(f"partition.{name}", value, "1 in the fluid", "It is relative to the fluid.")
         self.flow.check(cell, fluid, set(fluid) == set(self.diffusivities))
-        plan = accuracy.plan(
-            degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy, fluid), backend="identified"
-        )
+        plan = accuracy.plan(degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy), backend="identified")
         return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
 
     def _check_walls(self, cell: UnitCell, accuracy: Accuracy) -> None:
@@ -107,18 +105,12 @@ class Dispersion:
                 allowed = "left out with a reaction on the walls: there are no bounds"
                 raise InputError(name, getattr(accuracy, name), allowed, "Choose the resolution.")
 
-    def _bounded(self, cell: UnitCell, accuracy: Accuracy, fluid: Sequence[str]) -> bool:
+    def _bounded(self, cell: UnitCell, accuracy: Accuracy) -> bool:
         """Whether there are bounds from both sides: where they are asked for; refuse them where there are none."""
         wanted = bool(accuracy.bounds) or accuracy.tolerance is not None
-        alone = set(self.diffusivities) == set(fluid)
-        if wanted and not alone:
-            name = "bounds" if accuracy.tolerance is None else "tolerance"
-            value = accuracy.bounds if accuracy.tolerance is None else accuracy.tolerance
-            raise InputError(name, value, "left out where phases carry that do not flow", "Choose the resolution.")
         found = accuracy.between_bounds(cell, "periodic", wanted=wanted)
         if accuracy.bounds and not found:
-            remedy = 'Make the cell with order = 1 and elements = "simplex".'
-            raise InputError("bounds", True, f"False on {cell.kind}s of order {cell.order}", remedy)
+            raise InputError("bounds", True, f"False on {cell.kind}s of order {cell.order}", STRAIGHT)
         return found
 
     def _peclet(self) -> tuple[float, ...] | None:
@@ -152,7 +144,7 @@ class Dispersion:
         fluid = [name for name in cell.phase_names if name in (self.flow.fluid or ())]
         flow = self.flow.on(cell, fluid, plan)
         if plan.two_sided:
-            flow = without_divergence(cell, fluid, flow)
+            flow = without_divergence(cell, flow)
         medium = self.medium(cell, flow, plan)
         reference = self.reference(cell, fluid)
         unit = self._scale(cell, flow, reference)

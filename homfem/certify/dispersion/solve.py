@@ -107,10 +107,10 @@ def solve_dispersion(
     With ``bounds=True``, or a ``tolerance``, the tensor lies between guaranteed bounds
     (:mod:`homfem.certify.dispersion.bounds`) for a flow that has no divergence at all, which is made from the other one
     (:mod:`homfem.certify.dispersion.velocity`). They are bounds **of that flow on this mesh**: how far it is from the
-    true one is not bounded; ``conventions`` says what was changed. They need straight simplices, and all phases that
-    carry to flow. Of several Peclet numbers each has its own; the mesh is refined until the last is within the
-    tolerance, and ``tensor`` is the one whose bounds are farthest apart. Beside them ``geometric_error`` estimates what
-    straight facets change (:mod:`homfem.certify.dispersion.geometry`).
+    true one is not bounded; ``conventions`` says what was changed. They need straight simplices. In phases that carry
+    and do not flow the velocity is exactly zero. Of several Peclet numbers each has its own; the mesh is refined until
+    the last is within the tolerance, and ``tensor`` is the one whose bounds are farthest apart. Beside them
+    ``geometric_error`` estimates what straight facets change (:mod:`homfem.certify.dispersion.geometry`).
 
     Source
     ------

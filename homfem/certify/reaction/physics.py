@@ -32,7 +32,7 @@ from homfem.brackets import EPS
 from homfem.cells.features import PERIOD
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
+from homfem.certify.accuracy import STRAIGHT, Accuracy, AccuracyOptions, Plan, straight
 from homfem.certify.diffusion import Diffusion
 from homfem.certify.diffusion.physics import DiffusionOnMesh
 from homfem.certify.loop import solve_cell
@@ -85,14 +85,14 @@ class Reaction:
         physics = replace(self, interface_rates=interfaces)
         if self.regime == "slow":
             return physics, self._diffusion().prepared(cell, accuracy)[1]
-        straight = cell.simplicial and cell.order == 1
-        if accuracy.tolerance is not None and not straight:
-            allowed, remedy = f"None on {cell.kind}s of order {cell.order}", "Choose the resolution instead."
-            raise InputError("tolerance", accuracy.tolerance, allowed, remedy)
+        for key in ("tolerance", "bounds"):
+            value = getattr(accuracy, key)
+            if value and not straight(cell):
+                raise InputError(key, value, f"None on {cell.kind}s of order {cell.order}: no bounds there", STRAIGHT)
         usual = 2 if accuracy.tolerance is None else 3  # the estimate is the error of one degree less
         return physics, accuracy.plan(
             degree=usual if accuracy.degree is None else accuracy.degree,
-            two_sided=straight and accuracy.bounds is not False,
+            two_sided=straight(cell) and accuracy.bounds is not False,
             backend="identified",
         )
 
