@@ -275,6 +275,4 @@ def _thiele_modulus(
         return None
     part = cell.restrict([name])
     surface = solve.integrate(fem.Constant(part.mesh, 1.0) * ufl.ds)
-    if surface <= 0.0:
-        return None
     return float(cell.length * solve.volume(part.mesh) / surface * np.sqrt(rate / float(np.asarray(value))))

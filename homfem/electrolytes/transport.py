@@ -63,11 +63,6 @@ class Sides:
         both = tensor.lower is not None and tensor.upper is not None
         return cls(value=tensor.value, lower=tensor.lower if both else None, upper=tensor.upper if both else None)
 
-    @property
-    def bounded(self) -> bool:
-        """Whether it has both bounds."""
-        return self.lower is not None
-
     def mapped(self, change: Callable[[Array], Array]) -> Sides:
         """Return what a change that keeps the order makes of all three."""
         given = (self.value, self.lower, self.upper)

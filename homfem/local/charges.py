@@ -107,11 +107,6 @@ class Charges:
         """Whether anything is charged: without, the potential is zero."""
         return any(value for given in (self.fixed, self.potentials, self.charges) for value in given.values())
 
-    @property
-    def strength(self) -> float:
-        r""":math:`\sum_iz_i^2c_{ib}`, twice the ionic strength."""
-        return float(sum(z * z * c for z, c in zip(self.valences, self.baths, strict=True)))
-
     def check_cell(self, cell: UnitCell) -> None:
         """Refuse phases and walls that a cell does not have, and walls that no fluid touches; collective."""
         for name in (*self.fluid, *self.active, *self.fixed):

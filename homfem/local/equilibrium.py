@@ -158,14 +158,15 @@ class Equilibrium:
         allowance: float = 1e-7,
         noise: npt.ArrayLike = 0.0,
     ) -> Equilibrated:
-        """Solve for loads; collective.
+        r"""Solve for loads; collective.
 
         Parameters
         ----------
         divergence : array, shape (owned mesh cells, moments, loads)
             Integrals of s with the orthonormal polynomials of the reference simplex.
         work : array, shape (owned mesh cells, n, loads)
-            See :meth:`homfem.local.equilibrium_elements.EquilibriumElements.work`.
+            :math:`\int_Kw\cdot q_i` with the fields of the element, such as
+            :meth:`homfem.local.equilibrium_elements.EquilibriumElements.work_of_constants`.
         outflow : array, shape (owned mesh cells, (d + 1) d, loads)
             Integrals of t with the linear functions of the facets, in the order of the unknowns; none for closed walls.
         allowance

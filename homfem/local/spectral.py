@@ -43,8 +43,7 @@ from homfem.parameters import Array, ConvergenceError, InputError, PercolationEr
 
 #: An eigenfunction may be negative by so much of its largest value where the mesh does not resolve a steep layer.
 NEGATIVE = 1e-2
-#: A second eigenvalue as near as this to the first, relative to the sum of both, and a first one with an imaginary part
-#: of this size: not simple.
+#: A second eigenvalue as near as this to the first, relative to its distance from the shift: not simple.
 SIMPLE = 1e-7
 #: Relative residual of the linear solves.
 SOLVES = 1e-12
@@ -357,10 +356,6 @@ def require_one_part(cell: UnitCell) -> None:
 def _require_simple(problem: SpectralProblem, values: Any) -> None:
     first, shift = values[0], problem.shift
     size = abs(first + shift)
-    if abs(first.imag) > SIMPLE * size:
-        raise ConvergenceError(
-            f"{problem.name}: the first eigenvalue {first:.6g} is not real. Make the mesh finer (cell.resolution)."
-        )
     if len(values) > 1 and abs(values[1] + shift) - size <= SIMPLE * size:
         raise ConvergenceError(
             f"{problem.name}: the first eigenvalue {first.real:.6g} is not simple, the second is {values[1]:.6g}. "

@@ -142,7 +142,12 @@ def nearest_eigenpairs(
         start.destroy()
         inverse.free()
     if not residual <= RESIDUAL:
-        raise ConvergenceError(f"{name}: a relative residual of {residual:.1e} is left, {RESIDUAL:.0e} is allowed")
+        real = abs(values[0].imag) < 0.1 * residual * abs(values[0] + shift)
+        told = "" if real else f"the first eigenvalue {values[0]:.6g} is not real: "
+        raise ConvergenceError(
+            f"{name}: {told}a relative residual of {residual:.1e} is left, {RESIDUAL:.0e} is allowed. "
+            "Make the mesh finer (cell.resolution)."
+        )
     return Eigenpairs(values=np.array(values), vectors=vectors, residual=residual, solves=inverse.solves)
 
 

@@ -10,7 +10,7 @@ import pytest
 from mpi4py import MPI
 
 from homfem import homogenize_chemotaxis, homogenize_diffusion, runs
-from homfem.cells import blocks, laminate
+from homfem.cells import blocks, fibre_array, laminate
 from homfem.config import make_config
 from homfem.parameters import InputError, PercolationError
 from made_cells import grid_cell
@@ -47,6 +47,26 @@ def test_layers_have_a_closed_form():
         f * s / c for f, s, c in zip(fractions, sensitivity, attractant, strict=True))])  # fmt: skip
     assert np.abs(found.coefficients["constant_motility_sensitivity"].value - rule).max() <= 1e-10
     assert abs(rule[1, 1] - across) > 1.0
+
+
+@pytest.mark.parametrize(("curved", "asked"), [(False, {"bounds": False}), (True, {})])
+def test_conforming_elements_alone(curved, asked):
+    """Without bounds, as on curved cells: S* = S D_n* where S is a number times the motility, and no side of it."""
+    cell = fibre_array(fraction=0.3, resolution=0.25, order=2) if curved else blocks(SQUARE, resolution=0.25)
+    inside, outside = cell.phase_names
+    motility = {inside: 10.0, outside: 1.0}
+    found = homogenize_chemotaxis(
+        cell, motility, {name: 3.0 * value for name, value in motility.items()}, {inside: 0.1, outside: 1.0}, **asked
+    )
+    named = found.coefficients
+    assert set(named) == {"motility", "attractant", "constant_motility_sensitivity"}
+    assert not any(one.bounded for one in named.values())
+    assert found.estimated_error is None
+    # Galerkin's error of the two differs, in the square of those of the correctors.
+    assert np.abs(found.value - 3.0 * named["motility"].value).max() < 1e-3 * found.value[0, 0]
+    plain = homogenize_diffusion(cell, motility, bounds=False).value
+    assert np.abs(named["motility"].value - plain).max() < 1e-8 * plain[0, 0]
+    assert np.abs(named["constant_motility_sensitivity"].value - found.value).max() > 0.1
 
 
 def test_matrices_in_layers():

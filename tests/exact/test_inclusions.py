@@ -51,6 +51,20 @@ def test_the_gap_of_a_layer_falls_with_the_fourth_power():
     assert np.all(rates > 3.7)
 
 
+def test_conforming_elements_alone():
+    """Without bounds there is the upper side alone; none at all on curved cells, whose volume is another one."""
+    layers = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.1)
+    eta, _ = effectiveness(layers, "layer1", "layer2", 64.0, bounds=False)
+    assert eta.lower is None
+    assert SLAB[2.0] <= eta.upper <= SLAB[2.0] + 2e-4
+    assert abs(eta.value - eta.upper) < 1e-12
+    curved = fibre_array(fraction=0.3, resolution=0.1, order=2)
+    thiele = 2.0
+    eta, _ = effectiveness(curved, "fibre", "matrix", thiele**2 * np.pi / 0.3)
+    assert not eta.bounded
+    assert eta.value == pytest.approx(CYLINDER[thiele], rel=1e-4)
+
+
 def within(exact, eta, found, most, thiele):
     """The closed form is within the bounds and what facets change, and that is not much."""
     facets = float(found.warnings[-1].rsplit(" ", 1)[1])

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
+from scipy.optimize import brentq
 
 from homfem.cells import fibre_array, obstacles, slit
 from homfem.certify import Accuracy, solve_cell
-from homfem.certify.electrokinetics import Electrokinetics, homogenize_electrokinetics, solve_electrokinetics
+from homfem.certify.electrokinetics import Electrokinetics, homogenize_electrokinetics, layers, solve_electrokinetics
 from homfem.certify.electrokinetics.layers import cells_along_walls
 from homfem.electrolytes import FARADAY, GAS, Ion
 from homfem.local.charges import Charges
@@ -172,6 +174,47 @@ def test_a_slit_in_space_is_that_in_the_plane() -> None:
     assert space.value[0, 0] == pytest.approx(plane.value[0, 0], rel=0.01)
     assert space.value[2, 2] == pytest.approx(space.value[0, 0], rel=0.01)
     assert space.iterations > 50
+
+
+def test_layers_are_refined_where_they_are_thin(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """Mesh cells thicker than the length of Debye are bisected, at the walls alone; or are told of."""
+    cell = slit(0.5, axis="y", resolution=0.15)
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 1e-3, "wall_potential": -3.0}
+    coarse = solve_electrokinetics(cell, salt(), **given)
+    assert any("does not resolve the diffuse layer" in words for words in coarse.tensor.warnings)
+    fine = solve_electrokinetics(cell, salt(), refine_layers=True, **given)
+    assert not fine.tensor.warnings
+    heights = fine.cell.mesh.geometry.x[:, 1]
+    at_walls = (np.abs(heights - 0.25) < 0.05) | (np.abs(heights - 0.75) < 0.05)
+    assert 2 * np.count_nonzero(at_walls) > len(heights) > 4 * len(cell.mesh.geometry.x)
+    # The slit's conductivity in closed form: sum z^2 D <c> + (eps^2/eta) <psi'^2>, by quadrature of psi.
+    exact = _slit_conductivity(zeta=-3.0, half=0.25, permittivity=1e-3, viscosity=1.0)
+    errors = [abs(one.tensor.value[0, 0] / exact - 1.0) for one in (coarse, fine)]
+    assert errors[1] < 4e-3 < 20.0 * errors[1] < errors[0], errors
+    monkeypatch.setitem(layers.MOST, 2, fine.cell.number_of_cells - 1)
+    with caplog.at_level("WARNING", "homfem"):
+        left = layers.resolved(cell, Electrokinetics(ions=salt(), fluid="pore", **given).prepared(cell, Accuracy())[
+            0].charges(cell), 2)  # fmt: skip
+    assert cell.number_of_cells < left.number_of_cells < fine.cell.number_of_cells
+    assert "they stay as coarse as they are" in caplog.text
+
+
+def _slit_conductivity(zeta: float, half: float, permittivity: float, viscosity: float) -> float:
+    """Of a 1:1 salt, c_b = D = 1, per volume of a cell of the period 1."""
+    kappa = np.sqrt(2.0 / permittivity)
+
+    def rhs(y: float, state: Any) -> list[float]:
+        return [state[1], kappa**2 * np.sinh(state[0])]
+
+    def wall(middle: float) -> float:
+        found = solve_ivp(rhs, (0.0, half), [middle, 0.0], rtol=1e-10, atol=1e-14)
+        return float(found.y[0, -1]) - zeta
+
+    middle = brentq(wall, zeta, 1e-3 * zeta * np.exp(-kappa * half), xtol=1e-16, rtol=1e-13)
+    y, weights = np.polynomial.legendre.leggauss(200)
+    y, weights = 0.5 * half * (y + 1.0), weights * half  # both halves
+    psi, slope = solve_ivp(rhs, (0.0, half), [middle, 0.0], rtol=1e-10, atol=1e-14, dense_output=True).sol(y)
+    return float(weights @ (2.0 * np.cosh(psi) + permittivity**2 / viscosity * slope**2))
 
 
 @pytest.mark.parametrize(
