@@ -13,6 +13,7 @@ from typing import Any
 
 import basix.ufl
 import dolfinx
+import dolfinx.common
 import dolfinx.fem.forms
 import dolfinx.jit
 import numpy as np
@@ -67,15 +68,57 @@ def mesh_with_geometry(
         The ``basix.ufl`` coordinate element.
     """
     geometry = geometry_of.geometry
-    cmap = geometry.cmap._cpp_object if VERSION < (0, 11) else geometry.cmaps[0]
     points = np.ascontiguousarray(geometry.x[:, : geometry.dim])
-    made = dmesh.create_geometry(
-        geometry.index_map(), np.ascontiguousarray(dofmap), cmap, points, geometry.input_global_indices
-    )
-    made_cpp = getattr(made, "_cpp_object", made)
-    comm = topology_of.comm
+    return _with_nodes(topology_of, geometry.index_map(), dofmap, points, geometry.input_global_indices, element)
+
+
+def mesh_with_nodes(
+    topology_of: dmesh.Mesh, cells: npt.NDArray[np.int64], points: npt.NDArray[np.float64], element: Any
+) -> dmesh.Mesh:
+    """Return a mesh with the topology of one mesh and nodes of its own; of a mesh on one rank.
+
+    Parameters
+    ----------
+    topology_of
+        The mesh.
+    cells
+        Nodes of each of its cells, the corners first.
+    points
+        Places of all nodes.
+    element
+        The ``basix.ufl`` coordinate element.
+    """
+    # Nodes in the order in which the cells meet them, so that neighbours lie together.
+    flat = cells.ravel()
+    first = np.full(len(points), len(flat))
+    first[flat[::-1]] = np.arange(len(flat))[::-1]
+    used = np.argsort(first, kind="stable")[: np.count_nonzero(first < len(flat))]
+    number = np.empty(len(points), dtype=np.int32)
+    number[used] = np.arange(len(used))
+    index_map = dolfinx.common.IndexMap(topology_of.comm, len(used))
+    return _with_nodes(topology_of, index_map, number[cells], np.ascontiguousarray(points[used]), used, element)
+
+
+def _with_nodes(
+    topology_of: dmesh.Mesh,
+    index_map: Any,
+    dofmap: npt.NDArray[np.int32],
+    points: npt.NDArray[np.float64],
+    numbers: npt.NDArray[np.int64],
+    element: Any,
+) -> dmesh.Mesh:
+    cmap = _coordinate_element(element)
+    made = dmesh.create_geometry(index_map, np.ascontiguousarray(dofmap), cmap, points, numbers)
     topology = getattr(topology_of.topology, "_cpp_object", topology_of.topology)
-    return dmesh.Mesh(cpp.mesh.Mesh_float64(comm, topology, made_cpp), ufl.Mesh(element))
+    of_cpp = cpp.mesh.Mesh_float64(topology_of.comm, topology, getattr(made, "_cpp_object", made))
+    return dmesh.Mesh(of_cpp, ufl.Mesh(element))
+
+
+@functools.cache
+def _coordinate_element(element: Any) -> Any:
+    """The map of the reference cell as ``create_geometry`` takes it."""
+    made = fem.coordinate_element(element.basix_element)
+    return made._cpp_object if VERSION < (0, 11) else made
 
 
 @functools.cache

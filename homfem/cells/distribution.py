@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def _distributed(comm: MPI.Comm, facts: Facts, given: tuple[RawCell, Joined] | N
         raw, joined = given
         points, cells, representative = raw.points, raw.cells, joined.representative
         own = mesh_arrays_of(raw, joined, len(facts.whole.parts))
-    arrays = comm.bcast(own, root=0)
+    arrays: Any = own if comm.size == 1 else comm.bcast(own, root=0)  # which would make a copy
     assert arrays is not None
     if facts.origin is None:
         periodic_mesh = periodic.create_periodic_mesh(

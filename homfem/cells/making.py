@@ -104,7 +104,8 @@ def made(
                 known=known,
             )
             told = facts, length, {"mesh": meshed - start, "identify": time.perf_counter() - meshed}
-    told = comm.bcast(told, root=0)
+    if comm.size > 1:
+        told = comm.bcast(told, root=0)
     assert told is not None
     facts, length, seconds = told
     distribution = Distribution(comm, facts, raw, joined)

@@ -263,8 +263,16 @@ class UnitCell:
         connectivity = {name: parts for name, parts in self.connectivity.items() if name in phase_names}
         return self.with_mesh(
             lambda: raw_cell.restrict(whole, phase_names) if whole is not None else None,
-            replace(self._known, connectivity=connectivity, whole=None),
+            replace(self._known, connectivity=connectivity, whole=_alone(connectivity)),
         )
+
+    def connectivity_of(self, phase_names: Sequence[str]) -> PhaseConnectivity:
+        """Return the connectivity of phases together; collective where it is that of several but not of all."""
+        for name in phase_names:
+            check_choice("phase", name, self.phase_names)
+        if set(phase_names) == set(self.phases):
+            return self.whole
+        return _alone({name: self.connectivity[name] for name in phase_names}) or self.restrict(phase_names).whole
 
     def without_islands(self) -> UnitCell:
         """Return the cell without the parts of its mesh that percolate in no direction; collective.
@@ -386,3 +394,8 @@ class UnitCell:
                     "warnings": list(self.warnings),
                 }
                 saved.write_cell(self.raw, target, about)
+
+
+def _alone(connectivity: Mapping[str, PhaseConnectivity]) -> PhaseConnectivity | None:
+    """The connectivity of the only phase; None of several."""
+    return next(iter(connectivity.values())) if len(connectivity) == 1 else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +36,7 @@ class Seam:
     phase_of_cell: npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class PeriodicMesh:
     """A distributed mesh of one cell, twice: as a torus, and as it lies in space.
 
@@ -44,21 +46,33 @@ class PeriodicMesh:
     ----------
     mesh
         The torus: identified topology, true coordinates per cell. Function spaces on it are periodic.
-    plain
-        The same cells with the faces apart: for output, for the multipoint backend, for searches by coordinates.
-    plain_cell : array of int, shape (local cells,)
-        For each local cell of ``mesh`` the local cell of ``plain``.
     input_vertex : array of int, shape (local cells, corners of a cell)
         For each local cell of ``mesh`` the identified input nodes at its vertices.
+    in_space
+        Returns :attr:`plain` and :attr:`plain_cell`; called when one of them is first asked for, on one rank without
+        communication, on several with the meshes that are there already.
     seam
         Where opposite faces do not match; None where they do.
     """
 
     mesh: dmesh.Mesh
-    plain: dmesh.Mesh
-    plain_cell: npt.NDArray[np.int32]
     input_vertex: Indices
+    in_space: Callable[[], tuple[dmesh.Mesh, npt.NDArray[np.int32]]]
     seam: Seam | None = None
+
+    @functools.cached_property
+    def _in_space(self) -> tuple[dmesh.Mesh, npt.NDArray[np.int32]]:
+        return self.in_space()
+
+    @property
+    def plain(self) -> dmesh.Mesh:
+        """The same cells with the faces apart: for output, for the multipoint backend, for searches by coordinates."""
+        return self._in_space[0]
+
+    @property
+    def plain_cell(self) -> npt.NDArray[np.int32]:
+        """For each local cell of ``mesh`` the local cell of ``plain``, shape (local cells,)."""
+        return self._in_space[1]
 
     @property
     def matching(self) -> bool:
@@ -106,12 +120,24 @@ def create_periodic_mesh(
     Notes
     -----
     The torus has the corner nodes only; nodes of higher order come from the plain mesh. Both are partitioned alike,
-    with the cells next to a facet of each rank as ghosts, so that interior-facet integrals work.
+    with the cells next to a facet of each rank as ghosts, so that interior-facet integrals work. On one rank the nodes
+    are those of the arrays, and the plain mesh is made when it is asked for.
     """
     dimension = points.shape[1]
     corners = CORNERS[kind]
     linear = _dolfinx.element("Lagrange", kind, 1, (dimension,))
     element = _dolfinx.element("Lagrange", kind, order, (dimension,))
+    torus_cells = representative[cells[:, :corners]] if len(cells) else cells[:, :corners]
+    if comm.size == 1:
+        torus = _dolfinx.create_mesh(comm, torus_cells, points, linear)
+        ours = _dolfinx.original_cell_index(torus)
+
+        def in_space() -> tuple[dmesh.Mesh, npt.NDArray[np.int32]]:
+            plain = _dolfinx.create_mesh(comm, cells, points, element)
+            return plain, _places(_dolfinx.original_cell_index(plain), ours)
+
+        mesh = _dolfinx.mesh_with_nodes(torus, cells[ours], points, element)
+        return PeriodicMesh(mesh=mesh, input_vertex=torus_cells[ours], in_space=in_space)
     destinations: list[Any] = []
     base = _dolfinx.cell_partitioner(dmesh.GhostMode.shared_facet)
 
@@ -122,17 +148,18 @@ def create_periodic_mesh(
     def replay(*_: Any) -> Any:
         return destinations[-1]
 
-    parallel = comm.size > 1
-    torus_cells = representative[cells[:, :corners]] if len(cells) else cells[:, :corners]
-    torus = _dolfinx.create_mesh(comm, torus_cells, points, linear, record if parallel else None)
-    plain = _dolfinx.create_mesh(comm, cells, points, element, replay if parallel else None)
-    ours, theirs = _dolfinx.original_cell_index(torus), _dolfinx.original_cell_index(plain)
-    by_input = np.argsort(theirs, kind="stable")
-    plain_cell = by_input[np.searchsorted(theirs[by_input], ours)].astype(np.int32)
-    dofmap = _dolfinx.geometry_dofmap(plain)[plain_cell]
+    torus = _dolfinx.create_mesh(comm, torus_cells, points, linear, record)
+    plain = _dolfinx.create_mesh(comm, cells, points, element, replay)
+    plain_cell = _places(_dolfinx.original_cell_index(plain), _dolfinx.original_cell_index(torus))
     vertices = np.asarray(torus.geometry.input_global_indices)[_dolfinx.geometry_dofmap(torus)]
-    mesh = _dolfinx.mesh_with_geometry(torus, plain, dofmap, element)
-    return PeriodicMesh(mesh=mesh, plain=plain, plain_cell=plain_cell, input_vertex=vertices.astype(np.int64))
+    mesh = _dolfinx.mesh_with_geometry(torus, plain, _dolfinx.geometry_dofmap(plain)[plain_cell], element)
+    return PeriodicMesh(mesh=mesh, input_vertex=vertices.astype(np.int64), in_space=lambda: (plain, plain_cell))
+
+
+def _places(among: Indices, wanted: Indices) -> npt.NDArray[np.int32]:
+    """Where each of some numbers stands among all of them."""
+    order = np.argsort(among, kind="stable")
+    return order[np.searchsorted(among[order], wanted)].astype(np.int32)
 
 
 def create_open_mesh(
@@ -162,8 +189,7 @@ def create_open_mesh(
     vertices = np.asarray(mesh.geometry.input_global_indices)[_dolfinx.geometry_dofmap(mesh)]
     return PeriodicMesh(
         mesh=mesh,
-        plain=mesh,
-        plain_cell=np.arange(len(number), dtype=np.int32),
         input_vertex=vertices.astype(np.int64),
+        in_space=lambda: (mesh, np.arange(len(number), dtype=np.int32)),
         seam=Seam(origin=origin, phase_of_cell=phase_of_cell[number]),
     )

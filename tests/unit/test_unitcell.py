@@ -8,7 +8,8 @@ import ufl
 from mpi4py import MPI
 
 from homfem import Lattice, from_file, from_gmsh, homogenize_diffusion, load_cell, solve, three_pipe
-from homfem.cells import fibre_array, hexagonal_myocyte, image_cell
+from homfem._dolfinx import geometry_dofmap, original_cell_index
+from homfem.cells import fibre_array, hexagonal_myocyte, image_cell, tube
 from homfem.grid.image import Image
 from homfem.meshing.arrays.refinement import bisect_cells
 from homfem.parameters import CellError, FileError, InputError, PercolationError, PeriodicityError
@@ -92,6 +93,44 @@ def test_what_is_measured_on_arrays_is_what_is_integrated_on_the_mesh(make):
     for name, number in cell.phases.items():
         own = solve.integrate(ufl.conditional(ufl.eq(tag, float(number)), 1.0, 0.0) * ufl.dx)
         assert cell.volume_fractions[name] == pytest.approx(own / volume, rel=1e-12)
+
+
+def test_the_area_of_curved_facets_in_space_is_integrated():
+    cell = fibre_array(fraction=0.3, order=2, dimension=3, resolution=1 / 3, layers=3)
+    tag = cell.cell_function(dict(cell.phases))
+    dS = ufl.dS(metadata={"quadrature_degree": 14})
+    area = solve.integrate(ufl.conditional(ufl.ne(tag("+"), tag("-")), 1.0, 0.0) * dS)
+    assert cell.interface_area == pytest.approx(area / cell.lattice.volume, rel=1e-12)
+    # Walls of the pore alone are outer facets.
+    alone = tube(0.25, order=2, resolution=1 / 3, layers=3).restrict(["pore"])
+    walls = solve.integrate(1.0 * ufl.ds(domain=alone.mesh, metadata={"quadrature_degree": 14}))
+    assert alone.interface_area == pytest.approx(walls / alone.lattice.volume, rel=1e-12)
+
+
+def test_the_mesh_in_space_is_made_when_it_is_asked_for_and_has_the_same_cells():
+    cell = fibre_array(fraction=0.3, order=2, resolution=1 / 3, comm=MPI.COMM_SELF).restrict(["matrix"])
+    homogenize_diffusion(cell, {"matrix": 1.0})
+    assert "_in_space" not in vars(cell.periodic_mesh)  # nothing that was solved needed it
+    torus, plain, place = cell.mesh, cell.periodic_mesh.plain, cell.periodic_mesh.plain_cell
+    here, there = (mesh.geometry.x[geometry_dofmap(mesh)] for mesh in (torus, plain))
+    assert np.array_equal(here, there[place])
+    numbers = np.asarray(torus.geometry.input_global_indices)[geometry_dofmap(torus)]
+    assert np.array_equal(numbers, cell.raw.cells[original_cell_index(torus)])
+    first = np.unique(geometry_dofmap(torus), return_index=True)[1]
+    assert np.all(np.diff(first) > 0)  # nodes in the order in which the cells meet them
+
+
+def test_the_connectivity_of_phases_together():
+    cell = fibre_array(fraction=0.3, dimension=2, coating=0.05)
+    assert cell.connectivity_of(["matrix"]) is cell.connectivity["matrix"]
+    assert cell.connectivity_of(cell.phase_names) is cell.whole
+    several = cell.connectivity_of(["fibre", "coating"])
+    assert (several.rank, len(several.parts)) == (0, 1)
+    alone, known = cell.restrict(["matrix"]).whole, cell.connectivity["matrix"]
+    assert [part.fraction for part in alone.parts] == [part.fraction for part in known.parts]
+    assert np.array_equal(alone.directions, known.directions)
+    with pytest.raises(InputError, match="matrx"):
+        cell.connectivity_of(["matrx"])
 
 
 def test_interfaces_on_the_period_faces_count():

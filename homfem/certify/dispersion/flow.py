@@ -135,7 +135,7 @@ class StokesFlow(Flow):
         if sum(cell.volume_fractions[name] for name in fluid) > 1.0 - 1e-12:
             remedy = "Without walls nothing holds the flow back: give a velocity."
             raise InputError("flow.fluid", self.fluid, "a part of the cell", remedy)
-        whole = cell.restrict(fluid).whole
+        whole = cell.connectivity_of(fluid)
         along = self.along(cell.dimension)
         span = whole.span(cell.lattice) if whole.rank else np.zeros((0, cell.dimension))
         if float(np.linalg.norm(along - span.T @ (span @ along))) > 1e-9:

@@ -104,13 +104,17 @@ def _determinant(rows: Sequence[Array]) -> Array:
     return np.einsum("mx,mx->m", a, np.cross(b, c))
 
 
-def _quadratic_gradients(quadrature: Array, d: int) -> Array:
-    """Gradients of the second-order Lagrange functions on the reference simplex, shape (q, nodes, d)."""
-    barycentric = np.hstack([1.0 - quadrature.sum(axis=1, keepdims=True), quadrature])
+def quadratic_edges(d: int) -> list[tuple[int, int]]:
+    """Return the corners of the edges whose middles are nodes of a simplex of second order, in the order of these."""
+    return {1: [(0, 1)], 2: [(1, 2), (0, 2), (0, 1)], 3: [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]}[d]
+
+
+def quadratic_gradients(places: Array, d: int) -> Array:
+    """Return the gradients of the second-order Lagrange functions on the reference simplex, shape (q, nodes, d)."""
+    barycentric = np.hstack([1.0 - places.sum(axis=1, keepdims=True), places])
     slopes = np.vstack([-np.ones(d), np.eye(d)])
-    edges = [(1, 2), (0, 2), (0, 1)] if d == 2 else [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]
     corner = (4.0 * barycentric[:, :, None] - 1.0) * slopes
-    i, j = np.array(edges).T
+    i, j = np.array(quadratic_edges(d)).T
     middle = 4.0 * (barycentric[:, i, None] * slopes[j] + barycentric[:, j, None] * slopes[i])
     return np.concatenate([corner, middle], axis=1)
 
@@ -139,4 +143,4 @@ def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
 
 
 RULES = _rules()
-_GRADIENTS = {key: _quadratic_gradients(RULES[key][0], DIMENSIONS[key[0]]) for key in RULES if key[1] == 2}
+_GRADIENTS = {key: quadratic_gradients(RULES[key][0], DIMENSIONS[key[0]]) for key in RULES if key[1] == 2}

@@ -47,8 +47,8 @@ class Known:
 class Facts:
     """What every rank is told of a cell that was checked on one; see :class:`homfem.cells.UnitCell`.
 
-    ``area`` is that of all phase boundaries in the units of the arrays, None where cells are bent: there it is
-    integrated on the mesh. ``seam_area`` is what the faces add to it.
+    ``area`` is that of all phase boundaries in the units of the arrays, None of bent boxes: there it is integrated on
+    the mesh. ``seam_area`` is what the faces add to it.
     """
 
     lattice: Lattice
@@ -116,7 +116,7 @@ def facts_of(
     if known is None:
         shares = np.bincount(raw.phase_of_cell, weights=volumes) / raw.lattice.volume
         fractions = {name: float(shares[tag]) for name, tag in raw.phases.items()}
-        area = interface_area(raw, shared) if shared is not None and raw.affine else None
+        area = None if shared is None else interface_area(raw, shared)
     else:
         fractions, area = dict(known.volume_fractions), None
     facts = Facts(

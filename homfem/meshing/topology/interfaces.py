@@ -1,23 +1,26 @@
-"""The area of the boundaries of phases, on the arrays of cells with plane facets."""
+"""The area of the boundaries of phases, on the arrays."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from homfem.meshing.arrays.facets import cell_facets
+from homfem.meshing.arrays.jacobians import quadratic_edges, quadratic_gradients
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.percolation import Links
 from homfem.parameters import Array
-from homfem.reference import FACETS
+from homfem.reference import CORNERS, FACETS, is_simplex
 
 
-def interface_area(raw: RawCell, shared: Links) -> float:
+def interface_area(raw: RawCell, shared: Links) -> float | None:
     """Return the length or area of the facets between two phases, and of those that only one cell has.
 
     Parameters
     ----------
     raw
-        Cells that are affine images of the reference cell: facets are intervals, triangles or parallelograms.
+        Cells that are affine images of the reference cell: facets are intervals, triangles or parallelograms; or
+        simplices of second order, whose facets are integrated by Gauss's rule: of three points in the plane, of 64 in
+        space. Of other cells None.
     shared
         Pairs of facets that are one on the torus, from :func:`homfem.meshing.topology.percolation.shared_facets`.
     """
@@ -27,8 +30,13 @@ def interface_area(raw: RawCell, shared: Links) -> float:
     alone = np.ones(per_cell * len(raw.cells), dtype=bool)
     alone[one] = alone[two] = False
     chosen = np.concatenate([one[changes], np.flatnonzero(alone)])
-    facets = cell_facets(raw.corners[chosen // per_cell], raw.kind)[np.arange(len(chosen)), chosen % per_cell]
-    return float(_areas(raw.points, facets).sum())
+    cells, facet = chosen // per_cell, chosen % per_cell
+    if raw.affine:
+        facets = cell_facets(raw.corners[cells], raw.kind)[np.arange(len(chosen)), facet]
+        return float(_areas(raw.points, facets).sum())
+    if not is_simplex(raw.kind) or raw.order != 2:
+        return None
+    return float(_curved_areas(raw.points, raw.cells[cells[:, None], _facet_nodes(raw.kind)[facet]]).sum())
 
 
 def _areas(points: Array, facets: Indices) -> Array:
@@ -37,3 +45,26 @@ def _areas(points: Array, facets: Indices) -> Array:
         return np.asarray(np.linalg.norm(edges[:, 0], axis=1))
     normals = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)
     return np.asarray(normals if facets.shape[1] == 4 else 0.5 * normals)
+
+
+def _facet_nodes(kind: str) -> Indices:
+    """Places in a simplex of second order of the nodes of its facets, shape (facets, nodes)."""
+    corners = CORNERS[kind]
+    middle = {edge: corners + k for k, edge in enumerate(quadratic_edges(corners - 1))}
+    edges = quadratic_edges(corners - 2)
+    return np.array([[*own, *(middle[own[i], own[j]] for i, j in edges)] for own in FACETS[kind]])
+
+
+def _curved_areas(points: Array, facets: Indices) -> Array:
+    """Areas of facets of second order."""
+    d = points.shape[1]
+    x, w = (0.5 * values for values in np.polynomial.legendre.leggauss(3 if d == 2 else 8))
+    x = x + 0.5
+    places: Array = x[:, None]
+    weights: Array = w
+    if d == 3:  # the square collapsed to the triangle
+        places = np.column_stack([np.repeat(x, len(x)), np.outer(1.0 - x, x).ravel()])
+        weights = np.asarray(np.outer(w * (1.0 - x), w).ravel(), dtype=np.float64)
+    tangents = np.einsum("fix,qij->jfqx", points[facets], quadratic_gradients(places, d - 1))
+    normals = tangents[0] if d == 2 else np.cross(*tangents)
+    return np.asarray(np.linalg.norm(normals, axis=2) @ weights)
