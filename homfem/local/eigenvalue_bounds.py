@@ -7,7 +7,8 @@ The forms are those of :mod:`homfem.local.reaction`.
 **Below** (Temple 1928, Lehmann 1949, Goerisch 1985). Let :math:`\gamma\ge0` and :math:`a'=a+\gamma m`, with
 :math:`k'=k+\gamma\rho>0` and :math:`k_s'=k_s+\gamma K`; the eigenvalues are :math:`\lambda_i'=\lambda_i+\gamma`. Any
 flux :math:`\tau` of H(div) with :math:`\tau\cdot n=0` on the walls where :math:`k_s'=0` gives, with :math:`p=\rho
-u+\nabla\cdot\tau` and :math:`s=Ku-\tau\cdot n`,
+u+\nabla\cdot\tau` and :math:`s=Ku-\tau\cdot n`, on surfaces inside of the active phases :math:`s=Ku-[\tau\cdot n]`
+with normal components of both sides that need not agree there,
 
 .. math:: \int\tau\cdot\nabla v+\int p\,v+\int_\Gamma s\,v=m(u,v)\quad\text{for every }v ,\qquad
           A_2=\int\tau\cdot D^{-1}\tau+\int\frac{p^2}{k'}+\int_\Gamma\frac{s^2}{k_s'}\ge\sum_i\frac{c_i^2}{\lambda_i'}
@@ -19,9 +20,9 @@ for :math:`u=\sum_ic_iu_i`, as the sum is the least of all such :math:`A_2`. Wit
           \le A_0-\varrho A_1-\lambda_1'(A_1-\varrho A_2) ,\qquad\text{so}\qquad
           \lambda_1'\ge\frac{\varrho A_1-A_0}{\varrho A_2-A_1} .
 
-What the kernel of m adds to u makes the first sum no smaller. The flux is the least :math:`A_2` of Raviart and Thomas's
-elements; whatever the solver leaves of it, the bound is one. Its distance goes with the square of the errors of u and
-:math:`\tau`.
+What the kernel of m adds to u makes the first sum no smaller. The flux is the least :math:`A_2` of Raviart and
+Thomas's elements (:mod:`homfem.local.eigenvalue_fluxes`); whatever the solver leaves of it, the bound is one. Its
+distance goes with the square of the errors of u and :math:`\tau`.
 
 **The second eigenvalue** has only to be known from below, not well: by means over mesh cells and facets. For a function
 v let :math:`v_K` be its mean on the simplex K with the corners :math:`x_K+y_i`, :math:`v_F` that on a facet,
@@ -60,19 +61,17 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx import mesh as dmesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
 from homfem.brackets import EPS
 from homfem.local import roundoff
-from homfem.local.flux import inverse_coefficient
+from homfem.local.eigenvalue_fluxes import least_square, within_one_phase
 from homfem.local.membranes import times
 from homfem.local.reaction import Reacting
 from homfem.local.roundoff import STEPS
@@ -85,8 +84,6 @@ log = logging.getLogger("homfem")
 TRIED = (0.97, 0.9, 0.8, 0.65, 0.5)
 #: What of the value at which they are counted is left to the round-off of the factors.
 FACTORED = 1e-3
-#: Relative residual of the fluxes, where they are solved for without factors.
-LOOSE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,9 +128,9 @@ def eigenvalue_bounds(medium: Reacting, spectrum: Spectrum, *, degree: int) -> E
     energy, mass = _energies(medium, spectrum.function)
     doubt = _doubt(medium, spectrum.function, energy + mass * medium.shift())
     upper = (energy / mass) * (1.0 + 2.0 * doubt) + 2.0 * doubt * medium.shift()
-    if medium.surfaces is not None and _inside(medium):
+    if within_one_phase(medium):
         return EigenvalueBounds(
-            lower=None, upper=upper, second=0.0, reason="reaction on surfaces inside of the active phases has none"
+            lower=None, upper=upper, second=0.0, reason="reaction on a surface that is inside of one phase has none"
         )
     if not _positive(medium):
         reason = "where nothing reacts nothing is held either"
@@ -147,7 +144,7 @@ def eigenvalue_bounds(medium: Reacting, spectrum: Spectrum, *, degree: int) -> E
             reason="the mesh is too coarse to tell the second eigenvalue from the first",
         )
     gamma = second
-    square, dofs = _least_square(medium, spectrum.function, gamma, degree)
+    square, dofs = least_square(medium, spectrum.function, gamma, degree)
     rho, energy = second + gamma, energy + gamma * mass
     above = rho * mass * (1.0 - doubt) - energy * (1.0 + doubt)
     below = rho * square * (1.0 + doubt) - mass * (1.0 - doubt)
@@ -263,127 +260,6 @@ def _of_means(medium: Reacting, shape: _Simplices, sigma: float) -> tuple[PETSc.
 def _energies(medium: Reacting, function: fem.Function) -> tuple[float, float]:
     """The forms a and m of a function; collective."""
     return solve.integrate(medium.energy(function, function)), solve.integrate(medium.mass(function, function))
-
-
-def _least_square(medium: Reacting, function: fem.Function, gamma: float, degree: int) -> tuple[float, int]:
-    """The number A_2 of the best flux, and its unknowns; collective."""
-    mesh = medium.cell.mesh
-    shift = fem.Constant(mesh, gamma)
-    square = _Square(
-        medium=medium,
-        inverse=inverse_coefficient(medium.diffusivity, medium.cell.dimension),
-        total=medium.rate + shift * medium.capacity,
-        shift=shift,
-        function=function,
-    )
-    while True:
-        space = solve.function_space(mesh, "RT", degree)
-        trial, test, flux = ufl.TrialFunction(space), ufl.TestFunction(space), fem.Function(space)
-        matrix = solve.assemble_matrix(square.bilinear(trial, test))
-        if degree == 1 or solve.cheap(matrix):
-            break
-        matrix.destroy()
-        degree -= 1
-    side = solve.assemble_vector(square.linear(test))
-    fixed = _closed(medium, space)
-    matrix.zeroRowsColumns(fixed, diag=1.0)
-    array = side.array
-    array[fixed - side.owner_range[0]] = 0.0
-    del array
-    _solve_flux(matrix, side, flux)
-    dofs = int(matrix.getSize()[0])
-    for thing in (matrix, side):
-        thing.destroy()
-    return solve.integrate(square.value(flux)), dofs
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Square:
-    """The number A_2 as a function of the flux."""
-
-    medium: Reacting
-    inverse: fem.Function
-    total: Any
-    shift: fem.Constant
-    function: fem.Function
-
-    def walls(self) -> list[tuple[Any, Any, Any]]:
-        """For each surface that reacts or holds its capacity, its part of A_2, and its measure."""
-        surfaces = self.medium.surfaces
-        if surfaces is None:
-            return []
-        return [
-            (capacity, rate + self.shift * capacity, surfaces.measures(k)[0])
-            for k, (rate, capacity) in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True))
-            if float(rate.value) > 0.0 or float(capacity.value) > 0.0
-        ]
-
-    def bilinear(self, tau: Any, sigma: Any) -> ufl.Form:
-        """The part that is of second order in the flux."""
-        n = ufl.FacetNormal(self.medium.cell.mesh)
-        form = ufl.inner(times(self.inverse, tau), sigma) * ufl.dx + ufl.div(tau) * ufl.div(sigma) / self.total * ufl.dx
-        for _, total, part in self.walls():
-            form += ufl.inner(tau, n) * ufl.inner(sigma, n) / total * part
-        return form
-
-    def linear(self, sigma: Any) -> ufl.Form:
-        """The negative of half of the part that is of first order."""
-        n = ufl.FacetNormal(self.medium.cell.mesh)
-        form = -self.medium.capacity * self.function * ufl.div(sigma) / self.total * ufl.dx
-        for capacity, total, part in self.walls():
-            form += capacity * self.function * ufl.inner(sigma, n) / total * part
-        return form
-
-    def value(self, tau: Any) -> ufl.Form:
-        """The whole, a sum of squares."""
-        n = ufl.FacetNormal(self.medium.cell.mesh)
-        form = ufl.inner(times(self.inverse, tau), tau) * ufl.dx
-        form += (self.medium.capacity * self.function + ufl.div(tau)) ** 2 / self.total * ufl.dx
-        for capacity, total, part in self.walls():
-            form += (capacity * self.function - ufl.inner(tau, n)) ** 2 / total * part
-        return form
-
-
-def _solve_flux(matrix: PETSc.Mat, side: PETSc.Vec, flux: fem.Function) -> None:
-    """Put what was found of the best flux into a function; collective."""
-    found = matrix.createVecRight()
-    direct = solve.cheap(matrix)
-    solver = solve.LinearSolver(
-        matrix, preconditioner="direct" if direct else "ssor", rtol=1e-10 if direct else LOOSE, name="fluxes"
-    )
-    try:
-        solver.solve(side, found)
-    except ConvergenceError as error:
-        log.info("%s What was reached gives a bound.", error)
-    solver.destroy()
-    flux.x.array[: found.local_size] = found.array_r
-    flux.x.scatter_forward()
-    found.destroy()
-
-
-def _closed(medium: Reacting, space: fem.FunctionSpace) -> Any:
-    """Global numbers of the owned unknowns of fluxes on walls where nothing reacts and nothing is held; collective."""
-    mesh, d, surfaces = medium.cell.mesh, medium.cell.dimension, medium.surfaces
-    walls = dmesh.exterior_facet_indices(mesh.topology)
-    if surfaces is not None:
-        idle = [k for k, (rate, capacity) in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True))
-                if not (float(rate.value) > 0.0 or float(capacity.value) > 0.0)]  # fmt: skip
-        taken = surfaces.tags.indices[~np.isin(surfaces.tags.values, idle)]
-        walls = np.setdiff1d(walls, taken).astype(np.int32)
-    dofs = fem.locate_dofs_topological(space, d - 1, walls)
-    index_map = space.dofmap.index_map
-    return (dofs[dofs < index_map.size_local] + index_map.local_range[0]).astype(PETSc.IntType)
-
-
-def _inside(medium: Reacting) -> bool:
-    """Whether something happens on facets between two mesh cells; collective."""
-    surfaces, mesh = medium.surfaces, medium.cell.mesh
-    assert surfaces is not None
-    happening = [k for k, (rate, capacity) in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True))
-                 if float(rate.value) > 0.0 or float(capacity.value) > 0.0]  # fmt: skip
-    taken = surfaces.tags.indices[np.isin(surfaces.tags.values, happening)]
-    inner = len(np.setdiff1d(taken, dmesh.exterior_facet_indices(mesh.topology)))
-    return bool(mesh.comm.allreduce(inner, op=MPI.SUM))
 
 
 def _positive(medium: Reacting) -> bool:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.optimize
+from mpi4py import MPI
 
 from homfem import _dolfinx
 from homfem.cells import blocks, fibre_array, laminate, slit, sphere_array
@@ -14,6 +15,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.local.eigenvalue_bounds import EigenvalueBounds, _Simplices, eigenvalue_bounds, second_eigenvalue
 from homfem.local.reaction import Reacting, surfaces_of
 from homfem.local.spectral import Spectrum, solve_spectrum
+from made_cells import grid_cell
 
 QUARTERS = [0.25, 0.5, 0.25]
 
@@ -131,16 +133,82 @@ def test_capacity_of_walls_lowers_the_bound_of_the_second_eigenvalue() -> None:
     assert found[1] < values[1]
 
 
-def test_coarse_mesh_and_inner_surfaces_say_why_there_is_no_lower_bound() -> None:
+def test_a_coarse_mesh_says_why_there_is_no_lower_bound() -> None:
     apart = blocks(["LLLLL", "LDLDL", "LLLLL"], resolution=0.1)  # two inclusions that hardly know of each other
     _, found = bounds_of(medium_of(apart, {"L": 20.0}, {}, diffusivity={"L": 1.0, "D": 0.01}))
     assert found.lower is None
     assert "too coarse" in found.reason
+
+
+# Surfaces inside of the active phases --------------------------------------------------------------------------------
+
+
+def layers_that_meet_in_a_reaction(first: float, slow: float, rate: float) -> float:
+    """D_1 q_1 tan(q_1 a_1) + D_2 q_2 tan(q_2 a_2) = k_s, a_i half of the thickness of each layer."""
+
+    def left(value: float) -> float:
+        pairs = [(1.0, 0.5 * first), (slow, 0.5 * (1.0 - first))]
+        return sum(d * math.sqrt(value / d) * math.tan(math.sqrt(value / d) * a) for d, a in pairs) - rate
+
+    pole = min((math.pi / first) ** 2, slow * (math.pi / (1.0 - first)) ** 2)
+    return float(scipy.optimize.brentq(left, 1e-12, pole * (1.0 - 1e-12), xtol=1e-14))
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_reaction_where_layers_meet_is_between_its_bounds(degree: int) -> None:
+    exact, gaps = layers_that_meet_in_a_reaction(0.6, 0.3, 2.0), []
+    for resolution in (0.2, 0.1):
+        cell = laminate([0.6, 0.4], axis="x", dimension=2, resolution=resolution)
+        medium = medium_of(cell, {}, {"layer1|layer2": 2.0}, diffusivity={"layer1": 1.0, "layer2": 0.3})
+        _, found = bounds_of(medium, degree)
+        assert found.lower is not None
+        assert found.lower < exact < found.upper
+        gaps.append((found.upper - found.lower) / exact)
+    assert gaps[1] < gaps[0] / 2 ** (2 * degree - 0.6)
+
+
+def three_phases(resolution: float, comm: MPI.Comm = MPI.COMM_WORLD) -> Reacting:
+    """Three phases that meet in points, with a reaction and a capacity on every surface between two."""
+    cell = blocks(["AAB", "CAB", "CCB"], resolution=resolution, comm=comm)
+    rates = {"A|B": 1.0, "A|C": 0.3, "B|C": 2.0}
+    return medium_of(cell, {"A": 0.5}, rates, {"A|B": 0.1}, {"A": 1.0, "B": 0.4, "C": 2.0})
+
+
+def test_three_phases_that_meet() -> None:
+    medium = three_phases(0.17)
+    _, found = bounds_of(medium)
+    finer = solve_spectrum(medium.cell, medium.problem(4)).value
+    assert found.lower is not None
+    assert found.lower < finer < found.upper
+    assert found.upper - found.lower < 0.02 * finer
+
+
+def _on_ranks(comm: MPI.Comm) -> dict[str, list[float]]:
+    _, found = bounds_of(three_phases(0.33, comm), 1)
+    return {"found": [float(found.lower or 0.0), found.upper, found.second]}
+
+
+def test_ranks_agree(on_ranks) -> None:
+    one, *others = (each["found"] for each in on_ranks(_on_ranks))
+    assert one[0] > 0.0
+    for other in others:
+        assert other == pytest.approx(one, rel=1e-7)
+
+
+def test_layers_in_space_that_meet_in_a_reaction() -> None:
+    cell = grid_cell((4, 3, 3), lambda s: (s[:, 0] > 0.5).astype(int))
+    medium = medium_of(cell, {}, {"a|b": 1.0}, diffusivity={"a": 1.0, "b": 0.3})
+    _, found = bounds_of(medium, 1)
+    assert found.lower is not None
+    assert found.lower < layers_that_meet_in_a_reaction(0.5, 0.3, 1.0) < found.upper
+
+
+def test_a_surface_inside_of_one_phase_has_no_lower_bound() -> None:
     cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3)
-    _, inner = bounds_of(medium_of(cell, {}, {"fibre|matrix": 1.0}))
-    assert inner.lower is None
-    assert "inside" in inner.reason
-    assert inner.upper > 0.0
+    _, found = bounds_of(medium_of(cell, {}, {"period-1": 1.0}))
+    assert found.lower is None
+    assert "inside of one phase" in found.reason
+    assert found.upper > 0.0
 
 
 def test_spheres_in_space() -> None:

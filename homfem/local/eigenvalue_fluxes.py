@@ -1,0 +1,255 @@
+r"""The fluxes of a lower bound of an eigenvalue: the least :math:`A_2` of :mod:`homfem.local.eigenvalue_bounds`.
+
+Raviart and Thomas's elements, with continuous normal components but on the surfaces inside of the active phases where
+something happens: there both sides have one of their own, and what the surface takes is the difference,
+:math:`s=Ku-[\tau\cdot n]`. The flux is :math:`\tau=\tau_0+\sum_c\chi_c\tau_c` with one more field :math:`\tau_c` for
+each phase, :math:`\chi_c` its indicator, of which the normal components on those surfaces alone are unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import basix.ufl
+import numpy as np
+import numpy.typing as npt
+import ufl
+from dolfinx import fem
+from dolfinx import mesh as dmesh
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from homfem import solve
+from homfem.local.flux import inverse_coefficient
+from homfem.local.membranes import times
+from homfem.local.problem import element_of
+from homfem.local.reaction import Reacting
+from homfem.parameters import ConvergenceError
+
+log = logging.getLogger("homfem")
+
+Indices = npt.NDArray[np.int32]
+#: Relative residual of the fluxes, where they are solved for without factors.
+LOOSE = 1e-6
+
+
+def least_square(medium: Reacting, function: fem.Function, gamma: float, degree: int) -> tuple[float, int]:
+    """Return the number A_2 of the best flux of at most a degree, and its unknowns; collective."""
+    mesh = medium.cell.mesh
+    shift = fem.Constant(mesh, gamma)
+    square = _Square(
+        medium=medium,
+        inverse=inverse_coefficient(medium.diffusivity, medium.cell.dimension),
+        total=medium.rate + shift * medium.capacity,
+        shift=shift,
+        function=function,
+    )
+    while True:
+        fluxes = _Fluxes(medium, square.surfaces, degree)
+        matrix = fluxes.matrix(square)
+        if degree == 1 or solve.cheap(matrix):
+            break
+        matrix.destroy()
+        degree -= 1
+    side = fluxes.side(square)
+    found = fluxes.solved(matrix, side)
+    dofs = int(matrix.getSize()[0])
+    for thing in (matrix, side):
+        thing.destroy()
+    return solve.integrate(square.value(fluxes.parts(found))), dofs
+
+
+def within_one_phase(medium: Reacting) -> bool:
+    """Return whether a surface on which something happens has mesh cells of one phase on both sides; collective."""
+    return any(surface.alike for surface in _surfaces(medium))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Surface:
+    """A surface on which something happens: its number, its owned and ghost facets, and those inside by their phase.
+
+    ``inside`` has for each phase that stands first at some inner facet these facets; ``inner`` says whether there are
+    any on any rank, ``alike`` whether some have one phase on both sides.
+    """
+
+    number: int
+    facets: Indices
+    inside: dict[str, Indices]
+    inner: bool
+    alike: bool
+
+
+def _surfaces(medium: Reacting) -> list[_Surface]:
+    """The surfaces that react or hold; collective."""
+    surfaces, cell = medium.surfaces, medium.cell
+    if surfaces is None:
+        return []
+    d, topology = cell.dimension, cell.mesh.topology
+    links, outer = topology.connectivity(d - 1, d), dmesh.exterior_facet_indices(topology)
+    found = []
+    for k, (rate, capacity) in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True)):
+        if not (float(rate.value) > 0.0 or float(capacity.value) > 0.0):
+            continue
+        facets = surfaces.tags.indices[surfaces.tags.values == k]
+        inner = np.setdiff1d(facets, outer).astype(np.int32)
+        sides = np.stack([cell.phase_of_cell[links.array[links.offsets[inner] + i]] for i in (0, 1)], axis=1)
+        first, alike = sides.min(axis=1, initial=np.iinfo(np.int32).max), np.any(sides[:, 0] == sides[:, 1])
+        found.append(
+            _Surface(
+                number=k,
+                facets=facets,
+                inside={name: inner[first == tag] for name, tag in cell.phases.items()},
+                inner=bool(cell.comm.allreduce(len(inner), op=MPI.SUM)),
+                alike=bool(cell.comm.allreduce(bool(alike), op=MPI.LOR)),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Square:
+    """The number A_2 as a function of the flux, which is given by its fields."""
+
+    medium: Reacting
+    inverse: fem.Function
+    total: Any
+    shift: fem.Constant
+    function: fem.Function
+
+    @cached_property
+    def surfaces(self) -> list[_Surface]:
+        """Those on which something happens."""
+        return _surfaces(self.medium)
+
+    @cached_property
+    def indicators(self) -> dict[str, fem.Function]:
+        """Those of the phases that have a field of their own, in their order."""
+        cell = self.medium.cell
+        own = [name for name in cell.phases if any(cell.comm.allreduce(len(surface.inside[name]), op=MPI.SUM)
+                                                   for surface in self.surfaces)]  # fmt: skip
+        return {name: cell.cell_function({one: float(one == name) for one in cell.phases}) for name in own}
+
+    def flux(self, parts: Any) -> tuple[Any, Any]:
+        """The flux of its fields, and its divergence in each mesh cell."""
+        first, *others = parts
+        whole, divergence = first, ufl.div(first)
+        for inside, other in zip(self.indicators.values(), others, strict=True):
+            whole, divergence = whole + inside * other, divergence + inside * ufl.div(other)
+        return whole, divergence
+
+    def taken(self) -> list[tuple[Any, Any, Any, Any]]:
+        """For each surface its K, k_s', what of a flux flows into it, and its measure; the inner facets apart."""
+        surfaces = self.medium.surfaces
+        if surfaces is None:
+            return []
+        n, result = ufl.FacetNormal(self.medium.cell.mesh), []
+        for surface in self.surfaces:
+            k = surface.number
+            capacity, (outer, inner) = surfaces.capacities[k], surfaces.measures(k)
+            total = surfaces.rates[k] + self.shift * capacity
+            result.append((capacity, total, lambda tau: ufl.inner(tau, n), outer))
+            if surface.inner:
+                jump = lambda tau: ufl.inner(tau("+"), n("+")) + ufl.inner(tau("-"), n("-"))  # noqa: E731
+                result.append((capacity, total, jump, inner))
+        return result
+
+    def bilinear(self, trial: Any, test: Any) -> ufl.Form:
+        """The part that is of second order in the flux."""
+        (tau, source), (sigma, other) = self.flux(trial), self.flux(test)
+        form = ufl.inner(times(self.inverse, tau), sigma) * ufl.dx + source * other / self.total * ufl.dx
+        for _, total, into, part in self.taken():
+            form += into(tau) * into(sigma) / total * part
+        return form
+
+    def linear(self, test: Any) -> ufl.Form:
+        """The negative of half of the part that is of first order."""
+        sigma, source = self.flux(test)
+        form = -self.medium.capacity * self.function * source / self.total * ufl.dx
+        for capacity, total, into, part in self.taken():
+            form += capacity * _on(self.function, part) * into(sigma) / total * part
+        return form
+
+    def value(self, parts: Any) -> ufl.Form:
+        """The whole, a sum of squares."""
+        tau, source = self.flux(parts)
+        form = ufl.inner(times(self.inverse, tau), tau) * ufl.dx
+        form += (self.medium.capacity * self.function + source) ** 2 / self.total * ufl.dx
+        for capacity, total, into, part in self.taken():
+            form += (capacity * _on(self.function, part) - into(tau)) ** 2 / total * part
+        return form
+
+
+def _on(function: fem.Function, part: ufl.Measure) -> Any:
+    """A continuous function on outer facets, or on inner ones."""
+    return ufl.avg(function) if part.integral_type() == "interior_facet" else function
+
+
+class _Fluxes:
+    """The fields of the fluxes, and which of their unknowns are free; collective."""
+
+    def __init__(self, medium: Reacting, surfaces: list[_Surface], degree: int) -> None:
+        cell, mesh = medium.cell, medium.cell.mesh
+        self._own = [name for name in cell.phases
+                     if cell.comm.allreduce(sum(len(one.inside[name]) for one in surfaces), op=MPI.SUM)]  # fmt: skip
+        element = element_of(cell, "RT", degree)
+        several = basix.ufl.mixed_element([element] * (1 + len(self._own))) if self._own else element
+        self.space = fem.functionspace(mesh, several)
+        at = cell.dimension - 1
+        taken = np.concatenate([np.zeros(0, dtype=np.int32), *(one.facets for one in surfaces)])
+        closed = np.setdiff1d(dmesh.exterior_facet_indices(mesh.topology), taken).astype(np.int32)
+        index_map = self.space.dofmap.index_map
+        free = np.ones(index_map.size_local + index_map.num_ghosts, dtype=bool)
+        free[fem.locate_dofs_topological(self._field(0), at, closed)] = False
+        for c, name in enumerate(self._own, start=1):
+            free[self._field(c).dofmap.list] = False
+            inside = np.concatenate([one.inside[name] for one in surfaces])
+            free[fem.locate_dofs_topological(self._field(c), at, inside)] = True
+        owned = np.flatnonzero(free[: index_map.size_local])
+        rows = (owned + index_map.local_range[0]).astype(PETSc.IntType)
+        self._free = PETSc.IS().createGeneral(rows, comm=mesh.comm)
+
+    def _field(self, c: int) -> fem.FunctionSpace:
+        return self.space.sub(c) if self._own else self.space
+
+    def parts(self, whole: Any) -> tuple[Any, ...]:
+        """The fields of an argument or a function."""
+        return tuple(ufl.split(whole)) if self._own else (whole,)
+
+    def matrix(self, square: _Square) -> PETSc.Mat:
+        """The matrix of the free unknowns."""
+        trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
+        full = solve.assemble_matrix(square.bilinear(self.parts(trial), self.parts(test)))
+        matrix = full.createSubMatrix(self._free, self._free)
+        full.destroy()
+        return matrix
+
+    def side(self, square: _Square) -> PETSc.Vec:
+        """The right-hand side of the free unknowns."""
+        full = solve.assemble_vector(square.linear(self.parts(ufl.TestFunction(self.space))))
+        part = full.getSubVector(self._free)
+        side = part.copy()
+        full.restoreSubVector(self._free, part)
+        full.destroy()
+        return side
+
+    def solved(self, matrix: PETSc.Mat, side: PETSc.Vec) -> fem.Function:
+        """What was found of the best flux, whatever the solver left of it."""
+        found = matrix.createVecRight()
+        direct = solve.cheap(matrix)
+        solver = solve.LinearSolver(
+            matrix, preconditioner="direct" if direct else "ssor", rtol=1e-10 if direct else LOOSE, name="fluxes"
+        )
+        try:
+            solver.solve(side, found)
+        except ConvergenceError as error:
+            log.info("%s What was reached gives a bound.", error)
+        solver.destroy()
+        flux = fem.Function(self.space)
+        first = self.space.dofmap.index_map.local_range[0]
+        flux.x.array[self._free.getIndices() - first] = found.array_r
+        flux.x.scatter_forward()
+        found.destroy()
+        return flux
