@@ -32,6 +32,8 @@ log = logging.getLogger("homfem")
 
 #: Peclet number of the shortest period, with the root mean square speed, from which incomplete factors are taken.
 STRONG = 20.0
+#: A load within so many times its round-off is none: real ones were 1e12 times it or more.
+NOTHING = 100.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,6 +134,25 @@ class _Series:
         self.clock.lap("assembly")
         weights = [[carrier.flux(ufl.unit_vector(j, d))[i] for j in range(d)] for i in range(d)]
         self.mean = np.array([[solve.integrate(w * carrier.dx) for w in row] for row in weights])
+        self.noise = self._noise()
+
+    def _noise(self) -> tuple[float, float]:
+        """The norms of what round-off leaves of the load of the gradient, and of that of the drift; collective."""
+        dofs = self.posed.unknowns[self.planes].dofs
+        drift = float(np.finfo(np.float64).eps * np.sqrt(dofs)) * self._speed() * self._norm(self.posed.means[0])
+        return solve.round_off(self.still, dofs), drift
+
+    def _norm(self, whole: PETSc.Vec) -> float:
+        vector = self.posed.unknowns[self.planes].vector([whole])
+        norm = float(vector.norm())
+        vector.destroy()
+        return norm
+
+    def _speed(self) -> float:
+        """The root mean square of the field b; collective."""
+        carrier = self.carrier
+        volume = solve.integrate(fem.Constant(carrier.cell.mesh, 1.0) * carrier.dx)
+        return float(np.sqrt(solve.integrate(ufl.inner(carrier.b, carrier.b) * carrier.dx) / volume))
 
     def _load(self, compiled: Any, load: fem.Constant, j: int) -> PETSc.Vec:
         load.value[:] = np.eye(len(load.value))[j]
@@ -148,6 +169,8 @@ class _Series:
         for gradient, drift in zip(gradients, drifts, strict=True):
             side = gradient.copy()
             side.axpy(-scale, drift)
+            if self._norm(side) <= NOTHING * (self.noise[0] + abs(scale) * self.noise[1]):
+                side.set(0.0)  # a load that does nothing, but for round-off: nothing can be solved for it
             sides.append(side)
         posed.sides = [[side] for side in sides]
         found, dofs = self._solved(matrix, scale)
@@ -193,10 +216,9 @@ class _Series:
     def strength(self) -> float:
         """Peclet number at the scale 1, of the root mean squares of the speed and of the diffusivity."""
         carrier, d = self.carrier, self.carrier.cell.dimension
-        along = solve.integrate(ufl.inner(carrier.b, carrier.b) * carrier.dx)
-        still = float(np.linalg.norm(self.mean)) / np.sqrt(d)
         volume = solve.integrate(fem.Constant(carrier.cell.mesh, 1.0) * carrier.dx)
-        return float(np.sqrt(along * volume) / still * carrier.cell.lattice.shortest)
+        still = float(np.linalg.norm(self.mean)) / np.sqrt(d) / volume
+        return self._speed() / still * carrier.cell.lattice.shortest
 
     def _by(self, method: Method) -> tuple[Found, int]:
         d, found = self.carrier.cell.dimension, Found(self.carrier.cell.dimension)

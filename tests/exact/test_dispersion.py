@@ -17,6 +17,7 @@ from homfem.local.dispersion_series import solve_dispersed
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
 from homfem.solve import linear
+from made_cells import grid_cell
 
 ALL = ("layer1", "layer2")
 ONE = {"layer1": 1.0, "layer2": 1.0}
@@ -162,6 +163,17 @@ def test_reversed_flow_and_no_flow():
     assert np.linalg.eigvalsh(ahead.value - still.value).min() > 1e-3
 
 
+@pytest.mark.parametrize("options", [{"degree": 1}, {"degree": 2}, {"bounds": True}])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_a_uniform_flow_disperses_nothing(options, size):
+    """All of the load is round-off: the tensor is the diffusivity."""
+    flow = GivenFlow(velocity=lambda x: size * np.array([1.0 + 0.0 * x[0], 0.5 + 0.0 * x[0]]))
+    found = homogenize_dispersion(grid_cell((4, 4)), {"a": [[2.0, 0.5], [0.5, 1.0]]}, flow=flow, **options)
+    np.testing.assert_allclose(found.value, [[2.0, 0.5], [0.5, 1.0]], rtol=1e-10)
+    np.testing.assert_allclose(found.coefficients["velocity"].value, [size, 0.5 * size], rtol=1e-10)
+    assert found.coefficients["peclet"].value == pytest.approx(np.sqrt(1.25) * size / 1.5, rel=1e-10)
+
+
 def test_generic_flow():
     """A flow without symmetry beside a Fourier-Galerkin solution: the value and the flux form."""
     flow = StreamFunction(function=generic, fluid=ALL)
@@ -193,6 +205,18 @@ def test_partition_between_phases():
     slow = homogenize_dispersion(cell, {"matrix": 1.0, "fibre": 2.0}, flow=flow, peclet=0.0)
     still = homogenize_dispersion(cell, {"matrix": 1.0, "fibre": 0.5}, flow=flow, peclet=0.0, partition={"fibre": 4.0})
     np.testing.assert_allclose(still.storage * still.value, slow.value, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("bounds", [False, True])
+def test_a_flow_without_a_mean_has_its_root_mean_square_in_the_peclet_number(bounds):
+    """Of the fluid, a fifth and a half of the cell; the diffusivity is that of the fluid too."""
+    cell = grid_cell((4, 20), lambda s: (s[:, 1] > 0.7).astype(int), length=3.0)
+    turn = 2.0 * np.pi
+    flow = GivenFlow(
+        fluid="a", velocity=lambda x: np.array([4.0 * np.sin(turn * x[1] / 0.7) * (x[1] % 1.0 < 0.7), 0.0 * x[0]])
+    )
+    tensor = homogenize_dispersion(cell, {"a": 2.0, "b": 5.0}, flow=flow, bounds=bounds)
+    assert tensor.coefficients["peclet"].value == pytest.approx(np.sqrt(8.0) * 3.0 / 2.0, rel=2e-3)
 
 
 # -- two formulations -----------------------------------------------------------------------------------------------
@@ -294,6 +318,14 @@ def test_a_flow_that_is_fast_for_its_mesh_has_its_error_estimated(direction):
         assert own.estimated_error > 0.05
         assert "coarse for the Peclet number" in own.warnings[-1]
     assert fine[2].estimated_error < 0.5 * coarse[2].estimated_error
+
+
+def test_the_peclet_number_of_the_mesh():
+    """With the mean size of its cells, here the root of 1/32 of the period, and the shortest period."""
+    cell = grid_cell((4, 4), length=3.0, vectors=[[2.0, 0.0], [0.0, 2.0]])
+    flow = GivenFlow(velocity=lambda x: np.array([1.0 + 0.0 * x[0], 0.0 * x[0]]))
+    tensor = homogenize_dispersion(cell, {"a": 1.0}, flow=flow, peclet=100.0, degree=1)
+    assert f"that of its cells is {100.0 / np.sqrt(32.0):.3g}, " in tensor.warnings[0]
 
 
 def test_curved_cells_have_an_estimate_in_the_fastest_flow():

@@ -271,6 +271,7 @@ def test_fibres_between_bounds():
     for tensor, (peclet, limit) in zip(solution.series, limits.items(), strict=True):
         assert float(tensor.coefficients["peclet"].value) == peclet
         assert tensor.relative_gap < 2e-3
+        assert tensor.coefficients["velocity"].value == pytest.approx([peclet, 0.0], rel=1e-9, abs=1e-3)
         # Straight facets change the tensor of this mesh by less than two parts in a thousand.
         assert np.all(np.diag(tensor.lower) < np.array(limit) * 1.002)
         assert np.all(np.diag(tensor.upper) > np.array(limit) * 0.998)

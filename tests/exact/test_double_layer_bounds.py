@@ -115,6 +115,28 @@ def test_the_stress_of_the_upper_bound_is_in_balance_with_the_force() -> None:
         assert abs(integrate(ufl.inner(other, other) * ufl.dx)) < 1e-20
 
 
+def test_the_energy_of_the_upper_bound_is_stationary() -> None:
+    """At the solution it is what the forces alone have, and their work on the fields."""
+    fluid = fibre_array("square", fraction=0.3, resolution=0.3).restrict(["matrix"])
+    charges = Charges(fluid=("matrix",), valences=(2, -1), baths=(0.5, 1.0), permittivities={"matrix": 1.0})
+    potential = fem.Function(function_space(fluid.mesh, "DG", 0))
+    potential.x.array[:] = np.random.default_rng(5).uniform(-1.0, 1.0, len(potential.x.array))
+    problem = upper_problem(fluid, charges, potential, diffusivities=[1.0, 3.0], viscosity=0.05)
+    found, flow = solve_correctors(fluid, problem, preconditioner="direct", rtol=1e-12), problem.bilinear.__self__
+    s, t = (fem.Constant(fluid.mesh, np.zeros(6)) for _ in range(2))
+    drawn, other = np.random.default_rng(6).standard_normal((2, 6))
+    fields = tuple(fem.Function(space) for space in found.spaces)
+    for weight, functions in zip(drawn, found.functions, strict=True):
+        for field, function in zip(fields, functions, strict=True):
+            field.x.array[:] += weight * function.x.array
+    s.value[:], t.value[:] = drawn, other
+    alone = ufl.inner(flow.moment(flow.uniform(s)), flow.moment(flow.uniform(t))) / 0.05
+    for (_, mobile), one, two in zip(flow.concentrations(), flow.forces(s)[1:], flow.forces(t)[1:], strict=True):
+        alone += mobile * ufl.inner(one, two)
+    work = integrate(alone * ufl.dx) + integrate(flow.linear(fields, t))
+    assert other @ found.average @ drawn == pytest.approx(work, rel=1e-9)
+
+
 def test_what_flows_along_a_slit_is_bounded_there_and_zero_across() -> None:
     cell = slit(0.5, axis="y", resolution=0.1, period=4.0)
     tensor = homogenize_electrokinetics(cell, salt(), viscosity=1.0, permittivity=0.5, wall_potential=-2.0, bounds=True)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 import ufl
+from dolfinx import fem
 from mpi4py import MPI
 
+from homfem import solve
 from homfem.cells import blocks, fibre_array, slit
 from homfem.cells.unitcell import UnitCell
 from homfem.local import spectral
@@ -69,6 +71,16 @@ def slit_errors(resolution: float, degree: int) -> np.ndarray:
         (response.dispersion[1, 1] - 1.0) / PECLET**2 / taylor,
     ]
     return np.abs(np.array(found) - 1.0)
+
+
+def test_functions_are_normalised() -> None:
+    """In a flow the mean of the one is 1, and their product holds as much as ones do."""
+    spectrum, _ = in_slit(0.125, 2)
+    dx = ufl.dx(domain=spectrum.space.mesh)
+    volume = solve.integrate(fem.Constant(spectrum.space.mesh, 1.0) * dx)
+    assert solve.integrate(spectrum.function * dx) == pytest.approx(volume, rel=1e-10)
+    assert solve.integrate(spectrum.function * spectrum.adjoint * dx) == pytest.approx(volume, rel=1e-10)
+    assert spectrum.iterations > 2
 
 
 def test_modes_of_the_slit() -> None:

@@ -199,6 +199,20 @@ def test_layers_are_refined_where_they_are_thin(monkeypatch: pytest.MonkeyPatch,
     assert "they stay as coarse as they are" in caplog.text
 
 
+@pytest.mark.parametrize("zeta", [None, -3.0])
+def test_where_a_degree_changes_something(zeta: float | None) -> None:
+    """In the fluid alone; of the equilibrium it is less than its own energy."""
+    cell = fibre_array("square", fraction=0.3, resolution=0.2)
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 0.02, "wall_potential": zeta}
+    solved = solve_electrokinetics(
+        cell, salt(), "matrix", tolerance=0.9, refine_layers=False, **given
+    ).solved  # fmt: skip
+    parts = solved.gaps()
+    assert np.count_nonzero(parts) == solved.cell.number_of_cells < 0.9 * len(parts)  # that of the fluid
+    assert parts.min() == 0.0
+    assert 1e-5 < parts.sum() < 1.0
+
+
 def _slit_conductivity(zeta: float, half: float, permittivity: float, viscosity: float) -> float:
     """Of a 1:1 salt, c_b = D = 1, per volume of a cell of the period 1."""
     kappa = np.sqrt(2.0 / permittivity)

@@ -228,3 +228,39 @@ def test_at_zero_current_no_charge_flows():
     field = -np.linalg.solve(sigma, sum(z * tensor @ y for z, tensor, y in zip(valences, tensors, x, strict=True)))
     least = sum((y + z * field) @ tensor @ (y + z * field) for z, tensor, y in zip(valences, tensors, x, strict=True))
     assert np.einsum("ia,iajb,jb->", x, n, x) == pytest.approx(least, rel=1e-12)
+
+
+def sides(value, half):
+    return Sides(value=value, lower=value - half, upper=value + half)
+
+
+def test_bounds_of_a_quotient_are_no_wider_than_they_must_be():
+    """In one direction: what the flux alone leaves is all of it, what the total alone leaves to first order."""
+
+    def one(value, half):
+        return sides(np.array([[value]]), np.array([[half]]))
+
+    found = over(one(3.0, 0.2), one(4.0, 0.0))
+    assert found.value == pytest.approx(0.75)
+    assert (found.lower, found.upper) == (pytest.approx(0.7), pytest.approx(0.8))
+    found = over(one(3.0, 0.0), one(4.0, 0.1))
+    assert found.lower <= 3.0 / 4.1 < 3.0 / 3.9 <= found.upper
+    assert found.upper - found.lower == pytest.approx(2 * 0.75 * 0.1 / 3.9, rel=1e-9)
+    found = transference(one(3.0, 0.1), one(1.0, 0.0))
+    assert found.lower <= 2.9 / 3.9 < 3.1 / 4.1 <= found.upper
+    assert found.upper - found.lower == pytest.approx(2 * 0.25 * 0.1 / 3.9, rel=1e-9)
+
+
+def test_bounds_of_a_quotient_hold_for_matrices():
+    draw = np.random.default_rng(8)
+    for _ in range(20):
+        root = draw.standard_normal((2, 2))
+        total, apart = root @ root.T + 0.5 * np.eye(2), 0.1 * np.diag(draw.uniform(0.0, 1.0, 2))
+        flux, half = draw.standard_normal((2, 2)), draw.uniform(0.0, 0.1, (2, 2))
+        found = over(sides(flux, half), sides(total, apart))
+        for _ in range(50):
+            one = flux + half * draw.choice([-1.0, 1.0], (2, 2))
+            other = total + apart * np.diag(draw.choice([-1.0, 1.0], 2))
+            quotient = one @ np.linalg.inv(other)
+            assert np.all(found.lower <= quotient)
+            assert np.all(quotient <= found.upper)

@@ -142,6 +142,18 @@ def test_layers_across_and_along() -> None:
     assert tensor.value[1, 1] == pytest.approx(1.0, rel=1e-9)
 
 
+def test_gaps_are_what_a_degree_changes() -> None:
+    """Their sum is what it changes in the energies: Galerkin's identity, of the tensor and of the eigenvalue."""
+    cell = blocks(["LLLL", "LDDL", "LDDL", "LLLL"], resolution=0.25)
+    even = solve_reaction(cell, {"L": 1.0, "D": 5.0}, rates={"L": 2.0, "D": 2.0}).solved
+    change = np.trace(even.compared.average - even.correctors.average)
+    assert even.gaps().sum() == pytest.approx(change, rel=1e-8)
+    assert change > 0.01
+    uneven = solve_reaction(cell, {"L": 1.0, "D": 1.0}, rates={"D": 60.0}).solved
+    change = 2.0 * (uneven.other.value - uneven.dual.value) * uneven.medium.amount()  # once for each axis
+    assert uneven.gaps().sum() == pytest.approx(change, rel=0.05)
+
+
 def test_tolerance_refines_until_both_are_within() -> None:
     solution = solve_reaction(square(0.2), {"L": 1.0}, interface_rates={"L|D": 1.0}, tolerance=2e-4)
     assert len(solution.history) > 1
