@@ -169,6 +169,8 @@ class Reacting:
         Where it reacts or is held on surfaces, if anywhere.
     velocity
         vL, a UFL vector on ``cell.mesh``; none without a flow.
+    absorbing
+        Whether all walls take the solute at once: its concentration is zero there, the limit of :math:`k_s\to\infty`.
     """
 
     cell: UnitCell
@@ -177,6 +179,7 @@ class Reacting:
     capacity: fem.Function
     surfaces: Surfaces | None = None
     velocity: Any = None
+    absorbing: bool = False
 
     def reacting(self, u: Any, w: Any) -> ufl.Form:
         """Return the part of a that reaction makes."""
@@ -235,7 +238,7 @@ class Reacting:
         flow = isinstance(self.velocity, fem.Function)
         return SpectralProblem(
             name="decay of a solute",
-            unknown=Field(element=element_of(self.cell, "Lagrange", degree), name="solute"),
+            unknown=Field(element=element_of(self.cell, "Lagrange", degree), name="solute", fixed_walls=self.absorbing),
             bilinear=self.bilinear,
             mass=self.mass,
             domain=self.cell.mesh,

@@ -291,21 +291,25 @@ class Pencil:
 
     def _normalise(self, function: fem.Function, adjoint: fem.Function, right: PETSc.Vec, left: PETSc.Vec) -> None:
         """Scale both functions as :class:`Spectrum` says; collective."""
-        ones, image = right.duplicate(), right.duplicate()
+        image, full = right.duplicate(), self.posed.metric[0][0]
+        assert full is not None  # the form of the mass
+        # Of all unknowns, also those that walls fix.
+        ones = full.createVecRight()
         ones.set(1.0)
-        self.mass.mult(ones, image)
-        whole = ones.dot(image)
+        held = full.createVecLeft()
+        full.mult(ones, held)
+        whole = ones.dot(held)
         self.mass.mult(right, image)
         pairing = left.dot(image)
         if adjoint is function:
             function.x.array[:] *= np.sqrt(whole / pairing)
         else:
             means = self.reduced.vector(self.posed.means)
-            scale = means.dot(ones) / means.dot(right)
+            scale = sum(part.sum() for part in self.posed.means) / means.dot(right)
             function.x.array[:] *= scale
             adjoint.x.array[:] *= whole / (pairing * scale)
             means.destroy()
-        for thing in (ones, image):
+        for thing in (ones, held, image):
             thing.destroy()
 
     def destroy(self) -> None:

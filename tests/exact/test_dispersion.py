@@ -334,10 +334,9 @@ def test_curved_cells_have_an_estimate_in_the_fastest_flow():
     assert homogenize_dispersion(cell, {"matrix": 1.0}, peclet=1e6).estimated_error is not None
 
 
-@pytest.mark.parametrize("options", [{"degree": 1}, {"wall_rate": 1.0}])
-def test_what_has_no_estimate_says_so(options):
+def test_what_has_no_estimate_says_so():
     cell = fibre_array(fraction=0.3, resolution=0.2)
-    slow, fast = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=[1.0, 300.0], **options)
+    slow, fast = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=[1.0, 300.0], degree=1)
     assert not slow.warnings
     assert fast.estimated_error is None
     assert "no estimate" in fast.warnings[-1]

@@ -67,6 +67,48 @@ def test_reaction_and_sorption() -> None:
     assert tensor.retardation == pytest.approx(1.5, rel=1e-9)
 
 
+def test_walls_that_take_all() -> None:
+    """A slit whose walls hold no concentration: the first two modes in closed form, the rest a sum over modes."""
+    cell = slit(0.5, dimension=2, resolution=0.05)
+    flow = StokesFlow(direction=[0.0, 1.0])
+    still, moved = homogenize_dispersion(
+        cell, {"pore": 1.0}, peclet=[0.0, 40.0], wall_rate=math.inf, degree=3, flow=flow
+    )
+    assert rate_of(moved) == pytest.approx(4.0 * math.pi**2, rel=1e-7)
+    assert moved.coefficients["velocity"].value[1] == pytest.approx(40.0 * (1.0 + 3.0 / math.pi**2), rel=1e-6)
+    assert still.value[1, 1] == pytest.approx(1.0, rel=1e-8)
+    assert moved.value[1, 1] == pytest.approx(1.0 + 0.0026651514565 * 10.0**2, rel=1e-5)
+    assert moved.retardation == 1.0
+    # As the limit of walls that take ever more, which is reached as the inverse of the rate.
+    (fast,) = homogenize_dispersion(cell, {"pore": 1.0}, peclet=[40.0], wall_rate=4e4, degree=3, flow=flow)
+    assert rate_of(fast) == pytest.approx(rate_of(moved), rel=1e-3)
+    assert rate_of(fast) < rate_of(moved)
+    assert np.allclose(fast.value, moved.value, rtol=1e-3)
+
+
+def test_eigenfunctions_of_walls_that_take_all() -> None:
+    """Zero on the walls, of the mean and the product that are said."""
+    solved = solve_dispersion(fibre(0.2), {"matrix": 1.0}, peclet=5.0, wall_rate=math.inf).solved
+    (spectrum,) = solved.spectra
+    phi, adjoint = spectrum.function, spectrum.adjoint
+    one, dx = fem.Constant(solved.cell.mesh, 1.0), ufl.dx(solved.cell.mesh)
+    size = fem.assemble_scalar(fem.form(one * dx))
+    assert fem.assemble_scalar(fem.form(phi * adjoint * dx)) == pytest.approx(size, rel=1e-9)
+    assert fem.assemble_scalar(fem.form(phi * dx)) == pytest.approx(size, rel=1e-9)
+    assert fem.assemble_scalar(fem.form(phi**2 * ufl.ds)) == 0.0
+
+
+def test_error_is_estimated() -> None:
+    """The change from elements of one degree less is above what the finer elements are off by; of degree 1 about it."""
+    exact = {"rate": 2.55904591, "along": 2.0834407}
+    for resolution, degree in ((0.2, 2), (0.2, 1), (0.1, 2)):
+        tensor = homogenize_dispersion(fibre(resolution), {"matrix": 1.0}, peclet=10.0, wall_rate=1.0, degree=degree)
+        off = max(abs(rate_of(tensor) / exact["rate"] - 1.0), abs(tensor.value[0, 0] / exact["along"] - 1.0))
+        assert off < (1.1 if degree == 1 else 1.0) * tensor.estimated_error < 0.2
+    still = homogenize_dispersion(fibre(0.1), {"matrix": 1.0}, peclet=0.0, wall_rate=1.0)
+    assert still.estimated_error < 0.02  # a velocity of round-off does not count
+
+
 def test_response_is_the_weighted_cell_problem() -> None:
     """The cell problem of dispersion with the weight phi phi* and its own drift: the same tensor by another way."""
     solution = solve_dispersion(fibre(), {"matrix": 1.0}, peclet=10.0, wall_rate=3.0, degree=3)
@@ -124,7 +166,16 @@ def test_config() -> None:
     assert plain["rate"] == pytest.approx(2.55904591, rel=1e-5)
     assert plain["velocity"][0] == pytest.approx(1.0382063 * 100.0, rel=1e-5)
     assert plain["value"][0][0] == pytest.approx(2.0834407e-6, rel=1e-4)
-    for key, value in (("wall_rate", "-1 um/s"), ("wall_rate", "1 1/s"), ("tolerance", 1e-3), ("bounds", True)):
+    taken = runs.tensor({**document, "effective": {**document["effective"], "wall_rate": "infinite"}})
+    assert rate_of(taken.tensor) == pytest.approx(28.9663, rel=1e-5)
+    for key, value in (
+        ("wall_rate", "-1 um/s"),
+        ("wall_rate", "inf um/s"),
+        ("wall_rate", "all"),
+        ("wall_rate", "1 1/s"),
+        ("tolerance", 1e-3),
+        ("bounds", True),
+    ):
         wrong = {**document, "effective": {**document["effective"], key: value}}
         with pytest.raises(InputError) as caught:
             runs.tensor(wrong)
@@ -147,6 +198,8 @@ def test_bad_input_is_refused() -> None:
     for options, named in (
         ({"wall_rate": -1.0}, "wall_rate"),
         ({"wall_rate": math.nan}, "wall_rate"),
+        ({"wall_rate": -math.inf}, "wall_rate"),
+        ({"wall_rate": math.inf, "sorption_length": 0.1}, "sorption_length"),
         ({"wall_rate": 1.0, "bounds": True}, "bounds"),
         ({"wall_rate": 1.0, "tolerance": 1e-3}, "tolerance"),
     ):

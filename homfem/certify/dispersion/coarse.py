@@ -55,26 +55,25 @@ def estimated_errors(
         log.info("%s: no estimate of the error: %s", carrier.cell.name, error)
         return errors
     for k, other in zip(fast, below, strict=True):
-        errors[k] = _distance(carrier, solved[k].value, other.value)
+        errors[k] = distance(carrier, solved[k].value, other.value)
     return errors
 
 
 def warnings_of(carrier: Carrier, peclet: float, error: float | None) -> tuple[str, ...]:
     """Return what is said of a tensor whose mesh may not resolve the flow, and log it."""
     number = mesh_peclet(carrier, peclet)
-    if error is None and number > FAST:
-        told = "and there is no estimate of what is missed: refine, or ask for bounds where there are any"
-    elif error is not None and error > LARGE:
-        told = f"and elements of one degree less differ by {error:.1%}: refine, or ask for bounds"
-    else:
+    if number <= FAST or (error is not None and error <= LARGE):
         return ()
+    told = "and there is no estimate of what is missed: refine, or ask for bounds where there are any"
+    if error is not None:
+        told = f"and elements of one degree less differ by {error:.1%}: refine, or ask for bounds"
     words = f"the mesh is coarse for the Peclet number {peclet:g}: that of its cells is {number:.3g}, {told}"
     log.warning("%s: %s", carrier.cell.name, words)
     return (words,)
 
 
-def _distance(carrier: Carrier, value: Array, other: Array) -> float:
-    """The largest relative distance of two tensors over the directions in which the phases reach through the cell."""
+def distance(carrier: Carrier, value: Array, other: Array) -> float:
+    """Return the largest relative distance of two tensors, over the directions in which the phases reach on."""
     span = carrier.cell.whole.span(carrier.cell.lattice)
     one, two = (span @ tensor @ span.T for tensor in (value, other))
     return 2.0 * relative_gap(one, two)

@@ -16,6 +16,7 @@ diffusivity of the fluid (of a matrix a third, or half, of the trace; of several
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,7 +36,7 @@ from homfem.certify.dispersion.certified import Bounded, bound_all, without_dive
 from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
-from homfem.certify.dispersion.reacting import react_all
+from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, react_all
 from homfem.certify.physics import MeshSolution
 from homfem.coefficients import NamedCoefficient
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
@@ -95,7 +96,12 @@ class Dispersion:
 
     def _check_walls(self, cell: UnitCell, accuracy: Accuracy) -> None:
         """Refuse a reaction on walls that are not there, and with bounds."""
-        rate = check_number("wall_rate", self.wall_rate, at_least=0.0)
+        rate = self.wall_rate
+        if rate != math.inf:
+            check_number("wall_rate", rate, at_least=0.0, remedy="It is infinite where walls take all that comes.")
+        elif self.sorption_length:
+            remedy = "Where the concentration is zero walls hold nothing."
+            raise InputError("sorption_length", self.sorption_length, "0 with an infinite wall_rate", remedy)
         if rate == 0.0:
             return
         if sum(cell.volume_fractions[name] for name in self.diffusivities) > 1.0 - 1e-12:
@@ -155,10 +161,15 @@ class Dispersion:
         scales = [one * unit for one in peclet]
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
         spectra: tuple[Spectrum, ...] = ()
+        errors: list[float | None] = [None] * len(peclet)
         if self.wall_rate:
             factor = speed_unit(self.unit, cell.length_unit)[1]
-            rate, held = self.wall_rate * cell.length / factor, self.sorption_length / cell.length
-            solved, spectra = zip(*react_all(medium, flow, rate, held, scales), strict=True)
+            walls = WallReaction(
+                rate=self.wall_rate * cell.length / factor, capacity=self.sorption_length / cell.length
+            )
+            both_of = react_all(medium, flow, walls, scales)
+            errors = changes_of_degree(medium, flow, walls, both_of)
+            solved, spectra = zip(*both_of, strict=True)
         else:
             solved = solve_dispersed(medium, both, method)
         pairs = list(zip(solved, solved[len(peclet) :], strict=False))
@@ -170,7 +181,8 @@ class Dispersion:
         left = spectra or [None] * len(peclet)
         tensors = tuple(frame.tensor(*one) for one in zip(solved, peclet, sides, left, strict=True))
         if not plan.two_sided:
-            errors = [None] * len(peclet) if self.wall_rate else estimated_errors(medium, solved, peclet, method)
+            if not spectra:
+                errors = estimated_errors(medium, solved, peclet, method)
             tensors = tuple(
                 replace(tensor, estimated_error=error, warnings=warnings_of(medium, one, error))
                 for tensor, one, error in zip(tensors, peclet, errors, strict=True)

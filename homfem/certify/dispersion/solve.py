@@ -35,7 +35,9 @@ class Walls(Accuracy):
     wall_rate
         :math:`k_s` >= 0, in ``cell.length_unit`` per the time of ``unit``: the reaction on the walls,
         :math:`-n\cdot D\nabla c=k_sc`. What is left of the solute decays then at ``rate``, a further coefficient, and
-        velocity and tensor are those of what is left (:mod:`homfem.certify.dispersion.reacting`).
+        velocity and tensor are those of what is left (:mod:`homfem.certify.dispersion.reacting`), and
+        ``estimated_error`` is the change from elements of one degree less. ``math.inf``: the walls take all that comes,
+        and the concentration on them is zero.
     """
 
     sorption_length: float = 0.0

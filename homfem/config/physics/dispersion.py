@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -24,6 +25,12 @@ def _peclet(value: Any) -> float | tuple[float, ...]:
             raise InputError("", value, "a number >= 0, or a list of them")
         return tuple(check_number(f"[{k}]", one, at_least=0.0, remedy=remedy) for k, one in enumerate(value))
     return check_number("", value, at_least=0.0, remedy=remedy)
+
+
+def _wall_rate(value: Any) -> Quantity:
+    if value == "infinite":
+        return Quantity(value=math.inf, unit="m/s")
+    return parse_quantity("", value, PERMEABILITY, at_least=0.0, remedy='Walls that take all are "infinite".')
 
 
 class Dispersion(EffectiveTable):
@@ -80,8 +87,19 @@ class Dispersion(EffectiveTable):
     """What is added to the flow of the stream function."""
     sorption_length: Annotated[Quantity, quantity(LENGTH, at_least=0.0)] | None = None
     """What a unit concentration holds on an area of the walls, in equilibrium (linear sorption)."""
-    wall_rate: Annotated[Quantity, quantity(PERMEABILITY, at_least=0.0)] | None = None
-    """Rate of a reaction on the walls, per concentration and area; the tensor is that of what is left."""
+    wall_rate: (
+        Annotated[
+            Quantity,
+            Check(
+                _wall_rate,
+                says=f'a speed >= 0, such as "{PERMEABILITY.example}", or "infinite"',
+                schema={"type": "string", "examples": [PERMEABILITY.example, "infinite"]},
+            ),
+        ]
+        | None
+    ) = None
+    """Rate of a reaction on the walls, per concentration and area ("infinite": the concentration on them is zero); the
+    tensor is that of what is left."""
     partition: Annotated[Mapping[str, float], numbers("partition coefficients > 0 of phases")] | None = None
     """Concentration in a phase over that in the fluid, where it is not 1."""
     tolerance: Annotated[float, tolerance_check()] | None = None

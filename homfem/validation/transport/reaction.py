@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,11 +23,14 @@ WALLS: Mapping[tuple[float, float], tuple[float, float | None, float, float]] = 
     (1.0, 0.0): (2.54288433, None, 0.75401725, 0.75401725),
     (1.0, 10.0): (2.55904591, 1.0382063, 2.0834407, 0.78684591),
 }
-#: Half-width or radius 1: by shape, Da and sorption length: rate, V/U, (D* - 1)/Pe^2, or D* at rest and that of Pe^2.
+#: Half-width or radius 1: by shape, Da (infinite: no concentration on the walls) and sorption length: rate, V/U,
+#: (D* - 1)/Pe^2, or D* at rest and that of Pe^2.
 ALONG = {
     ("slit", 1.0, 0.0): (0.7401738844, 1.100924555, 1.0, 0.0142316351),
     ("tube", 1.0, 0.0): (1.576992731, 1.144026542, 1.0, 0.0198947699),
     ("tube", 10.0, 0.0): (4.750205415, 1.474007313, 1.0, 0.00853332248),
+    ("slit", math.inf, 0.0): (2.467401100, 1.303963551, 1.0, 0.00266515146),
+    ("tube", math.inf, 0.0): (5.783185963, 1.563886759, 1.0, 0.00499496508),
     ("tube", 1.0, 0.5): (0.9351862186, 0.6124525103, 0.5658030482, 0.0564348577),
 }
 MODES = "Galerkin and Bessel functions, independently of homfem"
@@ -94,7 +98,7 @@ def _along() -> Iterator[Row]:
         peclets = [0.0, 10.0 / RADIUS]  # with the period; 10 with the radius
         still, moved = homogenize_dispersion(
             cell, {"pore": 1.0}, peclet=peclets, wall_rate=da / RADIUS, sorption_length=held * RADIUS,
-            flow=StokesFlow(direction=direction), degree=3 if shape == "slit" else 2,
+            flow=StokesFlow(direction=direction), degree=(3 if shape == "slit" else 2) + math.isinf(da),
         )  # fmt: skip
         along = np.array(direction)
         of = f"{shape}, Da {da:g}" + (f", K {held:g}" if held else "")
