@@ -26,13 +26,47 @@ from dolfinx import fem
 
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem, Field, domain_of, element_of
-from homfem.parameters import Array
+from homfem.local.samples import sample
+from homfem.parameters import Array, InputError
+from homfem.ranks import collective
 
 
-def tensor_function(cell: UnitCell, matrices: Mapping[str, Array]) -> fem.Function:
-    """Return a matrix on each mesh cell, zero in the phases that are not named."""
+def tensor_function(cell: UnitCell, name: str, table: Mapping[str, Any]) -> fem.Function:
+    """Return a matrix on each mesh cell, zero in the phases that are not named; collective.
+
+    Parameters
+    ----------
+    cell
+    name
+        Of the coefficient, for messages.
+    table
+        For each phase a matrix, or a function of position: ``f(x)`` of points (d, n) in mesh units, of shape (n,) or
+        (n, d, d).
+    """
     d = cell.dimension
-    return cell.cell_function({name: matrices.get(name, np.zeros((d, d))) for name in cell.phase_names})
+    fixed = {phase: matrix for phase, matrix in table.items() if not callable(matrix)}
+    result = cell.cell_function({phase: fixed.get(phase, np.zeros((d, d))) for phase in cell.phase_names})
+    entries = result.x.array.reshape(-1, d, d)
+    for phase in (one for one in table if one not in fixed):
+        label = f"{name}[{phase!r}]"
+        values = sample(cell, label, table[phase], ((), (d, d)))
+        inside = cell.phase_of_cell == cell.phases[phase]
+        with collective(cell.comm):
+            own = values[inside]
+            full = own[:, None, None] * np.eye(d) if own.ndim == 1 else own
+            if not np.all(np.isfinite(full)):
+                raise InputError(label, table[phase], "finite everywhere")
+            entries[inside] = full if name == "sensitivity" else _definite(label, table[phase], full)
+    return result
+
+
+def _definite(label: str, given: Any, values: Array) -> Array:
+    turned = values.transpose(0, 2, 1)
+    size = np.abs(values).max(axis=(1, 2), keepdims=True)
+    same = bool(np.all(np.abs(values - turned) <= 1e-12 * size))
+    if not same or np.linalg.eigvalsh(0.5 * (values + turned)).min(initial=np.inf) <= 0.0:
+        raise InputError(label, given, "symmetric and positive definite everywhere")
+    return np.asarray(0.5 * (values + turned))
 
 
 def driven_diffusion(
@@ -41,9 +75,8 @@ def driven_diffusion(
     phases: Sequence[str],
     *,
     degree: int,
-    element: str = "Lagrange",
     drives: Sequence[fem.Function] = (),
-    sensitivity: fem.Function | None = None,
+    sensitivity: fem.Function,
 ) -> CellProblem:
     r"""Return a diffusion problem for unit gradients, and for fields that drive a flux: one more load for each.
 
@@ -55,13 +88,12 @@ def driven_diffusion(
         A matrix on each mesh cell; zero outside of ``phases``.
     phases
         Where it diffuses.
-    degree, element
-        ``"Lagrange"`` or ``"CR"``.
+    degree
+        Of the Lagrange elements.
     drives
-        Vectors V that are constant on each mesh cell; or, with a ``sensitivity`` S, the correctors q of every axis,
-        of which :math:`V_j=S(e_j+\nabla q_j)`. The load is :math:`\int V\cdot\nabla v`.
+        The correctors q of every axis, or none. The load is :math:`\int S(e_j+\nabla q_j)\cdot\nabla v`.
     sensitivity
-        A matrix on each mesh cell.
+        S, a matrix on each mesh cell.
     """
     d, domain = cell.dimension, domain_of(cell)
     own = () if set(phases) == set(cell.phase_names) else tuple(phases)
@@ -70,8 +102,6 @@ def driven_diffusion(
         return ufl.as_vector([s[k] for k in range(d)])
 
     def drive(k: int) -> Any:
-        if sensitivity is None:
-            return drives[k]
         return ufl.dot(sensitivity, ufl.as_vector(np.eye(d)[k].tolist()) + ufl.grad(drives[k]))
 
     def linear(v: Any, s: Any) -> ufl.Form:
@@ -82,10 +112,9 @@ def driven_diffusion(
         one, other = macroscopic(s) + ufl.grad(w), macroscopic(t) + ufl.grad(z)
         return ufl.inner(ufl.dot(coefficient, one), other) * ufl.dx
 
-    given = (*drives, *(() if sensitivity is None else (sensitivity,)))
     return CellProblem(
         name="diffusion",
-        fields=(Field(element=element_of(cell, element, degree), phases=own, name="potential"),),
+        fields=(Field(element=element_of(cell, "Lagrange", degree), phases=own, name="potential"),),
         loads=d + len(drives),
         bilinear=lambda u, v: ufl.inner(ufl.dot(coefficient, ufl.grad(u)), ufl.grad(v)) * ufl.dx,
         linear=linear,
@@ -94,6 +123,6 @@ def driven_diffusion(
         flux=lambda u, _: ufl.dot(coefficient, ufl.grad(u)),
         domain=domain,
         coefficients={"diffusivity": coefficient},
-        given=given,
-        formula=("driven diffusion", own, len(drives), sensitivity is None),
+        given=(*drives, sensitivity) if drives else (),
+        formula=("driven diffusion", own, len(drives)),
     )

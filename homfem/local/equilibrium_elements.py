@@ -252,6 +252,17 @@ class EquilibriumElements:
         slopes = np.concatenate([-slopes.sum(axis=1, keepdims=True), slopes], axis=1)
         return np.linalg.norm(slopes, axis=2) * self.determinant[:, None] / math.factorial(self.d - 1)
 
+    def work(self, moments: Array) -> Array:
+        r"""Return :math:`l_i=\int_Kw\cdot q_i`.
+
+        Parameters
+        ----------
+        moments : array, shape (m, d, polynomials, loads)
+            Integrals over K of the components of w with the orthonormal polynomials of the reference simplex.
+        """
+        pulled = np.einsum("mab,makj->mbkj", self.jacobian, moments) / self.determinant[:, None, None, None]
+        return np.einsum("nbk,mbkj->mnj", self.reference.fields, pulled, optimize=True)
+
     def work_of_constants(self) -> Array:
         r"""Return :math:`l_i=\int_Kw\cdot q_i` of the unit vectors w, shape (m, n, d)."""
         first = self.reference.fields[:, :, 0] * polynomials(self.d, 0, np.zeros((1, self.d)))[0, 0, 0] ** -1

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem import brackets
-from homfem.kinds import TensorKind
+from homfem.kinds import SENSITIVITY, TensorKind
 from homfem.parameters import Array, InputError
 from homfem.stiffness import INDEX_NAMES, EngineeringConstants, dimension_of, voigt_to_mandel
 from homfem.tensors import anisotropy, moduli
@@ -101,7 +101,12 @@ class TensorProperties:
 
     @property
     def relative_geometric_error(self) -> float:
-        """``geometric_error`` over the smallest principal value; a direction in which nothing flows does not count."""
+        """``geometric_error`` over the smallest principal value; a direction in which nothing flows does not count.
+
+        Of a sensitivity, which may have either sign, over the largest entry.
+        """
+        if self.kind == SENSITIVITY:
+            return self.geometric_error / float(np.abs(self.value).max(initial=0.0) or math.inf)
         values = np.abs(self.principal_values)
         return self.geometric_error / float(values[values > 1e-9 * values.max(initial=0.0)].min(initial=math.inf))
 

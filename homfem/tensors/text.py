@@ -85,7 +85,11 @@ def _doubts(tensor: EffectiveTensor) -> list[str]:
     """What is known of the error without guarantee, and what the user must know."""
     lines = []
     if tensor.estimated_error is not None:
-        lines.append(f"  relative error by an estimate, without guarantee: {tensor.estimated_error:.1e}")
+        own = tensor.coefficients.get(tensor.kind.name)  # of a tensor that has bounds entry by entry
+        if own is not None and own.lower is not None and own.order != "loewner":
+            lines.append(f"  guaranteed relative error of each entry, over the largest: {tensor.estimated_error:.1e}")
+        else:
+            lines.append(f"  relative error by an estimate, without guarantee: {tensor.estimated_error:.1e}")
     if tensor.geometric_error:
         lines.append(
             f"  straight facets on curved surfaces change it by less than about {tensor.geometric_error:.1e} "

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import homogenize_chemotaxis, homogenize_diffusion, runs
 from homfem.cells import blocks, fibre_array, laminate
+from homfem.certify.chemotaxis import solve_chemotaxis
+from homfem.certify.chemotaxis.geometry import changes_at_facets
 from homfem.config import make_config
+from homfem.local.engine import solve_correctors
+from homfem.local.membranes import facet_areas
 from homfem.parameters import InputError, PercolationError
+from homfem.solve import integral
 from made_cells import grid_cell
 
 SQUARE = ["MMMM", "MIIM", "MIIM", "MMMM"]
@@ -69,33 +76,103 @@ def test_conforming_elements_alone(curved, asked):
     assert np.abs(named["constant_motility_sensitivity"].value - found.value).max() > 0.1
 
 
-def test_matrices_in_layers():
-    """Across layers the normal fluxes and the gradients along are continuous, whatever the matrices."""
+def matrices_in_layers():
+    """Random matrices of two layers: motilities, sensitivities, attractants, and S* of any fraction of the first."""
     rng = np.random.default_rng(4)
-    fractions = (0.4, 0.6)
-    cell = laminate(fractions, axis="x", dimension=2, resolution=0.25)
-    spd = [[(lambda r: r @ r.T + 0.3 * np.eye(2))(rng.normal(size=(2, 2))) for _ in fractions] for _ in range(2)]
+    spd = [[(lambda r: r @ r.T + 0.3 * np.eye(2))(rng.normal(size=(2, 2))) for _ in range(2)] for _ in range(2)]
     sensitivity = rng.normal(size=(2, 2, 2))
-    names = ("layer1", "layer2")
 
-    def gradients(matrices, direction):
+    def gradients(fractions, matrices, direction):
         """The gradients in the layers for a mean one: e + a n in each, with one normal flux."""
         normal = np.array([m[0, 0] for m in matrices])
         own = np.array([m[0] @ direction for m in matrices])
         flux = np.sum(fractions * own / normal) / np.sum(fractions / normal)
         return [direction + (flux - o) / n * np.array([1.0, 0.0]) for o, n in zip(own, normal, strict=True)]
 
-    fractions = np.array(fractions)
-    exact = np.array([
-        [sum(f * p @ s @ q for f, p, s, q in zip(fractions, gradients(spd[0], e), sensitivity, gradients(spd[1], z),
-                                                  strict=True)) for z in np.eye(2)] for e in np.eye(2)
-    ])  # fmt: skip
-    given = [dict(zip(names, [m.tolist() for m in table], strict=True)) for table in (spd[0], sensitivity, spd[1])]
+    def exact(first):
+        fractions = np.array([first, 1.0 - first])
+        return np.array([
+            [sum(f * p @ s @ q for f, p, s, q in zip(fractions, gradients(fractions, spd[0], e), sensitivity,
+                                                     gradients(fractions, spd[1], z), strict=True)) for z in np.eye(2)]
+            for e in np.eye(2)
+        ])  # fmt: skip
+
+    names = ("layer1", "layer2")
+    tables = [dict(zip(names, [m.tolist() for m in table], strict=True)) for table in (spd[0], sensitivity, spd[1])]
+    return tables, exact
+
+
+def test_matrices_in_layers():
+    """Across layers the normal fluxes and the gradients along are continuous, whatever the matrices."""
+    given, of = matrices_in_layers()
+    cell, exact = laminate((0.4, 0.6), axis="x", dimension=2, resolution=0.25), of(0.4)
     found = homogenize_chemotaxis(cell, *given)
     assert np.abs(found.value - exact).max() <= 1e-9 * np.abs(exact).max()
     assert abs(exact[0, 1] - exact[1, 0]) > 1e-2
     lower, upper = sides(found)
     assert np.all((lower <= exact) & (exact <= upper))
+
+
+def test_layers_that_grow_change_the_tensor_as_its_estimate_says():
+    given, of = matrices_in_layers()
+    cell = laminate((0.4, 0.6), axis="x", dimension=2, resolution=0.25)
+    halves = solve_chemotaxis(cell, *given, degree=1, rtol=1e-12).solved.halves
+    (facets,) = (facets for name, facets in cell.facets.items() if "layer1" in name and "layer2" in name)
+    links = cell.mesh.topology.connectivity(1, 2)
+    first, second = links.array[links.offsets[facets]], links.array[links.offsets[facets + 1] - 1]
+    change = changes_at_facets(*halves, (facets, first, second))
+    sign = np.where(cell.phase_of_cell[first] == cell.phases["layer1"], 1.0, -1.0)
+    # the two surfaces are moved by half of what the first layer gains
+    total = np.einsum("f,fij->ij", 0.5 * sign * facet_areas(cell, facets), change)
+    slope = (of(0.4 + 1e-5) - of(0.4 - 1e-5)) / 2e-5
+    assert np.abs(total - slope).max() <= 1e-8 * np.abs(slope).max()
+
+
+@pytest.mark.parametrize("phases", [("fibre", "matrix"), ("matrix",)])
+def test_the_estimate_of_facets_is_that_of_diffusion_where_all_are_alike(phases):
+    cell = fibre_array(fraction=0.3, resolution=0.15, dimension=2)
+    medium = {name: 7.0 if name == "fibre" else 1.0 for name in phases}
+    found = homogenize_chemotaxis(cell, medium, medium, medium)
+    plain = homogenize_diffusion(cell, medium)
+    assert found.geometric_error == pytest.approx(plain.geometric_error, rel=1e-6)
+    assert found.geometric_error > 1e-6
+
+
+def test_the_estimate_of_facets_covers_what_they_change():
+    """Cells of second order have round fibres."""
+    given = {"fibre": 10.0, "matrix": 1.0}, {"fibre": 4.0, "matrix": 1.0}, {"fibre": 0.1, "matrix": 1.0}
+    flat = homogenize_chemotaxis(fibre_array(fraction=0.3, resolution=0.2, dimension=2), *given, tolerance=2e-3)
+    round_ = homogenize_chemotaxis(fibre_array(fraction=0.3, resolution=0.1, dimension=2, order=2), *given, degree=3)
+    change = np.abs(flat.value - round_.value).max()
+    assert change <= flat.geometric_error + flat.estimated_error * np.abs(flat.value).max()
+    assert flat.relative_geometric_error == pytest.approx(flat.geometric_error / np.abs(flat.value).max())
+
+
+def test_functions_of_position_are_sampled_and_have_no_bounds():
+    """Layers as functions, and a motility that varies along x alone: S* is harmonic there."""
+    cell = laminate((0.5, 0.5), axis="x", dimension=2, resolution=0.02)
+    wave = lambda x: 1.0 / (2.0 + np.cos(2.0 * np.pi * x[0]))  # noqa: E731
+    both = lambda given: {"layer1": given, "layer2": given}  # noqa: E731
+    found = homogenize_chemotaxis(cell, both(wave), both(lambda x: -3.0 * wave(x)), both(1.0))
+    assert found.value[0, 0] == pytest.approx(-3.0 / 2.0, rel=1e-3)  # -3 times the motility
+    assert found.value[1, 1] == pytest.approx(-3.0 / np.sqrt(3.0), rel=1e-3)
+    for name in ("sensitivity", "motility", "attractant"):
+        assert found.coefficients[name].lower is None
+    assert found.estimated_error < 1e-2
+    matrix = lambda x: np.broadcast_to(np.array([[2.0, 1.0], [0.0, 3.0]]), (x.shape[1], 2, 2))  # noqa: E731
+    turned = homogenize_chemotaxis(cell, both(1.0), both(matrix), both(1.0))
+    assert np.abs(turned.value - [[2.0, 1.0], [0.0, 3.0]]).max() < 1e-12
+    for table, said in (
+        ({"motility": both(lambda x: x[0] - 0.5)}, r"^motility\['layer1'\].*positive definite"),
+        ({"attractant": both(matrix)}, r"^attractant\['layer1'\].*symmetric"),
+        ({"sensitivity": both(lambda x: np.full(x.shape[1], np.nan))}, r"^sensitivity\['layer1'\].*finite"),
+        ({"sensitivity": both(lambda x: x)}, r"^sensitivity\['layer1'\].*shape"),
+    ):
+        given = {"motility": both(1.0), "sensitivity": both(1.0), "attractant": both(1.0)} | table
+        with pytest.raises(InputError, match=said):
+            homogenize_chemotaxis(cell, **given)
+    with pytest.raises(InputError, match=r"^sensitivity\['layer1'\].*no cell moves"):
+        homogenize_chemotaxis(cell, {"layer2": 1.0}, {"layer1": wave}, both(1.0))
 
 
 @pytest.mark.parametrize(
@@ -134,6 +211,76 @@ def test_the_bounds_are_not_idle(inside, exact):
     lower, upper = (side[0, 0] for side in sides(found))
     assert lower <= exact <= upper
     assert abs(found.value[0, 0] - exact) > 0.15 * 0.5 * (upper - lower)
+
+
+@pytest.mark.parametrize("inside", [0.01, 10.0])
+def test_bounds_are_of_the_order_of_both_sides(inside):
+    """Quadratic correctors and linear fluxes: their errors are of one size, and the bounds have their product."""
+    cell = fibre_array(fraction=0.3, resolution=0.06, dimension=2)
+    medium = {"fibre": inside, "matrix": 1.0}
+    found = homogenize_chemotaxis(cell, medium, {"fibre": 1.0, "matrix": 1.0}, medium)
+    lower, upper = sides(found)
+    assert (upper - lower).max() / 2.0 <= 3.5e-3 * found.value[0, 0]
+    assert found.estimated_error == pytest.approx((upper - lower).max() / 2.0 / found.value.max(), rel=1e-9)
+    assert "guaranteed relative error of each entry" in str(found)
+    assert "without guarantee" not in str(found)
+
+
+def test_refinement_is_where_the_product_of_the_errors_is():
+    """At corners: some thousand unknowns reach what uniform refinement takes a hundred times as many for."""
+    cell = blocks(SQUARE, resolution=0.12)
+    solution = solve_chemotaxis(
+        cell, {"I": 0.01, "M": 1.0}, {"I": 1.0, "M": 1.0}, {"I": 1.0, "M": 0.01}, tolerance=4e-3
+    )
+    assert solution.tensor.reached
+    assert solution.tensor.dofs < 4000
+    gaps = [entry["relative_gap"] for entry in solution.history]
+    assert gaps == sorted(gaps, reverse=True)
+    carried = solution.solved.gaps()
+    centres = solution.cell.raw.points[solution.cell.raw.corners].mean(axis=1)
+    at_corner = np.abs(np.abs(centres - 0.5) - 0.25).max(axis=1) < 0.1
+    assert carried[at_corner].sum() > 0.7 * carried.sum()
+
+
+def perturbed(monkeypatch, size):
+    """Wrong correctors of unit gradients, with all that follows from them."""
+
+    def solve(cell, problem, **options):
+        found = solve_correctors(cell, problem, **options)
+        d = cell.dimension
+        bump = fem.Function(found.space)
+        for k, one in enumerate(found.functions[:d]):
+            bump.interpolate(lambda x, k=k: np.sin(2.0 * np.pi * (x[0] + 0.1 * k)) + np.cos(2.0 * np.pi * x[1]))
+            one.x.array[:] += size * bump.x.array
+        w, z = fem.Function(found.space), fem.Function(found.space)
+        s, t = (fem.Constant(problem.domain, np.zeros(problem.loads)) for _ in range(2))
+        value = integral(problem.average(w, s, z, t))
+        average = np.zeros((problem.loads,) * 2)
+        for i, first in enumerate(found.functions):
+            for j, second in enumerate(found.functions):
+                w.x.array[:], z.x.array[:] = first.x.array, second.x.array
+                s.value[:], t.value[:] = np.eye(problem.loads)[i], np.eye(problem.loads)[j]
+                average[i, j] = value() / cell.lattice.volume
+        return replace(found, average=average)
+
+    monkeypatch.setattr("homfem.certify.chemotaxis.sides.solve_correctors", solve)
+
+
+def test_what_is_wrong_with_the_correctors_enters_by_its_square(monkeypatch):
+    """The computed parts of the first two terms take away what enters in the first order; bounds hold all the same."""
+    cell = blocks(["MMMM", "MIIM", "MMIM", "MMMM"], resolution=0.2)
+    given = cell, {"I": 10.0, "M": 1.0}, {"I": 4.0, "M": 1.0}, {"I": 0.1, "M": 1.0}
+    right, off = homogenize_chemotaxis(*given), []
+    for size in (0.02, 0.01):
+        with monkeypatch.context() as patch:
+            perturbed(patch, size)
+            found = homogenize_chemotaxis(*given)
+        off.append(found.value - right.value)
+        (lower, upper), (least, most) = sides(found), sides(right)
+        assert np.all((lower <= most) & (least <= upper))
+    slope = (4.0 * off[1] - off[0]) / 0.02
+    assert np.abs(slope).max() <= 1e-6
+    assert np.abs(off[1]).min() > 1e-4
 
 
 def corner(s):
@@ -221,9 +368,10 @@ def test_voids_and_cells_that_leave_a_phase_to_the_attractant():
 
 def case(comm):
     found = homogenize_chemotaxis(oblique(comm), MOTILITY, SENSITIVITY, ATTRACTANT, rtol=1e-12)
-    named = found.coefficients
+    part = homogenize_chemotaxis(oblique(comm), {"a": 2.0}, {"a": 6.0}, {"a": 5.0, "b": 50.0}, rtol=1e-12)
+    named = found.coefficients | {"part": part.coefficients["sensitivity"]}
     return {name: [named[name].value.tolist(), named[name].lower.tolist(), named[name].upper.tolist()]
-            for name in ("sensitivity", "motility", "attractant")}  # fmt: skip
+            for name in ("sensitivity", "motility", "attractant", "part")}  # fmt: skip
 
 
 @pytest.mark.mpi

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,40 +11,31 @@ import numpy.typing as npt
 
 from homfem.parameters import Array, InputError, check_choice, check_spd
 
-Coefficients = Mapping[str, float | npt.ArrayLike]
+#: For each phase a number, a matrix, or a function of position.
+Coefficients = Mapping[str, float | npt.ArrayLike | Callable[[Array], Array]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChemotaxisData:
-    """The coefficients of all phases as matrices.
+    """The coefficients of all phases: matrices, or functions of position.
 
     Parameters
     ----------
-    motility, attractant : mapping of str to array, shape (d, d)
+    motility, attractant : mapping of str to array, shape (d, d), or function
         Symmetric and positive definite, of the phases in which cells move and the attractant diffuses.
-    sensitivity : mapping of str to array, shape (d, d)
+    sensitivity : mapping of str to array, shape (d, d), or function
         Any matrix, of phases that are in both.
     """
 
-    motility: Mapping[str, Array]
-    sensitivity: Mapping[str, Array]
-    attractant: Mapping[str, Array]
-
-    @property
-    def largest(self) -> float:
-        r"""The largest :math:`\|D_n^{-1/2}SD_c^{-1/2}\|_2` of all phases."""
-        found = 0.0
-        for phase, matrix in self.sensitivity.items():
-            left, right = (np.linalg.cholesky(given[phase]) for given in (self.motility, self.attractant))
-            scaled = np.linalg.solve(right, np.linalg.solve(left, matrix).T)
-            found = max(found, float(np.linalg.norm(scaled, 2)))
-        return found
+    motility: Mapping[str, Any]
+    sensitivity: Mapping[str, Any]
+    attractant: Mapping[str, Any]
 
 
 def checked(
     motility: Coefficients, sensitivity: Coefficients, attractant: Coefficients, phases: tuple[str, ...], d: int
 ) -> ChemotaxisData:
-    """Return the coefficients as matrices.
+    """Return the coefficients as matrices; functions of position as they are.
 
     Raises
     ------
@@ -60,18 +51,21 @@ def checked(
             check_choice(name, phase, phases)
     moving = {
         name: {
-            phase: check_spd(f"{name}[{phase!r}]", given[name][phase], d) for phase in phases if phase in given[name]
+            phase: value if callable(value) else check_spd(f"{name}[{phase!r}]", value, d)
+            for phase, value in ((phase, given[name][phase]) for phase in phases if phase in given[name])
         }
         for name in ("motility", "attractant")
     }
     followed = {}
     for phase in (one for one in phases if one in sensitivity):
-        matrix = _matrix(f"sensitivity[{phase!r}]", sensitivity[phase], d)
+        given_one: Any = sensitivity[phase]
+        matrix = given_one if callable(given_one) else _matrix(f"sensitivity[{phase!r}]", given_one, d)
+        some = callable(matrix) or matrix.any()
         for name, what in (("motility", "no cell moves"), ("attractant", "no attractant is")):
-            if matrix.any() and phase not in given[name]:
+            if some and phase not in given[name]:
                 remedy = f"Give the phase a {name}, or leave its sensitivity out."
                 raise InputError(f"sensitivity[{phase!r}]", sensitivity[phase], f"0 where {what}", remedy)
-        if matrix.any():
+        if some:
             followed[phase] = matrix
     return ChemotaxisData(motility=moving["motility"], sensitivity=followed, attractant=moving["attractant"])
 

@@ -10,20 +10,20 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.brackets import EPS
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
 from homfem.certify.adapt import on_root
 from homfem.certify.chemotaxis.data import ChemotaxisData, Coefficients, checked
-from homfem.certify.chemotaxis.sides import Diffusing, distances, driven_means, pairing, vectors
+from homfem.certify.chemotaxis.geometry import geometric_error
+from homfem.certify.chemotaxis.halves import Half, carried, width_of
+from homfem.certify.chemotaxis.sides import Diffusing, pairing
 from homfem.certify.loop import solve_cell
-from homfem.certify.physics import CellSolution, MeshSolution
+from homfem.certify.physics import CellSolution, MeshSolution, sampled
 from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
 from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import DIFFUSION, SENSITIVITY
-from homfem.local import roundoff
 from homfem.local.chemotaxis import tensor_function
 from homfem.local.problem import Correctors
 from homfem.parameters import Array, InputError, PercolationError
@@ -93,11 +93,15 @@ class Chemotaxis:
     def solve(self, cell: UnitCell, loads: Loads, plan: Plan) -> ChemotaxisOnMesh:
         """Solve all problems on one mesh; collective."""
         data = self.data(cell)
-        sensitivity = tensor_function(cell, data.sensitivity)
-        turned = tensor_function(cell, {name: matrix.T for name, matrix in data.sensitivity.items()})
+        sensitivity = tensor_function(cell, "sensitivity", data.sensitivity)
+        turned = fem.Function(sensitivity.function_space)
+        turned.x.array[:] = _matrices(sensitivity).transpose(0, 2, 1).ravel()
         moving, spreading = (
-            Diffusing(cell=cell, coefficient=tensor_function(cell, table), sensitivity=by, phases=tuple(table))
-            for table, by in ((data.motility, sensitivity), (data.attractant, turned))
+            Diffusing(cell=cell, coefficient=tensor_function(cell, name, table), sensitivity=by, phases=tuple(table))
+            for name, table, by in (
+                ("motility", data.motility, sensitivity),
+                ("attractant", data.attractant, turned),
+            )
         )
         options: dict[str, Any] = {"degree": plan.degree, "rtol": plan.rtol}
         first = spreading.solve((), **options)
@@ -110,11 +114,8 @@ class Chemotaxis:
         average[:d, :d] = first.average
         # Its own correctors stay those that drive the cells, to the last digit.
         beside = replace(beside, functions=(*first.functions, *beside.functions[d:]), average=average)
-        pair = (
-            _Half.of(moving, above, first, plan.rtol),
-            _Half.of(spreading, beside, above, plan.rtol),
-        )
-        return _two_sided(self, data, pair, sensitivity)
+        pair = (Half.of(moving, above, first, plan.rtol), Half.of(spreading, beside, above, plan.rtol))
+        return _two_sided(self, pair, sensitivity)
 
     def record(self, cell: UnitCell) -> dict[str, Any]:
         """Return what the tensor keeps of the input."""
@@ -124,84 +125,16 @@ class Chemotaxis:
 
     @property
     def sampled(self) -> bool:
-        """Whether a coefficient is a function of position: none is."""
-        return False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Half:
-    """One of the two diffusions with its errors: of unit gradients, and of what the other one drives.
-
-    Parameters
-    ----------
-    upper, broken
-        Conforming and Crouzeix-Raviart correctors: of unit gradients, then of the driven loads.
-    lower, noise, excess
-        The energies below; what round-off can have done to both sides, and the residual to the lower one.
-    places
-        Of :func:`homfem.certify.chemotaxis.sides.distances`.
-    """
-
-    own: Diffusing
-    upper: Correctors
-    broken: Correctors
-    noise: Array
-    excess: Array
-    places: Array
-
-    @classmethod
-    def of(cls, own: Diffusing, upper: Correctors, other: Correctors, rtol: float) -> _Half:
-        """Solve the lower side; collective."""
-        means = driven_means(own, other)
-        broken = own.solve(vectors(own.cell, means), degree=1, rtol=rtol, element="CR")
-        return cls(
-            own=own,
-            upper=upper,
-            broken=broken,
-            noise=own.noise(upper) + own.noise(broken),
-            excess=own.excess(broken, means),
-            places=distances(own, upper, broken, other, means),
-        )
-
-    @property
-    def dimension(self) -> int:
-        """Number of unit gradients."""
-        return self.own.cell.dimension
-
-    @property
-    def sides(self) -> tuple[Array, Array]:
-        """The effective tensor from below and from above, each moved for what may be wrong with it."""
-        d, noise = self.dimension, np.diag(self.noise)
-        below = self.broken.average[:d, :d] - noise
-        # What the residuals add to combined loads is at most d times what they add to each.
-        return below - d * np.diag(self.excess[:d]), self.upper.average[:d, :d] + noise
-
-    @property
-    def energies(self) -> Array:
-        r""":math:`\varepsilon` of each unit gradient."""
-        d = self.dimension
-        apart = np.diag(self.upper.average - self.broken.average)[:d] + self.excess[:d] + self.noise
-        return np.sqrt(np.maximum(apart, 0.0))
-
-    @property
-    def driven(self) -> Array:
-        r""":math:`\eta` of each driven load, with what the residual leaves; collective."""
-        total = self.own.cell.comm.allreduce(self.places.sum(axis=1), op=MPI.SUM)[self.dimension :]
-        return np.asarray(np.sqrt(total) * (1.0 + 1e-12) + np.sqrt(self.excess[self.dimension :]))
-
-    def named(self, unit: str) -> NamedCoefficient:
-        """The effective tensor with its bounds."""
-        lower, upper = (0.5 * (side + side.T) for side in self.sides)
-        d = self.dimension
-        value = 0.5 * (self.upper.average + self.broken.average)[:d, :d]
-        return NamedCoefficient(value=value, lower=lower, upper=upper, unit=unit, basis="matrix", order="loewner")
+        """Whether a coefficient is a function of position."""
+        return any(map(sampled, (self.motility, self.sensitivity, self.attractant)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChemotaxisOnMesh(MeshSolution):
     """Chemotaxis on one mesh; ``halves`` are the two diffusions with their errors, none of one side alone."""
 
-    halves: tuple[_Half, ...] = ()
+    halves: tuple[Half, ...] = ()
+    largest: float = 0.0
 
     @property
     def proved(self) -> bool:
@@ -209,20 +142,12 @@ class ChemotaxisOnMesh(MeshSolution):
         return bool(self.halves)
 
     def gaps(self) -> Array:
-        """Return the part of the errors in each mesh cell, each relative to its energy, on rank 0; collective."""
-        found = np.zeros(0)
-        for half in self.halves:
-            size = np.concatenate([np.diag(half.upper.average)[: half.dimension]] * 2)
-            driven = np.diag(half.upper.average)[half.dimension :]
-            size[half.dimension :] = np.maximum(driven, 1e-3 * driven.max(initial=0.0))
-            size = np.where(size > 0.0, size, 1.0)
-            part = (half.places / size[:, None]).sum(axis=0)
-            found = part if not found.size else found + part
-        return on_root(self.cell, found)
+        """Return what each mesh cell has of the widths of the bounds, on rank 0; collective."""
+        return on_root(self.cell, carried(self.largest, *self.halves))
 
     def geometric_error(self) -> float:
-        """Zero: what straight facets change is not estimated, which a warning says."""
-        return 0.0
+        """Return an estimate of what straight facets change, the largest over all pairs of directions; collective."""
+        return geometric_error(*self.halves) if self.halves else 0.0
 
 
 def _mean(sensitivity: fem.Function, p: Correctors, q: Correctors, cell: UnitCell, along: bool = True) -> Array:
@@ -249,9 +174,7 @@ def _one_sided(
     return ChemotaxisOnMesh(tensor=tensor, cell=cell, correctors=above, compared=first)
 
 
-def _two_sided(
-    physics: Chemotaxis, data: ChemotaxisData, pair: tuple[_Half, _Half], sensitivity: fem.Function
-) -> ChemotaxisOnMesh:
+def _two_sided(physics: Chemotaxis, pair: tuple[Half, Half], sensitivity: fem.Function) -> ChemotaxisOnMesh:
     moving, spreading = pair
     cell, d = moving.own.cell, moving.dimension
     above, first = moving.upper, spreading.upper
@@ -265,49 +188,48 @@ def _two_sided(
             for i in range(d)
         ]
     )
-    width = _width(data, moving, spreading)
+    largest, bounded = _largest(moving.own, spreading.own, sensitivity), not physics.sampled
+    width = width_of(largest, moving, spreading)
+    sides: dict[str, Any] = {"lower": value - width, "upper": value + width} if bounded else {}
     found = {
-        "motility": moving.named(physics.unit),
-        "attractant": spreading.named(physics.unit),
-        "sensitivity": NamedCoefficient(
-            value=value, lower=value - width, upper=value + width, unit=physics.sensitivity_unit, basis="matrix"
-        ),
+        "motility": moving.named(physics.unit, bounded),
+        "attractant": spreading.named(physics.unit, bounded),
+        "sensitivity": NamedCoefficient(value=value, unit=physics.sensitivity_unit, basis="matrix", **sides),
         "constant_motility_sensitivity": NamedCoefficient(
             value=_mean(sensitivity, above, first, cell, along=False), unit=physics.sensitivity_unit, basis="matrix"
         ),
     }
     size = float(np.abs(value).max())
-    curved = bool(cell.comm.allreduce(len(cell.slivers[0]), op=MPI.SUM))
-    warnings = ("what straight facets on curved surfaces change is not estimated",) if curved else ()
     tensor = EffectiveTensor(
         value=value,
         physics=NAME,
         coefficients=found,
         estimated_error=_relative(float(width.max()), size),
-        warnings=warnings,
     )
     return ChemotaxisOnMesh(
-        tensor=tensor, cell=cell, correctors=above, dual=moving.broken, compared=spreading.upper, halves=pair
-    )
+        tensor=tensor, cell=cell, correctors=above, dual=moving.below, compared=spreading.upper, halves=pair,
+        largest=largest,
+    )  # fmt: skip
+
+
+def _matrices(function: fem.Function) -> Array:
+    d = function.ufl_shape[0]
+    return np.asarray(function.x.array.reshape(-1, d, d))
+
+
+def _largest(moving: Diffusing, spreading: Diffusing, sensitivity: fem.Function) -> float:
+    r"""The largest :math:`\|D_n^{-1/2}SD_c^{-1/2}\|_2` of all mesh cells; collective."""
+    cell, given = moving.cell, _matrices(sensitivity)
+    owned = cell.mesh.topology.index_map(cell.dimension).size_local
+    inside = np.flatnonzero(given[:owned].any(axis=(1, 2)))
+    left, right = (np.linalg.cholesky(one.matrices[inside]) for one in (moving, spreading))
+    scaled = np.linalg.solve(right, np.linalg.solve(left, given[inside]).transpose(0, 2, 1))
+    own = float(np.linalg.norm(scaled, 2, axis=(1, 2)).max(initial=0.0))
+    return float(cell.comm.allreduce(own, op=MPI.MAX))
 
 
 def _relative(width: float, size: float) -> float:
     return width / size if size > 0.0 else float(width > 0.0)
-
-
-def _width(data: ChemotaxisData, moving: _Half, spreading: _Half) -> Array:
-    """The half-width of each entry's bounds, see :mod:`homfem.certify.chemotaxis.sides`; collective."""
-    largest, d = data.largest, moving.dimension
-    width = np.outer(moving.energies, moving.driven) + np.outer(spreading.driven, spreading.energies)
-    width += largest * np.outer(moving.energies, spreading.energies)
-    roots = [np.sqrt(np.maximum(np.diag(half.upper.average)[:d], 0.0)) for half in (moving, spreading)]
-    # An error of a field changes its energy by twice as much: so much of the noise, and the sums themselves.
-    loose = [
-        np.divide(half.noise, root, out=np.zeros(d), where=root > 0.0)
-        for half, root in zip((moving, spreading), roots, strict=True)
-    ]
-    width += largest * (np.outer(loose[0], roots[1]) + np.outer(roots[0], loose[1]))
-    return np.asarray(width + largest * roundoff.STEPS * EPS * np.outer(*roots))
 
 
 @takes(Accuracy)
@@ -337,12 +259,13 @@ def solve_chemotaxis(
     ----------
     cell
     motility
-        :math:`D_n` of each phase in which cells move: a number > 0 or a symmetric positive definite matrix.
+        :math:`D_n` of each phase in which cells move: a number > 0, a symmetric positive definite matrix, or a function
+        of position: ``f(x)`` of points (d, n) in mesh units, with values of shape (n,) or (n, d, d).
     sensitivity
-        S of each phase in which cells follow the attractant: a number of either sign or any matrix. Cells do not follow
-        it in a phase that is not named.
+        S of each phase in which cells follow the attractant: a number of either sign, any matrix, or a function. Cells
+        do not follow it in a phase that is not named.
     attractant
-        :math:`D_c` of each phase in which the attractant diffuses.
+        :math:`D_c` of each phase in which the attractant diffuses, as the motility.
     unit, sensitivity_unit
         Of both diffusivities, and of S: that of a diffusivity over that of the attractant.
     config
@@ -369,6 +292,8 @@ def solve_chemotaxis(
     Notes
     -----
     The two sets of phases may differ; that of each must be connected then. Bounds need simplices with straight sides.
+    ``estimated_error`` is the half-width of the widest entry over the largest entry: a guaranteed error. Functions of
+    position are sampled at the midpoints of the mesh cells: it is that of the sampled medium then, without bounds.
 
     Source
     ------

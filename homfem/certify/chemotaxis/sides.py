@@ -19,32 +19,40 @@ a number that is computed and at most :math:`\varepsilon_i\,\eta_j`, :math:`\eta
 \|_{D_n^{-1}}`. The second term is the mirror image, with :math:`D_c` and :math:`S^TP_i`, the third is at most
 :math:`\varepsilon^n_i\varepsilon^c_j\max\|D_n^{-1/2}SD_c^{-1/2}\|`: everything is a product of two errors.
 
-:math:`\tau_j=V_j-D_n\nabla_h\tilde\omega_j` with the Crouzeix-Raviart solution that a field :math:`V_j`, constant on
-each mesh cell, drives: its flux is continuous as that of :mod:`homfem.certify.diffusion` is. What the residual
-:math:`\rho` of the solver leaves of that is at most :math:`\sqrt{W/|Y|}\,\|\rho\|_1` in the norm of :math:`\eta`.
+:math:`\tau_j` is the linear field without divergence, continuous in its normal component, that is nearest to
+:math:`SQ_j` in that norm (:mod:`homfem.local.equilibrium`), and so is the flux of the unit gradient that L is of: one
+matrix serves all. What the residual of the solver leaves of the continuity is at most the root of its excess there, per
+volume, in the norm of :math:`\eta`. Both sides are of one order for quadratic correctors.
 
 Source: Prudhomme, Oden 1999, doi 10.1016/S0045-7825(98)00343-0 (the adjoint, in other words).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import ufl
 from dolfinx import fem
-from mpi4py import MPI
 
-from homfem import _dolfinx, solve
-from homfem.brackets import EPS
+from homfem import _dolfinx, brackets, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.certify.adapt import on_root
 from homfem.local import roundoff
 from homfem.local.chemotaxis import driven_diffusion
+from homfem.local.electrokinetics import cells_within
 from homfem.local.engine import solve_correctors
-from homfem.local.means import mean_gradients
+from homfem.local.equilibrium import Equilibrated, Equilibrium
+from homfem.local.equilibrium_elements import Moments
 from homfem.local.problem import Correctors
+from homfem.local.roundoff import STEPS
 from homfem.parameters import Array
+from homfem.ranks import collective
+
+#: What the residual of the fluxes may add, relative to their energies: little beside the errors that are multiplied.
+ALLOWANCE = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -72,43 +80,150 @@ class Diffusing:
         d = self.cell.dimension
         return self.coefficient.x.array.reshape(-1, d, d)
 
-    def solve(
-        self, drives: Sequence[fem.Function], *, degree: int, rtol: float, element: str = "Lagrange"
-    ) -> Correctors:
-        """Solve for unit gradients and for what drives it: correctors of the other one, or vectors; collective."""
-        scalar = bool(drives) and not drives[0].ufl_shape
+    @property
+    def inverse(self) -> fem.Function:
+        """Its inverse, zero where nothing diffuses."""
+        result = fem.Function(self.coefficient.function_space)
+        matrices, values = self.matrices, np.zeros_like(self.matrices)
+        inside = matrices[:, 0, 0] > 0.0
+        values[inside] = np.linalg.inv(matrices[inside])
+        result.x.array[:] = values.ravel()
+        return result
+
+    def solve(self, drives: Sequence[fem.Function], *, degree: int, rtol: float) -> Correctors:
+        """Solve for unit gradients, and for the correctors of the other one that drive it; collective."""
         problem = driven_diffusion(
-            self.cell, self.coefficient, self.phases, degree=degree, element=element, drives=drives,
-            sensitivity=self.sensitivity if scalar else None,
-        )  # fmt: skip
+            self.cell, self.coefficient, self.phases, degree=degree, drives=drives, sensitivity=self.sensitivity
+        )
         return solve_correctors(self.cell, problem, rtol=rtol)
 
     def noise(self, correctors: Correctors) -> Array:
-        """What round-off can have done to the energy of each unit gradient, shape (d,); collective."""
+        """What round-off can have done to the energies of the unit gradients, shape (d, d); collective."""
         owned, d = self.cell.mesh.topology.index_map(self.cell.dimension).size_local, self.cell.dimension
         largest = roundoff.largest(self.matrices[:owned].reshape(owned, -1), d)
         gradients = replace(correctors, functions=correctors.functions[:d], average=correctors.average[:d, :d])
-        return np.diag(roundoff.of_correctors(self.cell, largest, gradients, [(k,) for k in range(d)]))
+        return roundoff.of_correctors(self.cell, largest, gradients, [(k,) for k in range(d)])
 
-    def excess(self, broken: Correctors, drives: Array) -> Array:
-        r"""Return :math:`W\|\rho\|_1^2/|Y|` of each load, with what round-off can hide of the residual; collective.
 
-        ``drives`` has the vectors of the further loads on each local mesh cell, shape (cells, loads - d, d).
-        """
-        cell, d = self.cell, self.cell.dimension
-        owned = cell.mesh.topology.index_map(d).size_local
-        nodes = cell.mesh.geometry.x[_dolfinx.geometry_dofmap(cell.mesh)[:owned, : d + 1]][:, :, :d]
-        first, second = np.triu_indices(d + 1, 1)
-        diameter = np.linalg.norm(nodes[:, first] - nodes[:, second], axis=2).max(axis=1, initial=0.0)
-        volume, slope = roundoff.steepness(cell)
-        smallest = np.linalg.eigvalsh(self.matrices[:owned])[:, 0]
-        inside = smallest > 0.0
-        weight = np.sum((diameter[inside] / d) ** 2 / (volume[inside] * smallest[inside]))
-        sizes = np.concatenate([np.repeat(roundoff.largest(self.matrices[:owned].reshape(owned, -1), d)[:, None], d, 1),
-                                np.linalg.norm(drives[:owned], axis=2)], axis=1)  # fmt: skip
-        hidden = 4.0 * EPS * (d + 1) * d * ((volume * slope) @ sizes)
-        total = cell.comm.allreduce(np.append(hidden, weight), op=MPI.SUM)
-        return np.asarray(total[-1] * (broken.residual_norms + total[:-1]) ** 2 * cell.copies / cell.lattice.volume)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Below:
+    r"""Fluxes without divergence: of the unit gradients, then those nearest to what drives.
+
+    Parameters
+    ----------
+    functions
+        Linear on each mesh cell of the whole cell, zero where nothing diffuses.
+    average : array, shape (d, d)
+        The energies of the first d, from below but for what follows.
+    excess : array, shape (2 d,)
+        What the residual of each may have added; the square of its distance from a flux that does not jump.
+    noise : array, shape (d, d)
+        What round-off may have done to the energies.
+    dofs, iterations, seconds
+        As in :class:`homfem.local.engine.Correctors`.
+    """
+
+    functions: tuple[fem.Function, ...]
+    average: Array
+    excess: Array
+    noise: Array
+    dofs: int
+    iterations: int
+    seconds: Mapping[str, float]
+
+
+def solve_below(own: Diffusing, other: Correctors, rtol: float) -> Below:
+    """Return the fluxes of one mesh; ``other`` are the correctors that drive. Collective."""
+    cell, d = own.cell, own.cell.dimension
+    part = Part(cell, own.phases)
+    coefficient = fem.Function(solve.function_space(part.cell.mesh, "DG", 0, (d, d)))
+    matrices = part.take(own.matrices[: part.owned])
+    coefficient.x.array[: matrices.size] = matrices.ravel()
+    coefficient.x.scatter_forward()
+    problem = Equilibrium(part.cell, coefficient, 1, rtol=rtol)
+    constants = problem.elements.work_of_constants()
+    driven = problem.elements.work(part.take(_drives(own, other)))
+    moments = np.zeros((len(constants), 1, 2 * d))
+    found = problem.solve(moments, np.concatenate([constants, driven], axis=2), allowance=ALLOWANCE)
+    problem.destroy()
+    volume = cell.lattice.volume
+    average: Array = np.asarray(-found.value[:d, :d] / volume, dtype=np.float64)
+    error: Array = np.asarray(found.error[:d] / volume, dtype=np.float64)
+    weights = roundoff.weights(part.cell, average, [(k,) for k in range(d)])
+    terms = np.log2(2.0 + part.cell.number_of_cells) + STEPS
+    noise: Array = brackets.of_round_off(np.zeros(d), weights, terms) + brackets.shared(error, weights)
+    return Below(
+        functions=_functions(cell, part, found),
+        average=average,
+        excess=np.asarray(found.excess / volume, dtype=np.float64),
+        noise=noise,
+        dofs=found.dofs,
+        iterations=found.iterations,
+        seconds=found.seconds,
+    )
+
+
+def _drives(own: Diffusing, other: Correctors) -> Array:
+    r"""Moments of :math:`D^{-1}S(e_j+\nabla q_j)` on each owned mesh cell, shape (m, d, d + 1, d); collective."""
+    cell, inverse = own.cell, own.inverse
+    q, axis = fem.Function(other.functions[0].function_space), fem.Constant(cell.mesh, np.zeros(cell.dimension))
+
+    def build(test: Any) -> ufl.Form:
+        return ufl.inner(ufl.dot(inverse, ufl.dot(own.sensitivity, axis + ufl.grad(q))), test) * ufl.dx
+
+    made, found = Moments(cell, 1, "chemotaxis", build, [inverse, own.sensitivity, q], [axis], vector=True), []
+    for j, unit in enumerate(np.eye(cell.dimension)):
+        q.x.array[:], axis.value[:] = other.functions[j].x.array, unit
+        found.append(made())
+    return np.stack(found, axis=3)
+
+
+def _functions(cell: UnitCell, part: Part, found: Equilibrated) -> tuple[fem.Function, ...]:
+    """The fluxes as functions on the whole cell; collective."""
+    d, result = cell.dimension, []
+    for j in range(found.coefficients.shape[2]):
+        own = found.function(j, f"flux_{j + 1}")
+        if part.cell is cell:
+            result.append(own)
+            continue
+        values = own.x.array.reshape(-1, d)[own.function_space.dofmap.list[: len(found.coefficients)]]
+        function = fem.Function(solve.function_space(cell.mesh, "DG", 1, (d,)), name=own.name)
+        function.x.array.reshape(-1, d)[function.function_space.dofmap.list[: part.owned]] = part.put(values)
+        function.x.scatter_forward()
+        result.append(function)
+    return tuple(result)
+
+
+class Part:
+    """Some phases of a cell as a cell of their own, and values of mesh cells on the way there and back; collective."""
+
+    def __init__(self, cell: UnitCell, phases: Sequence[str]) -> None:
+        self.whole, d = cell, cell.dimension
+        self.owned = cell.mesh.topology.index_map(d).size_local
+        self.cell = cell if set(phases) == set(cell.phase_names) else cell.restrict(list(phases))
+        self._numbers = None
+        with collective(cell.comm):
+            if self.cell is not cell and cell.raw is not None and self.cell.raw is not None:
+                self._numbers = cells_within(cell.raw, self.cell.raw)
+
+    def take(self, values: Array) -> Array:
+        """Return those of the owned mesh cells of the part."""
+        if self.cell is self.whole:
+            return values
+        every = on_root(self.whole, values)
+        return self._dealt(self.cell, None if self._numbers is None else every[self._numbers])
+
+    def put(self, values: Array) -> Array:
+        """Return values of the part on the owned mesh cells of the whole, zero elsewhere."""
+        own, full = on_root(self.cell, values), None
+        if self._numbers is not None:
+            full = np.zeros((self.whole.number_of_cells, *own.shape[1:]))
+            full[self._numbers] = own
+        return self._dealt(self.whole, full)
+
+    def _dealt(self, cell: UnitCell, values: Array | None) -> Array:
+        owned = cell.mesh.topology.index_map(cell.dimension).size_local
+        return np.asarray(cell.comm.bcast(values, root=0)[_dolfinx.original_cell_index(cell.mesh)[:owned]])
 
 
 def pairing(cell: UnitCell, tensor: fem.Function) -> Callable[[fem.Function, Array, fem.Function, Array], float]:
@@ -130,52 +245,31 @@ def pairing(cell: UnitCell, tensor: fem.Function) -> Callable[[fem.Function, Arr
     return of
 
 
-def vectors(cell: UnitCell, values: Array) -> list[fem.Function]:
-    """Return vectors that are constant on each mesh cell, of shape (local cells, n, d), as n functions."""
-    found = []
-    for k in range(values.shape[1]):
-        found.append(fem.Function(solve.function_space(cell.mesh, "DG", 0, (cell.dimension,))))
-        found[-1].x.array[:] = values[:, k].ravel()
-    return found
+def distances(own: Diffusing, upper: Correctors, below: Below, other: Correctors) -> Array:
+    r"""Return the squares of the distances of both sides in each owned mesh cell, shape (2 d, cells); collective.
 
-
-def driven_means(own: Diffusing, other: Correctors) -> Array:
-    """Return the mean of S(e + grad q) on each local mesh cell, shape (local cells, d, d): last the components."""
-    d = own.cell.dimension
-    gradients = mean_gradients(own.cell, other)[:, :d, 0] + np.eye(d)
-    return np.einsum("mij,mkj->mki", own.sensitivity.x.array.reshape(-1, d, d), gradients)
-
-
-def distances(own: Diffusing, upper: Correctors, broken: Correctors, other: Correctors, means: Array) -> Array:
-    r"""Return :math:`\frac1{|Y|}\int_K|SQ-V-D(\nabla u-\nabla_h\tilde u)|^2_{D^{-1}}` (loads, cells); collective.
-
-    For the unit gradients without the first two terms.
+    Per volume of the period :math:`\int_K|D(e+\nabla p)-\tau|^2_{D^{-1}}` of the unit gradients, then
+    :math:`\int_K|SQ-D\nabla\omega-\tau|^2_{D^{-1}}` of what drives.
     """
-    cell, d = own.cell, own.cell.dimension
-    inverse = fem.Function(own.coefficient.function_space)
-    matrices = own.matrices
-    inside = matrices[:, 0, 0] > 0.0
-    values = np.zeros_like(matrices)
-    values[inside] = np.linalg.inv(matrices[inside])
-    inverse.x.array[:] = values.ravel()
-    u, c, q = (fem.Function(one.functions[0].function_space) for one in (upper, broken, other))
-    v = fem.Function(solve.function_space(cell.mesh, "DG", 0, (d,)))
-    on, axis = fem.Constant(cell.mesh, 0.0), fem.Constant(cell.mesh, np.zeros(d))
-    weight = ufl.TestFunction(solve.function_space(cell.mesh, "DG", 0))
-    rest = on * (ufl.dot(own.sensitivity, axis + ufl.grad(q)) - v) - ufl.dot(own.coefficient, ufl.grad(u) - ufl.grad(c))
-    form = solve.compile_form(ufl.inner(rest, ufl.dot(inverse, rest)) * weight * ufl.dx)
-    owned = cell.mesh.topology.index_map(d).size_local
-    found = np.zeros((len(upper.functions), owned))
-    for k, (above, below) in enumerate(zip(upper.functions, broken.functions, strict=True)):
-        u.x.array[:], c.x.array[:] = above.x.array, below.x.array
-        on.value = float(k >= d)
-        if k >= d:
-            axis.value[:], q.x.array[:], v.x.array[:] = (
-                np.eye(d)[k - d],
-                other.functions[k - d].x.array,
-                means[:, k - d].ravel(),
-            )
+    cell, d, inverse = own.cell, own.cell.dimension, own.inverse
+    u, q = (fem.Function(one.functions[0].function_space) for one in (upper, other))
+    tau, unit = fem.Function(below.functions[0].function_space), fem.Constant(cell.mesh, 1.0)
+    axis, space = fem.Constant(cell.mesh, np.zeros(d)), solve.function_space(cell.mesh, "DG", 0)
+
+    def build() -> ufl.Form:
+        driven = ufl.dot(own.sensitivity, axis + ufl.grad(q)) - ufl.dot(own.coefficient, ufl.grad(u))
+        apart = unit * ufl.dot(own.coefficient, axis + ufl.grad(u)) + (1.0 - unit) * driven - tau
+        return ufl.inner(apart, ufl.dot(inverse, apart)) * ufl.TestFunction(space) * ufl.dx
+
+    given = [own.coefficient, own.sensitivity, inverse, u, q, tau]
+    terminals = solve.Terminals(mesh=cell.mesh, spaces=[space], functions=given, constants=[unit, axis])
+    form = solve.compile_formula(("chemotaxis", "distance"), build, terminals)
+    found = np.zeros((2 * d, cell.mesh.topology.index_map(d).size_local))
+    for k in range(2 * d):
+        unit.value, axis.value[:] = float(k < d), np.eye(d)[k % d]
+        u.x.array[:], q.x.array[:] = upper.functions[k].x.array, other.functions[k % d].x.array
+        tau.x.array[:] = below.functions[k].x.array
         vector = solve.assemble_vector(form)
-        found[k] = vector.array_r[:owned]
+        found[k] = vector.array_r[: found.shape[1]]
         vector.destroy()
     return found * cell.copies / cell.lattice.volume
