@@ -1,9 +1,11 @@
 r"""Dispersion at several speeds of one flow: matrices and loads are made once, :math:`A=K+sC`.
 
 K is the matrix of diffusion, C the skew one of convection, s the scale of the velocity. The matrix of each speed is
-solved with factors where they are cheap. Where they are not, GMRES takes multigrid of K, whose iterations grow with the
-Peclet number, or from :data:`STRONG` on incomplete factors of A, whose iterations do not up to some thousands; what
-does not converge goes to factors all the same, if these fit into the memory, and is an error if they do not.
+solved with factors where they are cheap, and of :data:`MANY` speeds and more only a few are: the others are projected
+on these (:mod:`homfem.local.dispersion_projection`). Where factors are not cheap, GMRES takes multigrid of K, whose
+iterations grow with the Peclet number, or from :data:`STRONG` on incomplete factors of A, whose iterations do not up to
+some thousands; what does not converge goes to factors all the same, if these fit into the memory, and is an error if
+they do not.
 
 Measured in ``tests/benchmarks/dispersion_solvers.py``.
 """
@@ -23,13 +25,17 @@ from petsc4py import PETSc
 from homfem import solve
 from homfem.local.clock import Clock
 from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
+from homfem.local.dispersion_projection import Pencil, project
 from homfem.local.engine import solve_correctors
+from homfem.local.kernels import Kernels, kernels_of
 from homfem.local.posed import Found, Group, Method, Posed
 from homfem.local.problem import Correctors
 from homfem.parameters import Array, ConvergenceError
 
 log = logging.getLogger("homfem")
 
+#: Speeds from which on some are solved and the others projected on these.
+MANY = 8
 #: Peclet number of the shortest period, with the root mean square speed, from which incomplete factors are taken.
 STRONG = 20.0
 #: A load within so many times its round-off is none: real ones were 1e12 times it or more.
@@ -77,16 +83,14 @@ def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | 
     method, cell = method or Method(), carrier.cell
     mass = carrier.mass / cell.lattice.volume
     mean = np.asarray(carrier.flow / carrier.mass)
-    found = []
     if carrier.velocity is None or not any(scales):
         still = replace(carrier, velocity=None)
         one = _solved(still, method)
         return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
     series = _Series(carrier, method)
-    for scale in scales:
-        found.append(_dispersed(scale, mean, mass, series.solve(scale)))
+    solved = series.solve_many(scales) or [series.solve(scale) for scale in scales]
     series.destroy()
-    return tuple(found)
+    return tuple(_dispersed(scale, mean, mass, one) for scale, one in zip(scales, solved, strict=True))
 
 
 def _solved(carrier: Carrier, method: Method) -> Correctors:
@@ -173,25 +177,77 @@ class _Series:
                 side.set(0.0)  # a load that does nothing, but for round-off: nothing can be solved for it
             sides.append(side)
         posed.sides = [[side] for side in sides]
-        found, dofs = self._solved(matrix, scale)
+        found = self._solved(matrix, scale)
         average = self._average(found, scale)
         posed.sides = []
         for thing in (matrix, *sides):
             thing.destroy()
         self.clock.lap("average")
+        return self._correctors(scale, found, average)
+
+    def _correctors(self, scale: float, found: Found, average: Array) -> Correctors:
         seconds, self.clock = self.clock.seconds, Clock()
         return Correctors(
             functions=tuple(found.functions),
             average=average,
             residual_norms=found.residuals,
             problem=problem_of(replace(self.forms, scale=fem.Constant(self.carrier.cell.mesh, float(scale)))),
-            spaces=tuple(space.space for space in posed.system.spaces),
-            dofs=dofs,
+            spaces=tuple(space.space for space in self.posed.system.spaces),
+            dofs=found.dofs,
             iterations=found.iterations,
             seconds=seconds,
         )
 
-    def _solved(self, matrix: PETSc.Mat, scale: float) -> tuple[Found, int]:
+    def solve_many(self, scales: Sequence[float]) -> list[Correctors] | None:
+        """Solve at many scales from a few of them; None where they are not many, or factors are dear; collective."""
+        chosen = self.method.preconditioner
+        direct = chosen == "direct" or (chosen is None and solve.cheap(self.still))
+        if not direct or len(set(map(abs, scales))) < MANY:
+            return None
+        posed, reduced = self.posed, self.posed.unknowns[self.planes]
+        posed.require_room(direct=True)
+        kernels = kernels_of(reduced, self.still, posed.parts, symmetric=True)
+        gradients, drifts = (np.array([vector.array_r for vector in side]).T for side in self.loads)
+        pencil = Pencil(
+            still=self.still, convection=self.convection, kernel=kernels.right,
+            gradients=gradients, drifts=drifts, mean=self.mean,
+        )  # fmt: skip
+        try:
+            projected = project(pencil, scales, self.method.rtol)
+        except ConvergenceError as error:
+            log.info("%s Each speed is solved on its own.", error)
+            kernels.destroy()
+            return None
+        columns = self._centred(projected.columns, kernels)
+        kernels.destroy()
+        self.clock.lap("solve")
+        rests = np.abs(pencil.residuals(np.array(scales), np.hstack(list(columns)))).sum(axis=0)
+        rests = self.carrier.cell.comm.allreduce(rests).reshape(len(scales), -1)
+        result = []
+        for k, scale in enumerate(scales):
+            found = Found(len(gradients.T))
+            found.functions = [self._function(column, f"corrector_{j + 1}") for j, column in enumerate(columns[k].T)]
+            found.residuals, found.dofs = rests[k], reduced.dofs
+            result.append(self._correctors(scale, found, projected.work[k] / self.carrier.cell.lattice.volume))
+        return result
+
+    def _centred(self, columns: Array, kernels: Kernels) -> Array:
+        """Correctors of the mean zero over each connected part, shape (s, n, d)."""
+        comm, mean = self.carrier.cell.comm, self.posed.means[0].array_r
+        for constant in (vector.array_r for vector in kernels.right):
+            weight = mean * constant
+            means = comm.allreduce(np.einsum("n,snd->sd", weight, columns)) / comm.allreduce(float(weight @ constant))
+            columns = columns - constant[:, None] * means[:, None, :]
+        return columns
+
+    def _function(self, column: Array, name: str) -> fem.Function:
+        vector = self.loads[0][0].duplicate()
+        vector.array[:] = column
+        function: fem.Function = self.posed.system.spaces[0].function(vector, name=name)
+        vector.destroy()
+        return function
+
+    def _solved(self, matrix: PETSc.Mat, scale: float) -> Found:
         """Solve for all loads by the first method that converges."""
         methods = self._methods(matrix, scale)
         while True:
@@ -220,7 +276,7 @@ class _Series:
         still = float(np.linalg.norm(self.mean)) / np.sqrt(d) / volume
         return self._speed() / still * carrier.cell.lattice.shortest
 
-    def _by(self, method: Method) -> tuple[Found, int]:
+    def _by(self, method: Method) -> Found:
         d, found = self.carrier.cell.dimension, Found(self.carrier.cell.dimension)
         group = Group(self.posed, self.planes, method)
         self.clock.lap("preconditioner")
@@ -229,7 +285,8 @@ class _Series:
                 group.solve(j, found)
             self.clock.lap("solve")
             found.iterations += group.solver.iterations
-            return found, group.reduced.dofs
+            found.dofs = group.reduced.dofs
+            return found
         finally:
             group.destroy()
 

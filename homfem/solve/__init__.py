@@ -6,6 +6,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
 from homfem.solve.eigen import Eigenpairs, nearest_eigenpairs, negative_eigenvalues
+from homfem.solve.factors import Factors, multiply, summed
 from homfem.solve.forms import (
     JIT_OPTIONS,
     Terminals,
@@ -36,6 +37,7 @@ __all__ = [
     "Blocks",
     "Coarse",
     "Eigenpairs",
+    "Factors",
     "Kernel",
     "LinearSolver",
     "MeshNumbering",
@@ -55,6 +57,7 @@ __all__ = [
     "input_vertices",
     "integral",
     "integrate",
+    "multiply",
     "nearest_eigenpairs",
     "negative_eigenvalues",
     "nodal_fingerprint",
@@ -63,5 +66,6 @@ __all__ = [
     "reassemble_matrix",
     "round_off",
     "solve_with",
+    "summed",
     "volume",
 ]

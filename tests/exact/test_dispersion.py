@@ -285,7 +285,12 @@ def case_ranks(comm):
         cell, {"matrix": 1.0, "fibre": 0.3}, flow=flow, peclet=[1.0, 50.0], partition={"fibre": 2.0}
     )
     given = homogenize_dispersion(square(0.25, comm=comm), ONE, flow=StreamFunction(function=generic, fluid=ALL))
-    return {"stokes": [one.value.tolist() for one in found], "stream": given.value.tolist()}
+    many = homogenize_dispersion(cell, {"matrix": 1.0}, flow=flow, peclet=[0.0, *np.logspace(-1.0, 2.0, 9)])
+    return {
+        "stokes": [one.value.tolist() for one in found],
+        "many": [one.coefficients["flux_form"].value.tolist() for one in many],
+        "stream": given.value.tolist(),
+    }
 
 
 @pytest.mark.mpi

@@ -26,6 +26,8 @@ log = logging.getLogger("homfem")
 FAST = 5.0
 #: Estimated error that is worth a warning.
 LARGE = 0.05
+#: Relative residual that is enough for the tensor of one degree less.
+ENOUGH = 1e-6
 
 
 def mesh_peclet(carrier: Carrier, peclet: float) -> float:
@@ -50,7 +52,8 @@ def estimated_errors(
     if not fast:
         return errors
     try:
-        below = solve_dispersed(replace(carrier, degree=carrier.degree - 1), [solved[k].scale for k in fast], method)
+        lower = replace(carrier, degree=carrier.degree - 1)
+        below = solve_dispersed(lower, [solved[k].scale for k in fast], replace(method, rtol=max(method.rtol, ENOUGH)))
     except ConvergenceError as error:
         log.info("%s: no estimate of the error: %s", carrier.cell.name, error)
         return errors
