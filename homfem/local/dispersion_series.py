@@ -27,7 +27,7 @@ from homfem.local.clock import Clock
 from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
 from homfem.local.dispersion_projection import Pencil, project
 from homfem.local.engine import solve_correctors
-from homfem.local.kernels import Kernels, kernels_of
+from homfem.local.kernels import Kernels, kernels_of, require_balance
 from homfem.local.posed import Found, Group, Method, Posed
 from homfem.local.problem import Correctors
 from homfem.parameters import Array, ConvergenceError
@@ -207,6 +207,12 @@ class _Series:
         posed, reduced = self.posed, self.posed.unknowns[self.planes]
         posed.require_room(direct=True)
         kernels = kernels_of(reduced, self.still, posed.parts, symmetric=True)
+        for j, (gradient, drift) in enumerate(zip(*self.loads, strict=True)):
+            for load, noise in ((gradient, self.noise[0]), (drift, self.noise[1])):
+                if load.norm() > NOTHING * noise:
+                    require_balance(posed.problem, load, kernels, j, noise)
+                else:
+                    load.set(0.0)
         gradients, drifts = (np.array([vector.array_r for vector in side]).T for side in self.loads)
         pencil = Pencil(
             still=self.still, convection=self.convection, kernel=kernels.right,

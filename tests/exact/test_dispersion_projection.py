@@ -167,6 +167,18 @@ def test_speeds_in_units_of_nature():
             np.testing.assert_allclose(own.value / scale, reference.value, rtol=1e-9, atol=1e-10)
 
 
+def test_flows_along_layers_disperse_nothing():
+    """Loads that are round-off alone: a uniform flow, and one along layers of two diffusivities."""
+    cell = laminate([0.5, 0.5], axis="y", dimension=2, resolution=0.25)
+    both, peclet = ["layer1", "layer2"], [0.0, *np.logspace(0.0, 6.0, 9)]
+    uniform = GivenFlow(velocity=lambda x: np.array([1.0 + 0.0 * x[0], 0.5 + 0.0 * x[0]]), fluid=both)
+    for one in solve_dispersion(cell, dict.fromkeys(both, 1.0), flow=uniform, peclet=peclet).series:
+        np.testing.assert_allclose(one.value, np.eye(2), atol=1e-9)
+    along = GivenFlow(velocity=lambda x: np.array([1.0 + 0.0 * x[0], 0.0 * x[0]]), fluid=both)
+    for one in solve_dispersion(cell, {"layer1": 1.0, "layer2": 3.0}, flow=along, peclet=peclet).series:
+        np.testing.assert_allclose(one.value, np.diag([2.0, 1.5]), atol=1e-9)
+
+
 def test_what_has_no_factors_is_solved_on_its_own(monkeypatch, caplog):
     cell = fibre_array(fraction=0.3, resolution=0.2)
     peclet = [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0]
