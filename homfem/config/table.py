@@ -28,7 +28,7 @@ from homfem.quantities import Kind, Quantity, check_unit, parse_quantity
 class Table(BaseModel):
     """A table of the config: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class Missing:

@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from homfem.electrolytes.ions import NEUTRAL, Ion
 from homfem.parameters import Array, InputError, check_choice, check_number
@@ -80,7 +79,9 @@ def donnan_potential(valences: Sequence[int], baths: Sequence[float], fixed_char
 
     reach = excess(0.0)
     low, high = sorted((0.0, math.copysign((1.0 + 1e-12) * abs(reach) + 1e-300, reach)))
-    psi = float(optimize.brentq(excess, low, high, xtol=1e-14, rtol=4.0 * np.finfo(np.float64).eps))
+    import scipy.optimize  # not before it is needed: it takes long to load
+
+    psi = float(scipy.optimize.brentq(excess, low, high, xtol=1e-14, rtol=4.0 * np.finfo(np.float64).eps))
     for _ in range(3):
         if imbalance == 0.0:  # the digits of a small potential: the charges of the bath itself cancel
             charge = math.fsum([*(z * c * np.expm1(-z * psi)), q])

@@ -23,8 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import solve_ivp
-from scipy.optimize import brentq
 from scipy.special import ellipkinc, ellipkm1
 
 from homfem.parameters import Array, check_number
@@ -76,6 +74,8 @@ class ChargedSlit:
 
         # Two thin layers add up to 8 tanh(zeta / 4) exp(-kappa) in the middle: far below is a start.
         low = math.log(math.tanh(size / 4.0)) - self.kappa - 3.0
+        from scipy.optimize import brentq
+
         return math.exp(brentq(excess, low, math.log(size * (1.0 - 1e-15)), xtol=1e-14, rtol=1e-14))
 
     def place(self, potential: npt.ArrayLike) -> Array:
@@ -123,6 +123,8 @@ class ChargedSlit:
             return dy * np.array([1.0, *c, size, *(0.5 * (1.0 - y * y) * c), *pairs, field])
 
         end = math.sqrt(abs(self.zeta) - least)
+        from scipy.integrate import solve_ivp
+
         found = solve_ivp(slopes, (0.0, end), np.zeros(10), method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
         pairs = np.array([[found[6], found[7]], [found[7], found[8]]])
         return float(found[3]), found[1:3], found[4:6], pairs, float(found[9])

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import scipy.optimize
 
 from homfem.grid.image import Image
 from homfem.parameters import PercolationError
@@ -96,6 +95,8 @@ def extrapolated(values: Sequence[float]) -> float:
 
     if not excess(0.5) < 0.0 < excess(6.0):
         return third
+    import scipy.optimize
+
     q = scipy.optimize.brentq(excess, 0.5, 6.0)
     return float(first - (first - second) / (1.0 - 2.0**-q))
 

@@ -6,7 +6,6 @@ import logging
 
 import numpy as np
 from mpi4py import MPI
-from scipy.optimize import brentq
 
 from homfem import periodic
 from homfem.cells.unitcell import UnitCell
@@ -105,4 +104,6 @@ def _potential(charge: float, charges: Charges, permittivity: float) -> float:
         return float(2.0 * permittivity * held - charge**2)
 
     largest = LARGEST / max(map(abs, charges.valences))
+    from scipy.optimize import brentq
+
     return side * (largest if missing(largest) < 0.0 else float(brentq(missing, 0.0, largest)))

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
 
 from homfem.meshing.arrays.jacobians import flat_cells, jacobians
 from homfem.meshing.arrays.raw_cell import Indices
@@ -121,6 +120,8 @@ def _places(points: Array, own: Indices, width: int, groups: list[list[int]]) ->
         middle = corners[:, group].mean(axis=1)
         for k in range(extra):
             cost[k, g] = np.mean((np.linalg.norm(points[own[:, width + k]] - middle, axis=1) / size) ** 2)
+    import scipy.optimize
+
     row, column = scipy.optimize.linear_sum_assignment(cost)
     place = [-1] * len(groups)
     for k, g in zip(row, column, strict=True):

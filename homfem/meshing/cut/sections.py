@@ -7,7 +7,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 
 from homfem.meshing.cut.level_sets import LevelSet, balls, ellipses, polygons
 from homfem.parameters import Array, Lattice, check_choice, check_integer, check_number
@@ -96,6 +95,8 @@ class Section:
         high = 1.0
         while room(high) > 0.0:
             high *= 2.0
+        import scipy.optimize
+
         return float(scipy.optimize.brentq(room, tiny, high, xtol=1e-15))
 
     def gap(self, apart: Array, radius: float, thickness: float) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
@@ -126,6 +125,8 @@ def _radius(lattice: str, fraction: float | None, radius: float | None, overlap:
             raise InputError("fraction", fraction, f"< {most:.6g}, {what}", remedy)
         size = math.cbrt(value / len(PACKINGS[lattice][0]) * 0.75 / math.pi)
         if size > touch:
+            import scipy.optimize
+
             size = scipy.optimize.brentq(lambda r: volume_fraction(lattice, r) - value, touch, largest, xtol=1e-16)
     if overlap and abs(size - touch) < 0.02 * touch:
         raise InputError("radius", size, f"2 % or more off {touch:.6g}, where the spheres touch in points")

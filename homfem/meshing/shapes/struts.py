@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
@@ -181,6 +180,8 @@ def strut_thickness(kind: str, fraction: float, section: str = "round") -> float
     most = _largest(kind, section)
     value = check_number("fraction", fraction, above=0.0, below=_fraction(kind, most, section),
                          remedy="Thicker struts touch each other.")  # fmt: skip
+    import scipy.optimize
+
     root = scipy.optimize.brentq(lambda t: _fraction(kind, t, section) - value, 0.0, most, xtol=1e-15, rtol=1e-14)
     return float(root)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut.implicit import implicit_raw
@@ -70,6 +69,8 @@ def tpms_plan(given: MinimalSurface) -> CellPlan:
         if not 1.0 - most < value < most:
             allowed = f"> {1.0 - most:.6g} and < {most:.6g}"
             raise InputError("fraction", given.fraction, allowed, "Beyond, one phase is islands.")
+        import scipy.optimize
+
         at = scipy.optimize.brentq(lambda t: level_fraction(given.surface, t) - value, -limit, limit, xtol=1e-12)
 
     def make() -> RawCell:
