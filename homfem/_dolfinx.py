@@ -133,6 +133,16 @@ def element(family: str, kind: str, degree: int, shape: tuple[int, ...] = ()) ->
     return made
 
 
+@functools.cache
+def geometry_element(kind: str, order: int, dimension: int) -> Any:
+    """Return the element of the places of a mesh: of equispaced nodes, as other programs have them."""
+    if order < 3:
+        return element("Lagrange", kind, order, (dimension,))
+    return basix.ufl.element(
+        "Lagrange", kind, order, shape=(dimension,), lagrange_variant=basix.LagrangeVariant.equispaced, dtype=np.float64
+    )
+
+
 def compile_kernels(form: ufl.Form, jit_options: dict[str, Any]) -> tuple[Any, Any]:
     """Compile what a form computes on one element and return the ``ufcx_form`` and its module; collective."""
     options = {"scalar_type": dolfinx.default_scalar_type}

@@ -30,6 +30,11 @@ class AccuracyOptions(TypedDict, total=False):
     rtol: float | None
 
 
+#: Highest degree of elements, and the highest one that has been tested with bounds.
+HIGHEST = 6
+BOUNDED = 4
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accuracy:
     """How well a cell problem is to be solved, in words that every physics has.
@@ -43,7 +48,8 @@ class Accuracy:
         No larger linear system is solved: a first mesh that needs one is refused; refinement ends before, and what was
         reached is returned with ``tensor.reached`` false and a warning in the log.
     degree
-        Degree of the conforming elements, 1 to 4; by default 2, and for flows what the element has.
+        Degree of the conforming elements, 1 to 4, of diffusion, dispersion and flows without bounds 1 to 6; by default
+        2, and for flows what the element has.
     bounds
         Whether both bounds are computed; without them the value is that of the conforming elements alone. By default
         where they cost little: for diffusion and elasticity; where a tolerance needs them in any case.
@@ -72,15 +78,18 @@ class Accuracy:
         if self.max_dofs is not None:
             check_integer("max_dofs", self.max_dofs, at_least=1)
         if self.degree is not None:
-            check_integer("degree", self.degree, at_least=1, at_most=4)
+            check_integer("degree", self.degree, at_least=1, at_most=HIGHEST)
         if self.bounds is not None and not isinstance(self.bounds, bool):
             raise InputError("bounds", self.bounds, "True, False or None")
         check_choice("symmetry", self.symmetry, SYMMETRIES)
         if self.rtol is not None:
             check_number("rtol", self.rtol, above=0.0, at_most=1e-4)
 
-    def plan(self, *, degree: int, two_sided: bool, backend: str, rtol: float = RTOL) -> Plan:
-        """Return the plan of a physics that has made the choices that were left to it."""
+    def plan(self, *, degree: int, two_sided: bool, backend: str, rtol: float = RTOL, highest: int = BOUNDED) -> Plan:
+        """Return the plan of a physics that has made the choices that were left to it; ``highest``: of its degrees."""
+        remedy = f"Up to {highest} only without bounds: say bounds = False." if two_sided and highest > BOUNDED else ""
+        most = BOUNDED if two_sided else highest
+        check_integer("degree", degree, at_least=0, at_most=most, remedy=remedy)
         return Plan(
             tolerance=self.tolerance,
             max_dofs=self.max_dofs,

@@ -206,7 +206,8 @@ def check_element(cell: UnitCell, element: str, degree: int | None, slip_length:
     least = {"taylor-hood": 2, "scott-vogelius": cell.dimension}.get(element, 1)
     if degree is None:
         degree = least
-    check_integer("degree", degree, at_least=least, at_most=4 if least > 1 else 1)
+    most = {"taylor-hood": 6, "scott-vogelius": 4}.get(element, 1)
+    check_integer("degree", degree, at_least=least, at_most=most)
     if element in ("crouzeix-raviart", "scott-vogelius") and (cell.kind not in SIMPLICES or cell.order != 1):
         raise InputError(
             "element", element, f"'taylor-hood' or 'equal-order' for {cell.kind}s of order {cell.order}",

@@ -38,7 +38,7 @@ def draw_cell(
     points : array, shape (n, d)
         Nodes, in ``view.unit``.
     cells : array of int, shape (m, k)
-        Triangles or tetrahedra, corners first, those of second order curved; quadrilaterals (k = 4 in 2D) or hexahedra
+        Triangles or tetrahedra, corners first, those of higher order curved; quadrilaterals (k = 4 in 2D) or hexahedra
         (k = 8 in 3D), numbered as :mod:`homfem.reference` says.
     phase_of_cell : array of int, shape (m,)
         Tag of the phase of each cell.
@@ -137,10 +137,10 @@ def made_drawable(
         None if field is None else _of_cells(name, field, len(nodes), corners, (second_order, *tail))
         for name, field, tail in given
     ]
-    bent = simplex and every.shape[1] == subdivision.NODES[width]
+    bent = simplex and every.shape[1] > width
     if simplex and (bent or any(field is not None and field.shape[1] > width for field in fields)):
         depth = subdivision.depth_for(len(corners), width)
-        places = nodes[every] if bent else subdivision.straight(nodes[corners])
+        places = subdivision.as_second_order(nodes[every]) if bent else subdivision.straight(nodes[corners])
         second = [field if field is None or field.shape[1] > width else subdivision.straight(field) for field in fields]
         pieces, found = subdivision.subdivided(corners, [places, *(f for f in second if f is not None)], depth)
         nodes = np.zeros((int(pieces.max()) + 1, d))

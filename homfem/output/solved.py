@@ -13,7 +13,7 @@ from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.output.subdivision import straight
+from homfem.output.subdivision import as_second_order, straight
 from homfem.parameters import Array, InputError
 from homfem.reference import CORNERS
 
@@ -166,7 +166,9 @@ def node_places(raw: RawCell, count: int) -> Array:
     if raw.cells.shape[1] == count:
         return raw.points[raw.cells]
     corners = raw.points[raw.cells[:, : CORNERS[raw.kind]]]
-    return corners if corners.shape[1] == count else straight(corners)
+    if corners.shape[1] == count:
+        return corners
+    return straight(corners) if raw.order == 1 else as_second_order(raw.points[raw.cells])
 
 
 def _tags(phases: Mapping[str, int], names: Sequence[str]) -> list[int]:

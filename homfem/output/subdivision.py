@@ -119,3 +119,19 @@ def straight(points: Array) -> Array:
     """Return second-order cells with the middles between the corners, (m, k, ...) to (m, 6 or 10, ...)."""
     first, second = np.array(MIDDLES[points.shape[1]]).T
     return np.concatenate([points, 0.5 * (points[:, first] + points[:, second])], axis=1)
+
+
+def as_second_order(places: Array) -> Array:
+    """Return the nodes of curved cells as those of second order, (m, k, d) to (m, 6 or 10, d).
+
+    Triangles of third and fourth order, of 10 and 15 nodes in the plane, have the middle of each edge interpolated.
+    """
+    order = {10: 3, 15: 4}.get(places.shape[1]) if places.shape[2] == 2 else None
+    if order is None:
+        return places
+    middles = []
+    for k, (i, j) in enumerate(MIDDLES[3]):
+        own = places[:, 3 + (order - 1) * k : 3 + (order - 1) * (k + 1)]
+        ends = places[:, i] + places[:, j]
+        middles.append(own[:, 1] if order == 4 else (9.0 * own.sum(axis=1) - ends) / 16.0)
+    return np.concatenate([places[:, :3], np.stack(middles, axis=1)], axis=1)

@@ -126,7 +126,7 @@ def create_periodic_mesh(
     dimension = points.shape[1]
     corners = CORNERS[kind]
     linear = _dolfinx.element("Lagrange", kind, 1, (dimension,))
-    element = _dolfinx.element("Lagrange", kind, order, (dimension,))
+    element = _dolfinx.geometry_element(kind, order, dimension)
     torus_cells = representative[cells[:, :corners]] if len(cells) else cells[:, :corners]
     if comm.size == 1:
         torus = _dolfinx.create_mesh(comm, torus_cells, points, linear)

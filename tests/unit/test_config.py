@@ -481,7 +481,7 @@ def test_diagonal_coefficients_of_blocks_stay_anisotropic():
         (["effective.abscissas=8"], "effective.abscissas"),
         (["effective.method=finite-volume", "effective.max_dofs=100"], "effective.max_dofs"),
         (["effective.method=semi-analytical", "effective.merge=1"], "effective.merge"),
-        (["effective.degree=5"], "effective.degree"),
+        (["effective.degree=7"], "effective.degree"),
     ],
 )
 def test_bad_blocks_are_refused_by_the_path_of_their_key(assignments, name):

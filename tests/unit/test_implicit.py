@@ -285,7 +285,7 @@ def test_sharp_corner_is_refused():
         ({"phases": ["in"]}, "phases"),
         ({"resolution": 0.4}, "resolution"),
         ({"refinement": -1}, "refinement"),
-        ({"order": 3}, "order"),
+        ({"order": 5}, "order"),
         ({"fractions": {"none": 0.2}}, "fractions"),
         ({"fractions": {"in": 1.2}}, "fractions"),
         ({"fractions": {"in": 0.2, "out": 0.7}}, "sum 1"),

@@ -223,7 +223,7 @@ def test_images_and_blocks_keep_the_physics_and_the_input():
         ({"tolerance": 1.0}, "< 1"),
         ({"tolerance": 0.0}, ">= 1e-13"),
         ({"max_dofs": 0}, ">= 1"),
-        ({"degree": 5}, "<= 4"),
+        ({"degree": 7}, "<= 6"),
         ({"degree": 0}, ">= 1"),
         ({"bounds": "yes"}, "True, False or None"),
         ({"symmetry": "octant"}, "'auto'"),

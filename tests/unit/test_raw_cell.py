@@ -93,7 +93,7 @@ def test_cells_are_turned_and_unused_points_removed():
         ({"lattice": Lattice.box(0.9, 1.0)}, "cells", "the volume of one period"),
         ({"lattice": Lattice.box(1.0, 1.0, 1.0)}, "lattice", "2 period vectors"),
         ({"cells": [[0, 1, 3], [0, 2, 4]]}, "cells", "node numbers from 0 to 3"),
-        ({"order": 3}, "order", "1 or 2"),
+        ({"order": 5}, "order", "1 or 2 or 3 or 4 for a triangle"),
         ({"points": [[0, 0], [1, 0], [0, 1], [1, np.nan]]}, "points", "finite"),
     ],
 )

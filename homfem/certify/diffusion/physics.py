@@ -58,7 +58,7 @@ import numpy as np
 from homfem import brackets, periodic
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
+from homfem.certify.accuracy import HIGHEST, Accuracy, AccuracyOptions, Plan
 from homfem.certify.adapt import on_root
 from homfem.certify.diffusion.dual import Lower, solve_lower
 from homfem.certify.diffusion.gap import diffusion_gaps
@@ -110,7 +110,7 @@ class Diffusion:
             "with membranes, other boundaries than 'periodic' and other backends than 'identified'",
         )
         two_sided = accuracy.between_bounds(cell, self.boundary, wanted=accuracy.bounds is not False)
-        plan = accuracy.plan(degree=degree, two_sided=two_sided, backend=backend)
+        plan = accuracy.plan(degree=degree, two_sided=two_sided, backend=backend, highest=HIGHEST)
         return replace(self, membranes=membranes, lower_degree=lower, unit=unit), plan
 
     def _names(self, cell: UnitCell) -> list[str]:

@@ -30,7 +30,7 @@ from homfem import solve
 from homfem.brackets import outwards
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.accuracy import STRAIGHT, Accuracy, Plan
+from homfem.certify.accuracy import HIGHEST, STRAIGHT, Accuracy, Plan
 from homfem.certify.adapt import on_root
 from homfem.certify.dispersion.certified import Bounded, bound_all, without_divergence
 from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
@@ -91,7 +91,8 @@ class Dispersion:
             if name in fluid and value != 1.0:
                 raise InputError(f"partition.{name}", value, "1 in the fluid", "It is relative to the fluid.")
         self.flow.check(cell, fluid, set(fluid) == set(self.diffusivities))
-        plan = accuracy.plan(degree=accuracy.degree or 2, two_sided=self._bounded(cell, accuracy), backend="identified")
+        two_sided, degree = self._bounded(cell, accuracy), accuracy.degree or 2
+        plan = accuracy.plan(degree=degree, two_sided=two_sided, backend="identified", highest=HIGHEST)
         return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
 
     def _check_walls(self, cell: UnitCell, accuracy: Accuracy) -> None:

@@ -30,7 +30,7 @@ import scipy.linalg
 from homfem import brackets
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
+from homfem.certify.accuracy import HIGHEST, Accuracy, AccuracyOptions, Plan
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution
 from homfem.certify.stokes.bounds import broken_energy, lower_allowance, split, upper_allowance, upper_bound
@@ -88,7 +88,7 @@ class Stokes:
         self._check_mesh(cell)
         if accuracy.tolerance is not None:
             _check_tolerance(cell, accuracy.tolerance, element, bounds)
-        plan = accuracy.plan(degree=degree, two_sided=bounds, backend="identified", rtol=RTOL)
+        plan = accuracy.plan(degree=degree, two_sided=bounds, backend="identified", rtol=RTOL, highest=HIGHEST)
         return replace(self, fluid=names, element=element), plan
 
     def _check_mesh(self, cell: UnitCell) -> None:

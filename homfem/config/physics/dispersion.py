@@ -108,7 +108,7 @@ class Dispersion(EffectiveTable):
     """Whether the tensor is bounded from both sides; by default with a tolerance."""
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that a system may have."""
-    degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    degree: Annotated[int, integer(at_least=1, at_most=6)] | None = None
     """Degree of the elements."""
 
     @property

@@ -22,7 +22,7 @@ class FiniteElement(Method):
 
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
-    degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    degree: Annotated[int, integer(at_least=1, at_most=6)] | None = None
     """Degree of the elements, or of the functions of a block."""
     membranes: Any = None
     """Permeabilities of interfaces."""

@@ -44,7 +44,7 @@ class Stokes(EffectiveTable):
     """Most unknowns that refinement may take."""
     bounds: Annotated[bool, flag()] | None = None
     """Whether the permeability is bounded from both sides; by default with a tolerance."""
-    degree: Annotated[int, integer(at_least=2, at_most=4)] | None = None
+    degree: Annotated[int, integer(at_least=2, at_most=6)] | None = None
     """Degree of the velocity."""
     slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     """Navier's slip length on the walls; no slip without it."""

@@ -121,7 +121,7 @@ class CutShape(Shape):
 class CurvedShape(CutShape):
     """A shape with keys that all curved ones but struts have."""
 
-    order: Annotated[int, integer(at_least=1, at_most=2)] | None = None
-    """Order of the mesh cells: 2 for curved ones."""
+    order: Annotated[int, integer(at_least=1, at_most=4)] | None = None
+    """Order of the mesh cells: 2 for curved ones, 3 and 4 in the plane."""
     fraction: Fraction | None = None
     """Volume fraction of the inclusion."""

@@ -109,27 +109,44 @@ def quadratic_edges(d: int) -> list[tuple[int, int]]:
     return {1: [(0, 1)], 2: [(1, 2), (0, 2), (0, 1)], 3: [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]}[d]
 
 
-def quadratic_gradients(places: Array, d: int) -> Array:
-    """Return the gradients of the second-order Lagrange functions on the reference simplex, shape (q, nodes, d)."""
-    barycentric = np.hstack([1.0 - places.sum(axis=1, keepdims=True), places])
-    slopes = np.vstack([-np.ones(d), np.eye(d)])
-    corner = (4.0 * barycentric[:, :, None] - 1.0) * slopes
-    i, j = np.array(quadratic_edges(d)).T
-    middle = 4.0 * (barycentric[:, i, None] * slopes[j] + barycentric[:, j, None] * slopes[i])
-    return np.concatenate([corner, middle], axis=1)
+def lattice_nodes(d: int, order: int) -> Array:
+    """Return the equispaced nodes of a simplex of an order in the order of DOLFINx, in barycentric coordinates.
+
+    Corners, the nodes of each edge of :func:`quadratic_edges` from its first corner to its second, and in the plane
+    those inside; shape (nodes, d + 1). In space up to the second order.
+    """
+    corners = np.eye(d + 1)
+    parts = np.arange(1, order)[:, None] / order
+    edges = [corners[i] + parts * (corners[j] - corners[i]) for i, j in quadratic_edges(d)]
+    inside = [[order - i - j, i, j] for j in range(1, order) for i in range(1, order - j)] if d == 2 else []
+    return np.vstack([corners, *edges, np.array(inside).reshape(-1, d + 1) / order])
+
+
+def lagrange_gradients(places: Array, d: int, order: int) -> Array:
+    """Return the gradients of the Lagrange functions of an order on the reference simplex, shape (q, nodes, d)."""
+    powers = np.array([p for p in product(range(order + 1), repeat=d) if sum(p) <= order])
+    nodes = lattice_nodes(d, order)[:, 1:]
+    coefficients = np.linalg.inv(np.prod(nodes[:, None] ** powers, axis=2))
+    gradients = []
+    for k in range(d):
+        lower = np.maximum(powers - np.eye(d, dtype=int)[k], 0)
+        gradients.append(powers[:, k] * np.prod(places[:, None] ** lower, axis=2) @ coefficients)
+    return np.stack(gradients, axis=2)
 
 
 def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
     """Quadrature that is exact for the determinant.
 
-    Degree 0 for straight simplices, 2 for curved triangles and 3 for curved tetrahedra. The determinant of a
+    Degree 0 for straight simplices, 2 for curved triangles and 3 for curved tetrahedra of second order; of higher order
+    k degree 2k - 2, by Gauss's rule on the collapsed square. The determinant of a
     quadrilateral has degree 1 in each coordinate, that of a hexahedron 2: the trapezoidal rule and that of Simpson,
     which look at the corners, where a folded cell shows first.
     """
     triangle = np.array([[0.5, 0.5], [0.0, 0.5], [0.5, 0.0]])
     tetrahedron = np.vstack([np.full((1, 3), 0.25), np.full((4, 3), 1 / 6) + np.vstack([np.zeros(3), np.eye(3) / 3])])
     simpson = np.array([1.0, 4.0, 1.0]) / 6.0
-    return {
+    curved = {("triangle", order): _collapsed(order) for order in (3, 4)}
+    return curved | {
         ("triangle", 1): (np.full((1, 2), 1 / 3), np.array([1 / 2])),
         ("tetrahedron", 1): (np.full((1, 3), 0.25), np.array([1 / 6])),
         ("triangle", 2): (triangle, np.full(3, 1 / 6)),
@@ -142,5 +159,17 @@ def _rules() -> dict[tuple[str, int], tuple[Array, Array]]:
     }
 
 
+def _collapsed(count: int) -> tuple[Array, Array]:
+    """Places in the reference triangle and weights of Gauss's rule on the square that is collapsed to it."""
+    x, w = (0.5 * np.asarray(values) for values in np.polynomial.legendre.leggauss(count))
+    x = x + 0.5
+    places = np.column_stack([np.repeat(x, count), np.outer(1.0 - x, x).ravel()])
+    return places, np.asarray(np.outer(w * (1.0 - x), w).ravel())
+
+
 RULES = _rules()
-_GRADIENTS = {key: quadratic_gradients(RULES[key][0], DIMENSIONS[key[0]]) for key in RULES if key[1] == 2}
+_GRADIENTS = {
+    key: lagrange_gradients(RULES[key][0], DIMENSIONS[key[0]], key[1])
+    for key in RULES
+    if key[1] > 1 and is_simplex(key[0])
+}

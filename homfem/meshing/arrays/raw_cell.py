@@ -21,6 +21,8 @@ Tags = npt.NDArray[np.int32]
 CELL_NODES = {
     ("triangle", 1): 3,
     ("triangle", 2): 6,
+    ("triangle", 3): 10,
+    ("triangle", 4): 15,
     ("tetrahedron", 1): 4,
     ("tetrahedron", 2): 10,
     ("quadrilateral", 1): 4,
@@ -29,6 +31,8 @@ CELL_NODES = {
 FACET_NODES = {
     ("triangle", 1): 2,
     ("triangle", 2): 3,
+    ("triangle", 3): 4,
+    ("triangle", 4): 5,
     ("tetrahedron", 1): 3,
     ("tetrahedron", 2): 6,
     ("quadrilateral", 1): 2,
@@ -40,6 +44,8 @@ FACET_NODES = {
 _TURNED = {
     ("triangle", 1): [0, 2, 1],
     ("triangle", 2): [0, 2, 1, 3, 5, 4],
+    ("triangle", 3): [0, 2, 1, 4, 3, 7, 8, 5, 6, 9],
+    ("triangle", 4): [0, 2, 1, 5, 4, 3, 9, 10, 11, 6, 7, 8, 12, 14, 13],
     ("tetrahedron", 1): [0, 1, 3, 2],
     ("tetrahedron", 2): [0, 1, 3, 2, 4, 6, 5, 8, 7, 9],
     ("quadrilateral", 1): [0, 2, 1, 3],
@@ -280,10 +286,10 @@ def cell_volumes(raw: RawCell) -> Array:
 
 def _check_kind(kind: str, order: int) -> tuple[str, int]:
     check_choice("kind", kind, list(DIMENSIONS))
-    if order not in (1, 2):
-        raise CellError("order", order, "1 or 2", "Set Mesh.ElementOrder to 1 or 2.")
-    if (kind, order) not in CELL_NODES:
-        raise CellError("order", order, f"1 for a {kind}", "Set Mesh.ElementOrder to 1, or mesh with simplices.")
+    known = [known for name, known in CELL_NODES if name == kind]
+    if order not in known:
+        remedy = "Set Mesh.ElementOrder to 1, or mesh with simplices." if max(known) == 1 else ""
+        raise CellError("order", order, f"{' or '.join(map(str, known))} for a {kind}", remedy)
     return kind, int(order)
 
 

@@ -1,4 +1,4 @@
-"""Corners of sections made exact, second-order geometry, and cells extruded along an axis. Plain arrays on one rank."""
+"""Corners of sections made exact, curved geometry, and cells extruded along an axis. Plain arrays on one rank."""
 
 from __future__ import annotations
 
@@ -10,21 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.meshing.arrays.identification import identify_nodes
-from homfem.meshing.arrays.jacobians import integrate, jacobians
+from homfem.meshing.arrays.jacobians import integrate, jacobians, lattice_nodes, quadratic_edges
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes
 from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.cutting import FLAT, CutMesh, Flags
 from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, values
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.parameters import Array, CellError, InputError, Lattice
-from homfem.reference import SIMPLEX
 
 log = logging.getLogger("homfem")
 
 #: Points of a triangle, most of them on its sides, where it is looked at on which side of a surface it lies.
 _SAMPLES = np.array([[i, j, 8 - i - j] for i in range(9) for j in range(9 - i)]) / 8.0
-
-_EDGES = {2: [(1, 2), (0, 2), (0, 1)], 3: [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]}
 
 
 def meet_corners(mesh: CutMesh, functions: Sequence[LevelSet], number: int, corners: Array) -> None:
@@ -116,13 +113,19 @@ def mark_kinks(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
     mesh.fixed = mesh.fixed[mesh.representative]
 
 
-def of_second_order(
+def of_order(
     raw: RawCell,
     functions: Sequence[LevelSet],
     targets: Mapping[int, float] | None = None,
     part: Part | None = None,
+    *,
+    order: int = 2,
 ) -> RawCell:
-    """Return the cell with a node in the middle of every edge; those of facets between phases lie on the surface.
+    """Return the cell with the nodes of an order on every edge; those of facets between phases lie on the surface.
+
+    Nodes inside of triangles follow the edges: the deviation of each from the line between its ends, a polynomial with
+    zeros at both, goes on inside as the same multiple of the product of the barycentric coordinates of the two, with
+    half of their difference in place of the coordinate along the edge.
 
     Parameters
     ----------
@@ -135,38 +138,77 @@ def of_second_order(
         Volumes of phases, by their number from 0: their surfaces are moved along their normals to have them.
     part
         What of the period is meshed, if not all of it: nodes in its walls stay in them.
+    order
+        2, or 3 or 4 in the plane.
+
+    Source: Szabo, Babuska 1991, Finite Element Analysis, section 6.1 (blending on triangles).
     """
     part = Part(lattice=raw.lattice) if part is None else part
-    edges, of_cell, of_facet = _edges(raw)
-    n = len(raw.points)
-    straight = np.vstack([raw.points, raw.points[edges].mean(axis=1)])
-    cells, facets = np.hstack([raw.cells, n + of_cell]), np.hstack([raw.facets, n + of_facet])
+    edges, of_cell, of_facet = _edges(raw, order)
+    n, inside = len(raw.points), order - 1
+    ends = raw.points[edges]
+    along = ends[:, :1] + np.arange(1, order)[:, None] / order * (ends[:, 1:] - ends[:, :1])
+    interior = lattice_nodes(raw.dimension, order)[len(raw.cells[0]) + of_cell.shape[1] :]
+    within = np.einsum("qk,mkx->mqx", interior, raw.points[raw.cells])
+    straight = np.vstack([raw.points, along.reshape(-1, raw.dimension), within.reshape(-1, raw.dimension)])
+    first = n + inside * len(edges)
+    cells = np.hstack([raw.cells, n + of_cell, first + np.arange(within[..., 0].size).reshape(within.shape[:2])])
+    facets = np.hstack([raw.facets, n + of_facet])
     representative, _ = identify_nodes(straight, raw.lattice, partial=True)
     node, number = _on_surfaces(raw, representative[facets], len(functions), len(straight))
     points, slope = _projected(straight, node, number, functions, part, middles=n, step=STEP * raw.lattice.shortest)
-    size = np.linalg.norm(raw.points[edges[:, 0]] - raw.points[edges[:, 1]], axis=1)
+    size = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
     middle = node[node >= n]
-    if np.any(np.linalg.norm(points[middle] - straight[middle], axis=1) > 0.3 * size[middle - n]):
-        raise CellError("order", 2, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1.")
-    points = _unfolded(points, straight, middle, cells, representative)
+    if np.any(np.linalg.norm(points[middle] - straight[middle], axis=1) > 0.3 * size[(middle - n) // inside]):
+        raise CellError(
+            "order", order, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1."
+        )
     curved = _Curved(
-        raw=raw, points=points, straight=straight, cells=cells, facets=facets, representative=representative,
-        node=node, number=number, slope=slope,
+        raw=raw, order=order, points=points, straight=straight, cells=cells, facets=facets,
+        representative=representative, node=node, number=number, slope=slope,
     )  # fmt: skip
+    curved = replace(curved, points=curved.unfolded(middle))
     shift = np.zeros(len(functions))
     return curved.made(_shifted(curved, shift, targets, float(size.mean()), part.copies) if targets else shift)
 
 
-def _edges(raw: RawCell) -> tuple[Indices, Indices, Indices]:
-    """Return the ends of the edges, shape (e, 2), and the numbers of those of each cell and of each facet."""
+def _edges(raw: RawCell, order: int) -> tuple[Indices, Indices, Indices]:
+    """Return the ends of the edges, shape (e, 2), and the numbers of their nodes for each cell and for each facet.
+
+    The nodes of an edge are numbered from its end of the smaller number to the other one, edge by edge.
+    """
     d, n = raw.dimension, len(raw.points)
-    low, high = np.array(_EDGES[d]).T
-    ends = np.sort(np.stack([raw.cells[:, low], raw.cells[:, high]], axis=2), axis=2)
+    inside = np.arange(order - 1)
+    pairs = raw.cells[:, quadratic_edges(d)]
+    ends = np.sort(pairs, axis=2)
     keys, of_cell = np.unique(ends[..., 0] * n + ends[..., 1], return_inverse=True)
-    pairs = [(0, 1)] if d == 2 else [(1, 2), (0, 2), (0, 1)]
-    of_facet = np.stack([np.sort(raw.facets[:, pair], axis=1) @ [n, 1] for pair in pairs], axis=1)
+
+    def nodes(edge: Indices, pair: Indices) -> Indices:
+        turned = pair[..., :1] > pair[..., 1:]
+        found = edge[..., None] * (order - 1) + np.where(turned, inside[::-1], inside)
+        return np.asarray(found.reshape(len(edge), -1))
+
+    of_facets = raw.facets[:, quadratic_edges(d - 1)]
+    sides = np.sort(of_facets, axis=2)
+    of_facet = np.searchsorted(keys, sides[..., 0] * n + sides[..., 1])
     edges = np.stack([keys // n, keys % n], axis=1)
-    return edges, of_cell.reshape(ends.shape[:2]), np.searchsorted(keys, of_facet)
+    return edges, nodes(of_cell.reshape(ends.shape[:2]), pairs), nodes(of_facet, of_facets)
+
+
+def _blending(order: int) -> Array:
+    """How much of the deviation of each node of the three edges each node inside of a triangle has; (inside, nodes)."""
+    parts = np.arange(order + 1) / order
+    weights = []
+    for node in lattice_nodes(2, order)[3 * order :]:
+        row = []
+        for i, j in quadratic_edges(2):
+            t = 0.5 * (1.0 + node[j] - node[i])
+            for k in range(1, order):
+                others = np.delete(parts, k)
+                basis = np.prod((t - others) / (parts[k] - others))
+                row.append(node[i] * node[j] / (t * (1.0 - t)) * basis)
+        weights.append(row)
+    return np.array(weights).reshape(len(weights), -1)
 
 
 def _on_surfaces(raw: RawCell, facets: Indices, surfaces: int, count: int) -> tuple[Indices, Indices]:
@@ -209,9 +251,10 @@ def _projected(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Curved:
-    """A cell of second order, whose surfaces can be moved along their normals."""
+    """A cell of higher order, whose surfaces can be moved along their normals."""
 
     raw: RawCell
+    order: int
     points: Array
     straight: Array
     cells: Indices
@@ -225,15 +268,60 @@ class _Curved:
         """Return the points with each surface moved by its entry of ``shift``."""
         moved = self.points.copy()
         moved[self.node] += shift[self.number][:, None] * self.slope
-        return _matched(moved, self.straight, self.representative)
+        return self.settled(_matched(moved, self.straight, self.representative))
+
+    def settled(self, points: Array) -> Array:
+        """Return the points with those inside of triangles where the edges want them."""
+        inner = self.cells[:, 3 * self.order :] if self.raw.dimension == 2 else self.cells[:, :0]
+        if not inner.size:
+            return points
+        moved, nodes = points - self.straight, lattice_nodes(2, self.order)
+        corners = moved[self.cells[:, :3]]
+        linear = np.einsum("qk,mkx->mqx", nodes[3:], corners)
+        edges = slice(0, 3 * (self.order - 1))
+        bent = moved[self.cells[:, 3 : 3 * self.order]] - linear[:, edges]
+        inside = linear[:, edges.stop :] + np.einsum("qk,mkx->mqx", _blending(self.order), bent)
+        result = points.copy()
+        result[inner] = self.straight[inner] + inside
+        return result
+
+    def unfolded(self, middle: Indices) -> Array:
+        """Return the points with nodes of edges taken back towards the edges where cells would be folded."""
+        flags = np.zeros(len(self.points), dtype=bool)
+        flags[middle] = True
+        representative, straight = self.representative, self.straight
+        movable: npt.NDArray[np.bool_] = flags[representative]
+        near = self.cells[movable[self.cells].any(axis=1)]
+        points, taken = _matched(self.points, straight, representative), np.zeros(len(self.points), dtype=bool)
+        for _ in range(8):
+            points = self.settled(points)
+            determinants = jacobians(points, near, (self.raw.kind, self.order))
+            # A margin, as the quadrature points alone do not tell of the corners.
+            folded = near[determinants.min(axis=1) < 0.1 * determinants.max(axis=1)]
+            if not len(folded):
+                break
+            flag = np.zeros(len(points), dtype=bool)
+            flag[representative[folded]] = True
+            back = flag[representative] & movable
+            points[back] = 0.5 * (points[back] + straight[back])
+            taken |= back
+        if taken.any():
+            log.warning(
+                "order %d: %d nodes on edges are off the surface, as cells would fold; mesh finer",
+                self.order,
+                taken.sum(),
+            )
+        return points
 
     def made(self, shift: Array) -> RawCell:
         """Return the cell with moved surfaces."""
-        return replace(self.raw, points=self.places(shift), cells=self.cells, facets=self.facets, order=2, slivers=None)
+        return replace(
+            self.raw, points=self.places(shift), cells=self.cells, facets=self.facets, order=self.order, slivers=None
+        )
 
     def volumes(self, shift: Array) -> Array:
         """Return the volumes of its phases with moved surfaces."""
-        own = _sound_volumes(self.places(shift), self.cells, self.raw)
+        own = _sound_volumes(self.places(shift), self.cells, self.raw, self.order)
         return _phase_volumes(self.raw, cell_volumes(self.made(shift)) if own is None else own)
 
 
@@ -258,37 +346,14 @@ def _shifted(curved: _Curved, shift: Array, targets: Mapping[int, float], size: 
     return shift
 
 
-def _unfolded(points: Array, straight: Array, middle: Indices, cells: Indices, representative: Indices) -> Array:
-    """Nodes in the middle of edges taken back towards them where cells would be folded."""
-    flags = np.zeros(len(points), dtype=bool)
-    flags[middle] = True
-    movable: npt.NDArray[np.bool_] = flags[representative]
-    near = cells[movable[cells].any(axis=1)]
-    points, taken = _matched(points, straight, representative), np.zeros(len(points), dtype=bool)
-    for _ in range(8):
-        determinants = jacobians(points, near, (SIMPLEX[points.shape[1]], 2))
-        # A margin, as the quadrature points alone do not tell of the corners.
-        folded = near[determinants.min(axis=1) < 0.1 * determinants.max(axis=1)]
-        if not len(folded):
-            break
-        flag = np.zeros(len(points), dtype=bool)
-        flag[representative[folded]] = True
-        back = flag[representative] & movable
-        points[back] = 0.5 * (points[back] + straight[back])
-        taken |= back
-    if taken.any():
-        log.warning("second order: %d nodes on edges are off the surface, as cells would fold; mesh finer", taken.sum())
-    return points
-
-
 def _matched(moved: Array, straight: Array, representative: Indices) -> Array:
     """Images of a node moved by what the node itself is moved by."""
     return np.asarray(straight + (moved - straight)[representative])
 
 
-def _sound_volumes(points: Array, cells: Indices, raw: RawCell) -> Array | None:
-    """Volumes of cells of second order on the points; None unless they surely pass the checks of a cell."""
-    key = (raw.kind, 2)
+def _sound_volumes(points: Array, cells: Indices, raw: RawCell, order: int) -> Array | None:
+    """Volumes of curved cells on the points; None unless they surely pass the checks of a cell."""
+    key = (raw.kind, order)
     determinants = jacobians(points, cells, key)
     volumes = integrate(determinants, key)
     # No cell is larger than the box around all of them.

@@ -20,7 +20,7 @@ from homfem.keywords import takes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.cut import volume_correction
 from homfem.meshing.cut.background import angles, background_raw, sines
-from homfem.meshing.cut.curved import mark_kinks, meet_corners, of_second_order
+from homfem.meshing.cut.curved import mark_kinks, meet_corners, of_order
 from homfem.meshing.cut.cutting import CutMesh, cut, start
 from homfem.meshing.cut.grading import MeshSize, graded
 from homfem.meshing.cut.level_sets import LevelSet, check_periodic
@@ -63,7 +63,8 @@ class Cut:
     conserve
         Move the nodes off the surfaces so that the volumes are right to fourth order; else they lie on the surfaces.
     order
-        Degree of the geometry. 2: the nodes lie on the surfaces, those in the middle of the edges as well.
+        Degree of the geometry. From 2 on the nodes lie on the surfaces, those on the edges as well; 3 and 4 in the
+        plane.
     mirrors
         ``"auto"``: where the functions are their own mirror images across the planes at 0 and half a period of an axis,
         and across those that exchange axes, only the part between these planes is meshed, and its images are the rest:
@@ -83,7 +84,7 @@ class Cut:
 
     def __post_init__(self) -> None:
         check_integer("refinement", self.refinement, at_least=0, at_most=12)
-        check_integer("order", self.order, at_least=1, at_most=2)
+        check_integer("order", self.order, at_least=1, at_most=4)
 
 
 @takes(Cut)
@@ -148,7 +149,9 @@ def implicit_raw(
         raise CellError("corners", sorted(corners), "None in space: only plane sections have corners")
     unique = list(dict.fromkeys(names))
     phase = np.array([unique.index(name) for name in names])
-    if wanted.order == 2 and len(unique) < len(names):
+    if wanted.order > 2 and lattice.dimension == 3:
+        raise InputError("order", wanted.order, "1 or 2 in space")
+    if wanted.order > 1 and len(unique) < len(names):
         raise CellError("order", wanted.order, "1 where functions share a phase")
     for number, phi in enumerate(given):
         check_periodic(phi, lattice, f"functions[{number}]")
@@ -161,7 +164,7 @@ def implicit_raw(
         share = {k: volume / part.copies for k, volume in targets.items()}
         faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
         found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit)
-        return completed(found if wanted.order == 1 else of_second_order(found, given, share, part), part)
+        return completed(found if wanted.order == 1 else of_order(found, given, share, part, order=wanted.order), part)
 
     part = find_part(given, lattice, wanted.mirrors)
     if part.copies > 1 and wanted.mirrors == "auto":

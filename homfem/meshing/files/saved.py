@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from homfem.disk import require_room, write_text
 from homfem.meshing.arrays.raw_cell import FACET_NODES, RawCell
 from homfem.meshing.by_gmsh.model import from_gmsh_raw, write_msh
-from homfem.parameters import FileError, Lattice
+from homfem.parameters import FileError, InputError, Lattice
 
 __all__ = [
     "MESHIO_TYPES",
@@ -104,6 +104,8 @@ def with_slivers(raw: RawCell, path: Path, about: Mapping[str, Any]) -> RawCell:
 
 def write_cell(raw: RawCell, path: Path, about: Mapping[str, Any]) -> None:
     """Write a cell as its suffix says, and a JSON file beside it: what the format cannot hold, and ``about``."""
+    if (raw.kind, raw.order) not in MESHIO_TYPES:
+        raise InputError("order", raw.order, "1 or 2 in a file", "Make the cell anew where it is needed.")
     require_room(path, 3 * (raw.points.nbytes + raw.cells.nbytes + raw.facets.nbytes))
     (write_msh if path.suffix == ".msh" else write_xdmf)(raw, path)
     entries = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from homfem.meshing.arrays.budget import require_cells, require_filled
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.meshing.cut.curved import extruded, of_second_order
+from homfem.meshing.cut.curved import extruded, of_order
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet
 from homfem.meshing.cut.mirror_parts import MIRRORS
@@ -137,9 +137,9 @@ def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArr
         if given.order == 1:
             return raw
         targets = {fibres.phases.index(phase): part * raw.lattice.volume for phase, part in fibres.fractions.items()}
-        return of_second_order(raw, [_swept(phi, others) for phi in fibres.functions], targets)
+        return of_order(raw, [_swept(phi, others) for phi in fibres.functions], targets)
 
-    check_integer("order", given.order, at_least=1, at_most=2)
+    check_integer("order", given.order, at_least=1, at_most=4 if given.dimension == 2 else 2)
     return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from homfem.meshing.arrays.facets import cell_facets
-from homfem.meshing.arrays.jacobians import quadratic_edges, quadratic_gradients
+from homfem.meshing.arrays.jacobians import lagrange_gradients, quadratic_edges
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.topology.percolation import Links
 from homfem.parameters import Array
@@ -19,8 +19,8 @@ def interface_area(raw: RawCell, shared: Links) -> float | None:
     ----------
     raw
         Cells that are affine images of the reference cell: facets are intervals, triangles or parallelograms; or
-        simplices of second order, whose facets are integrated by Gauss's rule: of three points in the plane, of 64 in
-        space. Of other cells None.
+        curved simplices, whose facets are integrated by Gauss's rule: of three points for the second order in the
+        plane, of two more for each further one, of 64 in space. Of other cells None.
     shared
         Pairs of facets that are one on the torus, from :func:`homfem.meshing.topology.percolation.shared_facets`.
     """
@@ -34,9 +34,9 @@ def interface_area(raw: RawCell, shared: Links) -> float | None:
     if raw.affine:
         facets = cell_facets(raw.corners[cells], raw.kind)[np.arange(len(chosen)), facet]
         return float(_areas(raw.points, facets).sum())
-    if not is_simplex(raw.kind) or raw.order != 2:
+    if not is_simplex(raw.kind) or raw.order == 1:
         return None
-    return float(_curved_areas(raw.points, raw.cells[cells[:, None], _facet_nodes(raw.kind)[facet]]).sum())
+    return float(_curved_areas(raw.points, raw.cells[cells[:, None], facet_nodes(raw.kind, raw.order)[facet]]).sum())
 
 
 def _areas(points: Array, facets: Indices) -> Array:
@@ -47,24 +47,28 @@ def _areas(points: Array, facets: Indices) -> Array:
     return np.asarray(normals if facets.shape[1] == 4 else 0.5 * normals)
 
 
-def _facet_nodes(kind: str) -> Indices:
-    """Places in a simplex of second order of the nodes of its facets, shape (facets, nodes)."""
-    corners = CORNERS[kind]
-    middle = {edge: corners + k for k, edge in enumerate(quadratic_edges(corners - 1))}
+def facet_nodes(kind: str, order: int) -> Indices:
+    """Return the places in a curved simplex of the nodes of its facets, corners first, shape (facets, nodes)."""
+    corners, inside = CORNERS[kind], order - 1
+    on_edge = {
+        edge: range(corners + inside * k, corners + inside * (k + 1))
+        for k, edge in enumerate(quadratic_edges(corners - 1))
+    }
     edges = quadratic_edges(corners - 2)
-    return np.array([[*own, *(middle[own[i], own[j]] for i, j in edges)] for own in FACETS[kind]])
+    return np.array([[*own, *(n for i, j in edges for n in on_edge[own[i], own[j]])] for own in FACETS[kind]])
 
 
 def _curved_areas(points: Array, facets: Indices) -> Array:
-    """Areas of facets of second order."""
+    """Areas of curved facets."""
     d = points.shape[1]
-    x, w = (0.5 * values for values in np.polynomial.legendre.leggauss(3 if d == 2 else 8))
+    order = facets.shape[1] - 1 if d == 2 else 2
+    x, w = (0.5 * values for values in np.polynomial.legendre.leggauss(2 * order - 1 if d == 2 else 8))
     x = x + 0.5
     places: Array = x[:, None]
     weights: Array = w
     if d == 3:  # the square collapsed to the triangle
         places = np.column_stack([np.repeat(x, len(x)), np.outer(1.0 - x, x).ravel()])
         weights = np.asarray(np.outer(w * (1.0 - x), w).ravel(), dtype=np.float64)
-    tangents = np.einsum("fix,qij->jfqx", points[facets], quadratic_gradients(places, d - 1))
+    tangents = np.einsum("fix,qij->jfqx", points[facets], lagrange_gradients(places, d - 1, order))
     normals = tangents[0] if d == 2 else np.cross(*tangents)
     return np.asarray(np.linalg.norm(normals, axis=2) @ weights)

@@ -9,9 +9,10 @@ import numpy as np
 
 from homfem.meshing.arrays.facets import cell_facets
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
+from homfem.meshing.topology.interfaces import facet_nodes
 from homfem.meshing.topology.percolation import shared_facets
 from homfem.parameters import Array
-from homfem.reference import EDGES, FACETS
+from homfem.reference import FACETS
 
 
 def with_interfaces(raw: RawCell, representative: Indices, offset: Indices, names: Sequence[str]) -> RawCell:
@@ -57,9 +58,4 @@ def _nodes(raw: RawCell, numbers: Indices) -> Indices:
     corners = cell_facets(raw.corners[cells], raw.kind)[np.arange(len(cells)), local]
     if raw.order == 1:
         return np.asarray(corners)
-    edges: dict[tuple[int, ...], int] = {edge: k for k, edge in enumerate(reversed(EDGES[raw.kind]))}
-    middles = []
-    for facet in FACETS[raw.kind]:
-        pairs = [tuple(sorted(pair)) for pair in ([facet] if len(facet) == 2 else [facet[1:], facet[::2], facet[:2]])]
-        middles.append([len(raw.corners[0]) + edges[pair] for pair in pairs])
-    return np.hstack([corners, raw.cells[cells[:, None], np.array(middles)[local]]])
+    return np.asarray(raw.cells[cells[:, None], facet_nodes(raw.kind, raw.order)[local]])
