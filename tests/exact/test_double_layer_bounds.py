@@ -13,7 +13,10 @@ from mpi4py import MPI
 
 from homfem import homogenize_electrokinetics
 from homfem.cells import fibre_array, obstacles, slit
+from homfem.certify.electrokinetics import solve_electrokinetics
 from homfem.certify.electrokinetics.bounds import Medium, cell_means, lower_matrix, upper_matrix
+from homfem.certify.electrokinetics.gap import electrokinetic_gaps
+from homfem.certify.electrokinetics.on_mesh import ElectrokineticsOnMesh
 from homfem.electrolytes import Ion
 from homfem.local.charges import Charges
 from homfem.local.electrokinetic_upper import upper_problem
@@ -22,6 +25,7 @@ from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
 from homfem.parameters import InputError
 from homfem.solve import assemble_vector, function_space, integrate
+from made_cells import grid_cell
 
 
 def salt(ratio: float = 1.0) -> list[Ion]:
@@ -71,7 +75,7 @@ def test_they_contain_what_higher_degrees_give(zeta: float, ratio: float, most: 
         viscosity=0.08,
     )
     upper, _ = upper_matrix(medium)
-    lower = lower_matrix(medium, upper)
+    lower, _ = lower_matrix(medium, upper)
     problem = electrokinetic_problem(fluid, charges, potential, degree=4, **medium.given)
     value = solve_correctors(fluid, problem, preconditioner="direct").average
     size = np.sqrt(np.diag(value))
@@ -149,12 +153,68 @@ def test_what_flows_along_a_slit_is_bounded_there_and_zero_across() -> None:
     assert any("equilibrium as it was computed" in text for text in tensor.warnings)
 
 
-def test_there_are_none_on_curved_cells_and_with_a_tolerance() -> None:
+def test_the_gap_is_a_sum_over_mesh_cells() -> None:
+    cell = fibre_array("square", fraction=0.3, resolution=0.2)
+    solution = solve_electrokinetics(
+        cell, salt(2.0), "matrix", viscosity=0.08, permittivity=0.05, wall_charge=-0.5, bounds=True
+    )
+    solved = solution.solved
+    assert isinstance(solved, ElectrokineticsOnMesh)
+    assert solved.bounded is not None
+    forces = np.random.default_rng(1).normal(size=(3, 6))
+    gaps = electrokinetic_gaps(solved.bounded.dual, solved.bounded.fields, forces)
+    apart = np.einsum("na,ab,nb->n", forces, solved.bounded.upper - solved.bounded.lower, forces)
+    assert gaps.min() >= 0.0
+    assert gaps.sum(axis=1) == pytest.approx(apart, rel=1e-6)
+    relative = solved.gaps()
+    assert len(relative) == len(cell.raw.cells)
+    assert np.all(relative[cell.raw.phase_of_cell != cell.phases["matrix"]] == 0.0)
+    sigma = solution.tensor
+    assert relative.sum() == pytest.approx(float(np.trace(sigma.upper - sigma.lower) / sigma.upper[0, 0]), rel=1e-4)
+
+
+def test_a_tolerance_refines_until_the_bounds_are_so_close() -> None:
+    cell = obstacles(0.5, resolution=0.2)
+    given: dict[str, Any] = {"viscosity": 0.1, "permittivity": 2.0 / 6.0**2, "wall_potential": -2.0}
+    solution = solve_electrokinetics(cell, salt(), bounds=True, tolerance=0.02, refine_layers=False, **given)
+    tensor = solution.tensor
+    assert tensor.reached
+    assert tensor.relative_gap is not None
+    assert tensor.relative_gap <= 0.02
+    assert tensor.estimated_error is None
+    gaps = [entry["relative_gap"] for entry in solution.history]
+    assert len(gaps) > 2
+    assert gaps == sorted(gaps, reverse=True)
+    finer = homogenize_electrokinetics(obstacles(0.5, resolution=0.1, grading=0.2), salt(), degree=3, **given)
+    assert tensor.lower[0, 0] < finer.value[0, 0] < tensor.upper[0, 0]
+
+
+def test_bounds_in_space_contain_what_higher_degrees_give() -> None:
+    """A square pillar, which nothing flows through; of the mesh as coarse as it is."""
+    cell = grid_cell((3, 3, 3), lambda s: ((s[:, 0] < 1 / 3) & (s[:, 1] < 1 / 3)).astype(int))
+    charges = Charges(
+        fluid=("a",), valences=(2, -1), baths=(0.5, 1.0), permittivities={"a": 0.03}, potentials={"walls": -2.0}
+    )
+    fluid = cell.restrict(["a"])
+    potential = cell_means(potential_on(fluid, solve_poisson_boltzmann(cell, charges)))
+    mobile = [{"a": 1.0}, {"a": 1.5}]
+    medium = Medium(fluid=fluid, charges=charges, potential=potential, diffusivities=mobile, viscosity=0.08)
+    upper, dual = upper_matrix(medium)
+    lower, fields = lower_matrix(medium, upper)
+    value = solve_correctors(
+        fluid, electrokinetic_problem(fluid, charges, potential, degree=3, **medium.given), preconditioner="direct"
+    ).average
+    size = np.sqrt(np.diag(value))
+    for part in (upper - value, value - lower):
+        assert np.linalg.eigvalsh(part / np.outer(size, size)).min() > 1e-6
+    gaps = electrokinetic_gaps(dual, fields, np.eye(9))
+    assert gaps.sum(axis=1) == pytest.approx(np.diag(upper - lower), rel=1e-6)
+
+
+def test_there_are_none_on_curved_cells() -> None:
     given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 0.5, "bounds": True}
     with pytest.raises(InputError, match="bounds"):
         homogenize_electrokinetics(fibre_array(fraction=0.3, resolution=0.2, order=2), salt(), "matrix", **given)
-    with pytest.raises(InputError, match="bounds"):
-        homogenize_electrokinetics(slit(0.5, resolution=0.2), salt(), tolerance=0.1, **given)
 
 
 def ranks_case(comm: MPI.Comm) -> dict[str, Any]:

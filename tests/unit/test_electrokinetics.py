@@ -249,7 +249,6 @@ def _slit_conductivity(zeta: float, half: float, permittivity: float, viscosity:
         ({"ions": [Ion(name="a", valence=1, bath=1.0, diffusivities={}), *salt()[1:]]}, "diffusivities"),
         ({"fixed_charge": {"solid": 1.0}}, "fixed_charge"),
         ({"symmetry": "auto"}, "symmetry"),
-        ({"bounds": True, "tolerance": 0.1}, "bounds"),
         ({"degree": 1}, "degree"),
         ({"degree": 2, "tolerance": 0.1}, "degree"),
         ({"backend": "multipoint"}, "backend"),

@@ -109,8 +109,8 @@ def upper_matrix(medium: Medium) -> tuple[Array, Correctors]:
     return found.average + room + rounded * np.eye(len(room)), found
 
 
-def lower_matrix(medium: Medium, upper: Array) -> Array:
-    """Return the lower bound likewise; ``upper`` is that of the other side. Collective."""
+def lower_matrix(medium: Medium, upper: Array) -> tuple[Array, Lower]:
+    """Return the lower bound likewise, and what it is of; ``upper`` is that of the other side. Collective."""
     fluid = medium.fluid
     mesh = split(fluid)
     parents = _on_parts(medium, mesh)
@@ -118,27 +118,35 @@ def lower_matrix(medium: Medium, upper: Array) -> Array:
         mesh, medium.charges, parents, element="scott-vogelius", degree=fluid.dimension, **medium.given
     )
     flow = solve_correctors(mesh, problem, preconditioner="direct", rtol=RTOL)
-    return _Lower(medium, mesh, parents, flow, upper).matrix()
+    found = Lower(medium, mesh, parents, flow, upper)
+    return found.matrix(), found
 
 
 def _on_parts(medium: Medium, mesh: UnitCell) -> fem.Function:
     """The potential on the mesh split at the barycentres, the same on all parts of a mesh cell."""
     fluid = medium.fluid
     owned = fluid.mesh.topology.index_map(fluid.dimension).size_local
-    values = on_root(fluid, medium.potential.x.array[:owned])
-    every = fluid.comm.bcast(np.repeat(values, fluid.dimension + 1), root=0)
     result = fem.Function(solve.function_space(mesh.mesh, "DG", 0), name="potential")
-    result.x.array[:] = every[_dolfinx.original_cell_index(mesh.mesh)]
+    result.x.array[:] = on_parts(fluid, mesh, medium.potential.x.array[:owned])
     return result
 
 
-class _Lower:
-    """The lower bound of a flow: its fluxes, their energies, and what the solvers may have left."""
+def on_parts(fluid: UnitCell, mesh: UnitCell, values: Array) -> Array:
+    """Return values of the owned mesh cells on the local ones of the mesh split at the barycentres; collective."""
+    every = fluid.comm.bcast(np.repeat(on_root(fluid, values), fluid.dimension + 1, axis=0), root=0)
+    return np.asarray(every[_dolfinx.original_cell_index(mesh.mesh)])
+
+
+class Lower:
+    """The lower bound of a flow: its fluxes, their energies, and what the solvers may have left.
+
+    ``fluxes`` are those of each ion in each mesh cell of the fluid, of shape (loads, cells, d), once there is a matrix.
+    """
 
     def __init__(self, medium: Medium, mesh: UnitCell, potential: fem.Function, flow: Correctors, upper: Array) -> None:
         self.medium, self.mesh, self.flow, self.upper = medium, mesh, flow, upper
         self.fluid, self.d, self.loads = medium.fluid, medium.fluid.dimension, len(flow.functions)
-        self.ions = len(medium.charges.baths)
+        self.ions, self.fluxes = len(medium.charges.baths), list[Array]()
         self.volume = self.fluid.lattice.volume
         owned = self.fluid.mesh.topology.index_map(self.d).size_local
         test = ufl.TestFunction(solve.function_space(self.fluid.mesh, "DG", 0))
@@ -188,6 +196,7 @@ class _Lower:
         for k in range(self.ions):
             excess, mobile = self.medium.mobile(k)
             fluxes, residual = self._fluxes(k, speeds, excess, mobile)
+            self.fluxes.append(fluxes)
             for j in range(self.d):
                 own[self.d * (1 + k) + j] += fluxes[:, :, j] @ self.sizes
             weight = self.sizes / mobile

@@ -28,11 +28,12 @@ from homfem.certify.electrokinetics.change import Change, Response, compare
 from homfem.certify.electrokinetics.equilibrium import mean_concentrations, warnings_of
 from homfem.certify.electrokinetics.layers import resolved
 from homfem.certify.electrokinetics.matrix import confined, require_definite, symmetric
+from homfem.certify.electrokinetics.on_mesh import ElectrokineticsOnMesh, Sides
 from homfem.certify.electrokinetics.results import UNITS, conducting, conventions, derived, named
 from homfem.certify.electrokinetics.scales import Scales
 from homfem.certify.electrokinetics.words import OWN, ByName, ElectrokineticsOptions, ElectrokineticsWords
 from homfem.certify.loop import solve_cell
-from homfem.certify.physics import CellSolution, MeshSolution
+from homfem.certify.physics import CellSolution
 from homfem.certify.stokes.physics import fluid_phases
 from homfem.electrolytes.ions import Ion, check_bath, check_temperature
 from homfem.keywords import inherits, part_of, takes
@@ -40,8 +41,7 @@ from homfem.local.charges import WALLS, Charges
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
-from homfem.local.problem import Correctors
-from homfem.parameters import Array, InputError, check_choice, check_integer, check_number
+from homfem.parameters import InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -85,7 +85,7 @@ class Electrokinetics:
         if estimated and (not cell.simplicial or cell.order != 1):
             remedy = "Such a mesh is not refined: choose the resolution instead."
             raise InputError("tolerance", accuracy.tolerance, f"None on {cell.kind}s of order {cell.order}", remedy)
-        least = 3 if estimated else 2
+        least = 3 if estimated and not accuracy.bounds else 2
         degree = check_integer("degree", accuracy.degree or least, at_least=least, at_most=4)
         check_bath(self.ions)
         if self.temperature is not None:
@@ -113,9 +113,6 @@ class Electrokinetics:
         """Refuse bounds where there are none."""
         if not accuracy.bounds:
             return
-        if accuracy.tolerance is not None:
-            remedy = "Bounds are those of one mesh; a tolerance is an estimate."
-            raise InputError("bounds", True, "False with a tolerance, for double layers", remedy)
         if not cell.simplicial or cell.order != 1:
             remedy = "The elements that bound need simplices with straight sides."
             raise InputError("bounds", True, f"False on {cell.kind}s of order {cell.order}", remedy)
@@ -175,7 +172,8 @@ class Electrokinetics:
                 viscosity=self.viscosity / scales.viscosity,
             )
             upper, dual = upper_matrix(medium)
-            sides = lower_matrix(medium, upper), upper, dual
+            below, lower = lower_matrix(medium, upper)
+            sides = Sides(lower=below, upper=upper, dual=dual, fields=lower)
         elif plan.tolerance is not None:
             other = self._response(cell, fluid, charges, scales, plan, plan.degree - 1)
             change = compare(cell, fluid, response, other)
@@ -218,14 +216,14 @@ class Electrokinetics:
         scales: Scales,
         response: Response,
         change: Change | None,
-        sides: tuple[Array, Array, Correctors] | None,
+        sides: Sides | None,
     ) -> ElectrokineticsOnMesh:
         """The tensor of a response, with all that follows from it; collective."""
         d, count = cell.dimension, len(self.ions)
         factors, back = scales.onsager(count, d), np.linalg.inv(bath_transform([ion.bath for ion in self.ions], d))
         value, bounds = symmetric(response.correctors.average), None
         if sides is not None:
-            lower, upper = (symmetric(side) for side in sides[:2])
+            lower, upper = symmetric(sides.lower), symmetric(sides.upper)
             value = brackets.clipped(value, lower, upper)
             bounds = tuple(confined(fluid, side) * factors for side in (lower, upper))
         virtual = confined(fluid, value) * factors
@@ -261,10 +259,13 @@ class Electrokinetics:
             ),
             cell=fluid,
             correctors=response.correctors,
-            dual=None if sides is None else sides[2],
+            dual=None if sides is None else sides.dual,
             compared=None if change is None else change.other.correctors,
             response=response,
+            whole=cell,
             change=change,
+            bounded=sides,
+            forces=conducting(self.ions, d, 1.0) @ back if sides is not None else None,
         )
 
     def record(self, cell: UnitCell) -> dict[str, Any]:
@@ -275,23 +276,6 @@ class Electrokinetics:
     def sampled(self) -> bool:
         """No coefficient is a function of position."""
         return False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ElectrokineticsOnMesh(MeshSolution):
-    """A charged cell solved on one mesh."""
-
-    response: Response
-    change: Change | None
-
-    def gaps(self) -> Array:
-        """Return the part of the estimate in each mesh cell of the whole cell, on rank 0."""
-        assert self.change is not None  # or else no tolerance was asked for
-        return self.change.parts
-
-    def geometric_error(self) -> float:
-        """Return zero: what straight facets change is not estimated here, which a warning says."""
-        return 0.0
 
 
 def _table(given: ByName | None, names: Sequence[str]) -> dict[str, float]:
@@ -356,7 +340,9 @@ def solve_electrokinetics(
     cell (:mod:`homfem.certify.electrokinetics.bounds`), for which all numbers are then; on straight simplices, by
     direct solvers.
 
-    A ``tolerance`` is an **estimate** of the relative error, without guarantee, by comparison with one degree less
+    With ``bounds=True`` and a ``tolerance`` the mesh is refined where the bounds of the conductivity are apart
+    (:mod:`homfem.certify.electrokinetics.gap`) until they are as close as asked for. Without, a ``tolerance`` is an
+    **estimate** of the relative error, without guarantee, by comparison with one degree less
     (degree 3 or 4, by default 3): mesh cells of the layers are bisected first where they are too thick, then those that
     carry the estimate. Without it the degree is 2 by default, and a warning tells of layers that the mesh does not
     resolve.

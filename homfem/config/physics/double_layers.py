@@ -78,7 +78,7 @@ class DoubleLayerKeys(Table):
 
     bounds: Annotated[bool, flag()] | None = None
     """Whether the matrix of Onsager of `double-layer` is bounded, for the equilibrium as it was computed; by default
-    not. Of `donnan` all is bounded."""
+    not. A `tolerance` is then the relative half-gap of the conductivity. Of `donnan` all is bounded."""
 
     def check_regime(self, regime: str) -> None:
         """Refuse keys of this regime in another, and require them in this one."""
