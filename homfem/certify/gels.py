@@ -73,7 +73,7 @@ def solve_gel(
         own = {phase: matrix.tolist() for phase, matrix in tensors.coefficients[ion].items()}
         found = homogenize_chemotaxis(
             cell, dict.fromkeys(all_ions, 1.0), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
-            config=config, **accuracy,
+            config=config, **accuracy | {"symmetry": "none"},
         )  # fmt: skip
         named = found.coefficients.get("sensitivity")
         return (

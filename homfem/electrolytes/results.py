@@ -30,10 +30,6 @@ MOBILITY_UNIT, CONDUCTIVITY_UNIT = "mol/(m*s)", "S/m"
 PHYSICS = "electrodiffusion"
 #: Gives the mean flux of an ion at frozen concentrations, in the unit of the mobilities.
 FrozenFlux = Callable[[str], Sides]
-NO_FROZEN = (
-    "frozen_transference is left out: with these phases it does not follow from the conductivity; "
-    "finite elements on a mesh give it"
-)
 CONVENTIONS: Mapping[str, str] = {
     "average": "per volume of the whole cell",
     "variables": "fluxes against the electrochemical potentials of the ions in a bath that is in equilibrium with the "
@@ -44,7 +40,7 @@ CONVENTIONS: Mapping[str, str] = {
 }
 
 
-def gel_tensor(gel: Gel, tensors: GelTensors, frozen_flux: FrozenFlux | None = None) -> EffectiveTensor:
+def gel_tensor(gel: Gel, tensors: GelTensors, frozen_flux: FrozenFlux) -> EffectiveTensor:
     """Return the conductivity of a gel with bounds, and all that follows beside it.
 
     Parameters
@@ -52,8 +48,7 @@ def gel_tensor(gel: Gel, tensors: GelTensors, frozen_flux: FrozenFlux | None = N
     gel, tensors
         What was solved; of units as the gel says them.
     frozen_flux
-        Gives the mean fluxes at frozen concentrations where they do not follow from the frozen conductivity; without
-        it ``frozen_transference`` is left out there, with a warning.
+        Gives the mean fluxes at frozen concentrations where they do not follow from the frozen conductivity.
 
     Returns
     -------
@@ -80,7 +75,6 @@ def gel_tensor(gel: Gel, tensors: GelTensors, frozen_flux: FrozenFlux | None = N
     found |= fluxes | _salt(gel, list(parts.values()), storage(gel, tensors, first.volume_fractions))
     found |= {f"onsager.{name}": part.scaled(mobility).outwards().named(units[0]) for name, part in parts.items()}
     found |= _inside(gel, tensors)
-    left_out = () if fluxes else (NO_FROZEN,)
     return replace(
         first,
         **{name: getattr(conductivity, name) for name in ("value", "lower", "upper")},
@@ -89,7 +83,7 @@ def gel_tensor(gel: Gel, tensors: GelTensors, frozen_flux: FrozenFlux | None = N
         kind=kind_of(PHYSICS),
         unit=units[1],
         coefficients=found,
-        warnings=(*dict.fromkeys(text for tensor in tensors.solved for text in tensor.warnings), *left_out),
+        warnings=tuple(dict.fromkeys(text for tensor in tensors.solved for text in tensor.warnings)),
         conventions={**CONVENTIONS, "temperature": f"{gel.temperature:g} K"},
     )
 
@@ -134,15 +128,13 @@ def _gathered(gel: Gel, tensors: GelTensors, electric: float) -> dict[str, Any]:
 
 
 def _frozen_transference(
-    gel: Gel, tensors: GelTensors, first: EffectiveTensor, frozen_flux: FrozenFlux | None
+    gel: Gel, tensors: GelTensors, first: EffectiveTensor, frozen_flux: FrozenFlux
 ) -> dict[str, NamedCoefficient]:
     """What part of the current each ion carries at frozen concentrations; nothing where that is not known."""
     frozen, names = Sides.of(tensors.frozen), [ion.name for ion in gel.ions]
     parts = frozen_parts(gel, tensors, whole=set(tensors.inside) == set(first.volume_fractions))
     if parts is not None:
         return {f"frozen_transference.{name}": of_inverse(frozen, *parts[name]).named("") for name in names}
-    if frozen_flux is None:
-        return {}
     fluxes = {ion.name: frozen_flux(ion.name).scaled(ion.valence**2.0) for ion in gel.ions}
     # The fluxes add up to the current: what they leave of it is in the bounds.
     total = replace(frozen, value=np.sum([flux.value for flux in fluxes.values()], axis=0))

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from homfem.electrolytes import Gel, gel_tensor
-from homfem.electrolytes.gels import solved_gel
+from homfem.electrolytes.gels import FROZEN, solved_gel
+from homfem.electrolytes.transport import Sides
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.grid.effective import GridSolution, solve_image
+from homfem.grid.frozen import frozen_flux
 from homfem.grid.image import Image
 from homfem.keywords import part_of, takes
 from homfem.tensors import EffectiveTensor
@@ -26,8 +28,8 @@ def solve_gel_image(
 ) -> GridSolution:
     """Solve the transport of ions in an electroneutral gel on an image, and bound its coefficients.
 
-    As :func:`homfem.certify.solve_gel` does on a mesh; ``frozen_transference`` is there where it follows from the
-    frozen conductivity: of two phases.
+    As :func:`homfem.certify.solve_gel` does on a mesh; of more than two phases the bounds of ``frozen_transference``
+    are wider (:mod:`homfem.grid.frozen`).
 
     Parameters
     ----------
@@ -66,14 +68,22 @@ def solve_gel_image(
     >>> found.coefficients["transference.Na"].value.diagonal().round(6).tolist()
     [0.671573, 0.567438]
     """
-    solutions: list[GridSolution] = []
+    last: list[GridSolution] = []
 
     def solve(coefficients: Mapping[str, Any]) -> EffectiveTensor:
-        solutions.append(solve_image(image, coefficients, fields=fields, config=config, **accuracy))
-        return solutions[-1].tensor
+        last[:] = [solve_image(image, coefficients, fields=True, config=config, **accuracy)]
+        return last[0].tensor
 
     tensors = solved_gel(gel, image.names, image.dimension, solve)
-    return replace(solutions[-1], tensor=gel_tensor(gel, tensors))
+    total = tensors.coefficients[FROZEN]
+
+    def flux(ion: str) -> Sides:
+        if FROZEN in tensors.shared:  # then the last problem was that of another ion
+            solve({phase: matrix.tolist() for phase, matrix in total.items()})
+        return frozen_flux(last[0], tensors.frozen, total, tensors.coefficients[ion])
+
+    tensor = gel_tensor(gel, tensors, flux)
+    return replace(last[0], tensor=tensor) if fields else replace(last[0], tensor=tensor, potentials=(), fluxes=())
 
 
 homogenize_gel_image = part_of(

@@ -11,6 +11,8 @@ from mpi4py import MPI
 from homfem import homogenize_diffusion, homogenize_gel
 from homfem.cells import blocks, laminate
 from homfem.electrolytes import Gel, Ion, layered_gel_frozen, layered_gel_steady
+from homfem.grid import Image, homogenize_gel_image, solve_image
+from homfem.grid.frozen import frozen_flux
 from made_cells import grid_cell
 
 SQUARE = ["WWWW", "WGGW", "WGGW", "WWWW"]
@@ -142,6 +144,49 @@ def test_many_ions_in_three_phases():
     other = homogenize_gel(three_phases(), turned).coefficients
     again = np.block([[other[f"salt_diffusion.{a}.{b}"].value for b in names[:0:-1]] for a in names[:0:-1]])
     assert np.sort(np.linalg.eigvals(again).real) == pytest.approx(np.sort(np.linalg.eigvals(blocks_of).real), rel=1e-6)
+
+
+@pytest.mark.parametrize("void", [False, True])
+def test_frozen_transference_of_three_phases_on_voxels_is_that_of_a_mesh(void):
+    """On the mesh with symmetry, which the problem of the frozen flux does without."""
+    labels = ["MMMMMMMM", "MAAMMBBM", "MAAMMBBM", "MMMMMMMM"]
+    ions = [
+        Ion(name="Na", valence=1, bath=3.0, diffusivities={"A": 0.5, "B": 1.0, "M": 0.2}),
+        Ion(name="Ca", valence=2, bath=1.0, diffusivities={"A": 0.3, "M": 0.1}),
+        Ion(name="Cl", valence=-1, bath=5.0, diffusivities={"A": 0.9, "B": 1.5, "M": 2.0}),
+    ]
+    if void:
+        labels[0] = "VMMMMMMV"
+    gel = Gel(ions=ions, fixed_charges={"A": -9.0, "B": 4.0})
+    names = sorted(set("".join(labels)))
+    numbers = np.array([[names.index(letter) for letter in row] for row in labels[::-1]]).T
+    image = Image.from_labels(numbers, {name: k for k, name in enumerate(names)}, voxel=(0.125, 0.25))
+    grid = homogenize_gel_image(image, gel, tolerance=2e-2).coefficients
+    mesh = homogenize_gel(blocks(labels, resolution=0.1), gel, symmetry="auto").coefficients  # fmt: skip
+    total = 0.0
+    for ion in ("Na", "Ca", "Cl"):
+        one, other = (found[f"frozen_transference.{ion}"] for found in (grid, mesh))
+        assert np.all(one.lower <= other.upper)
+        assert np.all(other.lower <= one.upper)
+        assert np.abs(one.value - other.value).max() < 1e-2
+        assert (one.upper - one.lower).max() < 0.2
+        total = total + one.value
+    assert np.abs(total - np.eye(2)).max() < 1e-9
+
+
+def test_the_flux_of_all_ions_is_the_current_and_a_uniform_one_that_of_the_field():
+    rng = np.random.default_rng(3)
+    image = Image.from_labels(rng.integers(0, 3, size=(5, 4)), {"a": 0, "b": 1, "c": 2}, voxel=(1.0, 2.0))
+    total = {name: size * np.eye(2) for name, size in (("a", 1.0), ("b", 4.0), ("c", 0.3))}
+    solution = solve_image(image, {name: float(matrix[0, 0]) for name, matrix in total.items()}, thin_gaps="solve")
+    lower, upper = solution.tensor.lower, solution.tensor.upper
+    every = frozen_flux(solution, solution.tensor, total, total)
+    root = np.sqrt(np.diag(upper - lower) / 2.0)
+    assert np.abs(every.value - 0.5 * (lower + upper)).max() <= 1e-12
+    assert np.abs(every.upper - every.value - np.outer(root, root)).max() <= 1e-6
+    alike = frozen_flux(solution, solution.tensor, total, {name: 7.0 * np.eye(2) for name in total})
+    assert np.abs(alike.value - 7.0 * np.eye(2)).max() <= 1e-9
+    assert np.abs(alike.upper - alike.lower).max() <= 1e-6
 
 
 def test_problems_that_are_a_number_times_another_are_not_solved_again(monkeypatch):
