@@ -53,7 +53,7 @@ class Chemotaxis:
         """Refuse what does not go together; return the physics and the plan."""
         DIFFUSION.check_unit(self.unit)
         checked(self.motility, self.sensitivity, self.attractant, cell.phase_names, cell.dimension)
-        accuracy.allow_symmetry(False, f"for {NAME}")
+        accuracy.allow_symmetry(False, f"for {NAME}: the fluxes of its bounds are made on whole cells")
         if accuracy.backend not in (None, "identified") or not cell.matching:
             remedy = "Choose a cell whose opposite faces match."
             raise InputError("backend", accuracy.backend or cell.faces, "'identified', on faces that match", remedy)

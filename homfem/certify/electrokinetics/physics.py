@@ -74,7 +74,7 @@ class Electrokinetics:
     def prepared(self, cell: UnitCell, accuracy: Accuracy) -> tuple[Self, Plan]:
         """Refuse what does not go together; return the physics in lists and tables, and the plan."""
         check_choice("backend", accuracy.backend or "identified", ("identified",))
-        accuracy.allow_symmetry(False, "for charged cells")
+        accuracy.allow_symmetry(False, "for charged cells: their equilibrium and bounds are made on whole cells")
         check_integer("max_iterations", self.max_iterations, at_least=1)
         if self.preconditioner is not None:
             check_choice("preconditioner", self.preconditioner, PRECONDITIONERS)
