@@ -6,9 +6,9 @@ equation. Whoever takes or prints a tensor asks for its kind, never for its phys
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from homfem import quantities
 from homfem.parameters import InputError, UnitError, check_choice
@@ -100,6 +100,9 @@ class TensorKind:
         """Return what JSON takes: the name, and of a kind that the package does not know everything."""
         return self.name if KINDS.get(self.name) == self else asdict(self)
 
+
+#: The kind of tensor that a model takes, or several that serve it.
+TensorKinds: TypeAlias = TensorKind | Sequence[TensorKind]
 
 DIFFUSION = TensorKind(name="diffusion", quantity=quantities.DIFFUSIVITY)
 CONDUCTIVITY = TensorKind(name="conductivity", quantity=quantities.CONDUCTIVITY)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from homfem.brackets import symmetric
-from homfem.kinds import TensorKind
+from homfem.kinds import TensorKind, TensorKinds
 from homfem.parameters import Array, FileError, InputError, UnitError, check_number, nearest_name
-from homfem.quantities import INVERSE_LENGTH, Kind, check_unit, conversion_factor
+from homfem.quantities import INVERSE_LENGTH, SPEED, Kind, check_unit, conversion_factor
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -52,7 +52,7 @@ def read_tensor(name: str, file: str | Path, folder: str | Path = ".") -> Effect
 def required_tensor(
     name: str,
     source: EffectiveTensor | str | Path,
-    kind: TensorKind,
+    kind: TensorKinds,
     *,
     unit: str,
     dimension: int | None = None,
@@ -67,7 +67,7 @@ def required_tensor(
     source
         The tensor, or the path of its JSON file.
     kind
-        The kind that the model needs, such as :data:`homfem.kinds.CONDUCTIVITY`.
+        The kind that the model needs, such as :data:`homfem.kinds.CONDUCTIVITY`, or several that serve it.
     unit
         The unit that the model computes in, such as ``"mS/mm"``. A tensor without a unit is taken to be in it.
     dimension
@@ -83,7 +83,7 @@ def required_tensor(
 
     Warns
     -----
-    If it comes from a reaction, whose sink is no part of it.
+    If it comes from a reaction, whose sink or rate of decay is no part of it.
 
     Raises
     ------
@@ -103,13 +103,15 @@ def required_tensor(
      [0.   0.17]]
     """
     tensor = source if isinstance(source, EffectiveTensor) else read_tensor(name, source)
-    if tensor.kind != kind:
+    kinds = (kind,) if isinstance(kind, TensorKind) else tuple(kind)
+    if tensor.kind not in kinds:
         shown = f"{tensor.kind.name} (physics {tensor.physics!r})"
-        raise InputError(name, shown, f"an effective tensor of {kind.name}")
-    if "sink" in tensor.coefficients:
-        log.warning(
-            "%s: the sink of a reaction, %s, is not taken with its diffusion", name, tensor.coefficients["sink"]
-        )
+        raise InputError(name, shown, f"an effective tensor of {' or '.join(one.name for one in kinds)}")
+    kind = tensor.kind
+    left = next((key for key in ("sink", "rate") if key in tensor.coefficients), None)
+    if left is not None:
+        taken = tensor.coefficients[left]
+        log.warning("%s: the %s of a reaction, %s, is not taken with its tensor", name, left, taken)
     if dimension is not None and tensor.space_dimension != dimension:
         size = 3 * dimension - 3 if kind.voigt else dimension
         remedy = "Take the block of the tensor in the plane." if tensor.space_dimension > dimension else ""
@@ -179,6 +181,42 @@ def required_coefficient(
     except UnitError as error:
         raise UnitError(at, given, f"{quantity.name} in a unit that converts to {unit}", error.remedy) from error
     return np.asarray(factor * coefficient.value)
+
+
+def carrying_velocity(name: str, tensor: EffectiveTensor, *, unit: str) -> list[float]:
+    r"""Return the flux of the fluid per area of the medium that a dispersion tensor belongs to, shape (d,).
+
+    V of :math:`\partial_tc+V\cdot\nabla c=\nabla\cdot(D^*\nabla c)` times the capacity of the medium (its ``storage``):
+    where nothing is held back, the porosity times the mean velocity in the fluid.
+
+    Parameters
+    ----------
+    name
+        The parameter that the tensor came in, for messages.
+    tensor
+        With the coefficient ``velocity``.
+    unit
+        The unit that the model computes in, such as ``"um/s"``.
+
+    Raises
+    ------
+    InputError
+        Of a tensor without a velocity.
+    UnitError
+        If its unit does not convert.
+
+    Example
+    -------
+    >>> from homfem.coefficients import NamedCoefficient
+    >>> velocity = NamedCoefficient(value=np.array([2.0, 0.0]), unit="mm/s", basis="vector")
+    >>> measured = EffectiveTensor.measured(
+    ...     "pore", 1.0, unit="mm^2/s", volume_fraction=0.4, physics="dispersion", dimension=2
+    ... )
+    >>> carrying_velocity("tensor", replace(measured, coefficients={"velocity": velocity}), unit="um/s")
+    [800.0, 0.0]
+    """
+    found = required_coefficient(name, tensor, "velocity", SPEED, unit=unit, basis="vector")
+    return [float(entry) for entry in tensor.storage * found]
 
 
 def interface_area(name: str, tensors: Iterable[EffectiveTensor], unit: str) -> float:

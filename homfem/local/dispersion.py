@@ -33,6 +33,7 @@ Source: Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.8581
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,11 +130,18 @@ class Carrier:
         along = [ufl.inner(self.b, ufl.grad(one)) for one in (u, v)]
         return 0.5 * (along[0] * v - along[1] * u) * self.dx
 
+    @property
+    def density(self) -> Any:
+        r""":math:`\rho W`."""
+        parts = [part for part in (self.weight, self.capacity) if part is not None]
+        return math.prod(parts, start=1.0)
+
     def held(self, v: Any) -> ufl.Form:
         r"""Return :math:`\int v\,dm`."""
-        weight = 1.0 if self.weight is None else self.weight
-        form = v * weight * (1.0 if self.capacity is None else self.capacity) * self.dx
-        return form if self.wall_capacity is None else form + v * weight * self.wall_capacity * self.ds
+        form = v * self.density * self.dx
+        if self.wall_capacity is None:
+            return form
+        return form + v * (1.0 if self.weight is None else self.weight) * self.wall_capacity * self.ds
 
     @property
     def mass(self) -> float:
@@ -223,6 +231,7 @@ def problem_of(forms: Forms) -> CellProblem:
         fields=(Field(element=element_of(carrier.cell, "Lagrange", carrier.degree), name="concentration"),),
         loads=carrier.cell.dimension,
         bilinear=forms.bilinear,
+        affine=lambda x, s: ufl.inner(x, s),
         linear=forms.linear,
         average=forms.average,
         kind="general" if carrier.velocity is not None else "definite",
@@ -230,7 +239,7 @@ def problem_of(forms: Forms) -> CellProblem:
         coefficients={"diffusivity": carrier.diffusivity},
         given=[*carrier.given, forms.scale, forms.mean],
         formula=carrier.formula,
-        flux=lambda u, s: carrier.flux(ufl.grad(u) + s),
+        flux=forms.flux,
     )
 
 
@@ -286,6 +295,15 @@ class Forms:
     def average(self, w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
         """Return the flux form: row t, gradient s."""
         return ufl.inner(self.carrier.flux(t), s + ufl.grad(w)) * self.carrier.dx - self.drift(w, t)
+
+    def flux(self, u: Any, s: Any) -> Any:
+        r"""Return :math:`WD\nabla u-(b-\rho WV)(u-s\cdot x)`, in the frame that moves: F of s, less what walls hold."""
+        carrier = self.carrier
+        diffusive = carrier.flux(ufl.grad(u))
+        if carrier.velocity is None:
+            return diffusive
+        fluctuation = u - ufl.inner(ufl.SpatialCoordinate(carrier.cell.mesh), s)
+        return diffusive - self.scale * (carrier.b - carrier.density * self.mean) * fluctuation
 
     def saddle(self, w: Any, z: Any) -> ufl.Form:
         """Return the symmetrised form."""

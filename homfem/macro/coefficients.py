@@ -14,7 +14,7 @@ import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.kinds import TensorKind
+from homfem.kinds import TensorKinds
 from homfem.macro.domain import Domain
 from homfem.macro.fibres import FibreFrame
 from homfem.materials import required_tensor
@@ -34,7 +34,7 @@ def tensor_coefficient(
     name: str,
     domain: Domain,
     given: TensorInput | Mapping[str, TensorInput],
-    kind: TensorKind,
+    kind: TensorKinds,
     *,
     unit: str,
     axes: str = "domain",
@@ -51,7 +51,7 @@ def tensor_coefficient(
     given
         One tensor, or one for each region; ``"*"`` for all regions that are not named and cells without one.
     kind, unit
-        What the model needs, such as :data:`homfem.kinds.CONDUCTIVITY` in ``"mS/mm"``.
+        What the model needs, such as :data:`homfem.kinds.CONDUCTIVITY` in ``"mS/mm"``; of kinds also several.
     axes
         The axes of the tensor: ``"domain"``, those of the coordinates, or ``"fibre"``: fibre, sheet, normal.
     per_phase
@@ -91,7 +91,7 @@ def tensor_coefficient(
 def tensor_values(
     name: str,
     given: TensorInput | Mapping[str, TensorInput],
-    kind: TensorKind,
+    kind: TensorKinds,
     *,
     unit: str,
     dimension: int,
@@ -134,7 +134,7 @@ def scalar_coefficient(
     return cell_function(domain, domain.cell_values(values, name))
 
 
-def _matrix(name: str, given: TensorInput, kind: TensorKind, unit: str, d: int, per_phase: bool) -> Array:
+def _matrix(name: str, given: TensorInput, kind: TensorKinds, unit: str, d: int, per_phase: bool) -> Array:
     if not isinstance(given, (EffectiveTensor, str, Path)):
         return check_spd(name, given, d)
     tensor = required_tensor(name, given, kind, unit=unit, dimension=d)

@@ -18,10 +18,11 @@ from typing import Any
 import basix.ufl
 import numpy as np
 import numpy.typing as npt
+import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import Correctors
 from homfem.meshing.arrays.raw_cell import RawCell
@@ -59,8 +60,10 @@ class MicroFields:
         :math:`u` at the nodes of ``cell.raw``, or at the corners of each of its mesh cells; in units of length times
         that of the load.
     flux : array, shape (m, q)
-        The flux (diffusion) or the Voigt stress (elasticity) in the middle of each mesh cell of ``cell.raw``; its
-        average over the cell is the effective tensor times the load.
+        The flux (diffusion) or the Voigt stress (elasticity), the mean over each mesh cell of ``cell.raw``; its
+        average over the cell is the effective tensor times the load. Of dispersion the flux in the frame that moves,
+        :math:`D\\nabla u-(v-\\rho V)\\chi`, whose average is the flux form times the load and the mass, but for what
+        walls hold.
     fine : array, shape (m, nodes) or (m, nodes, d)
         :math:`u` in each mesh cell, at its nodes of second order or at its corners; for pictures.
     growth : array, shape (d, 1) or (d, d)
@@ -212,8 +215,9 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     Parameters
     ----------
     cell, correctors
-        What was solved: ``solution.cell`` and ``solution.correctors``, of diffusion (with membranes or without) or
-        elasticity; coupled elasticity with the cell restricted to the solid phases.
+        What was solved: ``solution.cell`` and ``solution.correctors``, of diffusion (with membranes or without),
+        dispersion (of the Peclet number that the correctors are of; not with a reaction on the walls) or elasticity;
+        coupled elasticity with the cell restricted to the solid phases.
     load : array, shape (loads,)
         The gradient of the potential, or the Voigt strain (engineering shear); then the further loads of coupled
         elasticity, such as the temperature. The flux is that in the mesh: none in voids, whatever their pressure.
@@ -238,7 +242,7 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
     for weight, corrector in zip(weights, correctors.functions, strict=True):
         for fluctuation, part in zip(fluctuations, fields_of_load(problem, corrector), strict=True):
             fluctuation.x.array[:] += weight * part.x.array
-    flux = on_cells(cell, flux_of_load(problem, fluctuations, weights), problem.domain, 0)
+    flux = on_cells(cell, _means(flux_of_load(problem, fluctuations, weights), problem.domain), problem.domain, 0)
     values = values_at_arrays(cell, problem, shown[0], fluctuations)
     fine = at_second_order(cell, problem, shown[0], fluctuations)
     matrix = gradient_of(problem, weights, cell.dimension)
@@ -255,6 +259,18 @@ def localise(cell: UnitCell, correctors: Correctors, load: npt.ArrayLike) -> Mic
         places = places[cell.raw.cells[:, : CORNERS[cell.raw.kind]]]
     affine = (node_places(cell.raw, fine.shape[1]) @ matrix).reshape(fine.shape)
     return MicroFields(**about, field=values + places.reshape(values.shape), flux=flux[:, 0], fine=fine + affine)
+
+
+def _means(flux: Any, domain: Any) -> fem.Function:
+    """The means of a vector over the mesh cells; collective."""
+    function = fem.Function(solve.function_space(domain, "DG", 0, flux.ufl_shape))
+    test, one = ufl.TestFunction(function.function_space), fem.Constant(domain, np.ones(flux.ufl_shape))
+    sums, volumes = (solve.assemble_vector(ufl.inner(f, test) * ufl.dx) for f in (flux, one))
+    function.x.array[: sums.getLocalSize()] = sums.array_r / volumes.array_r
+    function.x.scatter_forward()
+    for vector in (sums, volumes):
+        vector.destroy()
+    return function
 
 
 def _mesh_of(raw: RawCell) -> Any:

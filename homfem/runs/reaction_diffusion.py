@@ -12,9 +12,10 @@ from homfem.config.functions import FunctionTable
 from homfem.config.models.macro_table import Taken, TensorSource, take_tensor
 from homfem.config.models.reaction_diffusion import ReactionDiffusionTable
 from homfem.config.models.reactions import kinetics_of
-from homfem.config.models.species import DARCY, BoundaryTable, SpeciesTable
+from homfem.config.models.species import DARCY, EFFECTIVE, BoundaryTable, SpeciesTable
 from homfem.config.models.stimulus import stimulus_path
-from homfem.kinds import DIFFUSION, PERMEABILITY, TensorKind
+from homfem.kinds import DIFFUSION, DISPERSION, PERMEABILITY, TensorKinds
+from homfem.parameters import InputError
 from homfem.quantities import conversion_factor
 from homfem.runs.keys import keys_under
 from homfem.runs.macroscale import MacroRun
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from homfem.macro.domain import Domain
     from homfem.macro.reaction_diffusion import Method, ReactionDiffusion, ReactionDiffusionResult, Species
     from homfem.tensors import EffectiveTensor
+
+#: The tensors that serve a species.
+SERVING = (DIFFUSION, DISPERSION)
 
 # Keys of the config by the names of the arguments that they become.
 _KEYS = {"step": "time.step", "time": "time.step", "end": "time.end", "mesh": "domain", "parameters": "reaction"}
@@ -61,12 +65,14 @@ class _Made:
 
         path = f"macro.species.{name}"
         tensors = {
-            region: self._tensor(f"{path}.tensor" + (f".{region}" if region else ""), name, source, DIFFUSION, "um^2/s")
+            region: self._tensor(f"{path}.tensor" + (f".{region}" if region else ""), name, source, SERVING, "um^2/s")
             for region, source in table.tensors.items()
         }
         self.tensors |= {f"{name}.{region}" if region else name: tensor for region, tensor in tensors.items()}
         velocity: Any = flow
-        if table.velocity != DARCY:
+        if table.velocity == EFFECTIVE:
+            velocity = self._carried(path, tensors)
+        elif table.velocity != DARCY:
             with keys_under(f"{path}.velocity"):
                 velocity = _speeds(table.velocity, self.domain.dimension)
         return Species(
@@ -79,7 +85,17 @@ class _Made:
             unit=table.own_unit,
         )
 
-    def _tensor(self, path: str, name: str, source: TensorSource, kind: TensorKind, unit: str) -> EffectiveTensor:
+    def _carried(self, path: str, tensors: Mapping[str, EffectiveTensor]) -> Any:
+        """Return the velocity that dispersion tensors come with: one, or one for each region."""
+        from homfem.materials import carrying_velocity
+
+        if self.domain.fibres is not None:
+            remedy = "Give the speeds: a tensor in the axes of fibres has its flow there, too."
+            raise InputError(f"{path}.velocity", EFFECTIVE, "speeds in a domain with fibres", remedy)
+        found = {key: carrying_velocity(f"{path}.tensor", tensor, unit="um/s") for key, tensor in tensors.items()}
+        return found.get("", found)
+
+    def _tensor(self, path: str, name: str, source: TensorSource, kind: TensorKinds, unit: str) -> EffectiveTensor:
         taken = Taken(
             phase=name,
             kind=kind,

@@ -23,6 +23,10 @@ COARSE = {
         {"cell.resolution": 0.3},
         {"outlet": ("gas", 0.1713, 1e-3), "inlet": ("gas", 0.9793, 1e-3)},
     ),
+    "33_breakthrough.toml": (
+        {"cell.resolution": 0.2, "macro.domain.resolution": "10 um"},
+        {"middle": ("solute", 0.9224, 3e-3)},  # by the formula of the demo
+    ),
     "17_ventricle.toml": (
         {
             "macro.domain.resolution": "1.4 mm",

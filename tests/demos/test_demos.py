@@ -41,6 +41,7 @@ FIGURES = {
     "29_charged_hydrogel.py": ("hydrogel.png",),
     "30_chemotaxis.py": ("chemotaxis.png",),
     "32_calcium_oscillations.py": ("target.png", "traces.png"),
+    "33_breakthrough.py": ("breakthrough.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 

@@ -9,6 +9,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from analytic_transport import nagumo_speed
 from homfem import EffectiveTensor, runs
@@ -44,6 +45,66 @@ folder = "front"
 """
 
 CONTRACT = {"times", "probes", "conserved", "seconds", "dofs", "iterations", "ranks", "versions", "config"}
+
+
+PORES = {
+    "cell": {"shape": "fibre-array", "fraction": 0.5, "resolution": 0.25, "period": "1 um", "dimension": 2},
+    "effective": {"physics": "dispersion", "peclet": 10.0, "phases": {"matrix": "2 um^2/s"}},
+}
+
+
+def test_a_species_is_carried_by_the_flow_of_its_dispersion_tensor(tmp_path, monkeypatch):
+    """U = Pe D/L = 20 um/s in the fluid, which is half of the cell: so fast goes the front, and as wide as D* says."""
+    monkeypatch.chdir(tmp_path)
+    flows = {"tensor": {"phase": "matrix"}, "velocity": "effective"}
+    ends = {"left": {"flux": "10 um/s"}, "right": "outflow"}
+    column = {"shape": "box", "size": ["40 um", "1 um"], "resolution": "0.5 um"}
+    changes = {"species": {"u": {**flows, "boundary": ends}}, "domain": column, "degree": 2}
+    document = PORES | {"macro": tables(**changes)["macro"]}
+    document["macro"]["time"] = {"end": "2 s", "step": "10 ms"}
+    document["macro"]["probes"] = [{"name": "there", "at": ["20 um", "0.5 um"]}]
+    run = runs.macro(document)
+    tensor = run.report()["tensors"]["u"]
+    assert tensor["averaged_over"] == "total"
+    spread, porosity = tensor["value"][0][0] / 0.5, tensor["volume_fractions"]["matrix"]
+    assert porosity == pytest.approx(0.5, rel=1e-6)
+    times, found = (np.array(one) for one in (run.report()["times"], run.report()["probes"]["there"]["u"]))
+    # The time at which it passes, and its variance in time, of all that was put in at one instant.
+    rate = np.gradient(found, times)
+    mean = trapezoid(times * rate, times)
+    variance = trapezoid((times - mean) ** 2 * rate, times)
+    assert mean == pytest.approx(1.0 + spread / 20.0**2, rel=2e-3)
+    assert variance == pytest.approx(2.0 * spread * 20.0 / 20.0**3 + 3.0 * spread**2 / 20.0**4, rel=2e-2)
+    assert abs(run.report()["conserved"][0]["drift"]) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("species", "physics", "message"),
+    [
+        (
+            {"tensor": {"value": "2 um^2/s", "volume_fraction": 0.5}},
+            "dispersion",
+            r"species\.u.*velocity = 'effective'",
+        ),
+        ({}, "dispersion", r"species\.u.*velocity = 'effective'"),
+        ({"tensor": {"phase": "matrix"}}, "diffusion", r"effective\.physics = 'diffusion'.*'dispersion' for"),
+    ],
+)
+def test_a_velocity_that_no_tensor_has_is_refused(species, physics, message):
+    document = PORES | {"macro": tables(species={"u": {**species, "velocity": "effective"}})["macro"]}
+    if physics == "diffusion":
+        document["effective"] = {"physics": physics, "phases": {"matrix": "2 um^2/s"}}
+    with pytest.raises(InputError, match=message):
+        make_config(document)
+
+
+def test_a_velocity_of_the_tensor_is_refused_among_fibres():
+    document = PORES | {
+        "macro": tables(species={"u": {"tensor": {"phase": "matrix"}, "velocity": "effective"}})["macro"]
+    }
+    document["macro"]["fibres"] = {"direction": [1, 0]}
+    with pytest.raises(InputError, match=r"macro\.species\.u\.velocity = 'effective'.*fibres"):
+        runs.macro(document)
 
 
 def tables(**changes):

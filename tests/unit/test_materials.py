@@ -17,7 +17,7 @@ from homfem.cells import image_cell
 from homfem.coefficients import NamedCoefficient
 from homfem.grid import Image, homogenize_image
 from homfem.kinds import CONDUCTIVITY, DIFFUSION, DISPERSION, PERMEABILITY, STIFFNESS, TensorKind, kind_of
-from homfem.materials import interface_area, read_tensor, required_coefficient, required_tensor
+from homfem.materials import carrying_velocity, interface_area, read_tensor, required_coefficient, required_tensor
 from homfem.orientation import Uniform, mixture_tensor
 from homfem.parameters import FileError, InputError, UnitError
 from homfem.stiffness import isotropic
@@ -288,10 +288,33 @@ def test_an_image_without_a_unit_of_length_has_a_permeability_without_unit():
     assert tensor.value[0, 0] > 0.0
 
 
-def test_the_sink_of_a_reaction_is_not_left_out_in_silence(caplog):
+@pytest.mark.parametrize(("physics", "key"), [("reaction", "sink"), ("dispersion", "rate")])
+def test_the_sink_of_a_reaction_is_not_left_out_in_silence(caplog, physics, key):
     sink = NamedCoefficient(value=np.array(2.5), unit="1/s", basis="scalar")
-    plain = EffectiveTensor(value=np.eye(2), unit="um^2/s", physics="reaction", averaged_over="active")
-    for tensor, told in ((plain, False), (replace(plain, coefficients={"sink": sink}), True)):
+    plain = EffectiveTensor(value=np.eye(2), unit="um^2/s", physics=physics, averaged_over="active")
+    for tensor, told in ((plain, False), (replace(plain, coefficients={key: sink}), True)):
         caplog.clear()
-        required_tensor("macro.tensors.er", tensor, DIFFUSION, unit="um^2/s", dimension=2)
-        assert ("macro.tensors.er: the sink of a reaction, 2.5 1/s" in caplog.text) is told
+        required_tensor("macro.tensors.er", tensor, (DIFFUSION, DISPERSION), unit="um^2/s", dimension=2)
+        assert (f"macro.tensors.er: the {key} of a reaction, 2.5 1/s" in caplog.text) is told
+
+
+def test_of_several_kinds_one_must_fit():
+    tensor = EffectiveTensor(value=np.eye(2), unit="um^2/s", physics="dispersion", averaged_over="active")
+    with pytest.raises(InputError, match=r"an effective tensor of diffusion\b(?! or)"):
+        required_tensor("t", tensor, DIFFUSION, unit="um^2/s")
+    with pytest.raises(InputError, match="an effective tensor of diffusion or permeability"):
+        required_tensor("t", tensor, (DIFFUSION, PERMEABILITY), unit="um^2/s")
+
+
+def test_what_carries_is_the_mean_velocity_times_all_that_is_held():
+    """Of walls that hold as much again the velocity is half, and the flux of the fluid is the same."""
+    for retardation, speed in ((1.0, 2.0), (2.0, 1.0)):
+        velocity = NamedCoefficient(value=np.array([speed, -speed]), unit="mm/s", basis="vector")
+        shares = {"volume_fractions": {"pore": 0.4, "grain": 0.6}, "active_phases": ("pore",)}
+        tensor = EffectiveTensor(
+            value=np.eye(2), unit="um^2/s", physics="dispersion", averaged_over="active", retardation=retardation,
+            coefficients={"velocity": velocity}, **shares,
+        )  # fmt: skip
+        assert carrying_velocity("t", tensor, unit="um/s") == pytest.approx([800.0, -800.0])
+    with pytest.raises(InputError, match="velocity"):
+        carrying_velocity("t", replace(tensor, coefficients={}), unit="um/s")

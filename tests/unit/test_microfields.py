@@ -16,6 +16,7 @@ from homfem import (
     solve_elasticity,
     solve_stokes,
 )
+from homfem.certify.dispersion import GivenFlow, solve_dispersion
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
 from homfem.local.engine import solve_correctors
 from homfem.meshing.arrays.raw_cell import cell_volumes
@@ -151,6 +152,29 @@ def test_stress_of_a_load_and_a_temperature():
     mean = cell_volumes(fields.cell.raw) @ fields.flux / fields.cell.lattice.volume
     mean -= porous.porosity * temperature * np.array([1.0, 1.0, 0.0])
     assert mean == pytest.approx(porous.stiffness.value @ strain - porous.biot * temperature, abs=1e-9)
+
+
+def test_the_mean_flux_of_dispersion_is_the_flux_form_times_the_gradient():
+    """In the frame that moves, past a phase that does not flow and holds three times as much."""
+    cell = grid_cell((6, 6), hole, names=("a", "b"), vectors=SKEW)
+
+    def above(x):
+        speed = np.maximum(np.abs((x[1] / 0.9) % 1.0 - 0.5) - 1.0 / 6.0, 0.0)
+        return np.array([speed, 0.0 * speed])
+
+    found = solve_dispersion(
+        cell, {"a": 1.0, "b": 0.2}, partition={"b": 3.0}, flow=GivenFlow(fluid="a", velocity=above), peclet=[1.0, 30.0]
+    )
+    fields = localise(found.cell, found.correctors, [0.4, -1.0])
+    mean = cell_volumes(fields.cell.raw) @ fields.flux / fields.cell.lattice.volume
+    wanted = found.solved.dispersed[-1].mass * found.tensor.coefficients["flux_form"].value @ fields.load
+    assert mean == pytest.approx(wanted, abs=1e-8)
+    assert fields.growth[:, 0] == pytest.approx(np.array(SKEW) @ fields.load)
+    # Convection has its part in it.
+    still = solve_dispersion(
+        cell, {"a": 1.0, "b": 0.2}, partition={"b": 3.0}, flow=GivenFlow(fluid="a", velocity=above), peclet=0.0
+    )
+    assert np.abs(mean[0]) > 1.2 * np.abs(still.solved.dispersed[-1].mass * still.tensor.value @ fields.load)[0]
 
 
 def test_refused():

@@ -28,7 +28,7 @@ from homfem.config.table import (
     require_file,
     text,
 )
-from homfem.kinds import PHYSICS, TensorKind, kind_of
+from homfem.kinds import PHYSICS, TensorKind, TensorKinds, kind_of
 from homfem.parameters import InputError, nearest_name
 from homfem.quantities import DIFFUSIVITY
 
@@ -105,6 +105,11 @@ class MeasuredTensor(Table):
             )
 
 
+def is_measured(source: Any) -> bool:
+    """Whether a tensor is a value that is given."""
+    return isinstance(source, MeasuredTensor)
+
+
 @functools.cache
 def measured(kind: TensorKind) -> type[MeasuredTensor]:
     """Return the table of a measured tensor of a kind that has a unit: its value is a quantity of that kind.
@@ -136,7 +141,7 @@ class ComputedTensor(Table):
         """Return the tensor; collective."""
         return taken.compute(self.phase)
 
-    def check(self, path: str, cell: CellTable | None, effective: EffectiveTable | None, kind: TensorKind) -> None:
+    def check(self, path: str, cell: CellTable | None, effective: EffectiveTable | None, kind: TensorKinds) -> None:
         """Refuse a phase that is not to be computed, and a physics that gives no tensor of the kind."""
         if cell is None or effective is None:
             raise InputError(
@@ -145,8 +150,9 @@ class ComputedTensor(Table):
             )  # fmt: skip
         if effective.meshless:
             raise InputError("effective.method", getattr(effective, "method", ""), "'finite-element' for [macro]")
-        if kind_of(effective.physics) != kind:
-            fitting = " or ".join(repr(physics) for physics, own in PHYSICS.items() if own == kind)
+        kinds = (kind,) if isinstance(kind, TensorKind) else tuple(kind)
+        if kind_of(effective.physics) not in kinds:
+            fitting = " or ".join(repr(physics) for physics, own in PHYSICS.items() if own in kinds)
             raise InputError("effective.physics", effective.physics, f"{fitting} for [macro]")
         known = list(effective.phase_names)
         if self.phase not in known:
@@ -177,7 +183,7 @@ class Taken:
     """
 
     phase: str
-    kind: TensorKind
+    kind: TensorKinds
     unit: str
     dimension: int
     folder: Path

@@ -14,7 +14,7 @@ from homfem.config.functions import FunctionTable
 from homfem.config.models.macro_table import ComputedTensor, MacroTable, check_source
 from homfem.config.models.marching import AdaptiveTime, MarchTable, OutputTable
 from homfem.config.models.reactions import ReactionTable, kinetics_of, parse_reactions
-from homfem.config.models.species import DARCY, DarcyTable, NumberOrText, SourceTable, SpeciesTable
+from homfem.config.models.species import DARCY, EFFECTIVE, DarcyTable, NumberOrText, SourceTable, SpeciesTable
 from homfem.config.models.stimulus import PlaceTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
@@ -28,7 +28,7 @@ from homfem.config.table import (
     tables_by_name,
     text,
 )
-from homfem.kinds import DIFFUSION, PERMEABILITY
+from homfem.kinds import DIFFUSION, DISPERSION, PERMEABILITY
 from homfem.kinetics.expressions import check_name
 from homfem.parameters import InputError, check_choice
 from homfem.step_control import Interval
@@ -175,16 +175,17 @@ class ReactionDiffusionTable(MarchTable):
     def check(self, cell: CellTable | None, effective: EffectiveTable | None) -> None:
         """Refuse tensors that cannot be computed from the other tables."""
         for name, table in self.species.items():
+            kinds = DISPERSION if table.velocity == EFFECTIVE else (DIFFUSION, DISPERSION)
             for region, source in table.tensors.items():
                 if isinstance(source, ComputedTensor):
-                    source.check(_tensor_path("macro", name, region), cell, effective, DIFFUSION)
+                    source.check(_tensor_path("macro", name, region), cell, effective, kinds)
         if self.darcy is not None and isinstance(self.darcy.permeability, ComputedTensor):
             self.darcy.permeability.check("macro.darcy.permeability", cell, effective, PERMEABILITY)
 
 
 def _check_axes(path: str, velocity: Any, dimension: int) -> None:
     """Refuse velocities that have not as many components as the domain has axes."""
-    if velocity in (None, DARCY):
+    if velocity in (None, DARCY, EFFECTIVE):
         return
     if isinstance(velocity, FunctionTable):
         entries, what = {f"{path}.expression": velocity.expression}, "expressions"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import model_validator
 
 from homfem.config.functions import FunctionTable, is_function, parse_function
-from homfem.config.models.macro_table import SOURCES, TensorSource, parse_source, source_of
+from homfem.config.models.macro_table import SOURCES, TensorSource, is_measured, parse_source, source_of
 from homfem.config.models.stimulus import PlaceTable, PulseTable, ScheduleTable, stimuli, stimulus_path
 from homfem.config.table import (
     Check,
@@ -28,6 +28,8 @@ from homfem.quantities import PRESSURE, SPEED, VISCOSITY, Kind, Quantity, parse_
 
 #: The velocity that [macro.darcy] gives.
 DARCY = "darcy"
+#: The velocity that belongs to the dispersion tensor of a species.
+EFFECTIVE = "effective"
 _ENDS = ("outflow", "no-flux")
 
 
@@ -126,8 +128,9 @@ def _tensor(value: Any) -> Any:
 
 
 def _velocity(value: Any) -> Any:
-    allowed = f'a list of 1 to 3 speeds, one per axis, such as ["1 um/s"], one for each region, {_GIVEN}, or {DARCY!r}'
-    if value == DARCY:
+    lists = 'a list of 1 to 3 speeds, one per axis, such as ["1 um/s"], one for each region'
+    allowed = f"{lists}, {_GIVEN}, {DARCY!r} or {EFFECTIVE!r}"
+    if value in (DARCY, EFFECTIVE):
         return value
     if is_function(value):
         return parse_function(value, vector=True)
@@ -160,10 +163,13 @@ class SpeciesTable(Table):
     unit: Annotated[str, text("the unit of the species, such as 'uM'")] | None = None
     """Its unit; without it that of its start, and of a bare number none."""
     velocity: (
-        Annotated[Any, Check(_velocity, says=f'a list of speeds, one for each region, {_GIVEN}, or "darcy"')] | None
+        Annotated[
+            Any, Check(_velocity, says=f'a list of speeds, one for each region, {_GIVEN}, "darcy" or "effective"')
+        ]
+        | None
     ) = None
-    """What carries it along: the flux of the fluid per area of tissue; `"darcy"`: that of `[macro.darcy]`; an
-    `expression` of place for each axis."""
+    """What carries it along: the flux of the fluid per area of tissue; `"darcy"`: that of `[macro.darcy]`;
+    `"effective"`: the one that the dispersion tensor was computed in; an `expression` of place for each axis."""
     boundary: Annotated[Mapping[str, BoundaryTable], tables_by_name(_boundary, "boundary")] = {}
     """Conditions by boundary; nothing passes where nothing is said."""
 
@@ -207,6 +213,13 @@ class SpeciesTable(Table):
             for key, per in _PER.items():
                 if isinstance(getattr(entry, key), FunctionTable):
                     self.value(f"boundary.{name}.{key}", getattr(entry, key), per, dimension=dimension)
+
+    @model_validator(mode="after")
+    def _carried(self) -> SpeciesTable:
+        if self.velocity == EFFECTIVE and (not self.tensors or any(map(is_measured, self.tensors.values()))):
+            allowed = "speeds, unless the tensor is one of dispersion from a file or from the cell"
+            raise InputError("velocity", EFFECTIVE, allowed, "It is the velocity that such a tensor comes with.")
+        return self
 
     @model_validator(mode="after")
     def _units(self) -> SpeciesTable:

@@ -18,14 +18,13 @@ from homfem.macro.linear_problem import LinearProblem
 from homfem.macro.reaction_diffusion.problem import Method, ReactionDiffusion, Species
 from homfem.parameters import Array
 from homfem.solve import DIRECT_FIRST, assemble_matrix, assemble_vector, integrate
-from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
 
 #: Cell Peclet number from which on streamline diffusion is taken, and divergence from which on it is told.
 PECLET, DIVERGENCE = 1.0, 1e-6
 #: Share of what flows through the boundary that may do so where no condition is.
-WALL = 1e-9
+WALL = 1e-6
 #: Entries of a row of the matrix of degree 1, about; of degree 2 one and a half times as many.
 _ROW = {1: 3, 2: 7, 3: 15}
 
@@ -110,12 +109,11 @@ class Equations:
         problem, path = self.problem, f"species.{species.name}"
         domain, coefficient, streamline = problem.domain, None, None
         if species.tensor is not None:
-            mixed = isinstance(species.tensor, EffectiveTensor) and species.tensor.kind == DISPERSION
             coefficient = tensor_coefficient(
                 f"{path}.tensor",
                 domain,
                 species.tensor,
-                DISPERSION if mixed else DIFFUSION,
+                (DIFFUSION, DISPERSION),
                 unit=problem.diffusivity_unit,
                 axes="domain" if domain.fibres is None else "fibre",
             )
