@@ -128,7 +128,7 @@ class Accuracy:
             if not matching:
                 allowed = "None on faces that do not match: no bounds there"
             elif not straight(cell):
-                allowed, remedy = f"None on {cell.kind}s of order {cell.order}: no bounds there", STRAIGHT
+                allowed, remedy = f"None on {cell.kind}s of order {cell.order}: no two-sided bounds there", STRAIGHT
             raise InputError("tolerance", self.tolerance, allowed, remedy)
         return found
 
