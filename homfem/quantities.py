@@ -159,6 +159,8 @@ def parse_quantity(
     if problem:
         raise UnitError(name, text, kind.allowed, problem)
     value = float(found[1])
+    if kind.unit == TEMPERATURES.unit and unit != kind.unit:
+        _refuse_other_zero(name, text, value, unit)
     if not (math.isfinite(value) and value > above and value >= at_least):
         limit = f" and > {above:g}" if above > -math.inf else f" and >= {at_least:g}" if at_least > -math.inf else ""
         raise InputError(name, text, f"{kind.name} that is finite{limit}", remedy)
@@ -166,6 +168,14 @@ def parse_quantity(
         remedy = "Floating-point numbers cannot hold what follows from it: choose another unit."
         raise InputError(name, text, f"{kind.name} with a number between {SMALLEST:g} and {LARGEST:g}", remedy)
     return Quantity(value, unit)
+
+
+def _refuse_other_zero(name: str, text: Any, value: float, unit: str) -> None:
+    """Refuse a temperature in a unit that does not start at the absolute zero: a factor does not convert it."""
+    quantity = _registry().Quantity
+    if quantity(0.0, unit).to("K").magnitude != 0.0:
+        kelvin = f"{quantity(value, unit).to('K').magnitude:.10g}"
+        raise UnitError(name, text, TEMPERATURES.allowed, f"Give it in kelvin: {text} is {kelvin} K.")
 
 
 def split_quantity(text: Any) -> Quantity | None:

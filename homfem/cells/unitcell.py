@@ -327,11 +327,14 @@ class UnitCell:
         names = ("volume_fractions", "interface_area", "connectivity", "whole", "warnings")
         return Known(**{name: getattr(self, name) for name in names})
 
-    def require_percolation(self) -> None:
-        """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction."""
+    def require_percolation(self, name: str = "phases") -> None:
+        """Raise :class:`PercolationError` unless the mesh reaches from cell to cell in at least one direction.
+
+        ``name`` is that of the parameter that says which phases these are.
+        """
         if not self.whole.rank:
             raise PercolationError(
-                "phases",
+                name,
                 self.phase_names,
                 "connected from one cell to the next in at least one direction",
                 "Their effective coefficient is zero: give a surrounding phase a coefficient as well.",

@@ -118,6 +118,8 @@ def _keys(table: Electrodiffusion) -> Iterator[None]:
         if table.regime == DOUBLE_LAYER and word in Electrodiffusion.model_fields:
             name = error.name.partition("['")[2].removesuffix("']")
             raise renamed(error, join(f"effective.{word}", "" if name == WALLS else name)) from error
+        if error.name == "phases":  # those of one ion, or of all
+            raise renamed(error, "effective.ions") from error
         if head == "fixed_charges":
             raise renamed(error, f"effective.fixed_charge.{rest}") from error
         number = {f"{ion.name}.diffusivities": k for k, ion in enumerate(table.ions)}

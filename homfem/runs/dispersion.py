@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from homfem.config.physics.dispersion import Dispersion
@@ -32,7 +32,8 @@ def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], 
         options["sorption_length"] = table.sorption_length.to(cell.length_unit)
     if table.wall_rate is not None:
         options["wall_rate"] = table.wall_rate.to(f"{cell.length_unit}/s")
-    renames = {"wall_rate": "effective.wall_rate", "tolerance": "effective.tolerance", "bounds": "effective.bounds"}
+    renames = {"sorption_length": "effective.sorption_length", "wall_rate": "effective.wall_rate"}
+    renames |= {"tolerance": "effective.tolerance", "bounds": "effective.bounds"}
     renames |= {"flow.direction": "effective.direction", "flow.fluid": "effective.fluid", "phases": "effective.phases"}
     renames |= {"flow.velocity": "effective.velocity", "flow.function": "effective.stream_function"}
     with keys_from(renames):
@@ -62,10 +63,23 @@ def flow_of(table: Dispersion, cell: UnitCell) -> Any:
     with keys_from({}, "velocity" if table.velocity is not None else "stream_function"):
         written = given.function(speed, dimension=cell.dimension, timed=False)
 
-    def function(x: Any) -> Any:
-        return written(place * x)
-
+    function = _Written(expression=given.expression, function=written, place=place)
     if table.velocity is not None:
         return GivenFlow(fluid=fluid, velocity=function)
     mean = [0.0, 0.0] if table.mean_velocity is None else [one.to(f"{unit}/s") for one in table.mean_velocity]
     return StreamFunction(fluid=fluid, function=function, mean=mean)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Written:
+    """A field as it is written in a config, of points in mesh units; an error shows the expression."""
+
+    expression: Any
+    function: Callable[[Any], Any]
+    place: float
+
+    def __call__(self, x: Any) -> Any:
+        return self.function(self.place * x)
+
+    def __repr__(self) -> str:
+        return repr(self.expression if isinstance(self.expression, str) else list(self.expression))

@@ -18,6 +18,7 @@ from homfem.runs.keys import keys_under
 from homfem.runs.meshless import BlockSolution, solve_meshless
 from homfem.runs.outcome import Outcome
 from homfem.runs.physics import solve_effective, with_known_area, with_symmetry
+from homfem.tensors.text import described_together
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -64,7 +65,7 @@ class TensorRun:
         return self.tensor.to_dict()
 
     def __str__(self) -> str:
-        return "\n\n".join(map(str, self.series or (self.tensor,)))
+        return described_together(self.series or (self.tensor,))
 
 
 def tensor(

@@ -6,6 +6,7 @@ within what it holds. Entries off the diagonal that are below round-off are prin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,12 +32,36 @@ def shown(tensor: EffectiveTensor) -> tuple[list[str], Array]:
     return brackets.rounded(without_round_off(tensor.value, tensor.roundoff), tensor.half_gap)
 
 
+def described_together(tensors: Sequence[EffectiveTensor]) -> str:
+    """Return the text of tensors that one number of the input tells apart; what they have in common stands once."""
+    parts = []
+    for tensor in tensors:
+        rows, printed = shown(tensor)
+        parts.append(([f"  [{row} ]" for row in rows], remarks(tensor, printed)))
+    common = [line for line in parts[0][1] if all(line in lines for _, lines in parts)]
+    heads = [headline(tensor) for tensor in tensors]
+    blocks = [
+        "\n".join([head, *matrix, *(line for line in lines if line not in common)])
+        for head, (matrix, lines) in zip(heads, parts, strict=True)
+    ]
+    return "\n\n".join([*blocks, "\n".join([f"all {len(tensors)}:", *common])]) if len(tensors) > 1 else blocks[0]
+
+
 def remarks(tensor: EffectiveTensor, printed: Array) -> list[str]:
     """Return, in lines, what is guaranteed of the matrix that is printed, what is known of it, where it came from."""
     lines = [*_guarantee(tensor, printed), *_doubts(tensor), *_structure(tensor)]
-    lines += [f"  {name}: {coefficient}" for name, coefficient in tensor.coefficients.items()]
-    lines += [f"  {name.replace('_', ' ')}: {words}" for name, words in tensor.conventions.items()]
-    return lines + _origin(tensor)
+    return lines + _coefficients(tensor) + _origin(tensor)
+
+
+def _coefficients(tensor: EffectiveTensor) -> list[str]:
+    """The further coefficients, each with the words that are said of it, and the words that are said of all."""
+    words, lines = dict(tensor.conventions), []
+    for name, coefficient in tensor.coefficients.items():
+        own = [words.pop(name)] if name in words else []
+        for key in [key for key in words if key.startswith(f"{name}_") and key not in tensor.coefficients]:
+            own.append(f"{key.removeprefix(f'{name}_').replace('_', ' ')}: {words.pop(key)}")
+        lines.append("; ".join([f"  {name}: {coefficient}", *own]))
+    return lines + [f"  {name.replace('_', ' ')}: {said}" for name, said in words.items()]
 
 
 def without_round_off(value: Array, roundoff: float) -> Array:
@@ -131,7 +156,7 @@ def _origin(tensor: EffectiveTensor) -> list[str]:
         elif tensor.retardation != 1.0:
             over = "the active phases, retarded"
         values = tensor.principal_values * factor
-        lines.append(f"  per volume of {over}: " + ", ".join(f"{v:.6g}" for v in values))
+        lines.append(f"  principal values per volume of {over}: " + ", ".join(f"{v:.6g}" for v in values))
     if tensor.membranes:
         per = f" {tensor.unit}/{tensor.length_unit}" if tensor.unit and tensor.length_unit else ""
         lines.append("  membranes: " + ", ".join(f"{name} {h:.6g}{per}" for name, h in tensor.membranes.items()))

@@ -402,7 +402,7 @@ def test_what_is_refused(motility, sensitivity, attractant, said):
 
 def test_islands_that_the_attractant_does_not_join_are_refused():
     cell = blocks(["MIM", "MMM", "IMI"], resolution=0.3)
-    with pytest.raises(PercolationError, match=r"^phases = \('I',\)"):
+    with pytest.raises(PercolationError, match=r"^motility = \('I',\)"):
         homogenize_chemotaxis(cell, {"I": 1.0}, {"I": 1.0}, {"M": 1.0, "I": 1.0})
     strips = blocks(["IMM", "MMM", "III", "MMM"], resolution=0.3)
     with pytest.raises(PercolationError, match=r"^motility = .*connected"):

@@ -128,7 +128,8 @@ def test_voxels_give_what_the_mesh_gives(tmp_path):
         (["effective", "fixed_charge", "gel"], "-2 mol/l", r"^effective\.fixed_charge\.gel"),
         (["effective", "fixed_charge"], {}, r"^effective\.fixed_charge = \{\}"),
         (["effective", "temperature"], "25 K", r"^effective\.temperature = 25"),
-        (["effective", "temperature"], "37 degC", r"^effective\.temperature"),
+        (["effective", "temperature"], "37 degC", r"^effective\.temperature = '37 degC'.*37 degC is 310\.15 K"),
+        (["effective", "temperature"], "2 degC", r"^effective\.temperature = '2 degC'.*2 degC is 275\.15 K"),
         (["effective", "regime"], "donan", r"^effective\.regime = 'donan'.*'donnan'"),
         (["effective", "boundary"], "affine", r"^effective\.boundary"),
         (["effective", "phases"], {"layer1": "1 um^2/s"}, r"^effective\.phases.*known keys"),
@@ -147,3 +148,16 @@ def test_charges_without_ions_and_beyond_numbers_are_refused():
         make_config(document)
     with pytest.raises(InputError, match=r"^effective\.fixed_charge\.layer1.*'Cl'.*Leave the ion out"):
         runs.tensor(changed(["effective", "fixed_charge", "layer1"], "-1e140 mol/l"))
+
+
+def test_an_ion_that_diffuses_unlike_in_unlike_directions_needs_no_word_on_symmetry():
+    """The mirror planes that are sought by default are none of the problem of the frozen fluxes."""
+    document = changed(
+        ["effective", "ions", 0, "diffusivity", "layer2"], [["2 um^2/s", "0 um^2/s"], ["0 um^2/s", "1 um^2/s"]]
+    )
+    found = runs.tensor(document).tensor.coefficients
+    whole = copy.deepcopy(document)
+    whole["effective"]["symmetry"] = "none"
+    expected = runs.tensor(whole).tensor.coefficients
+    for name in ("frozen_transference.Na", "conductivity"):
+        np.testing.assert_allclose(found[name].value, expected[name].value, rtol=1e-9, atol=1e-12)

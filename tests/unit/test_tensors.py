@@ -306,6 +306,9 @@ def test_tensor_over_the_active_phases_says_so_and_is_not_divided_twice() -> Non
 def test_conventions_are_printed_and_go_to_json_and_back() -> None:
     tensor = dispersed()
     assert "  peclet length: the shortest period\n" in str(tensor)
+    assert "  velocity: [2, 0] um/s; mean over the fluid\n" in str(tensor)
+    numbered = dispersed(coefficients={"peclet": NamedCoefficient(value=np.array(3.0), basis="scalar")})
+    assert "  peclet: 3; length: the shortest period\n" in str(numbered)
     written = json.loads(tensor.to_json())
     assert (written["velocity"], written["averaged_over"], written["retardation"]) == ([2.0, 0.0], "active", 2.0)
     assert "rate" not in written

@@ -63,7 +63,7 @@ def checked(
         some = callable(matrix) or matrix.any()
         for name, what in (("motility", "no cell moves"), ("attractant", "no attractant is")):
             if some and phase not in given[name]:
-                remedy = f"Give the phase a {name}, or leave its sensitivity out."
+                remedy = f"Give the phase its {name}, or leave its sensitivity out."
                 raise InputError(f"sensitivity[{phase!r}]", sensitivity[phase], f"0 where {what}", remedy)
         if some:
             followed[phase] = matrix

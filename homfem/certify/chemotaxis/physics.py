@@ -76,7 +76,7 @@ class Chemotaxis:
         active = cell.restrict(named)
         for name, table in (("motility", self.motility), ("attractant", self.attractant)):
             part = cell.restrict([phase for phase in named if phase in table])
-            part.require_percolation()
+            part.require_percolation(name)
             if set(part.phase_names) != set(named) and len(part.whole.parts) > 1:
                 allowed = "of phases that are connected, where the other one enters further phases"
                 raise PercolationError(name, part.phase_names, allowed, "Leave out the phases of islands.")

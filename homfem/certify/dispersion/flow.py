@@ -257,8 +257,12 @@ def _interpolated(
     def values(x: Array) -> Array:
         array = np.asarray(function(x[:d]), dtype=np.float64)
         wanted = (*shape, x.shape[1])
-        if array.shape != wanted or not np.all(np.isfinite(array)):
-            raise InputError(f"flow.{name}", function, f"a function that returns finite numbers of shape {wanted}")
+        if array.shape != wanted:
+            raise InputError(f"flow.{name}", function, f"a function that returns numbers of shape {wanted}")
+        finite = np.isfinite(array).reshape(-1, x.shape[1]).all(axis=0)
+        if not finite.all():
+            where = ", ".join(f"{one:.4g}" for one in x[:d, int(np.argmin(finite))] * cell.length)
+            raise InputError(f"flow.{name}", function, f"finite in the whole cell, which it is not at ({where})")
         return array
 
     with collective(cell.comm):

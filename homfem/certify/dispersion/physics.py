@@ -39,6 +39,7 @@ from homfem.certify.dispersion.geometry import geometric_error
 from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, react_all
 from homfem.certify.physics import MeshSolution
 from homfem.coefficients import NamedCoefficient
+from homfem.local.clock import Clock
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.dispersion import Carrier
 from homfem.local.dispersion_series import Dispersed, solve_dispersed
@@ -52,6 +53,7 @@ from homfem.tensors import EffectiveTensor
 ALLOWANCE = 1e-7
 #: Peclet numbers beyond which no mesh resolves what happens.
 LARGEST = 1e9
+UNRESOLVED = "No mesh resolves the flow."
 REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
 
 
@@ -82,7 +84,6 @@ class Dispersion:
             check_choice("phase", name, cell.phase_names)
         if not isinstance(self.flow, Flow):
             raise InputError("flow", self.flow, "a StokesFlow, a GivenFlow or a StreamFunction")
-        check_number("sorption_length", self.sorption_length, at_least=0.0)
         self._check_walls(cell, accuracy)
         fluid = self.flow.phases(cell, list(self.diffusivities))
         for name, value in self.partition.items():
@@ -96,17 +97,21 @@ class Dispersion:
         return replace(self, flow=replace(self.flow, fluid=tuple(fluid)), peclet=self._peclet()), plan
 
     def _check_walls(self, cell: UnitCell, accuracy: Accuracy) -> None:
-        """Refuse a reaction on walls that are not there, and with bounds."""
+        """Refuse what walls are to do that are not there, and a reaction on them with bounds."""
         rate = self.wall_rate
         if rate != math.inf:
             check_number("wall_rate", rate, at_least=0.0, remedy="It is infinite where walls take all that comes.")
         elif self.sorption_length:
             remedy = "Where the concentration is zero walls hold nothing."
             raise InputError("sorption_length", self.sorption_length, "0 with an infinite wall_rate", remedy)
+        check_number("sorption_length", self.sorption_length, at_least=0.0)
+        all_carry = sum(cell.volume_fractions[name] for name in self.diffusivities) > 1.0 - 1e-12
+        for name in ("sorption_length", "wall_rate"):
+            if getattr(self, name) > 0.0 and all_carry:
+                remedy = "A wall is where a phase that carries meets one that does not."
+                raise InputError(name, getattr(self, name), "0 where every phase carries: there is no wall", remedy)
         if rate == 0.0:
             return
-        if sum(cell.volume_fractions[name] for name in self.diffusivities) > 1.0 - 1e-12:
-            raise InputError("wall_rate", rate, "0 where every phase carries: there is no wall")
         for name in ("bounds", "tolerance"):
             if getattr(accuracy, name):
                 allowed = "left out with a reaction on the walls: there are no bounds"
@@ -130,7 +135,8 @@ class Dispersion:
         if not given or isinstance(self.peclet, str):
             raise InputError("peclet", self.peclet, "a number >= 0, or several")
         remedy = "Turn the direction round for the reversed flow."
-        return tuple(check_number("peclet", one, at_least=0.0, at_most=LARGEST, remedy=remedy) for one in given)
+        found = [check_number("peclet", one, at_least=0.0, remedy=remedy) for one in given]
+        return tuple(check_number("peclet", one, at_most=LARGEST, remedy=UNRESOLVED) for one in found)
 
     def active(self, cell: UnitCell) -> UnitCell:
         """Return the phases that carry, without islands; collective."""
@@ -149,15 +155,17 @@ class Dispersion:
     def solve(self, cell: UnitCell, loads: tuple[int, ...], plan: Plan) -> DispersionOnMesh:
         """Solve on one mesh for all Peclet numbers; collective."""
         fluid = [name for name in cell.phase_names if name in (self.flow.fluid or ())]
+        clock = Clock()
         flow = self.flow.on(cell, fluid, plan)
         if plan.two_sided:
             flow = without_divergence(cell, flow)
+        clock.lap("flow")
         medium = self.medium(cell, flow, plan)
         reference = self.reference(cell, fluid)
         unit = self._scale(cell, flow, reference)
         peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
         for one in peclet:
-            check_number("peclet", one, at_most=LARGEST, remedy="No mesh resolves the flow.")
+            check_number("peclet", one, at_most=LARGEST, remedy=UNRESOLVED)
         method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
         scales = [one * unit for one in peclet]
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
@@ -191,6 +199,9 @@ class Dispersion:
         hardest = int(np.argmax(peclet))
         if plan.two_sided:
             hardest = int(np.argmax([np.inf if one.relative_gap is None else one.relative_gap for one in tensors]))
+        for one in range(len(peclet)):
+            if one != hardest:
+                clock.add(solved[one].correctors.seconds)
         return DispersionOnMesh(
             tensor=tensors[hardest],
             cell=cell,
@@ -199,6 +210,7 @@ class Dispersion:
             series=tensors,
             dispersed=solved,
             spectra=spectra,
+            seconds=clock.seconds,
             carrier=medium,
             flow=flow,
         )

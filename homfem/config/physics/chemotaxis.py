@@ -146,7 +146,7 @@ class Chemotaxis(EffectiveTable, FiniteElement):
             at = f"effective.sensitivity.{phase}"
             for key, what in (("motility", "no cell moves"), ("attractant", "no attractant is")):
                 if phase not in getattr(self, key) and np.any(given.value):
-                    remedy = f"Give the phase a {key}, or leave its sensitivity out."
+                    remedy = f"Give the phase its {key}, or leave its sensitivity out."
                     raise InputError(at, str(given), f"0 where {what}", remedy)
             try:
                 given.to(self.sensitivity_unit)
