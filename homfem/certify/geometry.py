@@ -75,14 +75,31 @@ def change_of_tensor(cell: UnitCell, problem: CellProblem, facets: Indices, volu
     change : array, shape (facets, loads, loads)
         Change of the tensor for each volume that the first cell's side gains, times the volume of the cell.
     """
+    # Loads that answer a mirror differently have nothing in common on the whole cell.
+    return _norm_of_sums(cell, facets, volumes, change, alike(cell, problem)) * cell.copies / cell.lattice.volume
+
+
+def change_of_number(cell: UnitCell, facets: Indices, volumes: Array, change: Array, waves: float = SECOND) -> float:
+    """Return the same of an integral over the cell, changes of shape (facets,); ``waves`` weighs the second order."""
+    return _norm_of_sums(cell, facets, volumes, change[:, None, None], np.ones((1, 1)), waves)
+
+
+def _norm_of_sums(
+    cell: UnitCell, facets: Indices, volumes: Array, change: Array, weight: npt.ArrayLike, waves: float = SECOND
+) -> float:
     total, area = volumes.sum(axis=1), facet_areas(cell, facets)
     thickness = total / area / area ** (1.0 / (cell.dimension - 1))
     signed = np.einsum("f,fij->ij", volumes[:, 0] - volumes[:, 1], change)
     sums = np.stack([signed, absolute_sum(change, total), absolute_sum(change, total * thickness)])
-    # Loads that answer a mirror differently have nothing in common on the whole cell.
-    sums = cell.comm.allreduce(sums, op=MPI.SUM) * alike(cell, problem)
+    sums = cell.comm.allreduce(sums, op=MPI.SUM) * np.asarray(weight, dtype=np.float64)
     first, every, second = np.linalg.norm(sums, 2, axis=(1, 2))
-    return float((first + min(every, SECOND * second)) * cell.copies / cell.lattice.volume)
+    return float(first + min(every, waves * second))
+
+
+def excess_areas(cell: UnitCell, facets: Indices, volumes: Array) -> Array:
+    """Return by how much each facet is longer than the surface that it stands for, around the same volume."""
+    area = facet_areas(cell, facets)
+    return np.asarray(40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (cell.dimension - 1)) * area)
 
 
 def absolute_sum(change: Array, weight: Array) -> Array:

@@ -69,6 +69,34 @@ def test_bounds_on_straight_facets_say_so() -> None:
     assert "bounds" not in flat.conventions
 
 
+@pytest.mark.parametrize(
+    ("named", "exact"),
+    [({"interface_rates": {"fibre|matrix": 10.0}}, 13.93302261), ({"rates": {"fibre": 10.0}}, 2.65064)],
+)
+def test_what_straight_facets_change_in_the_rate_is_told(named: dict, exact: float) -> None:
+    """More than the rate is off, and less the finer the facets are."""
+    phases, errors = {"matrix": 1.0} | ({"fibre": 1.0} if "rates" in named else {}), []
+    for resolution in (0.2, 0.05):
+        tensor = homogenize_reaction(fibre(resolution), phases, degree=3, bounds=False, **named)
+        assert abs(rate(tensor) / exact - 1.0) < tensor.relative_geometric_error < 4e-3
+        errors.append(tensor.relative_geometric_error)
+    assert errors[1] < 0.3 * errors[0]
+    assert "rate" in tensor.conventions["geometric_error"]
+
+
+def test_surfaces_that_react_from_both_sides_have_their_facets_estimated() -> None:
+    found = {}
+    for order, resolution in ((2, 0.1), (1, 0.1), (1, 0.05)):
+        found[order, resolution] = homogenize_reaction(
+            fibre(resolution, order), {"matrix": 1.0, "fibre": 0.2}, interface_rates={"fibre|matrix": 3.0}, degree=3,
+            bounds=False,
+        )  # fmt: skip
+    for resolution in (0.1, 0.05):
+        tensor = found[1, resolution]
+        off = abs(rate(tensor) / rate(found[2, 0.1]) - 1.0)
+        assert off < tensor.relative_geometric_error < 2.0 * off
+
+
 def test_walls_without_a_name_of_their_own() -> None:
     """Interfaces of blocks are named where their other side is left out; the closed form is that of a slit."""
     cell = blocks(["DLD"], widths=[0.25, 0.5, 0.25], resolution=0.0625)

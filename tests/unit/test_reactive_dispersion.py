@@ -109,6 +109,16 @@ def test_error_is_estimated() -> None:
     assert still.estimated_error < 0.02  # a velocity of round-off does not count
 
 
+@pytest.mark.parametrize(("wall_rate", "exact"), [(1.0, 2.55904606), (math.inf, 28.96640844)])
+def test_what_straight_facets_change_in_the_rate_is_told(wall_rate: float, exact: float) -> None:
+    for resolution in (0.2, 0.05):
+        cell = fibre_array(fraction=0.3, dimension=2, resolution=resolution)
+        tensor = homogenize_dispersion(cell, {"matrix": 1.0}, peclet=10.0, wall_rate=wall_rate, degree=3)
+        off = abs(rate_of(tensor) / exact - 1.0)
+        assert off < tensor.relative_geometric_error < 2.0 * off
+    assert homogenize_dispersion(fibre(0.2), {"matrix": 1.0}, peclet=10.0, wall_rate=1.0).geometric_error == 0.0
+
+
 def test_response_is_the_weighted_cell_problem() -> None:
     """The cell problem of dispersion with the weight phi phi* and its own drift: the same tensor by another way."""
     solution = solve_dispersion(fibre(), {"matrix": 1.0}, peclet=10.0, wall_rate=3.0, degree=3)

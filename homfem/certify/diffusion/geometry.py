@@ -12,10 +12,10 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.geometry import Indices, change_of_tensor, curved_facets, facet_normals
+from homfem.certify.geometry import Indices, change_of_tensor, curved_facets, excess_areas, facet_normals
 from homfem.local.boundary import alike
 from homfem.local.means import mean_gradients
-from homfem.local.membranes import Membranes, facet_areas
+from homfem.local.membranes import Membranes
 from homfem.local.problem import Correctors
 from homfem.parameters import Array
 
@@ -51,9 +51,7 @@ def geometric_error(
     )  # (local cells, loads, d)
     change, through, resistance = changes_at_facets(cell, coefficient, gradient, (facets, first, second), membranes)
     size = change_of_tensor(cell, correctors.problem, facets, volumes, change)
-    area, d = facet_areas(cell, facets), cell.dimension
-    excess = 40.0 * (volumes.sum(axis=1) / area) ** 2 / area ** (2 / (d - 1)) * area
-    longer = np.einsum("f,fi,fj->ij", excess * resistance, through, through)
+    longer = np.einsum("f,fi,fj->ij", excess_areas(cell, facets, volumes) * resistance, through, through)
     longer = cell.comm.allreduce(longer, op=MPI.SUM) * alike(cell, correctors.problem)
     return size + float(np.linalg.norm(longer, 2) * cell.copies / cell.lattice.volume)
 

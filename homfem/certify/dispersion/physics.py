@@ -38,12 +38,14 @@ from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
 from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, react_all
 from homfem.certify.physics import MeshSolution
+from homfem.certify.reaction.geometry import rate_error
 from homfem.coefficients import NamedCoefficient
 from homfem.local.clock import Clock
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.dispersion import Carrier
 from homfem.local.dispersion_series import Dispersed, solve_dispersed
 from homfem.local.posed import Method
+from homfem.local.reaction import Reacting
 from homfem.local.spectral import Spectrum
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.quantities import conversion_factor
@@ -171,11 +173,13 @@ class Dispersion:
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
         spectra: tuple[Spectrum, ...] = ()
         errors: list[float | None] = [None] * len(peclet)
+        decaying: Reacting | None = None
         if self.wall_rate:
             factor = speed_unit(self.unit, cell.length_unit)[1]
             walls = WallReaction(
                 rate=self.wall_rate * cell.length / factor, capacity=self.sorption_length / cell.length
             )
+            decaying = walls.medium(medium, None)
             both_of = react_all(medium, flow, walls, scales)
             errors = changes_of_degree(medium, flow, walls, both_of)
             solved, spectra = zip(*both_of, strict=True)
@@ -213,6 +217,7 @@ class Dispersion:
             seconds=clock.seconds,
             carrier=medium,
             flow=flow,
+            decaying=decaying,
         )
 
     def medium(self, cell: UnitCell, flow: FlowOnMesh, plan: Plan) -> Carrier:
@@ -321,6 +326,9 @@ class _Frame:
             exact["flow_error"] = "estimate of what that may change in the tensor, relative; it is not in the bounds"
         if self.physics.wall_rate:
             exact["rate"] = "of decay at the walls: what is left has the factor exp(-rate t)"
+            exact["geometric_error"] = (
+                "estimate of what straight facets change in the rate, as much relative to the tensor"
+            )
             exact["reaction"] = "velocity and tensor are those of what is left, weighted by the functions of the decay"
         words = exact | {
             "average": f"per {'capacity' if retarded else 'volume'} of the {phases}",
@@ -354,22 +362,33 @@ class DispersionOnMesh(MeshSolution):
         What carries: of :mod:`homfem.local.dispersion`, in mesh units.
     flow
         The flow.
+    decaying
+        With a reaction on the walls what decays, at rest.
     """
 
     dispersed: tuple[Dispersed, ...] = ()
     spectra: tuple[Spectrum, ...] = ()
     carrier: Carrier
     flow: FlowOnMesh
+    decaying: Reacting | None = None
 
     def gaps(self) -> Array:
         """Return the part of the gap in each mesh cell, on rank 0; collective."""
         return on_root(self.cell, self.dual.gaps())
 
     def geometric_error(self) -> float:
-        """Return an estimate of what straight facets change, beside bounds; without them none is made. Collective."""
-        if self.dual is None or self.cell.order != 1:
+        """Return an estimate of what straight facets change: beside bounds, and of a rate on walls; collective."""
+        if self.cell.order != 1:
             return 0.0
-        return geometric_error(self.correctors.problem, self.dual, self.flow, self.tensor.value)
+        if self.decaying is not None:
+            values = np.linalg.eigvalsh(self.tensor.value)
+            worst = max(rate_error(self.decaying, spectrum) for spectrum in self.spectra)
+            return worst * float(values[values > 1e-9 * values[-1]][0])
+        return (
+            0.0
+            if self.dual is None
+            else geometric_error(self.correctors.problem, self.dual, self.flow, self.tensor.value)
+        )
 
 
 def speed_unit(unit: str, length_unit: str) -> tuple[str, float]:

@@ -13,6 +13,7 @@ from homfem.certify.accuracy import Plan
 from homfem.certify.adapt import element_sums, on_root
 from homfem.certify.diffusion.geometry import geometric_error
 from homfem.certify.physics import MeshSolution, Side
+from homfem.certify.reaction.geometry import rate_error
 from homfem.local.engine import solve_correctors
 from homfem.local.membranes import times
 from homfem.local.problem import Correctors
@@ -48,7 +49,7 @@ class DecayOnMesh(MeshSolution):
         return on_root(self.cell, element_sums(self.cell, problem, "change", energy, take, functions, []))
 
     def geometric_error(self) -> float:
-        """Return an estimate of what straight facets change in the diffusion; collective."""
+        """Return the larger of what straight facets may change in the diffusion and in the rate; collective."""
         medium, cell = self.medium, self.cell
         if cell.order != 1:
             return 0.0
@@ -56,12 +57,20 @@ class DecayOnMesh(MeshSolution):
         size = weighted.function_space.dofmap.bs
         square = _mean_square(self.dual.function)
         weighted.x.array[:] = (square[:, None] * medium.diffusivity.x.array.reshape(-1, size)).ravel()
-        return geometric_error(cell, weighted, self.correctors) * cell.lattice.volume / medium.amount()
+        own = geometric_error(cell, weighted, self.correctors) * cell.lattice.volume / medium.amount()
+        own /= _smallest(per_amount(medium, self.correctors.average))
+        return max(own, rate_error(medium, self.dual)) * _smallest(self.tensor.value)
 
     @property
     def sides(self) -> list[Side]:
         """What was solved."""
         return [*MeshSolution.sides.fget(self), self.other]  # type: ignore[attr-defined]
+
+
+def _smallest(matrix: Array) -> float:
+    """The smallest principal value of those in which anything flows."""
+    values = np.linalg.eigvalsh(matrix)
+    return float(values[values > 1e-9 * values[-1]][0])
 
 
 def _mean_square(function: fem.Function) -> Array:

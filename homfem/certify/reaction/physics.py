@@ -52,6 +52,7 @@ from homfem.tensors import EffectiveTensor
 log = logging.getLogger("homfem")
 
 REGIMES = ("finite", "slow")
+FACETS = "the larger of what straight facets change in the diffusion and, as much relative to it, in the rate"
 #: The slow rate is no limit where it is above that of the decay by more than this part.
 SLOW = 0.01
 
@@ -240,6 +241,8 @@ class Reaction:
         straight = {}
         if bounded and cell.comm.allreduce(len(cell.slivers[0])):
             straight["bounds"] = "of the rate: for straight facets in place of curved surfaces, which order = 2 has"
+        if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])) and self.regime == "finite":
+            straight["geometric_error"] = FACETS
         return straight | {
             "regime": f"{self.regime}: {words[self.regime]}",
             "average": "per volume of the active phases: dw/dt = div(D* grad w) - rate w; the sink is per total volume",
