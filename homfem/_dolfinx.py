@@ -126,10 +126,11 @@ def element(family: str, kind: str, degree: int, shape: tuple[int, ...] = ()) ->
     """Return the ``basix.ufl`` element, always the same one for the same arguments.
 
     UFL asks it for its reference cell dozens of times for each form, and basix makes that anew each time, with all that
-    it consists of: here it is made once.
+    it consists of: here it is made once, and so is its hash, by which forms are told apart.
     """
     made = basix.ufl.element(family, kind, degree, shape=shape or None, dtype=np.float64)
-    made.__class__ = type(type(made).__name__, (type(made),), {"cell": made.cell})
+    number = hash(made)
+    made.__class__ = type(type(made).__name__, (type(made),), {"cell": made.cell, "__hash__": lambda _: number})
     return made
 
 

@@ -34,6 +34,7 @@ Source: Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.8581
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +147,7 @@ class Carrier:
     @property
     def mass(self) -> float:
         """m, of the whole period; collective."""
-        return self.cell.copies * solve.integrate(self.held(fem.Constant(self.cell.mesh, 1.0)))
+        return self.cell.copies * float(self.integrals("held", self.held))
 
     @property
     def flow(self) -> Array:
@@ -154,7 +155,15 @@ class Carrier:
         d = self.cell.dimension
         if self.velocity is None:
             return np.zeros(d)
-        return np.array([solve.integrate(self.b[k] * self.dx) for k in range(d)])
+        return self.integrals("flow", lambda s: ufl.inner(self.b, s) * self.dx, (d,))
+
+    def integrals(self, name: str, build: Callable[[Any], ufl.Form], shape: tuple[int, ...] = ()) -> Array:
+        """Return the integrals of a form of the carrier's functions and a constant, see :func:`homfem.solve.integrals`.
+
+        A form of one name is built once in a process.
+        """
+        formula = None if self.formula is None else (self.formula, name)
+        return solve.integrals(formula, build, self.cell.mesh, [self.diffusivity, *self.given], shape)
 
 
 def measure(cell: UnitCell, degree: int, kind: str = "dx") -> ufl.Measure:
@@ -188,7 +197,15 @@ def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None
         :math:`\|\nabla\phi\|/\|v\|` in the root mean square: small for a field that has no divergence; 0 of none.
     """
     known, dx = isinstance(velocity, fem.Function), measure(cell, degree)
-    size = solve.integrate(ufl.inner(velocity, velocity) * dx)
+    exact = None if cell.affine else degree
+    size = float(
+        solve.integrals(
+            ("square", exact) if known else None,
+            lambda one: one * ufl.inner(velocity, velocity) * dx,
+            cell.mesh,
+            [velocity] if known else [],
+        )
+    )
     # In units of its own: what round-off leaves of a field without divergence is told by its size.
     speed = float(np.sqrt(size / cell.lattice.volume)) or 1.0
     unit = fem.Constant(cell.mesh, 1.0 / speed)
@@ -201,7 +218,7 @@ def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None
         average=lambda w, s, z, t: ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
         domain=cell.mesh,
         given=[velocity, unit] if known else [],
-        formula=("divergence", None if cell.affine else degree) if known else None,
+        formula=("divergence", exact) if known else None,
     )
     found = solve_correctors(cell, problem, **options_of(method or Method()))
     potential = found.functions[0]
@@ -320,10 +337,10 @@ class Forms:
         return form + ufl.inner(flux(ufl.grad(w[1])), ufl.grad(z[1])) * self.carrier.dx
 
 
-def forms_of(carrier: Carrier, scale: float) -> Forms:
-    """Return the forms at a scale of the velocity; collective."""
+def forms_of(carrier: Carrier, scale: float, mean: Array | None = None) -> Forms:
+    """Return the forms at a scale of the velocity; collective where its mean is not given."""
     mesh = carrier.cell.mesh
-    mean = carrier.flow / carrier.mass
+    mean = carrier.flow / carrier.mass if mean is None else mean
     return Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, mean))
 
 

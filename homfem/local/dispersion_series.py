@@ -81,13 +81,13 @@ def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | 
         As :func:`homfem.local.engine.solve_correctors`.
     """
     method, cell = method or Method(), carrier.cell
-    mass = carrier.mass / cell.lattice.volume
-    mean = np.asarray(carrier.flow / carrier.mass)
+    held = carrier.mass
+    mass, mean = held / cell.lattice.volume, np.asarray(carrier.flow / held)
     if carrier.velocity is None or not any(scales):
         still = replace(carrier, velocity=None)
         one = _solved(still, method)
         return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
-    series = _Series(carrier, method)
+    series = _Series(carrier, method, mean)
     solved = series.solve_many(scales) or [series.solve(scale) for scale in scales]
     series.destroy()
     return tuple(_dispersed(scale, mean, mass, one) for scale, one in zip(scales, solved, strict=True))
@@ -112,18 +112,16 @@ def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -
 class _Series:
     """One set-up for all scales."""
 
-    def __init__(self, carrier: Carrier, method: Method) -> None:
+    def __init__(self, carrier: Carrier, method: Method, mean: Array) -> None:
         self.clock, self.carrier, self.method = Clock(), carrier, method
-        self.forms = forms = forms_of(carrier, 1.0)
+        self.forms = forms = forms_of(carrier, 1.0, mean)
         self.posed = posed = Posed(carrier.cell, problem_of(forms), None, "periodic")
         posed.require_room(direct=method.preconditioner == "direct")
         self.clock.lap("constraint")
         d = carrier.cell.dimension
-        posed.assemble(sides=False)
+        posed.assemble(matrix=False, sides=False)
         system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
         # Each on its own: as what is left of their sum the smaller one would lose its digits.
-        sum_of_both: PETSc.Mat = posed.blocks[0][0]
-        sum_of_both.destroy()
         self.still: PETSc.Mat = system.matrices(carrier.diffusion, "diffusion")[0][0]
         self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
         builds = (
@@ -136,8 +134,7 @@ class _Series:
             self.loads.append([self._load(compiled, load, j) for j in range(d)])
         ((self.planes, _),) = posed.groups.items()
         self.clock.lap("assembly")
-        weights = [[carrier.flux(ufl.unit_vector(j, d))[i] for j in range(d)] for i in range(d)]
-        self.mean = np.array([[solve.integrate(w * carrier.dx) for w in row] for row in weights])
+        self.mean = carrier.integrals("diffusivity", self._diffusivity, (d, d))
         self.noise = self._noise()
 
     def _noise(self) -> tuple[float, float]:
@@ -155,8 +152,15 @@ class _Series:
     def _speed(self) -> float:
         """The root mean square of the field b; collective."""
         carrier = self.carrier
-        volume = solve.integrate(fem.Constant(carrier.cell.mesh, 1.0) * carrier.dx)
-        return float(np.sqrt(solve.integrate(ufl.inner(carrier.b, carrier.b) * carrier.dx) / volume))
+        volume = carrier.integrals("volume", lambda one: one * carrier.dx)
+        square = carrier.integrals("square of the field", lambda one: one * ufl.inner(carrier.b, carrier.b) * carrier.dx)
+        return float(np.sqrt(square / volume))
+
+    def _diffusivity(self, weight: Any) -> ufl.Form:
+        r"""Return :math:`\int\sum_{ij}w_{ij}WD_{ij}`."""
+        d = self.carrier.cell.dimension
+        pairs = [(i, j) for i in range(d) for j in range(d)]
+        return sum(weight[i, j] * self.carrier.flux(ufl.unit_vector(j, d))[i] for i, j in pairs) * self.carrier.dx
 
     def _load(self, compiled: Any, load: fem.Constant, j: int) -> PETSc.Vec:
         load.value[:] = np.eye(len(load.value))[j]

@@ -80,11 +80,12 @@ class Posed:
             direct=direct,
         )
 
-    def assemble(self, *, sides: bool = True) -> None:
+    def assemble(self, *, matrix: bool = True, sides: bool = True) -> None:
         """Assemble matrices, loads and means; collective."""
         problem, system = self.problem, self.system
         load = fem.Constant(problem.domain, np.zeros(problem.loads))
-        self.blocks = system.matrices(problem.bilinear, "bilinear")
+        if matrix:
+            self.blocks = system.matrices(problem.bilinear, "bilinear")
         self.sides: list[list[PETSc.Vec]] = []
         if sides:
             right = conditions.loads(system, self.boundary, load)

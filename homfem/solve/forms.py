@@ -12,6 +12,8 @@ from typing import Any
 
 import dolfinx.fem.petsc
 import dolfinx.jit
+import numpy as np
+import numpy.typing as npt
 import ufl
 from dolfinx import fem
 from dolfinx import mesh as dmesh
@@ -287,7 +289,45 @@ def integrate(form: ufl.Form | fem.Form) -> float:
     return integral(form)()
 
 
+def integrals(
+    formula: Hashable,
+    build: Callable[[fem.Constant], ufl.Form],
+    mesh: dmesh.Mesh,
+    given: Sequence[fem.Function | fem.Constant] = (),
+    shape: tuple[int, ...] = (),
+) -> npt.NDArray[np.float64]:
+    """Return the global integrals of a functional that is linear in a constant: one for each component (collective).
+
+    Parameters
+    ----------
+    formula
+        Its name, as of :func:`compile_formula`; None compiles it anew.
+    build
+        The form with the constant: ``build(c)``.
+    mesh
+        What is integrated over.
+    given
+        The functions and constants of the form.
+    shape
+        Of the constant, and of what is returned; a number by default.
+    """
+    constant = fem.Constant(mesh, np.zeros(shape))
+    if formula is None:
+        compiled = compile_form(build(constant))
+    else:
+        terminals = Terminals(
+            mesh=mesh,
+            functions=[one for one in given if isinstance(one, fem.Function)],
+            constants=[constant, *(one for one in given if isinstance(one, fem.Constant))],
+        )
+        compiled = compile_formula(formula, lambda: build(constant), terminals)
+    own = np.zeros(int(np.prod(shape)))
+    for k, unit in enumerate(np.eye(len(own))):
+        constant.value[...] = unit.reshape(shape)
+        own[k] = fem.assemble_scalar(compiled)
+    return np.asarray(mesh.comm.allreduce(own, op=MPI.SUM)).reshape(shape)
+
+
 def volume(mesh: dmesh.Mesh) -> float:
     """Return the volume of a mesh (its area in 2D) on every rank (collective)."""
-    one = fem.Constant(mesh, 1.0)
-    return integrate(compile_formula("volume", lambda: one * ufl.dx, Terminals(mesh=mesh, constants=[one])))
+    return float(integrals("volume", lambda one: one * ufl.dx, mesh))

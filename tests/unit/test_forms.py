@@ -315,3 +315,27 @@ def test_a_formula_is_built_again_for_other_cells_and_shapes_of_constants(built)
 
             form = forms.compile_formula("moment", build, forms.Terminals(mesh=domain, constants=[k]))
             assert fem.assemble_scalar(form) == pytest.approx(np.sum(values) / 3.0)
+
+
+def case_integrals(comm):
+    domain = square(4, comm=comm)
+    x, k = ufl.SpatialCoordinate(domain), fem.Constant(domain, 2.0)
+    f = fem.Function(function_space(domain, "Lagrange", 1))
+    f.interpolate(lambda x: x[0])
+    built = []
+
+    def moments(c):
+        built.append(c)
+        return (c[0, 0] * k + c[0, 1] * f + c[1, 0] * x[1] ** 2 + c[1, 1]) * ufl.dx
+
+    forms._TEMPLATES.clear()
+    found = [forms.integrals(name, moments, domain, [k, f], (2, 2)).tolist() for name in ("moments", "moments", None)]
+    return {"found": found, "built": len(built), "volume": forms.volume(domain)}
+
+
+def test_integrals_of_all_components_come_from_one_form(on_ranks):
+    for answer in on_ranks(case_integrals):
+        for found in answer["found"]:
+            assert np.allclose(found, [[2.0, 0.5], [1.0 / 3.0, 1.0]], rtol=1e-13, atol=0.0)
+        assert answer["built"] == 2  # the one without a name anew
+        assert answer["volume"] == pytest.approx(1.0, rel=1e-13)

@@ -246,7 +246,8 @@ class Dispersion:
         own = diffusion_coefficient(cell, {name: self.diffusivities[name] for name in cell.phase_names})
         trace = own if not own.ufl_shape else sum(own[k, k] for k in range(d)) / d
         inside = cell.cell_function({name: float(name in fluid) for name in cell.phase_names})
-        return solve.integrate(trace * inside * ufl.dx) / volume(cell, fluid)
+        total = solve.integrals("trace", lambda one: one * trace * inside * ufl.dx, cell.mesh, [own, inside])
+        return float(total) / volume(cell, fluid)
 
     def _scale(self, cell: UnitCell, flow: FlowOnMesh, reference: float) -> float:
         """What the field is multiplied with at the Peclet number 1."""
