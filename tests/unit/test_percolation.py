@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict
+from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict, select
 from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
-from homfem.meshing.topology.percolation import integer_basis, percolation, without_islands
+from homfem.meshing.topology.percolation import connectivities, integer_basis, merged, percolation, without_islands
 from homfem.parameters import Lattice
 from homfem.periodic import identify_nodes
 
@@ -145,3 +145,21 @@ def test_integer_basis_generates_the_same_lattice():
     assert abs(np.linalg.det(basis)) == pytest.approx(abs(np.linalg.det(rows)))
     coefficients = rows @ np.linalg.inv(basis)
     assert np.abs(coefficients - coefficients.round()).max() < 1e-12
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (4, 6), (3, 4, 3)])
+def test_phases_together_are_what_they_are_as_one(shape):
+    """From the pieces of the phases, and from all cells with their phases forgotten; some boxes are missing."""
+    random = np.random.default_rng(17)
+    for _ in range(12):
+        inside, there = random.random((2, *shape))
+        raw = grid(shape, lambda *i, field=inside: field[i] < 0.5)
+        raw = select(raw, np.repeat(there.ravel() < random.uniform(0.4, 0.9), len(raw.cells) // there.size))
+        nodes = identify_nodes(raw.points, raw.lattice, partial=True)
+        whole, alone = connectivities(raw, *nodes)[1], percolation(merged(raw), *nodes)["all"]
+        assert np.array_equal(whole.directions, alone.directions)
+        pairs = [
+            sorted((round(part.fraction, 12), part.directions.tolist()) for part in each.parts)
+            for each in (whole, alone)
+        ]
+        assert pairs[0] == pairs[1]

@@ -13,11 +13,10 @@ from homfem.meshing.topology.faces import Joined, join
 from homfem.meshing.topology.interfaces import interface_area
 from homfem.meshing.topology.percolation import (
     PhaseConnectivity,
+    connectivities,
     merged,
     part_of_cell,
-    percolation,
     shared_facets,
-    together,
 )
 from homfem.parameters import Array, Lattice
 
@@ -107,12 +106,10 @@ def facts_of(
     volumes = cell_volumes(raw) if searched else None
     joined = join(raw, faces=faces, partial=partial, origin=origin, cracks=cracks, conforming=sound, volumes=volumes)
     shared = None
-    if searched:
+    if connectivity is None or whole is None:
         shared = shared_facets(raw, joined.representative, joined.offset)
-    if connectivity is None:
-        connectivity = percolation(raw, *joined.nodes, shared=shared, volumes=volumes)
-    if whole is None:
-        whole = together(raw, *joined.nodes, connectivity=connectivity, shared=shared, volumes=volumes)
+        found = connectivities(raw, *joined.nodes, shared=shared, volumes=volumes)
+        connectivity, whole = connectivity or found[0], whole or found[1]
     if known is None:
         shares = np.bincount(raw.phase_of_cell, weights=volumes) / raw.lattice.volume
         fractions = {name: float(shares[tag]) for name, tag in raw.phases.items()}

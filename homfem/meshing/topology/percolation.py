@@ -8,7 +8,7 @@ spans, so that the effective tensor of a phase on its own has the rank of the wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,20 +145,49 @@ def percolation(
     CellError
         If a facet belongs to more than two cells.
     """
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across, shared)
-    number, volumes = len(cycles_of_part), cell_volumes(raw) if volumes is None else volumes
-    fractions = np.bincount(part_of_cell, weights=volumes, minlength=number) / raw.lattice.volume
-    tag_of_part = np.zeros(number, dtype=np.int64)
-    tag_of_part[part_of_cell] = raw.phase_of_cell
+    return connectivities(raw, representative, offset, across, shared=shared, volumes=volumes)[0]
 
-    result = {}
-    for name, tag in raw.phases.items():
-        own = np.flatnonzero(tag_of_part == tag)
-        own = own[np.argsort(-fractions[own], kind="stable")]
-        parts = tuple(Part(fraction=float(fractions[k]), directions=integer_basis(cycles_of_part[k])) for k in own)
-        together = np.vstack([np.zeros((0, raw.dimension), dtype=np.int64), *(part.directions for part in parts)])
-        result[name] = PhaseConnectivity(phase=name, parts=parts, directions=integer_basis(together))
-    return result
+
+def connectivities(
+    raw: RawCell,
+    representative: Indices,
+    offset: Indices,
+    across: Links | None = None,
+    *,
+    shared: Links | None = None,
+    volumes: Array | None = None,
+) -> tuple[Mapping[str, PhaseConnectivity], PhaseConnectivity]:
+    """Return the connectivity of each phase, and that of all together; arguments as :func:`percolation`."""
+    pieces = _pieces(raw, np.asarray(representative), np.asarray(offset), across, shared)
+    volumes = cell_volumes(raw) if volumes is None else volumes
+    fractions = np.bincount(pieces.of_cell, weights=volumes, minlength=pieces.number) / raw.lattice.volume
+    tag_of_piece = np.zeros(pieces.number, dtype=np.int64)
+    tag_of_piece[pieces.of_cell] = raw.phase_of_cell
+    part, cycles = pieces.parts(whole=False)
+    tag_of_part = np.zeros(len(cycles), dtype=np.int64)
+    tag_of_part[part] = tag_of_piece
+    size = np.bincount(part, weights=fractions, minlength=len(cycles))
+    result = {
+        name: _connectivity(name, np.flatnonzero(tag_of_part == tag), size, cycles, raw.dimension)
+        for name, tag in raw.phases.items()
+    }
+    if len(result) == 1:
+        return result, next(iter(result.values()))
+    part, cycles = pieces.parts(whole=True)
+    size = np.bincount(part, weights=fractions, minlength=len(cycles))
+    return result, _connectivity("all", np.arange(len(cycles)), size, cycles, raw.dimension)
+
+
+def _connectivity(
+    name: str, own: Indices, fractions: Array, cycles: Sequence[Indices], dimension: int
+) -> PhaseConnectivity:
+    """The connectivity of the parts ``own`` of all, the largest first."""
+    own = own[np.argsort(-fractions[own], kind="stable")]
+    parts = tuple(Part(fraction=float(fractions[k]), directions=integer_basis(cycles[k])) for k in own)
+    if len(parts) == 1:
+        return PhaseConnectivity(phase=name, parts=parts, directions=parts[0].directions)
+    every = np.vstack([np.zeros((0, dimension), dtype=np.int64), *(part.directions for part in parts)])
+    return PhaseConnectivity(phase=name, parts=parts, directions=integer_basis(every))
 
 
 def without_islands(raw: RawCell, representative: Indices, offset: Indices) -> RawCell:
@@ -174,13 +203,15 @@ def on_islands(
     raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None
 ) -> npt.NDArray[np.bool_]:
     """Return for each cell whether its part percolates in no direction; arguments as :func:`percolation`."""
-    part_of_cell, cycles_of_part = _parts(raw, np.asarray(representative), np.asarray(offset), across)
-    return np.array([not np.any(cycles) for cycles in cycles_of_part])[part_of_cell]
+    pieces = _pieces(raw, np.asarray(representative), np.asarray(offset), across)
+    part, cycles_of_part = pieces.parts(whole=False)
+    return np.array([not np.any(cycles) for cycles in cycles_of_part])[part][pieces.of_cell]
 
 
 def part_of_cell(raw: RawCell, representative: Indices, offset: Indices, across: Links | None = None) -> Indices:
     """Return for each cell the number of its connected part, shape (m,); arguments as :func:`percolation`."""
-    return _parts(raw, np.asarray(representative), np.asarray(offset), across)[0]
+    pieces = _pieces(raw, np.asarray(representative), np.asarray(offset), across)
+    return np.asarray(pieces.parts(whole=False)[0][pieces.of_cell])
 
 
 def integer_basis(vectors: npt.ArrayLike) -> Indices:
@@ -204,27 +235,48 @@ def integer_basis(vectors: npt.ArrayLike) -> Indices:
     return rows[:done]
 
 
-def _parts(
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Pieces:
+    """The connected pieces of the phases of a cell that is cut open at its faces, and the few links between them.
+
+    ``links`` are pairs of pieces with the jump between their cells, each pair and jump once; ``alike`` says which of
+    them join pieces of one phase.
+    """
+
+    of_cell: Indices
+    number: int
+    links: Indices
+    alike: npt.NDArray[np.bool_]
+
+    def parts(self, *, whole: bool) -> tuple[Indices, list[Indices]]:
+        """Connected part of each piece on the torus, and for each the offsets of closed paths that generate all.
+
+        ``whole``: parts of all phases together, not of each.
+        """
+        links = self.links if whole else self.links[self.alike]
+        number, part_of_piece = _connected(self.number, links[:, 0], links[:, 1])
+        cycles, part_of_cycle = _cycles(links, part_of_piece, self.number, number)
+        return part_of_piece, np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
+
+
+def _pieces(
     raw: RawCell, representative: Indices, offset: Indices, across: Links | None, shared: Links | None = None
-) -> tuple[Indices, list[Indices]]:
-    """Connected part of each cell on the torus, and for each part the offsets of closed paths that generate all."""
-    count = len(raw.cells)
+) -> _Pieces:
     first, second, jump = linked_cells(raw, shared_facets(raw, representative, offset) if shared is None else shared)
     if across is not None:
         first, second = np.concatenate([first, across[0]]), np.concatenate([second, across[1]])
         jump = np.vstack([jump, across[2]])
-    same = raw.phase_of_cell[first] == raw.phase_of_cell[second]
-    first, second, jump = first[same], second[same], jump[same]
-
-    # Pieces of the cell that is cut open, then the few links between pieces through the period faces.
-    through = np.logical_or.reduce([along != 0 for along in jump.T])
-    piece = _connected(count, first[~through], second[~through])[1]
-    ends = np.stack([piece[first[through]], piece[second[through]]], axis=1)
-    links = np.unique(np.hstack([ends, jump[through]]), axis=0)
-    pieces = int(piece.max()) + 1
-    number, part_of_piece = _connected(pieces, links[:, 0], links[:, 1])
-    cycles, part_of_cycle = _cycles(links, part_of_piece, pieces)
-    return part_of_piece[piece], np.split(cycles, np.searchsorted(part_of_cycle, np.arange(1, number)))
+    alike = raw.phase_of_cell[first] == raw.phase_of_cell[second]
+    inside = alike & ~np.logical_or.reduce([along != 0 for along in jump.T])
+    number, piece = _connected(len(raw.cells), first[inside], second[inside])
+    outside = ~inside
+    rows = np.column_stack([piece[first[outside]], piece[second[outside]], jump[outside]])
+    if len(rows):
+        # Every pair and jump once, in lexicographic order.
+        rows = rows[np.unique(row_numbers(rows - rows.min(axis=0)), return_index=True)[1]]
+    tag = np.zeros(number, dtype=np.int64)
+    tag[piece] = raw.phase_of_cell
+    return _Pieces(of_cell=piece, number=number, links=rows, alike=tag[rows[:, 0]] == tag[rows[:, 1]])
 
 
 def linked_cells(raw: RawCell, shared: Links) -> Links:
@@ -274,14 +326,23 @@ def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indice
     return int(number), label.astype(np.int64)
 
 
-def _cycles(links: Indices, part_of_piece: Indices, pieces: int) -> tuple[Indices, Indices]:
+def _cycles(links: Indices, part_of_piece: Indices, pieces: int, parts: int) -> tuple[Indices, Indices]:
     """Offsets of the closed paths that generate all others, and the part of each, sorted by part.
 
     Each piece gets a position by walking a spanning tree; each link then closes a path.
     """
+    part_of_link, steps = part_of_piece[links[:, 0]], links[:, 2:]
+    if parts < pieces:
+        position = _positions(links, part_of_piece, pieces)
+        steps = position[links[:, 0]] + steps - position[links[:, 1]]
+    by_part = np.argsort(part_of_link, kind="stable")
+    return steps[by_part], part_of_link[by_part]
+
+
+def _positions(links: Indices, part_of_piece: Indices, pieces: int) -> Indices:
+    """A place on the covering space for each piece, the first of each part at the origin."""
     d = links.shape[1] - 2
     position = np.zeros((pieces, d), dtype=np.int64)
-    parts = part_of_piece[links[:, 0]]
     # One extra vertex, joined to the first piece of each part, makes the forest one tree.
     roots = np.unique(part_of_piece, return_index=True)[1]
     rows = np.concatenate([links[:, 0], np.full(len(roots), pieces)])
@@ -295,25 +356,7 @@ def _cycles(links: Indices, part_of_piece: Indices, pieces: int) -> tuple[Indice
     for piece in order[1:].tolist():
         if not is_root[piece]:
             position[piece] = position[parent[piece]] + jump_of[int(parent[piece]), piece]
-    cycles = position[links[:, 0]] + links[:, 2:] - position[links[:, 1]]
-    by_part = np.argsort(parts, kind="stable")
-    return cycles[by_part], parts[by_part]
-
-
-def together(
-    raw: RawCell,
-    representative: Indices,
-    offset: Indices,
-    across: Links | None = None,
-    *,
-    connectivity: Mapping[str, PhaseConnectivity],
-    shared: Links | None = None,
-    volumes: Array | None = None,
-) -> PhaseConnectivity:
-    """Connectivity of all phases as one."""
-    if len(connectivity) == 1:
-        return next(iter(connectivity.values()))
-    return percolation(merged(raw), representative, offset, across, shared=shared, volumes=volumes)["all"]
+    return position
 
 
 def merged(raw: RawCell) -> RawCell:
