@@ -340,8 +340,8 @@ class Forms:
 def forms_of(carrier: Carrier, scale: float, mean: Array | None = None) -> Forms:
     """Return the forms at a scale of the velocity; collective where its mean is not given."""
     mesh = carrier.cell.mesh
-    mean = carrier.flow / carrier.mass if mean is None else mean
-    return Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, mean))
+    own = np.asarray(carrier.flow / carrier.mass if mean is None else mean)
+    return Forms(carrier=carrier, scale=fem.Constant(mesh, float(scale)), mean=fem.Constant(mesh, own))
 
 
 def options_of(method: Method) -> dict[str, Any]:

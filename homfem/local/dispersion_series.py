@@ -153,7 +153,9 @@ class _Series:
         """The root mean square of the field b; collective."""
         carrier = self.carrier
         volume = carrier.integrals("volume", lambda one: one * carrier.dx)
-        square = carrier.integrals("square of the field", lambda one: one * ufl.inner(carrier.b, carrier.b) * carrier.dx)
+        square = carrier.integrals(
+            "square of the field", lambda one: one * ufl.inner(carrier.b, carrier.b) * carrier.dx
+        )
         return float(np.sqrt(square / volume))
 
     def _diffusivity(self, weight: Any) -> ufl.Form:
