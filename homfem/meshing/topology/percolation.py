@@ -166,7 +166,7 @@ def connectivities(
     part, cycles = pieces.parts(whole=False)
     tag_of_part = np.zeros(len(cycles), dtype=np.int64)
     tag_of_part[part] = tag_of_piece
-    size = np.bincount(part, weights=fractions, minlength=len(cycles))
+    size = _sums(part, fractions, len(cycles))
     result = {
         name: _connectivity(name, np.flatnonzero(tag_of_part == tag), size, cycles, raw.dimension)
         for name, tag in raw.phases.items()
@@ -174,8 +174,13 @@ def connectivities(
     if len(result) == 1:
         return result, next(iter(result.values()))
     part, cycles = pieces.parts(whole=True)
-    size = np.bincount(part, weights=fractions, minlength=len(cycles))
+    size = _sums(part, fractions, len(cycles))
     return result, _connectivity("all", np.arange(len(cycles)), size, cycles, raw.dimension)
+
+
+def _sums(part: Indices, fractions: Array, count: int) -> Array:
+    """The fraction of each of so many parts, from those of the pieces in it."""
+    return np.asarray(np.bincount(part, weights=fractions, minlength=count), dtype=np.float64)
 
 
 def _connectivity(
