@@ -34,6 +34,8 @@ def shown(tensor: EffectiveTensor) -> tuple[list[str], Array]:
 
 def described_together(tensors: Sequence[EffectiveTensor]) -> str:
     """Return the text of tensors that one number of the input tells apart; what they have in common stands once."""
+    if len(tensors) == 1:
+        return described(tensors[0])
     parts = []
     for tensor in tensors:
         rows, printed = shown(tensor)
@@ -44,7 +46,7 @@ def described_together(tensors: Sequence[EffectiveTensor]) -> str:
         "\n".join([head, *matrix, *(line for line in lines if line not in common)])
         for head, (matrix, lines) in zip(heads, parts, strict=True)
     ]
-    return "\n\n".join([*blocks, "\n".join([f"all {len(tensors)}:", *common])]) if len(tensors) > 1 else blocks[0]
+    return "\n\n".join([*blocks, "\n".join([f"all {len(tensors)}:", *common])])
 
 
 def remarks(tensor: EffectiveTensor, printed: Array) -> list[str]:

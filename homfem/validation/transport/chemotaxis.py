@@ -31,7 +31,7 @@ def rows() -> Iterator[Row]:
     first: dict[str, Any] = {}
     for name, motility, sensitivity, theirs, source in SQUARE:
         given = [dict(zip("IM", pair, strict=True)) for pair in (motility, sensitivity, (0.1, 1.0))]
-        named = homogenize_chemotaxis(square, *given, tolerance=5e-3).coefficients
+        named = homogenize_chemotaxis(square, *given, tolerance=1e-3).coefficients
         first = first or dict(named)
         yield _row(f"square, {name}: sensitivity", named["sensitivity"], 0, theirs, 6e-4, source)
     obnosov = "closed form of Obnosov"
