@@ -112,6 +112,8 @@ PERMEABILITY = TensorKind(name="permeability", quantity=quantities.AREA, title="
 DISPERSION = TensorKind(name="dispersion", symmetric=False, quantity=quantities.DIFFUSIVITY, title="dispersion tensor")
 SENSITIVITY = TensorKind(name="sensitivity", symmetric=False, title="chemotactic sensitivity")
 MIGRATION_AREA = TensorKind(name="migration area", quantity=quantities.AREA, title="migration area")
+REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
+"""Of a dispersion tensor: where it holds."""
 GENERAL = TensorKind(name="general", symmetric=False)
 """A second-order tensor, or a matrix of any other loads, of which nothing more is known."""
 

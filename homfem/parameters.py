@@ -17,6 +17,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 #: No tolerance of a result is smaller, see :func:`check_tolerance`.
 SMALLEST_TOLERANCE = 1e-13
+#: Peclet number beyond which no mesh resolves what happens.
+LARGEST_PECLET = 1e9
 
 
 class HomfemError(Exception):
@@ -121,6 +123,22 @@ def check_number(
     if not (math.isfinite(number) and above < number < below and at_least <= number <= at_most):
         raise InputError(name, value, allowed, remedy)
     return number
+
+
+def check_peclet(value: Any) -> tuple[float, ...]:
+    """Return a Peclet number >= 0, or several, as a tuple, else raise :class:`InputError`.
+
+    >>> check_peclet(10), check_peclet([0.1, 1])
+    ((10.0,), (0.1, 1.0))
+    """
+    given = list(value) if isinstance(value, (Sequence, np.ndarray)) else [value]
+    if not given or isinstance(value, str):
+        raise InputError("peclet", value, "a number >= 0, or several")
+    remedy = "Turn the direction round for the reversed flow."
+    found = [check_number("peclet", one, at_least=0.0, remedy=remedy) for one in given]
+    return tuple(
+        check_number("peclet", one, at_most=LARGEST_PECLET, remedy="No mesh resolves the flow.") for one in found
+    )
 
 
 def check_tolerance(value: Any, *, name: str = "tolerance", below: float = 1.0) -> float:

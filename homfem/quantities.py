@@ -214,6 +214,29 @@ def conversion_factor(unit: str, wanted: str) -> float:
     return float(_registry().Quantity(1.0, unit).to(wanted).magnitude)
 
 
+def speed_unit(unit: str, length_unit: str) -> tuple[str, float]:
+    """Return the unit of a speed beside one of a diffusivity, and what a speed in ``unit / length_unit`` is in it.
+
+    >>> speed_unit("um^2/ms", "um")
+    ('um/ms', 1.0)
+    """
+    time = re.fullmatch(r"[^/]*/\s*(\w+)", unit)
+    if not unit or not length_unit or time is None:
+        return "", 1.0
+    speed = f"{length_unit}/{time[1]}"
+    return speed, conversion_factor(f"{unit}/({length_unit})", speed)
+
+
+def rate_unit(unit: str, length_unit: str) -> str:
+    """Return the unit of a rate beside one of a diffusivity.
+
+    >>> rate_unit("um^2/ms", "um")
+    '1/ms'
+    """
+    speed = speed_unit(unit, length_unit)[0]
+    return f"1/{speed.rpartition('/')[2]}" if speed else ""
+
+
 def dimension_of(unit: str) -> dict[str, float]:
     """Return the exponents of a unit in the base dimensions, such as ``{"[length]": 2.0, "[time]": -1.0}``.
 

@@ -11,7 +11,6 @@ from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from homfem.grid.accuracy import GridAccuracy, GridOptions
 from homfem.grid.budget import next_cuts, require_grid, threads_set
@@ -19,6 +18,7 @@ from homfem.grid.calibration import measured_weight
 from homfem.grid.image import Image
 from homfem.grid.medium import Medium, medium_of
 from homfem.grid.on_grid import Grid, GridResult, refined
+from homfem.grid.provenance import provenance
 from homfem.keywords import part_of, takes
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import Array, InputError, check_choice
@@ -257,16 +257,4 @@ def _calibrated(
 
 def _record(medium: Medium, physics: str) -> dict[str, Any]:
     """What a tensor keeps of the image and of where it was computed."""
-    from homfem import __version__
-
-    image = medium.image
-    return {
-        "method": "grid",
-        "physics": physics,
-        "kind": kind_of(physics),
-        "volume_fractions": image.volume_fractions,
-        "active_phases": medium.names,
-        "interface_area": image.interface_area,
-        "length_unit": image.length_unit,
-        "versions": {"homfem": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
-    }
+    return {"physics": physics, "kind": kind_of(physics), "active_phases": medium.names, **provenance(medium.image)}

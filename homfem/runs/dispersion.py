@@ -14,6 +14,7 @@ from homfem.runs.physics import Only, require_length, value_of
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
+    from homfem.grid import Image, ImageDispersion
 
 
 def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], only: Only = None) -> Any:
@@ -44,6 +45,32 @@ def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], 
             peclet=list(table.peclet) if isinstance(table.peclet, tuple) else table.peclet,
             unit=own,
             config=dict(config),
+            **options,
+        )
+    series = tuple(tensor.to(table.unit) for tensor in solution.series)
+    return replace(solution, tensor=solution.tensor.to(table.unit), series=series)
+
+
+def dispersion_on_voxels(image: Image, table: Dispersion, fields: bool) -> ImageDispersion:
+    """Return the solution between the voxels of an image, its tensors in the table's unit."""
+    from homfem.grid import solve_dispersion_image
+
+    require_length(image, "a flow")
+    table.check(image.names, image.dimension)
+    own = f"({image.length_unit})^2/s"
+    keys = ("max_dofs", "partition", "tolerance", "refine", "fluid", "direction")
+    options: dict[str, Any] = {key: value for key in keys if (value := getattr(table, key)) is not None}
+    if table.sorption_length is not None:
+        options["sorption_length"] = table.sorption_length.to(image.length_unit)
+    renames = {key: f"effective.{key}" for key in ("direction", "fluid", "peclet", *keys)}
+    renames |= {"diffusivities": "effective.phases", "coefficients": "effective.phases"}
+    peclet: Any = list(table.peclet) if isinstance(table.peclet, tuple) else table.peclet
+    with keys_from(renames):
+        solution = solve_dispersion_image(
+            image,
+            {name: value_of(name, value, own) for name, value in table.phases.items()},
+            peclet=peclet,
+            unit=own,
             **options,
         )
     series = tuple(tensor.to(table.unit) for tensor in solution.series)

@@ -1,4 +1,4 @@
-"""Tensors by the methods that need no mesh: those of block media, and finite elements on voxels. No dolfinx here."""
+"""Tensors by the methods that need no mesh: those of block media, and those of voxels. No dolfinx here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from homfem.runs.shapes import image_of, voxels_of
 if TYPE_CHECKING:
     from homfem.blocks.medium import BlockMedium
     from homfem.config.physics.diffusion import Diffusion
-    from homfem.grid import GridSolution, Image
+    from homfem.config.physics.effective_table import EffectiveTable
+    from homfem.grid import Image
     from homfem.tensors import EffectiveTensor
 
 
@@ -47,8 +48,8 @@ class BlockSolution:
 
 
 def solve_meshless(
-    cell: CellTable, effective: Diffusion, folder: Path, *, fields: bool = False
-) -> BlockSolution | GridSolution:
+    cell: CellTable, effective: Diffusion | EffectiveTable, folder: Path, *, fields: bool = False
+) -> Any:
     """Return the solution by the method of ``[effective]``, which is one of the cell's own. On one rank.
 
     Parameters
@@ -66,9 +67,8 @@ def solve_meshless(
         If the cell has no such method, or the medium is none that it solves.
     """
     if not cell.meshless_runner:
-        raise InputError("method", effective.method, "'finite-element' for this cell")
-    solution: BlockSolution | GridSolution = runner(cell.meshless_runner)(cell, effective, folder, fields)
-    return solution
+        raise InputError("method", getattr(effective, "method", ""), "'finite-element' for this cell")
+    return runner(cell.meshless_runner)(cell, effective, folder, fields)
 
 
 def block_medium(cell: Blocks, effective: Diffusion, unit: str) -> BlockMedium:
@@ -111,8 +111,8 @@ def solve_blocks(cell: Blocks, effective: Diffusion, folder: Path, fields: bool)
     return BlockSolution(medium=medium, tensor=tensor, length_unit=length_unit)
 
 
-def solve_image_cell(cell: ImageCell, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
-    """Return the solution by finite elements on the voxels of an image."""
+def solve_image_cell(cell: ImageCell, effective: EffectiveTable, folder: Path, fields: bool) -> Any:
+    """Return the solution on the voxels of an image."""
     image = image_of(cell, folder)
     try:
         return _solve_voxels(image, effective, fields, "cell.file")
@@ -122,17 +122,16 @@ def solve_image_cell(cell: ImageCell, effective: Diffusion, folder: Path, fields
         raise type(error)("cell.file", cell.file, error.allowed, error.remedy) from error
 
 
-def solve_voxels(cell: RandomShape, effective: Diffusion, folder: Path, fields: bool) -> GridSolution:
-    """Return the solution by finite elements on the voxels of a random medium."""
+def solve_voxels(cell: RandomShape, effective: EffectiveTable, folder: Path, fields: bool) -> Any:
+    """Return the solution on the voxels of a random medium."""
     return _solve_voxels(voxels_of(cell), effective, fields, "cell.voxels")
 
 
-def _solve_voxels(image: Image, effective: Diffusion, fields: bool, key: str) -> GridSolution:
-    """Return the solution by finite elements on the voxels of an image, which has that key in the config."""
+def _solve_voxels(image: Image, effective: Any, fields: bool, key: str) -> Any:
+    """Return the solution on the voxels of an image, which has that key in the config."""
     if effective.voxel_runner:
         with keys_from({"image": key}):
-            found: GridSolution = runner(effective.voxel_runner)(image, effective, fields)
-            return found
+            return runner(effective.voxel_runner)(image, effective, fields)
     from homfem.grid import solve_image
 
     effective.check(image.names, image.dimension)

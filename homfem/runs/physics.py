@@ -20,6 +20,7 @@ from homfem.runs.runners import runner
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
+    from homfem.grid import Image, ImageFlow
     from homfem.tensors import EffectiveTensor
 
 Only = Sequence[str] | None
@@ -82,7 +83,7 @@ def with_known_area(tensor: EffectiveTensor) -> EffectiveTensor:
     return tensor
 
 
-def require_length(cell: UnitCell, what: str) -> None:
+def require_length(cell: UnitCell | Image, what: str) -> None:
     """Refuse a cell whose unit of length is not known, such as that of an image without the size of a voxel."""
     try:
         check_unit("length_unit", cell.length_unit, LENGTH)
@@ -220,3 +221,14 @@ def stokes(table: Stokes, cell: UnitCell, *, config: Mapping[str, Any], only: On
             config=dict(config),
             **options,
         )
+
+
+def stokes_on_voxels(image: Image, table: Stokes, fields: bool) -> ImageFlow:
+    """Return the flow between the voxels of an image, its permeability in the squared unit of length of the image."""
+    from homfem.grid import solve_stokes_image
+
+    require_length(image, "a permeability")
+    table.check(image.names, image.dimension)
+    keys = ("tolerance", "max_dofs", "refine")
+    with keys_from({key: f"effective.{key}" for key in ("fluid", *keys)}):
+        return solve_stokes_image(image, table.fluid, **_given(table, *keys))

@@ -108,14 +108,14 @@ def tensor(
     ranks = communicator(comm)
     with progress_bar("effective tensor", rank=ranks.rank):
         if present("effective", checked.effective).meshless:
-            found, solution = _without_mesh(checked, ranks, drawn)
+            found, series, solution = _without_mesh(checked, ranks, drawn)
         else:
             solution = _on_mesh(checked, ranks, drawn)
-            found = solution.tensor
+            found, series = solution.tensor, getattr(solution, "series", ())
     found = with_known_area(found)
     outcome = Outcome.DONE if found.reached else Outcome.SHORT
     several = present("effective", checked.effective).several
-    series = tuple(map(with_known_area, solution.series)) if several else ()
+    series = tuple(map(with_known_area, series)) if several else ()
     return TensorRun(tensor=found, outcome=outcome, solution=solution, config=checked, comm=ranks, series=series)
 
 
@@ -151,8 +151,10 @@ def systems_on(config: Config) -> float:
     return bytes_on_cell(d, d if kind.voigt else 1)
 
 
-def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[EffectiveTensor, Any]:
-    """Compute the tensor by a method of the cell's own, on rank 0; collective. The solution stays there."""
+def _without_mesh(
+    config: Config, comm: MPI.Comm, drawn: bool
+) -> tuple[EffectiveTensor, tuple[EffectiveTensor, ...], Any]:
+    """Compute the tensors by a method of the cell's own, on rank 0; collective. The solution stays there."""
     found: list[Any] = []
 
     def work() -> None:
@@ -161,9 +163,12 @@ def _without_mesh(config: Config, comm: MPI.Comm, drawn: bool) -> tuple[Effectiv
             found.append(solve_meshless(present("cell", config.cell), table, config.folder, fields=drawn))
 
     on_root(comm, work)
-    own = replace(found[0].tensor, ranks=1, config=dict(config.document)) if found else None
-    result: EffectiveTensor = comm.bcast(own, root=0)
-    return result, found[0] if found else None
+    own: list[EffectiveTensor] = []
+    if found:
+        told = {"ranks": 1, "config": dict(config.document)}
+        own = [replace(one, **told) for one in (found[0].tensor, *getattr(found[0], "series", ()))]
+    first, *series = comm.bcast(own, root=0)
+    return first, tuple(series), found[0] if found else None
 
 
 def draw_tensor(run: TensorRun, path: str | Path, *, theme: str = "light") -> None:
@@ -189,12 +194,16 @@ def draw_tensor(run: TensorRun, path: str | Path, *, theme: str = "light") -> No
 
 
 def _draw_meshless(solution: Any, path: str | Path, theme: str) -> None:
+    from homfem.grid import ImageDispersion, ImageFlow
+    from homfem.output.image_flows import draw_image_flow
     from homfem.output.media import draw_block_medium, draw_image
 
     with writing(path):
         if isinstance(solution, BlockSolution):
             medium, tensor, unit = solution.medium, solution.tensor, solution.length_unit
             draw_block_medium(medium, path, tensor=tensor, length_unit=unit, theme=theme)
+        elif isinstance(solution, (ImageFlow, ImageDispersion)):
+            draw_image_flow(solution, path, theme=theme)
         elif solution.fluxes:
             draw_image(solution, path, theme=theme)
         else:

@@ -17,7 +17,6 @@ diffusivity of the fluid (of a matrix a third, or half, of the trace; of several
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -40,6 +39,7 @@ from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, 
 from homfem.certify.physics import MeshSolution
 from homfem.certify.reaction.geometry import rate_error
 from homfem.coefficients import NamedCoefficient
+from homfem.kinds import REGIME
 from homfem.local.clock import Clock
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
 from homfem.local.dispersion import Carrier
@@ -47,16 +47,12 @@ from homfem.local.dispersion_series import Dispersed, solve_dispersed
 from homfem.local.posed import Method
 from homfem.local.reaction import Reacting
 from homfem.local.spectral import Spectrum
-from homfem.parameters import Array, InputError, check_choice, check_number
-from homfem.quantities import conversion_factor
+from homfem.parameters import Array, InputError, check_choice, check_number, check_peclet
+from homfem.quantities import rate_unit, speed_unit
 from homfem.tensors import EffectiveTensor
 
 #: What the residual of the fluxes may take off the bounds, relative to their energies.
 ALLOWANCE = 1e-7
-#: Peclet numbers beyond which no mesh resolves what happens.
-LARGEST = 1e9
-UNRESOLVED = "No mesh resolves the flow."
-REGIME = "v = O(1/eps): a cell is crossed faster than diffusion does; at v = O(1) the same V, and D* of no flow"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,12 +129,7 @@ class Dispersion:
             if self.flow.unit:
                 raise InputError("peclet", None, "a number >= 0, or several", "It says how fast the fluid flows.")
             return None
-        given = list(self.peclet) if isinstance(self.peclet, (Sequence, np.ndarray)) else [self.peclet]
-        if not given or isinstance(self.peclet, str):
-            raise InputError("peclet", self.peclet, "a number >= 0, or several")
-        remedy = "Turn the direction round for the reversed flow."
-        found = [check_number("peclet", one, at_least=0.0, remedy=remedy) for one in given]
-        return tuple(check_number("peclet", one, at_most=LARGEST, remedy=UNRESOLVED) for one in found)
+        return check_peclet(self.peclet)
 
     def active(self, cell: UnitCell) -> UnitCell:
         """Return the phases that carry, without islands; collective."""
@@ -167,7 +158,7 @@ class Dispersion:
         unit = self._scale(cell, flow, reference)
         peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
         for one in peclet:
-            check_number("peclet", one, at_most=LARGEST, remedy=UNRESOLVED)
+            check_peclet(one)
         method = Method(preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations)
         scales = [one * unit for one in peclet]
         both = [*scales, *(-one for one in scales)] if plan.two_sided else scales
@@ -390,26 +381,3 @@ class DispersionOnMesh(MeshSolution):
             if self.dual is None
             else geometric_error(self.correctors.problem, self.dual, self.flow, self.tensor.value)
         )
-
-
-def speed_unit(unit: str, length_unit: str) -> tuple[str, float]:
-    """Return the unit of a speed beside one of a diffusivity, and what a speed in ``unit / length_unit`` is in it.
-
-    >>> speed_unit("um^2/ms", "um")
-    ('um/ms', 1.0)
-    """
-    time = re.fullmatch(r"[^/]*/\s*(\w+)", unit)
-    if not unit or not length_unit or time is None:
-        return "", 1.0
-    speed = f"{length_unit}/{time[1]}"
-    return speed, conversion_factor(f"{unit}/({length_unit})", speed)
-
-
-def rate_unit(unit: str, length_unit: str) -> str:
-    """Return the unit of a rate beside one of a diffusivity.
-
-    >>> rate_unit("um^2/ms", "um")
-    '1/ms'
-    """
-    speed = speed_unit(unit, length_unit)[0]
-    return f"1/{speed.rpartition('/')[2]}" if speed else ""

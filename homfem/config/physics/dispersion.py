@@ -11,7 +11,7 @@ from pydantic import Field
 from homfem.config.fields import FieldCoefficient
 from homfem.config.functions import FunctionTable, parse_function
 from homfem.config.physics.coefficients import Coefficient, phases_of
-from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_phase, require_meshed
+from homfem.config.physics.effective_table import MESHED, EffectiveTable, check_phase, require_absent
 from homfem.config.physics.stokes import fluid_names
 from homfem.config.table import Check, Missing, choice, flag, integer, listed, numbers, quantity, text, tolerance_check
 from homfem.parameters import InputError, check_choice, check_number
@@ -41,12 +41,13 @@ class Dispersion(EffectiveTable):
     """
 
     runner = "homfem.runs.dispersion:dispersion"
+    voxel_runner = "homfem.runs.dispersion:dispersion_on_voxels"
 
     example: ClassVar[Mapping[str, Any]] = {"phases": {"matrix": "1 um^2/s"}, "peclet": 10.0}
 
     physics: Annotated[str, choice("dispersion")] = "dispersion"
     method: Annotated[str, text("the name of a method")] = MESHED
-    """How it is solved."""
+    """How it is solved: `finite-element`, or `grid` between the voxels of an image."""
     phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], phases_of(DIFFUSIVITY)] = Field(
         description="a table [effective.phases] with the diffusivity of each phase that carries"
     )
@@ -103,13 +104,20 @@ class Dispersion(EffectiveTable):
     partition: Annotated[Mapping[str, float], numbers("partition coefficients > 0 of phases")] | None = None
     """Concentration in a phase over that in the fluid, where it is not 1."""
     tolerance: Annotated[float, tolerance_check()] | None = None
-    """Relative half-gap between the bounds that is to be reached."""
+    """Relative half-gap between the bounds that is to be reached; with `grid` an estimate of the error."""
     bounds: Annotated[bool, flag()] | None = None
     """Whether the tensor is bounded from both sides; by default with a tolerance."""
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that a system may have."""
     degree: Annotated[int, integer(at_least=1, at_most=6)] | None = None
     """Degree of the elements."""
+    refine: Annotated[int, integer(at_least=1)] | None = None
+    """With `grid`: parts along each side of a voxel."""
+
+    @property
+    def meshless(self) -> bool:
+        """Whether the method is not that of finite elements on a mesh."""
+        return self.method != MESHED
 
     @property
     def unit(self) -> str:
@@ -122,8 +130,13 @@ class Dispersion(EffectiveTable):
         return isinstance(self.peclet, tuple)
 
     def check_method(self, methods: Sequence[str]) -> None:
-        """Refuse all methods but the finite elements, and two flows at once."""
-        require_meshed(self.method, "dispersion")
+        """Refuse a method that the cell does not allow, keys that it does not have, and two flows at once."""
+        known = (MESHED, *(method for method in methods if method == "grid"))
+        check_choice("effective.method", self.method, known)
+        own: tuple[str, ...] = ("refine",)
+        if self.meshless:
+            own = ("velocity", "stream_function", "wall_rate", "bounds", "degree")
+        require_absent(self, own, self.method)
         given = [key for key in ("velocity", "stream_function") if getattr(self, key) is not None]
         if len(given) > 1:
             raise InputError("effective.stream_function", "given", "left out beside effective.velocity")

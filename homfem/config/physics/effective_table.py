@@ -75,6 +75,15 @@ def check_phase(at: str, name: str, value: str, phase_names: Sequence[str] | Non
         raise InputError(at, value, f"a phase of this cell: {', '.join(phase_names)}", near)
 
 
+def require_absent(table: EffectiveTable, keys: Sequence[str], method: str) -> None:
+    """Refuse keys that a method does not have; what is left out, or false, stands for no value."""
+    for key in keys:
+        value = getattr(table, key)
+        if value is not None and value is not False:
+            shown = value if isinstance(value, (bool, int, float)) else str(value)
+            raise InputError(f"effective.{key}", shown, f"absent with method {method!r}", "It belongs to meshes.")
+
+
 def require_meshed(method: str, physics: str) -> None:
     """Refuse all methods but the finite elements."""
     if method != MESHED:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from homfem.config.physics.effective_table import MESHED, EffectiveTable, require_meshed
+from homfem.config.physics.effective_table import MESHED, EffectiveTable, require_absent
 from homfem.config.table import Check, choice, flag, integer, quantity, text, tolerance_check
 from homfem.parameters import InputError, check_choice
 from homfem.quantities import LENGTH, Quantity
@@ -29,17 +29,18 @@ class Stokes(EffectiveTable):
     """
 
     runner = "homfem.runs.physics:stokes"
+    voxel_runner = "homfem.runs.physics:stokes_on_voxels"
 
     example: ClassVar[Mapping[str, Any]] = {"fluid": "matrix"}
 
     physics: Annotated[str, choice("stokes")] = "stokes"
     method: Annotated[str, text("the name of a method")] = MESHED
-    """How it is solved."""
+    """How it is solved: `finite-element`, or `grid` between the voxels of an image."""
     fluid: Annotated[tuple[str, ...], Check(fluid_names, says="the name of a phase, or a list of them")] = Field(
         description="the phase that flows"
     )
     tolerance: Annotated[float, tolerance_check()] | None = None
-    """Relative half-gap between the bounds, or an estimate of the error without them."""
+    """Relative half-gap between the bounds, or an estimate of the error without them, as with `grid`."""
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     bounds: Annotated[bool, flag()] | None = None
@@ -48,10 +49,17 @@ class Stokes(EffectiveTable):
     """Degree of the velocity."""
     slip_length: Annotated[Quantity, quantity(LENGTH, above=0.0)] | None = None
     """Navier's slip length on the walls; no slip without it."""
+    refine: Annotated[int, integer(at_least=1)] | None = None
+    """With `grid`: parts along each side of a voxel."""
     boundary: Annotated[str, choice("periodic")] = "periodic"
     """The conditions on the cell."""
     symmetry: Annotated[str, choice("none", "auto")] | None = None
     """Whether mirror planes are looked for, so that a part of the cell is solved; by default where that may help."""
+
+    @property
+    def meshless(self) -> bool:
+        """Whether the method is not that of finite elements on a mesh."""
+        return self.method != MESHED
 
     @property
     def phases(self) -> Mapping[str, Any]:
@@ -59,8 +67,13 @@ class Stokes(EffectiveTable):
         return {}
 
     def check_method(self, methods: Sequence[str]) -> None:
-        """Refuse all methods but the finite elements."""
-        require_meshed(self.method, "stokes")
+        """Refuse a method that the cell does not allow, and keys that it does not have."""
+        known = (MESHED, *(method for method in methods if method == "grid"))
+        check_choice("effective.method", self.method, known)
+        own = ("degree", "slip_length", "bounds") if self.meshless else ("refine",)
+        require_absent(self, own, self.method)
+        if self.meshless and self.symmetry == "auto":
+            raise InputError("effective.symmetry", "auto", "'none' with method 'grid'", "The whole image is solved.")
 
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse a fluid that the cell does not have."""
