@@ -34,7 +34,7 @@ Source: Brenner 1980, doi 10.1098/rsta.1980.0205; Mauri 1991, doi 10.1063/1.8581
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,8 +175,10 @@ def measure(cell: UnitCell, degree: int, kind: str = "dx") -> ufl.Measure:
     return ufl.Measure(kind, domain=cell.mesh, metadata=points)
 
 
-def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None = None) -> tuple[fem.Function, float]:
-    r"""Return :math:`\phi`: what of a field does work on the correctors is its gradient; collective.
+def solenoidal(
+    cell: UnitCell, velocities: Sequence[fem.Function], degree: int, method: Method | None = None
+) -> tuple[tuple[fem.Function, ...], Array]:
+    r"""Return :math:`\phi` of each field: what of it does work on the correctors is its gradient; collective.
 
     :math:`\int(v-\nabla\phi)\cdot\nabla w=0` for every w of the degree: then :math:`v-\nabla\phi` has no divergence and
     passes no wall, as far as these functions can tell.
@@ -185,46 +187,49 @@ def solenoidal(cell: UnitCell, velocity: Any, degree: int, method: Method | None
     ----------
     cell
         Restricted to the phases that carry.
-    velocity
-        v, a vector function or a UFL vector.
+    velocities
+        v, vector functions of one space.
     degree
         Of the correctors.
 
     Returns
     -------
     phi
-    float
+    array, shape (velocities,)
         :math:`\|\nabla\phi\|/\|v\|` in the root mean square: small for a field that has no divergence; 0 of none.
     """
-    known, dx = isinstance(velocity, fem.Function), measure(cell, degree)
-    exact = None if cell.affine else degree
-    size = float(
-        solve.integrals(
-            ("square", exact) if known else None,
-            lambda one: one * ufl.inner(velocity, velocity) * dx,
-            cell.mesh,
-            [velocity] if known else [],
-        )
-    )
+    dx, exact = measure(cell, degree), None if cell.affine else degree
+
+    def square(v: fem.Function) -> float:
+        return float(solve.integrals(("square", exact), lambda one: one * ufl.inner(v, v) * dx, cell.mesh, [v]))
+
+    squares = np.array([square(velocity) for velocity in velocities])
     # In units of its own: what round-off leaves of a field without divergence is told by its size.
-    speed = float(np.sqrt(size / cell.lattice.volume)) or 1.0
-    unit = fem.Constant(cell.mesh, 1.0 / speed)
+    speeds = np.sqrt(squares / cell.lattice.volume)
+    speeds[speeds == 0.0] = 1.0
+    units = fem.Constant(cell.mesh, 1.0 / speeds)
+
+    def linear(v: Any, s: Any) -> ufl.Form:
+        field = sum(s[k] * units[k] * velocity for k, velocity in enumerate(velocities))
+        return ufl.inner(field, ufl.grad(v)) * dx
+
     problem = CellProblem(
         name="divergence",
         fields=(Field(element=element_of(cell, "Lagrange", degree), name="potential"),),
-        loads=1,
+        loads=len(velocities),
         bilinear=lambda u, v: ufl.inner(ufl.grad(u), ufl.grad(v)) * dx,
-        linear=lambda v, s: s[0] * unit * ufl.inner(velocity, ufl.grad(v)) * dx,
+        linear=linear,
         average=lambda w, s, z, t: ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
         domain=cell.mesh,
-        given=[velocity, unit] if known else [],
-        formula=("divergence", exact) if known else None,
+        given=[*velocities, units],
+        formula=("divergence", exact, len(velocities)),
     )
     found = solve_correctors(cell, problem, **options_of(method or Method()))
-    potential = found.functions[0]
-    potential.x.array[:] *= speed
+    for potential, speed in zip(found.functions, speeds, strict=True):
+        potential.x.array[:] *= speed
     # The energy over the volume of the period, as the speed is.
-    return potential, float(np.sqrt(max(float(found.average[0, 0]), 0.0))) if size > 0.0 else 0.0
+    defects = np.sqrt(np.maximum(np.diag(found.average), 0.0))
+    return found.functions, np.where(squares > 0.0, defects, 0.0)
 
 
 def dispersion_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:

@@ -73,6 +73,19 @@ def test_a_turned_image_has_the_turned_tensor():
     assert abs(one[0, 1]) > 0.01
 
 
+@pytest.mark.parametrize("options", [{}, {"bounds": True}])
+@pytest.mark.parametrize("direction", [[1.0, 0.0], [2.0, 1.0]])
+def test_the_mean_velocity_has_the_direction_that_was_asked_for(direction, options):
+    """Pixels round no mirror: a gradient is taken off the flow, and that has a mean of its own."""
+    labels = disc(12)
+    labels[2:5, 8:10] = 1
+    cell = cells.image_cell(Image.from_labels(labels, {"matrix": 0, "fibre": 1}))
+    flow = StokesFlow(direction=direction)
+    tensor = homogenize_dispersion(cell, {"matrix": 1.0}, flow=flow, peclet=10.0, **options)
+    velocity, along = tensor.coefficients["velocity"].value, np.array(direction) / np.linalg.norm(direction)
+    assert velocity == pytest.approx(10.0 / min(cell.periods) * along, rel=1e-12, abs=1e-12)
+
+
 def test_an_image_from_a_config(tmp_path):
     np.save(tmp_path / "slice.npy", disc(40))
     config = {

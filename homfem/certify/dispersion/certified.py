@@ -14,11 +14,11 @@ from dolfinx import fem
 from homfem import brackets, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.dispersion.bounds import Certified, certify, degree_of_fluxes
-from homfem.certify.dispersion.flow import FlowOnMesh, mean_velocity, volume
+from homfem.certify.dispersion.flow import FlowOnMesh, combined, driving_force, mean_velocity, volume
 from homfem.certify.dispersion.gap import dispersion_gaps
 from homfem.certify.dispersion.parts import extended
 from homfem.certify.dispersion.stream import Stream
-from homfem.certify.dispersion.velocity import solenoidal
+from homfem.certify.dispersion.velocity import changes, solenoidal
 from homfem.local.dispersion import Carrier
 from homfem.local.dispersion_series import Dispersed
 from homfem.local.equilibrium import Equilibrium
@@ -26,28 +26,29 @@ from homfem.parameters import Array
 
 
 def without_divergence(cell: UnitCell, flow: FlowOnMesh) -> FlowOnMesh:
-    """Return the flow without what it has of a divergence, of the mean 1 if it has no size of its own; collective."""
+    """Return the flow without what it has of a divergence, of the same mean where a force drives it; collective."""
     part, fluid = flow.part, flow.part.phase_names
-    found = solenoidal(part, [flow.flowing])
-    flowing = found.functions[0]
-    mean = mean_velocity(part, fluid, flowing, None)
-    speed = float(np.linalg.norm(mean))
-    if flow.still:
-        speed = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(part, fluid)))
-    size = 1.0
+    units = [flow.flowing] if flow.stokes is None else [one for one, _ in flow.stokes.functions]
+    found = solenoidal(part, units)
+    means = [mean_velocity(part, fluid, one, None) for one in found.functions]
+    force = np.ones(1) if flow.stokes is None else driving_force(part, means, flow.mean)
+    flowing, uncertainty = found.combined(force)
+    mean = np.transpose(means) @ force
     if flow.stokes is not None:
-        size, speed = speed, 1.0
-        flowing.x.array[:] /= size
+        speed = flow.speed
+    elif flow.still:
+        speed = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(part, fluid)))
+    else:
+        speed = float(np.linalg.norm(mean))
     return replace(
         flow,
         flowing=flowing,
         velocity=extended(flowing, part, cell),
         potential=None,
-        mean=np.asarray(mean / size),
+        mean=mean,
         speed=speed,
-        # One more rounding, of the division.
-        uncertainty=2.0 * float(found.uncertainty[0]) / size,
-        change=float(found.change[0]),
+        uncertainty=uncertainty,
+        change=float(changes(part, [combined(force, units)], [flowing])[0]),
     )
 
 

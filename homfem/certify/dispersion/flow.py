@@ -159,28 +159,46 @@ class StokesFlow(Flow):
         direct = "direct" if part.number_of_cells <= DIRECT[d] else "multigrid"
         rtol = max(FLOW * plan.rtol, 1e-13)
         flows = solve_correctors(part, problem, preconditioner=direct, rtol=rtol, max_iterations=2000)
-        span = part.whole.span(cell.lattice)
-        share = volume(cell, fluid) / cell.lattice.volume
-        mobility = span @ flows.average @ span.T / share
-        force = span.T @ np.linalg.solve(mobility, span @ self.along(d))
-        flowing = fem.Function(flows.spaces[0], name="velocity")
-        for pull, (one, _) in zip(force, flows.functions, strict=True):
-            flowing.x.array[:] += pull * one.x.array
-        velocity = extended(flowing, part, cell)
-        potential, _ = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
-        mean = mean_velocity(cell, fluid, velocity, potential)
-        size = float(np.linalg.norm(mean))
-        for function in {id(one): one for one in (flowing, velocity, potential)}.values():
-            function.x.array[:] /= size
+        units = [one for one, _ in flows.functions]
+        velocities = [extended(one, part, cell) for one in units]
+        potentials, _ = solenoidal(cell, velocities, plan.degree, Method(rtol=plan.rtol))
+        means = [mean_velocity(cell, fluid, v, phi) for v, phi in zip(velocities, potentials, strict=True)]
+        force = driving_force(part, means, self.along(d))
+        flowing = combined(force, units)
         return FlowOnMesh(
             part=part,
             flowing=flowing,
-            velocity=velocity,
-            potential=potential,
-            mean=np.asarray(mean / size),
+            velocity=flowing if part is cell else combined(force, velocities),
+            potential=combined(force, potentials),
+            mean=np.transpose(means) @ force,
             speed=1.0,
             stokes=flows,
         )
+
+
+def driving_force(part: UnitCell, means: Sequence[Array], mean: Array) -> Array:
+    """Return the force under which the flow has a mean.
+
+    Parameters
+    ----------
+    part
+        What flows.
+    means : sequence of array, shape (d,)
+        The mean velocities of unit forces along the axes.
+    mean : array, shape (d,)
+        In the directions in which the fluid reaches from cell to cell.
+    """
+    span = part.whole.span(part.lattice)
+    mobility = span @ np.transpose(means) @ span.T
+    return np.asarray(span.T @ np.linalg.solve(mobility, span @ mean))
+
+
+def combined(weights: Array, functions: Sequence[fem.Function]) -> fem.Function:
+    """Return a sum of functions of one space with weights."""
+    result = fem.Function(functions[0].function_space, name=functions[0].name)
+    for weight, function in zip(weights, functions, strict=True):
+        result.x.array[:] += weight * function.x.array
+    return result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,7 +307,7 @@ def _check_periodic(cell: UnitCell, name: str, function: object, values: Callabl
 def _checked(cell: UnitCell, part: UnitCell, flowing: fem.Function, plan: Plan) -> FlowOnMesh:
     """A given field in a part of the cell without what is left of a divergence; collective."""
     velocity, fluid = extended(flowing, part, cell), part.phase_names
-    potential, defect = solenoidal(cell, velocity, plan.degree, Method(rtol=plan.rtol))
+    (potential,), (defect,) = solenoidal(cell, [velocity], plan.degree, Method(rtol=plan.rtol))
     if defect > DIVERGENCE:
         divergence = np.sqrt(solve.integrate(ufl.div(flowing) ** 2 * ufl.dx) / volume(cell, fluid)) / cell.length**2
         n = ufl.FacetNormal(part.mesh)

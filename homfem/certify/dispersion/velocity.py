@@ -128,7 +128,7 @@ def solenoidal(cell: UnitCell, velocities: Sequence[fem.Function], *, rtol: floa
     return SolenoidalVelocity(
         functions=functions,
         uncertainty=uncertainty,
-        change=_changes(cell, velocities, functions),
+        change=changes(cell, velocities, functions),
         dofs=found.dofs,
         iterations=found.iterations,
         seconds=found.seconds,
@@ -245,8 +245,8 @@ def _exact(
     return tuple(functions), np.sqrt(cell.comm.allreduce(np.asarray(square), op=MPI.SUM))
 
 
-def _changes(cell: UnitCell, given: Sequence[fem.Function], found: Sequence[fem.Function]) -> Array:
-    """Distances in the mean square, relative to what was given; collective."""
+def changes(cell: UnitCell, given: Sequence[fem.Function], found: Sequence[fem.Function]) -> Array:
+    """Return distances in the mean square, relative to what was given; collective."""
     u, v = fem.Function(given[0].function_space), fem.Function(found[0].function_space)
     forms = solve.compile_formulas(
         ("velocity", "change"),
