@@ -4,9 +4,8 @@ Two cells with round fibres of fraction 0.3 in a square array, in the plane: ``e
 fibre E = 10, both nu = 0.3; three loads) and ``stokes`` (flow across the fibres; two loads). The relative error is the
 largest of C11, C12 and C66, or that of k, against converged values (``REFERENCE``). Time runs from nothing to the
 tensor: geometry, mesh, constraint, assembly, factorisation, solve, average; imports and compilation of forms are apart
-(one case of each curve first, in the same process). Each method runs in one process of its own, on one thread; each
-case runs ``--repeat`` times and its shortest time counts. On a machine that is busy with other work compare processor
-time (``--clock cpu``). The problems are small, so that the fixed costs of each code weigh; all solve them directly.
+(one case of each curve first, in the same process); ``comparison.py`` says how it is measured. The problems are small,
+so that the fixed costs of each code weigh; all solve them directly.
 
 homfem      its own mesh, straight or of second order; ``upper``: conforming displacements of degree 1 to 4 (MUMPS);
             ``taylor-hood`` for the flow; ``midpoint`` of the two-sided bounds, and ``half-gap``: their half-width, an
@@ -16,67 +15,24 @@ NGSolve     OpenCASCADE geometry with periodic edges, elements curved as their o
 SfePy       P1 and P2 (P2/P1 for the flow) on the triangles of homfem with straight sides, periodic conditions; its
             direct solver: UMFPACK with scikit-umfpack, else SuperLU.
 
-A peer that is not installed is named and left out. To have them all: ``pip install homfem[benchmark]``.
-
     python tests/benchmarks/mechanics_peers.py --json build/mechanics.json --figure build/mechanics.png
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from equal_error import Case, coarsest, curves, draw, ratios, slowest_stage, work
-from measure import machine, run_worker, table, write_json
+from comparison import Comparison
+from equal_error import Case
 from mechanics_solvers import FRACTION, SOLVERS
 
 #: C11, C12, C66 and k/L^2, converged to ``ACCURACY``.
 REFERENCE = {"elasticity": (2.07500597, 0.79325060, 0.55703320), "stokes": (0.0097199390,)}
 ACCURACY = 1e-8
-PEERS = {"homfem": "dolfinx", "ngsolve": "ngsolve", "sfepy": "sfepy"}
-COLOURS = {"homfem": "Blues", "ngsolve": "Oranges", "sfepy": "Greens"}
-LEVELS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Seconds from geometry to tensor against relative error.")
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
-    parser.add_argument("--cells", nargs="+", default=list(REFERENCE), choices=list(REFERENCE))
-    parser.add_argument("--repeat", type=int, default=2)
-    parser.add_argument("--clock", default="wall", choices=["wall", "cpu"])
-    parser.add_argument("--quick", action="store_true", help="the coarsest case of each curve only")
-    parser.add_argument("--json", default="", help="file for the numbers")
-    parser.add_argument("--figure", default="", help="file for the figure")
-    parser.add_argument("--worker", nargs=2, metavar=("CASE", "ANSWER"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        work(*options.worker, SOLVERS)
-        return
-    results: list[Case] = []
-    versions: dict[str, str] = {}
-    for peer in options.peers:
-        if importlib.util.find_spec(PEERS[peer]) is None:
-            print(f"{peer} is not installed and left out; pip install homfem[benchmark]")
-            continue
-        for cell in options.cells:
-            cases = coarsest(plan(peer, cell)) if options.quick else plan(peer, cell)
-            task = {"peer": peer, "phase": cell, "cases": cases, "repeat": options.repeat, "clock": options.clock}
-            answer, _ = run_worker(__file__, task)
-            results += answer["results"]
-            versions[peer] = answer["version"]
-            print(
-                f"{peer} {answer['version']}, {cell}: {len(cases)} cases, imports {answer['imports']:.2f} s", flush=True
-            )
-    print("\n" + report(results))
-    if options.json:
-        write_json(options.json, {"machine": machine(), "versions": versions, "results": results})
-    if options.figure:
-        draw(panels(results), COLOURS, options.figure, options.clock)
 
 
 def plan(peer: str, cell: str) -> list[Case]:
@@ -113,29 +69,19 @@ def error(result: Mapping[str, Any]) -> float:
     return max(ACCURACY, *(abs(value / exact - 1.0) for value, exact in pairs))
 
 
-def report(results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the tables: every case, and the time at equal error as a ratio to the best of homfem."""
-    rows = []
-    for r in results:
-        gap = f"{r['half_gap']:.1e}" if r.get("half_gap") is not None else ""
-        size = f"{r.get('resolution', r.get('size')):.3g}"
-        rows.append([r["phase"], r["peer"], r["curve"], size, r["dofs"], f"{r['wall']:.3f}", f"{r['cpu']:.3f}",
-                     f"{error(r):.1e}", gap, slowest_stage(r)])  # fmt: skip
-    head = ["cell", "method", "curve", "size", "dofs", "wall s", "cpu s", "error", "half-gap", "slowest stage"]
-    text = table("all cases", head, rows)
-    for cell in REFERENCE:
-        found = curves(results, cell, error)
-        title = f"{cell}: seconds at equal error (over those of homfem's best curve)"
-        text += "\n" + ratios(title, found, list(PEERS), LEVELS) if found else ""
-    return text
-
-
-def panels(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the curves of each cell, by the title of its panel."""
-    titles = {"elasticity": "plane strain", "stokes": "flow across the fibres"}
-    found = {f"round fibres, fraction {FRACTION}: {titles[c]}": curves(results, c, error) for c in REFERENCE}
-    return {title: lines for title, lines in found.items() if lines}
-
+COMPARISON = Comparison(
+    script=__file__,
+    about="Seconds from geometry to tensor against relative error.",
+    peers={"homfem": "dolfinx", "ngsolve": "ngsolve", "sfepy": "sfepy"},
+    solvers=SOLVERS,
+    cases={
+        "elasticity": f"round fibres, fraction {FRACTION}: plane strain",
+        "stokes": f"round fibres, fraction {FRACTION}: flow across the fibres",
+    },
+    plan=plan,
+    error=error,
+    levels=(1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
+)
 
 if __name__ == "__main__":
-    main()
+    COMPARISON.main()

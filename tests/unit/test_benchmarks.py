@@ -20,6 +20,7 @@ def _module(name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
 
@@ -66,7 +67,7 @@ def test_cell_problem(tmp_path):
 
 def test_peers(tmp_path):
     # Whatever is installed runs; a value is within a few per cent of the reference on the coarsest meshes.
-    content, printed = _run("peers", tmp_path, "--quick", "--repeat", "1", "--phases", "er")
+    content, printed = _run("peers", tmp_path, "--quick", "--repeat", "1", "--cases", "er")
     results = content["results"]
     assert {"homfem", "scikit-fem"} <= {r["peer"] for r in results} | {
         name for name in ("homfem", "ngsolve", "scikit-fem") if f"{name} is not installed" in printed
@@ -133,6 +134,13 @@ def test_seconds_at_equal_error():
     assert seconds_at(points, 1e-2) == pytest.approx(1.0)
     assert seconds_at(points, 1.0) == pytest.approx(1.0)
     assert seconds_at(points, 1e-5) == float("inf")
+
+
+def test_medians_of_rounds():
+    # Each case has the median of what was measured in the rounds, and how far the rounds are apart.
+    medians = _module("comparison").medians
+    rounds = [[{"curve": "a", "seconds": s, "wall": w, "cpu": s}] for s, w in ((3.0, 1.0), (1.0, 2.0), (2.0, 9.0))]
+    assert medians(rounds) == [{"curve": "a", "seconds": 2.0, "wall": 2.0, "cpu": 2.0, "spread": 3.0}]
 
 
 def test_peak_between():
