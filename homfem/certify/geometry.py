@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx
@@ -106,6 +107,14 @@ def absolute_sum(change: Array, weight: Array) -> Array:
     """Return the weighted sum of the absolute values of matrices of shape (n, k, k), made symmetric."""
     values, turned = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
     return np.asarray(np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned))
+
+
+def matrices_of(coefficient: fem.Function, dimension: int) -> Array:
+    """Return a coefficient of each local mesh cell, numbers or matrices, as matrices of shape (n, d, d)."""
+    values = coefficient.x.array.reshape(-1, coefficient.function_space.dofmap.bs)
+    if values.shape[1] == 1:
+        return np.asarray(values[:, :, None] * np.eye(dimension))
+    return np.asarray(values.reshape(-1, dimension, dimension))
 
 
 def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:

@@ -10,10 +10,10 @@ import ufl
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import brackets, solve
+from homfem import _dolfinx, brackets, solve
 from homfem.cells import fibre_array
 from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, solve_dispersion
-from homfem.certify.dispersion.bounds import certify, degree_of_fluxes
+from homfem.certify.dispersion.bounds import _Allowances, _Forms, certify, degree_of_fluxes
 from homfem.certify.dispersion.gap import dispersion_gaps
 from homfem.certify.dispersion.stream import Stream
 from homfem.certify.dispersion.velocity import solenoidal
@@ -242,6 +242,40 @@ def test_a_velocity_that_is_not_known_exactly():
         ):
             assert 1e-13 < np.abs(wrong - right).max() < np.linalg.norm(allowed - usual, 2)
             assert brackets.violation(right, wrong + allowed) == brackets.violation(wrong - allowed, right) == 0.0
+    equilibrium.destroy()
+
+
+def test_what_an_uncertain_velocity_does_to_the_work_on_g(monkeypatch):
+    """The worst one is g less its mean under m: what it does is allowed for, for each axis, and no more."""
+    given, nothing, omega = stream(MPI.COMM_SELF, CASES[1]), np.zeros((2, 2)), 1e-6
+    equilibrium = Equilibrium(given.cell, given.coefficient, 4)
+    f, g = drawn(given, 2, 5, 0.3)
+    fluxes = certify(given, f, g, equilibrium).fluxes
+    space, work = given.velocity.function_space, []
+    for axis, one in enumerate(g):
+        apart = one - solve.integrate(given.held(one)) / given.measure
+        worst = fem.Function(space)
+        direction = ufl.as_vector([apart if k == axis else 0.0 * apart for k in range(2)])
+        worst.interpolate(fem.Expression(direction, _dolfinx.interpolation_points(space)))
+        size = float(np.sqrt(solve.integrate(ufl.inner(worst, worst) * ufl.dx)))
+        worst.x.array[:] = given.velocity.x.array + omega / size * worst.x.array
+        before, after = (
+            _Forms(replace(given, velocity=flow), one.function_space, 3).energies(f, g)[2]
+            for flow in (given.velocity, worst)
+        )
+        work.append(2.0 * abs(after - before)[axis, axis])
+        assert work[-1] == pytest.approx(2.0 * omega * size, rel=1e-6)
+    monkeypatch.setattr(_Allowances, "_lacking", lambda *_: np.zeros(2))
+
+    def allowed(uncertainty):
+        known, forms = replace(given, uncertainty=uncertainty), _Forms(given, g[0].function_space, 3)
+        return _Allowances(known, forms, equilibrium, fluxes).of(f, g, nothing, nothing)[0]
+
+    spread = allowed(omega) - allowed(0.0)
+    assert spread == pytest.approx(2.0 * max(work) * np.eye(2), rel=1e-6)
+    for one in g:  # a constant that is added to g does nothing
+        one.x.array[:] += 7.0
+    assert allowed(omega) - allowed(0.0) == pytest.approx(spread, rel=1e-6)
     equilibrium.destroy()
 
 

@@ -12,7 +12,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.cells.unitcell import UnitCell
-from homfem.certify.geometry import Indices, change_of_tensor, curved_facets, excess_areas, facet_normals
+from homfem.certify.geometry import Indices, change_of_tensor, curved_facets, excess_areas, facet_normals, matrices_of
 from homfem.local.boundary import alike
 from homfem.local.means import mean_gradients
 from homfem.local.membranes import Membranes
@@ -86,7 +86,7 @@ def changes_at_facets(
     d = cell.dimension
     alone = (first == second)[:, None]
     normal = facet_normals(cell, facets, first)
-    matrix = _matrices(coefficient, len(gradient), d)
+    matrix = matrices_of(coefficient, d)
     across = [np.einsum("fi,fij,fj->f", normal, matrix[c], normal) for c in (first, second)]
     flux = [np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)]
     mean = 0.5 * (gradient[first] + gradient[second])
@@ -111,8 +111,3 @@ def _mean_gradients(cell: UnitCell, correctors: Correctors, membranes: Membranes
     mesh = correctors.problem.domain
     stacked = mean_gradients(cell, correctors, membranes)[:, :, 0] + np.eye(cell.dimension)[list(axes)]
     return stacked if mesh is cell.mesh else stacked[cell.periodic_mesh.plain_cell]
-
-
-def _matrices(coefficient: fem.Function, cells: int, d: int) -> Array:
-    values = coefficient.x.array.reshape(cells, -1)
-    return values[:, :1, None] * np.eye(d) if values.shape[1] == 1 else values.reshape(cells, d, d)

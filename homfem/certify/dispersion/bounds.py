@@ -37,7 +37,7 @@ divergence of q, say, then lacks :math:`r=w\cdot(e+\nabla f)` less a mean, and a
 
 by Poincare's inequality in each simplex (Payne, Weinberger 1960; Bebendorf 2003) and, for the means of the simplices,
 along a path of facets as in :mod:`homfem.certify.diffusion.physics`; the work on g lacks at most
-:math:`2\,\omega(\|g\|+\sqrt{|Y_f|}\,|m(g)|/m(1))`. Round-off is counted as in
+:math:`2\,\omega\,\|g-m(g)/m(1)\|`. Round-off is counted as in
 :mod:`homfem.local.roundoff`.
 
 **The gap** is a sum over the simplices (Prager and Synge 1947), whatever f, g, p and q are:
@@ -247,13 +247,14 @@ class _Forms:
                     into[i, j] = into[j, i] = self.energy()
         return potential, drift, crossed
 
-    def held(self, fields: Fields) -> float:
-        """The largest m of a field; collective."""
+    def apart(self, fields: Fields) -> Array:
+        """For each axis the norm of what a field differs from its mean under m; collective."""
         self.direction.value[:], self.drift.value, found = 0.0, 1.0, []
         for field in fields:
             self.take(self.w, field)
-            found.append(abs(self.crossed()))
-        return max(found)
+            self.u.x.array[:] = field.x.array + self.crossed() / self.stream.measure
+            found.append(self.square())
+        return np.sqrt(found)
 
     def norms(self, fields: Fields, size: float) -> tuple[Array, Array]:
         """For each axis the norm of a field, and that of its gradient with ``size`` times its load; collective."""
@@ -306,8 +307,7 @@ class _Allowances:
         under = (np.sqrt(under) + np.sqrt(self._energy_of_loads())) ** 2
         above = brackets.shared(fluxes.excess[:d], over) + brackets.of_round_off(lacking[0], over, 0.0)
         below = brackets.shared(fluxes.excess[d:], under) + brackets.of_round_off(lacking[1], under, 0.0)
-        carried = float(size_g.max()) + math.sqrt(self.room) * self.forms.held(g) / self.stream.measure
-        below += 2.0 * d * omega * carried * np.eye(d)
+        below += 2.0 * d * omega * float(self.forms.apart(g).max()) * np.eye(d)
         speed = math.sqrt(self.forms.speed())
         crossed = STEPS * EPS * 2.0 * d * float(size_g.max()) * speed * np.eye(d)
         noise_f, noise_g = self._noise(f, over), self._noise(g, under)

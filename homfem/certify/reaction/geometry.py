@@ -24,7 +24,15 @@ import numpy.typing as npt
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem.certify.geometry import SECOND, Indices, change_of_number, curved_facets, excess_areas, facet_normals
+from homfem.certify.geometry import (
+    SECOND,
+    Indices,
+    change_of_number,
+    curved_facets,
+    excess_areas,
+    facet_normals,
+    matrices_of,
+)
 from homfem.certify.stokes.geometry import WAVES
 from homfem.local.means import gradients_of
 from homfem.local.reaction import Reacting
@@ -46,7 +54,7 @@ def rate_error(medium: Reacting, spectrum: Spectrum) -> float:
     gradient = gradients_of(cell, pair)[:, :, 0]
     level = [_level(one, first, second, medium.absorbing & alone) for one in pair]
     size, beta = level[0] * level[1], _taken(medium, spectrum.value, facets)
-    matrix = _matrices(medium, len(gradient))
+    matrix = matrices_of(medium.diffusivity, cell.dimension)
     fluxes = np.stack([np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)])
     middle, half = fluxes.mean(axis=0), 0.5 * beta[:, None] * np.stack(level, axis=1)
     change = np.zeros(len(facets))
@@ -81,8 +89,3 @@ def _taken(medium: Reacting, value: float, facets: Indices) -> Array:
                           for k, c in zip(surfaces.rates, surfaces.capacities, strict=True)])  # fmt: skip
         found[on] = rates[surfaces.tags.values[place[on]]]
     return found
-
-
-def _matrices(medium: Reacting, cells: int) -> Array:
-    values, d = medium.diffusivity.x.array.reshape(cells, -1), medium.cell.dimension
-    return values[:, :1, None] * np.eye(d) if values.shape[1] == 1 else values.reshape(cells, d, d)
