@@ -131,6 +131,84 @@ WAVE: Document = {
         "output": {"folder": "wave", "every": "20 ms", "checkpoint_every": "20 ms", "format": "xdmf"},
     }
 }
+ROUND = {"shape": "fibre-array", "fraction": 0.3, "dimension": 2, "period": "10 um", "resolution": 0.3}
+FLOW: Document = {
+    "cell": ROUND,
+    "effective": {
+        "physics": "dispersion",
+        "peclet": [1.0, 10.0],
+        "direction": [1.0, 0.5],
+        "sorption_length": "1 um",
+        "partition": {"fibre": 0.5},
+        "fluid": "matrix",
+        "degree": 2,
+        "phases": {"matrix": "100 um^2/s", "fibre": "10 um^2/s"},
+    },
+}
+STREAM: Document = {
+    "cell": {"shape": "blocks", "layout": ["a"], "period": "10 um", "resolution": 0.3},
+    "effective": {
+        "physics": "dispersion",
+        "bounds": True,
+        "stream_function": {
+            "expression": "U*L*sin(2*pi*x/L)*sin(2*pi*y/L)",
+            "parameters": {"U": "1 um/s", "L": "10 um"},
+        },
+        "mean_velocity": ["1 um/s", "0 um/s"],
+        "phases": {"a": "100 um^2/s"},
+    },
+}
+DECAY: Document = {
+    "cell": ROUND,
+    "effective": {
+        "physics": "reaction",
+        "regime": "finite",
+        "phases": {"matrix": "100 um^2/s"},
+        "rates": {"matrix": "1 1/s"},
+        "interface_rates": {"fibre|matrix": "10 um/s"},
+    },
+}
+LATTICE: Document = {
+    "cell": {**ROUND, "period": "1 cm"},
+    "effective": {
+        "physics": "multiplication",
+        "phases": {
+            "fibre": {"diffusion": "0.05 cm", "absorption": "1 1/cm", "production": "1.5 1/cm"},
+            "matrix": {"diffusion": "0.1 cm", "absorption": "0.3 1/cm"},
+        },
+    },
+}
+GEL: Document = {
+    "cell": ROUND,
+    "effective": {
+        "physics": "electrodiffusion",
+        "temperature": "310 K",
+        "fixed_charge": {"matrix": "-200 mol/m^3"},
+        "ions": [
+            {"name": "Na", "valence": 1, "bath": "150 mol/m^3", "diffusivity": {"matrix": "1300 um^2/s"}},
+            {"name": "Cl", "valence": -1, "bath": "150 mol/m^3", "diffusivity": {"matrix": "2000 um^2/s"}},
+        ],
+    },
+}
+LAYERS: Document = {
+    "cell": {**ROUND, "period": "100 nm"},
+    "effective": {
+        **GEL["effective"],
+        "regime": "double-layer",
+        "viscosity": "0.89 mPa*s",
+        "permittivity": 78.4,
+        "wall_potential": "-50 mV",
+    },
+}
+TAXIS: Document = {
+    "cell": ROUND,
+    "effective": {
+        "physics": "chemotaxis",
+        "motility": {"matrix": "1 um^2/s"},
+        "sensitivity": {"matrix": "-5 um^2/s/uM"},
+        "attractant": {"fibre": "10 um^2/s", "matrix": "100 um^2/s"},
+    },
+}
 BASES: Mapping[str, Document] = {
     "pipes": PIPES,
     "fibres": FIBRES,
@@ -142,6 +220,13 @@ BASES: Mapping[str, Document] = {
     "mesh": MESH,
     "muscle": MUSCLE,
     "wave": WAVE,
+    "flow": FLOW,
+    "stream": STREAM,
+    "decay": DECAY,
+    "lattice": LATTICE,
+    "gel": GEL,
+    "layers": LAYERS,
+    "taxis": TAXIS,
 }
 BESIDE: Mapping[str, bytes] = {
     "a.npy": npy((np.arange(16).reshape(4, 4) % 2).astype(np.uint8)),
