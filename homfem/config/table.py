@@ -227,7 +227,7 @@ class UnknownKeyError(InputError):
 
 
 @contextmanager
-def keys_from(keys: Mapping[str, str], path: str = "") -> Iterator[None]:
+def keys_from(keys: Mapping[str, str], path: str = "", written: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Give the errors of a library call the keys of the config that its arguments come from.
 
     Parameters
@@ -236,6 +236,8 @@ def keys_from(keys: Mapping[str, str], path: str = "") -> Iterator[None]:
         Key by the name of the argument.
     path
         The table of arguments that are not named there; without it their errors stay as they are.
+    written
+        By the name of an argument, the value of its key: errors show that one, with the unit that the user chose.
     """
     try:
         yield
@@ -243,7 +245,11 @@ def keys_from(keys: Mapping[str, str], path: str = "") -> Iterator[None]:
         known = keys.get(error.name) or (join(path, error.name) if path else "")
         if not known or error.name.startswith(f"{path}."):
             raise
-        raise renamed(error, known) from error
+        shown = (written or {}).get(error.name)
+        found = renamed(error, known)
+        if shown is not None:
+            found = type(error)(found.name, str(shown), found.allowed, found.remedy)
+        raise found from error
 
 
 def join(*keys: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from homfem.kinetics.dimensions import measures
 from homfem.kinetics.expressions import Expression, as_array, check_name, parse_expression
 from homfem.kinetics.reactions import COORDINATES, TIME
-from homfem.parameters import Array, InputError, check_integer
+from homfem.parameters import Array, InputError, UnitError, check_integer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,11 +94,18 @@ def written_function(
     used = frozenset[str]().union(*(expression.names for expression in parsed))
     idle = [entry for entry in given if entry not in used]
     if idle:
-        raise InputError("parameters", idle[0], "in the expression", "Leave out what it does not have.")
+        raise InputError("parameters", idle[0], "in the expression", f"Leave out what {text!r} does not have.")
     others = {TIME: time_unit, **dict.fromkeys(places, length_unit)}
     found = measures(given, others, base=[time_unit, length_unit, unit])
+    shown = ", ".join(
+        f"{name} = {value!r}" + " (no unit)" * (name not in found.measured) for name, value in given.items()
+    )
     for label, expression in zip(labels, parsed, strict=True):
-        found.check(label, expression, unit)
+        try:
+            found.check(label, expression, unit)
+        except UnitError as error:
+            more = f" Here {shown}." if shown else ""
+            raise UnitError(error.name, error.value, error.allowed, error.remedy + more) from error
     return WrittenFunction(
         expressions=tuple(parsed),
         parameters={name: number for name, (number, _) in found.numbers.items()},

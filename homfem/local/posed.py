@@ -74,7 +74,7 @@ class Posed:
         """Refuse a system that is larger than it may be."""
         require_system(
             self.cell,
-            f"system of the {self.problem.name}",
+            f"system of {self.problem.name}",
             max(reduced.dofs for reduced in self.unknowns.values()),
             max(field.components for field in self.problem.fields),
             direct=direct,

@@ -118,7 +118,7 @@ def stokes_problem(
         midpoint=midpoints(cell) if element == "crouzeix-raviart" else None,
     )
     return CellProblem(
-        name="stokes",
+        name="Stokes flow",
         fields=fields,
         loads=len(along),
         bilinear=flow.bilinear,

@@ -6,12 +6,14 @@ import ctypes
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from homfem.output.colours import Theme
-from homfem.output.cuts import Cells
+from homfem.output.cuts import Cells, Patch, joined
 from homfem.output.scene import EYE, Layer, Scene
 from homfem.parameters import Array
 
@@ -131,6 +133,19 @@ def _add(plotter: Any, scene: Scene, layer: Layer, theme: Theme) -> None:
         edges = pyvista.PolyData(layer.lines.reshape(-1, 3), lines=np.insert(ends, 0, 2, axis=1).ravel())
         dark = {"color": layer.colour, "opacity": 0.7} if layer.translucent else {"color": "#202020"}
         plotter.add_mesh(edges, line_width=2.5, **dark)
+
+
+def hidden(points: Array, patches: Sequence[Patch], eye: Array) -> npt.NDArray[np.bool_]:
+    """Return which points (n, 3) lie behind surfaces, seen along a direction from far away; shape (n,)."""
+    import pyvista
+
+    whole = joined([patch._replace(values=None) for patch in patches])
+    skin = pyvista.PolyData(whole.points, np.insert(whole.triangles, 0, 3, axis=1).ravel())
+    far = 4.0 * float(np.ptp(np.vstack([whole.points, points]), axis=0).max())
+    # What touches a point does not hide it.
+    return np.array(
+        [len(skin.ray_trace(at + 1e-6 * far * eye, at + far * eye, first_point=True)[0]) > 0 for at in points]
+    )
 
 
 def traced(nodes: Array, cells: Cells, vectors: Array, seeds: Array) -> list[tuple[Array, Array]]:

@@ -1,22 +1,25 @@
-"""Lines along a flow in space, for a scene: traced from the side where it enters."""
+"""Lines along a flow in space, for a scene: traced from the side where it enters, and not hidden by its walls."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from homfem.output import skins
 from homfem.output.colours import colour_scale
-from homfem.output.cuts import Cells, Patch, compact
-from homfem.output.pyvista_pictures import pyvista_works, traced
-from homfem.output.scene import Layer, Scene
+from homfem.output.cuts import Cells, Patch, clip, compact, snapped
+from homfem.output.pyvista_pictures import hidden, pyvista_works, traced
+from homfem.output.scene import EYE, Layer, Scene
 from homfem.output.views import CellView
 from homfem.parameters import Array
 
 WALL = "#B9BDC4"
 #: Least distance of lines where they begin, as a fraction of the picture.
 APART = 0.03
+#: Walls that hide more of the lines are looked through in front.
+HIDDEN = 0.4
 
 
 def with_streams(scene: Scene, drawn: skins.Drawn, view: CellView) -> Scene:
@@ -43,12 +46,44 @@ def with_streams(scene: Scene, drawn: skins.Drawn, view: CellView) -> Scene:
         return scene
     still = tuple(layer for layer in scene.layers if layer.patch.values is None and len(scene.layers) > 1)
     seen_through = all(layer.translucent for layer in scene.layers)
+    layers = scene.layers if seen_through else (*still, *walls(drawn.nodes, cells, scene.box))
     return replace(
         scene,
-        layers=scene.layers if seen_through else (*still, *walls(drawn.nodes, cells, scene.box)),
+        layers=tuple(in_sight(layers, np.concatenate([points for points, _ in streams]))),
         scale=colour_scale(np.concatenate([size for _, size in streams]), limits=view.limits),
         streams=tuple(streams),
     )
+
+
+def in_sight(layers: Sequence[Layer], points: Array) -> list[Layer]:
+    """Return layers behind which most of some points are seen: the half toward the eye is looked through if need be.
+
+    The half is that below the middle of y, away from the eye all stays as it is.
+    """
+    opaque = [layer for layer in layers if not layer.translucent]
+    some = points[:: max(1, len(points) // 300)]
+    if not opaque or hidden(some, [layer.patch for layer in opaque], EYE).mean() < HIDDEN:
+        return list(layers)
+    middle = 0.5 * (points[:, 1].min() + points[:, 1].max())
+    found = []
+    for layer in layers:
+        if layer.translucent:
+            found.append(layer)
+            continue
+        behind = snapped(layer.patch.points[:, 1] - middle)
+        front, back = (compact(layer.patch.between(*clip(layer.patch.triangles, side))) for side in (-behind, behind))
+        found.append(replace(layer, patch=front, translucent=True, lines=layer.lines[:0]))
+        found.append(replace(layer, patch=back, lines=_beyond(layer.lines, middle)))
+    return [layer for layer in found if len(layer.patch.triangles)]
+
+
+def _beyond(lines: Array, middle: float) -> Array:
+    """What of segments (k, 2, 3) lies beyond a value of y."""
+    side = lines[:, :, 1] - middle
+    lines, side = lines[(side > 0.0).any(axis=1)], side[(side > 0.0).any(axis=1)]
+    share = np.divide(side[:, 0], side[:, 0] - side[:, 1], out=np.zeros(len(side)), where=side[:, 0] != side[:, 1])
+    crossing = lines[:, 0] + share[:, None] * (lines[:, 1] - lines[:, 0])
+    return np.where((side < 0.0)[:, :, None], crossing[:, None], lines)
 
 
 def _starts(nodes: Array, cells: Cells, axis: int, lines: int) -> Array:

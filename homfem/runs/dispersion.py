@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,9 @@ def dispersion(table: Dispersion, cell: UnitCell, *, config: Mapping[str, Any], 
     renames |= {"tolerance": "effective.tolerance", "bounds": "effective.bounds"}
     renames |= {"flow.direction": "effective.direction", "flow.fluid": "effective.fluid", "phases": "effective.phases"}
     renames |= {"flow.velocity": "effective.velocity", "flow.function": "effective.stream_function"}
-    with keys_from(renames):
+    endless = table.wall_rate is not None and math.isinf(table.wall_rate.value)
+    written = {"sorption_length": table.sorption_length, "wall_rate": "infinite" if endless else table.wall_rate}
+    with keys_from(renames, written=written):
         solution = solve_dispersion(
             cell,
             {name: value_of(name, table.phases[name], own) for name in names},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from homfem import brackets
+from homfem.kinds import MIGRATION_AREA
 from homfem.parameters import Array
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def _origin(tensor: EffectiveTensor) -> list[str]:
     if tensor.active_phases:
         share = ", ".join(f"{phase} {fraction:.6g}" for phase, fraction in tensor.volume_fractions.items())
         lines.append(f"  volume fractions: {share}")
-    if tensor.active_phases and not tensor.kind.voigt:
+    of_volume = not tensor.kind.voigt and tensor.kind != MIGRATION_AREA
+    if tensor.active_phases and of_volume and abs(tensor.storage - 1.0) > 1e-9:
         over, factor = ("the active phases", 1.0 / tensor.storage)
         if tensor.averaged_over == "active":
             over, factor = "the whole cell", tensor.storage

@@ -117,7 +117,21 @@ def test_a_velocity_without_a_mean_says_how_its_size_is_measured():
         (
             {"peclet": 1.0, "sorption_length": "1 um", "phases": {"matrix": "1 um^2/s", "fibre": "1 um^2/s"}}
             | {"fluid": "matrix"},
-            r"effective\.sorption_length = 1\.0: .*every phase carries: there is no wall",
+            r"effective\.sorption_length = '1 um': .*every phase carries: there is no wall",
+        ),
+        (
+            {"peclet": 1.0, "wall_rate": "2 mm/s", "phases": {"matrix": "1 um^2/s", "fibre": "1 um^2/s"}}
+            | {"fluid": "matrix"},
+            r"effective\.wall_rate = '2 mm/s': .*every phase carries: there is no wall",
+        ),
+        (
+            {"peclet": 1.0, "wall_rate": "infinite", "phases": {"matrix": "1 um^2/s", "fibre": "1 um^2/s"}}
+            | {"fluid": "matrix"},
+            r"effective\.wall_rate = 'infinite': .*every phase carries: there is no wall",
+        ),
+        (
+            {"stream_function": {"expression": "U*cos(2*pi*y/L)", "parameters": {"U": "1 um^2/s", "L": 10.0}}},
+            r"effective\.stream_function\.expression = .*a unit .*\. Here U = '1 um\^2/s', L = 10\.0 \(no unit\)\.",
         ),
         ({"peclet": 1.0, "mean_velocity": ["1 um/s", "0 um/s"]}, r"effective\.mean_velocity"),
         ({"velocity": {"expression": ["1", "0"]}, "direction": [1, 0]}, r"effective\.direction .*velocity"),
@@ -187,3 +201,15 @@ def test_flow_that_cannot_be_is_refused():
         solve_dispersion(cell, {"matrix": 1.0}, peclet=1.0, symmetry="auto")
     with pytest.raises(InputError, match="sorption_length"):
         solve_dispersion(cell, {"matrix": 1.0}, peclet=1.0, sorption_length=float("inf"))
+
+
+def test_a_given_flow_that_the_mesh_does_not_show():
+    """Waves of a tenth of the period vanish at all nodes of quarters of it: without a check there would be no flow."""
+    block = {"shape": "blocks", "layout": ["a"], "period": "10 um", "resolution": 0.3}
+    written = {"expression": "U*sin(2*pi*x/L)*sin(2*pi*y/L)", "parameters": {"U": "1 um^2/s", "L": "1 um"}}
+    document = {"cell": block, "effective": {"physics": "dispersion", "phases": {"a": "1 um^2/s"}}}
+    document["effective"]["stream_function"] = written
+    with pytest.raises(InputError, match=r"effective\.stream_function = 'U.*resolved by the mesh.*finer resolution"):
+        runs.tensor(document)
+    written["parameters"]["L"] = "10 um"
+    assert runs.tensor(document).tensor.value[0, 0] > 1.0

@@ -78,6 +78,7 @@ def test_a_charged_slit_in_real_units(tmp_path: Any) -> None:
         (["effective", "permittivity"], None, r"^effective\.permittivity"),
         (["effective", "permittivity"], "78 F/m", r"^effective\.permittivity.*vacuum"),
         (["effective", "permittivity"], {"pore": -1.0}, r"^effective\.permittivity\.pore"),
+        (["effective", "permittivity"], 1e-300, r"^effective\.permittivity = 1e-300: .*>= 1 and <= 1e\+06"),
         (["effective", "permittivity"], {"solid": 4.0}, r"^effective\.permittivity\.pore"),
         (["effective", "wall_charge"], "-10 mC", r"^effective\.wall_charge"),
         (["effective", "wall_charge"], {}, r"^effective\.wall_charge"),

@@ -118,6 +118,7 @@ def test_multiplication_in_real_units() -> None:
         (REACTION, ["effective", "interface_rates"], {"L|D": "-1 m/s"}, "effective.interface_rates.L|D"),
         (REACTION, ["effective", "method"], "grid", "effective.method"),
         (SLAB, ["effective", "phases", "layer1", "diffusion"], "0 cm", "effective.phases.layer1.diffusion"),
+        (SLAB, ["effective", "phases", "layer1", "diffusion"], [], "effective.phases.layer1.diffusion"),
         (SLAB, ["effective", "phases", "layer1", "absorption"], "-1 1/cm", "effective.phases.layer1.absorption"),
         (SLAB, ["effective", "phases", "layer1", "absorption"], "1 cm", "effective.phases.layer1.absorption"),
         (SLAB, ["effective", "phases", "layer1", "absorption"], ["1 1/cm"] * 2, "effective.phases.layer1.absorption"),
@@ -134,3 +135,9 @@ def test_what_is_wrong_has_the_path_of_its_key(document: dict, path: list[str], 
     with pytest.raises(InputError) as caught:
         runs.tensor(make_config(wrong))
     assert caught.value.name == key
+
+
+def test_one_group_has_one_entry() -> None:
+    wrong = changed(SLAB, ["effective", "phases", "layer1", "absorption"], ["1 1/cm"] * 2)
+    with pytest.raises(InputError, match=r"it must be 1 entry, as diffusion: one for each group"):
+        make_config(wrong)

@@ -289,6 +289,22 @@ def test_the_stream_function_of_a_uniform_field_is_linear():
     assert np.isnan(turned[-1])
 
 
+def test_the_stream_function_is_one_number_on_a_wall_that_nothing_passes():
+    """Around a square hole, with noise: no line ends at the wall. Where much passes nothing is tied."""
+    nodes, cells = square_mesh(12)
+    cells = cells[(np.abs(nodes[cells].mean(axis=1) - 0.5) > 1.0 / 6.0).any(axis=1)]
+    on_wall = (np.abs(nodes - 0.5) < 1.0 / 6.0 + 1e-9).all(axis=1)
+    on_wall[np.setdiff1d(np.arange(len(nodes)), cells)] = False
+    exact = np.where(on_wall, 0.5, nodes[:, 1])
+    slopes = np.linalg.solve(np.diff(nodes[cells], axis=1), np.diff(exact[cells], axis=1)[..., None])[..., 0]
+    noise = 0.2 * np.random.default_rng(1).standard_normal(slopes.shape)
+    found = stream_function(nodes, cells, np.stack([slopes[:, 1], -slopes[:, 0]], axis=1) + noise)
+    assert np.ptp(found[on_wall]) == 0.0
+    assert np.ptp(found[nodes[:, 0] == 0.0]) == pytest.approx(1.0, abs=0.1)
+    through = stream_function(nodes, cells, np.tile([1.0, 0.0], (len(cells), 1)))
+    assert np.ptp(through[on_wall]) == pytest.approx(1.0 / 3.0)
+
+
 def test_the_stream_function_of_parts_that_do_not_touch():
     nodes, cells = square_mesh(3)
     both, far = np.vstack([nodes, nodes + np.array([3.0, 0.0])]), np.vstack([cells, cells + len(nodes)])

@@ -18,8 +18,9 @@ from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.output import canvas, pictures, scene, skins
 from homfem.output import cell_figures as figures
 from homfem.output.colours import THEMES, colour_scale
+from homfem.output.cuts import Patch
 from homfem.output.pyvista_pictures import pyvista_works
-from homfem.output.streams import with_streams
+from homfem.output.streams import in_sight, with_streams
 from homfem.output.views import CellView
 from homfem.parameters import FileError, InputError
 
@@ -345,6 +346,36 @@ def test_lines_in_space_run_along_the_flow():
         assert np.ptp(points[:, 1:], axis=0) == pytest.approx([0.0, 0.0], abs=1e-6)
         assert sizes == pytest.approx(2.0)
     assert (found.scale.low, found.scale.high) == (0.0, pytest.approx(2.0))
+
+
+def plate(normal: int, place: float) -> scene.Layer:
+    """A square of side 1 across an axis, with a line from one end of it to the other."""
+    corners = np.insert(np.array(list(itertools.product((0.0, 1.0), repeat=2))), normal, place, axis=1)
+    patch = Patch(corners, np.array([[0, 1, 2], [2, 1, 3]]), None)
+    return scene.Layer(patch=patch, name="wall", colour="#808080", translucent=False, lines=corners[None, [0, 3]])
+
+
+def area(patch: Patch) -> float:
+    a, b, c = (patch.points[patch.triangles[:, k]] for k in range(3))
+    return 0.5 * float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum())
+
+
+@pytest.mark.skipif("pyvista" not in ENGINES, reason="pyvista looks for what is hidden")
+def test_walls_that_hide_the_lines_are_looked_through_in_front():
+    points = np.random.default_rng(1).uniform(0.3, 0.7, (200, 3))
+    points[:, 2] = 0.7
+    points[:2, 1] = 0.2, 0.8
+    behind, before, above = plate(1, 1.0), plate(1, 0.0), plate(2, 0.75)
+    assert in_sight([behind], points) == [behind]
+    (seen,) = in_sight([before], points)
+    assert seen.translucent
+    assert area(seen.patch) == pytest.approx(1.0)
+    front, back = in_sight([above], points)
+    assert (front.translucent, back.translucent) == (True, False)
+    assert front.patch.points[:, 1].max() == pytest.approx(0.5) == back.patch.points[:, 1].min()
+    assert area(front.patch) == pytest.approx(0.5) == area(back.patch)
+    assert len(front.lines) == 0
+    assert back.lines == pytest.approx(np.array([[[0.5, 0.5, 0.75], [1.0, 1.0, 0.75]]]))
 
 
 def test_a_displacement_moves_the_nodes_and_keeps_them_at_rest():

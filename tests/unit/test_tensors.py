@@ -507,6 +507,14 @@ def test_print_says_the_value_the_guarantee_and_where_it_came_from() -> None:
         assert part in text
 
 
+def test_values_per_volume_are_printed_where_there_are_two_volumes() -> None:
+    given = {"active_phases": ("a",), "volume_fractions": {"a": 0.5, "b": 0.5}}
+    assert "per volume of the active phases: 2, 2" in str(EffectiveTensor(value=np.eye(2), **given))
+    assert "per volume" not in str(EffectiveTensor(value=np.eye(2), physics="multiplication", **given))
+    given = {"active_phases": ("a", "b"), "volume_fractions": {"a": 0.3, "b": 0.7}}
+    assert "per volume of" not in str(EffectiveTensor(value=np.eye(2), **given))
+
+
 def test_bounds_that_say_nothing_have_an_infinite_gap():
     tensor = EffectiveTensor(value=-np.eye(2), lower=-3 * np.eye(2), upper=np.eye(2))
     assert tensor.relative_gap == np.inf

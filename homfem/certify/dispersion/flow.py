@@ -287,13 +287,37 @@ def _interpolated(
         _check_periodic(cell, name, function, values)
         found.interpolate(values)
     found.x.scatter_forward()
+    _check_resolved(cell, name, function, values, found)
     return found
+
+
+def _inside(cell: UnitCell) -> tuple[Array, Array]:
+    """Some mesh cells (n,) of this rank, and a point (n, 3) in each that is no place of symmetry."""
+    nodes = np.asarray(cell.mesh.geometry.dofmap)
+    some = np.arange(0, len(nodes), max(1, len(nodes) // 256))
+    weights = np.sqrt(2.0 + np.arange(nodes.shape[1]))
+    corners = cell.mesh.geometry.x[nodes[some]]
+    return some.astype(np.int32), np.einsum("k,nkx->nx", weights / weights.sum(), corners)
+
+
+def _check_resolved(
+    cell: UnitCell, name: str, function: object, values: Callable[[Array], Array], found: fem.Function
+) -> None:
+    """Refuse a function that its interpolant has little to do with; collective."""
+    some, points = _inside(cell)
+    exact = np.moveaxis(values(points.T), -1, 0).reshape(len(some), -1)
+    off = found.eval(points, some).reshape(len(some), -1) - exact if len(some) else exact
+    missed, size = (cell.comm.allreduce(float((part**2).sum())) for part in (off, exact))
+    if missed > 0.25 * size:
+        share = float(np.sqrt(missed / size))
+        allowed = f"resolved by the mesh: between its nodes the elements are {share:.2g} of it off, in the mean square"
+        raise InputError(f"flow.{name}", function, allowed, "Take a finer resolution, or a higher degree.")
 
 
 def _check_periodic(cell: UnitCell, name: str, function: object, values: Callable[[Array], Array]) -> None:
     """Refuse a function that is another one a period away, where the cell reaches there."""
     d, span = cell.dimension, cell.whole.span(cell.lattice)
-    points = cell.mesh.geometry.x[:: max(1, len(cell.mesh.geometry.x) // 64), :d].T
+    points = _inside(cell)[1][:, :d].T
     here = values(points)
     for k in range(d):
         period = np.asarray(cell.lattice.vectors)[k]

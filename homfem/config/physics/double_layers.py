@@ -11,6 +11,8 @@ from homfem.quantities import SURFACE_CHARGE, VISCOSITY, VOLTAGE, Kind, Quantity
 
 #: Its word in a config.
 DOUBLE_LAYER = "double-layer"
+#: No material has more, relative to the vacuum.
+MOST_PERMITTIVITY = 1e6
 #: A config of it: fibres with a charge in a salt whose length of Debye is a tenth of the period.
 CHARGED_PORES: Mapping[str, Any] = {
     "cell": {
@@ -59,7 +61,7 @@ def _walls(kind: Kind) -> Check:
 
 def _permittivity(value: Any) -> float:
     remedy = "It is relative to that of the vacuum, without unit: 78.4 for water." if isinstance(value, str) else ""
-    return check_number("", value, above=0.0, remedy=remedy)
+    return check_number("", value, at_least=1.0, at_most=MOST_PERMITTIVITY, remedy=remedy)
 
 
 class DoubleLayerKeys(Table):
@@ -67,7 +69,7 @@ class DoubleLayerKeys(Table):
 
     viscosity: Annotated[Quantity, quantity(VISCOSITY, above=0.0)] | None = None
     """Of the fluid, which is in the phases that the ions enter; of `double-layer`."""
-    permittivity: Annotated[Any, one_or_each(_permittivity, "a number > 0, such as 78.4", "phase")] | None = None
+    permittivity: Annotated[Any, one_or_each(_permittivity, "a number >= 1, such as 78.4", "phase")] | None = None
     """Relative to the vacuum: of the fluid, or of each phase that the field enters, solids too; of `double-layer`."""
     wall_potential: Annotated[Any, _walls(VOLTAGE)] | None = None
     """Of all walls of the fluid, or by interface (`"pore|solid"`); of `double-layer`."""

@@ -62,10 +62,13 @@ def _phase(value: Any) -> PhaseData:
             raise InputError(key, None, "given")
     diffusion = _listed("diffusion", value["diffusion"], LENGTH, positive=True)
     groups = len(diffusion)
+    if not groups:
+        raise InputError("diffusion", value["diffusion"], "a length, or a list of one for each group")
+    wanted = "1 entry" if groups == 1 else f"{groups} entries"
     listed = {key: _listed(key, value[key], INVERSE_LENGTH) for key in KEYS[1:3] if key in value}
     for key, entries in listed.items():
         if len(entries) != groups:
-            raise InputError(key, value[key], f"{groups} entries, as diffusion: one for each group")
+            raise InputError(key, value[key], f"{wanted}, as diffusion: one for each group")
     scattering = None
     if "scattering" in value:
         rows = value["scattering"]
@@ -74,7 +77,7 @@ def _phase(value: Any) -> PhaseData:
             or len(rows) != groups
             or any(not isinstance(row, list) or len(row) != groups for row in rows)
         ):
-            raise InputError("scattering", rows, f"{groups} rows of {groups} entries: from the group of the row")
+            raise InputError("scattering", rows, f"a row of {wanted} for each group, from which it is")
         scattering = tuple(_listed(f"scattering[{g}]", row, INVERSE_LENGTH) for g, row in enumerate(rows))
     return PhaseData(diffusion, listed["absorption"], listed.get("production"), scattering)
 
