@@ -17,19 +17,26 @@ with the load :math:`r^-` of the reversed flow; :math:`D^*(F)\ge D^*(0)`, :math:
 :math:`F(-F)=F(F)^T`, as on meshes (:mod:`homfem.local.dispersion`).
 
 **Solver.** GMRES on :math:`A=K+sC`, with a V-cycle for what A is with the flow upwind where that is faster than
-diffusion across a voxel (:mod:`homfem.grid.multigrid`).
+diffusion across a voxel (:mod:`homfem.grid.multigrid`). On small grids factors take over where that does not end.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from homfem.grid.factors import LARGEST, Factors
 from homfem.grid.krylov import general_solution, symmetric_solution
 from homfem.grid.multigrid import Multigrid, diagonal_of
-from homfem.parameters import Array
+from homfem.parameters import Array, ConvergenceError
+
+log = logging.getLogger("homfem")
+
+#: Iterations after which factors are taken, where they may be.
+PATIENCE = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -98,25 +105,36 @@ class Carrier:
         from homfem.grid import seven_points as kernels
 
         flow = scale * self.fluxes if scale else None
-        cycle = Multigrid(self.through, np.zeros(self.inside.shape), flow)
+        cycle = Multigrid(self.through, flow=flow)
 
         def operator(x: Array) -> Array:
             out = np.empty_like(x)
             kernels.product(self.through, flow, self._diagonal, x, out)
             return out
 
-        solution = general_solution if scale else symmetric_solution
         velocity = np.array([scale * self.fluxes[a].sum() * self.sizes[a] / self.mass for a in self.axes])
         gradients = np.stack([self._gradient(a) for a in self.axes])
         drifts = np.stack(
             [scale * self._drift(a) - v * self.capacity for a, v in zip(self.axes, velocity, strict=True)]
         )
-        found, iterations = np.empty_like(gradients), 0
+        small = flow is not None and np.count_nonzero(self.inside) <= LARGEST[len(self.axes)]
+        most = min(max_iterations, PATIENCE) if small else max_iterations
+        found, iterations, factors = np.empty_like(gradients), 0, None
         for number, axis in enumerate(self.axes):
-            x, steps = solution(
-                operator, cycle, gradients[number] - drifts[number], rtol=rtol, max_iterations=max_iterations,
-                name=f"concentration, gradient along axis {axis - self.axes[0]}",
-            )  # fmt: skip
+            b, name = gradients[number] - drifts[number], f"concentration, gradient along axis {axis - self.axes[0]}"
+            steps = 1
+            if flow is None:
+                x, steps = symmetric_solution(operator, cycle, b, rtol=rtol, max_iterations=most, name=name)
+            elif factors is None:
+                try:
+                    x, steps = general_solution(operator, cycle, b, rtol=rtol, max_iterations=most, name=name)
+                except ConvergenceError as error:
+                    if not small:
+                        raise
+                    log.info("image: %s; factors are taken", error)
+                    factors = Factors(self.inside, self.through, flow)
+            if factors is not None:
+                x = factors.solution(b, rtol=rtol, name=name)
             x[~self.inside] = 0.0
             x[self.inside] -= x[self.inside].mean()
             found[number], iterations = x, iterations + steps

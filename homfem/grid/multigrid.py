@@ -1,10 +1,12 @@
 r"""Multigrid for operators of six neighbours on the voxels of an image: the preconditioner of flow and dispersion.
 
-Blocks of two voxels along each axis are the voxels of the next grid. What faces let through is the sum over the
-faces of a block, halved because the middles of blocks are twice as far apart; what flows through them is the sum as it
-is, so that a flow without divergence has none on any grid. Where it is so fast that the rows would have entries of both
-signs it is taken upwind: this is a preconditioner, and the equations stay as they are. The corrections are constant in
-a block, the smoother is that of Gauss and Seidel: voxels in two colours, or with a flow in their order and the reverse.
+Blocks of two voxels along each axis are the voxels of the next grid, but for axes along which neighbours are joined by
+less than a third of what joins them along another: these wait, so that long voxels become square ones first. What faces
+let through is the sum over the faces of a block, halved along an axis on which the middles of blocks are twice as far
+apart; what flows through them is the sum as it is, so that a flow without divergence has none on any grid. Where it is
+so fast that the rows would have entries of both signs it is taken upwind: this is a preconditioner, and the equations
+stay as they are. The corrections are constant in a block, the smoother is that of Gauss and Seidel: voxels in two
+colours, or with a flow in their order and the reverse.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from homfem.parameters import Array
 
 #: Voxels of the last grid, which is solved at once.
 LAST = 256
+#: Part of the strongest axis from which on an axis is taken in blocks with it.
+STRONG = 0.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -38,22 +42,22 @@ class Multigrid:
     ----------
     through : array, shape (3, n0, n1, n2)
         :math:`T_a`, of the lower face of each voxel.
-    shift : array, shape (n0, n1, n2)
-        What the diagonal has beside the sum of what the faces let through.
+    shift : array, shape (3, n0, n1, n2), or None
+        What the diagonal has beside the sum of what the faces let through: by walls across each axis.
     flow : array, shape (3, n0, n1, n2), or None
         :math:`F_a`, without divergence.
     """
 
-    def __init__(self, through: Array, shift: Array, flow: Array | None = None) -> None:
+    def __init__(self, through: Array, shift: Array | None = None, flow: Array | None = None) -> None:
         self.levels: list[Level] = []
         T, s, F = through, shift, flow
         while True:
             upwind = T if F is None else np.maximum(T, 0.5 * np.abs(F))
-            diagonal = diagonal_of(upwind) + s
+            diagonal = diagonal_of(upwind) + (0.0 if s is None else s.sum(axis=0))
             shape = diagonal.shape
             if 1 in shape:  # a voxel is no neighbour of its own
                 upwind = upwind * (np.array(shape) > 1)[:, None, None, None]
-            steps = tuple(2 if n > 1 else 1 for n in shape)
+            steps = _steps(T, shape)
             with np.errstate(divide="ignore"):
                 inverse = np.where(diagonal > 0.0, 1.0 / diagonal, 0.0)
             self.levels.append(
@@ -68,9 +72,9 @@ class Multigrid:
             if diagonal.size <= LAST or max(steps) == 1:
                 self._last = _pseudo_inverse(upwind, F, diagonal).astype(np.float32)
                 return
-            T = np.stack([0.5 * _faces(T[a], a, steps) for a in range(3)])
+            T = np.stack([_faces(T[a], a, steps) / steps[a] for a in range(3)])
             F = None if F is None else np.stack([_faces(F[a], a, steps) for a in range(3)])
-            s = 0.5 * _blocks(s, steps)
+            s = None if s is None else np.stack([_blocks(s[a], steps) / steps[a] for a in range(3)])
 
     def __call__(self, b: Array) -> Array:
         """Return an approximate solution for a right-hand side of the shape of the grid."""
@@ -114,6 +118,14 @@ def diagonal_of(through: Array) -> Array:
         if through.shape[1 + a] > 1:
             total += through[a] + np.roll(through[a], -1, axis=a)
     return total
+
+
+def _steps(through: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Voxels of a block along each axis: 2 where neighbours are joined strongly."""
+    joined = [
+        float(through[a].sum()) / max(np.count_nonzero(through[a]), 1) if n > 1 else 0.0 for a, n in enumerate(shape)
+    ]
+    return tuple(2 if n > 1 and one >= STRONG * max(joined) else 1 for n, one in zip(shape, joined, strict=True))
 
 
 def _blocks(array: Array, steps: tuple[int, ...]) -> Array:

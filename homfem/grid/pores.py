@@ -78,19 +78,19 @@ class Pores:
         self._through, self._diagonal, self._cycles, mobility = [], [], [], np.zeros((3, *inside.shape))
         for axis in self.axes:
             active = inside & np.roll(inside, 1, axis)
-            through, walls = np.zeros((3, *inside.shape)), np.zeros(inside.shape)
+            through, walls = np.zeros((3, *inside.shape)), np.zeros((3, *inside.shape))
             for a in self.axes:
                 through[a] = across[a] * joined(active, a)
                 # The next velocity along its own axis is that of the wall; beside a wall there is a mirror image.
                 weight = across[a] if a == axis else 2.0 * across[a]
                 for side in (1, -1):
-                    walls += weight * (active & ~np.roll(active, side, a))
+                    walls[a] += weight * (active & ~np.roll(active, side, a))
             self._through.append(through)
-            self._diagonal.append(diagonal_of(through) + walls)
+            self._diagonal.append(diagonal_of(through) + walls.sum(axis=0))
             self._cycles.append(Multigrid(through, walls))
             rough = self._mobility(len(self._through) - 1, active.astype(np.float64))
             mobility[axis] = self.areas[axis] ** 2 * np.where(active, np.maximum(rough, 0.0), 0.0)
-        self._pressure = Multigrid(mobility, np.zeros(inside.shape))
+        self._pressure = Multigrid(mobility)
         self._remove = Remover(inside, np.ones(3), 1)
 
     def _mobility(self, number: int, force: Array) -> Array:

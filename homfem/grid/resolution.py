@@ -21,7 +21,15 @@ from typing import Protocol, TypedDict, TypeVar
 from homfem.brackets import relative_gap
 from homfem.grid.image import Image
 from homfem.limits import memory_limit, require_memory
-from homfem.parameters import Array, InputError, PercolationError, check_integer, check_number, check_tolerance
+from homfem.parameters import (
+    Array,
+    ConvergenceError,
+    InputError,
+    PercolationError,
+    check_integer,
+    check_number,
+    check_tolerance,
+)
 from homfem.progress import tell
 
 log = logging.getLogger("homfem")
@@ -31,6 +39,11 @@ log = logging.getLogger("homfem")
 BYTES_PER_VOXEL = {2: 520, 3: 800}
 #: Relative residual of flow and concentration.
 RTOL = 1e-8
+#: What the estimate is of, and what it is not.
+ESTIMATE = (
+    "of flow and concentration between the faces of the voxels, by a grid of half as many along each axis, without "
+    "guarantee; how far these faces are from smooth walls is not in it"
+)
 #: Estimated error that is worth a warning.
 LARGE = 0.05
 
@@ -185,14 +198,14 @@ def _coarser(
     image: Image, cuts: int, solve: Callable[[Image, int], Solved], blocks: bool
 ) -> tuple[Solved, float] | None:
     """The solution on a grid of half as many voxels along each axis, and the ratio; None where there is none."""
-    if cuts > 1:
-        return solve(image, cuts // 2), cuts / (cuts // 2)
-    if not blocks or any(n % 2 for n in image.shape):
+    if cuts == 1 and (not blocks or any(n % 2 for n in image.shape)):
         return None
     try:
+        if cuts > 1:
+            return solve(image, cuts // 2), cuts / (cuts // 2)
         return solve(image.block_averaged(2), 1), 2.0
-    except (PercolationError, InputError) as error:  # a phase is gone, or its passages
-        log.info("image: no estimate from blocks of two voxels: %s", error)
+    except (PercolationError, InputError, ConvergenceError) as error:  # a phase is gone, its passages; or it is coarse
+        log.info("image: no estimate from a grid of half as many voxels along each axis: %s", error)
         return None
 
 
@@ -219,7 +232,7 @@ def _warnings(errors: Sequence[float | None], accuracy: FlowAccuracy) -> tuple[s
             return ()
         words = (
             "the error is not estimated: the image has no counterpart of blocks of two voxels (an axis of odd length, "
-            "a value for each voxel, or passages that close): take refine = 2"
+            "a value for each voxel, passages that close, or a flow that is too fast for it): take refine = 2"
         )
     elif max(known, default=0.0) > LARGE:
         words = (

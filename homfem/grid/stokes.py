@@ -24,7 +24,7 @@ from homfem.grid.image import Image
 from homfem.grid.on_grid import refined
 from homfem.grid.pores import PoreFlow, Pores
 from homfem.grid.provenance import provenance
-from homfem.grid.resolution import FlowAccuracy, FlowOptions, resolve
+from homfem.grid.resolution import ESTIMATE, FlowAccuracy, FlowOptions, resolve
 from homfem.keywords import part_of, takes
 from homfem.kinds import PERMEABILITY
 from homfem.parameters import Array
@@ -164,6 +164,7 @@ def solve_stokes_image(
     """
     wanted = FlowAccuracy(**accuracy)
     start = time.perf_counter()
+    fluid_of(image, fluid, thin=wanted.cuts_voxels)
 
     def on(part: Image, cuts: int) -> FlowsOnGrid:
         thin = wanted.cuts_voxels or part is not image
@@ -180,6 +181,7 @@ def solve_stokes_image(
         kind=PERMEABILITY,
         unit=f"{image.length_unit}^2" if image.length_unit else "",
         active_phases=found.fluid.names,
+        conventions={} if how.errors[0] is None else {"estimated_error": ESTIMATE},
         estimated_error=how.errors[0],
         reached=how.enough,
         warnings=image.warnings + found.fluid.warnings + how.warnings,

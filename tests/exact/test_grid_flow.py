@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from homfem import runs
-from homfem.grid import Image, homogenize_dispersion_image, homogenize_stokes_image, solve_dispersion_image
+from homfem.grid import (
+    Image,
+    carrier,
+    homogenize_dispersion_image,
+    homogenize_stokes_image,
+    multigrid,
+    solve_dispersion_image,
+)
+from homfem.grid.pores import Pores
+from homfem.grid.solute import Solute
 from homfem.parameters import ConvergenceError, InputError, PercolationError
 
 #: Of a square of side .5: permeability, D*/D along and across at Pe = 10; computed independently of homfem.
@@ -112,6 +121,191 @@ def test_layers_that_hold_the_solute_back_have_their_closed_form():
     assert found[1].retardation == pytest.approx(capacity)
     speed = 5.0 / min(4 / 16, 1.0)
     assert found[1].coefficients["velocity"].value[0] == pytest.approx(speed * 0.5 / capacity, rel=1e-8)
+
+
+def dense_flow(inside, sizes, force):
+    """The mean velocity and that through the lower faces, of the staggered grid written down row by row."""
+    volume, shape, d = float(np.prod(sizes)), inside.shape, inside.ndim
+    steps = np.eye(d, dtype=int)
+    unknown = {}
+    for place in np.ndindex(shape):
+        for a in range(d):
+            if inside[place] and inside[moved(place, -steps[a], shape)]:
+                unknown[a, place] = len(unknown)
+    faces = len(unknown)
+    for place in np.ndindex(shape):
+        if inside[place]:
+            unknown[d, place] = len(unknown)
+    matrix, load = np.zeros((len(unknown), len(unknown))), np.zeros(len(unknown))
+    for (a, place), row in list(unknown.items())[:faces]:
+        load[row] = volume * force[a]
+        for b in range(d):
+            for step in (steps[b], -steps[b]) if shape[b] > 1 else ():
+                other = unknown.get((a, moved(place, step, shape)))
+                # A wall is where the next velocity along its own axis is, and half of that away along the others.
+                weight = volume / sizes[b] ** 2 * (1.0 if other is not None or a == b else 2.0)
+                matrix[row, row] += weight
+                if other is not None:
+                    matrix[row, other] -= weight
+        for pressure, sign in ((place, 1.0), (moved(place, -steps[a], shape), -1.0)):
+            matrix[row, unknown[d, pressure]] += sign * volume / sizes[a]
+            matrix[unknown[d, pressure], row] += sign * volume / sizes[a]
+    found = np.linalg.lstsq(matrix, load, rcond=1e-12)[0]
+    velocity = np.zeros((d, *shape))
+    for (a, place), row in list(unknown.items())[:faces]:
+        velocity[(a, *place)] = found[row]
+    return velocity.reshape(d, -1).mean(axis=1), velocity
+
+
+def dense_dispersion(inside, sizes, velocity):
+    """The flux form of the finite volumes with diffusivity 1, written down face by face."""
+    volume, d = float(np.prod(sizes)), inside.ndim
+    number = {place: k for k, place in enumerate(zip(*np.nonzero(inside), strict=True))}
+    matrix, load, back = np.zeros((len(number),) * 2), np.zeros((d, len(number))), np.zeros((d, len(number)))
+    mean = np.array([velocity[a][inside].mean() for a in range(d)])
+    flux = np.zeros((d, d))
+    for place, row in number.items():
+        for a in range(d):
+            load[a, row] += volume * mean[a]
+            back[a, row] -= volume * mean[a]
+            below = number.get(moved(place, -np.eye(d, dtype=int)[a], inside.shape))
+            if below is None:
+                continue
+            through, flow = volume / sizes[a] ** 2, volume / sizes[a] * velocity[(a, *place)]
+            # What passes upwards for the concentrations x below and y above: F (x + y) / 2 - T (y - x).
+            for other, sign in ((row, -1.0), (below, 1.0)):
+                matrix[other, below] += sign * (0.5 * flow + through)
+                matrix[other, row] += sign * (0.5 * flow - through)
+                load[a, other] += sign * through * sizes[a] - 0.5 * flow * sizes[a]
+                back[a, other] += sign * through * sizes[a] + 0.5 * flow * sizes[a]
+            flux[a, a] += through * sizes[a] ** 2
+    correctors = np.linalg.lstsq(matrix, load.T, rcond=1e-12)[0]
+    return (flux - back @ correctors) / (volume * len(number))
+
+
+def moved(place, step, shape):
+    return tuple(int(k) for k in (np.array(place) + step) % shape)
+
+
+RINGS = np.array([[1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "voxel"),
+    [(RINGS, (1.0, 1.0)), (RINGS, (0.2, 1.5)), (np.stack([RINGS, 0 * RINGS], axis=1), (1.0, 0.7, 2.0))],
+)
+def test_iterations_give_what_dense_matrices_give(labels, voxel):
+    image = Image.from_labels(labels, {"pore": 0, "solid": 1}, voxel=voxel)
+    d, sizes = image.dimension, np.array(voxel) / 2.0
+    inside = image.refined(2).phases == 0
+    axes = [dense_flow(inside, sizes, force) for force in np.eye(d)]
+    mobility = np.array([mean for mean, _ in axes])
+    given = {"refine": 2, "rtol": 1e-11, "estimate": False}
+    flow = homogenize_stokes_image(image, **given)
+    assert flow.value == pytest.approx(mobility, rel=1e-7, abs=1e-9 * np.abs(mobility).max())
+    direction = np.arange(1.0, d + 1.0)
+    pull = np.linalg.solve(mobility, direction / np.linalg.norm(direction)) * inside.mean()
+    velocity = sum(one * field for one, (_, field) in zip(pull, axes, strict=True))
+    for peclet in (0.0, 3.0, 300.0):
+        expected = dense_dispersion(inside, sizes, peclet / min(image.period) * velocity)
+        found = homogenize_dispersion_image(image, {"pore": 1.0}, peclet=peclet, direction=direction, **given)
+        flux = found.coefficients["flux_form"].value
+        assert flux == pytest.approx(expected, rel=1e-7, abs=1e-7 * np.abs(expected).max())
+
+
+def test_blocks_of_long_voxels_are_made_along_their_short_edges(monkeypatch):
+    """Which leaves less than half of the iterations; for a ratio of 100 it is the end of them that is at stake."""
+    image = Image.from_labels(lopsided().phases.astype(int), {"pore": 0, "solid": 1}, voxel=(1.0, 20.0))
+    found = homogenize_stokes_image(image, estimate=False)
+    monkeypatch.setattr(multigrid, "STRONG", 0.0)
+    plain = homogenize_stokes_image(image, estimate=False)
+    assert plain.value == pytest.approx(found.value, rel=1e-5, abs=1e-5 * np.abs(found.value).max())
+    assert found.iterations < 0.6 * plain.iterations
+
+
+def test_factors_take_over_where_iterations_do_not_end(monkeypatch):
+    given = {"peclet": 100.0, "direction": [1.0, 0.3], "estimate": False}
+    iterated = homogenize_dispersion_image(square(16), {"pore": 1.0}, **given)
+    monkeypatch.setattr(carrier, "PATIENCE", 1)
+    factored = homogenize_dispersion_image(square(16), {"pore": 1.0}, **given)
+    assert factored.iterations < iterated.iterations
+    flux, other = (tensor.coefficients["flux_form"].value for tensor in (iterated, factored))
+    assert other == pytest.approx(flux, rel=1e-6)
+    monkeypatch.undo()
+    fast = homogenize_dispersion_image(square(32), {"pore": 1.0}, peclet=[1e5, 1e6], direction=[1.0, 0.3])
+    assert np.linalg.eigvalsh(fast[1].value - fast[0].value)[0] > 0.0
+    assert fast[1].estimated_error > 0.05
+    assert any("voxels are large" in warning for warning in fast[1].warnings)
+    monkeypatch.setattr(carrier, "LARGEST", {2: 0, 3: 0})
+    with pytest.raises(ConvergenceError, match="finer grid"):
+        homogenize_dispersion_image(square(32), {"pore": 1.0}, peclet=1e6, direction=[1.0, 0.3], max_iterations=60)
+
+
+def test_what_the_coarser_grid_does_not_reach_is_no_estimate(monkeypatch):
+    """Its failure is not that of the result."""
+    solve = Solute.solve
+
+    def only_fine(self, image, *rest, **options):
+        if image.shape == (8, 8):
+            raise ConvergenceError("not on blocks")
+        return solve(self, image, *rest, **options)
+
+    monkeypatch.setattr(Solute, "solve", only_fine)
+    found = homogenize_dispersion_image(square(16), {"pore": 1.0}, peclet=1.0)
+    assert found.estimated_error is None
+    assert any("too fast for it" in warning for warning in found.warnings)
+    assert "estimated_error" not in found.conventions
+
+
+def test_the_estimate_says_what_it_is_of():
+    flow, moved_on = homogenize_stokes_image(square(8)), homogenize_dispersion_image(square(8), {"pore": 1.0}, peclet=1)
+    for tensor in (flow, moved_on):
+        assert "smooth walls is not in it" in str(tensor)
+
+
+def test_images_are_refused_before_anything_is_solved(monkeypatch):
+    """A gap of one voxel, a direction, several parts: not after the flow in blocks of two voxels."""
+    monkeypatch.setattr(Pores, "flow", None)
+    thin = square(16).phases.astype(int)
+    thin[:, 0] = thin[8, 1:] = 1
+    thin[8, 2] = 0
+    image = Image.from_labels(thin, {"pore": 0, "solid": 1})
+    for call in (homogenize_stokes_image, lambda image: homogenize_dispersion_image(image, {"pore": 1.0}, peclet=1e5)):
+        with pytest.raises(InputError, match="one voxel thin"):
+            call(image)
+    with pytest.raises(PercolationError):
+        homogenize_dispersion_image(slit(4, along=4), {"pore": 1.0}, peclet=1.0, direction=[0.0, 1.0])
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (8, 1), (1, 1, 8), (8, 1, 8), (2, 8)])
+def test_axes_of_one_voxel(shape):
+    """A channel across the longest axis, and the same of an image that is longer along the others."""
+    axis = int(np.argmax(shape))
+    labels = np.zeros(shape, dtype=int)
+    np.moveaxis(labels, axis, 0)[:4] = 1
+    wide = np.repeat(labels, 4, axis=(axis + 1) % len(shape))
+    direction = np.eye(len(shape))[(axis + 1) % len(shape)]
+    one, other = (
+        homogenize_dispersion_image(
+            Image.from_labels(part, {"pore": 0, "solid": 1}), {"pore": 1.0}, direction=direction, estimate=False,
+            peclet=float(min(part.shape)),
+        )
+        for part in (labels, wide)
+    )  # fmt: skip
+    assert one.value == pytest.approx(other.value, rel=1e-7, abs=1e-9)
+
+
+def test_voxels_that_touch_at_corners_do_not_join():
+    board = np.kron(np.indices((4, 4)).sum(axis=0) % 2, np.ones((4, 4), dtype=int))
+    with pytest.raises(PercolationError, match="closed pores"):
+        homogenize_stokes_image(Image.from_labels(board, {"pore": 0, "solid": 1}))
+    deep = np.repeat(board[:8, :8, None], 4, axis=2)  # channels along z that touch at edges
+    image = Image.from_labels(deep, {"pore": 0, "solid": 1})
+    with pytest.raises(InputError, match="one connected part"):
+        homogenize_dispersion_image(image, {"pore": 1.0}, peclet=1.0, direction=[0.0, 0.0, 1.0])
+    flow = homogenize_stokes_image(image, estimate=False)
+    assert flow.value[2, 2] > 0.0
+    assert np.abs(flow.value[:2]).max() == 0.0
 
 
 def test_cut_voxels_reach_a_tolerance_and_say_so():
