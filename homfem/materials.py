@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from homfem.brackets import symmetric
-from homfem.kinds import TensorKind, TensorKinds
+from homfem.kinds import DISPERSION, TensorKind, TensorKinds
 from homfem.parameters import Array, FileError, InputError, UnitError, check_number, nearest_name
 from homfem.quantities import INVERSE_LENGTH, SPEED, Kind, check_unit, conversion_factor
 from homfem.tensors import EffectiveTensor
@@ -47,6 +47,15 @@ def read_tensor(name: str, file: str | Path, folder: str | Path = ".") -> Effect
     except InputError as error:
         remedy = f"In it {str(error).removesuffix('.')}."
         raise FileError(name, str(file), "the JSON of an effective tensor", remedy) from error
+
+
+def _sink(tensor: EffectiveTensor) -> str:
+    """The rate at which the cell of a tensor consumes, per volume of the whole; empty where nothing reacts."""
+    found = tensor.coefficients.get("sink") or tensor.coefficients.get("rate")
+    if found is None:
+        return ""
+    of_carriers = "sink" not in tensor.coefficients and tensor.kind == DISPERSION
+    return f"{(tensor.storage if of_carriers else 1.0) * float(found.value):.7g} {found.unit}".strip()
 
 
 def required_tensor(
@@ -108,10 +117,11 @@ def required_tensor(
         shown = f"{tensor.kind.name} (physics {tensor.physics!r})"
         raise InputError(name, shown, f"an effective tensor of {' or '.join(one.name for one in kinds)}")
     kind = tensor.kind
-    left = next((key for key in ("sink", "rate") if key in tensor.coefficients), None)
-    if left is not None:
-        taken = tensor.coefficients[left]
-        log.warning("%s: the %s of a reaction, %s, is not taken with its tensor", name, left, taken)
+    sink = _sink(tensor)
+    if sink and name:  # without a name it is taken on, by one who has it
+        log.warning(
+            "%s: the reaction of the cell is no part of its tensor: it is one of the model, of the rate %s", name, sink
+        )
     if dimension is not None and tensor.space_dimension != dimension:
         size = 3 * dimension - 3 if kind.voigt else dimension
         remedy = "Take the block of the tensor in the plane." if tensor.space_dimension > dimension else ""

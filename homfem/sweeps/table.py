@@ -194,9 +194,16 @@ def _usual(reports: Sequence[Mapping[str, Any] | None]) -> tuple[str, ...]:
     report = next((report for report in reports if report is not None), None)
     if report is None:
         return ()
-    if "relative_gap" in report:
-        return _TENSOR
+    if "relative_gap" in report or "results" in report:
+        several = [f"results[{k}]." for k in range(len(report["results"]))] if "results" in report else [""]
+        usual = [f"{before}{name}" for before in several for name in (*_TENSOR, "rate")]
+        return tuple(name for name in usual if any(_has(entry, name) for entry in reports if entry))
     return tuple(dict.fromkeys(name for entry in reports if entry for name in _numbers(entry)))
+
+
+def _has(report: Mapping[str, Any], name: str) -> bool:
+    """Whether a report has a result, and a value of it."""
+    return _picked(report, _steps(name), None) is not None
 
 
 def _numbers(report: Mapping[str, Any], above: str = "") -> Iterator[str]:
@@ -267,6 +274,10 @@ def _unit(report: Mapping[str, Any] | None, steps: Sequence[str | int]) -> str:
     """Return the unit of a result as its report says it; empty for a pure number."""
     if report is None or not steps:
         return ""
+    if steps[0] == "results" and len(steps) > 2:
+        return _unit(report["results"][steps[1]], steps[2:])
+    if steps[0] in report.get("coefficients", {}):  # a coefficient that stands at the top as well
+        return str(report["coefficients"][steps[0]].get("unit") or "")
     if steps[0] == "coefficients" and len(steps) > 2:
         owner, last = report["coefficients"][steps[1]], steps[2]
     else:

@@ -530,3 +530,24 @@ def test_pictures(tmp_path, grid):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"^column = 'relative_gap'.*value\[0\]\[0\]"):
         draw(table, tmp_path / "a.png", column="relative_gap")
+
+
+def test_the_usual_columns_are_those_that_have_values(tmp_path):
+    """Without bounds the table has none; a rate stands beside the tensor, several results follow each other."""
+    from homfem.sweeps.table import make_table
+
+    ready = sweeps.prepare(plan("", grid={L: ["1 um^2/s", "2 um^2/s"]}), folder=tmp_path)
+    rate = {"value": 3.0, "unit": "1/s"}
+    report = {"value": [[1.0]], "lower": None, "upper": None, "unit": "um^2/s", "relative_gap": None, "rate": 3.0}
+    report["coefficients"] = {"rate": rate}
+
+    def made(one):
+        return make_table(ready, {row.key: {"status": "done", "report": one} for row in ready.rows})
+
+    table = made(report)
+    assert names(table) == [L, "value[0][0]", "rate"]
+    assert (table.unit("value[0][0]"), table.unit("rate")) == ("um^2/s", "1/s")
+    several = made({"results": [report, report | {"lower": [[0.5]]}]})
+    expected = ["results[0].value[0][0]", "results[0].rate", "results[1].value[0][0]", "results[1].lower[0][0]"]
+    assert names(several) == [L, *expected, "results[1].rate"]
+    assert [several.unit(name) for name in expected] == ["um^2/s", "1/s", "um^2/s", "um^2/s"]
