@@ -120,10 +120,8 @@ def matrices_of(coefficient: fem.Function, dimension: int) -> Array:
 def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:
     """Return unit normals of facets, out of their first cell."""
     mesh, d = cell.mesh, cell.dimension
-    of_cell = np.array(FACETS[cell.kind])
-    own = mesh.topology.connectivity(d, d - 1).array.reshape(-1, len(of_cell))[first]
     corners = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)[first, : CORNERS[cell.kind]]][..., :d]
-    mine = of_cell[np.argmax(own == facets[:, None], axis=1)]
+    mine = np.array(FACETS[cell.kind])[_places(cell, facets, first)]
     points = np.take_along_axis(corners, mine[..., None], axis=1)
     if d == 2:
         edge = points[:, 1] - points[:, 0]
@@ -133,3 +131,24 @@ def facet_normals(cell: UnitCell, facets: Indices, first: Indices) -> Array:
     inward = corners.mean(axis=1) - points[:, 0]
     normal *= -np.sign(np.einsum("fi,fi->f", normal, inward))[:, None]
     return np.asarray(normal / np.linalg.norm(normal, axis=1)[:, None])
+
+
+def facet_values(cell: UnitCell, function: fem.Function, at: tuple[Indices, Indices, Indices]) -> Array:
+    """Return a continuous function of Lagrange's elements at facets: the mean over its nodes there.
+
+    Between two mesh cells it is the mean over the nodes of both, as of their gradients. ``at`` are the facets with
+    their cells of :func:`curved_facets`.
+    """
+    (facets, first, second), space = at, function.function_space
+    nodes = np.array([space.dofmap.dof_layout.entity_closure_dofs(cell.dimension - 1, k)
+                      for k in range(len(FACETS[cell.kind]))])  # fmt: skip
+    on_walls = function.x.array[space.dofmap.list[first[:, None], nodes[_places(cell, facets, first)]]].mean(axis=1)
+    means = function.x.array[space.dofmap.list].mean(axis=1)
+    return np.where(first == second, on_walls, 0.5 * (means[first] + means[second]))
+
+
+def _places(cell: UnitCell, facets: Indices, first: Indices) -> npt.NDArray[np.int64]:
+    """Which of the facets of their first cells some are."""
+    d = cell.dimension
+    own = cell.mesh.topology.connectivity(d, d - 1).array.reshape(-1, len(FACETS[cell.kind]))[first]
+    return np.argmax(own == facets[:, None], axis=1)

@@ -11,11 +11,12 @@ import pytest
 from dolfinx import fem
 from mpi4py import MPI
 
-from homfem import homogenize_chemotaxis, homogenize_diffusion, runs
+from homfem import brackets, homogenize_chemotaxis, homogenize_diffusion, runs
 from homfem.cells import blocks, fibre_array, laminate
 from homfem.certify.chemotaxis import solve_chemotaxis
 from homfem.certify.chemotaxis.geometry import changes_at_facets
 from homfem.config import make_config
+from homfem.local import equilibrium
 from homfem.local.engine import solve_correctors
 from homfem.local.membranes import facet_areas
 from homfem.parameters import InputError, PercolationError
@@ -281,6 +282,74 @@ def test_what_is_wrong_with_the_correctors_enters_by_its_square(monkeypatch):
     slope = (4.0 * off[1] - off[0]) / 0.02
     assert np.abs(slope).max() <= 1e-6
     assert np.abs(off[1]).min() > 1e-4
+
+
+def test_the_product_of_both_errors_counts(monkeypatch):
+    """All three alike, and wrong correctors: what they drive takes nearly all of the first two terms away."""
+    medium = {"I": 4.0, "M": 1.0}
+    given = blocks(SQUARE, resolution=0.2), medium, medium, medium
+    right = homogenize_chemotaxis(*given)
+    perturbed(monkeypatch, 0.1)
+    found = homogenize_chemotaxis(*given)
+    lower, upper = sides(found)
+    assert np.all((lower <= right.value) & (right.value <= upper))
+    assert np.diag(right.value - found.value).min() > 0.3 * np.diag(upper - lower).max() / 2.0
+
+
+def unconverged(monkeypatch, part):
+    """Multipliers of fluxes that are off by a part of the largest."""
+    take = equilibrium._Found.take
+
+    def spoilt(self, multipliers):
+        draw = np.random.default_rng(3)
+        for x in multipliers:
+            x.array[:] += part * np.abs(x.array).max() * draw.uniform(-1.0, 1.0, x.local_size)
+        return take(self, multipliers)
+
+    monkeypatch.setattr(equilibrium, "ROUNDS", 0)
+    monkeypatch.setattr(equilibrium._Found, "take", spoilt)
+
+
+def test_fluxes_that_are_not_converged(monkeypatch):
+    """The lower side of layers, which is exact, is too high then, but for what is taken off it."""
+    unconverged(monkeypatch, 1e-2)
+    cell = laminate((0.5, 0.5), axis="y", dimension=2, resolution=0.25)
+    given = {"layer1": 1.0, "layer2": 5.0}, {"layer1": 1.0, "layer2": -2.0}, {"layer1": 1.0, "layer2": 0.3}
+    loose = solve_chemotaxis(cell, *given, degree=1).solved.halves[0]
+    exact = np.diag([3.0, harmonic((0.5, 0.5), (1.0, 5.0))])
+    assert brackets.violation(loose.below.average, exact) > 1e-9
+    assert brackets.violation(loose.sides[0], exact) == 0.0
+
+
+def test_fluxes_that_jump_may_be_nearer_to_what_drives(monkeypatch):
+    """Nearer than any that do not; their distance with what the residual leaves is not below that of these."""
+    given = blocks(SQUARE, resolution=0.3), {"I": 0.1, "M": 1.0}, {"I": 4.0, "M": 1.0}, {"I": 10.0, "M": 1.0}
+    right = solve_chemotaxis(*given, degree=1).solved.halves[0]
+    nearer = np.zeros(2, dtype=bool)
+    for part in (1e-4, -1e-4):
+        with monkeypatch.context() as patch:
+            unconverged(patch, part)
+            loose = solve_chemotaxis(*given, degree=1).solved.halves[0]
+        assert np.all(loose.driven >= right.driven)
+        nearer |= np.sqrt(loose.sums[2:]) < right.driven * (1.0 - 1e-8)
+    assert nearer.any()
+
+
+def test_round_off_is_in_the_sides_of_layers():
+    """Their tensors are exact but for the last digits, which are on both sides of them."""
+    beyond = np.zeros(2, dtype=bool)
+    for seed in range(3):
+        draw = np.random.default_rng(seed).uniform(0.1, 3.0, (3, 2))
+        names = ("layer1", "layer2")
+        cell = laminate((0.5, 0.5), axis="y", dimension=2, resolution=0.25)
+        tables = [dict(zip(names, row.tolist(), strict=True)) for row in draw]
+        found = solve_chemotaxis(cell, *tables, rtol=1e-12)
+        for half, values in zip(found.solved.halves, (draw[0], draw[2]), strict=True):
+            exact = np.array([values.mean(), harmonic((0.5, 0.5), values)])
+            lower, upper = (np.diag(side) for side in half.sides)
+            assert np.all((lower <= exact) & (exact <= upper))
+            beyond |= [np.any(np.diag(half.below.average) > exact), np.any(np.diag(half.upper.average)[:2] < exact)]
+    assert beyond.all()
 
 
 def corner(s):

@@ -80,6 +80,16 @@ def test_a_shear_flow(d, n, across):
     assert tensor.relative_gap < 0.05
 
 
+def test_what_a_change_of_the_flow_may_do():
+    """All that the flow adds to the diffusivity goes with the square of its speed."""
+    velocity, along = shear(10.0, 0.0)
+    solution = solve_dispersion(grid_cell((3, 6)), {"a": 1.0}, flow=GivenFlow(velocity=velocity), bounds=True)
+    change, tensor = solution.solved.flow.change, solution.tensor
+    assert 1e-5 < change < 1e-2
+    told = float(tensor.coefficients["flow_error"].value)
+    assert told == pytest.approx(2.0 * change * (along - 1.0) / along, rel=1e-2)
+
+
 def golay(peclet, held):
     """Taylor's dispersion in a slit of the width 1 with sorbing walls, per capacity; Golay 1958."""
     half = 0.5 * peclet

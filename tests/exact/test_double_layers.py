@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ufl
+from dolfinx import mesh as dmesh
 from mpi4py import MPI
 
+from homfem import solve
 from homfem.cells import UnitCell, fibre_array, laminate, slit
 from homfem.electrolytes import ChargedSlit
-from homfem.local.charges import Charges
+from homfem.local.charges import Charges, facets_of_wall
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import Equilibrium, solve_poisson_boltzmann
@@ -217,3 +220,39 @@ def test_one_two_and_three_ranks_agree(on_ranks: Any) -> None:
         assert np.array(other["onsager"]) == pytest.approx(np.array(one["onsager"]), rel=1e-9, abs=1e-12)
         assert other["energy"] == pytest.approx(one["energy"], rel=1e-11)
         assert other["resolution"] == pytest.approx(one["resolution"], rel=1e-9)
+
+
+def test_the_energy_is_stationary_in_the_potential() -> None:
+    """So its derivatives by what it is given are those at a fixed potential: charges, salt, permittivities."""
+    cell = slit(0.5, axis="y", resolution=0.125)
+    given = {"wall": -1.0, "fixed": 0.6, "bath": 1.3, "pore": 0.2, "solid": 0.05}
+
+    def solved(**changes: float) -> Equilibrium:
+        now = {**given, **changes}
+        charges = Charges(
+            fluid=("pore",),
+            valences=(2, -1),
+            baths=(now["bath"], 2.0 * now["bath"]),
+            permittivities={"pore": now["pore"], "solid": now["solid"]},
+            fixed={"pore": now["fixed"], "solid": 0.3},
+            charges={"pore|solid": now["wall"]},
+        )
+        return solve_poisson_boltzmann(cell, charges, degree=2, rtol=1e-11)
+
+    found = solved()
+    psi = found.potential
+    inside, gradient = cell.cell_function({"pore": 1.0, "solid": 0.0}), ufl.grad(psi)
+    facets = np.sort(facets_of_wall(cell, ("pore",), "pore|solid"))
+    walls = dmesh.meshtags(cell.mesh, 1, facets, np.ones(len(facets), dtype=np.int32))
+    dx = ufl.dx(metadata={"quadrature_degree": 8})  # the rule that the forms are integrated by
+    exact = {
+        "wall": -solve.integrate(ufl.avg(psi) * ufl.Measure("dS", domain=cell.mesh, subdomain_data=walls)(1)),
+        "fixed": -solve.integrate(inside * psi * dx),
+        "bath": solve.integrate(inside * (ufl.exp(-2.0 * psi) + 2.0 * ufl.exp(psi) - 3.0) * dx),
+        "pore": solve.integrate(0.5 * inside * ufl.inner(gradient, gradient) * dx),
+        "solid": solve.integrate(0.5 * (1.0 - inside) * ufl.inner(gradient, gradient) * dx),
+    }
+    for name, slope in exact.items():
+        step = 1e-3 * abs(given[name])
+        ahead, back = (solved(**{name: given[name] + sign * step}).energy for sign in (1.0, -1.0))
+        assert (ahead - back) / (2.0 * step) == pytest.approx(slope, rel=1e-4), name

@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.optimize
+import ufl
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
 from homfem.cells import blocks, fibre_array, laminate, slit, sphere_array
 from homfem.cells.unitcell import UnitCell
-from homfem.local.eigenvalue_bounds import EigenvalueBounds, _Simplices, eigenvalue_bounds, second_eigenvalue
+from homfem.local.eigenvalue_bounds import EigenvalueBounds, _energies, _Simplices, eigenvalue_bounds, second_eigenvalue
 from homfem.local.reaction import Reacting, surfaces_of
 from homfem.local.spectral import Spectrum, solve_spectrum
 from made_cells import grid_cell
@@ -219,3 +221,67 @@ def test_spheres_in_space() -> None:
     finer = solve_spectrum(cell, medium.problem(2)).value
     assert found.lower is not None
     assert found.lower < finer < found.upper
+
+
+# What the bounds rest on, where they have room --------------------------------------------------------------------
+
+
+def dense(form) -> np.ndarray:
+    matrix = solve.assemble_matrix(form)
+    found = matrix.convert("dense").getDenseArray().copy()
+    matrix.destroy()
+    return found
+
+
+def of_facet_means(medium: Reacting, space) -> np.ndarray:
+    """The form of the capacity of surfaces with the means over facets, of cubics on each triangle."""
+    mesh, surfaces, size = medium.cell.mesh, medium.surfaces, space.dofmap.index_map.size_local
+    links, facets = mesh.topology.connectivity(1, 2), mesh.topology.connectivity(2, 1).array.reshape(-1, 3)
+    corners = mesh.geometry.x[_dolfinx.geometry_dofmap(mesh)][:, :, :2]
+    layout = solve.function_space(mesh, "Lagrange", 3).dofmap.dof_layout
+    found = np.zeros((size, size))
+    for facet, number in zip(surfaces.tags.indices, surfaces.tags.values, strict=True):
+        mean, sides = np.zeros(size), links.links(facet)
+        for side in sides:
+            k = int(np.flatnonzero(facets[side] == facet)[0])
+            ends = [i for i in range(3) if i != k]
+            # The rule of Gauss and Lobatto, at whose points the nodes are.
+            mean[space.dofmap.list[side, layout.entity_dofs(1, k)]] = 5.0 / 12.0 / len(sides)
+            mean[space.dofmap.list[side, ends]] = 1.0 / 12.0 / len(sides)
+        length = np.linalg.norm(corners[side, ends[1]] - corners[side, ends[0]])
+        found += float(surfaces.capacities[number].value) * length * np.outer(mean, mean)
+    return found
+
+
+@pytest.mark.parametrize("where", ["walls", "a|b", "phases"])
+def test_what_means_leave_is_at_most_delta_times_the_energy(where: str) -> None:
+    """The largest quotient of m - m_h and a, of cubics on each of flat triangles, is below delta, and not far."""
+    cell = grid_cell((3, 24), lambda s: np.digitize(s[:, 1], [0.25, 0.5])).restrict(["a", "b"])
+    medium = medium_of(cell, {}, {}) if where == "phases" else medium_of(cell, {}, {where: 1.0}, {where: 1.0})
+    if where != "phases":
+        medium.capacity.x.array[:] = 0.0
+    space = solve.function_space(cell.mesh, "DG", 3)
+    u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+    ones = ufl.TestFunction(solve.function_space(cell.mesh, "DG", 0))
+    shape, means = _Simplices.of(medium), dense(u * ones * ufl.dx)
+    left = dense(medium.mass(u, v)) - (means.T * (medium.capacity.x.array / shape.volume)) @ means
+    left -= of_facet_means(medium, space) if medium.surfaces is not None else 0.0
+    energy = dense(ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx) + means.T @ means  # constants have no part in either
+    largest = float(scipy.linalg.eigh(left, energy, eigvals_only=True)[-1])
+    assert 0.1 * shape.delta < largest < shape.delta
+
+
+def test_round_off_is_on_both_sides() -> None:
+    """Where the reaction is the same everywhere the quotient is the rate but for its last digits."""
+    cell, outside = grid_cell((4, 4)), 0
+    medium = medium_of(cell, {"a": 1.0}, {})
+    spectrum = solve_spectrum(cell, medium.problem(1))
+    for rate in np.random.default_rng(1).uniform(0.5, 2.0, 12):
+        medium.rate.x.array[:] = rate
+        spectrum.function.x.array[:] = math.sqrt(rate)
+        found = eigenvalue_bounds(medium, spectrum, degree=1)
+        assert found.lower is not None
+        assert found.lower <= rate <= found.upper < rate * (1.0 + 1e-9)
+        energy, mass = _energies(medium, spectrum.function)
+        outside += energy / mass < rate
+    assert outside

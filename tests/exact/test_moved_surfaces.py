@@ -17,6 +17,9 @@ from mpi4py import MPI
 from homfem import UnitCell
 from homfem.certify import homogenize_reaction
 from homfem.certify.dispersion import GivenFlow, StokesFlow, homogenize_dispersion
+from homfem.certify.reaction.geometry import rate_error
+from homfem.local.reaction import Reacting, surfaces_of
+from homfem.local.spectral import solve_spectrum
 from made_cells import grid_raw, with_named_facets
 
 STEP = 1e-5
@@ -142,11 +145,16 @@ def test_layers_that_carry_and_do_not_flow(speed, still, share, side):
 def test_a_surface_where_much_is_left():
     """Across the layers nothing changes where the surface is moved: the rate stays, the tensor along them does not.
 
-    It is weighted by the square of what is left, which is largest there.
+    It is weighted by the square of what is left, which is largest there. A void parts the layer that reacts in two.
     """
-    rate, n = 200.0, 32
-    raw = grid_raw((3, n), lambda s: np.digitize(s[:, 1], [0.25, 0.625]), names=("sink", "fast", "slow"))
-    cell = moved(raw, lambda x: np.abs(x[:, 1] - 0.625) < 1e-9)
+    rate, edges = 200.0, np.array([0.25, 0.375, 0.75, 1.125]) / 1.25
+    raw = grid_raw(
+        (3, 40),
+        lambda s: np.array([0, 1, 2, 3, 1])[np.digitize(s[:, 1], edges)],
+        names=("void", "sink", "fast", "slow"),
+        vectors=np.diag([1.0, 1.25]),
+    )
+    cell = moved(raw, lambda x: np.abs(x[:, 1] - 0.75) < 1e-9)
     fast = {"sink": np.eye(2), "fast": np.diag([4.0, 1.0]), "slow": np.eye(2)}
     tensor = homogenize_reaction(cell, fast, rates={"sink": rate}, degree=3, bounds=False)
 
@@ -162,3 +170,83 @@ def test_a_surface_where_much_is_left():
     held = size**2 * (0.125 + math.sinh(0.25 * kappa) / (2.0 * kappa))
     assert tensor.value[0, 0] == pytest.approx((4.0 * free / 2.0 + free / 2.0 + held) / (free + held), rel=1e-5)
     assert tensor.geometric_error == pytest.approx(STEP * 3.0 / (free + held), rel=1e-2)
+
+
+def tangent(square, half):
+    """q tan(q h) of its square, which may be negative."""
+    root = math.sqrt(abs(square))
+    return root * math.tan(root * half) if square > 0.0 else -root * math.tanh(root * half)
+
+
+def decay(half, layer, beyond=None, rate=0.0, kept=0.0):
+    """The slowest decay of a layer of a half-width, with a reacting surface, and of the layer beyond it or none.
+
+    A layer is its diffusivity, rate and capacity. The flux that comes from both sides is what the surface takes.
+    """
+
+    def missing(value):
+        taken = kept * value - rate
+        for width, (diffusivity, own, capacity) in ((half, layer), (TOP - half, beyond or (1.0, 0.0, 0.0))):
+            taken += diffusivity * tangent((value * capacity - own) / diffusivity, width)
+        return taken
+
+    poles = [
+        one[1] / one[2] + one[0] / one[2] * (0.5 * math.pi / width) ** 2
+        for width, one in ((half, layer), (TOP - half, beyond))
+        if one
+    ]
+    return scipy.optimize.brentq(missing, 1e-9, min(poles) * (1.0 - 1e-9), xtol=1e-14)
+
+
+def medium_of(cell, layers, surface, rate=0.0, kept=0.0, absorbing=False):
+    """What reacts in the phases a and b."""
+    fields = [cell.cell_function({name: layers[name][k] for name in cell.phase_names}) for k in range(3)]
+    surfaces = None if absorbing else surfaces_of(cell, {surface: rate}, {surface: kept})
+    return Reacting(
+        cell=cell, diffusivity=fields[0], rate=fields[1], capacity=fields[2], surfaces=surfaces, absorbing=absorbing
+    )
+
+
+def estimated(medium):
+    """The decay and the estimate of its change, both absolute."""
+    spectrum = solve_spectrum(medium.cell, medium.problem(3))
+    return spectrum.value, rate_error(medium, spectrum) * spectrum.value
+
+
+def close(place):
+    return np.abs(place[:, 1] - 0.5) < 0.3
+
+
+@pytest.mark.parametrize(("rate", "kept", "capacity"), [(8.0, 0.0, 1.0), (2.0, 0.3, 2.0), (50.0, 0.1, 0.5)])
+def test_the_decay_between_walls_that_react(rate, kept, capacity):
+    layer, size = (1.0, 0.7, capacity), 1e-5
+    cell = moved(slit_raw(64), close).restrict(["a"])
+    value, error = estimated(medium_of(cell, {"a": layer}, "walls", rate, kept))
+    assert value == pytest.approx(decay(HALF, layer, None, rate, kept), rel=1e-5)
+    slope = (decay(HALF + size, layer, None, rate, kept) - decay(HALF - size, layer, None, rate, kept)) / (2.0 * size)
+    assert error == pytest.approx(STEP * abs(slope), rel=5e-2)
+
+
+def test_the_decay_between_walls_that_take_all():
+    cell = moved(slit_raw(64), close).restrict(["a"])
+    value, error = estimated(medium_of(cell, {"a": (1.0, 0.0, 1.0)}, "walls", absorbing=True))
+    assert value == pytest.approx((0.5 * math.pi / HALF) ** 2, rel=1e-5)
+    assert error == pytest.approx(STEP * 2.0 * value / HALF, rel=2e-2)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(
+    ("first", "second", "rate", "kept"),
+    [
+        ((1.0, 30.0, 1.0), (0.2, 0.0, 3.0), 0.0, 0.0),
+        ((1.0, 0.0, 1.0), (0.2, 0.0, 3.0), 4.0, 0.0),
+        ((1.0, 5.0, 0.5), (3.0, 40.0, 2.0), 4.0, 0.2),
+    ],
+)
+def test_the_decay_of_layers_that_meet_in_a_reaction(first, second, rate, kept, side):
+    cell, size = moved(slit_raw(64), close, side), 1e-5
+    layers = {"a": first, "b": second}
+    value, error = estimated(medium_of(cell, layers, "moved", rate, kept))
+    assert value == pytest.approx(decay(HALF, first, second, rate, kept), rel=1e-5)
+    ahead, back = (decay(HALF + step, first, second, rate, kept) for step in (size, -size))
+    assert error == pytest.approx(STEP * abs(ahead - back) / (2.0 * size), rel=5e-2)

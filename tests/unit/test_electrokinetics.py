@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from dolfinx import fem
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from homfem.cells import fibre_array, obstacles, slit
 from homfem.certify import Accuracy, solve_cell
 from homfem.certify.electrokinetics import Electrokinetics, homogenize_electrokinetics, layers, solve_electrokinetics
+from homfem.certify.electrokinetics.change import Response, _of_equilibrium, compare
 from homfem.certify.electrokinetics.layers import cells_along_walls
+from homfem.certify.electrokinetics.results import derived
 from homfem.electrolytes import FARADAY, GAS, Ion
 from homfem.local.charges import Charges
+from homfem.local.electrokinetics import electrokinetic_problem, potential_on
+from homfem.local.engine import solve_correctors
+from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
 from homfem.parameters import InputError, PercolationError
 
 PHASES = ("pore", "matrix")
@@ -52,6 +59,32 @@ def test_a_charged_slit_has_the_derived_numbers_of_its_matrix() -> None:
     assert virtual[2, 2] == pytest.approx(matrix[2, 2] - 2.0 * matrix[0, 2] + matrix[0, 0], rel=1e-12)
     assert np.all(matrix[1::2] == 0.0)  # nothing crosses the walls
     assert "onsager_bath" in tensor.conventions["variables"]
+
+
+def test_what_follows_from_any_matrix_is_what_its_forces_drive() -> None:
+    """A field alone, and a pressure gradient without a current, by the fluxes of a matrix that is only symmetric."""
+    draw, d, charge, viscosity = np.random.default_rng(5), 2, 1.7, 0.3
+    ions = [Ion(name=name, valence=z, bath=1.0, diffusivities={}) for name, z in (("Na", 1), ("Ca", 2), ("Cl", -1))]
+    root = draw.standard_normal((d * 4, d * 4))
+    matrix, z = root @ root.T, charge * np.array([ion.valence for ion in ions])
+    found = derived(matrix, ions, np.eye(d), viscosity=viscosity, charge=charge)
+
+    def driven(pull, field):
+        fluxes = (matrix @ np.concatenate([pull, *(one * field for one in z)])).reshape(4, d)
+        return fluxes[0], fluxes[1:], z @ fluxes[1:]
+
+    for axis in np.eye(d):
+        flow, carried, current = driven(0.0 * axis, axis)
+        assert found["conductivity"] @ axis == pytest.approx(current, rel=1e-12)
+        assert found["electroosmotic_mobility"] @ axis == pytest.approx(flow, rel=1e-12)
+        for one, own, ion in zip(z, carried, ions, strict=True):
+            assert found[f"transference.{ion.name}"] @ current == pytest.approx(one * own, rel=1e-9)
+        # The field that stops the current of a pressure gradient: minus the gradient of its potential.
+        field = found["streaming_coupling"] @ axis
+        flow, _, current = driven(axis, field)
+        assert current == pytest.approx(np.zeros(d), abs=1e-9 * np.abs(matrix).max())
+        assert found["electroviscous_permeability"] @ axis == pytest.approx(viscosity * flow, rel=1e-9)
+        assert found["permeability"] @ axis == pytest.approx(viscosity * driven(axis, 0.0 * axis)[0], rel=1e-12)
 
 
 def test_the_units_of_the_input_are_those_of_the_result() -> None:
@@ -211,6 +244,65 @@ def test_where_a_degree_changes_something(zeta: float | None) -> None:
     assert np.count_nonzero(parts) == solved.cell.number_of_cells < 0.9 * len(parts)  # that of the fluid
     assert parts.min() == 0.0
     assert 1e-5 < parts.sum() < 1.0
+
+
+def _uncharged(viscosity: float):
+    cell = fibre_array("square", fraction=0.3, resolution=0.3)
+    charges = Charges(fluid=("matrix",), valences=(1, -1), baths=(1.0, 1.0), permittivities={"matrix": 0.1})
+    found, fluid = solve_poisson_boltzmann(cell, charges), cell.restrict(["matrix"])
+    problem = electrokinetic_problem(
+        fluid, charges, potential_on(fluid, found), diffusivities=(1.0, 1.0), viscosity=viscosity
+    )
+    return (
+        cell,
+        fluid,
+        Response(equilibrium=found, correctors=solve_correctors(fluid, problem, preconditioner="direct", rtol=1e-12)),
+    )
+
+
+def _scaled(response: Response, fields: float, matrix: float) -> Response:
+    """With other fields and another matrix."""
+    scaled = []
+    for load in response.correctors.functions:
+        functions = tuple(fem.Function(one.function_space) for one in load)
+        for one, source in zip(functions, load, strict=True):
+            one.x.array[:] = fields * source.x.array
+        scaled.append(functions)
+    correctors = replace(response.correctors, functions=tuple(scaled), average=matrix * response.correctors.average)
+    return replace(response, correctors=correctors)
+
+
+def test_what_a_degree_changes_is_the_larger_of_fields_and_matrix() -> None:
+    """Of the uncharged: all that the flow dissipates is the energy of its velocity."""
+    cell, fluid, response = _uncharged(1.0)
+    for fields, matrix, error in ((1.0, 0.9, 0.1), (0.5, 1.0, 0.25), (0.5, 1.4, 0.4), (1.0, 1.0, 0.0)):
+        change = compare(cell, fluid, response, _scaled(response, fields, matrix))
+        assert change.error == pytest.approx(error, rel=1e-6, abs=1e-9)
+
+
+def test_parts_of_what_a_degree_changes_have_no_unit() -> None:
+    parts = []
+    for viscosity in (1.0, 10.0):
+        cell, fluid, response = _uncharged(viscosity)
+        parts.append(compare(cell, fluid, response, _scaled(response, 0.0, 1.0)).parts)
+    assert parts[0].sum() > 0.1
+    assert parts[1] == pytest.approx(parts[0], rel=1e-6, abs=1e-9)
+
+
+def test_parts_of_the_equilibrium_are_those_of_its_energy() -> None:
+    """Where the other potential is zero all of it is changed."""
+    cell = fibre_array("square", fraction=0.3, resolution=0.3)
+    for permittivity in (0.1, 5.0):
+        charges = Charges(
+            fluid=("matrix",),
+            valences=(1, -1),
+            baths=(1.0, 1.0),
+            permittivities={"matrix": permittivity},
+            potentials={"walls": -1.0},
+        )
+        found = solve_poisson_boltzmann(cell, charges)
+        other = replace(found, potential=fem.Function(found.potential.function_space))
+        assert _of_equilibrium(cell, found, other).sum() == pytest.approx(1.0, rel=1e-9)
 
 
 def _slit_conductivity(zeta: float, half: float, permittivity: float, viscosity: float) -> float:

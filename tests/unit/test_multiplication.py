@@ -101,6 +101,34 @@ def test_weighted_cross_sections_keep_rates_and_factor() -> None:
     )
 
 
+@pytest.mark.parametrize(("slow", "bounds", "largest"), [(1.0, None, 0), (0.03, None, 1), (0.03, False, 2)])
+def test_error_is_the_largest_change(slow: float, bounds: bool | None, largest: int) -> None:
+    """Of the migration area from the other degree, of the half-gap of k, or without bounds that of k."""
+    cell = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.2, period=10.0, length_unit="cm")
+    materials = {
+        "layer1": CrossSections(diffusion=1.0, absorption=0.1, production=0.15),
+        "layer2": CrossSections(diffusion=slow, absorption=0.02),
+    }
+    one, two = (homogenize_multiplication(cell, materials, degree=degree, bounds=bounds) for degree in (1, 2))
+    k = one.coefficients["multiplication"]
+    half = 0.0 if k.lower is None else 0.5 * (float(k.upper) / float(k.lower) - 1.0)
+    errors = [
+        np.linalg.norm(one.value - two.value, 2) / np.linalg.norm(one.value, 2),
+        half,
+        abs(number(two, "multiplication") / number(one, "multiplication") - 1.0) if bounds is False else 0.0,
+    ]
+    assert int(np.argmax(errors)) == largest
+    assert one.estimated_error == pytest.approx(errors[largest], rel=1e-6)
+
+
+def test_error_of_several_groups_is_the_largest_change() -> None:
+    cell = laminate([0.3, 0.5, 0.2], axis="x", dimension=2, resolution=0.2)
+    one, two = (homogenize_multiplication(cell, TWO, degree=degree) for degree in (2, 1))
+    area = np.linalg.norm(one.value - two.value, 2) / np.linalg.norm(one.value, 2)
+    factor = abs(number(two, "multiplication") / number(one, "multiplication") - 1.0)
+    assert one.estimated_error == pytest.approx(max(area, factor), rel=1e-6)
+
+
 def test_bloch_waves_of_one_group() -> None:
     """k(B) of finite volumes at B = .05 and the migration area say the same."""
     tensor = homogenize_multiplication(slab(0.05), {"layer1": FUEL, "layer2": MODERATOR})

@@ -127,6 +127,7 @@ def test_units_of_length_do_not_matter() -> None:
     other = homogenize_reaction(large, {"L": 1.0}, rates={"L": 2.0 / 9.0}, interface_rates={"L|D": 2.0}, time_unit="s")
     assert rate(other) == pytest.approx(rate(one) / 9.0, rel=1e-9)
     assert np.allclose(one.value, other.value, rtol=1e-9)
+    assert other.coefficients["damkoehler"].value == pytest.approx(one.coefficients["damkoehler"].value, rel=1e-9)
     assert other.unit == "um^2/s"
     assert other.coefficients["rate"].unit == "1/s"
 
@@ -141,6 +142,11 @@ def test_slow_regime_is_diffusion_with_the_mean_rate() -> None:
     assert np.allclose(slow.lower, plain.lower / 0.75, rtol=1e-12)
     assert rate(slow) == pytest.approx((0.75e-4 + 2e-3) / 0.75, rel=1e-12)
     assert not slow.warnings
+    round_ones = fibre(0.2)
+    facets = homogenize_reaction(round_ones, {"matrix": 1.0}, rates={"matrix": 1e-4}, regime="slow")
+    assert facets.relative_geometric_error == pytest.approx(
+        homogenize_diffusion(round_ones, {"matrix": 1.0}).relative_geometric_error, rel=1e-9
+    )
     fast = homogenize_reaction(cell, {"L": 1.0}, interface_rates={"L|D": 10.0}, regime="slow")
     assert "not slow" in fast.warnings[0]
     assert fast.coefficients["decay"].value < 0.6 * rate(fast)
@@ -180,6 +186,17 @@ def test_gaps_are_what_a_degree_changes() -> None:
     uneven = solve_reaction(cell, {"L": 1.0, "D": 1.0}, rates={"D": 60.0}).solved
     change = 2.0 * (uneven.other.value - uneven.dual.value) * uneven.medium.amount()  # once for each axis
     assert uneven.gaps().sum() == pytest.approx(change, rel=0.05)
+
+
+def test_error_is_the_half_gap_of_the_rate() -> None:
+    """Along a slit the diffusivity is that of the solute, on any mesh: all that is estimated is the rate."""
+    cell = slit(0.5, dimension=2, resolution=0.1)
+    tensor = homogenize_reaction(cell, {"pore": 1.0}, interface_rates={"pore|solid": 8.0}, degree=1)
+    found = tensor.coefficients["rate"]
+    assert tensor.estimated_error == pytest.approx(0.5 * (found.upper - found.lower) / found.upper, rel=1e-9)
+    other = homogenize_reaction(cell, {"pore": 1.0}, interface_rates={"pore|solid": 8.0}, degree=1, bounds=False)
+    finer = homogenize_reaction(cell, {"pore": 1.0}, interface_rates={"pore|solid": 8.0}, degree=2, bounds=False)
+    assert other.estimated_error == pytest.approx(1.0 - rate(finer) / rate(other), rel=1e-6)
 
 
 def test_tolerance_refines_until_both_are_within() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from mpi4py import MPI
 from homfem import _dolfinx, runs
 from homfem.cells import fibre_array, slit
 from homfem.certify import homogenize_dispersion, solve_dispersion
-from homfem.certify.dispersion import StokesFlow
+from homfem.certify.dispersion import StokesFlow, reacting
 from homfem.local.dispersion import Carrier
 from homfem.local.dispersion_series import solve_dispersed
 from homfem.parameters import InputError, PercolationError
@@ -107,6 +108,64 @@ def test_error_is_estimated() -> None:
         assert off < (1.1 if degree == 1 else 1.0) * tensor.estimated_error < 0.2
     still = homogenize_dispersion(fibre(0.1), {"matrix": 1.0}, peclet=0.0, wall_rate=1.0)
     assert still.estimated_error < 0.02  # a velocity of round-off does not count
+
+
+@pytest.mark.parametrize("peclet", [1.0, 20.0])
+def test_error_is_the_largest_change_from_one_degree_less(peclet: float) -> None:
+    """In a slow flow the rate changes most, in a fast one the tensor."""
+    cell = slit(0.5, axis="y", dimension=2, resolution=0.15)
+    fine, coarse = (
+        homogenize_dispersion(cell, {"pore": 1.0}, peclet=peclet, wall_rate=1.0, degree=degree) for degree in (2, 1)
+    )
+    changes = [rate_of(coarse) / rate_of(fine) - 1.0, coarse.value[0, 0] / fine.value[0, 0] - 1.0]
+    # Relative to the mean of both tensors.
+    changes[1] /= 1.0 + 0.5 * changes[1]
+    largest = int(np.argmax(np.abs(changes)))
+    assert largest == (peclet > 5.0)
+    assert fine.estimated_error == pytest.approx(abs(changes[largest]), rel=1e-6)
+
+
+def test_a_velocity_that_a_degree_changes_counts_beside_its_size_or_diffusion(monkeypatch) -> None:
+    """All else being the same; one that is slower than diffusion through a period counts beside that."""
+    cell = slit(0.5, dimension=2, resolution=0.15)
+    carrier = solve_dispersion(cell, {"pore": 1.0}, peclet=1.0, flow=StokesFlow(direction=[0.0, 1.0])).solved.carrier
+
+    def solved(speed: float):
+        return SimpleNamespace(scale=1.0, velocity=np.array([0.0, speed]), value=np.diag([0.0, 2.0]))
+
+    def changes(fine: float, coarse: float):
+        monkeypatch.setattr(reacting, "react_all", lambda *_: [(solved(coarse), SimpleNamespace(value=3.0))])
+        walls = reacting.WallReaction(rate=1.0)
+        return reacting.changes_of_degree(carrier, None, walls, [(solved(fine), SimpleNamespace(value=3.0))])
+
+    assert changes(10.0, 9.0) == [pytest.approx(0.1)]
+    assert changes(1e-3, 2e-3) == [pytest.approx(0.5e-3)]
+
+
+def test_a_slow_reaction_leaves_the_correctors_of_none() -> None:
+    """Walls that hold some count in the mean that the correctors have."""
+    cell, flow = slit(0.5, dimension=2, resolution=0.15), StokesFlow(direction=[0.0, 1.0])
+    with_reaction, without = (
+        solve_dispersion(
+            cell, {"pore": 1.0}, peclet=4.0, wall_rate=rate, sorption_length=0.25, flow=flow, degree=3
+        ).solved.dispersed[0]
+        for rate in (1e-9, 0.0)
+    )
+    assert with_reaction.mass == pytest.approx(1.0, rel=1e-9)
+    assert with_reaction.correctors.average == pytest.approx(without.correctors.average, rel=1e-6, abs=1e-9)
+
+
+def test_units_of_length_and_time() -> None:
+    """A diffusivity in um^2/s in a cell in mm: rates of walls are in mm/s."""
+    rates = []
+    for period, length_unit, wall_rate in ((1000.0, "um", 1.0), (1.0, "mm", 1e-3)):
+        cell = slit(0.5, dimension=2, resolution=0.15, period=period, length_unit=length_unit)
+        tensor = homogenize_dispersion(
+            cell, {"pore": 100.0}, peclet=0.0, wall_rate=wall_rate, unit="um^2/s", flow=StokesFlow(direction=[0.0, 1.0])
+        )
+        assert tensor.coefficients["rate"].unit == "1/s"
+        rates.append(rate_of(tensor))
+    assert rates[1] == pytest.approx(rates[0], rel=1e-9)
 
 
 @pytest.mark.parametrize(("wall_rate", "exact"), [(1.0, 2.55904606), (math.inf, 28.96640844)])

@@ -34,6 +34,7 @@ from homfem.certify.geometry import (
     curved_facets,
     excess_areas,
     facet_normals,
+    facet_values,
     matrices_of,
 )
 from homfem.certify.stokes.geometry import wall_error
@@ -83,9 +84,9 @@ def _changes(bounded: Bounded, at: tuple[Indices, Indices, Indices], value: Arra
     change = changes_at_facets(cell, stream.coefficient, even, at)[0]
     change -= changes_at_facets(cell, stream.coefficient, odd, at)[0]
     # What is held grows, and what is dragged along; of the same flow, V is the less the more is held.
-    level = np.stack([g.x.array[g.function_space.dofmap.list].mean(axis=1) for g in bounded.odd], axis=1)
+    level = np.stack([facet_values(cell, g, at) for g in bounded.odd], axis=1)
     level -= np.array([solve.integrate(stream.held(g)) for g in bounded.odd]) / stream.measure
-    dragged = 0.5 * (level[first] + level[second])[:, :, None] * stream.mean
+    dragged = level[:, :, None] * stream.mean
     grown = dragged + dragged.transpose(0, 2, 1) - value
     density, kept = stream.density.x.array, np.where(wall, stream.sorption.x.array[first], 0.0)
     change += (density[first] - np.where(wall, 0.0, density[second]))[:, None, None] * grown

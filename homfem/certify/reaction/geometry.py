@@ -20,8 +20,6 @@ Source: the derivative of an eigenvalue by the domain, e.g. Henrot 2006, doi 10.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
-from dolfinx import fem
 from mpi4py import MPI
 
 from homfem.certify.geometry import (
@@ -31,6 +29,7 @@ from homfem.certify.geometry import (
     curved_facets,
     excess_areas,
     facet_normals,
+    facet_values,
     matrices_of,
 )
 from homfem.certify.stokes.geometry import WAVES
@@ -52,7 +51,8 @@ def rate_error(medium: Reacting, spectrum: Spectrum) -> float:
     normal = facet_normals(cell, facets, first)
     pair = (spectrum.function, spectrum.adjoint)
     gradient = gradients_of(cell, pair)[:, :, 0]
-    level = [_level(one, first, second, medium.absorbing & alone) for one in pair]
+    at = facets, first, second
+    level = [np.where(alone & medium.absorbing, 0.0, facet_values(cell, one, at)) for one in pair]
     size, beta = level[0] * level[1], _taken(medium, spectrum.value, facets)
     matrix = matrices_of(medium.diffusivity, cell.dimension)
     fluxes = np.stack([np.einsum("fli,fij,fj->fl", gradient[c], matrix[c], normal) for c in (first, second)])
@@ -69,12 +69,6 @@ def rate_error(medium: Reacting, spectrum: Spectrum) -> float:
     waves = WAVES if medium.absorbing else SECOND
     whole = change_of_number(cell, facets, volumes, change, waves) + longer
     return float(whole / (medium.amount() * abs(spectrum.value)))
-
-
-def _level(function: fem.Function, first: Indices, second: Indices, zero: npt.NDArray[np.bool_]) -> Array:
-    """A function at facets: the mean over the mesh cells beside them."""
-    means = function.x.array[function.function_space.dofmap.list].mean(axis=1)
-    return np.where(zero, 0.0, 0.5 * (means[first] + means[second]))
 
 
 def _taken(medium: Reacting, value: float, facets: Indices) -> Array:
