@@ -17,6 +17,7 @@ def medium_cell(
     phases: Sequence[str] = random_media.PHASES,
     resolution: float = 0.05,
     refinement: int = 0,
+    order: int = 1,
     length: float = 1.0,
     length_unit: str = "m",
     comm: MPI.Comm = MPI.COMM_WORLD,
@@ -34,6 +35,8 @@ def medium_cell(
         Mesh size as a fraction of the shortest period, and how many times it is halved at the surfaces: see
         :func:`homfem.meshing.cut.implicit.implicit_raw`. Where particles do not overlap, the mesh is finer by itself in
         the gaps between them and where their surfaces are more curved than it.
+    order
+        Degree of the surfaces: 1, flat facets; 2, and 3 and 4 in the plane, for surfaces that are smooth.
     length
         Length of one unit of the medium, in ``length_unit``.
     length_unit, comm
@@ -51,6 +54,12 @@ def medium_cell(
     ``medium.labels(shape)``) are faster; the mesh follows the surfaces and serves every physics.
     """
     plan = random_media.medium_plan(
-        medium, phases=phases, resolution=resolution, refinement=refinement, length=length, length_unit=length_unit
+        medium,
+        phases=phases,
+        resolution=resolution,
+        refinement=refinement,
+        order=order,
+        length=length,
+        length_unit=length_unit,
     )
     return UnitCell.from_plan(plan, comm=comm)

@@ -79,6 +79,11 @@ class Pencil:
         """The communicator."""
         return self.still.comm.tompi4py()
 
+    @property
+    def dimension(self) -> int:
+        """d, of the mesh."""
+        return self.gradients.shape[1]
+
     def matrix(self, scale: float) -> PETSc.Mat:
         """Return :math:`K+sC`, which is the caller's."""
         matrix = self.still.copy()
@@ -166,7 +171,12 @@ class _Space:
     def __init__(self, pencil: Pencil, rtol: float) -> None:
         self.pencil, self.comm, self.rtol = pencil, pencil.comm, min(rtol, 1e-10)
         self.factors = solve.Factors(
-            pencil.still, kernel=pencil.kernel, rtol=self.rtol, symmetric=True, name="dispersion: diffusion"
+            pencil.still,
+            kernel=pencil.kernel,
+            rtol=self.rtol,
+            symmetric=True,
+            dimension=pencil.dimension,
+            name="dispersion: diffusion",
         )
         self.factorisations = 1
         self.d = pencil.gradients.shape[1]
@@ -188,7 +198,13 @@ class _Space:
             return
         pencil = self.pencil
         matrix = pencil.matrix(scale)
-        factors = solve.Factors(matrix, kernel=pencil.kernel, rtol=self.rtol, name=f"dispersion at {scale:.3g}")
+        factors = solve.Factors(
+            matrix,
+            kernel=pencil.kernel,
+            rtol=self.rtol,
+            dimension=pencil.dimension,
+            name=f"dispersion at {scale:.3g}",
+        )
         self.factorisations += 1
         columns = []
         for sign in (1.0, -1.0):

@@ -22,7 +22,7 @@ from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
 from homfem.local.system import Reduced, System, summed
 from homfem.parameters import InputError, check_choice
-from homfem.solve import Block, Coarse, Multigrid
+from homfem.solve import Block, Coarse, Direct, Multigrid
 
 log = logging.getLogger("homfem")
 
@@ -196,10 +196,13 @@ class Group:
         }
         if problem.kind == "saddle" and method.preconditioner != "direct":
             return solve.BlockSolver(self.operator, self._blocks(), kernel=self.kernels.right, **options)
-        chosen: str | Multigrid | None = method.preconditioner
+        chosen: str | Multigrid | Direct | None = method.preconditioner
+        d = self.posed.cell.dimension
         if chosen is None or chosen == "multigrid":
-            first = solve.DIRECT_FIRST[self.posed.cell.dimension] if chosen is None else 0
-            chosen = Multigrid(coarse=self._coarse, smoother=problem.smoother, direct_first=first)
+            first = solve.DIRECT_FIRST[d] if chosen is None else 0
+            chosen = Multigrid(coarse=self._coarse, smoother=problem.smoother, direct_first=first, dimension=d)
+        elif chosen == "direct":
+            chosen = Direct(dimension=d)
         left = self.kernels.left if self.kernels.apart else ()
         return solve.LinearSolver(
             self.operator,

@@ -134,7 +134,8 @@ def from_medium(table: RandomShape, comm: MPI.Comm, folder: Path) -> UnitCell:
 
     medium, length = medium_of(table), table.period[0]
     given: dict[str, Any] = {} if table.resolution is None else {"resolution": table.resolution}
-    given |= {"refinement": table.refinement, "length": length.value, "length_unit": length.unit}
+    given |= {"refinement": table.refinement, "order": table.order}
+    given |= {"length": length.value, "length_unit": length.unit}
     with keys_from(table.argument_keys, "cell"):
         try:
             return cells.medium_cell(medium, comm=comm, **given)

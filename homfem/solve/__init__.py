@@ -24,7 +24,7 @@ from homfem.solve.forms import (
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
-from homfem.solve.options import DIRECT_FIRST, Coarse, Kernel, Multigrid, cheap
+from homfem.solve.options import DIRECT_FIRST, Coarse, Direct, Kernel, Multigrid, cheap
 from homfem.solve.routes import Blocks, fingerprint, positions
 from homfem.solve.successive import Successive
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
@@ -37,6 +37,7 @@ __all__ = [
     "BlockSolver",
     "Blocks",
     "Coarse",
+    "Direct",
     "Eigenpairs",
     "Factors",
     "Kernel",

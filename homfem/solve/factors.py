@@ -35,6 +35,8 @@ class Factors:
         :class:`homfem.solve.LinearSolver`.
     symmetric
         Whether the matrix is.
+    dimension
+        Of the mesh: how the unknowns are ordered.
     name
         For messages.
 
@@ -51,6 +53,7 @@ class Factors:
         kernel: Sequence[PETSc.Vec] = (),
         rtol: float = 1e-10,
         symmetric: bool = False,
+        dimension: int = 3,
         name: str = "linear system",
     ) -> None:
         self.matrix, self.name, self.rtol, self._symmetric = matrix, name, rtol, symmetric
@@ -69,7 +72,9 @@ class Factors:
         self._pc.setOperators(self._scaled)
         prefix = new_prefix()
         self._pc.setOptionsPrefix(prefix)
-        options = options_of("direct", False, "", matrix) | {"pc_type": "cholesky" if symmetric else "lu"}
+        options = options_of("direct", False, "", matrix, dimension=dimension) | {
+            "pc_type": "cholesky" if symmetric else "lu"
+        }
         try:
             with options_set(prefix, options):
                 self._pc.setFromOptions()

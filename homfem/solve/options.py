@@ -19,13 +19,15 @@ _serial = itertools.count()
 ESTIMATES = 20
 #: Entries of the largest matrix that a direct solver takes over where the others have failed.
 DIRECT = 3_000_000
-#: Entries of the largest matrix whose unknowns MUMPS orders by approximate minimum fill. Its own choice beyond 10,000
-#: unknowns is nested dissection, which takes two to five times as long in the plane as all that this one needs, up to
-#: twice in space, and pays only where the matrix is large.
-QUICK_ORDER = 1_500_000
+#: Entries of the largest matrix whose unknowns MUMPS orders by approximate minimum fill, by dimension. Its own choice
+#: beyond 10,000 unknowns is nested dissection, which takes two to five times as long in the plane as all that this one
+#: needs (a flow with 104,000 unknowns of degree 4: .61 s for .30), up to twice in space, and pays only where the matrix
+#: is large.
+QUICK_ORDER = {2: 10_000_000, 3: 1_500_000}
 #: Entries of the largest matrix of a cell for which a direct solver goes first, by dimension: it is up to five times as
-#: fast as multigrid there (two or three right-hand sides), and as fast at this size.
-DIRECT_FIRST = {2: 200_000, 3: 100_000}
+#: fast as multigrid there (two or three right-hand sides). In space it is as fast at this size; in the plane cell
+#: problems of diffusion took 1.6 (degree 1), 1.7 (2) and 3 times (4) as long by multigrid with a million entries.
+DIRECT_FIRST = {2: 1_500_000, 3: 100_000}
 
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.
@@ -154,6 +156,8 @@ class Multigrid:
         (:data:`RELAXATIONS`). Several: in the order in which they are tried.
     direct_first
         Entries up to which a direct solver goes first.
+    dimension
+        Of the mesh: how the unknowns are ordered for factors.
 
     Raises
     ------
@@ -165,6 +169,7 @@ class Multigrid:
     smoother: str | Sequence[str] = "ssor"
     relaxation: str | Sequence[str] = "chebyshev"
     direct_first: int = 0
+    dimension: int = 3
 
     def __post_init__(self) -> None:
         for one in self.relaxations:
@@ -181,6 +186,13 @@ class Multigrid:
     def relaxations(self) -> tuple[str, ...]:
         """Those that are tried, in their order."""
         return (self.relaxation,) if isinstance(self.relaxation, str) else tuple(self.relaxation)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Direct:
+    """Factors as a preconditioner, of a matrix on a mesh of this dimension: how the unknowns are ordered."""
+
+    dimension: int = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -234,14 +246,14 @@ def null_space(matrix: PETSc.Mat, kernel: Kernel) -> PETSc.NullSpace | None:
 
 
 def options_of(
-    preconditioner: str, prolonged: bool, smoother: str, matrix: PETSc.Mat, steps: int = 1
+    preconditioner: str, prolonged: bool, smoother: str, matrix: PETSc.Mat, steps: int = 1, dimension: int = 3
 ) -> dict[str, Any]:
     """Return the options of a preconditioner for a matrix; p-multigrid if there are prolongations; collective.
 
     ``steps`` of the smoother before and after. One instead of two takes a sixth to two thirds more iterations (the
     latter on stretched meshes) at little more than half the cost.
     """
-    if preconditioner == "direct" and entries(matrix) <= QUICK_ORDER:
+    if preconditioner == "direct" and entries(matrix) <= QUICK_ORDER[dimension]:
         return PRECONDITIONERS["direct"] | {"mat_mumps_icntl_7": 2}
     if preconditioner != "multigrid":
         return dict(PRECONDITIONERS[preconditioner])

@@ -33,6 +33,24 @@ def test_mesh_and_voxels_of_one_medium_agree():
     assert mesh.half_gap < 1e-3
 
 
+@pytest.mark.parametrize(("order", "accuracy"), [(1, 1e-2), (2, 2e-5), (4, 1e-8)])
+def test_discs_have_curved_sides(order, accuracy):
+    table = make_config({"cell": DISCS | {"resolution": 0.05, "order": order}}).cell
+    cell = make_cell(table, MPI.COMM_WORLD, None)
+    medium = medium_of(table)
+    assert cell.order == order
+    assert cell.volume_fractions["inclusion"] == pytest.approx(medium.volume_fraction, abs=1e-11)
+    off = cell.interface_area / (medium.number * 2 * np.pi * 0.1) - 1.0
+    assert abs(off) < accuracy
+    assert order > 1 or abs(off) > 1e-4
+
+
+def test_sides_of_order_three_are_refused_in_space():
+    table = {"shape": "random-particles", "dimension": 3, "fraction": 0.1, "radius": 0.2, "seed": 1}
+    with pytest.raises(InputError, match="order"):
+        make_cell(make_config({"cell": table | {"order": 3, "resolution": 0.2}}).cell, MPI.COMM_WORLD, None)
+
+
 # The seeds of the first sixty with the narrowest gaps, which were refused: widths in periods. The second one's cells
 # turned inside out when the surfaces were moved by one distance to meet the fraction.
 NARROW = [(0.1, 54, 5.15e-4), (0.4, 29, 1.84e-5), (0.25, 46, 3.59e-4)]

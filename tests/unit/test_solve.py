@@ -157,6 +157,7 @@ def test_a_direct_solver_goes_first_where_the_matrix_is_small_and_the_tolerance_
 def test_multigrid_goes_on_where_factors_fail(monkeypatch):
     matrix, b = laplace(MPI.COMM_WORLD, 12, 1.0)
     monkeypatch.setattr("homfem.solve.linear.REFINEMENTS", 0)
+    monkeypatch.setattr(solve.LinearSolver, "_applied", lambda _self, _rest, more: (more.set(0.0), (1, 1))[1])
     solver, x = solve.LinearSolver(matrix, preconditioner=solve.Multigrid(direct_first=10**6)), matrix.createVecRight()
     assert solver.solve(b, x) > 1
     assert (b - matrix * x).norm() <= 1.01e-10 * b.norm()
@@ -167,14 +168,39 @@ def test_factors_of_a_matrix_of_moderate_size_are_ordered_by_their_fill(monkeypa
     matrix, b = laplace(MPI.COMM_SELF, 110, 1.0)
     assert matrix.getSize()[0] > 10_000
     found = []
-    for limit in (1_500_000, 1000):
-        monkeypatch.setattr("homfem.solve.options.QUICK_ORDER", limit)
-        solver, x = solve.LinearSolver(matrix, preconditioner="direct"), matrix.createVecRight()
+    for dimension, kind in ((2, solve.Direct(dimension=2)), (3, "direct")):
+        monkeypatch.setattr("homfem.solve.options.QUICK_ORDER", {2: 1_500_000, 3: 1000})
+        solver, x = solve.LinearSolver(matrix, preconditioner=kind), matrix.createVecRight()
         solver.solve(b, x)
         found.append((solver.ksp.getPC().getFactorMatrix().getMumpsInfog(7), x.norm()))
         solver.destroy()
+        factors = solve.Factors(matrix, dimension=dimension)
+        assert factors._factor.getMumpsInfog(7) == found[-1][0]
+        factors.destroy()
     assert found[0][0] == 2 != found[1][0]
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-10)
+
+
+def test_factors_that_leave_more_than_is_asked_for_are_applied_again(monkeypatch):
+    """Once more where that gains a lot; iterations about them go on where it does not, also from worse than nothing."""
+    matrix, b = laplace(MPI.COMM_SELF, 24, 1.0)
+    solver, x = solve.LinearSolver(matrix, preconditioner="direct", rtol=1e-13), matrix.createVecRight()
+    exact = x.duplicate()
+    solver.solve(b, exact)
+    factors = solver.ksp.getPC()
+    for error, least, most in ((1e-6, 2, 4), (0.3, 2, 20), (5.0, 2, 20), (-1.5, 2, 20)):
+
+        def poor(_self, rest, more, error=error):
+            factors.apply(rest, more)
+            more.scale(1.0 + error)
+            return 1, 1
+
+        monkeypatch.setattr(solve.LinearSolver, "_applied", poor)
+        count = solver.solve(b, x)
+        assert least <= count <= most
+        assert (b - matrix * x).norm() <= 1.1e-13 * b.norm()
+        x.axpy(-1.0, exact)
+        assert x.norm() <= 1e-10 * exact.norm()
 
 
 def test_a_direct_solver_that_goes_first_sees_an_indefinite_matrix():

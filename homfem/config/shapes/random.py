@@ -37,6 +37,8 @@ class RandomShape(CellTable):
     """Size of the mesh cells as a fraction of the period."""
     refinement: Annotated[int, integer(at_least=0, at_most=6)] = 0
     """How often the mesh is halved near the surface."""
+    order: Annotated[int, integer(at_least=1, at_most=4)] = 1
+    """Order of the mesh cells: 2 for curved ones, 3 and 4 in the plane."""
     voxels: Annotated[int, integer(at_least=4)] = 64
     """Voxels along a side, for `method = "grid"`."""
 

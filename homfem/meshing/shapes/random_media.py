@@ -26,6 +26,7 @@ def medium_plan(
     phases: Sequence[str] = PHASES,
     resolution: float = 0.05,
     refinement: int = 0,
+    order: int = 1,
     length: float = 1.0,
     length_unit: str = "m",
 ) -> CellPlan:
@@ -48,6 +49,7 @@ def medium_plan(
             resolution=resolution,
             refinement=refinement,
             size=size,
+            order=order,
             fractions=None if fraction is None else {names[0]: fraction},
             length_unit=length_unit,
         )
