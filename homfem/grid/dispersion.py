@@ -164,7 +164,6 @@ def solve_dispersion_image(
     start = time.perf_counter()
     solute = solute_of(image, diffusivities, fluid, partition, wanted.sorption_length)
     solute = replace(solute, direction=direction, peclet=check_peclet(peclet))
-
     solute.check(image, thin=wanted.cuts_voxels)
 
     def on(part: Image, cuts: int) -> DispersionOnGrid:
@@ -180,13 +179,13 @@ def solve_dispersion_image(
     frame = Frame(image=image, solute=solute, found=found, how=grids, unit=unit)
     about: dict[str, Any] = {
         "warnings": image.warnings + lost + grids.warnings,
-        "seconds": {"total": time.perf_counter() - start},
+        "seconds": {**found.seconds, "total": time.perf_counter() - start},
         "config": dict(config or {}),
     }
     series = tuple(replace(frame.tensor(number), **about) for number in range(len(solute.peclet)))
     hardest = int(np.argmax(solute.peclet))
     first, cuts = 3 - image.dimension, grids.cuts
-    shape = found.flows.pores.inside.shape[first:]
+    shape = found.flows.inside.shape[first:]
     return ImageDispersion(
         tensor=series[hardest],
         series=series,
@@ -194,7 +193,7 @@ def solve_dispersion_image(
         inside=refined(found.inside, cuts),
         fluid=refined(found.flows.fluid.inside, cuts),
         velocity=found.velocity[first:].reshape(-1, *shape),
-        correctors=tuple(found.flows.length * one.reshape(shape) for one in found.carried[hardest].correctors),
+        correctors=tuple(found.flows.length * one.reshape(shape) for one in found.correctors),
         history=grids.history,
     )
 

@@ -149,10 +149,6 @@ class Pores:
             raise ConvergenceError(f"flow through the image: {led:.1e} of it has a divergence; take a smaller rtol")
         return PoreFlow(fluxes=fluxes, force=np.asarray(force, dtype=np.float64), iterations=iterations)
 
-    def mean(self, flow: PoreFlow) -> Array:
-        """Return the mean velocity over the whole period, shape (3,)."""
-        return np.asarray(flow.fluxes.sum(axis=(1, 2, 3)) * self.sizes / (self.volume * self.inside.size))
-
 
 def joined(inside: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.bool_]:
     """Return the lower faces along an axis between two different voxels that are inside."""

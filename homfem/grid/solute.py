@@ -2,6 +2,7 @@ r"""What a flow between the voxels of an image carries, and how it is solved on 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -67,20 +68,26 @@ class Solute:
         velocity = _velocity(flows, along)
         carrier = self._carrier(image, cuts, inside, diagonal[medium.rows] / reference, velocity)
         shortest = min(image.period) / flows.length
-        carried = []
+        hardest, start = int(np.argmax(self.peclet)), time.perf_counter()
+        carried: list[Carried] = []
+        correctors: Array = np.zeros(0)
         with progress_bar("concentration in the image", total=float(len(self.peclet))) as advance_to:
-            for number, one in enumerate(self.peclet, start=1):
-                carried.append(
-                    carrier.solve(one / shortest, rtol=accuracy.residual, max_iterations=accuracy.max_iterations)
-                )
-                advance_to(number)
+            for number, one in enumerate(self.peclet):
+                found = carrier.solve(one / shortest, rtol=accuracy.residual, max_iterations=accuracy.max_iterations)
+                if number == hardest:
+                    correctors = found.correctors
+                # Those of all numbers would soon take more memory than all else.
+                carried.append(replace(found, correctors=np.zeros(0)))
+                advance_to(number + 1)
         return DispersionOnGrid(
             flows=flows,
             inside=inside,
             velocity=velocity,
             reference=reference,
-            retardation=carrier.mass / (np.count_nonzero(inside) * cuts**image.dimension * flows.pores.volume),
+            retardation=carrier.mass / (np.count_nonzero(inside) * cuts**image.dimension * flows.volume),
             carried=tuple(carried),
+            correctors=correctors,
+            seconds={"flow": flows.seconds, "concentration": time.perf_counter() - start},
         )
 
     def _carried(self, medium: Medium) -> npt.NDArray[np.bool_]:
@@ -117,7 +124,8 @@ class Solute:
 class DispersionOnGrid:
     """Dispersion on one grid, in units of the shortest edge of its voxels and of the ``reference`` diffusivity.
 
-    ``velocity`` (3, n0, n1, n2) is that through the lower faces, over its mean in the fluid.
+    ``velocity`` (3, n0, n1, n2) is that through the lower faces, over its mean in the fluid; ``correctors``
+    (d, n0, n1, n2) those of the largest Peclet number, and ``carried`` has none; ``seconds`` are by stage.
     """
 
     flows: FlowsOnGrid
@@ -126,6 +134,8 @@ class DispersionOnGrid:
     reference: float
     retardation: float
     carried: tuple[Carried, ...]
+    correctors: Array
+    seconds: Mapping[str, float]
 
     @property
     def values(self) -> tuple[Array, ...]:
@@ -194,9 +204,9 @@ def _diagonal(medium: Medium) -> Array:
 
 def _velocity(flows: FlowsOnGrid, along: Array) -> Array:
     """Return the velocity whose mean over the fluid is a direction of length 1, shape (3, n0, n1, n2)."""
-    span, pores = flows.fluid.span, flows.pores
+    span = flows.fluid.span
     pull = np.linalg.solve(flows.mobility, span @ along)
     fluxes = sum(one * flow.fluxes for one, flow in zip(pull, flows.flows, strict=True))
-    velocity = np.asarray(fluxes) / pores.areas[:, None, None, None]
-    means = velocity.sum(axis=(1, 2, 3)) / np.count_nonzero(pores.inside)
-    return velocity / float(np.linalg.norm(means))
+    velocity = np.asarray(fluxes) / flows.areas[:, None, None, None]
+    means = velocity.sum(axis=(1, 2, 3)) / np.count_nonzero(flows.inside)
+    return np.asarray(velocity / float(np.linalg.norm(means)), dtype=np.float64)

@@ -65,21 +65,37 @@ class ImageFlow:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FlowsOnGrid:
-    """The flows of an image on one grid, in units of the shortest edge of a voxel, which is ``length``."""
+    """The flows of an image on one grid, in units of the shortest edge of a voxel, which is ``length``.
+
+    ``inside`` (n0, n1, n2) are the voxels of the fluid on the grid, ``sizes`` (3,) their edges, ``seconds`` what the
+    flows took. What solved them is gone.
+    """
 
     fluid: Fluid
-    pores: Pores
+    inside: npt.NDArray[np.bool_]
+    sizes: Array
     flows: tuple[PoreFlow, ...]
     length: float
     period: tuple[float, ...]
+    seconds: float
+
+    @property
+    def volume(self) -> float:
+        """Volume of a voxel."""
+        return float(np.prod(self.sizes))
+
+    @property
+    def areas(self) -> Array:
+        """Areas of the faces across each axis, shape (3,)."""
+        return np.asarray(self.volume / self.sizes, dtype=np.float64)
 
     @property
     def mobility(self) -> Array:
         """Mean velocity over the whole image for each unit force, in the directions that percolate; symmetric."""
         first = 3 - self.fluid.inside.ndim
-        means = np.array([self.pores.mean(flow)[first:] for flow in self.flows])
-        found = means @ self.fluid.span.T
-        return np.asarray(0.5 * (found + found.T))
+        means = [flow.fluxes.sum(axis=(1, 2, 3)) / (self.areas * self.inside.size) for flow in self.flows]
+        found = np.array(means)[:, first:] @ self.fluid.span.T
+        return np.asarray(0.5 * (found + found.T), dtype=np.float64)
 
     @property
     def values(self) -> tuple[Array, ...]:
@@ -100,16 +116,25 @@ def flows_on(image: Image, fluid: Fluid, cuts: int, accuracy: FlowAccuracy) -> F
     ConvergenceError
         If ``max_iterations`` do not suffice.
     """
-    d = image.dimension
+    d, start = image.dimension, time.perf_counter()
     sizes, length = scaled_sizes(image, cuts)
-    pores = Pores(on_grid(refined(fluid.inside, cuts), d), sizes, d)
+    inside = on_grid(refined(fluid.inside, cuts), d)
+    pores = Pores(inside, sizes, d)
     forces = np.hstack([np.zeros((len(fluid.span), 3 - d)), fluid.span])
     flows = []
     with progress_bar("flow through the image", total=float(len(forces))) as advance_to:
         for number, force in enumerate(forces, start=1):
             flows.append(pores.flow(np.asarray(force), rtol=accuracy.residual, max_iterations=accuracy.max_iterations))
             advance_to(number)
-    return FlowsOnGrid(fluid=fluid, pores=pores, flows=tuple(flows), length=length, period=image.period)
+    return FlowsOnGrid(
+        fluid=fluid,
+        inside=inside,
+        sizes=sizes,
+        flows=tuple(flows),
+        length=length,
+        period=image.period,
+        seconds=time.perf_counter() - start,
+    )
 
 
 @takes(FlowAccuracy)
@@ -185,7 +210,7 @@ def solve_stokes_image(
         estimated_error=how.errors[0],
         reached=how.enough,
         warnings=image.warnings + found.fluid.warnings + how.warnings,
-        dofs=found.pores.inside.size,
+        dofs=found.inside.size,
         iterations=found.iterations,
         seconds={"total": time.perf_counter() - start},
         config=dict(config or {}),
@@ -197,17 +222,15 @@ def solve_stokes_image(
         image=image.refined(how.cuts),
         fluid=refined(found.fluid.inside, how.cuts),
         loads=span,
-        velocities=tuple(scale * velocity_of(found.pores, flow)[first:] for flow in found.flows),
+        velocities=tuple(scale * velocity_of(found, flow)[first:] for flow in found.flows),
         history=how.history,
     )
 
 
-def velocity_of(pores: Pores, flow: PoreFlow) -> Array:
-    """Return the velocity through the lower faces, shape (d, *shape): axes of the image alone."""
-    first = 3 - len(pores.axes)
-    shape = pores.inside.shape[first:]
-    areas = pores.areas[:, None, None, None]
-    return np.asarray((flow.fluxes / areas).reshape((3, *shape)))
+def velocity_of(found: FlowsOnGrid, flow: PoreFlow) -> Array:
+    """Return the velocity through the lower faces, shape (3, *shape of the image)."""
+    shape = found.inside.shape[3 - found.fluid.inside.ndim :]
+    return np.asarray((flow.fluxes / found.areas[:, None, None, None]).reshape((3, *shape)))
 
 
 homogenize_stokes_image = part_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -381,8 +383,41 @@ def test_media_that_have_no_tensor_are_refused():
         homogenize_stokes_image(square(16), max_iterations=2)
 
 
-def config(tmp_path, **effective):
+def case_on_ranks(comm, *, folder):
+    """Rank 0 solves; all have the tensors."""
+    given = {"physics": "dispersion", "peclet": [0, 10], "phases": {"pore": "100 um^2/s"}, "refine": 2}
+    run = runs.tensor(config(Path(folder), **given), folder=folder, comm=comm)
+    values = [tensor.value.tolist() for tensor in run.series]
+    assert len({str(one) for one in comm.allgather(values)}) == 1
+    flow = runs.tensor(config(Path(folder), physics="stokes", fluid="pore"), folder=folder, comm=comm).tensor
+    with pytest.raises(InputError) as caught:
+        runs.tensor(config(Path(folder), physics="stokes", fluid="water"), folder=folder, comm=comm)
+    return {"values": values, "flow": flow.value.tolist(), "refused": caught.value.name, "ranks": run.tensor.ranks}
+
+
+def test_numbers_are_the_same_on_ranks(on_ranks, tmp_path):
     np.save(tmp_path / "image.npy", square(16).phases)
+    one, *others = on_ranks(case_on_ranks, folder=str(tmp_path))
+    assert one["refused"] == "effective.fluid"
+    for other in others:
+        assert other["refused"] == one["refused"]
+        assert np.allclose(other["values"], one["values"], rtol=1e-9, atol=1e-9)
+        assert np.allclose(other["flow"], one["flow"], rtol=1e-9, atol=1e-12)
+
+
+def test_memory_does_not_grow_with_the_peclet_numbers():
+    """Only the largest one keeps its correctors, wherever it stands in the list."""
+    alone = solve_dispersion_image(square(16), {"pore": 1.0}, peclet=20.0, estimate=False)
+    several = solve_dispersion_image(square(16), {"pore": 1.0}, peclet=[1.0, 20.0, 3.0], estimate=False)
+    assert [len(one) for one in several.correctors] == [16, 16]
+    assert np.allclose(several.correctors[0], alone.correctors[0], atol=1e-6)
+    assert several.tensor is several.series[1]
+    assert set(alone.tensor.seconds) == {"flow", "concentration", "total"}
+
+
+def config(tmp_path, **effective):
+    if not (tmp_path / "image.npy").exists():
+        np.save(tmp_path / "image.npy", square(16).phases)
     labels = {"pore": 0, "solid": 1}
     cell = {"shape": "image", "file": "image.npy", "labels": labels, "voxel": "0.5 um"}
     return {"cell": cell, "effective": {"method": "grid", **effective}}
