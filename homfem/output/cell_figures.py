@@ -11,11 +11,12 @@ import numpy as np
 from dolfinx import fem
 from dolfinx.mesh import meshtags
 
-from homfem.kinds import PERMEABILITY
+from homfem.kinds import DISPERSION, PERMEABILITY
 from homfem.macro.domain import Domain
 from homfem.macro.state import Units
 from homfem.output.canvas import nice_number
 from homfem.output.fields import write_unfolded
+from homfem.output.peclet_chart import draw_peclet
 from homfem.output.pictured import draw_pictured, functions_beside, pictured, view_words
 from homfem.output.pictures import draw_cell, draw_fields, made_drawable
 from homfem.output.solved import (
@@ -95,13 +96,18 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
     The first field goes into ``NAME.png``, a further one, such as a pressure, into ``NAME_pressure.png``. Of a scalar
     the corrector is shown, in the plane with lines along the flux, which in space are in ``NAME_flux.png``; of a
     displacement the deformed shape, coloured by the stress that belongs to the load; of a flow the speed and the lines
-    along it. Of transport: what :mod:`homfem.output.pictured` says.
+    along it. Of transport: what :mod:`homfem.output.pictured` says, and of several Péclet numbers a chart,
+    ``NAME_peclet.png``.
     """
     own = pictured(solution)
     for picture in own:
         heads = picture.vectors is not None
         view = view_of(solution.cell, **view_words(solution, picture), theme=theme, heads=heads)
         draw_pictured(solution.cell, picture, _beside(path, picture.name) if picture.name else path, view)
+    if solution.tensor.kind == DISPERSION:
+        title = f"{solution.cell.name}: {physics_words(solution.tensor.physics)}"
+        place = _beside(path, "peclet")
+        on_root(solution.cell.comm, lambda: draw_peclet(solution.series, place, title=title, theme=theme))
     if own:
         return
     cell, tensor, solved = solution.cell, solution.tensor, solution.correctors

@@ -126,6 +126,9 @@ def _curves(axes: Any, varied: Sequence[Varied], drawn: Drawn) -> None:
             _points(axes, varied[0], drawn, texts == str(level), colour, label, line=True)
         axes.legend(title=varied[1].title, frameon=False)
     _axis(axes, varied[0])
+    known = drawn.values[np.isfinite(drawn.values)]
+    if _logarithmic(varied[0]) and known.size and known.min() > 0.0 and known.max() > 30.0 * known.min():
+        axes.set_yscale("log")
 
 
 def _points(axes: Any, key: Varied, drawn: Drawn, chosen: Any, colour: str, label: str, *, line: bool = False) -> None:

@@ -206,6 +206,16 @@ def _has(report: Mapping[str, Any], name: str) -> bool:
     return _picked(report, _steps(name), None) is not None
 
 
+def _places(report: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the names of all results of a report, the lists whole."""
+    for name, value in report.items():
+        at = f"{above}.{name}" if above else name
+        if isinstance(value, Mapping) and name not in _ASIDE:
+            yield from _places(value, at)
+        else:
+            yield at
+
+
 def _numbers(report: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """Yield the names of the numbers of a report that are no entries of lists."""
     for name, value in report.items():
@@ -224,7 +234,7 @@ def _column(name: str, reports: Sequence[Mapping[str, Any] | None]) -> Column:
     picked = [missing if report is None else _picked(report, steps, missing) for report in reports]
     there = [value for value in picked if value is not missing]
     if not there and any(report is not None for report in reports):
-        known = sorted({known for report in reports if report for known in (*report, *_numbers(report))} - {"config"})
+        known = sorted({known for report in reports if report for known in (*report, *_places(report))} - {"config"})
         remedy = nearest_name(name, known)
         raise InputError("columns", name, "a result that the rows have, such as " + ", ".join(known[:40]), remedy)
     values = [None if value is missing else _finite(value) for value in picked]

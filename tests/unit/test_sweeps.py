@@ -17,6 +17,7 @@ import pytest
 
 from homfem import runs, sweeps
 from homfem.config.varied import parse_sample
+from homfem.output import sweeps as pictures
 from homfem.parameters import FileError, InputError
 from homfem.sweeps import processes
 from homfem.sweeps.picture import draw
@@ -530,6 +531,32 @@ def test_pictures(tmp_path, grid):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"^column = 'relative_gap'.*value\[0\]\[0\]"):
         draw(table, tmp_path / "a.png", column="relative_gap")
+
+
+@pytest.mark.parametrize(
+    ("results", "scale"), [((1.0, 40.0), "log"), ((1.0, 20.0), "linear"), ((-1.0, 40.0), "linear")]
+)
+def test_results_that_span_decades_have_a_logarithmic_axis(tmp_path, monkeypatch, results, scale):
+    from matplotlib import pyplot
+
+    found = []
+    monkeypatch.setattr(pyplot, "close", found.append)
+    keys = [pictures.Varied(title="key", values=(1.0, 100.0))]
+    pictures.draw_sweep(keys, pictures.Drawn(title="result", values=np.array(results)), tmp_path / "a.png")
+    assert found[0].axes[0].get_yscale() == scale
+    monkeypatch.undo()
+    pyplot.close(found[0])
+
+
+def test_a_wrong_column_is_told_the_place_of_matrices_too(tmp_path):
+    from homfem.sweeps.table import make_table
+
+    ready = sweeps.prepare(
+        plan("", grid={L: ["1 um^2/s"]}) | {"columns": ['coefficients."transference.Na".value']}, folder=tmp_path
+    )
+    report = {"value": [[1.0]], "coefficients": {"transference": {"Na": {"value": [[0.5]], "unit": ""}}}}
+    with pytest.raises(InputError, match=r"Did you mean 'coefficients\.transference\.Na\.value'"):
+        make_table(ready, {row.key: {"status": "done", "report": report} for row in ready.rows})
 
 
 def test_the_usual_columns_are_those_that_have_values(tmp_path):

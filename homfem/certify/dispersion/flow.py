@@ -165,10 +165,12 @@ class StokesFlow(Flow):
         means = [mean_velocity(cell, fluid, v, phi) for v, phi in zip(velocities, potentials, strict=True)]
         force = driving_force(part, means, self.along(d))
         flowing = combined(force, units)
+        velocity = flowing if part is cell else combined(force, velocities)
+        flowing.name = velocity.name = "velocity"
         return FlowOnMesh(
             part=part,
             flowing=flowing,
-            velocity=flowing if part is cell else combined(force, velocities),
+            velocity=velocity,
             potential=combined(force, potentials),
             mean=np.transpose(means) @ force,
             speed=1.0,
