@@ -29,7 +29,7 @@ from homfem.certify.adapt import on_root
 from homfem.certify.diffusion import homogenize_diffusion
 from homfem.certify.geometry import change_of_tensor, curved_facets, facet_normals
 from homfem.certify.loop import solve_cell
-from homfem.certify.physics import CellSolution, MeshSolution, owned_values
+from homfem.certify.physics import CellSolution, MeshSolution, owned_values, sampled
 from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
 from homfem.keywords import inherits, part_of, takes
@@ -112,7 +112,7 @@ class Inclusions:
     @property
     def sampled(self) -> bool:
         """Whether a coefficient is a function of position."""
-        return any(callable(value) for value in self.coefficients.values())
+        return sampled(self.coefficients)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from homfem import solve
+from homfem.brackets import symmetric
 from homfem.local.clock import Clock
 from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
 from homfem.local.dispersion_projection import Pencil, project
@@ -102,7 +103,7 @@ def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -
     return Dispersed(
         scale=scale,
         velocity=scale * mean,
-        value=0.5 * (flux + flux.T),
+        value=symmetric(flux),
         flux=flux,
         mass=mass,
         correctors=correctors,

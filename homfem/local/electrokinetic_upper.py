@@ -29,9 +29,9 @@ from dolfinx import fem
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.charges import Charges
-from homfem.local.electrokinetics import Motion
-from homfem.local.problem import CellProblem, Correctors, Field, element_of
-from homfem.local.stokes import MASS, midpoints
+from homfem.local.electrokinetics import Motion, motion_problem
+from homfem.local.problem import CellProblem, Correctors, element_of
+from homfem.local.stokes import midpoints
 from homfem.parameters import Array
 
 
@@ -47,26 +47,12 @@ def upper_problem(
     :func:`homfem.local.electrokinetics.electrokinetic_problem`, its potential is constant in each mesh cell.
     """
     flow = _Above(fluid, charges, potential, diffusivities, viscosity, 1)
-    d, element = fluid.dimension, "crouzeix-raviart"
-    linear = element_of(fluid, "Lagrange", 1)
-    fields = (
-        Field(element=element_of(fluid, "CR", 1, shape=(d,)), fixed_walls=True, name="velocity"),
-        Field(element=element_of(fluid, "DG", 0), primary=False, preconditioner=MASS[element], name="pressure"),
-        *(Field(element=linear, name=f"ion {k + 1}") for k in range(len(charges.baths))),
+    elements = (
+        element_of(fluid, "CR", 1, shape=(fluid.dimension,)),
+        element_of(fluid, "DG", 0),
+        element_of(fluid, "Lagrange", 1),
     )
-    return CellProblem(
-        name="electrokinetics from above",
-        fields=fields,
-        loads=d * (1 + len(charges.baths)),
-        bilinear=flow.bilinear,
-        linear=flow.linear,
-        average=flow.average,
-        kind="saddle",
-        metric=flow.metric,
-        domain=fluid.mesh,
-        given=flow.given,
-        formula=("electrokinetics from above", len(charges.baths)),
-    )
+    return motion_problem(flow, "crouzeix-raviart", elements, "electrokinetics from above")
 
 
 class _Above(Motion):

@@ -90,27 +90,40 @@ def electrokinetic_problem(
         raise InputError("diffusivities", diffusivities, f"one for each of the {len(charges.baths)} ions")
     d = fluid.dimension
     family = "Lagrange" if element == "taylor-hood" else "DG"
-    scalar = element_of(fluid, "Lagrange", degree)
-    fields = (
-        Field(element=element_of(fluid, "Lagrange", degree, shape=(d,)), fixed_walls=True, name="velocity"),
-        Field(
-            element=element_of(fluid, family, degree - 1), primary=False, preconditioner=MASS[element], name="pressure"
-        ),
-        *(Field(element=scalar, name=f"ion {k + 1}") for k in range(len(charges.baths))),
-    )
     flow = Motion(fluid, charges, potential, diffusivities, viscosity, degree)
+    elements = (
+        element_of(fluid, "Lagrange", degree, shape=(d,)),
+        element_of(fluid, family, degree - 1),
+        element_of(fluid, "Lagrange", degree),
+    )
+    return motion_problem(flow, element, elements, "electrokinetics", (element, degree))
+
+
+def motion_problem(
+    flow: Motion, element: str, elements: tuple[Any, Any, Any], name: str, formula: tuple[Any, ...] = ()
+) -> CellProblem:
+    """Return the cell problem of forms with the elements of the velocity, the pressure and the potentials.
+
+    ``element`` names those of the flow, ``formula`` has what the forms depend on beside the name and number of ions.
+    """
+    velocity, pressure, scalar = elements
+    count = len(flow.ions)
     return CellProblem(
-        name="electrokinetics",
-        fields=fields,
-        loads=d * (1 + len(charges.baths)),
+        name=name,
+        fields=(
+            Field(element=velocity, fixed_walls=True, name="velocity"),
+            Field(element=pressure, primary=False, preconditioner=MASS[element], name="pressure"),
+            *(Field(element=scalar, name=f"ion {k + 1}") for k in range(count)),
+        ),
+        loads=flow.d * (1 + count),
         bilinear=flow.bilinear,
         linear=flow.linear,
         average=flow.average,
         kind="saddle",
         metric=flow.metric,
-        domain=fluid.mesh,
+        domain=flow.mesh,
         given=flow.given,
-        formula=("electrokinetics", element, degree, len(charges.baths)),
+        formula=(name, *formula, count),
     )
 
 
@@ -127,6 +140,7 @@ class Motion:
         degree: int,
     ) -> None:
         mesh, self.d = fluid.mesh, fluid.dimension
+        self.mesh = mesh
         self.potential, self.viscosity = potential, fem.Constant(mesh, float(viscosity))
         self.ions = [
             (fem.Constant(mesh, float(z)), fem.Constant(mesh, float(bath)), _by_phase(fluid, one))

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import ufl
 
+from homfem import solve
 from homfem.cells import fibre_array, slit
 from homfem.local.charges import Charges
 from homfem.local.electrokinetics import cells_within, electrokinetic_problem
 from homfem.local.engine import solve_correctors
-from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
+from homfem.local.poisson_boltzmann import _Layer, solve_poisson_boltzmann
 from homfem.local.problem import CellProblem, Field, element_of
 from homfem.parameters import CellError, ConvergenceError, InputError
+from made_cells import grid_cell
 
 SALT: dict[str, Any] = {
     "fluid": ("pore",), "valences": (1, -1), "baths": (1.0, 1.0), "permittivities": {"pore": 0.1}
@@ -122,3 +124,25 @@ def test_a_field_without_a_load_between_fields_with_one_is_no_hindrance() -> Non
     found = solve_correctors(cell, problem).functions[0]
     for function, expected in zip(found, (1.0, 0.0, 3.0), strict=True):
         assert function.x.array == pytest.approx(expected, abs=1e-8)
+
+
+def test_residuals_are_relative_to_all_charges() -> None:
+    """Of both signs, in the fluid, fixed and on walls: at no potential in closed form."""
+    cell = slit(0.5, axis="y", resolution=0.25)
+    charges = Charges(
+        **SALT | {"valences": (2, -1), "baths": (1.5, 3.0)}, fixed={"pore": -0.7}, charges={"walls": -0.4}
+    )
+    layer = _Layer(cell, charges, 2)
+    vector = solve.assemble_vector(layer.size(ufl.TestFunction(layer.psi.function_space)))
+    assert vector.sum() == pytest.approx(0.5 * (2 * 1.5 + 3.0) + 0.5 * 0.7 + 2.0 * 0.4, rel=1e-12)
+    vector.destroy()
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_resolution_is_the_thickness_over_that_of_the_layer_and_the_degree(degree: int) -> None:
+    """Heights of right triangles with legs 1/3 and 1/8, in a layer of a small potential, of Debye's length."""
+    cell = grid_cell((3, 8), lambda s: (np.abs(s[:, 1] - 0.5) > 0.25).astype(int), names=("pore", "solid"))
+    charges = Charges(**SALT | {"permittivities": {"pore": 0.05}}, potentials={"walls": 0.3})
+    found = solve_poisson_boltzmann(cell, charges, degree=degree)
+    height = 1.0 / np.hypot(3.0, 8.0)
+    assert found.resolution == pytest.approx(height * np.sqrt(2.0 / 0.05) / degree, rel=0.03)

@@ -122,11 +122,19 @@ def test_error_is_the_largest_change(slow: float, bounds: bool | None, largest: 
 
 
 def test_error_of_several_groups_is_the_largest_change() -> None:
-    cell = laminate([0.3, 0.5, 0.2], axis="x", dimension=2, resolution=0.2)
-    one, two = (homogenize_multiplication(cell, TWO, degree=degree) for degree in (2, 1))
-    area = np.linalg.norm(one.value - two.value, 2) / np.linalg.norm(one.value, 2)
-    factor = abs(number(two, "multiplication") / number(one, "multiplication") - 1.0)
-    assert one.estimated_error == pytest.approx(max(area, factor), rel=1e-6)
+    """Of the factor where groups differ, of the migration area of two that are one."""
+    alike = {
+        "layer1": CrossSections(diffusion=[1.0, 1.0], absorption=[0.1, 0.1], production=[0.15, 0.15]),
+        "layer2": CrossSections(diffusion=[1.0, 1.0], absorption=[0.02, 0.02], production=[0.0, 0.0]),
+    }
+    for fractions, period, materials, largest in (([0.3, 0.5, 0.2], 1.0, TWO, 0), ([0.5, 0.5], 10.0, alike, 1)):
+        cell = laminate(fractions, axis="x", dimension=2, resolution=0.2, period=period)
+        spectrum = [0.5, 0.5] if materials is alike else None
+        one, two = (homogenize_multiplication(cell, materials, degree=k, spectrum=spectrum) for k in (2, 1))
+        factor = abs(number(two, "multiplication") / number(one, "multiplication") - 1.0)
+        area = np.linalg.norm(one.value - two.value, 2) / np.linalg.norm(one.value, 2)
+        assert int(np.argmax([factor, area])) == largest
+        assert one.estimated_error == pytest.approx(max(factor, area), rel=1e-6)
 
 
 def test_bloch_waves_of_one_group() -> None:

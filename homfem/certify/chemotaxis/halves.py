@@ -78,7 +78,7 @@ class Half:
 
     def named(self, unit: str, bounded: bool = True) -> NamedCoefficient:
         """The effective tensor with its bounds."""
-        lower, upper = (0.5 * (side + side.T) for side in self.sides)
+        lower, upper = (brackets.symmetric(side) for side in self.sides)
         value = 0.5 * (self.upper.average[: self.dimension, : self.dimension] + self.below.average)
         if not bounded:
             return NamedCoefficient(value=value, unit=unit, basis="matrix")

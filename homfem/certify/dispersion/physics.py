@@ -36,7 +36,7 @@ from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
 from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, react_all
-from homfem.certify.physics import MeshSolution
+from homfem.certify.physics import MeshSolution, sampled
 from homfem.certify.reaction.geometry import rate_error
 from homfem.coefficients import NamedCoefficient
 from homfem.kinds import REGIME
@@ -256,7 +256,7 @@ class Dispersion:
     @property
     def sampled(self) -> bool:
         """Whether a diffusivity is a function of position."""
-        return any(callable(value) for value in self.diffusivities.values())
+        return sampled(self.diffusivities)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from homfem import brackets
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array, ConvergenceError
 
@@ -32,7 +33,7 @@ def symmetric(matrix: Array) -> Array:
     if different.any():
         worst = np.abs(matrix - matrix.T)[different].max()
         raise ConvergenceError(f"the matrix of Onsager is not symmetric: entries differ by {worst:.1e}")
-    return np.asarray(0.5 * (matrix + matrix.T))
+    return brackets.symmetric(matrix)
 
 
 def require_definite(matrix: Array, span: Array, factors: Array) -> None:

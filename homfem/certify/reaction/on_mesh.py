@@ -9,6 +9,7 @@ import ufl
 from dolfinx import fem
 
 from homfem import solve
+from homfem.brackets import symmetric
 from homfem.certify.accuracy import Plan
 from homfem.certify.adapt import element_sums, on_root
 from homfem.certify.diffusion.geometry import geometric_error
@@ -99,4 +100,4 @@ def per_amount(medium: Reacting, average: Array) -> Array:
     if len(span) < cell.dimension:
         project = span.T @ span
         matrix = project @ matrix @ project
-    return np.asarray(0.5 * (matrix + matrix.T))
+    return symmetric(np.asarray(matrix, dtype=np.float64))

@@ -260,7 +260,7 @@ def confined(cell: UnitCell, matrix: Array) -> Array:
         matrix = project @ matrix @ project
         closed = np.linalg.norm(span, axis=0) < 1e-12
         matrix[closed], matrix[:, closed] = 0.0, 0.0
-    return np.asarray(0.5 * (matrix + matrix.T) * cell.length**2)
+    return np.asarray(brackets.symmetric(matrix) * cell.length**2)
 
 
 def _check_tolerance(cell: UnitCell, tolerance: float, element: str, bounds: bool) -> None:

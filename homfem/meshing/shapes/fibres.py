@@ -12,7 +12,8 @@ import numpy as np
 
 from homfem.meshing.arrays.budget import require_cells, require_filled
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.meshing.cut.curved import extruded, of_order
+from homfem.meshing.cut.curved import of_order
+from homfem.meshing.cut.extrusion import extruded
 from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import LevelSet
 from homfem.meshing.cut.mirror_parts import MIRRORS
