@@ -305,7 +305,7 @@ def test_ranks_agree(on_ranks):
 
 
 @pytest.mark.parametrize("direction", [(1.0, 0.0), (1.0, 0.5)])
-def test_a_flow_that_is_fast_for_its_mesh_has_its_error_estimated(direction):
+def test_a_flow_that_is_fast_for_its_mesh_has_its_error_estimated(caplog, direction):
     """Beside a mesh four times as fine: the estimate is above the error, and a slow flow has none."""
     flow, peclet = StokesFlow(direction=direction), [1.0, 300.0, 3000.0]
     coarse, fine = (
@@ -322,6 +322,8 @@ def test_a_flow_that_is_fast_for_its_mesh_has_its_error_estimated(direction):
         assert 0.0 < true < own.estimated_error
         assert own.estimated_error > 0.05
         assert "coarse for the Peclet number" in own.warnings[-1]
+    assert caplog.text.count("coarse for 2 of the Peclet numbers, 300 to 3000: elements of one degree less differ") == 1
+    assert f"by up to {coarse[2].estimated_error:.1%};" in caplog.text
     assert fine[2].estimated_error < 0.5 * coarse[2].estimated_error
 
 

@@ -62,17 +62,29 @@ def estimated_errors(
     return errors
 
 
-def warnings_of(carrier: Carrier, peclet: float, error: float | None) -> tuple[str, ...]:
-    """Return what is said of a tensor whose mesh may not resolve the flow, and log it."""
+def warnings_of(carrier: Carrier, peclet: Sequence[float], errors: Sequence[float | None]) -> list[tuple[str, ...]]:
+    """Return what is said of each tensor whose mesh may not resolve the flow; one line of the log tells of all."""
+    found = [_warning(carrier, one, error) for one, error in zip(peclet, errors, strict=True)]
+    told = [k for k, words in enumerate(found) if words]
+    if len(told) == 1:
+        log.warning("%s: %s", carrier.cell.name, found[told[0]])
+    elif told:
+        fast, worst = [peclet[k] for k in told], max(errors[k] or 0.0 for k in told)
+        more = f": elements of one degree less differ by up to {worst:.1%}" if worst else ""
+        words = f"{len(told)} of the Peclet numbers, {min(fast):g} to {max(fast):g}{more}"
+        log.warning("%s: the mesh is coarse for %s; refine, or ask for bounds", carrier.cell.name, words)
+    return [(words,) if words else () for words in found]
+
+
+def _warning(carrier: Carrier, peclet: float, error: float | None) -> str:
+    """What is said of one tensor; empty where the mesh is fine for it."""
     number = mesh_peclet(carrier, peclet)
     if number <= FAST or (error is not None and error <= LARGE):
-        return ()
+        return ""
     told = "and there is no estimate of what is missed: refine, or ask for bounds where there are any"
     if error is not None:
         told = f"and elements of one degree less differ by {error:.1%}: refine, or ask for bounds"
-    words = f"the mesh is coarse for the Peclet number {peclet:g}: that of its cells is {number:.3g}, {told}"
-    log.warning("%s: %s", carrier.cell.name, words)
-    return (words,)
+    return f"the mesh is coarse for the Peclet number {peclet:g}: that of its cells is {number:.3g}, {told}"
 
 
 def distance(carrier: Carrier, value: Array, other: Array) -> float:

@@ -188,8 +188,8 @@ class Dispersion:
             if not spectra:
                 errors = estimated_errors(medium, solved, peclet, method)
             tensors = tuple(
-                replace(tensor, estimated_error=error, warnings=warnings_of(medium, one, error))
-                for tensor, one, error in zip(tensors, peclet, errors, strict=True)
+                replace(tensor, estimated_error=error, warnings=words)
+                for tensor, error, words in zip(tensors, errors, warnings_of(medium, peclet, errors), strict=True)
             )
         hardest = int(np.argmax(peclet))
         if plan.two_sided:

@@ -39,7 +39,7 @@ class ElectrokineticsWords(Accuracy):
         Of the walls: one number for all, or by the name of an interface (``"pore|solid"``). A wall has one of the two,
         or is not charged.
     fixed_charge
-        Concentration of fixed elementary charges by phase, signed.
+        Concentration of fixed elementary charges by phase, signed; what they sit on has no drag.
     temperature
         In K: all numbers are in SI (mol/m^3, m^2/s, Pa s, F/m, V, C/m^2), the cell's length in its unit, and so are the
         results. Without it kT = e = 1, and all is in one system of units with ``cell.length_unit``.
