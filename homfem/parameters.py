@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -236,9 +236,14 @@ class Lattice:
     ----------
     vectors : array, shape (d, d)
         Row ``k`` is the k-th period vector, in the length unit of the mesh; linearly independent.
+    volume, shortest
+        Area or volume of one period, and length of the shortest period vector.
     """
 
     vectors: Array
+    volume: float = field(init=False, repr=False)
+    shortest: float = field(init=False, repr=False)
+    _sides: Array | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         vectors = np.array(self.vectors, dtype=np.float64)
@@ -250,6 +255,10 @@ class Lattice:
             raise CellError("lattice", self.vectors, allowed)
         vectors.setflags(write=False)
         object.__setattr__(self, "vectors", vectors)
+        object.__setattr__(self, "volume", float(abs(np.linalg.det(vectors))))
+        object.__setattr__(self, "shortest", float(lengths.min()))
+        sides = np.diag(vectors)
+        object.__setattr__(self, "_sides", None if np.any(vectors - np.diag(sides)) else sides)
 
     @classmethod
     def box(cls, *lengths: float) -> Lattice:
@@ -261,19 +270,10 @@ class Lattice:
         """Number of space dimensions, 2 or 3."""
         return int(self.vectors.shape[0])
 
-    @property
-    def volume(self) -> float:
-        """Area or volume of one period cell."""
-        return float(abs(np.linalg.det(self.vectors)))
-
-    @property
-    def shortest(self) -> float:
-        """Length of the shortest period vector."""
-        return float(np.linalg.norm(self.vectors, axis=1).min())
-
     def fractional(self, points: npt.ArrayLike) -> Array:
         """Return the lattice coordinates ``s`` of points, ``x = s @ vectors``; shape (n, d)."""
-        return np.asarray(np.linalg.solve(self.vectors.T, np.asarray(points, dtype=np.float64).T).T)
+        x = np.asarray(points, dtype=np.float64)
+        return x / self._sides if self._sides is not None else np.asarray(np.linalg.solve(self.vectors.T, x.T).T)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Lattice) and np.array_equal(self.vectors, other.vectors)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
-import scipy.sparse.csgraph
 import scipy.spatial
 
 from homfem.meshing.arrays.facets import row_numbers
@@ -103,20 +101,36 @@ def _identify_by_wrapping(
     inside = fractional[candidates]
     shift = np.floor(inside - origin)
     pairs = scipy.spatial.cKDTree((inside - shift) @ lattice.vectors).query_pairs(distance, output_type="ndarray")
-    links = scipy.sparse.coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    groups, label = scipy.sparse.csgraph.connected_components(links, directed=False)
+    label = joined_by(pairs, count)
     order = np.lexsort((np.arange(count), *shift.T[::-1], label))
-    first = order[np.searchsorted(label[order], np.arange(groups))]
+    first = np.empty(count, dtype=np.int64)
+    first[label[order[::-1]]] = order[::-1]
     representative = np.arange(len(fractional))
     representative[candidates] = candidates[first[label]]
     return representative, np.rint(fractional - fractional[representative]).astype(np.int64)
+
+
+def joined_by(pairs: Indices, count: int) -> Indices:
+    """Return for each of some things the first of those that pairs of them, shape (p, 2), join it to."""
+    label: Indices = np.arange(count)
+    one, two = pairs[:, 0], pairs[:, 1]
+    while True:
+        least = np.minimum(label[one], label[two])
+        before = label.copy()
+        np.minimum.at(label, one, least)
+        np.minimum.at(label, two, least)
+        label = label[label]
+        if np.array_equal(label, before):
+            return label
 
 
 def _require_partners(
     points: Array, low: Indices, high: Indices, shift: Array, direction: int, distance: float
 ) -> None:
     for source, target, sign in ((low, high, 1.0), (high, low, -1.0)):
-        found, _ = scipy.spatial.cKDTree(points[target]).query(points[source] + sign * shift)
+        found, nearest = scipy.spatial.cKDTree(points[target]).query(points[source] + sign * shift)
+        if len(low) == len(high) and found.max() <= distance and np.bincount(nearest, minlength=len(target)).all():
+            return  # to each its own: the other way round as well
         if np.any(found > distance):
             bad = int(np.argmax(found > distance))
             raise PeriodicityError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from itertools import product
 
@@ -32,11 +33,8 @@ def jacobians(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
         origin = points[cells[:, 0]]
         edges = [points[cells[:, k]] - origin for k in range(1, d + 1)]
         return _determinant(edges)[:, None]
-    nodes = points[cells]
-    columns = []
-    for gradient in _GRADIENTS[key]:
-        columns.append(_determinant([np.einsum("mkx,k->mx", nodes, gradient[:, j]) for j in range(d)]))
-    return np.stack(columns, axis=1)
+    nodes = points[cells].transpose(0, 2, 1)
+    return _determinant([nodes @ gradient for gradient in _GRADIENTS[key]])
 
 
 def integrate(determinants: Array, key: tuple[str, int]) -> Array:
@@ -97,11 +95,12 @@ def _of_boxes(points: Array, cells: Indices, key: tuple[str, int]) -> Array:
 
 
 def _determinant(rows: Sequence[Array]) -> Array:
+    """The determinants of matrices by their rows, each of shape (m, d) or (m, d, q)."""
     if len(rows) == 2:
         (a, b) = rows
         return a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
     a, b, c = rows
-    return np.einsum("mx,mx->m", a, np.cross(b, c))
+    return np.asarray((a * np.cross(b, c, axis=1)).sum(axis=1))
 
 
 def quadratic_edges(d: int) -> list[tuple[int, int]]:
@@ -109,6 +108,7 @@ def quadratic_edges(d: int) -> list[tuple[int, int]]:
     return {1: [(0, 1)], 2: [(1, 2), (0, 2), (0, 1)], 3: [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]}[d]
 
 
+@functools.cache
 def lattice_nodes(d: int, order: int) -> Array:
     """Return the equispaced nodes of a simplex of an order in the order of DOLFINx, in barycentric coordinates.
 
@@ -119,7 +119,9 @@ def lattice_nodes(d: int, order: int) -> Array:
     parts = np.arange(1, order)[:, None] / order
     edges = [corners[i] + parts * (corners[j] - corners[i]) for i, j in quadratic_edges(d)]
     inside = [[order - i - j, i, j] for j in range(1, order) for i in range(1, order - j)] if d == 2 else []
-    return np.vstack([corners, *edges, np.array(inside).reshape(-1, d + 1) / order])
+    nodes = np.vstack([corners, *edges, np.array(inside).reshape(-1, d + 1) / order])
+    nodes.setflags(write=False)  # they are the next caller's too
+    return nodes
 
 
 def lagrange_gradients(places: Array, d: int, order: int) -> Array:
@@ -168,8 +170,9 @@ def _collapsed(count: int) -> tuple[Array, Array]:
 
 
 RULES = _rules()
+#: Derivatives of the Lagrange functions along each axis at the places of the rule, each of shape (nodes, q).
 _GRADIENTS = {
-    key: lagrange_gradients(RULES[key][0], DIMENSIONS[key[0]], key[1])
+    key: tuple(np.ascontiguousarray(lagrange_gradients(RULES[key][0], DIMENSIONS[key[0]], key[1]).transpose(2, 1, 0)))
     for key in RULES
     if key[1] > 1 and is_simplex(key[0])
 }

@@ -138,8 +138,8 @@ class RawCell:
             element, element_shape = np.arange(len(cells)), (len(cells),)
         phases = _check_names("phases", self.phases, phase_of_cell, "cells")
         facet_names = {str(name): int(tag) for name, tag in self.facet_names.items()}
-        unnamed = np.setdiff1d(facet_tags, list(facet_names.values()))
-        if len(unnamed):
+        unnamed = sorted({int(tag) for tag in np.unique(facet_tags)}.difference(facet_names.values()))
+        if unnamed:
             raise CellError("facet_names", facet_names, f"a name for every facet tag; tag {unnamed[0]} has none")
 
         points, cells, facets, facet_tags, slivers = _used(points, cells, facets, facet_tags, slivers)
@@ -353,9 +353,9 @@ def _check_names(name: str, names: Mapping[str, int], tags: Tags, what: str) -> 
     known = {str(key): int(tag) for key, tag in names.items()}
     if len(set(known.values())) < len(known):
         raise CellError(name, known, "a different tag for each name")
-    present = np.unique(tags)
-    unnamed = np.setdiff1d(present, list(known.values()))
-    if len(unnamed):
+    present = {int(tag) for tag in np.unique(tags)}
+    unnamed = sorted(present.difference(known.values()))
+    if unnamed:
         count = int(np.count_nonzero(tags == unnamed[0]))
         remedy = "Give every part of the cell a named physical group."
         raise CellError(name, known, f"a name for every tag; tag {unnamed[0]} of {count} {what} has none", remedy)

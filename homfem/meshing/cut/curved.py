@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from homfem.meshing.arrays.jacobians import integrate, jacobians, lattice_nodes,
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes
 from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.cutting import FLAT, CutMesh, Flags
-from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, values
+from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients, slopes, values
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.parameters import Array, CellError, InputError
 
@@ -101,13 +102,9 @@ def mark_kinks(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
     There the slopes to one side and to the other differ by more than a tenth; of a smooth function they differ by the
     step times its curvature.
     """
-    d = mesh.points.shape[1]
     for number, phi in enumerate(functions):
         node = np.flatnonzero(mesh.on[:, number] & (mesh.representative == np.arange(len(mesh.points))))
-        at = mesh.points[node]
-        here = values(phi, at)
-        ahead = np.stack([values(phi, at + mesh.step * e) - here for e in np.eye(d)], axis=1)
-        behind = np.stack([here - values(phi, at - mesh.step * e) for e in np.eye(d)], axis=1)
+        ahead, behind = slopes(phi, mesh.points[node], mesh.step)
         size = np.maximum(np.linalg.norm(ahead, axis=1), np.linalg.norm(behind, axis=1))
         mesh.fixed[node[np.linalg.norm(ahead - behind, axis=1) > 0.1 * size]] = True
     mesh.fixed = mesh.fixed[mesh.representative]
@@ -195,6 +192,7 @@ def _edges(raw: RawCell, order: int) -> tuple[Indices, Indices, Indices]:
     return edges, nodes(of_cell.reshape(ends.shape[:2]), pairs), nodes(of_facet, of_facets)
 
 
+@functools.cache
 def _blending(order: int) -> Array:
     """How much of the deviation of each node of the three edges each node inside of a triangle has; (inside, nodes)."""
     parts = np.arange(order + 1) / order
@@ -241,9 +239,10 @@ def _projected(
         moving = own[node[own] >= middles]
         for _ in range(4):
             at = points[node[moving]]
-            normal = part.within(gradients(phi, at, step), walls[moving])
+            level, slopes_there = expansions(phi, at, step)
+            normal = part.within(slopes_there, walls[moving])
             square = np.maximum(np.einsum("nx,nx->n", normal, normal), 1e-300)
-            points[node[moving]] = at - (values(phi, at) / square)[:, None] * normal
+            points[node[moving]] = at - (level / square)[:, None] * normal
         slope[own] = part.within(gradients(phi, points[node[own]], step), walls[own])
     length = np.linalg.norm(slope, axis=1, keepdims=True)
     return points, slope / np.where(length > 0.0, length, 1.0)
@@ -329,12 +328,13 @@ def _shifted(curved: _Curved, shift: Array, targets: Mapping[int, float], size: 
     """Return by how much each surface is to be moved for the volumes that phases shall have."""
     shift, numbers = shift.copy(), np.array(sorted(targets))
     wanted, step = np.array([targets[k] for k in numbers]), 1e-3 * size
-    for _ in range(8):
+    rate = np.empty((len(numbers), len(numbers)))
+    for turn in range(12):
         volume = curved.volumes(shift)[numbers]
         if np.abs(wanted - volume).max() < 1e-14 * curved.raw.lattice.volume / copies:
             break
-        rate = np.empty((len(numbers), len(numbers)))
-        for column, k in enumerate(numbers):
+        # The shifts are small: the rates of the first turn serve the others.
+        for column, k in enumerate(numbers if turn == 0 else ()):
             changed = shift.copy()
             changed[k] += step
             rate[:, column] = (curved.volumes(changed)[numbers] - volume) / step

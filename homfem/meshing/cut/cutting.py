@@ -22,7 +22,7 @@ from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.arrays.refinement import PAIRS, bisect_simplices
 from homfem.meshing.cut.background import sines
-from homfem.meshing.cut.level_sets import STEP, LevelSet, gradients, roots, values
+from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, roots, values
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.parameters import Array, Lattice
 
@@ -318,11 +318,11 @@ def _newton(
         for number, phi in enumerate(functions):
             own = np.flatnonzero(on[todo, number])
             if len(own):
-                slope = gradients(phi, place[todo[own]], mesh.step)
+                level, slope = expansions(phi, place[todo[own]], mesh.step)
                 size = np.linalg.norm(slope, axis=1)
                 size[size == 0.0] = 1.0
                 rows[own, number] = slope / size[:, None]
-                gap[own, number] = values(phi, place[todo[own]]) / size
+                gap[own, number] = level / size
         distance[todo] = np.abs(gap).max(axis=1)
         again = distance[todo] > 1e-14 * mesh.lattice.shortest
         todo, rows, gap = todo[again], rows[again], gap[again]

@@ -163,7 +163,7 @@ def implicit_raw(
         _cut_along(mesh, given, names, places)
         share = {k: volume / part.copies for k, volume in targets.items()}
         faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
-        found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit)
+        found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=wanted.order == 1)
         return completed(found if wanted.order == 1 else of_order(found, given, share, part, order=wanted.order), part)
 
     part = find_part(given, lattice, wanted.mirrors)
@@ -221,11 +221,14 @@ def _fit(
         if targets:
             volume_correction.meet_volumes(mesh, faces, where, targets, names, phase)
     d = mesh.points.shape[1]
-    smallest, largest = angles(mesh.points, mesh.cells)
-    log.info("%d %s on %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[d], mesh.part.describe(),
-             smallest.min(), largest.max())  # fmt: skip
+    if log.isEnabledFor(logging.INFO):
+        smallest, largest = angles(mesh.points, mesh.cells)
+        log.info("%d %s on %s, angles from %.1f to %.1f degrees", len(mesh.cells), SIMPLEX[d], mesh.part.describe(),
+                 smallest.min(), largest.max())  # fmt: skip
+    if mesh.part.copies == 1:
+        return faces
     worst = np.degrees(np.arcsin(np.clip(sines(mesh.points[mesh.cells]), -1.0, 1.0)))
-    if mesh.part.copies > 1 and worst.min() < FLATTEST[d]:
+    if worst.min() < FLATTEST[d]:
         place = np.array2string(mesh.points[mesh.cells[worst.argmin()]].mean(axis=0), precision=4)
         remedy = "Choose a smaller resolution or more refinement there, or mirrors = 'none'."
         raise CellError("mirrors", f"a cell with an angle of {max(0.0, worst.min()):.2g} degrees near {place}",
@@ -268,10 +271,12 @@ def _to_raw(
     names: Sequence[str],
     phase: Indices,
     length_unit: str,
+    *,
+    straight: bool,
 ) -> RawCell:
     # On a face of the cell a facet has two images, and each phase its own.
     apart = (faces.nodes != faces.image).any(axis=1) & (np.sort(faces.nodes) != np.sort(faces.image)).any(axis=1)
-    slivers = volume_correction.slivers(mesh, functions, faces)
+    slivers = volume_correction.slivers(mesh, functions, faces) if straight else None
     pair = np.sort(np.stack([phase[faces.low], phase[faces.high]], axis=1), axis=1) @ [len(names), 1]
     kinds, tag = np.unique(pair, return_inverse=True)
     pairs = [divmod(int(kind), len(names)) for kind in kinds]
@@ -288,5 +293,5 @@ def _to_raw(
         facet_names=facet_names,
         lattice=mesh.lattice,
         length_unit=length_unit,
-        slivers=np.vstack([slivers, slivers[apart]]),
+        slivers=None if slivers is None else np.vstack([slivers, slivers[apart]]),
     )

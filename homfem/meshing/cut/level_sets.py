@@ -28,7 +28,7 @@ def values(phi: LevelSet, points: Array, name: str = "function") -> Array:
         raise InputError(
             name, found.shape, f"a function of points (n, d) that returns shape (n,), here ({len(points)},)"
         )
-    if not np.all(np.isfinite(found)):
+    if not np.isfinite(found).all():
         bad = points[np.flatnonzero(~np.isfinite(found))[0]]
         raise InputError(name, "not a finite number", f"finite everywhere; it is not at {np.array2string(bad)}")
     return found
@@ -36,8 +36,27 @@ def values(phi: LevelSet, points: Array, name: str = "function") -> Array:
 
 def gradients(phi: LevelSet, points: Array, step: float) -> Array:
     """Return the gradient by central differences of the given step, shape (n, d)."""
-    shifts = step * np.eye(points.shape[1])
-    return np.stack([(values(phi, points + s) - values(phi, points - s)) / (2.0 * step) for s in shifts], axis=1)
+    return expansions(phi, points, step)[1]
+
+
+def expansions(phi: LevelSet, points: Array, step: float) -> tuple[Array, Array]:
+    """Return the values, shape (n,), and the gradients by central differences of a step, shape (n, d), by one call."""
+    here, ahead, behind = _around(phi, points, step)
+    return here, np.asarray((ahead - behind) / (2.0 * step))
+
+
+def slopes(phi: LevelSet, points: Array, step: float) -> tuple[Array, Array]:
+    """Return the slopes by differences ahead and behind of a step along each axis, both of shape (n, d)."""
+    here, ahead, behind = _around(phi, points, step)
+    return np.asarray((ahead - here[:, None]) / step), np.asarray((here[:, None] - behind) / step)
+
+
+def _around(phi: LevelSet, points: Array, step: float) -> tuple[Array, Array, Array]:
+    """Values at points, shape (n,), and a step ahead of and behind them along each axis, shape (n, d)."""
+    n, d = points.shape
+    shifts = step * np.vstack([np.zeros(d), np.eye(d), -np.eye(d)])
+    found = values(phi, (points + shifts[:, None]).reshape(-1, d)).reshape(2 * d + 1, n)
+    return found[0], found[1 : d + 1].T, found[d + 1 :].T
 
 
 def roots(function: Callable[[Array, npt.NDArray[np.int64]], Array], count: int) -> Array:
@@ -155,11 +174,14 @@ def second_nearest(lattice: Lattice, centres: npt.ArrayLike, radius: float) -> C
 
 
 def _nearest_in_box(points: Array, centres: Array, radii: Array, sides: Array) -> Array:
-    nearest = np.full(len(points), np.inf)
+    nearest: Array | None = None
     for centre, radius in zip(centres, radii, strict=True):
         away = points - centre
         away -= sides * np.rint(away / sides)
-        np.minimum(nearest, np.sqrt(np.einsum("nx,nx->n", away, away)) - radius, out=nearest)
+        away *= away
+        distance = np.sqrt(away.sum(axis=1)) - radius
+        nearest = distance if nearest is None else np.minimum(nearest, distance)
+    assert nearest is not None  # there are balls
     return nearest
 
 

@@ -11,6 +11,7 @@ Whether the functions have the mirrors is looked at: at fixed points first, then
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,7 @@ AXES = ("x", "y", "z")
 _ALIKE = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
     """What is meshed of a period: all of it, or what lies between mirror planes.
 
@@ -54,12 +55,12 @@ class Part:
         """How many images make one period."""
         return (1 << len(self.mirrored)) * (1, 2, 0, 6)[len(self.exchanged)]
 
-    @property
+    @functools.cached_property
     def sides(self) -> Array:
         """Fractions of the period vectors that the part reaches along, shape (d,)."""
         return np.where(np.isin(np.arange(self.lattice.dimension), self.mirrored), 0.5, 1.0)
 
-    @property
+    @functools.cached_property
     def across(self) -> Array:
         """Unit normals of the planes of :meth:`planes_of`, shape (planes, d): faces of the box, then exchanges."""
         d = self.lattice.dimension
@@ -70,7 +71,7 @@ class Part:
             row[[i, j]] = math.sqrt(0.5), -math.sqrt(0.5)
         return np.vstack([faces, diagonals])
 
-    @property
+    @functools.cached_property
     def walls(self) -> np.ndarray:
         """Which of the planes are mirrors, shape (planes,)."""
         d = self.lattice.dimension
@@ -85,10 +86,14 @@ class Part:
 
     def within(self, vectors: Array, planes: np.ndarray) -> Array:
         """Return the components of vectors, shape (n, d), within the planes of each, shape (n, planes)."""
-        bound = np.flatnonzero(planes.any(axis=1))
-        rows = planes[bound][:, :, None] * self.across
-        result = vectors.copy()
-        result[bound] -= np.einsum("mxk,mky,my->mx", np.linalg.pinv(rows, rcond=1e-6), rows, vectors[bound])
+        result, number = vectors.copy(), planes.sum(axis=1)
+        single, several = np.flatnonzero(number == 1), np.flatnonzero(number > 1)
+        if len(single):
+            normal = self.across[planes[single].argmax(axis=1)]
+            result[single] -= np.einsum("mx,mx->m", normal, vectors[single])[:, None] * normal
+        if len(several):
+            rows = planes[several][:, :, None] * self.across
+            result[several] -= np.einsum("mxk,mky,my->mx", np.linalg.pinv(rows, rcond=1e-6), rows, vectors[several])
         return result
 
     def contains(self, points: Array) -> np.ndarray:
@@ -238,9 +243,7 @@ def completed(raw: RawCell, part: Part) -> RawCell:
     points = np.vstack(list(part.images(raw.points)))
     number = np.arange(len(points))
     seam = np.flatnonzero(np.tile(part.planes_of(raw.points)[:, part.walls].any(axis=1), copies))
-    group = merged(np.asarray(points[seam] / part.lattice.shortest, dtype=np.float64))
-    _, first = np.unique(group, return_index=True)
-    number[seam] = seam[first[group]]
+    number[seam] = seam[merged(np.asarray(points[seam] / part.lattice.shortest, dtype=np.float64))]
     shift: Indices = count * np.arange(copies)[:, None, None]
     return replace(
         raw,

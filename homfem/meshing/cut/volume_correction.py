@@ -92,13 +92,15 @@ def heights(mesh: CutMesh, functions: Sequence[LevelSet], faces: Interface, coun
             continue
         base = x[own].reshape(-1, x.shape[2])
         along = np.repeat(normal[own], len(weight), axis=0)
+        ahead_of = step * along
         bound = np.repeat(limit[own], len(weight))
         height: Array = np.zeros(len(base))
         for _ in range(4):
             here = base + height[:, None] * along
-            slope = values(phi, here + step * along) - values(phi, here - step * along)
+            level, ahead, behind = values(phi, np.vstack([here, here + ahead_of, here - ahead_of])).reshape(3, -1)
+            slope = ahead - behind
             slope[slope == 0.0] = np.inf
-            height = np.clip(height - 2.0 * step * values(phi, here) / slope, -bound, bound)
+            height = np.clip(height - 2.0 * step * level / slope, -bound, bound)
         found[own] = height.reshape(-1, len(weight))
     return found, weight
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from homfem.meshing.arrays.facets import cell_facets
@@ -47,6 +49,7 @@ def _areas(points: Array, facets: Indices) -> Array:
     return np.asarray(normals if facets.shape[1] == 4 else 0.5 * normals)
 
 
+@functools.cache
 def facet_nodes(kind: str, order: int) -> Indices:
     """Return the places in a curved simplex of the nodes of its facets, corners first, shape (facets, nodes)."""
     corners, inside = CORNERS[kind], order - 1
@@ -61,7 +64,15 @@ def facet_nodes(kind: str, order: int) -> Indices:
 def _curved_areas(points: Array, facets: Indices) -> Array:
     """Areas of curved facets."""
     d = points.shape[1]
-    order = facets.shape[1] - 1 if d == 2 else 2
+    gradients, weights = _rule(d, facets.shape[1] - 1 if d == 2 else 2)
+    tangents = np.einsum("fix,qij->jfqx", points[facets], gradients)
+    normals = tangents[0] if d == 2 else np.cross(*tangents)
+    return np.asarray(np.linalg.norm(normals, axis=2) @ weights)
+
+
+@functools.cache
+def _rule(d: int, order: int) -> tuple[Array, Array]:
+    """Gradients of the Lagrange functions of a facet at the points of Gauss's rule, and its weights."""
     x, w = (0.5 * values for values in np.polynomial.legendre.leggauss(2 * order - 1 if d == 2 else 8))
     x = x + 0.5
     places: Array = x[:, None]
@@ -69,6 +80,4 @@ def _curved_areas(points: Array, facets: Indices) -> Array:
     if d == 3:  # the square collapsed to the triangle
         places = np.column_stack([np.repeat(x, len(x)), np.outer(1.0 - x, x).ravel()])
         weights = np.asarray(np.outer(w * (1.0 - x), w).ravel(), dtype=np.float64)
-    tangents = np.einsum("fix,qij->jfqx", points[facets], lagrange_gradients(places, d - 1, order))
-    normals = tangents[0] if d == 2 else np.cross(*tangents)
-    return np.asarray(np.linalg.norm(normals, axis=2) @ weights)
+    return lagrange_gradients(places, d - 1, order), weights

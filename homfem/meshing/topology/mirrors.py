@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
-import scipy.sparse.csgraph
 import scipy.spatial
 
 from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.identification import joined_by
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes, select
 from homfem.parameters import Array
 
@@ -329,10 +328,8 @@ def _normals(points: Array, rows: Indices) -> Array:
 
 
 def merged(points: Array) -> Indices:
-    """A number for each point, the same for points that are one."""
-    pairs = scipy.spatial.cKDTree(points).query_pairs(NEAR, output_type="ndarray")
-    graph = scipy.sparse.coo_array((np.ones(len(pairs)), tuple(pairs.T)), shape=(len(points),) * 2)
-    return np.asarray(scipy.sparse.csgraph.connected_components(graph, directed=False)[1], dtype=np.int64)
+    """For each point the number of the first of those that are one with it."""
+    return joined_by(scipy.spatial.cKDTree(points).query_pairs(NEAR, output_type="ndarray"), len(points))
 
 
 def _cancelled(facets: Indices, phase: Indices, weight: Indices) -> tuple[Indices, Indices, Indices]:
