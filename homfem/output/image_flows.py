@@ -10,6 +10,7 @@ import numpy as np
 from homfem.grid import Image, ImageDispersion, ImageFlow
 from homfem.output import canvas
 from homfem.output.colours import colour_scale
+from homfem.output.peclet_chart import draw_peclet
 from homfem.output.words import load_words, symbol, with_unit
 from homfem.parameters import Array
 
@@ -20,8 +21,8 @@ LINES = 24
 def draw_image_flow(solution: ImageFlow | ImageDispersion, path: str | Path, *, theme: str = "light") -> None:
     """Draw the speed in an image, and of dispersion the concentration beside its mean; in space three cuts of both.
 
-    Of a permeability the flow is that of the first force. The file is a PNG, PDF or SVG file, the ground ``"light"`` or
-    ``"dark"``.
+    Of a permeability the flow is that of the first force; of several Péclet numbers a chart stands beside it,
+    ``NAME_peclet.png``. The file is a PNG, PDF or SVG file, the ground ``"light"`` or ``"dark"``.
     """
     place = canvas.check_figure(path)
     image, tensor = solution.image, solution.tensor
@@ -51,6 +52,9 @@ def draw_image_flow(solution: ImageFlow | ImageDispersion, path: str | Path, *, 
         known = ", ".join(f"{value:.5g}" for value in tensor.principal_values)
         figure.suptitle(f"{tensor.kind.title}: principal values {known} {symbol(tensor.unit)} (grid)", fontsize=10.5)
         canvas.save(figure, place)
+    if isinstance(solution, ImageDispersion):
+        chart = place.with_name(f"{place.stem}_peclet{place.suffix}")
+        draw_peclet(solution.series, chart, title="dispersion in an image (grid)", theme=theme)
 
 
 def _rows(solution: ImageFlow | ImageDispersion) -> list[tuple[Array, Array, str]]:

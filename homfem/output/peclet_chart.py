@@ -51,8 +51,11 @@ def draw_peclet(tensors: Sequence[EffectiveTensor], path: str | Path, *, title: 
     shown.sort(key=lambda one: float(one.coefficients["peclet"].value))
     peclet = np.array([float(one.coefficients["peclet"].value) for one in shown])
     values = np.array([along_and_across(one, one.value) for one in shown])
+    spreads = values.max(axis=0) > 1e-9 * values.max()  # not across a channel: a logarithmic axis has no zero
     with charts(path, size=(5.6, 4.4), title=title, theme=theme) as axes:
         for k, name in enumerate(("along the flow", "across it")):
+            if not spreads[k]:
+                continue
             axes.plot(peclet, values[:, k], "o-", color=f"C{k}", label=name)
             sides = [(one, side) for one in shown for side in (one.lower, one.upper) if side is not None]
             if len(sides) == 2 * len(shown):
@@ -66,6 +69,6 @@ def draw_peclet(tensors: Sequence[EffectiveTensor], path: str | Path, *, title: 
             name = "$\\propto\\mathrm{Pe}$" if power == 1 else "$\\propto\\mathrm{Pe}^2$"
             axes.plot(peclet[steep], line, style, color="0.5", linewidth=1.0, label=name)
         axes.set(xscale="log", yscale="log", xlabel="Péclet number", ylabel=with_unit("dispersion", shown[0].unit))
-        axes.set_ylim(values.min() / 1.6, 1.6 * values.max())
+        axes.set_ylim(values[:, spreads].min() / 1.6, 1.6 * values.max())
         axes.legend()
     return True

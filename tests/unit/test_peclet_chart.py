@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homfem.cells import fibre_array
+from homfem.certify import solve_dispersion
 from homfem.coefficients import NamedCoefficient
+from homfem.grid import Image
+from homfem.grid.dispersion import solve_dispersion_image
 from homfem.output import canvas
+from homfem.output.cell_figures import draw_solution
+from homfem.output.image_flows import draw_image_flow
 from homfem.output.peclet_chart import along_and_across, draw_peclet
 from homfem.tensors import EffectiveTensor
 
@@ -62,3 +68,17 @@ def test_what_cannot_be_drawn_is_not(tmp_path):
     still = [dispersed(one, direction=(0.0, 0.0)) for one in (1.0, 2.0, 3.0)]
     assert not draw_peclet(still, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_figures_of_several_peclet_numbers_have_the_chart_beside(tmp_path, several):
+    peclet = [1.0, 10.0, 100.0] if several else 10.0
+    labels = np.ones((8, 8), dtype=int)
+    labels[:, 2:6] = 0
+    image = Image.from_labels(labels, {"pore": 0, "solid": 1})
+    draw_image_flow(solve_dispersion_image(image, {"pore": 1.0}, peclet=peclet), tmp_path / "image.png")
+    cell = fibre_array(fraction=0.3, resolution=0.3, dimension=2)
+    draw_solution(solve_dispersion(cell, {"matrix": 1.0}, peclet=peclet), str(tmp_path / "cell.png"))
+    for name in ("image", "cell"):
+        assert (tmp_path / f"{name}.png").exists()
+        assert (tmp_path / f"{name}_peclet.png").exists() is several
