@@ -47,6 +47,8 @@ DERIVATIVES = 3
 PART = 0.1
 #: Length below which what is left of a vector is in the space, relative to the vector.
 DEPENDENT = 1e-13
+#: The same of a vector beside those that come with it: the error of the value is the square of what this leaves out.
+TOGETHER = 3e-7
 #: Size of an entry, relative to the largest mean diffusivity, below which its error counts as that of one of this size.
 SMALLEST = 1e-12
 
@@ -157,7 +159,7 @@ def project(pencil: Pencil, scales: Sequence[float], rtol: float) -> Projected:
     log.info("dispersion: %d speeds from %d factorisations, a space of %d", len(found), count, space.size)
     coefficients = [found[abs(scale)][0 if scale >= 0.0 else 1] for scale in map(float, scales)]
     result = Projected(
-        columns=np.array([space.columns(one) for one in coefficients]),
+        columns=space.columns_of(coefficients),
         work=np.array([space.work(scale, one) for scale, one in zip(scales, coefficients, strict=True)]),
         factorisations=count,
     )
@@ -184,7 +186,7 @@ class _Space:
         self._outside = self.factors.solve(solve.multiply(pencil.convection, start))
         self.vectors: Array = np.zeros((len(start), 0))
         self.skew: Array = np.zeros((0, 0))
-        self.loads: list[Array] = []
+        self.loads: list[Array] = [np.zeros((0, self.d)) for _ in range(2)]
         self._add(start)
 
     @property
@@ -236,41 +238,46 @@ class _Space:
         self.skew[:, size:] = entries
         self.skew[size:, :size] = -entries[:size].T
         self.skew = 0.5 * (self.skew - self.skew.T)
-        self.loads = np.split(self._dot(self.vectors, np.hstack([self.pencil.gradients, self.pencil.drifts])), 2, 1)
+        added = np.split(self._dot(new, np.hstack([self.pencil.gradients, self.pencil.drifts])), 2, 1)
+        self.loads = [np.vstack([one, more]) for one, more in zip(self.loads, added, strict=True)]
 
     def _orthonormal(self, columns: Array) -> Array:
-        """Return an orthonormal basis of what columns have outside of the space."""
-        still, comm = self.pencil.still, self.comm
-        # What is left is made of length 1, and projected again: of that which is no round-off nearly all stays.
-        for least in (DEPENDENT, 0.5):
+        """Return an orthonormal basis of what columns have outside of the space.
+
+        What is less than :data:`TOGETHER` outside of the span of the others is left out.
+        """
+        still, vectors = self.pencil.still, self.vectors
+        images = solve.multiply(still, columns)
+        lengths = self._lengths(columns, images)
+        columns, images, lengths = columns[:, lengths > 0.0], images[:, lengths > 0.0], lengths[lengths > 0.0]
+        columns, images = columns / lengths, images / lengths
+        for _ in range(2):
+            columns = columns - vectors @ self._dot(vectors, images)
             images = solve.multiply(still, columns)
-            squares = solve.summed(comm, np.einsum("nk,nk->k", columns, images))
-            lengths: Array = np.sqrt(np.maximum(squares, 0.0))
-            columns, images = columns[:, lengths > 0.0] / lengths[lengths > 0.0], images[:, lengths > 0.0]
-            images /= lengths[lengths > 0.0]
-            for _ in range(2):
-                columns = columns - self.vectors @ self._dot(self.vectors, images)
-                images = solve.multiply(still, columns)
-            # Vectors are rows here, those that stay the first ones.
-            rows, duals, count = np.ascontiguousarray(columns.T), np.ascontiguousarray(images.T), 0
-            for k in range(len(rows)):
-                row, dual = rows[k], duals[k]
-                for _ in range(2):
-                    part = solve.summed(comm, duals[:count] @ row)
-                    row -= part @ rows[:count]
-                    dual -= part @ duals[:count]
-                length = float(np.sqrt(max(float(solve.summed(comm, row @ dual)), 0.0)))
-                if length > least:
-                    rows[count], duals[count] = row / length, dual / length
-                    count += 1
-            columns = np.array(rows[:count].T, order="C")
-        return columns
+        rest = self._lengths(columns, images)
+        columns, images, rest = columns[:, rest > DEPENDENT], images[:, rest > DEPENDENT], rest[rest > DEPENDENT]
+        columns, images = columns / rest, images / rest
+        # Of what is left the product is formed and taken to one; what rounding has left in it is gone the second time.
+        turned = self._normal(columns, images, TOGETHER**2)
+        columns, images = columns @ turned, images @ turned
+        columns = columns - vectors @ self._dot(vectors, images)
+        return columns @ self._normal(columns, solve.multiply(still, columns), 0.5)
+
+    def _normal(self, columns: Array, images: Array, least: float) -> Array:
+        """What takes columns to orthonormal ones; less where their product has eigenvalues below the least."""
+        values, turned = np.linalg.eigh(self._dot(columns, images))
+        return np.asarray(turned[:, values > least] / np.sqrt(values[values > least]))
+
+    def _lengths(self, columns: Array, images: Array) -> Array:
+        """The lengths in the product of K."""
+        squares = solve.summed(self.comm, np.einsum("nk,nk->k", columns, images))
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
     def _turned(self) -> tuple[Array, Array, Array]:
         """The eigenvalues and vectors of -iT, and what T leads out of the space of each vector."""
         # The directions of the residuals, and how much of each vector goes there.
-        outside = self._orthonormal(self._outside)
-        leak = -self._dot(solve.multiply(self.pencil.convection, outside), self.vectors)
+        self._outside = self._orthonormal(self._outside)
+        leak = -self._dot(solve.multiply(self.pencil.convection, self._outside), self.vectors)
         turns, basis = np.linalg.eigh(-1j * self.skew)
         return np.asarray(turns), np.asarray(basis), leak
 
@@ -306,6 +313,14 @@ class _Space:
     def columns(self, coefficients: Array) -> Array:
         """Return the vectors of coefficients in the space, of now or of before."""
         return np.asarray(self.vectors[:, : len(coefficients)] @ coefficients)
+
+    def columns_of(self, several: Sequence[Array]) -> Array:
+        """Return the vectors of several such coefficients, shape (s, n, d)."""
+        padded = np.zeros((self.size, len(several), self.d))
+        for k, one in enumerate(several):
+            padded[: len(one), k] = one
+        columns = self.vectors @ padded.reshape(self.size, len(several) * self.d)
+        return columns.reshape(len(columns), len(several), self.d).transpose(1, 0, 2)
 
     def work(self, scale: float, coefficients: Array) -> Array:
         """Return F m."""

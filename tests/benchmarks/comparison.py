@@ -81,6 +81,8 @@ class Comparison:
             rounds.append([])
             for case in options.cases:
                 for peer in here:
+                    if not self.plan(peer, case):
+                        continue
                     answer = self._run(peer, case, options)
                     rounds[-1] += answer["results"]
                     versions[peer] = answer["version"]

@@ -1,44 +1,71 @@
-"""Dispersion in a square array of round fibres in homfem, NGSolve and scikit-fem: geometry in, tensors out.
+"""Dispersion around fibres and spheres in homfem, NGSolve and scikit-fem: geometry in, tensors out.
 
-Each function imports its package and returns ``solve(phase, case) -> outcome`` and the version of the package. A phase
-names the Peclet numbers, :data:`PECLET`. The value is (D_L, D_T) of each of them, over the fluid, with the flow along
-the first axis. Both loads are solved. One mesh and one flow serve all Peclet numbers of a phase.
+Each function imports its package and returns ``solve(case of MEDIA, settings) -> outcome`` and the version of the
+package. The value is the diagonal of D* over the fluid for each Peclet number, in their order, with the flow along the
+first axis. All loads are solved. One mesh and one flow serve all Peclet numbers of a case.
 """
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from transport_cells import MEDIA, Medium
 
 Case = dict[str, Any]
 Solver = Callable[[str, Case], Case]
-
-FRACTION = 0.3
-RADIUS = math.sqrt(FRACTION / math.pi)
-#: Thirty numbers from .1 to 1000 and the two whose dispersion is known.
-SWEEP = (*(10.0 ** (-1.0 + 4.0 * k / 29.0) for k in range(30)), 10.0, 100.0)
-PECLET = {"Pe 10": (10.0,), "Pe 100": (100.0,), "32 numbers": SWEEP}
 
 
 def _stages(names: tuple[str, ...], lap: list[float]) -> dict[str, float]:
     return {name: round(b - a, 7) for name, a, b in zip(names, lap[:-1], lap[1:], strict=True)}
 
 
+def particles(medium: Medium) -> Any:
+    """Return the balls as a random medium of homfem."""
+    import numpy as np
+
+    from homfem.random_media import ParticleMedium, Sphere
+
+    d, count = medium.dimension, len(medium.centres)
+    return ParticleMedium(
+        particle=Sphere(medium.radius),
+        period=(1.0,) * d,
+        centres=medium.centres,
+        frames=np.tile(np.eye(d), (count, 1, 1)),
+        scales=np.ones(count),
+        overlap=False,
+        expected_fraction=medium.fraction,
+        seed=1,
+    )
+
+
 def _homfem() -> tuple[Solver, str]:
     from mpi4py import MPI
 
     import homfem
-    from homfem.cells import fibre_array
+    from homfem.cells import fibre_array, medium_cell, sphere_array
     from homfem.certify.dispersion import solve_dispersion
 
-    def solve(phase: str, case: Case) -> Case:
-        spacing = {name: case[name] for name in ("resolution", "refinement")}
-        cell = fibre_array(fraction=FRACTION, order=2, comm=MPI.COMM_SELF, **spacing)
-        found = solve_dispersion(cell, {"matrix": 1.0}, peclet=PECLET[phase], degree=case["degree"])
-        value = [float(one.value[k, k]) for one in found.series for k in range(2)]
-        stages = {name: round(s, 7) for name, s in found.tensor.seconds.items()}
+    def cell_of(medium: Medium, case: Case) -> Any:
+        given = {"order": case["geometry"], "resolution": case["resolution"] / medium.n, "comm": MPI.COMM_SELF}
+        if medium.n > 1:
+            return medium_cell(particles(medium), phases=("fibre", "matrix"), **given)
+        make = fibre_array if medium.dimension == 2 else sphere_array
+        return make(fraction=medium.fraction, refinement=0, **given)
+
+    def solve(name: str, case: Case) -> Case:
+        medium, lap = MEDIA[name], [time.perf_counter()]
+        cell = cell_of(medium, case)
+        lap.append(time.perf_counter())
+        found = solve_dispersion(cell, {"matrix": 1.0}, peclet=medium.numbers, degree=case["degree"])
+        flow = found.tensor.seconds["flow"]
+        lap += [lap[-1] + flow, time.perf_counter()]
+        value = [float(one.value[k, k]) for one in found.series for k in range(medium.dimension)]
+        stages = _stages(("geometry and mesh", "flow", "dispersion"), lap)
         return {"value": value, "dofs": found.tensor.dofs, "stages": stages}
 
     return solve, homfem.__version__
@@ -46,35 +73,43 @@ def _homfem() -> tuple[Solver, str]:
 
 def _ngsolve() -> tuple[Solver, str]:
     import ngsolve as ng
+    import numpy as np
     from netgen import occ
     from netgen.meshing import IdentificationType
 
     ng.ngsglobals.msg_level = 0
     ng.SetNumThreads(1)
 
-    def curved_mesh(case: Case) -> Any:
-        fluid = occ.Rectangle(1, 1).Face() - occ.Circle((0.5, 0.5), RADIUS).Face()
-        for axis in range(2):
-            sides = [next(e for e in fluid.edges if abs(e.center[axis] - s) < 1e-6) for s in (0.0, 1.0)]
+    def curved_mesh(medium: Medium, case: Case) -> Any:
+        plane = medium.dimension == 2
+        fluid = occ.Rectangle(1, 1).Face() if plane else occ.Box((0, 0, 0), (1, 1, 1))
+        for centre in medium.centres:
+            at, radius = tuple(map(float, centre)), medium.radius
+            fluid = fluid - (occ.Circle(at, radius).Face() if plane else occ.Sphere(at, radius))
+        parts = fluid.edges if plane else fluid.faces
+        for part in parts:
+            part.name = "wall"
+        for axis in range(medium.dimension):
+            sides = [next(e for e in parts if abs(e.center[axis] - s) < 1e-6) for s in (0.0, 1.0)]
+            for side in sides:
+                side.name = "outer"
             shift = occ.gp_Trsf.Translation(occ.gp_Vec(*(float(k == axis) for k in range(3))))
             sides[0].Identify(sides[1], f"period{axis}", IdentificationType.PERIODIC, shift)
-        for edge in fluid.edges:
-            edge.name = "wall" if abs(edge.center[0] - 0.5) + abs(edge.center[1] - 0.5) < 0.49 else "outer"
-        mesh = ng.Mesh(occ.OCCGeometry(fluid, dim=2).GenerateMesh(maxh=case["size"]))
-        return mesh.Curve(case["order"])
+        options = {} if plane else {"parallel_meshing": False}
+        geometry = occ.OCCGeometry(fluid, dim=medium.dimension)
+        return ng.Mesh(geometry.GenerateMesh(maxh=case["size"] / medium.n, **options)).Curve(case["order"])
 
-    def solved(form: Any, space: Any, load: Any, inverse: Any) -> Any:
-        """Solve with the unknowns inside the elements condensed."""
-        found, side = ng.GridFunction(space), load.vec.CreateVector()
-        side.data = load.vec
+    def solved(form: Any, inverse: Any, side: Any) -> Any:
+        """Solve with the unknowns inside the elements condensed; the side is lost."""
+        found = side.CreateVector()
         side.data += form.harmonic_extension_trans * side
-        found.vec.data = inverse * side
-        found.vec.data += form.harmonic_extension * found.vec
-        found.vec.data += form.inner_solve * side
+        found.data = inverse * side
+        found.data += form.harmonic_extension * found
+        found.data += form.inner_solve * side
         return found
 
     def flow(mesh: Any, order: int) -> Any:
-        """The velocity of Taylor and Hood's element for a unit force along the first axis."""
+        """The velocity of Taylor and Hood's element, of a mean along the first axis."""
         velocity = ng.Periodic(ng.VectorH1(mesh, order=order, dirichlet="wall"))
         space = velocity * ng.Periodic(ng.H1(mesh, order=order - 1))
         (u, p), (v, q) = space.TnT()
@@ -82,33 +117,55 @@ def _ngsolve() -> tuple[Solver, str]:
         # The constant pressure is fixed by a mass of 1e-9.
         form += (ng.InnerProduct(ng.Grad(u), ng.Grad(v)) - p * ng.div(v) - q * ng.div(u) - 1e-9 * p * q) * ng.dx
         form.Assemble()
-        load = ng.LinearForm(v[0] * ng.dx).Assemble()
         inverse = form.mat.Inverse(space.FreeDofs(coupling=True), inverse="sparsecholesky")
-        return solved(form, space, load, inverse).components[0]
+        loads = [ng.LinearForm(v[k] * ng.dx).Assemble().vec for k in range(mesh.dim)]
+        found = []
+        for load in loads:
+            found.append(ng.GridFunction(space))
+            found[-1].vec.data = solved(form, inverse, load.Copy())
+        means = [[ng.InnerProduct(load, one.vec) for one in found] for load in loads]
+        force = np.linalg.solve(means, np.eye(mesh.dim)[0])
+        whole = ng.GridFunction(space)
+        whole.vec[:] = 0.0
+        for pull, one in zip(force, found, strict=True):
+            whole.vec.data += float(pull) * one.vec
+        return whole.components[0]
 
-    def solve(phase: str, case: Case) -> Case:
-        lap = [time.perf_counter()]
-        mesh = curved_mesh(case)
+    def solve(name: str, case: Case) -> Case:
+        medium, lap = MEDIA[name], [time.perf_counter()]
+        mesh, d = curved_mesh(medium, case), medium.dimension
         lap.append(time.perf_counter())
         velocity = flow(mesh, case["order"])
-        volume, moved = ng.Integrate(ng.CF(1.0), mesh), ng.Integrate(velocity, mesh)
-        scale = volume / math.hypot(*moved)
         lap.append(time.perf_counter())
         space = ng.Periodic(ng.H1(mesh, order=case["order"]))
         u, v = space.TnT()
+        # The constants, and integrals by the points of the forms: the default of Integrate is of order 5.
+        one = ng.GridFunction(space)
+        one.vec[:] = 0.0
+        one.vec.FV().NumPy()[: mesh.nv] = 1.0
+        held = ng.LinearForm(v * ng.dx).Assemble().vec
+        volume = ng.InnerProduct(held, one.vec)
+        slopes = [ng.LinearForm(ng.grad(v)[k] * ng.dx).Assemble().vec for k in range(d)]
+        drifts = [ng.LinearForm(velocity[k] * v * ng.dx).Assemble().vec for k in range(d)]
+        scale = volume / ng.InnerProduct(drifts[0], one.vec)
+        for drift in drifts:
+            drift.data = scale * drift
+            drift.data -= ng.InnerProduct(drift, one.vec) / volume * held
         value = []
-        for number in PECLET[phase]:
-            b, mean = number * scale * velocity, [number * scale * part / volume for part in moved]
+        for number in medium.numbers:
+            b = number * scale * velocity
             # Skew, so that no energy is lost; the constants are fixed by a mass of 1e-9.
             along = 0.5 * (b * ng.grad(u) * v - b * ng.grad(v) * u)
             form = ng.BilinearForm(space, condense=True)
             form += (ng.grad(u) * ng.grad(v) + along + 1e-9 * u * v) * ng.dx
             form.Assemble()
             inverse = form.mat.Inverse(space.FreeDofs(coupling=True), inverse="umfpack")
-            for k in range(2):
-                drift = (b[k] - mean[k]) * v
-                load, there = (ng.LinearForm((sign * ng.grad(v)[k] - drift) * ng.dx).Assemble() for sign in (-1, 1))
-                value.append(1.0 + ng.InnerProduct(there.vec, solved(form, space, load, inverse).vec) / volume)
+            side = held.CreateVector()
+            for slope, drift in zip(slopes, drifts, strict=True):
+                side.data = -1.0 * slope - number * drift
+                found = solved(form, inverse, side)
+                side.data = slope - number * drift
+                value.append(1.0 + ng.InnerProduct(side, found) / volume)
         lap.append(time.perf_counter())
         stages = _stages(("geometry and mesh", "flow", "dispersion"), lap)
         return {"value": value, "dofs": space.ndof, "stages": stages}
@@ -124,7 +181,6 @@ def _scikit_fem() -> tuple[Solver, str]:
     from skfem.helpers import ddot, div, dot, grad
 
     from homfem.meshing.cut.implicit import implicit_raw
-    from homfem.meshing.cut.sections import section_of
     from homfem.parameters import Lattice
 
     elements = {
@@ -133,12 +189,18 @@ def _scikit_fem() -> tuple[Solver, str]:
         4: (skfem.ElementTriP4, skfem.ElementTriP3),
     }
 
-    def curved_mesh(case: Case) -> Any:
-        """The triangles of homfem, their sides at the wall curved by quadratic maps."""
-        box = Lattice.box(1.0, 1.0)
-        circle = section_of("round").level_set(box, [[0.5, 0.5]], RADIUS)
+    def curved_mesh(medium: Medium, case: Case) -> Any:
+        """The triangles of homfem, their sides at the walls curved by quadratic maps."""
+        balls = particles(medium)
+        feature = balls.feature_size()
         raw = implicit_raw(
-            [circle], ["fibre", "matrix"], lattice=box, resolution=case["resolution"], refinement=0, conserve=False
+            [balls.level_set()],
+            ["fibre", "matrix"],
+            lattice=Lattice.box(1.0, 1.0),
+            resolution=case["resolution"] / medium.n,
+            refinement=0,
+            size=None if medium.n == 1 else lambda points: 0.7 * feature(points),
+            conserve=False,
         )
         cells = raw.cells[raw.phase_of_cell == raw.phases["matrix"]]
         used, number = np.unique(cells, return_inverse=True)
@@ -146,10 +208,12 @@ def _scikit_fem() -> tuple[Solver, str]:
         straight = skfem.MeshTri(points, np.ascontiguousarray(number.reshape(cells.shape).T))
         curved = skfem.MeshTri2.from_mesh(straight)
         places = curved.doflocs.copy()
-        wall = straight.facets_satisfying(lambda x: np.hypot(*(x - 0.5)) < 0.49, boundaries_only=True)
+        wall = straight.facets_satisfying(lambda x: (np.abs(x - 0.5) < 0.5 - 1e-9).all(axis=0), boundaries_only=True)
         at = points.shape[1] + wall
-        away = places[:, at] - 0.5
-        places[:, at] = 0.5 + away * RADIUS / np.hypot(*away)
+        centres = medium.centres.T
+        nearest = np.hypot(*(places[:, at, None] - centres[:, None])).argmin(axis=1)
+        away = places[:, at] - centres[:, nearest]
+        places[:, at] = centres[:, nearest] + away * medium.radius / np.hypot(*away)
         return skfem.MeshTri2(places, curved.t), wall
 
     def identified(basis: Any) -> Any:
@@ -204,15 +268,16 @@ def _scikit_fem() -> tuple[Solver, str]:
         b = (ties[1].T @ divergence.assemble(basis, pressure) @ ties[0]).tocsr()[:, free]
         b = b[1:]  # one unknown of the pressure fixes its constant
         matrix = sparse.block_array([[a, b.T], [b, None]], format="csc")
-        force = skfem.LinearForm(lambda v, w: v[0]).assemble(basis)
-        side = np.concatenate([(ties[0].T @ force)[free], np.zeros(b.shape[0])])
-        inner = np.zeros(ties[0].shape[1])
-        inner[free] = linalg.splu(matrix).solve(side)[: len(free)]
-        return basis, basis.interpolate(ties[0] @ inner)
+        forces = [ties[0].T @ skfem.LinearForm(lambda v, w, k=k: v[k]).assemble(basis) for k in range(2)]
+        inner, inverse = np.zeros((2, ties[0].shape[1])), linalg.splu(matrix)
+        for k, force in enumerate(forces):
+            inner[k, free] = inverse.solve(np.concatenate([force[free], np.zeros(b.shape[0])]))[: len(free)]
+        pull = np.linalg.solve(np.array(forces) @ inner.T, [1.0, 0.0])
+        return basis, basis.interpolate(ties[0] @ (pull @ inner))
 
-    def solve(phase: str, case: Case) -> Case:
-        lap = [time.perf_counter()]
-        mesh, wall = curved_mesh(case)
+    def solve(name: str, case: Case) -> Case:
+        medium, lap = MEDIA[name], [time.perf_counter()]
+        mesh, wall = curved_mesh(medium, case)
         lap.append(time.perf_counter())
         degree = case["degree"]
         basis, velocity = flow(mesh, wall, degree)
@@ -229,7 +294,7 @@ def _scikit_fem() -> tuple[Solver, str]:
         slopes = [tie.T @ gradients.assemble(scalar, axis=k) for k in range(2)]
         drifts = [tie.T @ sum_drift(scalar, carried, k) for k in range(2)]
         value = []
-        for number in PECLET[phase]:
+        for number in medium.numbers:
             # One unknown fixes the constants.
             inverse = linalg.splu((still + number * along)[1:, 1:].tocsc())
             for k in range(2):

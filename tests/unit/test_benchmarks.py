@@ -121,6 +121,12 @@ def test_transport_peers(tmp_path):
     for r in results:
         finer = r.get("degree", r.get("order")) >= 4
         assert r["value"] == pytest.approx((2.0785848, 0.8200195), rel=3e-4 if finer else 4e-3)
+    # Balls lie inside of their boxes, and none of them meets another.
+    media = _module("transport_cells").MEDIA
+    for medium in media.values():
+        assert len(medium.centres) == medium.n**medium.dimension
+        boxes = medium.centres % (1.0 / medium.n)
+        assert (boxes.min(), 1.0 / medium.n - boxes.max()) >= (medium.radius, medium.radius)
     # Of the sweep the known numbers are the last two.
     module = _module("transport_peers")
     sweep = {"phase": "32 numbers", "value": [0.0] * 60 + [2.0785848, 0.8200195, 71.510432 * 1.01, 1.0499567]}
