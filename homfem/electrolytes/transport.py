@@ -71,9 +71,8 @@ class Sides:
         return Sides(value=value, lower=lower, upper=upper)
 
     def scaled(self, factor: float) -> Sides:
-        """Return a multiple; a negative one turns the bounds."""
-        found = self.mapped(lambda entry: factor * entry)
-        return found if factor >= 0.0 else replace(found, lower=found.upper, upper=found.lower)
+        """Return a positive multiple."""
+        return self.mapped(lambda entry: factor * entry)
 
     def outwards(self) -> Sides:
         """Return it with the bounds of a positive matrix moved apart for what rounding can do."""

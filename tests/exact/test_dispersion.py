@@ -13,7 +13,7 @@ from homfem.cells import fibre_array, laminate, slit
 from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
 from homfem.limits import MemoryLimitError
 from homfem.local.dispersion import dispersion_problem, symmetrised_problem
-from homfem.local.dispersion_series import solve_dispersed
+from homfem.local.dispersion_series import _Series, solve_dispersed
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
 from homfem.solve import linear
@@ -254,6 +254,22 @@ def test_iterations_where_factors_are_dear(monkeypatch, peclet):
     monkeypatch.setenv("HOMFEM_MEMORY", "1 MB")
     with pytest.raises(MemoryLimitError, match="dispersion"):
         solve_dispersed(carrier, [one.scale], Method(max_iterations=1))
+
+
+def test_the_strength_of_a_flow_is_its_peclet_number(monkeypatch):
+    """Of the root mean square speed, with the shortest period: it chooses what preconditions where factors are dear."""
+    cell = grid_cell((8, 8), vectors=np.diag([1.0, 0.5]))
+
+    def velocity(x):
+        return np.stack([12.0 * np.sin(4.0 * np.pi * x[1]), 0.0 * x[0]])
+
+    carrier = solve_dispersion(cell, {"a": 3.0}, flow=GivenFlow(velocity=velocity)).solved.carrier
+    series = _Series(carrier, Method(), carrier.flow / carrier.mass)
+    assert series.strength == pytest.approx(12.0 / np.sqrt(2.0) * 0.5 / 3.0, rel=2e-3)
+    monkeypatch.setattr(solve, "cheap", lambda matrix: False)
+    for scale, first in ((10.0, None), (-10.0, None), (20.0, "incomplete-factors"), (-20.0, "incomplete-factors")):
+        assert [one.preconditioner for one in series._methods(series.still, scale)] == [first, "direct"]
+    series.destroy()
 
 
 def test_corrector_to_its_order():

@@ -11,6 +11,8 @@ from scipy.special import iv
 
 from homfem import homogenize_diffusion, homogenize_reactive_inclusions, runs
 from homfem.cells import blocks, fibre_array, laminate, sphere_array
+from homfem.certify import Accuracy, solve_cell
+from homfem.certify.inclusions import Inclusions
 from homfem.config import make_config
 from homfem.parameters import InputError
 from made_cells import grid_cell
@@ -49,6 +51,32 @@ def test_the_gap_of_a_layer_falls_with_the_fourth_power():
         gaps.append(float(eta.upper - eta.lower))
     rates = np.log2(np.array(gaps[:-1]) / gaps[1:])
     assert np.all(rates > 3.7)
+
+
+def test_round_off_is_on_both_sides():
+    """Of a slow reaction both sides are right but for the last digits: tanh(F) / F, of a small F by its series."""
+    cell, outside = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.25), 0
+    for rate in np.random.default_rng(2).uniform(1e-9, 1e-8, 6):
+        physics = Inclusions(coefficients={"layer1": 1.0, "layer2": 50.0}, rates={"layer1": float(rate)})
+        solution = solve_cell(cell, physics, Accuracy())
+        lower, upper = (float(side[0, 0]) for side in (solution.tensor.lower, solution.tensor.upper))
+        square = rate / 16.0
+        exact = 0.5 * rate * (1.0 - square / 3.0 + 2.0 * square**2 / 15.0)
+        assert lower <= exact <= upper
+        assert upper - lower < 1e-8 * rate
+        computed = [float(side.average[0, 0]) for side in (solution.solved.dual, solution.solved.correctors)]
+        outside += not computed[0] <= exact <= computed[1]
+    assert outside
+
+
+def test_what_straight_facets_change_has_no_unit():
+    told = []
+    for period in (1.0, 3.0):
+        cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3, period=period)
+        _, found = effectiveness(cell, "fibre", "matrix", 90.0 / period**2)
+        told += [text for text in found.warnings if "change the effectiveness by about" in text]
+    assert len(told) == 2
+    assert told[0] == told[1]
 
 
 def test_conforming_elements_alone():

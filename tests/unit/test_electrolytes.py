@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -22,8 +23,19 @@ from homfem.electrolytes import (
     layered_gel_steady,
     thermal_voltage,
 )
-from homfem.electrolytes.transport import Sides, added, of_inverse, over, salt_diffusion, transference, zero_current
+from homfem.electrolytes.gels import FROZEN, solved_gel
+from homfem.electrolytes.transport import (
+    Sides,
+    added,
+    frozen_parts,
+    of_inverse,
+    over,
+    salt_diffusion,
+    transference,
+    zero_current,
+)
 from homfem.parameters import InputError
+from homfem.tensors import EffectiveTensor
 
 
 def salt(inside=0.5, valences=(1, -1), baths=(1.0, 1.0)):
@@ -264,3 +276,36 @@ def test_bounds_of_a_quotient_hold_for_matrices():
             quotient = one @ np.linalg.inv(other)
             assert np.all(found.lower <= quotient)
             assert np.all(quotient <= found.upper)
+
+
+def test_what_adds_up_is_bounded_to_its_last_digit():
+    """Sums of bounds, in fractions: rounding alone would leave some of them outside."""
+    rng, outside = np.random.default_rng(3), 0
+    for _ in range(40):
+        numbers, factor = rng.uniform(0.1, 1.0, 5), rng.uniform(0.1, 10.0)
+        parts = [Sides(value=one * np.eye(2), lower=one * np.eye(2), upper=one * np.eye(2)) for one in numbers]
+        found = added(parts).scaled(factor)
+        exact = Fraction(factor) * sum(map(Fraction, numbers.tolist()))
+        outside += Fraction(found.lower[0, 0]) > exact or Fraction(found.upper[0, 0]) < exact
+        found = found.outwards()
+        assert Fraction(found.lower[0, 0]) <= exact <= Fraction(found.upper[0, 0])
+    assert outside
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-9])
+def test_frozen_fluxes_of_two_phases_follow_from_their_sum(size):
+    """In each phase, in any unit."""
+    ions = [
+        Ion(name=ion.name, valence=ion.valence, bath=ion.bath,
+            diffusivities={phase: size * value for phase, value in ion.diffusivities.items()})
+        for ion in salt()
+    ]  # fmt: skip
+    gel, phases = Gel(ions=ions, fixed_charges={"gel": -2.0}), ("gel", "water")
+    tensors = solved_gel(gel, phases, 2, lambda _: EffectiveTensor(value=np.eye(2)))
+    parts = frozen_parts(gel, tensors, True)
+    assert parts is not None
+    for ion in ions:
+        alpha, beta = parts[ion.name]
+        for phase, total in tensors.coefficients[FROZEN].items():
+            own = tensors.coefficients[ion.name][phase]
+            assert alpha * np.eye(2) + beta * total == pytest.approx(own, rel=1e-9)
