@@ -173,7 +173,7 @@ def mixed(comm):
 
 def case_mixed(comm, splitting):
     done = run_calcium(
-        CalciumProblem(**mixed(comm)), TimeGrid(end=0.5, step=0.005), splitting=splitting, subcycles=2, rtol=1e-11
+        CalciumProblem(**mixed(comm)), TimeGrid(end=0.2, step=0.005), splitting=splitting, subcycles=2, rtol=1e-11
     )
     held = {name: comm.allreduce(float(np.abs(one.x.array).sum())) for name, one in done.fields.items()}
     least = min(comm.allreduce(float(one.x.array.min(initial=np.inf)), op=MPI.MIN) for one in done.fields.values())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from run_script import on_each_rank
+
 DEMOS = Path(__file__).parents[2] / "demos"
 FIGURES = {
     "01_calcium_bidomain.py": ("cell.png", "wave.png", "isochrones.png"),
@@ -83,15 +85,26 @@ RUNS = [(demo, ranks) for demo in FIGURES for ranks in ((1,) if demo in LONG els
 
 
 @pytest.mark.parametrize(("demo", "ranks"), RUNS)
-def test_demo(demo, ranks, tmp_path):
-    start = [] if ranks == 1 else ["mpirun", "-n", str(ranks)]
-    command = [*start, sys.executable, str(DEMOS / demo), "--coarse", "--out", str(tmp_path)]
+def test_demo(demo, ranks, on_ranks, tmp_path):
+    arguments = ["--coarse", "--out", str(tmp_path)]
+    (found,) = on_ranks(on_each_rank, ranks=(ranks,), file=str(DEMOS / demo), arguments=arguments)
+    _check(found["output"], demo, ranks, tmp_path)
+
+
+def test_a_demo_in_processes_of_its_own(tmp_path):
+    """As the page says to start it; the others run in processes that are there already."""
+    demo = "07_membranes.py"
+    command = ["mpirun", "-n", "2", sys.executable, str(DEMOS / demo), "--coarse", "--out", str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+    _check(run.stdout, demo, 2, tmp_path)
+
+
+def _check(output, demo, ranks, folder):
     if ranks > 1:
-        first = "\n".join(run.stdout.strip().splitlines()[:3])
-        assert run.stdout.count(first) == 1
+        first = "\n".join(output.strip().splitlines()[:3])
+        assert output.count(first) == 1
     for name in () if ranks > 1 and demo in ALONE else FIGURES[demo]:
-        picture = (tmp_path / name).read_bytes()
+        picture = (folder / name).read_bytes()
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 20_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,17 +11,29 @@ from typing import Any
 
 import pytest
 
+from run_script import kept_workers, module_of
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
+    return module_of(FOLDER / f"{name}.py")
+
+
+@pytest.fixture
+def run_here(monkeypatch, capsys, on_ranks, tmp_path):
+    """Run a benchmark in this process, its workers in processes that are there already; give numbers and output."""
+
+    def run(name: str, *options: str) -> tuple[dict[str, Any], str]:
+        module = _module(name)
+        with monkeypatch.context() as changed:
+            if hasattr(module, "run_worker"):
+                changed.setattr(module, "run_worker", kept_workers(on_ranks, tmp_path))
+            changed.setattr(sys, "argv", [f"{name}.py", "--json", str(tmp_path / "n.json"), *options])
+            module.main()
+        return json.loads((tmp_path / "n.json").read_text()), capsys.readouterr().out
+
+    return run
 
 
 def _run(name: str, folder: Path, *options: str) -> tuple[dict[str, Any], str]:
@@ -40,12 +51,16 @@ def _run(name: str, folder: Path, *options: str) -> tuple[dict[str, Any], str]:
     return json.loads((folder / "n.json").read_text()), run.stdout
 
 
-def test_cell_problem(tmp_path):
+def test_cell_problem(run_here, tmp_path):
     # One rank and two, both backends: the same bracket, every stage timed, the memory of each rank measured.
-    content, printed = _run(
-        "cell_problem", tmp_path, "--sizes", "6000", "--phases", "er", "--ranks", "1", "2", "--multipoint-up-to", "6000"
-    )
-    results = content["results"]
+    figure = tmp_path / "n.png"
+    sizes = ("--sizes", "6000", "--multipoint-up-to", "6000", "--phases", "er", "--ranks", "1", "2")
+    content, printed = run_here("cell_problem", *sizes, "--figure", str(figure))
+    assert figure.stat().st_size > 10_000
+    # As the command does it, in processes of its own.
+    alone = {"phase": "er", "size": 6000, "backend": "identified", "edge": 0.1, "route": "alone"}
+    started = _module("cell_problem").measured(alone, 2)
+    results = [*content["results"], started]
     assert {(r["backend"], r["ranks"]) for r in results} == {
         (b, n) for b in ("identified", "multipoint") for n in (1, 2)
     }
@@ -157,9 +172,11 @@ def test_peak_between():
     assert peak([], 0.0, 1.0) == 0.0
 
 
-def test_mechanics(tmp_path):
+def test_mechanics(run_here, tmp_path):
     # One rank and two give the same tensors; every stage is timed.
-    content, printed = _run("mechanics", tmp_path, "--sizes", "4000", "--ranks", "1", "2", "--together")
+    figure = tmp_path / "n.png"
+    content, printed = run_here("mechanics", "--sizes", "4000", "--ranks", "1", "2", "--figure", str(figure))
+    assert figure.stat().st_size > 10_000
     by_physics: dict[str, list[dict[str, Any]]] = {}
     for r in content["results"]:
         by_physics.setdefault(r["physics"], []).append(r)
@@ -178,65 +195,50 @@ def test_mechanics(tmp_path):
     assert "ratios" in printed
 
 
-def test_symmetric_cells(tmp_path):
+def test_symmetric_cells(run_here):
     # Both ways enclose the published conductivity; one load on a quadrant.
-    script, target = FOLDER / "symmetric_cells.py", tmp_path / "n.json"
-    command = [sys.executable, str(script), "--coarse", "3", "--cells", "fibres, square", "--json", str(target)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    whole, part = json.loads(target.read_text())["results"]
+    content, printed = run_here("symmetric_cells", "--coarse", "3", "--cells", "fibres, square")
+    whole, part = content["results"]
     for r in (whole, part):
         assert r["value"] == pytest.approx(2.4154674, rel=2e-4)
         assert 0.0 < r["half_gap"] < 1e-3
     assert (whole["loads"], part["loads"]) == (2, 1)
     assert part["cells"] == 4 * part["solved"]
     assert set(part["ratios"]) == {"mesh", "solve", "both"}
-    assert "ratio" in run.stdout
+    assert "ratio" in printed
 
 
-def test_ionic(tmp_path):
+def test_ionic(run_here):
     # The codes take the same step; that a compiled one is faster shows at sizes that a test does not have.
-    options = ["--model", "mitchell-schaeffer", "--nodes", "400", "--repeats", "1", "--json", str(tmp_path / "n.json")]
-    run = subprocess.run(
-        [sys.executable, str(FOLDER / "ionic.py"), *options], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    results = json.loads((tmp_path / "n.json").read_text())["results"]
+    content, _ = run_here("ionic", "--model", "mitchell-schaeffer", "--nodes", "400", "--repeats", "1")
+    results = content["results"]
     assert {r["code"] for r in results} >= {"gotranx, NumPy", "NumPy, order 1", "compiled, order 2"}
     assert len(results) == 3 * 5
     assert max(r["difference"] for r in results if r.get("difference") is not None) < 1e-9
     assert min(r["rate"] for r in results) > 0.0
 
 
-def test_emi(tmp_path):
+def test_emi(run_here):
     # Strips and sheets on one rank and two: the same wave; what a step takes is told.
-    found = tmp_path / "n.json"
-    options = ["--strips", "4", "--sheets", "2", "--ranks", "1", "2", "--steps", "2", "--json", str(found)]
-    command = [sys.executable, str(FOLDER / "emi.py"), *options]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
-    results = json.loads(found.read_text())["results"]
+    content, printed = run_here("emi", "--strips", "4", "--sheets", "2", "--ranks", "1", "2", "--steps", "2")
+    results = content["results"]
     assert [(r["counts"], r["ranks"]) for r in results] == [([4, 1], 1), ([4, 1], 2), ([2, 2, 1], 1), ([2, 2, 1], 2)]
     for one, two in (results[:2], results[2:]):
         assert two["unknowns"] == one["unknowns"]
         assert two["largest"] == pytest.approx(one["largest"], rel=1e-6)
     assert all(0.0 < r["potentials"] < r["ms"] for r in results)
-    assert "1 to 2 ranks" in run.stdout
+    assert "1 to 2 ranks" in printed
 
 
-def test_calcium(tmp_path):
+def test_calcium(run_here):
     # Both codes do the same to the tolerance of their solvers, on one rank and two.
-    found = tmp_path / "n.json"
-    command = [sys.executable, str(FOLDER / "calcium.py"), "--json", str(found), "--cells", "8", "--ranks", "1", "2"]
-    run = subprocess.run(
-        [*command, "--codes", "homfem", "cg", "--steps", "2"], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    results = json.loads(found.read_text())["results"]
+    codes = ("--codes", "homfem", "cg", "--steps", "2")
+    content, printed = run_here("calcium", "--cells", "8", "--ranks", "1", "2", *codes)
+    results = content["results"]
     assert {(one["code"], one["ranks"], one["nodes"]) for one in results} == {
         (code, ranks, 9**3) for code in ("homfem", "cg") for ranks in (1, 2)
     }
     for one in results:
         assert one["largest"] == pytest.approx(results[0]["largest"], rel=1e-6)
         assert 0.0 < one["reaction"] < one["ms"]
-    assert "over homfem" in run.stdout
+    assert "over homfem" in printed

@@ -88,7 +88,7 @@ def test_boxes_lie_inside_the_bracket_of_the_finite_elements():
         diffusivity=np.array([VALUES[name] for name in names])[labels],
         lengths=tuple(layer_lengths(labels.shape, **sizes)),
     )
-    galerkin = homogenize_boxes(medium.graded((0.15, 0.7, 0.15)), degree=2).value
+    galerkin = homogenize_boxes(medium.graded((0.5, 0.5)), degree=2).value
     assert found.contains(galerkin)
     assert np.abs(galerkin - found.value).max() < 4e-3
     # Coarser ones fall below, as their theory says.
@@ -101,7 +101,7 @@ def test_cubes_lie_between_the_finite_elements_and_the_finite_volumes():
     found = homfem.homogenize_diffusion(cells.blocks(BOXES, resolution=0.15), VALUES, tolerance=8e-3)
     volumes = box_volumes(medium, intervals=8)
     assert np.linalg.eigvalsh(volumes.upper - found.lower)[0] > 0.0
-    assert found.contains(homogenize_boxes(medium.graded((0.15, 0.7, 0.15)), degree=2).value)
+    assert found.contains(homogenize_boxes(medium.graded((0.5, 0.5)), degree=2).value)
 
 
 def test_laminates_of_boxes_are_exact():

@@ -215,7 +215,7 @@ def check_agreement(answers):
 
 def case_adaptive(comm):
     cell = three_pipe(0.4, resolution=0.3, comm=comm)
-    solution = solve_diffusion(cell, {"er": 1.0}, tolerance=2e-3)
+    solution = solve_diffusion(cell, {"er": 1.0}, tolerance=4e-3)
     return {
         "gaps": [step["relative_gap"] for step in solution.history],
         "cells": [step["cells"] for step in solution.history],
@@ -232,7 +232,7 @@ def test_the_adaptive_loop_reaches_its_tolerance_on_any_number_of_ranks(on_ranks
         assert answer["reached"]
         assert len(answer["gaps"]) > 1
         assert all(b < a for a, b in zip(answer["gaps"][:-1], answer["gaps"][1:], strict=True))
-        assert answer["gaps"][-1] <= 2e-3 < answer["gaps"][-2]
+        assert answer["gaps"][-1] <= 4e-3 < answer["gaps"][-2]
         assert answer["fractions"] == pytest.approx({"er": 0.352, "cytosol": 0.648}, abs=1e-13)
     assert np.abs(np.array(answers[1]["value"]) - answers[0]["value"]).max() < 2e-3 * answers[0]["value"][0][0]
 

@@ -6,12 +6,13 @@ import ast
 import importlib.util
 import re
 import struct
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from run_script import output_of
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -167,10 +168,10 @@ PYTHON = [
 
 
 @pytest.mark.parametrize(("name", "block"), PYTHON, ids=[name for name, _ in PYTHON])
-def test_every_example_in_python_runs(name, block, tmp_path):
+def test_every_example_in_python_runs(name, block, tmp_path, monkeypatch):
     (tmp_path / "shown.py").write_text(block)
-    done = subprocess.run([sys.executable, "shown.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    output_of("shown.py")
 
 
 def test_examples_of_a_dialogue_hold(tmp_path):

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from run_script import kept_workers, module_of
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "image_diffusion.py"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def benchmark():
-    spec = importlib.util.spec_from_file_location("benchmark_image_diffusion", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(SCRIPT)
 
 
-def test_a_tiny_image(tmp_path):
-    command = [sys.executable, str(SCRIPT), "--size", "20", "--cases", "contrast", "--peers", "homfem"]
-    run = subprocess.run([*command, "--json", str(tmp_path / "n.json")], capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "time ratio" in run.stdout
+def test_a_tiny_image(benchmark, monkeypatch, capsys, on_ranks, tmp_path):
+    """Its workers here, where the solver is compiled; as the command starts them: ``test_benchmarks.py``."""
+    options = ["--size", "20", "--cases", "contrast", "--peers", "homfem", "--json", str(tmp_path / "n.json")]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *options])
+    monkeypatch.setattr(benchmark, "run_worker", kept_workers(on_ranks, tmp_path))
+    benchmark.main()
+    assert "time ratio" in capsys.readouterr().out
     case = json.loads((tmp_path / "n.json").read_text())["cases"]["contrast"]
     midpoint, calibrated = case["runs"]
     assert midpoint["lower"] < case["reference"] < midpoint["upper"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from read_files import read_with_meshio
+from run_script import output_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -28,7 +30,14 @@ def blocks(language: str, text: str = README + GUIDE) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
+def run_here(folder: Path, program: str, *arguments: str) -> str:
+    """Run a program, or a module, in this process; return what it prints."""
+    with contextlib.chdir(folder):
+        return output_of(program, *arguments)
+
+
 def run(folder: Path, *command: str) -> str:
+    """Run a command in a process of its own; return what it prints."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,9 +71,9 @@ def test_the_run_from_python_is_that_of_the_command(tmp_path: Path) -> None:
     config = next(block for block in blocks("toml") if "three-pipe" in block and "[macro]" not in block)
     (tmp_path / "er.toml").write_text(config.replace("resolution = 0.05", "resolution = 0.2"))
     (tmp_path / "shown.py").write_text(example)
-    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
-    homfem = (sys.executable, "-m", "homfem", "effective", "er.toml", "--set", "cell.edge=0.2")
-    report = json.loads(run(tmp_path, *homfem, "--json", "-"))
+    printed = run_here(tmp_path, "shown.py")
+    command = ("effective", "er.toml", "--set", "cell.edge=0.2", "--json", "-")
+    report = json.loads(run_here(tmp_path, "homfem", *command))
     outcome, *matrix, gap = re.findall(r"[\w.+-]+", printed)
     assert outcome == "DONE"
     assert float(matrix[0]) == pytest.approx(report["value"][0][0], rel=1e-6)
@@ -74,7 +83,7 @@ def test_the_run_from_python_is_that_of_the_command(tmp_path: Path) -> None:
 def test_the_example_of_bounds_runs_and_finds_the_spheres_inside(tmp_path: Path) -> None:
     (example,) = (block for block in blocks("python") if "bounds.table" in block)
     (tmp_path / "shown.py").write_text(example)
-    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
+    printed = run_here(tmp_path, "shown.py")
     assert " yes " in printed
     assert " NO " not in printed
 
@@ -85,14 +94,14 @@ def test_the_example_of_a_form_runs(tmp_path: Path) -> None:
     statements = [line for line in example.splitlines() if line and not line.startswith(("import", "from"))]
     assert len(statements) <= 10
     (tmp_path / "shown.py").write_text(example)
-    assert float(run(tmp_path, sys.executable, str(tmp_path / "shown.py"))) == pytest.approx(0.2, rel=1e-6)
+    assert float(run_here(tmp_path, "shown.py")) == pytest.approx(0.2, rel=1e-6)
 
 
 def test_the_example_of_permeability_runs(tmp_path: Path) -> None:
     """K = 1/217.89 of the squared period: Sangani, Acrivos 1982."""
     (example,) = (block for block in blocks("python") if "homogenize_stokes" in block)
     (tmp_path / "shown.py").write_text(example)
-    printed = run(tmp_path, sys.executable, str(tmp_path / "shown.py"))
+    printed = run_here(tmp_path, "shown.py")
     first = float(re.findall(r"um\^2\n  \[ +([\d.e-]+)", printed)[0])
     assert abs(first * 217.89 / 100.0 - 1.0) < 1e-3
     assert "between bounds" in printed
@@ -116,7 +125,7 @@ def test_the_config_is_accepted_and_gives_a_bracket_around_the_known_limit(tmp_p
 def test_the_blocks_are_case_a_of_the_paper(tmp_path: Path) -> None:
     (config,) = (block for block in blocks("toml") if 'method = "corner-galerkin"' in block)
     (tmp_path / "blocks.toml").write_text(config)
-    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "blocks.toml", "--json", "-"))
+    result = json.loads(run_here(tmp_path, "homfem", "effective", "blocks.toml", "--json", "-"))
     assert result["method"] == "corner-galerkin"
     assert result["relative_gap"] < 1e-6
     for entry in (result["value"][0][0], result["value"][1][1]):
@@ -132,7 +141,7 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
     exact = (0.1 / 1.0 * 3 + 1.0) / (0.1 + 3.0)  # Obnosov's square of fraction 1/4, squared
     for method in ("grid", "finite-element"):
         command = ["effective", "image.toml", "--set", f"effective.method={method}", "--json", "-"]
-        result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", *command))
+        result = json.loads(run_here(tmp_path, "homfem", *command))
         assert result["relative_gap"] <= 2e-2
         assert result["lower"][0][0] ** 2 < exact < result["upper"][0][0] ** 2
 
@@ -141,7 +150,7 @@ def test_the_macroscale_config_makes_a_wave(tmp_path: Path) -> None:
     ours = (block for block in blocks("toml") if 'model = "calcium"' in block and 'folder = "wave"' in block)
     (tmp_path / "wave.toml").write_text(next(ours))
     coarse = ["--set", "macro.domain.resolution='3 um'", "--set", "macro.time.step='0.05 s'"]
-    run(tmp_path, sys.executable, "-m", "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
+    run_here(tmp_path, "homfem", "run", "wave.toml", *coarse, "--json", "wave.json")
     summary = json.loads((tmp_path / "wave.json").read_text())
     assert summary["finished"]
     assert summary["drift"] < 1e-12
@@ -173,7 +182,7 @@ def test_files_for_readers_are_there_and_finished(name: str) -> None:
 def test_the_fibres_lie_between_hill_and_hashin(tmp_path: Path) -> None:
     (config,) = (block for block in blocks("toml") if 'physics = "elasticity"' in block)
     (tmp_path / "fibres.toml").write_text(config)
-    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "fibres.toml", "--json", "-"))
+    result = json.loads(run_here(tmp_path, "homfem", "effective", "fibres.toml", "--json", "-"))
     from homfem.bounds import fibre_bounds
 
     phases = {"fibre": {"young": 70.0, "poisson": 0.2}, "matrix": {"young": 3.0, "poisson": 0.35}}
@@ -188,7 +197,7 @@ def test_the_fibres_lie_between_hill_and_hashin(tmp_path: Path) -> None:
 def test_the_spheres_let_water_through_as_published(tmp_path: Path) -> None:
     (config,) = (block for block in blocks("toml") if 'physics = "stokes"' in block)
     (tmp_path / "spheres.toml").write_text(config.replace("fraction = 0.3", "fraction = 0.216"))
-    result = json.loads(run(tmp_path, sys.executable, "-m", "homfem", "effective", "spheres.toml", "--json", "-"))
+    result = json.loads(run_here(tmp_path, "homfem", "effective", "spheres.toml", "--json", "-"))
     assert result["unit"] == "um^2"
     # Zick and Homsy 1982: a drag of 7.442 times Stokes'.
     radius = (0.216 * 3.0 / (4.0 * math.pi)) ** (1.0 / 3.0)
