@@ -121,6 +121,7 @@ def motion_problem(
         average=flow.average,
         kind="saddle",
         metric=flow.metric,
+        component=flow.component,
         domain=flow.mesh,
         given=flow.given,
         formula=(name, *formula, count),
@@ -170,6 +171,10 @@ class Motion:
             form += excess * (ufl.inner(ufl.grad(a), v) + ufl.inner(u, ufl.grad(b)))
             form -= mobile * ufl.inner(ufl.grad(a), ufl.grad(b))
         return form * self.dx
+
+    def component(self, u: Any, v: Any) -> ufl.Form:
+        """The viscous form of one component of the velocity."""
+        return self.viscosity * ufl.inner(ufl.grad(u), ufl.grad(v)) * self.dx
 
     def forces(self, s: Any) -> list[Any]:
         """The forces of a load: on the fluid, and on each ion."""

@@ -96,17 +96,16 @@ def solve_correctors(
     """
     clock = Clock()
     posed = Posed(cell, problem, backend, boundary)
-    posed.require_room(direct=preconditioner == "direct")
+    method = Method(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
+    posed.require_room(direct=posed.direct(method))
     clock.lap("constraint")
     posed.assemble()
     clock.lap("assembly")
-    method = Method(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
     found = Found(problem.loads)
-    for planes, members in posed.groups.items():
+    for planes in posed.groups:
         group = Group(posed, planes, method)
         clock.lap("preconditioner")
-        for j in members:
-            group.solve(j, found)
+        group.solve_all(found)
         clock.lap("solve")
         found.iterations += group.solver.iterations
         found.dofs = max(found.dofs, group.reduced.dofs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,9 @@ from homfem.local.budget import require_system
 from homfem.local.fixed import Planes, parts_in_space
 from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
+from homfem.local.stacked import Stacked, metric_of, positive, stackable
 from homfem.local.system import Reduced, System, summed
-from homfem.parameters import InputError, check_choice
+from homfem.parameters import ConvergenceError, InputError, check_choice
 from homfem.solve import Block, Coarse, Direct, Multigrid
 
 log = logging.getLogger("homfem")
@@ -69,6 +71,8 @@ class Posed:
         self.parts = cell.part_of_cell if boundary == "periodic" else parts_in_space(cell)
         self.groups = conditions.groups(cell, problem, boundary)
         self.unknowns = {planes: Reduced(self.system, planes) for planes in self.groups}
+        self.component: PETSc.Mat | None = None
+        self._prolongations: dict[bool, list[PETSc.Mat | None]] = {}
 
     def require_room(self, *, direct: bool) -> None:
         """Refuse a system that is larger than it may be."""
@@ -80,12 +84,21 @@ class Posed:
             direct=direct,
         )
 
+    def direct(self, method: Method) -> bool:
+        """Whether factors of the whole matrix are made at once, chosen or by the size of a saddle point."""
+        if method.preconditioner is not None or self.problem.kind != "saddle":
+            return method.preconditioner == "direct"
+        broken = any(field.preconditioner == "direct" for field in self.problem.fields)
+        most = (solve.DIRECT_BROKEN if broken else solve.DIRECT_SADDLE)[self.cell.dimension]
+        return max(one.dofs for one in self.unknowns.values()) <= most
+
     def assemble(self, *, matrix: bool = True, sides: bool = True) -> None:
         """Assemble matrices, loads and means; collective."""
         problem, system = self.problem, self.system
         load = fem.Constant(problem.domain, np.zeros(problem.loads))
         if matrix:
-            self.blocks = system.matrices(problem.bilinear, "bilinear")
+            self.component = system.component()
+            self.blocks = system.matrices(problem.bilinear, "bilinear", first=self.component is None)
         self.sides: list[list[PETSc.Vec]] = []
         if sides:
             right = conditions.loads(system, self.boundary, load)
@@ -95,17 +108,33 @@ class Posed:
                 load.value[:] = np.eye(problem.loads)[j]
                 self.sides.append(system.assemble(compiled))
         self.means = system.assemble(system.vectors(lambda: _mean_form(system.tests), "mean"))
-        self.full = functools.cache(system.prolongations)
+
+    def full(self, *, component: bool = False) -> list[PETSc.Mat | None]:
+        """Return the prolongations of all fields, see :meth:`System.prolongations`; made once, collective."""
+        if component not in self._prolongations:
+            self._prolongations[component] = self.system.prolongations(component=component)
+        return self._prolongations[component]
 
     @functools.cached_property
     def metric(self) -> list[list[PETSc.Mat | None]]:
-        """The matrices of the metric, for which a direct solver does not ask; collective."""
+        """The matrices of the metric, for which a direct solver does not ask; collective.
+
+        That of the first field is the matrix itself where its components are alike.
+        """
         metric = self.problem.metric
-        return self.blocks if metric is None else self.system.matrices(metric, "metric")
+        if metric is None:
+            return self.blocks
+        return self.system.matrices(metric, "metric", first=self.component is None)
+
+    def whole(self) -> list[list[PETSc.Mat | None]]:
+        """Return the matrices of all pairs of fields, with that of the first field; collective."""
+        if self.component is not None and self.blocks[0][0] is None:
+            self.blocks[0][0] = solve.repeated(self.component, self.problem.fields[0].components)
+        return self.blocks
 
     def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
         """Return the matrix of a group, a nest or not where there are several fields."""
-        matrix = reduced.matrix(self.blocks)
+        matrix = reduced.matrix(self.whole())
         return matrix if nested or len(self.blocks) == 1 else matrix.convert("aij")
 
     def mean_one(self, reduced: Reduced, vector: PETSc.Vec) -> Any:
@@ -123,9 +152,10 @@ class Posed:
     def destroy(self) -> None:
         """Free the vectors and the prolongations; the matrices go with the last of the groups."""
         vectors = [vector for side in self.sides for vector in side]
-        made = self.full() if self.full.cache_info().currsize else ()
-        for thing in (*self.means, *vectors, *(m for m in made if m is not None)):
-            thing.destroy()
+        made = [matrix for several in self._prolongations.values() for matrix in several]
+        for thing in (*self.means, *vectors, *made, self.component):
+            if thing is not None:
+                thing.destroy()
 
 
 class Group:
@@ -142,11 +172,14 @@ class Group:
     """
 
     def __init__(self, posed: Posed, planes: tuple[Planes, ...], method: Method) -> None:
-        self.posed, problem = posed, posed.problem
+        self.posed, self.method, problem = posed, method, posed.problem
         self.reduced = reduced = posed.unknowns[planes]
+        self.members = posed.groups[planes]
         # A nest does not multiply by aggregation's algebra: definite systems of several fields become one matrix.
-        nested = problem.kind == "saddle" and method.preconditioner != "direct"
-        self.operator = posed.operator(reduced, nested=nested)
+        self.direct = posed.direct(method)
+        self.nested = problem.kind == "saddle" and not self.direct
+        self.stacked = Stacked(posed, reduced) if self.nested and stackable(posed, reduced) else None
+        self.operator = self.stacked.operator if self.stacked else posed.operator(reduced, nested=self.nested)
         symmetric, rotations = problem.kind != "general", posed.boundary != "periodic"
         if symmetric:
             _check_symmetry(problem, self.operator)
@@ -157,20 +190,63 @@ class Group:
         if problem.kind == "general":  # all loads are of one kind: one that does nothing is told by the others
             largest = max(sum(part.norm() for part in side) for side in posed.sides)
             self.noise = max(self.noise, float(np.finfo(np.float64).eps * np.sqrt(reduced.dofs)) * largest)
-        self.solver = self._solver(method)
+        self.solver: Any = self._solver()
         self.mean, self.hidden = reduced.vector(posed.means), solve.product_noise(self.operator)
         self.x, self.rest = reduced.new_vector(), reduced.new_vector()
 
+    def solve_all(self, found: Found) -> None:
+        """Solve for all loads of the group; collective."""
+        if self.stacked is None or not self._at_once(found):
+            for j in self.members:
+                self.solve(j, found)
+
+    def _at_once(self, found: Found) -> bool:
+        """Solve for all loads side by side; whether that converged."""
+        sides = [self.reduced.vector(self.posed.sides[j]) for j in self.members]
+        solutions = [self.reduced.new_vector() for _ in sides]
+        for j, side in zip(self.members, sides, strict=True):
+            require_balance(self.posed.problem, side, self.kernels, j, self.round_off)
+        try:
+            start = time.perf_counter()
+            count = self.solver.solve_all(sides, solutions)
+            name, dofs, seconds = self.posed.problem.name, self.reduced.dofs, time.perf_counter() - start
+            log.info("%s: %d loads at once, %d dofs, %d iterations, %.1f s", name, len(sides), dofs, count, seconds)
+            for j, side, x in zip(self.members, sides, solutions, strict=True):
+                self._finish(j, side, x, found)
+            return True
+        except ConvergenceError as error:
+            log.info("%s One load after the other.", error)
+            self._start_over()
+            return False
+        finally:
+            for vector in (*sides, *solutions):
+                vector.destroy()
+
+    def _start_over(self) -> None:
+        """Go on without the stack."""
+        assert self.stacked is not None
+        self.solver.destroy()
+        self.stacked.destroy()
+        self.stacked, self.operator = None, self.posed.operator(self.reduced, nested=True)
+        self.solver = self._solver()
+
     def solve(self, j: int, found: Found) -> None:
         """Solve for the load j; collective."""
-        posed, reduced, x, rest = self.posed, self.reduced, self.x, self.rest
-        problem, side = posed.problem, reduced.vector(posed.sides[j])
+        reduced, x = self.reduced, self.x
+        problem, side = self.posed.problem, reduced.vector(self.posed.sides[j])
         x.set(0.0)
         if side.norm() > self.noise:
             if problem.linear is not None:
                 require_balance(problem, side, self.kernels, j, self.round_off)
             count = self.solver.solve(side, x)
             log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
+        self._finish(j, side, x, found)
+        side.destroy()
+
+    def _finish(self, j: int, side: PETSc.Vec, x: PETSc.Vec, found: Found) -> None:
+        """Take the means off a solution, and note it with its residual."""
+        posed, reduced, rest = self.posed, self.reduced, self.rest
+        problem = posed.problem
         for constant in self.kernels.right:
             rest.pointwiseMult(self.mean, constant)
             x.axpy(-rest.dot(x) / rest.dot(constant), constant)
@@ -185,18 +261,19 @@ class Group:
                 other = reduced.vector(posed.sides[i])
                 found.compliance[i, j] = other.dot(x) / posed.cell.lattice.volume
                 other.destroy()
-        side.destroy()
 
-    def _solver(self, method: Method) -> Any:
-        problem = self.posed.problem
+    def _solver(self) -> Any:
+        problem, method = self.posed.problem, self.method
         options: dict[str, Any] = {
             "rtol": method.rtol,
             "max_iterations": method.max_iterations,
             "name": f"{problem.name} corrector",
         }
-        if problem.kind == "saddle" and method.preconditioner != "direct":
+        if self.stacked is not None:
+            return self.stacked.solver(len(self.members), self.kernels.right, options)
+        if self.nested:
             return solve.BlockSolver(self.operator, self._blocks(), kernel=self.kernels.right, **options)
-        chosen: str | Multigrid | Direct | None = method.preconditioner
+        chosen: str | Multigrid | Direct | None = "direct" if self.direct else method.preconditioner
         d = self.posed.cell.dimension
         if chosen is None or chosen == "multigrid":
             first = solve.DIRECT_FIRST[d] if chosen is None else 0
@@ -231,14 +308,9 @@ class Group:
         near = self.reduced.near_kernels(prolongations)
         problem, blocks = self.posed.problem, list[Block]()
         for k, field in enumerate(problem.fields):
-            diagonal = self.posed.metric[k][k]
-            if diagonal is None:
-                remedy = "Give a metric: a mass matrix of that field, say."
-                allowed = f"given: field {k + 1} of {problem.name} has no diagonal block"
-                raise InputError("metric", None, allowed, remedy)
             blocks.append(
                 Block(
-                    matrix=_positive(self.reduced.diagonal(diagonal, k)),
+                    matrix=positive(self.reduced.diagonal(metric_of(self.posed, k), k)),
                     preconditioner=field.preconditioner,
                     prolongations=[p for p in (prolongations[k],) if p is not None],
                     near_kernel=near[k],
@@ -252,7 +324,9 @@ class Group:
         self.kernels.destroy()
         for thing in (self.mean, self.x, self.rest):
             thing.destroy()
-        if self.operator is not self.posed.blocks[0][0]:  # which other groups of loads still need
+        if self.stacked is not None:
+            self.stacked.destroy()
+        elif self.operator is not self.posed.blocks[0][0]:  # which other groups of loads still need
             self.operator.destroy()
 
 
@@ -276,16 +350,6 @@ def _check_symmetry(problem: CellProblem, matrix: PETSc.Mat) -> None:
     if different > limit:
         allowed = f"symmetric for kind = {problem.kind!r}"
         raise InputError("bilinear", problem.name, allowed, "Say kind='general' of a form that is not.")
-
-
-def _positive(matrix: PETSc.Mat) -> PETSc.Mat:
-    """The matrix, or its negative if its diagonal is negative."""
-    diagonal = matrix.getDiagonal()
-    if diagonal.max()[1] > 0.0:
-        return matrix
-    turned = matrix.copy()
-    turned.scale(-1.0)
-    return turned
 
 
 def _mean_form(tests: Sequence[Any]) -> ufl.Form:

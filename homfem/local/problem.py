@@ -108,6 +108,10 @@ class CellProblem:
     metric
         ``metric(u, v)``: a UFL form whose diagonal blocks are positive definite, such as a mass matrix of the
         pressure.
+    component
+        ``component(u, v)``: what the form and the metric are for one component of the first field, scalar functions,
+        where its components do not meet and have the same form each: all loads of a ``"saddle"`` problem are then
+        solved at once (:class:`homfem.solve.StackedSolver`).
     smoother
         Of the p-multigrid of a definite problem, see :class:`homfem.solve.LinearSolver`.
     flux
@@ -140,6 +144,7 @@ class CellProblem:
     average: Callable[[Any, Any, Any, Any], ufl.Form] | None = None
     kind: str = "definite"
     metric: Callable[[Any, Any], ufl.Form] | None = None
+    component: Callable[[Any, Any], ufl.Form] | None = None
     smoother: str = "ssor"
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None
@@ -186,7 +191,7 @@ class CellProblem:
 
     def compile_blocks(
         self,
-        name: str,
+        name: Hashable,
         build: Callable[[], Sequence[ufl.Form | None]],
         *,
         spaces: Sequence[fem.FunctionSpace],
@@ -202,7 +207,7 @@ class CellProblem:
     @property
     def _formula(self) -> Hashable:
         """The name with the code of the formulas; None where one of them was replaced by one of another module."""
-        formulas = (self.bilinear, self.affine, self.linear, self.average, self.metric)
+        formulas = (self.bilinear, self.affine, self.linear, self.average, self.metric, self.component)
         codes = [getattr(getattr(one, "__func__", one), "__code__", None) for one in formulas if one is not None]
         modules = {getattr(one, "__module__", None) for one in formulas if one is not None}
         if self.formula is None or None in codes or len(modules) > 1:

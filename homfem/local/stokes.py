@@ -126,6 +126,7 @@ def stokes_problem(
         average=flow.average,
         kind="saddle",
         metric=flow.metric,
+        component=flow.component if slip_length is None else None,
         # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
         domain=cell.mesh,
@@ -159,6 +160,10 @@ class _Flow:
         if self.slip is None:
             return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
         return slipping(u, v, *self.slip, degree=self.degree)
+
+    def component(self, u: Any, v: Any) -> ufl.Form:
+        """The work of the viscous stress of one component of the velocity, without slip."""
+        return ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
 
     def bilinear(self, w: Any, z: Any) -> ufl.Form:
         """The form of pairs of velocity and pressure."""

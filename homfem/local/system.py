@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import ufl
 from dolfinx import fem
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import periodic, solve
@@ -57,8 +59,30 @@ class System:
             return periodic.make_periodic_space(self.cell.periodic_mesh, element, self.cell.lattice, self.backend)
         return periodic.IdentifiedSpace(self.cell.periodic_mesh.plain, element)
 
-    def matrices(self, form: Any, name: str) -> list[list[PETSc.Mat | None]]:
-        """Assemble ``form(u, v)``, that of the problem under a name: a matrix for each pair of fields it couples."""
+    @functools.cached_property
+    def scalar(self) -> fem.FunctionSpace | None:
+        """The space of one component of the first field, numbered as its nodes are; None where the problem has none."""
+        if self.problem.component is None or self.backend != "identified":
+            return None
+        whole = self.spaces[0].space
+        one = fem.functionspace(self.problem.domain, whole.ufl_element().sub_elements[0])
+        alike = np.array_equal(one.dofmap.list, whole.dofmap.list)
+        return one if self.cell.comm.allreduce(alike, op=MPI.LAND) else None
+
+    def component(self) -> PETSc.Mat | None:
+        """Assemble the matrix of one component of the first field; None where the problem has none; collective."""
+        form, space = self.problem.component, self.scalar
+        if form is None or space is None:
+            return None
+        u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
+        (compiled,) = self.problem.compile_blocks("component", lambda: [form(u, v)], spaces=[space])
+        return solve.assemble_matrix(compiled)
+
+    def matrices(self, form: Any, name: str, *, first: bool = True) -> list[list[PETSc.Mat | None]]:
+        """Assemble ``form(u, v)``, that of the problem under a name: a matrix for each pair of fields it couples.
+
+        Without ``first`` that of the first field with itself is left out, and None.
+        """
 
         def build() -> ufl.Form:
             return form(self.problem.pick(self.trials), self.problem.pick(self.tests))
@@ -69,10 +93,11 @@ class System:
             if count == 1:
                 return [build()]
             rows = [_filled(row, count) for row in ufl.extract_blocks(build())]
-            return [entry for row in _filled(rows, count, [None] * count) for entry in row]
+            entries = [entry for row in _filled(rows, count, [None] * count) for entry in row]
+            return entries if first else [None, *entries[1:]]
 
         spaces = [space.space for space in self.spaces]
-        compiled = self.problem.compile_blocks(name, blocks, spaces=spaces)
+        compiled = self.problem.compile_blocks((name, first), blocks, spaces=spaces)
         if count == 1:
             return [[self.spaces[0].matrix(compiled[0])]]
         made = [None if one is None else _without_zeros(solve.assemble_matrix(one)) for one in compiled]
@@ -112,22 +137,28 @@ class System:
             result.append(_zero(space.space) if entry is None else space.vector(entry))
         return result
 
-    def prolongations(self) -> list[PETSc.Mat | None]:
-        """From the linear Lagrange elements of each field to its own; None throughout if all are linear already."""
-        elements = [space.space.ufl_element() for space in self.spaces]
+    def prolongations(self, *, component: bool = False) -> list[PETSc.Mat | None]:
+        """From the linear Lagrange elements of each field to its own; None throughout if all are linear already.
+
+        With ``component`` that of the first field is of one of its components.
+        """
+        spaces = [space.space for space in self.spaces]
+        if component and self.scalar is not None:
+            spaces[0] = self.scalar
+        elements = [space.ufl_element() for space in spaces]
         linear = all(element.degree == 1 and element.family_name != "CR" for element in elements)
         if self.backend != "identified" or linear:
             return [None] * len(elements)
         result: list[PETSc.Mat | None] = []
         self.coarse: list[fem.FunctionSpace | None] = []
-        for space, element, field in zip(self.spaces, elements, self.problem.fields, strict=True):
+        for space, element, field in zip(spaces, elements, self.problem.fields, strict=True):
             if field.preconditioner != "multigrid" and self.problem.kind == "saddle":
                 result.append(None)
                 self.coarse.append(None)
                 continue
             shape = element.reference_value_shape
             coarse = solve.function_space(self.problem.domain, "Lagrange", 1, shape)
-            matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space.space)
+            matrix = dolfinx.fem.petsc.interpolation_matrix(coarse, space)
             matrix.assemble()
             result.append(matrix if len(elements) == 1 else _without_zeros(matrix))
             self.coarse.append(coarse)
@@ -165,8 +196,11 @@ class Reduced:
         kept = zip(self.system.spaces, self.kept, strict=True)
         return sum(space.dofs if own is None else comm.allreduce(len(own)) for space, own in kept)
 
-    def matrix(self, blocks: Sequence[Sequence[PETSc.Mat | None]]) -> PETSc.Mat:
-        """Return one matrix, the blocks' own if there is nothing to do; several fields make a nest."""
+    def matrix(self, blocks: Sequence[Sequence[PETSc.Mat | None]], first: PETSc.Mat | None = None) -> PETSc.Mat:
+        """Return one matrix, the blocks' own if there is nothing to do; several fields make a nest.
+
+        ``first`` is the block of the first field with itself, without its fixed unknowns, where that is none of these.
+        """
         reduced = [
             [None if block is None else _sub(block, self.kept[i], self.kept[j], self._spaces(i), self._spaces(j))
              for j, block in enumerate(row)]
@@ -174,12 +208,34 @@ class Reduced:
         ]  # fmt: skip
         if len(reduced) == 1:
             return reduced[0][0]
+        if first is not None:
+            reduced[0][0] = first
         for i, row in enumerate(reduced):
             if row[i] is None:
                 row[i] = self._empty(i)
         nest = PETSc.Mat().createNest(reduced, comm=self.system.cell.comm)
         nest.assemble()
         return nest
+
+    @functools.cached_property
+    def alike(self) -> bool:
+        """Whether what is fixed is the same of all components of the first field."""
+        return not any(self.planes[0])
+
+    def nodes(self, space: fem.FunctionSpace) -> Indices | None:
+        """Return the nodes of the first field that stay, of a scalar space; None for all of them; collective."""
+        return self.system.walls.kept(space, self.system.problem.fields[0])
+
+    def component(self, matrix: PETSc.Mat) -> PETSc.Mat:
+        """Return the matrix of one component of the first field without fixed nodes; collective."""
+        space = self.system.scalar
+        kept = self.nodes(space)
+        return _sub(matrix, kept, kept, space, space)
+
+    def of_component(self, prolongation: PETSc.Mat) -> PETSc.Mat:
+        """Return the prolongation of one component of the first field without fixed nodes; collective."""
+        space, coarse = self.system.scalar, self.system.coarse[0]
+        return _sub(prolongation, self.nodes(space), self.nodes(coarse), space, coarse)
 
     def diagonal(self, block: PETSc.Mat, k: int) -> PETSc.Mat:
         """Return a diagonal block of field ``k`` without its fixed rows and columns."""
@@ -212,12 +268,15 @@ class Reduced:
             full.destroy()
         return result
 
-    def prolongations(self, full: Sequence[PETSc.Mat | None]) -> list[PETSc.Mat | None]:
-        """Reduce the prolongations of all fields on both sides."""
+    def prolongations(self, full: Sequence[PETSc.Mat | None], *, component: bool = False) -> list[PETSc.Mat | None]:
+        """Reduce the prolongations of all fields on both sides; ``component`` as of :meth:`System.prolongations`."""
         result: list[PETSc.Mat | None] = []
         for k, matrix in enumerate(full):
             if matrix is None:
                 result.append(None)
+                continue
+            if k == 0 and component:
+                result.append(self.of_component(matrix))
                 continue
             coarse = self.system.coarse[k]
             columns = self.system.walls.kept(coarse, self.system.problem.fields[k], self.planes[k])

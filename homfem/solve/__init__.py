@@ -5,6 +5,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 """
 
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
+from homfem.solve.columns import Componentwise, repeated
 from homfem.solve.eigen import Eigenpairs, nearest_eigenpairs, negative_eigenvalues
 from homfem.solve.factors import Factors, multiply, summed
 from homfem.solve.forms import (
@@ -24,19 +25,32 @@ from homfem.solve.forms import (
 )
 from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
-from homfem.solve.options import DIRECT_FIRST, Coarse, Direct, Kernel, Multigrid, cheap
+from homfem.solve.options import (
+    DIRECT_BROKEN,
+    DIRECT_FIRST,
+    DIRECT_SADDLE,
+    Coarse,
+    Direct,
+    Kernel,
+    Multigrid,
+    cheap,
+)
 from homfem.solve.routes import Blocks, fingerprint, positions
+from homfem.solve.stacked import StackedSolver
 from homfem.solve.successive import Successive
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
+    "DIRECT_BROKEN",
     "DIRECT_FIRST",
+    "DIRECT_SADDLE",
     "JIT_OPTIONS",
     "LARGEST",
     "Block",
     "BlockSolver",
     "Blocks",
     "Coarse",
+    "Componentwise",
     "Direct",
     "Eigenpairs",
     "Factors",
@@ -45,6 +59,7 @@ __all__ = [
     "MeshNumbering",
     "Multigrid",
     "Numbering",
+    "StackedSolver",
     "Successive",
     "Terminals",
     "assemble_matrix",
@@ -67,6 +82,7 @@ __all__ = [
     "positions",
     "product_noise",
     "reassemble_matrix",
+    "repeated",
     "round_off",
     "solve_with",
     "summed",

@@ -28,6 +28,12 @@ QUICK_ORDER = {2: 10_000_000, 3: 1_500_000}
 #: fast as multigrid there (two or three right-hand sides). In space it is as fast at this size; in the plane cell
 #: problems of diffusion took 1.6 (degree 1), 1.7 (2) and 3 times (4) as long by multigrid with a million entries.
 DIRECT_FIRST = {2: 1_500_000, 3: 100_000}
+#: Unknowns of the largest saddle point of a cell for which a direct solver goes first, by dimension: in space both were
+#: as fast there, and at 30,000 all loads at once took a third of the time; in the plane factors are good for longer.
+DIRECT_SADDLE = {2: 225_000, 3: 6_000}
+#: The same of a pressure that is discontinuous and of a higher degree than 0 (Scott and Vogelius): iterations are three
+#: times as many there, and took two to three times as long at half of these sizes.
+DIRECT_BROKEN = {2: 225_000, 3: 150_000}
 
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.

@@ -206,7 +206,7 @@ def test_a_slit_in_space_is_that_in_the_plane() -> None:
     space = homogenize_electrokinetics(cell, salt(), preconditioner="multigrid", **given)
     assert space.value[0, 0] == pytest.approx(plane.value[0, 0], rel=0.01)
     assert space.value[2, 2] == pytest.approx(space.value[0, 0], rel=0.01)
-    assert space.iterations > 50
+    assert space.iterations > 15  # of all nine loads at once; factors take one for each
 
 
 def test_layers_are_refined_where_they_are_thin(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:

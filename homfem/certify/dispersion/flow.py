@@ -19,7 +19,6 @@ from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
 from homfem.certify.dispersion.parts import extended, fluid_part
-from homfem.certify.stokes.physics import DIRECT
 from homfem.local.dispersion import measure, solenoidal
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
@@ -154,16 +153,15 @@ class StokesFlow(Flow):
 
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
         """Return the flow of mean 1 over the fluid along the direction; collective."""
-        d, part = cell.dimension, fluid_part(cell, fluid)
+        part = fluid_part(cell, fluid)
         problem = stokes_problem(part, degree=max(plan.degree, 2))
-        direct = "direct" if part.number_of_cells <= DIRECT[d] else "multigrid"
         rtol = max(FLOW * plan.rtol, 1e-13)
-        flows = solve_correctors(part, problem, preconditioner=direct, rtol=rtol, max_iterations=2000)
+        flows = solve_correctors(part, problem, rtol=rtol, max_iterations=2000)
         units = [one for one, _ in flows.functions]
         velocities = [extended(one, part, cell) for one in units]
         potentials, _ = solenoidal(cell, velocities, plan.degree, Method(rtol=plan.rtol))
         means = [mean_velocity(cell, fluid, v, phi) for v, phi in zip(velocities, potentials, strict=True)]
-        force = driving_force(part, means, self.along(d))
+        force = driving_force(part, means, self.along(cell.dimension))
         flowing = combined(force, units)
         velocity = flowing if part is cell else combined(force, velocities)
         flowing.name = velocity.name = "velocity"

@@ -48,8 +48,6 @@ log = logging.getLogger("homfem")
 
 PHYSICS = "electrodiffusion"
 PRECONDITIONERS = ("multigrid", "direct")
-#: Largest number of mesh cells for which the direct solver is the default, by dimension.
-DIRECT = {2: 50_000, 3: 1_500}
 #: Relative residual of the linear solves, whose square enters the result.
 RTOL = 1e-9
 
@@ -199,11 +197,10 @@ class Electrokinetics:
             viscosity=self.viscosity / scales.viscosity,
             degree=degree,
         )
-        direct = "direct" if fluid.number_of_cells <= DIRECT[fluid.dimension] else "multigrid"
         correctors = solve_correctors(
             fluid,
             problem,
-            preconditioner=self.preconditioner or direct,
+            preconditioner=self.preconditioner,
             rtol=plan.rtol,
             max_iterations=self.max_iterations,
         )

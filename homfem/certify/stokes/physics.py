@@ -49,8 +49,6 @@ from homfem.tensors import EffectiveTensor
 log = logging.getLogger("homfem")
 
 PRECONDITIONERS = ("multigrid", "direct")
-#: Largest number of mesh cells for which the direct solver is the default, by dimension.
-DIRECT = {2: 50_000, 3: 1_500}
 #: Relative residual of the linear solves, whose square enters the permeability.
 RTOL = 1e-8
 
@@ -147,10 +145,8 @@ class Stokes:
     def _flow(self, cell: UnitCell, loads: Loads, plan: Plan, element: str, degree: int) -> Correctors:
         slip = None if self.slip_length is None else self.slip_length / cell.length
         problem = stokes_problem(cell, element=element, degree=degree, slip_length=slip, axes=loads.axes)
-        direct = "direct" if cell.number_of_cells <= DIRECT[cell.dimension] else "multigrid"
-        preconditioner = self.preconditioner or direct
         return solve_correctors(
-            cell, problem, preconditioner=preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations
+            cell, problem, preconditioner=self.preconditioner, rtol=plan.rtol, max_iterations=self.max_iterations
         )
 
     def record(self, cell: UnitCell) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""All loads of a saddle point at once, on the one matrix of a component."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from homfem import cells, solve
+from homfem.local.engine import solve_correctors
+from homfem.local.posed import Posed
+from homfem.local.stacked import Stacked
+from homfem.local.stokes import stokes_problem
+from homfem.parameters import ConvergenceError
+from homfem.solve.columns import Columns, component
+from made_cells import grid_cell, square
+
+
+def around_a_box(comm=MPI.COMM_WORLD):
+    """The space around a box of three different sides, in a skew period."""
+
+    def phase(s):
+        return np.all(s > [0.25, 0.5, 0.25], axis=1) & np.all(s < [0.75, 0.99, 0.5], axis=1)
+
+    vectors = [[1.0, 0.0, 0.0], [0.1, 1.1, 0.0], [0.0, 0.2, 1.3]]
+    return grid_cell((4, 4, 4), phase, vectors=vectors, comm=comm).restrict(["a"])
+
+
+def random_matrix(rows, columns, seed):
+    entries = np.random.default_rng(seed).standard_normal((rows, columns))
+    entries[np.abs(entries) < 0.5] = 0.0
+    matrix = PETSc.Mat().createDense([rows, columns], array=entries, comm=PETSc.COMM_SELF)
+    return entries, matrix.convert("aij")
+
+
+def test_columns_and_components_are_products():
+    entries, matrix = random_matrix(6, 4, 1)
+    given = np.random.default_rng(2).standard_normal((5, 4))
+    columns = Columns(matrix, 5)
+    assert columns.product(given) == pytest.approx(given @ entries.T)
+    assert columns.transposed.product(given @ entries.T) == pytest.approx(given @ entries.T @ entries)
+    assert solve.repeated(matrix, 3).convert("dense").getDenseArray() == pytest.approx(np.kron(entries, np.eye(3)))
+    for c in range(2):
+        assert component(matrix, 2, c, columns=True).convert("dense").getDenseArray() == pytest.approx(entries[:, c::2])
+        assert component(matrix, 2, c, columns=False).convert("dense").getDenseArray() == pytest.approx(entries[c::2])
+    _, own = random_matrix(6, 6, 3)
+    side_by_side = solve.Componentwise(own, 3).operator()
+    whole, x = solve.repeated(own, 3), PETSc.Vec().createWithArray(np.arange(18.0), comm=PETSc.COMM_SELF)
+    one, other = x.duplicate(), x.duplicate()
+    side_by_side.mult(x, one)
+    whole.mult(x, other)
+    assert one.array == pytest.approx(other.array)
+    assert side_by_side.getDiagonal().array == pytest.approx(whole.getDiagonal().array)
+    norm = PETSc.NormType.INFINITY
+    assert side_by_side.norm(norm) == pytest.approx(whole.norm(norm))
+
+
+@pytest.mark.parametrize("element", ["taylor-hood", "equal-order", "crouzeix-raviart"])
+def test_all_loads_at_once_give_what_factors_of_the_whole_form_give(element):
+    """The matrix of the whole form and that which is put together from one component are two assemblies."""
+    cell = around_a_box()
+    problem = stokes_problem(cell, element=element)
+    found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-11)
+    whole = solve_correctors(cell, replace(problem, component=None), preconditioner="direct")
+    assert found.average == pytest.approx(whole.average, rel=1e-9, abs=1e-14)
+    assert found.iterations < 80
+    for ours, theirs in zip(found.functions, whole.functions, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            assert one.x.array == pytest.approx(other.x.array, abs=1e-8 * np.abs(other.x.array).max())
+
+
+def test_one_load_of_several_does_nothing():
+    """Between plates across the first axis nothing flows along it: the side is no load, its flow zero."""
+    cell = cells.slit(aperture=0.5, axis="x", resolution=0.25, dimension=3).restrict(["pore"])
+    found = solve_correctors(cell, stokes_problem(cell), preconditioner="multigrid", rtol=1e-12)
+    assert found.average == pytest.approx(np.diag([0.0, 0.5**3 / 12.0, 0.5**3 / 12.0]), abs=1e-12)
+
+
+def test_what_does_not_converge_at_once_is_solved_load_by_load(monkeypatch):
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    problem, tried = stokes_problem(cell), []
+
+    def fails(self, sides, solutions):
+        tried.append(len(sides))
+        raise ConvergenceError("in a test")
+
+    whole = solve_correctors(cell, problem, preconditioner="direct").average
+    monkeypatch.setattr(solve.StackedSolver, "solve_all", fails)
+    found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
+    assert tried == [2]
+    assert found.average == pytest.approx(whole, rel=1e-9)
+
+
+def test_too_few_iterations_are_said():
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    posed = Posed(cell, stokes_problem(cell), None, "periodic")
+    posed.assemble()
+    (reduced,) = posed.unknowns.values()
+    stacked = Stacked(posed, reduced)
+    solver = stacked.solver(2, (), {"max_iterations": 3, "rtol": 1e-10, "name": "flow"})
+    sides = [reduced.vector(side) for side in posed.sides]
+    with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 3"):
+        solver.solve_all(sides, [side.duplicate() for side in sides])
+
+
+def case_ranks(comm):
+    cell = around_a_box(comm)
+    found = solve_correctors(cell, stokes_problem(cell), preconditioner="multigrid", rtol=1e-12)
+    direct = solve_correctors(cell, stokes_problem(cell), preconditioner="direct", rtol=1e-12)
+    return found.average.ravel().tolist(), direct.average.ravel().tolist()
+
+
+@pytest.mark.mpi
+def test_ranks_agree(on_ranks):
+    (first, direct), *others = on_ranks(case_ranks)
+    assert first == pytest.approx(direct, rel=1e-10, abs=1e-14)
+    for other, factored in others:
+        assert other == pytest.approx(first, rel=1e-10, abs=1e-14)
+        assert factored == pytest.approx(first, rel=1e-10, abs=1e-14)
