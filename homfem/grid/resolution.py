@@ -36,13 +36,13 @@ log = logging.getLogger("homfem")
 
 #: Bytes per voxel of the grid that a solution takes, by dimension: operators and multigrid of each velocity, vectors of
 #: MINRES, flows.
-BYTES_PER_VOXEL = {2: 520, 3: 800}
+BYTES_PER_VOXEL = {2: 700, 3: 900}
 #: Relative residual of flow and concentration.
 RTOL = 1e-8
 #: What the estimate is of, and what it is not.
 ESTIMATE = (
-    "of flow and concentration between the faces of the voxels, by a grid of half as many along each axis, without "
-    "guarantee; how far these faces are from smooth walls is not in it"
+    "of flow and concentration between the faces of the voxels, beside a coarser grid, without guarantee; how far "
+    "these faces are from smooth walls is not in it"
 )
 #: Estimated error that is worth a warning.
 LARGE = 0.05

@@ -44,6 +44,7 @@ FIGURES = {
     "30_chemotaxis.py": ("chemotaxis.png",),
     "32_calcium_oscillations.py": ("target.png", "traces.png"),
     "33_breakthrough.py": ("breakthrough.png",),
+    "34_image_dispersion.py": ("image.png",),
     "figure_8_er_edges.py": ("figure_8.png",),
 }
 

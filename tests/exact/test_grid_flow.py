@@ -439,9 +439,12 @@ def test_from_a_config(tmp_path):
     assert flow.value[0, 0] == pytest.approx(64.0 * homogenize_stokes_image(square(16)).value[0, 0], rel=1e-6)
 
 
-@pytest.mark.parametrize(("key", "value"), [("wall_rate", "1 um/s"), ("bounds", True), ("degree", 2)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("wall_rate", "1 um/s"), ("bounds", True), ("degree", 2), ("velocity", {"expression": ["1 um/s", "0"]})],
+)
 def test_keys_of_meshes_are_refused_on_a_grid(tmp_path, key, value):
     given = {"physics": "dispersion", "peclet": 1, "phases": {"pore": "1 um^2/s"}, key: value}
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="belongs to meshes") as caught:
         runs.tensor(config(tmp_path, **given), folder=tmp_path)
     assert caught.value.name == f"effective.{key}"

@@ -81,6 +81,7 @@ def require_absent(table: EffectiveTable, keys: Sequence[str], method: str) -> N
         value = getattr(table, key)
         if value is not None and value is not False:
             shown = value if isinstance(value, (bool, int, float)) else str(value)
+            shown = "given" if isinstance(value, Table) else shown
             raise InputError(f"effective.{key}", shown, f"absent with method {method!r}", "It belongs to meshes.")
 
 
