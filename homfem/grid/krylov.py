@@ -111,10 +111,11 @@ def general_solution(
     size = left = float(np.linalg.norm(b.ravel()))
     while left > rtol * size and count[0] < max_iterations:
         before = left
-        found, _ = gmres(
-            flat(operator), b.ravel(), x0=x.ravel(), M=flat(preconditioner), rtol=rtol, atol=0.0, restart=RESTART,
-            maxiter=-(-(max_iterations - count[0]) // RESTART), callback=counted, callback_type="pr_norm",
-        )  # fmt: skip
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a load of round-off alone nothing is left: not finite
+            found, _ = gmres(
+                flat(operator), b.ravel(), x0=x.ravel(), M=flat(preconditioner), rtol=rtol, atol=0.0, restart=RESTART,
+                maxiter=-(-(max_iterations - count[0]) // RESTART), callback=counted, callback_type="pr_norm",
+            )  # fmt: skip
         x = found.reshape(shape)
         left = float(np.linalg.norm((b - operator(x)).ravel()))
         # The space of a small grid is used up before the rounded preconditioner has brought the residual down.

@@ -70,6 +70,7 @@ def test_what_cannot_be_drawn_is_not(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("several", [True, False])
 def test_figures_of_several_peclet_numbers_have_the_chart_beside(tmp_path, several):
     peclet = [1.0, 10.0, 100.0] if several else 10.0
