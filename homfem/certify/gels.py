@@ -1,15 +1,16 @@
-"""Electroneutral gels with fixed charges in a cell: one diffusion problem for each ion and one for all, on one mesh."""
+"""Electroneutral gels with fixed charges in a cell: a diffusion problem for each ion and one for all, on one mesh."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions
 from homfem.certify.chemotaxis import homogenize_chemotaxis
-from homfem.certify.diffusion import solve_diffusion
+from homfem.certify.diffusion import Diffusion
+from homfem.certify.diffusion.several import SeveralDiffusions
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution
 from homfem.electrolytes import Gel, gel_tensor
@@ -32,7 +33,8 @@ def solve_gel(
 
     Every phase is in Donnan equilibrium with one bath (:mod:`homfem.electrolytes.donnan`), so that steady transport is
     a diffusion problem for each ion with the coefficient :math:`D_ic_i` (:mod:`homfem.electrolytes.gels`), and all else
-    follows (:mod:`homfem.electrolytes.transport`).
+    follows (:mod:`homfem.electrolytes.transport`). Ions that enter the same phases are solved on one mesh, which is
+    refined until the worst of them is as good as asked for.
 
     Parameters
     ----------
@@ -41,7 +43,7 @@ def solve_gel(
         Ions and fixed charges; a phase that no ion enters insulates.
     config
     **accuracy
-        As :class:`homfem.certify.Accuracy` has them; of each diffusion problem.
+        As :class:`homfem.certify.Accuracy` has them; of all diffusion problems.
 
     Returns
     -------
@@ -61,18 +63,25 @@ def solve_gel(
     """
     solutions: list[CellSolution] = []
 
-    def solve(coefficients: Mapping[str, Any]) -> EffectiveTensor:
-        solutions.append(solve_diffusion(cell, coefficients, config=config, **accuracy))
-        return solutions[-1].tensor
+    def solve(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, EffectiveTensor]:
+        found: dict[str, EffectiveTensor] = {}
+        for names in _of_one_mesh(tables):
+            physics = SeveralDiffusions(problems=tuple(Diffusion(coefficients=tables[name]) for name in names))
+            solutions.append(solve_cell(cell, physics, Accuracy(**accuracy), config=config))
+            found |= zip(names, _counted_once(solutions[-1].series), strict=True)
+        return found
 
     tensors = solved_gel(gel, cell.phase_names, cell.dimension, solve)
+    # Where the mesh was refined for the ions it is a start for what they do at frozen concentrations.
+    widest = max(solutions, key=lambda one: len(one.cell.phase_names))
+    start = cell if widest.symmetry is not None else widest.cell
 
     def frozen_flux(ion: str) -> Sides:
         """The flux that one potential drives: a sensitivity where the motility is the same everywhere."""
         all_ions = tensors.coefficients[FROZEN]
         own = {phase: matrix.tolist() for phase, matrix in tensors.coefficients[ion].items()}
         found = homogenize_chemotaxis(
-            cell, dict.fromkeys(all_ions, 1.0), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
+            start, dict.fromkeys(all_ions, 1.0), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
             config=config, **accuracy | {"symmetry": "none"},
         )  # fmt: skip
         named = found.coefficients.get("sensitivity")
@@ -82,7 +91,21 @@ def solve_gel(
             else Sides(value=named.value, lower=named.lower, upper=named.upper)
         )
 
-    return replace(solutions[-1], tensor=gel_tensor(gel, tensors, frozen_flux))
+    return replace(solutions[-1], tensor=gel_tensor(gel, tensors, frozen_flux), series=())
+
+
+def _of_one_mesh(tables: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """The names of the problems in groups of the same phases, in their order; the last name is in the last group."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for name, table in tables.items():
+        groups.setdefault(frozenset(table), []).append(name)
+    last = list(tables)[-1]
+    return sorted(groups.values(), key=lambda names: last in names)
+
+
+def _counted_once(series: Sequence[EffectiveTensor]) -> list[EffectiveTensor]:
+    """The tensors of one mesh, what all of them took together kept by the first."""
+    return [tensor if k == 0 else replace(tensor, iterations=0, seconds={}) for k, tensor in enumerate(series)]
 
 
 homogenize_gel = part_of(

@@ -85,7 +85,7 @@ def solve_cell(
     record = {**measured(cell), **physics.record(cell), "config": dict(config or {})}
     total = sum(cell.seconds.values()) + clock.elapsed
 
-    def entered(tensor: EffectiveTensor) -> EffectiveTensor:
+    def entered(tensor: EffectiveTensor, geometric: float) -> EffectiveTensor:
         if physics.sampled:
             tensor = replace(tensor, lower=None, upper=None, roundoff=0.0)
         return replace(
@@ -94,19 +94,19 @@ def solve_cell(
             warnings=(*meshes.part.warnings, *tensor.warnings, *meshes.warnings),
             dofs=max(side.dofs for side in solved.sides),
             iterations=meshes.iterations,
-            geometric_error=meshes.geometric,
+            geometric_error=geometric,
             seconds=clock.seconds | {"total": total},
             reached=meshes.enough and tensor.reached,
         )
 
     return CellSolution(
-        tensor=entered(solved.tensor),
+        tensor=entered(solved.tensor, meshes.geometric),
         cell=solved.cell,
         correctors=solved.correctors,
         dual=solved.dual,
         history=tuple(meshes.history),
         symmetry=symmetry,
-        series=tuple(entered(tensor) for tensor in solved.series),
+        series=tuple(map(entered, solved.series, meshes.of_series)),
         solved=solved,
     )
 
@@ -130,6 +130,7 @@ class _Meshes:
         self.history: list[Mapping[str, float]] = []
         self.warnings: tuple[str, ...] = ()
         self.iterations, self.geometric = 0, 0.0
+        self.of_series: tuple[float, ...] = ()
         self.within = self.enough = self.coarse = False
 
     def solve(self, physics: Physics[Any], active: UnitCell, loads: Any) -> MeshSolution:
@@ -202,6 +203,7 @@ class _Meshes:
         if len(self.history) == 1:
             # On the first mesh, whose facets are as long as what they cut off: refinement halves them in their planes.
             self.geometric = solved.geometric_error()
+            self.of_series = solved.geometric_errors(self.geometric)
         return self.history[-1]["relative_gap"], dofs
 
     def _goes_on(self, solved: MeshSolution, gap: float) -> bool:

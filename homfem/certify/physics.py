@@ -81,6 +81,10 @@ class MeshSolution(ABC):
     def geometric_error(self) -> float:
         """Return an estimate of what straight facets change in the tensor; collective."""
 
+    def geometric_errors(self, own: float) -> tuple[float, ...]:
+        """Return the same for each of the series; ``own`` is that of the tensor. Collective."""
+        return (own,) * len(self.series)
+
     @property
     def proved(self) -> bool:
         """Whether ``estimated_error`` is a bound of a tensor that has none in the Loewner order."""

@@ -63,7 +63,9 @@ class Loads:
         return np.diag(np.diag(average)[list(self.of_axis)])
 
 
-def symmetric_cell(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> tuple[UnitCell, Loads, CellSymmetry]:
+def symmetric_cell(
+    cell: UnitCell, coefficients: Mapping[str, Coefficient], *others: Mapping[str, Coefficient]
+) -> tuple[UnitCell, Loads, CellSymmetry]:
     """Return the part of a cell that has to be solved, and for which loads; collective.
 
     Parameters
@@ -72,12 +74,13 @@ def symmetric_cell(cell: UnitCell, coefficients: Mapping[str, Coefficient]) -> t
         Restricted to the phases that conduct.
     coefficients
         Of each of its phases. A function of position is taken to have no symmetry.
+    others
+        Those of further problems on the same part.
     """
     d = cell.dimension
     reasons: dict[int, str] = {}
     pairs = list(combinations(range(d), 2))
-    for name in cell.phase_names:
-        value = coefficients[name]
+    for name, value in ((name, table[name]) for table in (coefficients, *others) for name in cell.phase_names):
         if varies(cell, name, value):
             reasons = dict.fromkeys(range(d), f"the coefficient of {name!r} is a function of position")
             break

@@ -27,8 +27,8 @@ from homfem.tensors.conversion import scaled
 FROZEN = "frozen"
 #: Coefficients that agree to this relative difference are a number times each other.
 _SAME = 1e-14
-#: Solves the diffusion problem of coefficients by phase.
-Solve = Callable[[Mapping[str, Any]], EffectiveTensor]
+#: Solves the diffusion problems of several coefficients by phase, each under a name.
+Solve = Callable[[Mapping[str, Mapping[str, Any]]], Mapping[str, EffectiveTensor]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,19 +135,22 @@ def solved_gel(gel: Gel, phases: Sequence[str], dimension: int, solve: Solve) ->
     gel, phases, dimension
         The gel, and the phases and the dimension of the cell.
     solve
-        What solves a diffusion problem; with coefficients that are numbers where they can be.
+        What solves diffusion problems; with coefficients that are numbers where they can be.
     """
     coefficients = gel.coefficients(phases, dimension)
-    found: dict[str, EffectiveTensor] = {}
+    own: list[str] = []
     shared: dict[str, str] = {}
-    for name, own in coefficients.items():
-        for other in (known for known in found if known not in shared):
-            factor = ratio(own, coefficients[other])
+    factors: dict[str, float] = {}
+    for name, table in coefficients.items():
+        for other in own:
+            factor = ratio(table, coefficients[other])
             if factor is not None:
-                found[name], shared[name] = scaled(found[other], factor), other
+                shared[name], factors[name] = other, factor
                 break
         else:
-            found[name] = solve({phase: _plain(matrix) for phase, matrix in own.items()})
+            own.append(name)
+    found = dict(solve({name: {phase: _plain(matrix) for phase, matrix in coefficients[name].items()} for name in own}))
+    found |= {name: scaled(found[other], factors[name]) for name, other in shared.items()}
     return GelTensors(
         onsager={ion.name: found[ion.name] for ion in gel.ions},
         frozen=found[FROZEN],

@@ -74,7 +74,10 @@ def solve_gel_image(
         last[:] = [solve_image(image, coefficients, fields=True, config=config, **accuracy)]
         return last[0].tensor
 
-    tensors = solved_gel(gel, image.names, image.dimension, solve)
+    def every(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, EffectiveTensor]:
+        return {name: solve(table) for name, table in tables.items()}
+
+    tensors = solved_gel(gel, image.names, image.dimension, every)
     total = tensors.coefficients[FROZEN]
 
     def flux(ion: str) -> Sides:

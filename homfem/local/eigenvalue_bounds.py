@@ -71,7 +71,7 @@ from petsc4py import PETSc
 from homfem import _dolfinx, solve
 from homfem.brackets import EPS
 from homfem.local import roundoff
-from homfem.local.eigenvalue_fluxes import least_square, within_one_phase
+from homfem.local.eigenvalue_fluxes import least_square
 from homfem.local.membranes import times
 from homfem.local.reaction import Reacting
 from homfem.local.roundoff import STEPS
@@ -128,10 +128,6 @@ def eigenvalue_bounds(medium: Reacting, spectrum: Spectrum, *, degree: int) -> E
     energy, mass = _energies(medium, spectrum.function)
     doubt = _doubt(medium, spectrum.function, energy + mass * medium.shift())
     upper = (energy / mass) * (1.0 + 2.0 * doubt) + 2.0 * doubt * medium.shift()
-    if within_one_phase(medium):
-        return EigenvalueBounds(
-            lower=None, upper=upper, second=0.0, reason="reaction on a surface that is inside of one phase has none"
-        )
     if not _positive(medium):
         reason = "where nothing reacts nothing is held either"
         return EigenvalueBounds(lower=None, upper=upper, second=0.0, reason=reason)

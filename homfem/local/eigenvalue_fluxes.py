@@ -3,7 +3,9 @@ r"""The fluxes of a lower bound of an eigenvalue: the least :math:`A_2` of :mod:
 Raviart and Thomas's elements, with continuous normal components but on the surfaces inside of the active phases where
 something happens: there both sides have one of their own, and what the surface takes is the difference,
 :math:`s=Ku-[\tau\cdot n]`. The flux is :math:`\tau=\tau_0+\sum_c\chi_c\tau_c` with one more field :math:`\tau_c` for
-each phase, :math:`\chi_c` its indicator, of which the normal components on those surfaces alone are unknown.
+each colour c of mesh cells, :math:`\chi_c` its indicator, of which the normal components on those surfaces alone are
+unknown. The colours of both sides of a surface differ: they are the phases, and in a phase with a surface inside of it
+as many more as that takes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from dolfinx import mesh as dmesh
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from homfem import solve
+from homfem import _dolfinx, solve
+from homfem.cells.unitcell import UnitCell
 from homfem.local.flux import inverse_coefficient
 from homfem.local.membranes import times
 from homfem.local.problem import element_of
@@ -48,7 +51,7 @@ def least_square(medium: Reacting, function: fem.Function, gamma: float, degree:
         function=function,
     )
     while True:
-        fluxes = _Fluxes(medium, square.surfaces, degree)
+        fluxes = _Fluxes(medium, square, degree)
         matrix = fluxes.matrix(square)
         if degree == 1 or solve.cheap(matrix):
             break
@@ -62,51 +65,72 @@ def least_square(medium: Reacting, function: fem.Function, gamma: float, degree:
     return solve.integrate(square.value(fluxes.parts(found))), dofs
 
 
-def within_one_phase(medium: Reacting) -> bool:
-    """Return whether a surface on which something happens has mesh cells of one phase on both sides; collective."""
-    return any(surface.alike for surface in _surfaces(medium))
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Surface:
-    """A surface on which something happens: its number, its owned and ghost facets, and those inside by their phase.
+    """A surface on which something happens: its number, its owned and ghost facets, and those inside by a colour.
 
-    ``inside`` has for each phase that stands first at some inner facet these facets; ``inner`` says whether there are
-    any on any rank, ``alike`` whether some have one phase on both sides.
+    ``inside`` has for each colour that stands first at some inner facet these facets; ``inner`` says whether there are
+    any on any rank.
     """
 
     number: int
     facets: Indices
-    inside: dict[str, Indices]
+    inside: dict[int, Indices]
     inner: bool
-    alike: bool
 
 
-def _surfaces(medium: Reacting) -> list[_Surface]:
-    """The surfaces that react or hold; collective."""
+def _surfaces(medium: Reacting) -> tuple[list[_Surface], Indices]:
+    """The surfaces that react or hold, and the colour of each local mesh cell; collective."""
     surfaces, cell = medium.surfaces, medium.cell
     if surfaces is None:
-        return []
+        return [], cell.phase_of_cell
     d, topology = cell.dimension, cell.mesh.topology
     links, outer = topology.connectivity(d - 1, d), dmesh.exterior_facet_indices(topology)
+    acting = [k for k, pair in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True))
+              if any(float(one.value) > 0.0 for one in pair)]  # fmt: skip
+    facets = {k: surfaces.tags.indices[surfaces.tags.values == k] for k in acting}
+    inner = {k: np.setdiff1d(facets[k], outer).astype(np.int32) for k in acting}
+    sides = {k: np.stack([links.array[links.offsets[inner[k]] + i] for i in (0, 1)], axis=1) for k in acting}
+    colours = _colours(cell, np.concatenate([np.zeros((0, 2), dtype=np.int32), *sides.values()]))
+    known = sorted({int(colour) for own in cell.comm.allgather(np.unique(colours)) for colour in own})
     found = []
-    for k, (rate, capacity) in enumerate(zip(surfaces.rates, surfaces.capacities, strict=True)):
-        if not (float(rate.value) > 0.0 or float(capacity.value) > 0.0):
-            continue
-        facets = surfaces.tags.indices[surfaces.tags.values == k]
-        inner = np.setdiff1d(facets, outer).astype(np.int32)
-        sides = np.stack([cell.phase_of_cell[links.array[links.offsets[inner] + i]] for i in (0, 1)], axis=1)
-        first, alike = sides.min(axis=1, initial=np.iinfo(np.int32).max), np.any(sides[:, 0] == sides[:, 1])
+    for k in acting:
+        first = colours[sides[k]].min(axis=1, initial=np.iinfo(np.int32).max)
         found.append(
             _Surface(
                 number=k,
-                facets=facets,
-                inside={name: inner[first == tag] for name, tag in cell.phases.items()},
-                inner=bool(cell.comm.allreduce(len(inner), op=MPI.SUM)),
-                alike=bool(cell.comm.allreduce(bool(alike), op=MPI.LOR)),
+                facets=facets[k],
+                inside={colour: inner[k][first == colour] for colour in known},
+                inner=bool(cell.comm.allreduce(len(inner[k]), op=MPI.SUM)),
             )
         )
-    return found
+    return found, colours
+
+
+def _colours(cell: UnitCell, sides: Indices) -> Indices:
+    """Colours of the local mesh cells that differ on both sides of all facets: the phase, or more; collective.
+
+    ``sides`` has the mesh cells on both sides of owned and ghost facets.
+    """
+    alike = cell.phase_of_cell[sides[:, 0]] == cell.phase_of_cell[sides[:, 1]]
+    number = _dolfinx.original_cell_index(cell.mesh)
+    gathered = cell.comm.allgather(number[sides[alike]])
+    pairs = np.unique(np.sort(np.concatenate(gathered), axis=1), axis=0)
+    result = cell.phase_of_cell.astype(np.int32)
+    if not len(pairs):
+        return result
+    neighbours: dict[int, list[int]] = {}
+    for one, other in pairs.tolist():
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    shade: dict[int, int] = {}
+    for one, others in sorted(neighbours.items()):
+        taken = {shade.get(other, -1) for other in others}
+        shade[one] = next(k for k in range(len(others) + 1) if k not in taken)
+    stride = max(cell.phases.values()) + 1
+    for local in np.flatnonzero(np.isin(number, pairs)):
+        result[local] += stride * shade[int(number[local])]
+    return result
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,17 +144,24 @@ class _Square:
     function: fem.Function
 
     @cached_property
-    def surfaces(self) -> list[_Surface]:
-        """Those on which something happens."""
+    def _found(self) -> tuple[list[_Surface], Indices]:
         return _surfaces(self.medium)
 
+    @property
+    def surfaces(self) -> list[_Surface]:
+        """Those on which something happens."""
+        return self._found[0]
+
     @cached_property
-    def indicators(self) -> dict[str, fem.Function]:
-        """Those of the phases that have a field of their own, in their order."""
-        cell = self.medium.cell
-        own = [name for name in cell.phases if any(cell.comm.allreduce(len(surface.inside[name]), op=MPI.SUM)
-                                                   for surface in self.surfaces)]  # fmt: skip
-        return {name: cell.cell_function({one: float(one == name) for one in cell.phases}) for name in own}
+    def indicators(self) -> dict[int, fem.Function]:
+        """Those of the colours that have a field of their own, in their order."""
+        cell, (surfaces, colours) = self.medium.cell, self._found
+        result = {}
+        for colour in sorted(set().union(*(surface.inside for surface in surfaces))):
+            if cell.comm.allreduce(sum(len(surface.inside[colour]) for surface in surfaces), op=MPI.SUM):
+                result[colour] = fem.Function(solve.function_space(cell.mesh, "DG", 0))
+                result[colour].x.array[:] = colours == colour
+        return result
 
     def flux(self, parts: Any) -> tuple[Any, Any]:
         """The flux of its fields, and its divergence in each mesh cell."""
@@ -190,10 +221,9 @@ def _on(function: fem.Function, part: ufl.Measure) -> Any:
 class _Fluxes:
     """The fields of the fluxes, and which of their unknowns are free; collective."""
 
-    def __init__(self, medium: Reacting, surfaces: list[_Surface], degree: int) -> None:
-        cell, mesh = medium.cell, medium.cell.mesh
-        self._own = [name for name in cell.phases
-                     if cell.comm.allreduce(sum(len(one.inside[name]) for one in surfaces), op=MPI.SUM)]  # fmt: skip
+    def __init__(self, medium: Reacting, square: _Square, degree: int) -> None:
+        cell, mesh, surfaces = medium.cell, medium.cell.mesh, square.surfaces
+        self._own = list(square.indicators)
         element = element_of(cell, "RT", degree)
         several = basix.ufl.mixed_element([element] * (1 + len(self._own))) if self._own else element
         self.space = fem.functionspace(mesh, several)
@@ -203,9 +233,9 @@ class _Fluxes:
         index_map = self.space.dofmap.index_map
         free = np.ones(index_map.size_local + index_map.num_ghosts, dtype=bool)
         free[fem.locate_dofs_topological(self._field(0), at, closed)] = False
-        for c, name in enumerate(self._own, start=1):
+        for c, colour in enumerate(self._own, start=1):
             free[self._field(c).dofmap.list] = False
-            inside = np.concatenate([one.inside[name] for one in surfaces])
+            inside = np.concatenate([one.inside[colour] for one in surfaces])
             free[fem.locate_dofs_topological(self._field(c), at, inside)] = True
         owned = np.flatnonzero(free[: index_map.size_local])
         rows = (owned + index_map.local_range[0]).astype(PETSc.IntType)

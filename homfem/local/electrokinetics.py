@@ -212,27 +212,31 @@ def _by_phase(fluid: UnitCell, diffusivity: float | Mapping[str, float]) -> fem.
 
 def potential_on(fluid: UnitCell, equilibrium: Equilibrium) -> fem.Function:
     """Return the potential of an equilibrium on the fluid alone, a part of its cell; collective."""
-    cell, potential = equilibrium.cell, equilibrium.potential
-    source = potential.function_space
-    if fluid is cell:
-        return potential
+    return part_of_function(fluid, equilibrium.cell, equilibrium.potential)
+
+
+def part_of_function(part: UnitCell, cell: UnitCell, function: fem.Function) -> fem.Function:
+    """Return a scalar function of Lagrange's elements on a part of its cell; collective."""
+    source = function.function_space
+    if part is cell:
+        return function
     numbers = None
     with collective(cell.comm):
-        if cell.raw is not None and fluid.raw is not None:
-            numbers = cells_within(cell.raw, fluid.raw)
+        if cell.raw is not None and part.raw is not None:
+            numbers = cells_within(cell.raw, part.raw)
     owned = cell.mesh.topology.index_map(cell.dimension).size_local
-    own = potential.x.array[source.dofmap.list[:owned]]
+    own = function.x.array[source.dofmap.list[:owned]]
     gathered = cell.comm.gather((_dolfinx.original_cell_index(cell.mesh)[:owned], own), root=0)
     values = None
     if gathered is not None and numbers is not None:
-        every = np.empty((sum(len(part) for part, _ in gathered), own.shape[1]))
-        for index, part in gathered:
-            every[index] = part
+        every = np.empty((sum(len(one) for one, _ in gathered), own.shape[1]))
+        for index, one in gathered:
+            every[index] = one
         values = every[numbers]
     values = cell.comm.bcast(values, root=0)
     assert values is not None
-    result = fem.Function(fem.functionspace(fluid.mesh, source.ufl_element()), name="potential")
-    result.x.array[result.function_space.dofmap.list] = values[_dolfinx.original_cell_index(fluid.mesh)]
+    result = fem.Function(fem.functionspace(part.mesh, source.ufl_element()), name=function.name)
+    result.x.array[result.function_space.dofmap.list] = values[_dolfinx.original_cell_index(part.mesh)]
     result.x.scatter_forward()
     return result
 

@@ -265,7 +265,13 @@ def quadrature(degree: int) -> int:
 
 
 def solve_poisson_boltzmann(
-    cell: UnitCell, charges: Charges, *, degree: int = 2, rtol: float = 1e-9, max_iterations: int = 60
+    cell: UnitCell,
+    charges: Charges,
+    *,
+    degree: int = 2,
+    rtol: float = 1e-9,
+    max_iterations: int = 60,
+    start: fem.Function | None = None,
 ) -> Equilibrium:
     """Solve for the potential of a charged cell; collective.
 
@@ -281,6 +287,8 @@ def solve_poisson_boltzmann(
         Residual of the discrete equations, relative to the charges.
     max_iterations
         Of Newton's method, for each part of the charges.
+    start
+        A potential of this degree on the mesh of the cell from which the method starts; zero by default.
 
     Returns
     -------
@@ -309,6 +317,8 @@ def solve_poisson_boltzmann(
     cell.require_whole()
     charges.check_cell(cell)
     layer = _Layer(cell, charges, degree)
+    if start is not None:
+        layer.psi.x.array[:] = start.x.array
     newton = _Newton(layer, rtol, max_iterations)
     reached, step = 0.0, 1.0
     while charges.charged and reached < 1.0:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homfem.config.physics.dispersion import Dispersion
 from homfem.config.table import keys_from
 from homfem.parameters import InputError
-from homfem.quantities import conversion_factor
 from homfem.runs.physics import Only, require_length, value_of
+from homfem.runs.written import written_on
 
 if TYPE_CHECKING:
     from homfem.cells.unitcell import UnitCell
@@ -88,28 +88,10 @@ def flow_of(table: Dispersion, cell: UnitCell) -> Any:
     given = table.velocity or table.stream_function
     if given is None:
         return StokesFlow(fluid=fluid, direction=table.direction)
-    place = conversion_factor(unit, "um") * cell.length
     speed = f"{unit}/s" if table.velocity is not None else f"({unit})^2/s"
-    with keys_from({}, "velocity" if table.velocity is not None else "stream_function"):
-        written = given.function(speed, dimension=cell.dimension, timed=False)
-
-    function = _Written(expression=given.expression, function=written, place=place)
+    key = "velocity" if table.velocity is not None else "stream_function"
+    function = written_on(cell, given, speed, key)
     if table.velocity is not None:
         return GivenFlow(fluid=fluid, velocity=function)
     mean = [0.0, 0.0] if table.mean_velocity is None else [one.to(f"{unit}/s") for one in table.mean_velocity]
     return StreamFunction(fluid=fluid, function=function, mean=mean)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Written:
-    """A field as it is written in a config, of points in mesh units; an error shows the expression."""
-
-    expression: Any
-    function: Callable[[Any], Any]
-    place: float
-
-    def __call__(self, x: Any) -> Any:
-        return self.function(self.place * x)
-
-    def __repr__(self) -> str:
-        return repr(self.expression if isinstance(self.expression, str) else list(self.expression))

@@ -64,6 +64,20 @@ def column(n: int, steps: int, degree=1, method=None) -> float:
     return error(result.fields["u"], lambda x: exact(x, 2.0))
 
 
+@pytest.mark.parametrize("method", [None, Method(splitting="implicit")])
+def test_an_inlet_that_is_on_from_the_start_is_of_second_order(method):
+    """The start is zero: the inlet has its value from t = 0 on, and does not rise within the first step."""
+    conditions = [Dirichlet(boundary="left", value=1.0), Outflow(boundary="right")]
+    species = Species(name="u", tensor=1.0, velocity=[1.0], conditions=conditions)
+    problem = ReactionDiffusion(mesh=box([10.0], [100]), species=[species])
+    results = [run_reaction_diffusion(problem, TimeGrid(end=1.0, step=1.0 / n), method) for n in (10, 20, 640)]
+    one, two, fine = (result.fields["u"].x.array for result in results)
+    assert all(result.conserved[0].drift < 1e-12 for result in results)
+    errors = [np.abs(values - fine).max() for values in (one, two)]
+    assert errors[0] < 5e-4
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.1)
+
+
 @pytest.mark.parametrize(
     ("degree", "method", "order", "cap"),
     [(1, None, 2.0, 4e-3), (2, None, 3.0, 2e-4), (1, Method(stabilization="supg"), 2.0, 5e-3)],

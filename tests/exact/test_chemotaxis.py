@@ -117,11 +117,11 @@ def test_matrices_in_layers():
 def test_layers_that_grow_change_the_tensor_as_its_estimate_says():
     given, of = matrices_in_layers()
     cell = laminate((0.4, 0.6), axis="x", dimension=2, resolution=0.25)
-    halves = solve_chemotaxis(cell, *given, degree=1, rtol=1e-12).solved.halves
+    solved = solve_chemotaxis(cell, *given, degree=1, rtol=1e-12).solved
     (facets,) = (facets for name, facets in cell.facets.items() if "layer1" in name and "layer2" in name)
     links = cell.mesh.topology.connectivity(1, 2)
     first, second = links.array[links.offsets[facets]], links.array[links.offsets[facets + 1] - 1]
-    change = changes_at_facets(*halves, (facets, first, second))
+    change = solved.unit * changes_at_facets(*solved.halves, (facets, first, second))
     sign = np.where(cell.phase_of_cell[first] == cell.phases["layer1"], 1.0, -1.0)
     # the two surfaces are moved by half of what the first layer gains
     total = np.einsum("f,fij->ij", 0.5 * sign * facet_areas(cell, facets), change)
@@ -174,6 +174,16 @@ def test_functions_of_position_are_sampled_and_have_no_bounds():
             homogenize_chemotaxis(cell, **given)
     with pytest.raises(InputError, match=r"^sensitivity\['layer1'\].*no cell moves"):
         homogenize_chemotaxis(cell, {"layer2": 1.0}, {"layer1": wave}, both(1.0))
+
+
+@pytest.mark.parametrize("size", [3e6, 1e-200])
+def test_the_unit_of_the_sensitivity_does_not_matter(size):
+    """A flux that nothing varies in is round-off however large it is."""
+    cell = laminate((0.5, 0.5), axis="x", dimension=2, resolution=0.2)
+    both = lambda given: {"layer1": given, "layer2": given}  # noqa: E731
+    found = homogenize_chemotaxis(cell, both(2.0), both(size), both(555.5))
+    assert found.value == pytest.approx(size * np.eye(2), rel=1e-9, abs=1e-9 * size)
+    assert np.all(found.coefficients["sensitivity"].lower <= found.value)
 
 
 @pytest.mark.parametrize(

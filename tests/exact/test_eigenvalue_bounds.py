@@ -205,12 +205,47 @@ def test_layers_in_space_that_meet_in_a_reaction() -> None:
     assert found.lower < layers_that_meet_in_a_reaction(0.5, 0.3, 1.0) < found.upper
 
 
-def test_a_surface_inside_of_one_phase_has_no_lower_bound() -> None:
-    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3)
-    _, found = bounds_of(medium_of(cell, {}, {"period-1": 1.0}))
-    assert found.lower is None
-    assert "inside of one phase" in found.reason
-    assert found.upper > 0.0
+@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("rate", [1.0, 300.0])
+def test_a_surface_inside_of_one_phase_is_between_its_bounds(degree: int, rate: float) -> None:
+    """A sheet through a uniform medium: 2 m tan(m / 2) = k, the eigenvalue m^2."""
+    exact = scipy.optimize.brentq(lambda m: 2 * m * math.sin(m / 2) - rate * math.cos(m / 2), 1e-9, math.pi) ** 2
+    gaps = []
+    for n in (4, 8):
+        cell = grid_cell((n, n), lambda s: np.zeros(len(s), dtype=int))
+        _, found = bounds_of(medium_of(cell, {}, {"period-1": rate}), degree)
+        assert found.lower is not None
+        assert found.lower < exact < found.upper
+        gaps.append((found.upper - found.lower) / exact)
+    assert gaps[1] < gaps[0] / 2 ** (2 * degree - 0.7)
+
+
+def sheets(comm: MPI.Comm = MPI.COMM_WORLD) -> Reacting:
+    """Sheets through both phases along both axes: where they cross, three colours are not enough."""
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.3, comm=comm)
+    names = {"period-1": 3.0, "period-2": 1.0}
+    return medium_of(cell, {"fibre": 2.0}, names, {"period-1": 0.2}, {"matrix": 1.0, "fibre": 0.4})
+
+
+def test_surfaces_that_cross_inside_of_one_phase() -> None:
+    medium = sheets()
+    _, found = bounds_of(medium)
+    finer = solve_spectrum(medium.cell, medium.problem(4)).value
+    assert found.lower is not None
+    assert found.lower < finer < found.upper
+    assert found.upper - found.lower < 0.02 * finer
+
+
+def _sheets_on_ranks(comm: MPI.Comm) -> dict[str, list[float]]:
+    _, found = bounds_of(sheets(comm), 1)
+    return {"found": [float(found.lower or 0.0), found.upper, found.second]}
+
+
+def test_ranks_agree_on_surfaces_inside_of_one_phase(on_ranks) -> None:
+    one, *others = (each["found"] for each in on_ranks(_sheets_on_ranks))
+    assert one[0] > 0.0
+    for other in others:
+        assert other == pytest.approx(one, rel=1e-7)
 
 
 def test_spheres_in_space() -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from homfem import homogenize_diffusion, homogenize_gel
-from homfem.cells import blocks, laminate
+from homfem import homogenize_diffusion, homogenize_gel, solve_gel
+from homfem.brackets import relative_gap
+from homfem.cells import blocks, fibre_array, laminate
 from homfem.electrolytes import Gel, Ion, layered_gel_frozen, layered_gel_steady
 from homfem.grid import Image, homogenize_gel_image, solve_image
 from homfem.grid.frozen import frozen_flux
@@ -194,12 +195,12 @@ def test_problems_that_are_a_number_times_another_are_not_solved_again(monkeypat
 
     solved = []
 
-    def counted(cell, coefficients, **options):
-        solved.append(dict(coefficients))
-        return original(cell, coefficients, **options)
+    class Counted(gels.SeveralDiffusions):
+        def solve(self, cell, loads, plan):
+            solved.extend(problem.coefficients for problem in self.problems)
+            return super().solve(cell, loads, plan)
 
-    original = gels.solve_diffusion
-    monkeypatch.setattr(gels, "solve_diffusion", counted)
+    monkeypatch.setattr(gels, "SeveralDiffusions", Counted)
     cell = blocks(SQUARE, resolution=0.3)
     plain = homogenize_gel(cell, Gel(ions=salt()))
     assert len(solved) == 1  # without a charge both ions, and the frozen ones, are those of the cell
@@ -209,6 +210,43 @@ def test_problems_that_are_a_number_times_another_are_not_solved_again(monkeypat
     solved.clear()
     homogenize_gel(cell, Gel(ions=salt(), fixed_charges={"G": -2.0}))
     assert len(solved) == 3
+
+
+def test_a_tolerance_refines_one_mesh_for_all_ions():
+    """An ion that the gel shuts out has corners that the other does not see: the worst of both is as good as asked."""
+    gel = Gel(ions=salt(), fixed_charges={"G": -20.0})
+    solution = solve_gel(blocks(SQUARE, resolution=0.25), gel, tolerance=2e-3)
+    tensor = solution.tensor
+    assert tensor.reached
+    assert len(solution.history) > 1
+    gaps = [relative_gap(one.lower, one.upper) for name, one in tensor.coefficients.items() if "onsager" in name]
+    assert len(gaps) == 2
+    assert max(gaps) <= 2e-3
+    assert min(gaps) < 0.7 * max(gaps)
+    # What is refined for the worst carries the others: no mesh of its own for each.
+    assert sum(tensor.seconds.values()) > 0.0
+    assert tensor.dofs == solution.history[-1]["dofs"]
+    apart = homogenize_diffusion(
+        blocks(SQUARE, resolution=0.25),
+        {phase: matrix.tolist() for phase, matrix in gel.coefficients(("G", "W"), 2)["X"].items()},
+        tolerance=2e-3,
+    )
+    assert tensor.coefficients["onsager.X"].value == pytest.approx(apart.value, rel=4e-3, abs=1e-9)
+
+
+def test_the_estimate_of_facets_is_that_of_each_ion():
+    cell = fibre_array(fraction=0.3, resolution=0.2, dimension=2)
+    ions = [Ion(name=name, valence=z, bath=1.0, diffusivities={"fibre": d, "matrix": 1.0})
+            for name, z, d in (("K", 1, 0.5), ("X", -1, 0.01))]  # fmt: skip
+    gel = Gel(ions=ions, fixed_charges={"fibre": -2.0})
+    found = homogenize_gel(cell, gel)
+    alone = [
+        homogenize_diffusion(cell, {phase: float(matrix[0, 0]) for phase, matrix in gel.coefficients(
+            ("fibre", "matrix"), 2)[ion.name].items()})
+        for ion in ions
+    ]  # fmt: skip
+    assert found.geometric_error == pytest.approx(sum(one.geometric_error for one in alone), rel=1e-9)
+    assert alone[0].geometric_error != pytest.approx(alone[1].geometric_error, rel=0.1)
 
 
 def test_sides_of_the_theory():

@@ -10,9 +10,11 @@ import scipy.optimize
 from mpi4py import MPI
 
 from homfem import EffectiveTensor
-from homfem.cells import laminate
+from homfem.cells import fibre_array, laminate
 from homfem.certify import CrossSections, homogenize_multiplication, solve_multiplication
+from homfem.certify.multiplication.groups import factor_error
 from homfem.certify.multiplication.physics import uniform_multiplication
+from homfem.certify.reaction.geometry import rate_error
 from homfem.parameters import InputError
 
 FUEL = CrossSections(diffusion=0.05, absorption=1.0, production=1.5)
@@ -25,6 +27,12 @@ TWO = {
     "layer2": CrossSections(diffusion=[0.3, 0.05], absorption=[0.01, 0.1], scattering=[[0.0, 1.0], [0.02, 0.0]]),
     "layer3": CrossSections(diffusion=[0.2, 0.2], absorption=[0.3, 0.6], scattering=[[0.0, 0.3], [0.0, 0.0]]),
 }
+#: Pins of fuel in a moderator.
+PINS = {
+    "fibre": CrossSections(diffusion=[0.4, 0.1], absorption=[0.2, 9.0], production=[0.1, 15.0]),
+    "matrix": CrossSections(diffusion=[0.3, 0.05], absorption=[0.01, 0.1], scattering=[[0.0, 1.0], [0.0, 0.0]]),
+}
+BLACK = CrossSections(diffusion=[0.4, 0.1], absorption=[0.2, 90.0], production=[0.1, 150.0])
 
 
 def slab(resolution: float, comm: MPI.Comm = MPI.COMM_WORLD):
@@ -202,6 +210,58 @@ def test_tolerance_refines() -> None:
     assert np.allclose(np.diag(solution.tensor.value), [0.0811015930, 0.0846848442], rtol=2e-5)
 
 
+def test_tolerance_of_two_groups() -> None:
+    """The estimate covers what is off, at layers whose corners carry none of it and at steep pins."""
+    cell = laminate([0.3, 0.5, 0.2], axis="x", dimension=2, resolution=0.33)
+    solution = solve_multiplication(cell, TWO, tolerance=1e-4)
+    exact = homogenize_multiplication(laminate([0.3, 0.5, 0.2], axis="x", dimension=2, resolution=0.1), TWO, degree=4)
+    assert solution.tensor.reached
+    assert len(solution.history) > 1
+    assert solution.tensor.estimated_error <= 1e-4
+    assert "adjoint" in solution.tensor.conventions["estimated_error"]
+    assert number(solution.tensor, "multiplication") == pytest.approx(number(exact, "multiplication"), rel=1e-4)
+    assert np.linalg.norm(solution.tensor.value - exact.value, 2) <= 1e-4 * np.linalg.norm(exact.value, 2)
+
+
+def test_the_error_of_two_groups_is_where_the_flux_is_steep() -> None:
+    """Around a pin that absorbs much, for its volume; and a refined mesh has less of it in sum."""
+    sums = []
+    for resolution in (0.2, 0.1):  # it is finer than that at the pin
+        cell = fibre_array(fraction=0.05, dimension=2, resolution=resolution)
+        gaps = solve_multiplication(cell, PINS | {"fibre": BLACK}).solved.gaps()
+        corners = cell.raw.points[cell.raw.cells]
+        middle = corners.mean(axis=1) - corners[cell.raw.phase_of_cell == cell.phases["fibre"]].mean(axis=(0, 1))
+        away = np.linalg.norm(middle - np.round(middle), axis=1)
+        area = 0.5 * np.abs(np.linalg.det(corners[:, 1:] - corners[:, :1]))
+        near, far = (gaps[part].sum() / area[part].sum() for part in ((away > 0.1) & (away < 0.25), away > 0.4))
+        assert gaps.min() >= 0.0
+        assert near > 2.0 * far
+        sums.append(gaps.sum())
+    assert sums[1] < 0.7 * sums[0]
+
+
+def test_facets_of_groups_that_are_alike_change_what_those_of_one_do() -> None:
+    cell = fibre_array(fraction=0.3, dimension=2, resolution=0.2)
+    alike = {
+        "fibre": CrossSections(
+            diffusion=[0.05, 0.05], absorption=[1.0, 1.0], production=[1.5, 1.5], scattering=[[0, 0.4], [0.1, 0]]
+        ),
+        "matrix": CrossSections(diffusion=[0.1, 0.1], absorption=[0.3, 0.3], scattering=[[0, 2.0], [0.1, 0]]),
+    }
+    two = solve_multiplication(cell, alike, spectrum=[0.7, 0.3]).solved
+    one = solve_multiplication(cell, {"fibre": FUEL, "matrix": MODERATOR}).solved
+    assert factor_error(two.medium, two.dual) == pytest.approx(rate_error(one.medium, one.dual), rel=1e-4)
+
+
+def test_the_estimate_of_facets_covers_what_they_change_in_two_groups() -> None:
+    """Cells of second order have round pins."""
+    flat = homogenize_multiplication(fibre_array(fraction=0.3, dimension=2, resolution=0.2), PINS, degree=3)
+    round_ = homogenize_multiplication(fibre_array(fraction=0.3, dimension=2, resolution=0.15, order=2), PINS, degree=3)
+    change = abs(number(flat, "multiplication") / number(round_, "multiplication") - 1.0)
+    assert 1e-6 < change <= flat.relative_geometric_error
+    assert flat.relative_geometric_error < 100.0 * change
+
+
 def test_void_without_cross_sections_has_no_upper_bound() -> None:
     void = CrossSections(diffusion=1.0, absorption=0.0)
     tensor = homogenize_multiplication(slab(0.1), {"layer1": FUEL, "layer2": void})
@@ -259,5 +319,7 @@ def test_phases_and_groups_must_fit() -> None:
     with pytest.raises(InputError, match="infinite"):
         homogenize_multiplication(slab(0.3), {"layer1": vacuum, "layer2": vacuum})
     cell = laminate([0.3, 0.5, 0.2], axis="x", dimension=2, resolution=0.2)
+    with pytest.raises(InputError, match="bounds"):
+        homogenize_multiplication(cell, TWO, bounds=True)
     with pytest.raises(InputError, match="tolerance"):
-        homogenize_multiplication(cell, TWO, tolerance=1e-3)
+        homogenize_multiplication(fibre_array(fraction=0.3, dimension=2, resolution=0.3, order=2), PINS, tolerance=1e-3)

@@ -322,8 +322,8 @@ def test_parameters_by_region():
 @pytest.mark.parametrize(
     ("step", "tensor", "initial", "positivity", "said"),
     [
-        (0.01, 1e-4, 0.0, False, ", or ask for positivity"),  # a front at the wall that the mesh does not see
-        (0.01, 1e-4, 0.0, True, None),
+        (0.01, 1e-2, 0.0, False, ", or ask for positivity"),  # a front at the wall that the mesh does not see
+        (0.01, 1e-2, 0.0, True, None),
         (0.01, 10.0, 0.0, False, None),  # a front that it sees
         (0.01, 1e-4, -1.0, False, None),  # what is signed from the start
     ],

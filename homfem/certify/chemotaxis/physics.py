@@ -94,20 +94,20 @@ class Chemotaxis:
         """Solve all problems on one mesh; collective."""
         data = self.data(cell)
         sensitivity = tensor_function(cell, "sensitivity", data.sensitivity)
+        coefficients = {name: tensor_function(cell, name, getattr(data, name)) for name in ("motility", "attractant")}
+        size = _unit_of(sensitivity, *coefficients.values())
+        sensitivity.x.array[:] /= size
         turned = fem.Function(sensitivity.function_space)
         turned.x.array[:] = _matrices(sensitivity).transpose(0, 2, 1).ravel()
         moving, spreading = (
-            Diffusing(cell=cell, coefficient=tensor_function(cell, name, table), sensitivity=by, phases=tuple(table))
-            for name, table, by in (
-                ("motility", data.motility, sensitivity),
-                ("attractant", data.attractant, turned),
-            )
+            Diffusing(cell=cell, coefficient=coefficients[name], sensitivity=by, phases=tuple(getattr(data, name)))
+            for name, by in (("motility", sensitivity), ("attractant", turned))
         )
         options: dict[str, Any] = {"degree": plan.degree, "rtol": plan.rtol}
         first = spreading.solve((), **options)
         d = cell.dimension
         if not plan.two_sided:
-            return _one_sided(self, moving.solve((), **options), first, moving, sensitivity)
+            return _one_sided(self, moving.solve((), **options), first, moving, sensitivity, size)
         above = moving.solve(first.functions, **options)
         beside = spreading.solve(above.functions[:d], **options)
         average = beside.average.copy()
@@ -115,7 +115,7 @@ class Chemotaxis:
         # Its own correctors stay those that drive the cells, to the last digit.
         beside = replace(beside, functions=(*first.functions, *beside.functions[d:]), average=average)
         pair = (Half.of(moving, above, first, plan.rtol), Half.of(spreading, beside, above, plan.rtol))
-        return _two_sided(self, pair, sensitivity)
+        return _two_sided(self, pair, sensitivity, size)
 
     def record(self, cell: UnitCell) -> dict[str, Any]:
         """Return what the tensor keeps of the input."""
@@ -131,10 +131,14 @@ class Chemotaxis:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChemotaxisOnMesh(MeshSolution):
-    """Chemotaxis on one mesh; ``halves`` are the two diffusions with their errors, none of one side alone."""
+    """Chemotaxis on one mesh; ``halves`` are the two diffusions with their errors, none of one side alone.
+
+    ``unit`` is the sensitivity in whose multiples they know it, ``largest`` in these what is in the widths.
+    """
 
     halves: tuple[Half, ...] = ()
     largest: float = 0.0
+    unit: float = 1.0
 
     @property
     def proved(self) -> bool:
@@ -147,7 +151,7 @@ class ChemotaxisOnMesh(MeshSolution):
 
     def geometric_error(self) -> float:
         """Return an estimate of what straight facets change, the largest over all pairs of directions; collective."""
-        return geometric_error(*self.halves) if self.halves else 0.0
+        return self.unit * geometric_error(*self.halves) if self.halves else 0.0
 
 
 def _mean(sensitivity: fem.Function, p: Correctors, q: Correctors, cell: UnitCell, along: bool = True) -> Array:
@@ -161,20 +165,27 @@ def _mean(sensitivity: fem.Function, p: Correctors, q: Correctors, cell: UnitCel
 
 
 def _one_sided(
-    physics: Chemotaxis, above: Correctors, first: Correctors, moving: Diffusing, sensitivity: fem.Function
+    physics: Chemotaxis,
+    above: Correctors,
+    first: Correctors,
+    moving: Diffusing,
+    sensitivity: fem.Function,
+    size: float,
 ) -> ChemotaxisOnMesh:
     cell, d = moving.cell, moving.cell.dimension
     found = {
         name: NamedCoefficient(value=side.average[:d, :d], unit=physics.unit, basis="matrix")
         for name, side in (("motility", above), ("attractant", first))
     }
-    rule = _mean(sensitivity, above, first, cell, along=False)
+    rule = size * _mean(sensitivity, above, first, cell, along=False)
     found["constant_motility_sensitivity"] = NamedCoefficient(value=rule, unit=physics.sensitivity_unit, basis="matrix")
-    tensor = EffectiveTensor(value=_mean(sensitivity, above, first, cell), physics=NAME, coefficients=found)
+    tensor = EffectiveTensor(value=size * _mean(sensitivity, above, first, cell), physics=NAME, coefficients=found)
     return ChemotaxisOnMesh(tensor=tensor, cell=cell, correctors=above, compared=first)
 
 
-def _two_sided(physics: Chemotaxis, pair: tuple[Half, Half], sensitivity: fem.Function) -> ChemotaxisOnMesh:
+def _two_sided(
+    physics: Chemotaxis, pair: tuple[Half, Half], sensitivity: fem.Function, unit: float
+) -> ChemotaxisOnMesh:
     moving, spreading = pair
     cell, d = moving.own.cell, moving.dimension
     above, first = moving.upper, spreading.upper
@@ -189,14 +200,16 @@ def _two_sided(physics: Chemotaxis, pair: tuple[Half, Half], sensitivity: fem.Fu
         ]
     )
     largest, bounded = _largest(moving.own, spreading.own, sensitivity), not physics.sampled
-    width = width_of(largest, moving, spreading)
+    value, width = unit * value, unit * width_of(largest, moving, spreading)
     sides: dict[str, Any] = {"lower": value - width, "upper": value + width} if bounded else {}
     found = {
         "motility": moving.named(physics.unit, bounded),
         "attractant": spreading.named(physics.unit, bounded),
         "sensitivity": NamedCoefficient(value=value, unit=physics.sensitivity_unit, basis="matrix", **sides),
         "constant_motility_sensitivity": NamedCoefficient(
-            value=_mean(sensitivity, above, first, cell, along=False), unit=physics.sensitivity_unit, basis="matrix"
+            value=unit * _mean(sensitivity, above, first, cell, along=False),
+            unit=physics.sensitivity_unit,
+            basis="matrix",
         ),
     }
     size = float(np.abs(value).max())
@@ -208,8 +221,18 @@ def _two_sided(physics: Chemotaxis, pair: tuple[Half, Half], sensitivity: fem.Fu
     )
     return ChemotaxisOnMesh(
         tensor=tensor, cell=cell, correctors=above, dual=moving.below, compared=spreading.upper, halves=pair,
-        largest=largest,
+        largest=largest, unit=unit,
     )  # fmt: skip
+
+
+def _unit_of(sensitivity: fem.Function, motility: fem.Function, attractant: fem.Function) -> float:
+    """A sensitivity of the size of the given one over that of the diffusivities: a power of two; collective."""
+    comm = sensitivity.function_space.mesh.comm
+    s, n, c = (
+        comm.allreduce(float(np.abs(one.x.array).max(initial=0.0)), op=MPI.MAX)
+        for one in (sensitivity, motility, attractant)
+    )
+    return float(2.0 ** np.round(np.log2(s) - 0.5 * (np.log2(n) + np.log2(c)))) if s > 0.0 else 1.0
 
 
 def _matrices(function: fem.Function) -> Array:

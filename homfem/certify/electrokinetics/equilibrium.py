@@ -37,9 +37,4 @@ def warnings_of(cell: UnitCell, fluid: UnitCell, response: Response, bounded: bo
             f"the mesh does not resolve the diffuse layer: the thickest mesh cell there is {layer:.2g} lengths of "
             "Debye (at the concentrations there) times the degree; take a finer resolution, a grading or refine_layers"
         )
-    if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):
-        found.append(
-            "straight facets stand for curved walls, and what they change is not estimated; a cell of order 2 has "
-            "curved ones"
-        )
     return (*found, BOUNDED) if bounded else tuple(found)

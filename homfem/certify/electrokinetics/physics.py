@@ -263,6 +263,7 @@ class Electrokinetics:
             change=change,
             bounded=sides,
             forces=conducting(self.ions, d, 1.0) @ back if sides is not None else None,
+            conducting=maps["conductivity"] * np.sqrt(np.diag(factors)),
         )
 
     def record(self, cell: UnitCell) -> dict[str, Any]:

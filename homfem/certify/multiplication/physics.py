@@ -15,7 +15,8 @@ for one group (:mod:`homfem.local.reaction`), by the adjoint flux for several (:
 
 **Bounds.** One group is a symmetric problem: k is the largest quotient :math:`\int\nu\Sigma_fu^2/(\int D|\nabla u|^2+
 \Sigma_au^2)`, and is bounded from both sides by :mod:`homfem.local.eigenvalue_bounds`, for the cell as it is meshed.
-The error of all else, and of several groups, is estimated by the change from elements of one degree less.
+The error of all else is estimated by the change from elements of one degree less, and of several groups with the
+adjoint flux (:mod:`homfem.certify.multiplication.groups`).
 
 Source: Larsen 1975, doi 10.1063/1.522714; Bell, Glasstone 1970, Nuclear Reactor Theory.
 """
@@ -36,6 +37,7 @@ from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions, Plan
 from homfem.certify.loop import solve_cell
+from homfem.certify.multiplication.groups import GroupsOnMesh, responding
 from homfem.certify.multiplication.materials import CrossSections, check_materials
 from homfem.certify.physics import CellSolution, MeshSolution
 from homfem.certify.reaction.on_mesh import DecayOnMesh, left_of, per_amount
@@ -43,12 +45,9 @@ from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
 from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import kind_of
-from homfem.local.bloch import Response, respond
 from homfem.local.eigenvalue_bounds import eigenvalue_bounds
 from homfem.local.multigroup import Groups
-from homfem.local.problem import Correctors
 from homfem.local.reaction import Reacting
-from homfem.local.spectral import Pencil, Spectrum
 from homfem.parameters import Array, InputError, check_choice
 from homfem.tensors import EffectiveTensor
 
@@ -72,8 +71,8 @@ class Multiplication:
         if not cell.matching:
             raise InputError("cell", cell.name, "one whose opposite faces match")
         straight = cell.simplicial and cell.order == 1
-        if accuracy.tolerance is not None and not (straight and len(chi) == 1):
-            allowed = "None but for one group on straight simplices"
+        if accuracy.tolerance is not None and not straight:
+            allowed = "None but on straight simplices"
             raise InputError("tolerance", accuracy.tolerance, allowed, "Choose the resolution instead.")
         if accuracy.bounds and len(chi) > 1:
             raise InputError("bounds", accuracy.bounds, "False for several groups", "One group alone has bounds.")
@@ -166,11 +165,12 @@ class Multiplication:
             scattering=cell.cell_function({phase: square * one for phase, one in self._table("scattering").items()}),
             spectrum=fem.Constant(cell.mesh, np.asarray(self.spectrum, dtype=np.float64)),
         )
-        spectrum, response, correctors = _responding(medium, plan.degree)
-        other, rough, _ = _responding(medium, plan.degree - 1 if plan.degree > 1 else 2)
+        spectrum, response, correctors = responding(medium, plan.degree)
+        other, rough, compared = responding(medium, plan.degree - 1 if plan.degree > 1 else 2)
         k = 1.0 / spectrum.value
         area, before = square * k * response.dispersion, square / other.value * rough.dispersion
         drift = cell.length * k * response.velocity
+        errors = abs(spectrum.value / other.value - 1.0), _change(area, before)
         coefficients = {
             "multiplication": NamedCoefficient(value=np.asarray(k), basis="scalar"),
             **self._weighted(cell, tuple(spectrum.function.sub(g).collapse() for g in range(groups)), area),
@@ -185,10 +185,19 @@ class Multiplication:
             value=area,
             coefficients=coefficients,
             conventions=self._conventions(cell),
-            estimated_error=max(_change(area, before), abs(spectrum.value / other.value - 1.0)),
+            estimated_error=max(errors),
             warnings=warnings,
         )
-        return GroupsOnMesh(tensor=tensor, cell=cell, correctors=correctors, dual=spectrum)
+        return GroupsOnMesh(
+            tensor=tensor,
+            cell=cell,
+            correctors=correctors,
+            dual=spectrum,
+            compared=compared,
+            medium=medium,
+            other=other,
+            errors=errors,
+        )
 
     def _weighted(self, cell: UnitCell, fluxes: tuple[fem.Function, ...], area: Array) -> dict[str, NamedCoefficient]:
         """What is weighted by flux and volume, the mean by volume, and the flux in each phase; collective."""
@@ -226,8 +235,14 @@ class Multiplication:
         return found
 
     def _conventions(self, cell: UnitCell) -> dict[str, str]:
-        rows = ", ".join(cell.phase_names)
-        return {
+        rows, several = ", ".join(cell.phase_names), {}
+        if self.groups > 1:
+            several = {
+                "estimated_error": "with the adjoint flux, the larger of factor and migration area; no guarantee"
+            }
+            if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])):
+                several["geometric_error"] = "what straight facets change in the factor, as much relative to the area"
+        return several | {
             "value": "the migration area: k(B) = k (1 - B . M^2 B)",
             "average": "cross-sections are weighted by flux and volume, and keep the rates; volume_multiplication is "
             "that of the plain means, the limit of a thin lattice",
@@ -247,19 +262,6 @@ class Multiplication:
         return False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class GroupsOnMesh(MeshSolution):
-    """Several groups on one mesh: ``dual`` is the spectrum."""
-
-    def gaps(self) -> Array:
-        """Nothing is refined."""
-        return np.zeros(0)
-
-    def geometric_error(self) -> float:
-        """Nothing is estimated."""
-        return 0.0
-
-
 def uniform_multiplication(means: Mapping[str, Array], spectrum: Array) -> float:
     r"""Return the factor of a uniform medium, :math:`k=\nu\Sigma_f\cdot(\Sigma-\Sigma_s^T)^{-1}\chi`.
 
@@ -272,25 +274,6 @@ def uniform_multiplication(means: Mapping[str, Array], spectrum: Array) -> float
     """
     matrix = np.diag(np.atleast_1d(means["removal"])) - np.atleast_2d(means["scattering"]).T
     return float(np.atleast_1d(means["production"]) @ np.linalg.solve(matrix, np.atleast_1d(spectrum)))
-
-
-def _responding(medium: Groups, degree: int) -> tuple[Spectrum, Response, Correctors]:
-    """The flux, what buckling makes of it, and both as correctors; collective."""
-    pencil = Pencil(medium.cell, medium.problem(degree))
-    spectrum = pencil.first()
-    response = respond(pencil, spectrum)
-    correctors = Correctors(
-        functions=response.functions,
-        average=response.dispersion,
-        residual_norms=np.full(medium.cell.dimension, spectrum.residual),
-        problem=pencil.posed.problem,
-        spaces=(spectrum.space,),
-        dofs=spectrum.dofs,
-        iterations=spectrum.iterations + response.iterations,
-        seconds={**spectrum.seconds, "respond": response.seconds},
-    )
-    pencil.destroy()
-    return spectrum, response, correctors
 
 
 def _within(cell: UnitCell, flux: fem.Function | None, phase: str) -> float:

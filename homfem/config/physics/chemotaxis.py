@@ -9,15 +9,18 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from homfem.config.functions import FunctionTable, is_function, parse_function
 from homfem.config.physics.coefficients import Coefficient, parse_coefficient
 from homfem.config.physics.effective_table import EffectiveTable, check_phase, require_meshed
 from homfem.config.physics.electrodiffusion import by_phase
 from homfem.config.physics.methods import FiniteElement
-from homfem.config.table import choice
+from homfem.config.table import choice, keys_from
 from homfem.parameters import InputError, UnitError
 from homfem.quantities import DIFFUSIVITY, Kind, Quantity, check_unit, parse_quantity
 
 ANY_SENSITIVITY = Kind(name="a sensitivity", unit="", example="0.3 um^2/s/uM")
+#: Of functions, where no phase has a unit of its own: that in which what comes out of the function converts.
+UNITS = ("um^2/s", "um^2/s/uM", "um^2/s/(mg/l)", "um^5/s")
 #: Per what an attractant is measured: nothing, an amount, a mass or a number per volume.
 PER = ("1", "m^3/mol", "m^3/kg", "m^3")
 
@@ -58,7 +61,9 @@ def _one(name: str, value: Any) -> Quantity:
     raise UnitError(name, value, ANY_SENSITIVITY.allowed, remedy)
 
 
-def _sensitivity(value: Any) -> Sensitivity:
+def _sensitivity(value: Any) -> Sensitivity | FunctionTable:
+    if is_function(value):
+        return parse_function(value)
     if not isinstance(value, list):
         one = _one("", value)
         return Sensitivity(one.value, one.unit)
@@ -73,11 +78,15 @@ def _sensitivity(value: Any) -> Sensitivity:
         raise InputError("", value, "a matrix whose entries are all in units of one dimension", error.remedy) from error
 
 
-def _diffusing(value: Any) -> Coefficient:
-    return parse_coefficient(value, DIFFUSIVITY)
+def _diffusing(value: Any) -> Coefficient | FunctionTable:
+    return parse_function(value) if is_function(value) else parse_coefficient(value, DIFFUSIVITY)
 
 
-_DIFFUSIVITIES = "a diffusivity, or a matrix of them, such as '10 um^2/s'"
+_DIFFUSIVITIES = "a diffusivity, a matrix of them, or a function of position, such as '10 um^2/s'"
+
+
+def _shown(value: Coefficient | Sensitivity | FunctionTable) -> str:
+    return str(value.expression) if isinstance(value, FunctionTable) else str(value)
 
 
 class Chemotaxis(EffectiveTable, FiniteElement):
@@ -100,17 +109,19 @@ class Chemotaxis(EffectiveTable, FiniteElement):
     """Interfaces resist nothing."""
     symmetry: Annotated[str, choice("none")] = "none"
     """The whole cell is solved."""
-    motility: Annotated[Mapping[str, Coefficient], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
-        description="a table [effective.motility] with the motility of the cells in each phase in which they move"
+    motility: Annotated[Mapping[str, Coefficient | FunctionTable], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
+        description="a table [effective.motility] with the motility of the cells in each phase in which they move; "
+        'of all three tables also a function of position, `{ expression = "d*(1 + x/L)", parameters = '
+        '{ d = "1 um^2/s", L = "20 um" } }`, which is sampled in each mesh cell: then without bounds'
     )
     sensitivity: Annotated[
-        Mapping[str, Sensitivity],
-        by_phase(_sensitivity, "a sensitivity, or a matrix of them, such as '0.3 um^2/s/uM'"),
+        Mapping[str, Sensitivity | FunctionTable],
+        by_phase(_sensitivity, "a sensitivity, a matrix of them, or a function of position, such as '0.3 um^2/s/uM'"),
     ] = Field(
         description="a table [effective.sensitivity] with that of the cells in each phase in which they follow the "
         "attractant, negative where they flee it"
     )
-    attractant: Annotated[Mapping[str, Coefficient], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
+    attractant: Annotated[Mapping[str, Coefficient | FunctionTable], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
         description="a table [effective.attractant] with its diffusivity in each phase in which it diffuses"
     )
 
@@ -121,13 +132,26 @@ class Chemotaxis(EffectiveTable, FiniteElement):
 
     @property
     def unit(self) -> str:
-        """Unit of the motility and of the attractant's diffusivity: that of the first phase."""
-        return next(iter(self.motility.values())).unit
+        """Unit of the motility and of the attractant's diffusivity: that of the first phase that has one."""
+        return _first_unit([*self.motility.values(), *self.attractant.values()]) or UNITS[0]
 
     @property
     def sensitivity_unit(self) -> str:
-        """Unit of the result: that of the first phase."""
-        return next(iter(self.sensitivity.values())).unit
+        """Unit of the result: that of the first phase that has one."""
+        return _first_unit(list(self.sensitivity.values())) or self._unit_of_functions()
+
+    def _unit_of_functions(self) -> str:
+        phase, first = next(iter(self.sensitivity.items()))
+        assert isinstance(first, FunctionTable)  # nothing else is without a unit
+        for unit in UNITS:
+            try:
+                first.function(unit, timed=False)
+            except UnitError:
+                continue
+            return unit
+        remedy = "It is a diffusivity, or one over the concentration of the attractant (an amount, a mass or a number)."
+        at = f"effective.sensitivity.{phase}.expression"
+        raise UnitError(at, first.expression, ANY_SENSITIVITY.allowed, remedy)
 
     def check_method(self, methods: Sequence[str]) -> None:
         """Refuse all methods but the finite elements."""
@@ -136,23 +160,34 @@ class Chemotaxis(EffectiveTable, FiniteElement):
     def check(self, phase_names: Sequence[str] | None, dimension: int | None) -> None:
         """Refuse phases and matrices that do not fit the cell, and a sensitivity where no cell moves."""
         for key in ("motility", "sensitivity", "attractant"):
-            table: Mapping[str, Coefficient | Sensitivity] = getattr(self, key)
+            table: Mapping[str, Coefficient | Sensitivity | FunctionTable] = getattr(self, key)
             for phase, value in table.items():
                 at = f"effective.{key}.{phase}"
-                check_phase(at, phase, str(value), phase_names)
-                if dimension is not None and value.dimension not in (None, dimension):
+                check_phase(at, phase, _shown(value), phase_names)
+                if isinstance(value, FunctionTable):
+                    with keys_from({}, at):
+                        unit = self.sensitivity_unit if key == "sensitivity" else self.unit
+                        value.function(unit, dimension=dimension or 3, timed=False)
+                elif dimension is not None and value.dimension not in (None, dimension):
                     raise InputError(at, str(value), f"a number or a {dimension}x{dimension} matrix, as the cell")
         for phase, given in self.sensitivity.items():
             at = f"effective.sensitivity.{phase}"
             for key, what in (("motility", "no cell moves"), ("attractant", "no attractant is")):
-                if phase not in getattr(self, key) and np.any(given.value):
+                if phase not in getattr(self, key) and (isinstance(given, FunctionTable) or np.any(given.value)):
                     remedy = f"Give the phase its {key}, or leave its sensitivity out."
-                    raise InputError(at, str(given), f"0 where {what}", remedy)
+                    raise InputError(at, _shown(given), f"0 where {what}", remedy)
+            if isinstance(given, FunctionTable):
+                continue
             try:
                 given.to(self.sensitivity_unit)
             except UnitError as error:
                 allowed = f"a sensitivity in a unit that converts to {self.sensitivity_unit}"
                 raise InputError(at, str(given), allowed, error.remedy) from error
+
+
+def _first_unit(values: Sequence[Coefficient | Sensitivity | FunctionTable]) -> str:
+    """The unit of the first that has one; empty where all are functions."""
+    return next((value.unit for value in values if not isinstance(value, FunctionTable)), "")
 
 
 TABLES: Mapping[str, type[EffectiveTable]] = {"chemotaxis": Chemotaxis}

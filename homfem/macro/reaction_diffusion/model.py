@@ -14,7 +14,7 @@ from dolfinx import fem
 from homfem.macro.conditions import Dirichlet, Neumann, Pulsed, Robin, told
 from homfem.macro.initial import nodal_values
 from homfem.macro.linear import BoundedDiffusionStep
-from homfem.macro.linear_problem import dofs_on
+from homfem.macro.linear_problem import FixedValues, dofs_on
 from homfem.macro.positive import PositiveStep
 from homfem.macro.reaction import NodalReaction, make_reaction
 from homfem.macro.reaction_diffusion.coupled import Coupled
@@ -95,11 +95,18 @@ class ReactionDiffusionModel:
             if not self.method.implicit
             for name, transport in self.rungs.of(fraction * self.step).items()
         }
+        self._hold()
         self.brought, self.reacted = dict.fromkeys(units, 0.0), dict.fromkeys(units, 0.0)
         self.sums = kept_sums(problem)
         self._last = 0
         self._identity = self._given()  # of the start: no step has changed the fields yet
         self.seconds = {"setup": clock.perf_counter() - started, "reaction": 0.0, "transport": 0.0}
+
+    def _hold(self) -> None:
+        """Start boundaries that are held from their values: raised within the first step they would cost an order."""
+        time = INNER * self.step if self.adaptive else 0.0
+        for name, linear in self.equations.problems.items():
+            FixedValues(linear).at(time, self.functions[name].x.petsc_vec)
 
     def _check_positivity(self) -> None:
         """Refuse what is not proved to keep u >= 0."""

@@ -38,7 +38,7 @@ class Species:
         :math:`\phi`, 0 < phi <= 1, or one for each region; None: those of the tensors, 1 of plain numbers. A tensor
         with retardation R gives its capacity :math:`\phi R`, which may be above 1.
     initial
-        u at the start.
+        u at the start; on boundaries that are held it is what they are held to.
     velocity
         v (:data:`homfem.macro.flow.VelocityInput`), the flux of the fluid per area of tissue; None: nothing flows.
     conditions
