@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from homfem.meshing.by_gmsh.subprocess_mesher import TIMEOUT
 from homfem.parameters import Lattice, check_integer, check_number
+from homfem.reference import PLANE_ORDERS
 
 Label = int | str
 Labels = Mapping[str, Label | Sequence[Label]]
@@ -99,4 +100,4 @@ class GmshReading(Reading):
         if self.resolution is not None:
             check_number("resolution", self.resolution, above=0.0, at_most=1.0)
         if self.order is not None:
-            check_integer("order", self.order, at_least=1, at_most=2)
+            check_integer("order", self.order, at_least=1, at_most=2, remedy=PLANE_ORDERS)

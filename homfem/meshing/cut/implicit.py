@@ -28,7 +28,7 @@ from homfem.meshing.cut.mirror_parts import Part, check_images, completed, find_
 from homfem.meshing.cut.resolved import require_resolved
 from homfem.meshing.cut.smoothing import smooth
 from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
-from homfem.reference import SIMPLEX
+from homfem.reference import PLANE_ORDERS, SIMPLEX
 
 log = logging.getLogger("homfem")
 
@@ -150,7 +150,7 @@ def implicit_raw(
     unique = list(dict.fromkeys(names))
     phase = np.array([unique.index(name) for name in names])
     if wanted.order > 2 and lattice.dimension == 3:
-        raise InputError("order", wanted.order, "1 or 2 in space")
+        raise InputError("order", wanted.order, "1 or 2 in space", PLANE_ORDERS)
     if wanted.order > 1 and len(unique) < len(names):
         raise CellError("order", wanted.order, "1 where functions share a phase")
     for number, phi in enumerate(given):

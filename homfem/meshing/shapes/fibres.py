@@ -20,6 +20,7 @@ from homfem.meshing.cut.mirror_parts import MIRRORS
 from homfem.meshing.cut.sections import Section, difference_vectors, section_of
 from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh, SurfaceMeshOptions
 from homfem.parameters import Array, CellError, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.reference import PLANE_ORDERS
 
 log = logging.getLogger("homfem")
 
@@ -140,7 +141,8 @@ def _plan(names: tuple[str, str, str], title: str, lattice: str, given: FibreArr
         targets = {fibres.phases.index(phase): part * raw.lattice.volume for phase, part in fibres.fractions.items()}
         return of_order(raw, [_swept(phi, others) for phi in fibres.functions], targets)
 
-    check_integer("order", given.order, at_least=1, at_most=4 if given.dimension == 2 else 2)
+    most, why = (4, "") if given.dimension == 2 else (2, PLANE_ORDERS)
+    check_integer("order", given.order, at_least=1, at_most=most, remedy=why)
     return CellPlan(make=make, name=title, length=length, length_unit=given.length_unit)
 
 

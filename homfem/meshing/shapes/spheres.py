@@ -15,6 +15,7 @@ from homfem.meshing.cut.mirror_parts import MIRRORS
 from homfem.meshing.shapes.fibres import halvings_for
 from homfem.meshing.shapes.plan import CellPlan, SurfaceMesh
 from homfem.parameters import Array, InputError, Lattice, check_choice, check_integer, check_number
+from homfem.reference import PLANE_ORDERS
 
 #: Centres in the cube, distance of nearest neighbours and their number, distance of the second ones and their number.
 PACKINGS = {
@@ -47,7 +48,7 @@ def sphere_array_plan(given: SphereArray) -> CellPlan:
     centres, apart, _, second, _ = PACKINGS[given.lattice]
     period = check_number("period", given.mesh.period, above=0.0, remedy="A period is a length.")
     resolution = check_number("resolution", given.mesh.resolution, above=0.0, at_most=1 / 3)
-    check_integer("order", given.mesh.order, at_least=1, at_most=2)
+    check_integer("order", given.mesh.order, at_least=1, at_most=2, remedy=PLANE_ORDERS)
     check_choice("mirrors", given.mesh.mirrors, MIRRORS)
     size = _radius(given.lattice, given.fraction, given.radius, given.overlap)
     box = Lattice.box(1.0, 1.0, 1.0)

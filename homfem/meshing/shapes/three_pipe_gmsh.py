@@ -17,6 +17,7 @@ from homfem.meshing.by_gmsh.model_arrays import model_to_raw
 from homfem.meshing.by_gmsh.session import gmsh_session
 from homfem.meshing.shapes.three_pipe_grid import FACES, INTERFACE, NETWORK, OUTSIDE, check_edges, check_phases
 from homfem.parameters import Array, Lattice, check_choice, check_integer, check_number
+from homfem.reference import PLANE_ORDERS
 
 log = logging.getLogger("homfem")
 
@@ -45,7 +46,7 @@ def gmsh_three_pipe(
     grading = check_number("grading", grading, above=0.0, at_most=1.0)
     growth = check_number("growth", growth, above=0.0)
     check_choice("section", section, ["square", "round"])
-    check_integer("order", order, at_least=1, at_most=2)
+    check_integer("order", order, at_least=1, at_most=2, remedy=PLANE_ORDERS)
     names = check_phases(phases)
     narrowest = min(min(edge, 1.0 - edge) for edge in values)
     near = min(resolution, narrowest / (2.0 if section == "square" else 4.0))
