@@ -14,8 +14,8 @@ from homfem.parameters import InputError
 
 #: Why sides of order 3 and 4 are refused in space and in files.
 PLANE_ORDERS = (
-    "Sides of order 3 and 4 are those of shapes in the plane: in space and in files the nodes within such facets are not "
-    "placed, nor is the sign of their Jacobians proved. Take order 2 and a finer mesh."
+    "Sides of order 3 and 4 are those of shapes in the plane: in space and in files the nodes within such facets are "
+    "not placed, nor is the sign of their Jacobians proved. Take order 2 and a finer mesh."
 )
 #: Number of dimensions of each kind of cell.
 DIMENSIONS: Mapping[str, int] = {"triangle": 2, "tetrahedron": 3, "quadrilateral": 2, "hexahedron": 3}

@@ -11,9 +11,10 @@ as many more as that takes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import basix.ufl
 import numpy as np
@@ -41,28 +42,25 @@ LOOSE = 1e-6
 
 def least_square(medium: Reacting, function: fem.Function, gamma: float, degree: int) -> tuple[float, int]:
     """Return the number A_2 of the best flux of at most a degree, and its unknowns; collective."""
-    mesh = medium.cell.mesh
-    shift = fem.Constant(mesh, gamma)
-    square = _Square(
-        medium=medium,
-        inverse=inverse_coefficient(medium.diffusivity, medium.cell.dimension),
-        total=medium.rate + shift * medium.capacity,
-        shift=shift,
-        function=function,
-    )
-    while True:
-        fluxes = _Fluxes(medium, square, degree)
-        matrix = fluxes.matrix(square)
-        if degree == 1 or solve.cheap(matrix):
-            break
-        matrix.destroy()
-        degree -= 1
-    side = fluxes.side(square)
-    found = fluxes.solved(matrix, side)
+    square = Square.of(medium, function, gamma)
+    fluxes, matrix = best_fluxes(square, degree)
+    side = fluxes.side(square.linear(fluxes.tests))
+    (found,) = fluxes.solved(matrix, [side])
     dofs = int(matrix.getSize()[0])
     for thing in (matrix, side):
         thing.destroy()
     return solve.integrate(square.value(fluxes.parts(found))), dofs
+
+
+def best_fluxes(square: Square, degree: int) -> tuple[Fluxes, PETSc.Mat]:
+    """Return the fluxes of the largest degree up to one whose factors are cheap, and their matrix; collective."""
+    while True:
+        fluxes = Fluxes(square.medium, square, degree)
+        matrix = fluxes.matrix(square)
+        if degree == 1 or solve.cheap(matrix):
+            return fluxes, matrix
+        matrix.destroy()
+        degree -= 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -134,7 +132,7 @@ def _colours(cell: UnitCell, sides: Indices) -> Indices:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Square:
+class Square:
     """The number A_2 as a function of the flux, which is given by its fields."""
 
     medium: Reacting
@@ -142,6 +140,18 @@ class _Square:
     total: Any
     shift: fem.Constant
     function: fem.Function
+
+    @classmethod
+    def of(cls, medium: Reacting, function: fem.Function, gamma: float) -> Self:
+        """Return that of a function and a shift."""
+        shift = fem.Constant(medium.cell.mesh, gamma)
+        return cls(
+            medium=medium,
+            inverse=inverse_coefficient(medium.diffusivity, medium.cell.dimension),
+            total=medium.rate + shift * medium.capacity,
+            shift=shift,
+            function=function,
+        )
 
     @cached_property
     def _found(self) -> tuple[list[_Surface], Indices]:
@@ -187,6 +197,11 @@ class _Square:
                 result.append((capacity, total, jump, inner))
         return result
 
+    def surfaces_taken(self) -> list[tuple[int, tuple[Any, Any, Any, Any]]]:
+        """The same, each with the number of its surface."""
+        numbers = [one.number for one in self.surfaces for _ in range(1 + one.inner)]
+        return list(zip(numbers, self.taken(), strict=True))
+
     def bilinear(self, trial: Any, test: Any) -> ufl.Form:
         """The part that is of second order in the flux."""
         (tau, source), (sigma, other) = self.flux(trial), self.flux(test)
@@ -200,7 +215,7 @@ class _Square:
         sigma, source = self.flux(test)
         form = -self.medium.capacity * self.function * source / self.total * ufl.dx
         for capacity, total, into, part in self.taken():
-            form += capacity * _on(self.function, part) * into(sigma) / total * part
+            form += capacity * on(self.function, part) * into(sigma) / total * part
         return form
 
     def value(self, parts: Any) -> ufl.Form:
@@ -209,19 +224,19 @@ class _Square:
         form = ufl.inner(times(self.inverse, tau), tau) * ufl.dx
         form += (self.medium.capacity * self.function + source) ** 2 / self.total * ufl.dx
         for capacity, total, into, part in self.taken():
-            form += (capacity * _on(self.function, part) - into(tau)) ** 2 / total * part
+            form += (capacity * on(self.function, part) - into(tau)) ** 2 / total * part
         return form
 
 
-def _on(function: fem.Function, part: ufl.Measure) -> Any:
-    """A continuous function on outer facets, or on inner ones."""
+def on(function: Any, part: ufl.Measure) -> Any:
+    """Return a continuous function on outer facets, or on inner ones."""
     return ufl.avg(function) if part.integral_type() == "interior_facet" else function
 
 
-class _Fluxes:
+class Fluxes:
     """The fields of the fluxes, and which of their unknowns are free; collective."""
 
-    def __init__(self, medium: Reacting, square: _Square, degree: int) -> None:
+    def __init__(self, medium: Reacting, square: Square, degree: int) -> None:
         cell, mesh, surfaces = medium.cell, medium.cell.mesh, square.surfaces
         self._own = list(square.indicators)
         element = element_of(cell, "RT", degree)
@@ -248,7 +263,7 @@ class _Fluxes:
         """The fields of an argument or a function."""
         return tuple(ufl.split(whole)) if self._own else (whole,)
 
-    def matrix(self, square: _Square) -> PETSc.Mat:
+    def matrix(self, square: Square) -> PETSc.Mat:
         """The matrix of the free unknowns."""
         trial, test = ufl.TrialFunction(self.space), ufl.TestFunction(self.space)
         full = solve.assemble_matrix(square.bilinear(self.parts(trial), self.parts(test)))
@@ -256,30 +271,37 @@ class _Fluxes:
         full.destroy()
         return matrix
 
-    def side(self, square: _Square) -> PETSc.Vec:
-        """The right-hand side of the free unknowns."""
-        full = solve.assemble_vector(square.linear(self.parts(ufl.TestFunction(self.space))))
+    @property
+    def tests(self) -> tuple[Any, ...]:
+        """The fields of a test function."""
+        return self.parts(ufl.TestFunction(self.space))
+
+    def side(self, form: ufl.Form) -> PETSc.Vec:
+        """The right-hand side of the free unknowns, of a linear form of :attr:`tests`."""
+        full = solve.assemble_vector(form)
         part = full.getSubVector(self._free)
         side = part.copy()
         full.restoreSubVector(self._free, part)
         full.destroy()
         return side
 
-    def solved(self, matrix: PETSc.Mat, side: PETSc.Vec) -> fem.Function:
-        """What was found of the best flux, whatever the solver left of it."""
-        found = matrix.createVecRight()
-        direct = solve.cheap(matrix)
+    def solved(self, matrix: PETSc.Mat, sides: Sequence[PETSc.Vec]) -> list[fem.Function]:
+        """What was found of the best flux of each side, whatever the solver left of it."""
+        direct, result = solve.cheap(matrix), []
         solver = solve.LinearSolver(
             matrix, preconditioner="direct" if direct else "ssor", rtol=1e-10 if direct else LOOSE, name="fluxes"
         )
-        try:
-            solver.solve(side, found)
-        except ConvergenceError as error:
-            log.info("%s What was reached gives a bound.", error)
-        solver.destroy()
-        flux = fem.Function(self.space)
         first = self.space.dofmap.index_map.local_range[0]
-        flux.x.array[self._free.getIndices() - first] = found.array_r
-        flux.x.scatter_forward()
-        found.destroy()
-        return flux
+        for side in sides:
+            found = matrix.createVecRight()
+            try:
+                solver.solve(side, found)
+            except ConvergenceError as error:
+                log.info("%s What was reached gives a bound.", error)
+            flux = fem.Function(self.space)
+            flux.x.array[self._free.getIndices() - first] = found.array_r
+            flux.x.scatter_forward()
+            found.destroy()
+            result.append(flux)
+        solver.destroy()
+        return result

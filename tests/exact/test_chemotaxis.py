@@ -160,6 +160,7 @@ def test_functions_of_position_are_sampled_and_have_no_bounds():
     for name in ("sensitivity", "motility", "attractant"):
         assert found.coefficients[name].lower is None
     assert found.estimated_error < 1e-2
+    assert found.conventions["bounds"].startswith("none")
     matrix = lambda x: np.broadcast_to(np.array([[2.0, 1.0], [0.0, 3.0]]), (x.shape[1], 2, 2))  # noqa: E731
     turned = homogenize_chemotaxis(cell, both(1.0), both(matrix), both(1.0))
     assert np.abs(turned.value - [[2.0, 1.0], [0.0, 3.0]]).max() < 1e-12

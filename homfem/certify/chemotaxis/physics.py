@@ -34,9 +34,10 @@ CONVENTIONS: Mapping[str, str] = {
     "average": "per volume of the whole cell",
     "flux": "of cells: - motility grad n + n sensitivity grad c, with the density n in the phases in which they move; "
     "the sensitivity is not symmetric in general: row the flux, column the gradient of the attractant",
-    "bounds": "of coefficients.sensitivity entry by entry, guaranteed; constant_motility_sensitivity is the rule for a "
-    "motility that is the same everywhere, another number where it is not",
+    "rule": "constant_motility_sensitivity, for a motility that is the same everywhere; another number where it is not",
+    "bounds": "of coefficients.sensitivity entry by entry, guaranteed",
 }
+SAMPLED = "none: coefficients are functions of position, and the error is that of what was sampled in the mesh cells"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +122,7 @@ class Chemotaxis:
         """Return what the tensor keeps of the input."""
         active = [name for name in cell.phase_names if name in self.motility]
         return {"unit": self.sensitivity_unit, "physics": NAME, "kind": SENSITIVITY, "active_phases": tuple(active),
-                "conventions": CONVENTIONS}  # fmt: skip
+                "conventions": {**CONVENTIONS, "bounds": SAMPLED} if self.sampled else CONVENTIONS}  # fmt: skip
 
     @property
     def sampled(self) -> bool:

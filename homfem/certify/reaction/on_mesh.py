@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ufl
 from dolfinx import fem
 
-from homfem import solve
+from homfem import brackets, solve
 from homfem.brackets import symmetric
+from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
 from homfem.certify.adapt import element_sums, on_root
 from homfem.certify.diffusion.geometry import geometric_error
 from homfem.certify.physics import MeshSolution, Side
 from homfem.certify.reaction.geometry import rate_error
+from homfem.coefficients import NamedCoefficient
+from homfem.local.eigenvalue_bounds import EigenvalueBounds
 from homfem.local.engine import solve_correctors
 from homfem.local.membranes import times
 from homfem.local.problem import Correctors
@@ -101,3 +105,23 @@ def per_amount(medium: Reacting, average: Array) -> Array:
         project = span.T @ span
         matrix = project @ matrix @ project
     return symmetric(np.asarray(matrix, dtype=np.float64))
+
+
+def diffusivity_of(value: Array, sides: tuple[Array, Array] | None, unit: str) -> NamedCoefficient:
+    """Return the weighted diffusivity with its bounds."""
+    if sides is None:
+        return NamedCoefficient(value=value, unit=unit, basis="matrix")
+    lower, upper = sides
+    value = brackets.clipped(value, lower, upper)
+    return NamedCoefficient(value=value, lower=lower, upper=upper, unit=unit, basis="matrix", order="loewner")
+
+
+def rate_of(cell: UnitCell, value: float, bounds: EigenvalueBounds | None) -> NamedCoefficient:
+    """Return the rate of decay with its bounds, in its unit."""
+    sides: dict[str, Any] = {}
+    if bounds is not None:
+        upper = bounds.upper / cell.length**2
+        lower = None if bounds.lower is None else max(bounds.lower, 0.0) / cell.length**2
+        sides = {"upper": np.asarray(upper), "lower": None if lower is None else np.asarray(lower)}
+        value = min(value, bounds.upper) if bounds.lower is None else min(max(value, bounds.lower), bounds.upper)
+    return NamedCoefficient(value=np.asarray(value / cell.length**2), **sides)

@@ -14,7 +14,8 @@ with the number c per volume of the active phases.
     At any rate: the first eigenvalue of :mod:`homfem.local.spectral`, and :math:`D^*` weighted by the square of its
     function (:mod:`homfem.local.reaction`). It is at most the slow rate. **Guaranteed bounds** of the rate are those of
     :mod:`homfem.local.eigenvalue_bounds`, for the cell as it is meshed; of :math:`D^*` the error is estimated by the
-    change from elements of one degree less, without guarantee.
+    change from elements of one degree less, without guarantee; where bounds are asked for (``bounds=True``) it has
+    guaranteed ones too, wider than that (:mod:`homfem.local.weighted_bounds`).
 
 Neither is the effectiveness of particles whose boundary is held at a concentration.
 """
@@ -37,15 +38,16 @@ from homfem.certify.diffusion import Diffusion
 from homfem.certify.diffusion.physics import DiffusionOnMesh
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution, sampled
-from homfem.certify.reaction.on_mesh import DecayOnMesh, left_of, per_amount
+from homfem.certify.reaction.on_mesh import DecayOnMesh, diffusivity_of, left_of, per_amount, rate_of
 from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
 from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import kind_of
 from homfem.local.diffusion import Coefficient, diffusion_coefficient
-from homfem.local.eigenvalue_bounds import EigenvalueBounds, eigenvalue_bounds
+from homfem.local.eigenvalue_bounds import eigenvalue_bounds
 from homfem.local.reaction import Reacting, keep_interfaces, surfaces_of
 from homfem.local.spectral import require_one_part, solve_spectrum
+from homfem.local.weighted_bounds import weighted_bounds
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.tensors import EffectiveTensor
 
@@ -59,13 +61,17 @@ SLOW = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reaction:
-    """Diffusion and reaction in the named phases; see :func:`solve_reaction` for the parameters."""
+    """Diffusion and reaction in the named phases; see :func:`solve_reaction` for the parameters.
+
+    ``weighted``: whether the diffusivity at finite rates has its bounds as well.
+    """
 
     coefficients: Mapping[str, Coefficient]
     rates: Mapping[str, float] = field(default_factory=dict)
     interface_rates: Mapping[str, float] = field(default_factory=dict)
     regime: str = "finite"
     time_unit: str = ""
+    weighted: bool = False
 
     def prepared(self, cell: UnitCell, accuracy: Accuracy) -> tuple[Self, Plan]:
         """Refuse what does not go together; return the interfaces by the names of the cell, and the plan."""
@@ -83,7 +89,7 @@ class Reaction:
         check_choice("backend", accuracy.backend or "identified", ("identified",))
         if not cell.matching:
             raise InputError("cell", cell.name, "one whose opposite faces match")
-        physics = replace(self, interface_rates=interfaces)
+        physics = replace(self, interface_rates=interfaces, weighted=bool(accuracy.bounds))
         if self.regime == "slow":
             return physics, self._diffusion().prepared(cell, accuracy)[1]
         for key in ("tolerance", "bounds"):
@@ -154,8 +160,12 @@ class Reaction:
         if plan.two_sided and not self.sampled:
             bounds = eigenvalue_bounds(medium, spectrum, degree=plan.degree)
         found = per_amount(medium, correctors.average)
+        more = {}
+        if bounds is not None and self.weighted:
+            sides = weighted_bounds(medium, spectrum, correctors, bounds, degree=plan.degree)
+            more["diffusivity"] = diffusivity_of(found, sides, self._unit(cell))
         change = float(np.linalg.norm(found - per_amount(medium, compared.average), 2) / np.linalg.norm(found, 2))
-        rate = _rate(cell, spectrum.value, bounds)
+        rate = rate_of(cell, spectrum.value, bounds)
         gap = abs(other.value / spectrum.value - 1.0)
         if rate.lower is not None and rate.upper is not None:
             gap = float(0.5 * (rate.upper - rate.lower) / rate.upper)
@@ -163,7 +173,7 @@ class Reaction:
         tensor = EffectiveTensor(
             value=found,
             averaged_over="active",
-            coefficients=self._coefficients(medium, rate, found, {}),
+            coefficients=self._coefficients(medium, rate, found, more),
             conventions=self._conventions(cell, bounded=bounds is not None),
             estimated_error=max(change, gap),
             warnings=warnings,
@@ -240,7 +250,7 @@ class Reaction:
         }
         straight = {}
         if bounded and cell.comm.allreduce(len(cell.slivers[0])):
-            straight["bounds"] = "of the rate: for straight facets in place of curved surfaces, which order = 2 has"
+            straight["bounds"] = "of rate and diffusivity: for straight facets in place of curved surfaces, which order = 2 has"
         if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])) and self.regime == "finite":
             straight["geometric_error"] = FACETS
         return straight | {
@@ -275,17 +285,6 @@ class SlowOnMesh(DiffusionOnMesh):
     def geometric_error(self) -> float:
         """Return an estimate of what straight facets change; collective."""
         return DiffusionOnMesh.geometric_error(self) / self.storage  # super() does not know a dataclass with slots
-
-
-def _rate(cell: UnitCell, value: float, bounds: EigenvalueBounds | None) -> NamedCoefficient:
-    """The rate of decay with its bounds, in its unit."""
-    sides: dict[str, Any] = {}
-    if bounds is not None:
-        upper = bounds.upper / cell.length**2
-        lower = None if bounds.lower is None else max(bounds.lower, 0.0) / cell.length**2
-        sides = {"upper": np.asarray(upper), "lower": None if lower is None else np.asarray(lower)}
-        value = min(value, bounds.upper) if bounds.lower is None else min(max(value, bounds.lower), bounds.upper)
-    return NamedCoefficient(value=np.asarray(value / cell.length**2), **sides)
 
 
 def check_interfaces(cell: UnitCell, phases: list[str], rates: Mapping[str, float]) -> dict[str, float]:
@@ -353,7 +352,8 @@ def solve_reaction(
     CellSolution
         ``tensor.value`` is :math:`D^*` per volume of the active phases. ``tensor.coefficients``: ``rate``, ``sink``
         (the rate per total volume), ``slow_rate``, ``damkoehler``, ``velocity`` (zero); in the slow regime ``decay``,
-        the rate without that limit. At finite rates ``dual`` is the :class:`homfem.local.spectral.Spectrum`.
+        the rate without that limit; at finite rates with ``bounds=True`` ``diffusivity``, :math:`D^*` with bounds in every
+        direction. At finite rates ``dual`` is the :class:`homfem.local.spectral.Spectrum`.
 
     Raises
     ------
