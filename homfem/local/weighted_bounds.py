@@ -57,6 +57,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,6 @@ from homfem.local.membranes import times
 from homfem.local.problem import Correctors
 from homfem.local.reaction import Reacting
 from homfem.local.spectral import Spectrum
-from homfem.meshing.arrays.jacobians import lattice_nodes
 from homfem.parameters import Array
 
 #: What round-off may do to energies that are sums over all mesh cells, for each, relative.
@@ -157,11 +157,10 @@ class _Weighted:
         space = solve.function_space(self.cell.mesh, "DG", degree, (self.d,))
         pair, target = self._pairs, fem.Function(space)
         expression = fem.Expression(pair.g, _dolfinx.interpolation_points(space))
-        nodes = lattice_nodes(self.d, degree)[:, 1:] if degree else np.full((1, self.d), 1.0 / (self.d + 1))
-        found = np.empty((len(self.matrices), len(nodes), self.d, len(self.span)))
+        found = np.empty((len(self.matrices), math.comb(degree + self.d, self.d), self.d, len(self.span)))
         owned = len(self.matrices)
-        for k, axis in enumerate(self.span):
-            pair.first(axis)
+        for k in range(len(self.span)):
+            pair.first(self.span[k])
             target.interpolate(expression)
             found[..., k] = target.x.array.reshape(-1, self.d)[space.dofmap.list[:owned]]
         control = np.einsum("kn,mnxe->mkxe", np.linalg.inv(_bernstein(self.d, degree, space)), found)
@@ -204,15 +203,16 @@ class _Weighted:
         fluxes, matrix = best_fluxes(square, degree)
         form = solve.compile_form(self._load(square, square.flux(fluxes.tests)))
         sides = []
-        for axis in np.eye(self.d):
-            pair.first(axis)
+        axes = np.eye(self.d)
+        for j in range(self.d):
+            pair.first(axes[j])
             sides.append(fluxes.side(form))
         found = fluxes.solved(matrix, sides)
         for thing in (matrix, *sides):
             thing.destroy()
         one, two = fem.Function(fluxes.space), fem.Function(fluxes.space)
         value = solve.integral(self._square(square, [square.flux(fluxes.parts(part)) for part in (one, two)]))
-        result, axes = np.empty((self.d, self.d)), np.eye(self.d)
+        result = np.empty((self.d, self.d))
         for i in range(self.d):
             pair.first(axes[i])
             one.x.array[:] = found[i].x.array
@@ -249,7 +249,9 @@ class _Weighted:
         form = ufl.inner(times(square.inverse, left), right) * ufl.dx
         form += (source - divergence) * (other - another) / square.total * ufl.dx
         for surface, (_, total, into, part) in square.surfaces_taken():
-            rest = [self._rate(surface) * on(w, part) + into(flux) for w, flux in zip(levels, (tau, sigma), strict=True)]
+            rest = [
+                self._rate(surface) * on(w, part) + into(flux) for w, flux in zip(levels, (tau, sigma), strict=True)
+            ]
             form += rest[0] * rest[1] / total * part
         return form
 
@@ -263,11 +265,11 @@ class _Weighted:
 
     def _matrix(self, form: Any) -> Array:
         """The values of a form of both of a pair, for all axes."""
-        value, result, pair = solve.integral(form()), np.empty((self.d, self.d)), self._pairs
-        for i, first in enumerate(np.eye(self.d)):
-            pair.first(first)
-            for j, second in enumerate(np.eye(self.d)[: i + 1]):
-                pair.second(second)
+        value, result, pair, axes = solve.integral(form()), np.empty((self.d, self.d)), self._pairs, np.eye(self.d)
+        for i in range(self.d):
+            pair.first(axes[i])
+            for j in range(i + 1):
+                pair.second(axes[j])
                 result[i, j] = result[j, i] = value()
         return result
 
@@ -284,8 +286,9 @@ class _Pairs:
         self.g, self.h = (ufl.grad(one) + axis for one, axis in zip(self._functions, (self.e, self.f), strict=True))
         self.v, self.w = (own.u * one for one in self._functions)
         self._levels = np.zeros(own.d)
-        for j, axis in enumerate(np.eye(own.d)):
-            self.first(axis)
+        axes = np.eye(own.d)
+        for j in range(own.d):
+            self.first(axes[j])
             self._levels[j] = level() / own.amount
 
     def first(self, axis: Array) -> None:
@@ -309,6 +312,6 @@ def _bernstein(d: int, degree: int, space: fem.FunctionSpace) -> Array:
         return np.ones((1, 1))
     points = np.asarray(space.element.basix_element.points)
     places = np.concatenate([1.0 - points.sum(axis=1, keepdims=True), points], axis=1)
-    powers = np.rint(degree * lattice_nodes(d, degree)).astype(int)
-    factor = [math.factorial(degree) / math.prod(map(math.factorial, one)) for one in powers.tolist()]
-    return np.asarray(factor * np.prod(places[:, None, :] ** powers[None], axis=2))
+    powers = [one for one in product(range(degree + 1), repeat=d + 1) if sum(one) == degree]
+    factor = [math.factorial(degree) / math.prod(math.factorial(k) for k in one) for one in powers]
+    return np.asarray(factor * np.prod(places[:, None, :] ** np.array(powers)[None], axis=2))

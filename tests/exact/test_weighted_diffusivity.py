@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dolfinx import fem
+from dolfinx.mesh import create_unit_cube, create_unit_square
 from mpi4py import MPI
 
 from homfem import homogenize_diffusion, homogenize_reaction
 from homfem.cells import blocks, fibre_array, laminate
+from homfem.local.weighted_bounds import _bernstein
+from made_cells import grid_cell
 
 QUARTERS = [0.25, 0.5, 0.25]
 
@@ -47,7 +51,9 @@ def test_layers_with_a_matrix_that_meet_in_a_reaction():
     """Along the layers and across them, with axes that are turned: a finer mesh of a higher degree is between."""
     turned = [[1.0, 0.3], [0.3, 0.5]]
     given = {"coefficients": {"layer1": turned, "layer2": 0.3}, "interface_rates": {"layer1|layer2": 2.0}}
-    cells = [laminate([0.6, 0.4], axis="x", dimension=2, resolution=r, period=2.0, length_unit="um") for r in (0.2, 0.1)]
+    cells = [
+        laminate([0.6, 0.4], axis="x", dimension=2, resolution=r, period=2.0, length_unit="um") for r in (0.2, 0.1)
+    ]
     tensor, fine = (
         homogenize_reaction(cell, **given, time_unit="s", degree=k, bounds=k < 4)
         for cell, k in zip(cells, (2, 4), strict=True)
@@ -81,6 +87,31 @@ def test_directions_that_do_not_percolate_have_none():
     assert np.abs(lower[0]).max() < 1e-9
     assert np.abs(upper[0]).max() < 1e-9
     assert lower[1, 1] <= 2.0 <= upper[1, 1]  # the weight is the same along the layer
+
+
+@pytest.mark.parametrize(("d", "degree"), [(2, 2), (2, 3), (3, 3)])
+def test_coefficients_of_bernstein_bound_a_polynomial(d, degree):
+    mesh = create_unit_square(MPI.COMM_SELF, 1, 1) if d == 2 else create_unit_cube(MPI.COMM_SELF, 1, 1, 1)
+    space = fem.functionspace(mesh, ("DG", degree))
+    control = _bernstein(d, degree, space)
+    assert control.shape == (len(control), len(control))
+    assert control.sum(axis=1) == pytest.approx(1.0, rel=1e-12)
+    values = np.random.default_rng(3).normal(size=len(control))
+    places = np.random.default_rng(4).dirichlet(np.ones(d + 1), 500)[:, 1:]
+    between = space.element.basix_element.tabulate(0, places)[0, :, :, 0] @ values
+    coefficients = np.linalg.solve(control, values)
+    assert coefficients.min() <= between.min() <= between.max() <= coefficients.max()
+
+
+def test_in_space():
+    """Across layers it is what it is in the plane, along them too."""
+    cell = grid_cell((4, 3, 3), lambda s: (s[:, 0] > 0.5).astype(int))
+    given = {"coefficients": {"a": 1.0, "b": 0.5}, "rates": {"b": 2.0}}
+    lower, upper = bounds_of(homogenize_reaction(cell, **given, bounds=True, degree=1))
+    plane = laminate([0.5, 0.5], axis="x", dimension=2, resolution=0.1)
+    fine = homogenize_reaction(plane, {"layer1": 1.0, "layer2": 0.5}, rates={"layer2": 2.0}, degree=3).value
+    assert between(lower, np.diag([fine[0, 0], fine[1, 1], fine[1, 1]]), upper)
+    assert lower[0, 0] > 0.3
 
 
 def _on_ranks(comm: MPI.Comm) -> dict[str, list[float]]:

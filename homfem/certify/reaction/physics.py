@@ -250,7 +250,9 @@ class Reaction:
         }
         straight = {}
         if bounded and cell.comm.allreduce(len(cell.slivers[0])):
-            straight["bounds"] = "of rate and diffusivity: for straight facets in place of curved surfaces, which order = 2 has"
+            straight["bounds"] = (
+                "of rate and diffusivity: for straight facets in place of curved surfaces, which order = 2 has"
+            )
         if cell.order == 1 and cell.comm.allreduce(len(cell.slivers[0])) and self.regime == "finite":
             straight["geometric_error"] = FACETS
         return straight | {
@@ -352,8 +354,8 @@ def solve_reaction(
     CellSolution
         ``tensor.value`` is :math:`D^*` per volume of the active phases. ``tensor.coefficients``: ``rate``, ``sink``
         (the rate per total volume), ``slow_rate``, ``damkoehler``, ``velocity`` (zero); in the slow regime ``decay``,
-        the rate without that limit; at finite rates with ``bounds=True`` ``diffusivity``, :math:`D^*` with bounds in every
-        direction. At finite rates ``dual`` is the :class:`homfem.local.spectral.Spectrum`.
+        the rate without that limit; at finite rates with ``bounds=True`` ``diffusivity``, :math:`D^*` with its bounds.
+        At finite rates ``dual`` is the :class:`homfem.local.spectral.Spectrum`.
 
     Raises
     ------

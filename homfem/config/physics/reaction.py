@@ -48,7 +48,7 @@ class Reaction(EffectiveTable):
     max_dofs: Annotated[int, integer(at_least=1, example=200000)] | None = None
     """Most unknowns that refinement may take."""
     bounds: Annotated[bool, flag()] | None = None
-    """Whether the rate is bounded from both sides; by default where the mesh allows it. With true the diffusivity is, too."""
+    """Whether the rate is bounded from both sides, by default where the mesh allows it; true: the diffusivity, too."""
     degree: Annotated[int, integer(at_least=1, at_most=4)] | None = None
     """Degree of the elements."""
     phases: Annotated[Mapping[str, Coefficient | FieldCoefficient], phases_of(DIFFUSIVITY)] = Field(
