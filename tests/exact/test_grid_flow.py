@@ -213,6 +213,26 @@ def test_iterations_give_what_dense_matrices_give(labels, voxel):
         found = homogenize_dispersion_image(image, {"pore": 1.0}, peclet=peclet, direction=direction, **given)
         flux = found.coefficients["flux_form"].value
         assert flux == pytest.approx(expected, rel=1e-7, abs=1e-7 * np.abs(expected).max())
+        speed = peclet / min(image.period) * direction / np.linalg.norm(direction)
+        assert found.coefficients["velocity"].value == pytest.approx(speed, rel=1e-7, abs=1e-9)
+
+
+def test_correctors_have_the_unit_of_length():
+    """Of an image five times as large they are five times as large; on cut voxels they are those of small ones."""
+    labels = square(8).phases.astype(int)
+    fine = np.kron(labels, np.ones((2, 2), dtype=int))
+    cut, large, small = (
+        solve_dispersion_image(
+            Image.from_labels(part, {"pore": 0, "solid": 1}, voxel=size), {"pore": 1.0}, peclet=10.0, refine=refine,
+            rtol=1e-10, estimate=False,
+        )
+        for part, size, refine in ((labels, 1 / 8, 2), (labels, 5 / 8, 2), (fine, 1 / 16, 1))
+    )  # fmt: skip
+    size = np.abs(small.correctors[0]).max()
+    assert size > 0.01
+    assert np.allclose(large.correctors[0], 5.0 * small.correctors[0], atol=1e-6 * size)
+    assert np.allclose(cut.correctors[0], small.correctors[0], atol=1e-6 * size)
+    assert np.allclose(cut.velocity, small.velocity, atol=1e-8 * np.abs(small.velocity).max())
 
 
 def test_blocks_of_long_voxels_are_made_along_their_short_edges(monkeypatch):
@@ -280,8 +300,9 @@ def test_images_are_refused_before_anything_is_solved(monkeypatch):
 
 
 @pytest.mark.parametrize("shape", [(1, 8), (8, 1), (1, 1, 8), (8, 1, 8), (2, 8)])
-def test_axes_of_one_voxel(shape):
-    """A channel across the longest axis, and the same of an image that is longer along the others."""
+def test_axes_of_one_voxel(shape, monkeypatch):
+    """A channel across the longest axis, and the same of an image that is longer along the others; by iterations."""
+    monkeypatch.setattr(carrier, "LARGEST", {2: 0, 3: 0})
     axis = int(np.argmax(shape))
     labels = np.zeros(shape, dtype=int)
     np.moveaxis(labels, axis, 0)[:4] = 1
