@@ -9,9 +9,10 @@ import pytest
 from mpi4py import MPI
 
 from homfem import EffectiveTensor, homogenize_diffusion
-from homfem.cells import blocks, fibre_array, laminate, slit
+from homfem.cells import blocks, fibre_array, image_cell, laminate, slit
 from homfem.cells.unitcell import UnitCell
 from homfem.certify import homogenize_reaction, solve_reaction
+from homfem.grid import Image
 from homfem.parameters import InputError, PercolationError
 
 QUARTERS = [0.25, 0.5, 0.25]
@@ -262,3 +263,18 @@ def test_phases_that_do_not_percolate_or_are_apart_are_refused() -> None:
         homogenize_reaction(blocks(["LDLD"], resolution=0.25), {"L": 1.0}, rates={"L": 1.0})
     with pytest.raises(InputError, match="coefficients"):
         homogenize_reaction(square(0.25), {}, rates={"L": 1.0})
+
+
+@pytest.mark.parametrize("regime", ["finite", "slow"])
+def test_closed_pores_hold_nothing_of_what_is_transported(regime: str) -> None:
+    """A channel of half the height, and a pore beside it that it does not reach: per total volume half of D."""
+    labels = np.ones((8, 16), dtype=int)
+    labels[:, 2:10] = 0
+    labels[3:5, 12:14] = 0
+    cell = image_cell(Image.from_labels(labels, {"pore": 0, "solid": 1}))
+    tensor = homogenize_reaction(cell, {"pore": 1.0}, rates={"pore": 1.0}, regime=regime, bounds=False)
+    assert tensor.active_fraction == pytest.approx(0.53125)
+    assert tensor.storage == pytest.approx(0.5)
+    assert tensor.value[0, 0] == pytest.approx(1.0)
+    assert tensor.per_total_volume().value[0, 0] == pytest.approx(0.5)
+    assert float(tensor.coefficients["sink"].value) == pytest.approx(0.5)

@@ -173,6 +173,7 @@ class Reaction:
         tensor = EffectiveTensor(
             value=found,
             averaged_over="active",
+            retardation=self._reached(medium),
             coefficients=self._coefficients(medium, rate, found, more),
             conventions=self._conventions(cell, bounded=bounds is not None),
             estimated_error=max(change, gap),
@@ -213,12 +214,19 @@ class Reaction:
             tensor,
             **divided,
             averaged_over="active",
+            retardation=self._reached(medium),
             coefficients=self._coefficients(medium, rate, divided["value"], more),
             conventions=self._conventions(cell),
             warnings=warnings,
         )
         own = {one.name: getattr(solved, one.name) for one in fields(solved)}
         return SlowOnMesh(**own | {"tensor": tensor}, storage=storage)
+
+    def _reached(self, medium: Reacting) -> float:
+        """What of the phases holds the solute that is transported: all of them but islands; collective."""
+        cell = medium.cell
+        held = medium.amount() / cell.lattice.volume / sum(cell.volume_fractions[name] for name in self.coefficients)
+        return held if abs(held - 1.0) > 1e-9 else 1.0
 
     def _per_time(self) -> str:
         return f"1/{self.time_unit}" if self.time_unit else ""
