@@ -16,6 +16,8 @@ from homfem.parameters import Array, ConvergenceError
 
 #: Iterations after which GMRES starts anew.
 RESTART = 30
+#: Largest reduction by GMRES at once: the preconditioner is rounded to single precision.
+STEP = 1e-5
 #: By how much the residual itself may exceed the norm in which MINRES makes it small.
 NORMS = 1e3
 
@@ -107,18 +109,18 @@ def general_solution(
     def counted(_: float) -> None:
         count[0] += 1
 
-    x = np.zeros_like(b)
+    x, r = np.zeros_like(b), b
     size = left = float(np.linalg.norm(b.ravel()))
     while left > rtol * size and count[0] < max_iterations:
         before = left
-        with np.errstate(divide="ignore", invalid="ignore"):  # of a load of round-off alone nothing is left: not finite
-            found, _ = gmres(
-                flat(operator), b.ravel(), x0=x.ravel(), M=flat(preconditioner), rtol=rtol, atol=0.0, restart=RESTART,
-                maxiter=-(-(max_iterations - count[0]) // RESTART), callback=counted, callback_type="pr_norm",
-            )  # fmt: skip
-        x = found.reshape(shape)
-        left = float(np.linalg.norm((b - operator(x)).ravel()))
-        # The space of a small grid is used up before the rounded preconditioner has brought the residual down.
+        step, _ = gmres(
+            flat(operator), r.ravel(), M=flat(preconditioner), rtol=max(STEP, 0.5 * rtol * size / left), atol=0.0,
+            restart=RESTART, maxiter=-(-(max_iterations - count[0]) // RESTART), callback=counted,
+            callback_type="pr_norm",
+        )  # fmt: skip
+        x = x + step.reshape(shape)
+        r = b - operator(x)
+        left = float(np.linalg.norm(r.ravel()))
         if not left < 0.5 * before:
             break
     if not left <= 10.0 * rtol * size:

@@ -311,7 +311,7 @@ def test_axes_of_one_voxel(shape, monkeypatch):
     one, other = (
         homogenize_dispersion_image(
             Image.from_labels(part, {"pore": 0, "solid": 1}), {"pore": 1.0}, direction=direction, estimate=False,
-            peclet=float(min(part.shape)),
+            peclet=5.0 * min(part.shape),
         )
         for part in (labels, wide)
     )  # fmt: skip
