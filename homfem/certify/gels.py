@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Unpack
 
+import numpy as np
+
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, AccuracyOptions
 from homfem.certify.chemotaxis import homogenize_chemotaxis
@@ -80,8 +82,10 @@ def solve_gel(
         """The flux that one potential drives: a sensitivity where the motility is the same everywhere."""
         all_ions = tensors.coefficients[FROZEN]
         own = {phase: matrix.tolist() for phase, matrix in tensors.coefficients[ion].items()}
+        # Any motility will do; one of the size of the others, so that round-off of loads that do nothing is told.
+        alike = max(float(np.abs(matrix).max()) for matrix in all_ions.values())
         found = homogenize_chemotaxis(
-            start, dict.fromkeys(all_ions, 1.0), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
+            start, dict.fromkeys(all_ions, alike), own, {phase: matrix.tolist() for phase, matrix in all_ions.items()},
             config=config, **accuracy | {"symmetry": "none"},
         )  # fmt: skip
         named = found.coefficients.get("sensitivity")
