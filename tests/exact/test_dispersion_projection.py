@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import ufl
+from dolfinx import fem
 from petsc4py import PETSc
 
 from homfem import solve
 from homfem.cells import fibre_array, laminate
 from homfem.certify.dispersion import GivenFlow, StokesFlow, coarse, solve_dispersion
 from homfem.local import dispersion_projection, dispersion_series
+from homfem.local.dispersion import dispersion_problem
 from homfem.local.dispersion_projection import Pencil, project
 from homfem.local.kernels import kernels_of
 from homfem.local.posed import Method
@@ -94,6 +97,27 @@ def test_many_speeds_are_those_of_each_on_its_own(cell, flow, counted, monkeypat
             size = np.linalg.norm(reference.x.array)
             assert np.linalg.norm(own.x.array - reference.x.array) <= 2e-5 * size
         assert one.correctors.residual_norms.max() < 1e-3 * (1.0 + one.scale)
+
+
+def test_residuals_are_those_of_the_forms():
+    """Of a projected corrector, by assembling what it lacks."""
+    cell = fibre_array(fraction=0.3, resolution=0.3)
+    peclet = np.geomspace(0.1, 100.0, 12)
+    many = solve_dispersion(cell, {"matrix": 1.0}, flow=StokesFlow(direction=(2.0, 1.0)), peclet=peclet.tolist())
+    carrier, projected = many.solved.carrier, 0
+    for one in many.solved.dispersed:
+        problem = dispersion_problem(carrier, one.scale)
+        for axis, function, norm in zip(
+            np.eye(2), one.correctors.functions, one.correctors.residual_norms, strict=True
+        ):
+            test = ufl.TestFunction(function.function_space)
+            load = fem.Constant(carrier.cell.mesh, axis)
+            vector = solve.assemble_vector(problem.linear(test, load) - problem.bilinear(function, test))
+            rest = float(vector.norm(PETSc.NormType.NORM_1))
+            vector.destroy()
+            assert rest == pytest.approx(norm, rel=1e-2, abs=1e-9)
+            projected += rest > 1e-7
+    assert projected > 4
 
 
 def test_both_signs_with_bounds():

@@ -278,3 +278,25 @@ def test_the_same_on_ranks(on_ranks):
     for other in on_ranks(case, ranks=(2, 3)):
         for name, value in one.items():
             assert np.abs(np.array(other[name]) - value).max() <= 1e-8, name
+
+
+def test_what_facets_and_round_off_do_to_the_current_is_that_of_all_ions():
+    """Each with the square of its valence; the potential in the gel is also in millivolts."""
+    cell = fibre_array(fraction=0.3, resolution=0.2, dimension=2)
+    ions = [
+        Ion(name=name, valence=z, bath=c, diffusivities={"fibre": 0.2 * d, "matrix": d})
+        for name, z, c, d in (("Ca", 2, 1.0, 0.8), ("Cl", -1, 2.0, 2.0))
+    ]
+    found = homogenize_gel(cell, Gel(ions=ions, fixed_charges={"fibre": -3.0}, temperature=310.15))
+    facets = roundoff = 0.0
+    for ion in ions:
+        inside = float(found.coefficients[f"concentration.fibre.{ion.name}"].value)
+        alone = homogenize_diffusion(
+            cell, {"fibre": inside * ion.diffusivities["fibre"], "matrix": ion.bath * ion.diffusivities["matrix"]}
+        )
+        facets += ion.valence**2 * alone.geometric_error
+        roundoff += ion.valence**2 * alone.roundoff
+    assert found.geometric_error == pytest.approx(facets, rel=1e-3)
+    assert found.roundoff == pytest.approx(roundoff, rel=1e-3, abs=0.0)
+    reduced = float(found.coefficients["reduced_donnan_potential.fibre"].value)
+    assert found.coefficients["donnan_potential.fibre"].value == pytest.approx(26.7266 * reduced, rel=1e-4)

@@ -145,6 +145,22 @@ def test_error_of_several_groups_is_the_largest_change() -> None:
         assert one.estimated_error == pytest.approx(max(factor, area), rel=1e-6)
 
 
+def test_flux_of_phases_and_groups_is_relative_to_all_of_it() -> None:
+    """Weighted by volume it adds up to one over all phases and groups, and a uniform medium has that of its groups."""
+    fractions = np.array([0.3, 0.5, 0.2])
+    flux = homogenize_multiplication(laminate(list(fractions), axis="x", dimension=2, resolution=0.2), TWO)
+    assert float(np.sum(fractions @ flux.coefficients["flux"].value)) == pytest.approx(1.0, rel=1e-12)
+    one = TWO["layer1"]
+    tensor = homogenize_multiplication(slab(0.3), {"layer1": one, "layer2": one})
+    slowed = one.scattering[0, 1] / one.removal[1]  # slow neutrons for each fast one
+    assert tensor.coefficients["flux"].value == pytest.approx(np.tile([1.0, slowed], (2, 1)) / (1.0 + slowed), rel=1e-9)
+    # Each neutron is born fast: L^2 of both groups, and the gain by what is fissioned when fast.
+    born = one.production[0] + one.production[1] * slowed
+    lengths = np.array(one.diffusion) / np.array(one.removal)
+    area = lengths[0] + lengths[1] * one.production[1] * slowed / born
+    assert tensor.value == pytest.approx(area * np.eye(2), rel=1e-9, abs=1e-12)
+
+
 def test_bloch_waves_of_one_group() -> None:
     """k(B) of finite volumes at B = .05 and the migration area say the same."""
     tensor = homogenize_multiplication(slab(0.05), {"layer1": FUEL, "layer2": MODERATOR})

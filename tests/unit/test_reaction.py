@@ -127,6 +127,9 @@ def test_units_of_length_do_not_matter() -> None:
     one = homogenize_reaction(small, {"L": 1.0}, rates={"L": 2.0}, interface_rates={"L|D": 6.0})
     other = homogenize_reaction(large, {"L": 1.0}, rates={"L": 2.0 / 9.0}, interface_rates={"L|D": 2.0}, time_unit="s")
     assert rate(other) == pytest.approx(rate(one) / 9.0, rel=1e-9)
+    for side in ("lower", "upper"):
+        ours, theirs = (getattr(tensor.coefficients["rate"], side) for tensor in (one, other))
+        assert theirs == pytest.approx(ours / 9.0, rel=1e-9)
     assert np.allclose(one.value, other.value, rtol=1e-9)
     assert other.coefficients["damkoehler"].value == pytest.approx(one.coefficients["damkoehler"].value, rel=1e-9)
     assert other.unit == "um^2/s"
