@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from homfem.meshing.arrays.identification import joined_by
 from homfem.meshing.arrays.raw_cell import RawCell, cell_volumes, restrict, select
 from homfem.meshing.shapes.three_pipe_grid import structured_three_pipe
 from homfem.meshing.topology.percolation import connectivities, integer_basis, merged, percolation, without_islands
@@ -163,3 +166,17 @@ def test_phases_together_are_what_they_are_as_one(shape):
             for each in (whole, alone)
         ]
         assert pairs[0] == pairs[1]
+
+
+@pytest.mark.parametrize("count", [1, 7, 60, 500])
+def test_what_pairs_join_is_what_a_search_of_the_graph_finds(count):
+    """Random pairs, from none to more than there are things, and one path through all of them in any order."""
+    rng = np.random.default_rng(count)
+    for number in (0, count // 3, count, 3 * count):
+        pairs = rng.integers(0, count, (number, 2))
+        graph = coo_array((np.ones(number), tuple(pairs.T)), shape=(count, count))
+        _, part = connected_components(graph, directed=False)
+        first = np.unique(part, return_index=True)[1]
+        np.testing.assert_array_equal(joined_by(pairs, count), first[part])
+    order = rng.permutation(count)
+    assert not joined_by(np.column_stack([order[:-1], order[1:]]), count).any()

@@ -113,6 +113,14 @@ def test_nodes_of_a_part_keep_the_partners_they_have(vectors):
         assert np.array_equal(part[:, None] == part, whole[used][:, None] == whole[used])
 
 
+def test_a_node_twice_on_one_face_does_not_stand_for_two_of_the_other():
+    """As many nodes on both faces, and each of the low one has a partner: one of the high one has none."""
+    low, high = [0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.7, 1.0]
+    points = np.array([[0.0, y] for y in low] + [[1.0, y] for y in high])
+    with pytest.raises(PeriodicityError, match=r"node at \(1, 0\.7\)"):
+        identify_nodes(points, Lattice.box(1.0, 1.0))
+
+
 def test_an_extra_node_on_one_face_is_refused():
     points = np.vstack([grid_raw((4, 4)).points, [[0.0, 0.3]]])
     with pytest.raises(PeriodicityError, match="period 1"):

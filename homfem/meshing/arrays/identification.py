@@ -114,14 +114,15 @@ def joined_by(pairs: Indices, count: int) -> Indices:
     """Return for each of some things the first of those that pairs of them, shape (p, 2), join it to."""
     label: Indices = np.arange(count)
     one, two = pairs[:, 0], pairs[:, 1]
-    while True:
-        least = np.minimum(label[one], label[two])
-        before = label.copy()
-        np.minimum.at(label, one, least)
-        np.minimum.at(label, two, least)
-        label = label[label]
-        if np.array_equal(label, before):
-            return label
+    while len(one):
+        # Every group that meets one with a smaller label is joined to it, and its members follow.
+        first, second = label[one], label[two]
+        apart = first != second
+        one, two, first, second = one[apart], two[apart], first[apart], second[apart]
+        np.minimum.at(label, np.maximum(first, second), np.minimum(first, second))
+        while np.any((further := label[label]) != label):
+            label = further
+    return label
 
 
 def _require_partners(

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import connected_components
 
 from homfem.meshing.arrays.facets import cell_facets, row_numbers
+from homfem.meshing.arrays.identification import joined_by
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes, select, unchecked
 from homfem.parameters import Array, CellError, Lattice
 from homfem.reference import FACETS
@@ -221,7 +222,7 @@ def part_of_cell(raw: RawCell, representative: Indices, offset: Indices, across:
 
 def integer_basis(vectors: npt.ArrayLike) -> Indices:
     """Return the basis in Hermite normal form of the lattice that integer vectors generate, shape (r, d)."""
-    rows = np.unique(np.asarray(vectors, dtype=np.int64), axis=0)
+    rows = _once(np.asarray(vectors, dtype=np.int64))
     done = 0
     for column in range(rows.shape[1]):
         while True:
@@ -276,12 +277,17 @@ def _pieces(
     number, piece = _connected(len(raw.cells), first[inside], second[inside])
     outside = ~inside
     rows = np.column_stack([piece[first[outside]], piece[second[outside]], jump[outside]])
-    if len(rows):
-        # Every pair and jump once, in lexicographic order.
-        rows = rows[np.unique(row_numbers(rows - rows.min(axis=0)), return_index=True)[1]]
+    rows = _once(rows)
     tag = np.zeros(number, dtype=np.int64)
     tag[piece] = raw.phase_of_cell
     return _Pieces(of_cell=piece, number=number, links=rows, alike=tag[rows[:, 0]] == tag[rows[:, 1]])
+
+
+def _once(rows: Indices) -> Indices:
+    """Rows of integers, each once, in lexicographic order."""
+    if len(rows) < 2:
+        return rows.copy()
+    return rows[np.unique(row_numbers(rows - rows.min(axis=0)), return_index=True)[1]]
 
 
 def linked_cells(raw: RawCell, shared: Links) -> Links:
@@ -325,7 +331,15 @@ def shared_facets(raw: RawCell, representative: Indices, offset: Indices) -> Lin
     return one, two, jump
 
 
+#: Up to so many vertices the parts of a graph are found without a matrix of it, which takes longer to be made.
+_SMALL = 4000
+
+
 def _connected(count: int, first: Indices, second: Indices) -> tuple[int, Indices]:
+    """How many connected parts a graph has, and that of each vertex, numbered by their first vertices."""
+    if count <= _SMALL:
+        parts, part = np.unique(joined_by(np.column_stack([first, second]), count), return_inverse=True)
+        return len(parts), part
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(count, count))
     number, label = connected_components(graph, directed=False)
     return int(number), label.astype(np.int64)
@@ -348,19 +362,24 @@ def _positions(links: Indices, part_of_piece: Indices, pieces: int) -> Indices:
     """A place on the covering space for each piece, the first of each part at the origin."""
     d = links.shape[1] - 2
     position = np.zeros((pieces, d), dtype=np.int64)
-    # One extra vertex, joined to the first piece of each part, makes the forest one tree.
-    roots = np.unique(part_of_piece, return_index=True)[1]
-    rows = np.concatenate([links[:, 0], np.full(len(roots), pieces)])
-    columns = np.concatenate([links[:, 1], roots])
-    graph = coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=(pieces + 1, pieces + 1)).tocsr()
-    order, parent = breadth_first_order(graph, pieces, directed=False)
-    jump_of = {(int(link[0]), int(link[1])): link[2:] for link in links[links[:, 0] != links[:, 1]]}
-    jump_of |= {(j, i): -jump for (i, j), jump in jump_of.items()}
-    is_root = np.zeros(pieces, dtype=bool)
-    is_root[roots] = True
-    for piece in order[1:].tolist():
-        if not is_root[piece]:
-            position[piece] = position[parent[piece]] + jump_of[int(parent[piece]), piece]
+    neighbours: dict[int, list[tuple[int, int]]] = {}
+    for number in range(len(links)):
+        i, j = int(links[number, 0]), int(links[number, 1])
+        if i != j:
+            neighbours.setdefault(i, []).append((j, number))
+            neighbours.setdefault(j, []).append((i, number))
+    reached = np.zeros(pieces, dtype=bool)
+    for root in np.unique(part_of_piece, return_index=True)[1]:
+        reached[root] = True
+        waiting = [int(root)]
+        for piece in waiting:
+            for other, number in neighbours.get(piece, ()):
+                if not reached[other]:
+                    reached[other] = True
+                    # A link tells the jump from its first piece to its second.
+                    jump = links[number, 2:]
+                    position[other] = position[piece] + (jump if links[number, 0] == piece else -jump)
+                    waiting.append(other)
     return position
 
 
