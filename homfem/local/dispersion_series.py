@@ -2,10 +2,10 @@ r"""Dispersion at several speeds of one flow: matrices and loads are made once, 
 
 K is the matrix of diffusion, C the skew one of convection, s the scale of the velocity. The matrix of each speed is
 solved with factors where they are cheap, and of :data:`MANY` speeds and more only a few are: the others are projected
-on these (:mod:`homfem.local.dispersion_projection`). Where factors are not cheap, GMRES takes multigrid of K, whose
-iterations grow with the Peclet number, or from :data:`STRONG` on incomplete factors of A, whose iterations do not up to
-some thousands; what does not converge goes to factors all the same, if these fit into the memory, and is an error if
-they do not.
+on these (:mod:`homfem.local.dispersion_projection`). Where factors are not cheap, GMRES takes p-multigrid of A that a
+diffusion along the streamlines holds up (:class:`homfem.solve.StreamlineSolver`), from :data:`FAST` on only where
+factors are dear; of linear elements multigrid of K, or from :data:`STRONG` on incomplete factors of A. What does not
+converge goes to factors all the same, if these fit into the memory, and is an error if nothing converges.
 
 Measured in ``tests/benchmarks/dispersion_solvers.py``.
 """
@@ -13,6 +13,7 @@ Measured in ``tests/benchmarks/dispersion_solvers.py``.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,7 @@ from petsc4py import PETSc
 
 from homfem import solve
 from homfem.brackets import symmetric
+from homfem.limits import MemoryLimitError
 from homfem.local.clock import Clock
 from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
 from homfem.local.dispersion_projection import Pencil, project
@@ -37,8 +39,16 @@ log = logging.getLogger("homfem")
 
 #: Speeds from which on some are solved and the others projected on these.
 MANY = 8
-#: Peclet number of the shortest period, with the root mean square speed, from which incomplete factors are taken.
+#: Peclet number of the shortest period, with the root mean square speed, from which incomplete factors are taken for
+#: linear elements.
 STRONG = 20.0
+#: The same from which factors go first for elements of a higher degree in space: p-multigrid took 8 to 15 iterations up
+#: to 300, 31 at 1000 and 142 at 10,000; with 134,000 unknowns both took as long at 300.
+FAST = 500.0
+#: Entries of the largest matrix of which these factors are made: half a million unknowns of degree 2 in space.
+FACTORS = 12_000_000
+#: Iterations of p-multigrid before factors are tried, and where nothing else is left.
+SHORT, LONG = 100, 1000
 #: A load within so many times its round-off is none: real ones were 1e12 times it or more.
 NOTHING = 100.0
 
@@ -265,21 +275,44 @@ class _Series:
         methods = self._methods(matrix, scale)
         while True:
             method = methods.pop(0)
-            if method.preconditioner == "direct":
-                self.posed.require_room(direct=True)
             try:
-                return self._by(method)
-            except ConvergenceError as error:
+                if method.preconditioner == "direct":
+                    self.posed.require_room(direct=True)
+                return self._by(method, scale)
+            except (ConvergenceError, MemoryLimitError) as error:
                 if not methods:
                     raise
-                log.info("%s Factors go on.", error)
+                log.info("%s Another solver goes on: %s.", error, methods[0].preconditioner or "multigrid")
 
     def _methods(self, matrix: PETSc.Mat, scale: float) -> list[Method]:
         if self.method.preconditioner is not None or solve.cheap(matrix):
             return [self.method]
-        strong = abs(scale) * self.strength > STRONG
-        first = replace(self.method, preconditioner="incomplete-factors") if strong else self.method
-        return [first, replace(self.method, preconditioner="direct")]
+        factors, strong = replace(self.method, preconditioner="direct"), abs(scale) * self.strength
+        if self.carrier.degree == 1:
+            first = replace(self.method, preconditioner="incomplete-factors") if strong > STRONG else self.method
+            return [first, factors]
+        most = self.method.max_iterations
+        long = replace(self.method, preconditioner="streamline", max_iterations=max(most, LONG))
+        if self.carrier.cell.dimension == 2:
+            return [factors, long]
+        if strong > FAST and solve.entries(matrix) <= FACTORS:
+            return [factors, long]
+        return [replace(long, max_iterations=min(most, SHORT)), factors, long] if strong <= FAST else [long, factors]
+
+    def _along(self, scale: float) -> PETSc.Mat:
+        r"""Return the matrix of :math:`\int\frac{h}{|b|}(b\cdot\nabla u)(b\cdot\nabla w)` at one scale; collective."""
+        carrier, mesh = self.carrier, self.carrier.cell.mesh
+        topology = mesh.topology.index_map(mesh.topology.dim)
+        size = fem.Function(solve.function_space(mesh, "DG", 0))
+        everywhere = np.arange(topology.size_local + topology.num_ghosts, dtype=np.int32)
+        size.x.array[:] = mesh.h(mesh.topology.dim, everywhere)
+        least, b = fem.Constant(mesh, 1e-12 * self._speed() ** 2), carrier.b
+        (space,) = self.posed.system.spaces
+        (u,), (w,) = self.posed.system.trials, self.posed.system.tests
+        form = size / ufl.sqrt(ufl.inner(b, b) + least) * ufl.inner(b, ufl.grad(u)) * ufl.inner(b, ufl.grad(w))
+        matrix = space.matrix(solve.compile_form(form * ufl.dx(metadata={"quadrature_degree": 4})))
+        matrix.scale(abs(scale))
+        return matrix
 
     @property
     def strength(self) -> float:
@@ -289,19 +322,29 @@ class _Series:
         still = float(np.linalg.norm(self.mean)) / np.sqrt(d) / volume
         return self._speed() / still * carrier.cell.lattice.shortest
 
-    def _by(self, method: Method) -> Found:
-        d, found = self.carrier.cell.dimension, Found(self.carrier.cell.dimension)
-        group = Group(self.posed, self.planes, method)
-        self.clock.lap("preconditioner")
+    def _by(self, method: Method, scale: float) -> Found:
+        d, found, start = self.carrier.cell.dimension, Found(self.carrier.cell.dimension), time.perf_counter()
+        if method.preconditioner == "streamline":
+            self.posed.along = self._along(scale)
+        try:
+            group = Group(self.posed, self.planes, method)
+        finally:
+            self.clock.lap("preconditioner")
         try:
             for j in range(d):
                 group.solve(j, found)
             self.clock.lap("solve")
             found.iterations += group.solver.iterations
             found.dofs = group.reduced.dofs
+            name, seconds = method.preconditioner or "by itself", time.perf_counter() - start
+            counts = (scale, name, found.dofs, found.iterations, seconds)
+            log.info("dispersion at the scale %.3g, solver %s: %d dofs, %d iterations, %.1f s", *counts)
             return found
         finally:
             group.destroy()
+            if self.posed.along is not None:
+                self.posed.along.destroy()
+                self.posed.along = None
 
     def _average(self, found: Found, scale: float) -> Array:
         r"""Return :math:`\frac1{|Y|}(\int WD_{ij}-r^-_i(\chi_j))`."""

@@ -72,6 +72,8 @@ class Posed:
         self.groups = conditions.groups(cell, problem, boundary)
         self.unknowns = {planes: Reduced(self.system, planes) for planes in self.groups}
         self.component: PETSc.Mat | None = None
+        #: A diffusion along the streamlines, where the method "streamline" solves.
+        self.along: PETSc.Mat | None = None
         self._prolongations: dict[bool, list[PETSc.Mat | None]] = {}
 
     def require_room(self, *, direct: bool) -> None:
@@ -273,6 +275,10 @@ class Group:
             return self.stacked.solver(len(self.members), self.kernels.right, options)
         if self.nested:
             return solve.BlockSolver(self.operator, self._blocks(), kernel=self.kernels.right, **options)
+        if method.preconditioner == "streamline":
+            (prolongation,) = self.reduced.prolongations(self.posed.full())
+            kernel = self.kernels.right
+            return solve.StreamlineSolver(self.operator, self.posed.along, prolongation, kernel=kernel, **options)
         chosen: str | Multigrid | Direct | None = "direct" if self.direct else method.preconditioner
         d = self.posed.cell.dimension
         if chosen is None or chosen == "multigrid":

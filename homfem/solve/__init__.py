@@ -34,9 +34,11 @@ from homfem.solve.options import (
     Kernel,
     Multigrid,
     cheap,
+    entries,
 )
 from homfem.solve.routes import Blocks, fingerprint, positions
 from homfem.solve.stacked import StackedSolver
+from homfem.solve.streamline import StreamlineSolver
 from homfem.solve.successive import Successive
 from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
@@ -60,6 +62,7 @@ __all__ = [
     "Multigrid",
     "Numbering",
     "StackedSolver",
+    "StreamlineSolver",
     "Successive",
     "Terminals",
     "assemble_matrix",
@@ -68,6 +71,7 @@ __all__ = [
     "compile_form",
     "compile_formula",
     "compile_formulas",
+    "entries",
     "find_kernel",
     "fingerprint",
     "function_space",

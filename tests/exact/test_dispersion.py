@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import ufl
+from mpi4py import MPI
 
 from homfem import brackets, solve
 from homfem.cells import fibre_array, laminate, slit
 from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
 from homfem.limits import MemoryLimitError
+from homfem.local import dispersion_series
 from homfem.local.dispersion import dispersion_problem, symmetrised_problem
 from homfem.local.dispersion_series import _Series, solve_dispersed
 from homfem.local.engine import solve_correctors
@@ -242,16 +244,16 @@ def test_symmetrised_saddle_point_gives_the_same():
 
 @pytest.mark.parametrize("peclet", [0.5, 300.0])
 def test_iterations_where_factors_are_dear(monkeypatch, peclet):
-    """Multigrid of the diffusion for weak flow, incomplete factors for strong flow, and the same numbers."""
+    """Of linear elements: multigrid of the diffusion for weak flow, incomplete factors for strong flow, same value."""
     cell = fibre_array(fraction=0.3, resolution=0.1, order=2)
-    solution = solve_dispersion(cell, {"matrix": 1.0}, peclet=peclet)
+    solution = solve_dispersion(cell, {"matrix": 1.0}, peclet=peclet, degree=1)
     carrier, (one,) = solution.solved.carrier, solution.solved.dispersed
     monkeypatch.setattr(solve, "cheap", lambda matrix: False)
     monkeypatch.setattr(linear, "cheap", lambda matrix: False)
     (other,) = solve_dispersed(carrier, [one.scale])
     np.testing.assert_allclose(other.value, one.value, rtol=1e-7, atol=1e-8)
     assert other.correctors.iterations > one.correctors.iterations
-    monkeypatch.setenv("HOMFEM_MEMORY", "1 MB")
+    monkeypatch.setenv("HOMFEM_MEMORY", "0.1 MB")
     with pytest.raises(MemoryLimitError, match="dispersion"):
         solve_dispersed(carrier, [one.scale], Method(max_iterations=1))
 
@@ -267,9 +269,69 @@ def test_the_strength_of_a_flow_is_its_peclet_number(monkeypatch):
     series = _Series(carrier, Method(), carrier.flow / carrier.mass)
     assert series.strength == pytest.approx(12.0 / np.sqrt(2.0) * 0.5 / 3.0, rel=2e-3)
     monkeypatch.setattr(solve, "cheap", lambda matrix: False)
+    assert [one.preconditioner for one in series._methods(series.still, 10.0)] == ["direct", "streamline"]
+    series.carrier = replace(carrier, degree=1)
     for scale, first in ((10.0, None), (-10.0, None), (20.0, "incomplete-factors"), (-20.0, "incomplete-factors")):
         assert [one.preconditioner for one in series._methods(series.still, scale)] == [first, "direct"]
     series.destroy()
+
+
+def disperser(comm=MPI.COMM_WORLD, **flow):
+    """What carries in a flow around a box of three different sides."""
+
+    def phase(s):
+        return np.all(s > [0.25, 0.5, 0.25], axis=1) & np.all(s < [0.75, 0.99, 0.5], axis=1)
+
+    cell = grid_cell((4, 4, 4), phase, vectors=np.diag([1.0, 1.1, 1.3]), comm=comm)
+    return solve_dispersion(cell, {"a": 1.0}, flow=StokesFlow(**flow), peclet=1.0).solved.carrier
+
+
+def by(carrier, scale, preconditioner, **options):
+    """The tensor by one solver alone."""
+    (found,) = solve_dispersed(carrier, [scale], Method(preconditioner=preconditioner, rtol=1e-11, **options))
+    return found
+
+
+@pytest.mark.parametrize("peclet", [0.1, 30.0, 3000.0])
+def test_multigrid_held_up_along_the_streamlines_gives_what_factors_give(peclet):
+    carrier = disperser(direction=[1.0, 0.4, 0.2])
+    ours, theirs = (by(carrier, peclet, name, max_iterations=300) for name in ("streamline", "direct"))
+    np.testing.assert_allclose(ours.flux, theirs.flux, rtol=1e-8, atol=1e-9)
+    assert 3 < ours.correctors.iterations < (60 if peclet < 100.0 else 600)
+
+
+def test_the_solver_in_space_goes_by_the_strength_of_the_flow_and_the_size(monkeypatch):
+    """What does not converge in a few iterations goes to factors, if they fit."""
+    carrier = disperser()
+    monkeypatch.setattr(solve, "cheap", lambda matrix: False)
+    series = _Series(carrier, Method(), carrier.flow / carrier.mass)
+    weak, fast = (part * dispersion_series.FAST / series.strength for part in (0.9, -1.1))
+
+    def names(scale):
+        return [one.preconditioner for one in series._methods(series.still, scale)]
+
+    assert names(weak) == ["streamline", "direct", "streamline"]
+    assert names(fast) == ["direct", "streamline"]
+    monkeypatch.setattr(dispersion_series, "FACTORS", 0)
+    assert names(fast) == ["streamline", "direct"]
+    assert names(weak) == ["streamline", "direct", "streamline"]
+    monkeypatch.setattr(dispersion_series, "SHORT", 1)
+    assert series.solve(weak).iterations == 3  # of factors
+    monkeypatch.setenv("HOMFEM_MEMORY", "1 MB")
+    assert series.solve(weak).iterations > 10
+    series.destroy()
+
+
+def case_streamline(comm):
+    carrier = disperser(comm)
+    return by(carrier, 100.0, "streamline").flux.ravel().tolist()
+
+
+@pytest.mark.mpi
+def test_multigrid_along_the_streamlines_on_several_ranks(on_ranks):
+    first, *others = on_ranks(case_streamline)
+    for other in others:
+        assert other == pytest.approx(first, rel=1e-8, abs=1e-9)
 
 
 def test_corrector_to_its_order():
