@@ -43,12 +43,22 @@ def _as_started(file: str | Path, *arguments: Any) -> Iterator[None]:
     sys.argv = [str(file), *map(str, arguments)]
     sys.path.insert(0, str(Path(file).parent))
     try:
-        with contained():
+        with contained(), _own_style():
             yield
     finally:
         sys.argv, sys.path[:], time.perf_counter = argv, path, clock
         if "matplotlib.pyplot" in sys.modules:
             sys.modules["matplotlib.pyplot"].close("all")
+
+
+@contextlib.contextmanager
+def _own_style() -> Iterator[None]:
+    """Draw as a process does that has just begun: homfem's own figures leave the size of their letters and sheets."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
 
 
 def on_each_rank(comm: Any, file: str, arguments: list[str]) -> dict[str, Any]:

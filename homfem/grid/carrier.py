@@ -37,6 +37,8 @@ log = logging.getLogger("homfem")
 
 #: Iterations after which factors are taken, where they may be.
 PATIENCE = 300
+#: A load within so much of what it is the difference of is none: round-off, which no iteration makes smaller.
+NOTHING = 1e-13
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -122,6 +124,9 @@ class Carrier:
         found, iterations, factors = np.empty_like(gradients), 0, None
         for number, axis in enumerate(self.axes):
             b, name = gradients[number] - drifts[number], f"concentration, gradient along axis {axis - self.axes[0]}"
+            drag = abs(velocity[number]) * float(np.linalg.norm(self.capacity))
+            if float(np.linalg.norm(b)) <= NOTHING * (float(np.linalg.norm(gradients[number])) + drag):
+                b[:] = 0.0
             steps = 1
             if flow is None:
                 x, steps = symmetric_solution(operator, cycle, b, rtol=rtol, max_iterations=most, name=name)

@@ -99,7 +99,7 @@ def test_the_example_of_a_form_runs(tmp_path: Path) -> None:
 
 def test_the_example_of_permeability_runs(tmp_path: Path) -> None:
     """K = 1/217.89 of the squared period: Sangani, Acrivos 1982."""
-    (example,) = (block for block in blocks("python") if "homogenize_stokes" in block)
+    (example,) = (block for block in blocks("python") if "homogenize_stokes(" in block)
     (tmp_path / "shown.py").write_text(example)
     printed = run_here(tmp_path, "shown.py")
     first = float(re.findall(r"um\^2\n  \[ +([\d.e-]+)", printed)[0])
@@ -136,7 +136,7 @@ def test_the_image_is_solved_by_both_methods(tmp_path: Path) -> None:
     import numpy as np
 
     np.save(tmp_path / "slice.npy", np.pad(np.ones((6, 6), dtype=int), 3))
-    (config,) = (block for block in blocks("toml") if 'shape = "image"' in block and "dispersion" not in block)
+    (config,) = (block for block in blocks("toml") if 'shape = "image"' in block and "diffusion" in block)
     (tmp_path / "image.toml").write_text(config)
     exact = (0.1 / 1.0 * 3 + 1.0) / (0.1 + 3.0)  # Obnosov's square of fraction 1/4, squared
     for method in ("grid", "finite-element"):
@@ -195,7 +195,7 @@ def test_the_fibres_lie_between_hill_and_hashin(tmp_path: Path) -> None:
 
 
 def test_the_spheres_let_water_through_as_published(tmp_path: Path) -> None:
-    (config,) = (block for block in blocks("toml") if 'physics = "stokes"' in block)
+    (config,) = (block for block in blocks("toml") if 'physics = "stokes"' in block and "image" not in block)
     (tmp_path / "spheres.toml").write_text(config.replace("fraction = 0.3", "fraction = 0.216"))
     result = json.loads(run_here(tmp_path, "homfem", "effective", "spheres.toml", "--json", "-"))
     assert result["unit"] == "um^2"

@@ -109,19 +109,19 @@ class Chemotaxis(EffectiveTable, FiniteElement):
     """Interfaces resist nothing."""
     symmetry: Annotated[str, choice("none")] = "none"
     """The whole cell is solved."""
-    motility: Annotated[Mapping[str, Coefficient | FunctionTable], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
+    motility: Annotated[Mapping[str, Any], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
         description="a table [effective.motility] with the motility of the cells in each phase in which they move; "
         'of all three tables also a function of position, `{ expression = "d*(1 + x/L)", parameters = '
         '{ d = "1 um^2/s", L = "20 um" } }`, which is sampled in each mesh cell: then without bounds'
     )
     sensitivity: Annotated[
-        Mapping[str, Sensitivity | FunctionTable],
+        Mapping[str, Any],
         by_phase(_sensitivity, "a sensitivity, a matrix of them, or a function of position, such as '0.3 um^2/s/uM'"),
     ] = Field(
         description="a table [effective.sensitivity] with that of the cells in each phase in which they follow the "
         "attractant, negative where they flee it"
     )
-    attractant: Annotated[Mapping[str, Coefficient | FunctionTable], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
+    attractant: Annotated[Mapping[str, Any], by_phase(_diffusing, _DIFFUSIVITIES)] = Field(
         description="a table [effective.attractant] with its diffusivity in each phase in which it diffuses"
     )
 
