@@ -53,12 +53,18 @@ def _as_started(file: str | Path, *arguments: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_style() -> Iterator[None]:
-    """Draw as a process does that has just begun: homfem's own figures leave the size of their letters and sheets."""
+    """Draw as a process does that has just begun: programs and figures change the size of letters and sheets."""
     import matplotlib as mpl
 
+    from homfem.output import canvas
+
+    dots = canvas.DPI
     with mpl.rc_context():
         mpl.rcdefaults()
-        yield
+        try:
+            yield
+        finally:
+            canvas.DPI = dots
 
 
 def on_each_rank(comm: Any, file: str, arguments: list[str]) -> dict[str, Any]:
