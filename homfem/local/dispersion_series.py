@@ -326,11 +326,12 @@ class _Series:
         d, found, start = self.carrier.cell.dimension, Found(self.carrier.cell.dimension), time.perf_counter()
         if method.preconditioner == "streamline":
             self.posed.along = self._along(scale)
+        group = None
         try:
-            group = Group(self.posed, self.planes, method)
-        finally:
-            self.clock.lap("preconditioner")
-        try:
+            try:
+                group = Group(self.posed, self.planes, method)
+            finally:
+                self.clock.lap("preconditioner")
             for j in range(d):
                 group.solve(j, found)
             self.clock.lap("solve")
@@ -341,10 +342,10 @@ class _Series:
             log.info("dispersion at the scale %.3g, solver %s: %d dofs, %d iterations, %.1f s", *counts)
             return found
         finally:
-            group.destroy()
-            if self.posed.along is not None:
-                self.posed.along.destroy()
-                self.posed.along = None
+            for thing in (group, self.posed.along):
+                if thing is not None:
+                    thing.destroy()
+            self.posed.along = None
 
     def _average(self, found: Found, scale: float) -> Array:
         r"""Return :math:`\frac1{|Y|}(\int WD_{ij}-r^-_i(\chi_j))`."""

@@ -102,8 +102,8 @@ def weighted_bounds(
     """
     if bounds.lower is None or not bounds.upper < bounds.second:
         return None
-    sine = (bounds.upper - bounds.lower) / (bounds.second - bounds.lower)
-    own = _Weighted(medium, spectrum, correctors, bounds, sine)
+    squared_sine = (bounds.upper - bounds.lower) / (bounds.second - bounds.lower)
+    own = _Weighted(medium, spectrum, correctors, bounds, squared_sine)
     noise = ROUNDED * (medium.cell.number_of_cells + 1000.0) * own.amount * own.largest * np.eye(own.d)
     return (own.lower(degree) - noise) / own.amount, (own.upper() + noise) / own.amount
 
@@ -120,13 +120,18 @@ class _Weighted:
     """The numbers of both sides; collective."""
 
     def __init__(
-        self, medium: Reacting, spectrum: Spectrum, correctors: Correctors, bounds: EigenvalueBounds, sine: float
+        self,
+        medium: Reacting,
+        spectrum: Spectrum,
+        correctors: Correctors,
+        bounds: EigenvalueBounds,
+        squared_sine: float,
     ) -> None:
         self.medium, self.cell, self.d = medium, medium.cell, medium.cell.dimension
         self.u, self.chi, self.bounds = spectrum.function, correctors.functions, bounds
         assert bounds.lower is not None  # looked at before
         self.gap, self.gamma, self.amount = bounds.upper - bounds.lower, bounds.second, medium.amount()
-        square = 2.0 * self.amount * sine / (1.0 + math.sqrt(1.0 - sine))
+        square = 2.0 * self.amount * squared_sine / (1.0 + math.sqrt(1.0 - squared_sine))
         self.apart = Apart(
             mass=math.sqrt(square),
             energy=math.sqrt(self.amount * self.gap + (bounds.upper + self.gamma) * square),

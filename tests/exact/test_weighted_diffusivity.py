@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from dolfinx import fem
 from dolfinx.mesh import create_unit_cube, create_unit_square
 from mpi4py import MPI
 
-from homfem import homogenize_diffusion, homogenize_reaction
+from homfem import homogenize_diffusion, homogenize_reaction, solve
 from homfem.cells import blocks, fibre_array, laminate
-from homfem.local.weighted_bounds import _bernstein
+from homfem.certify.accuracy import Accuracy
+from homfem.certify.reaction.on_mesh import left_of, per_amount
+from homfem.certify.reaction.physics import Reaction
+from homfem.local.eigenvalue_bounds import EigenvalueBounds, eigenvalue_bounds
+from homfem.local.engine import solve_correctors
+from homfem.local.weighted_bounds import _bernstein, weighted_bounds
 from made_cells import grid_cell
 
 QUARTERS = [0.25, 0.5, 0.25]
@@ -87,6 +94,29 @@ def test_directions_that_do_not_percolate_have_none():
     assert np.abs(lower[0]).max() < 1e-9
     assert np.abs(upper[0]).max() < 1e-9
     assert lower[1, 1] <= 2.0 <= upper[1, 1]  # the weight is the same along the layer
+
+
+@pytest.mark.parametrize(("axis", "part"), [(0, -0.003), (1, -0.01), (1, 0.01)])
+def test_they_hold_for_a_function_that_is_off_on_purpose(axis, part):
+    """What u is off by has a first-order effect on the energies of both sides, of either sign."""
+    turned = [[1.0, 0.0], [0.0, 0.2]]
+    reaction = Reaction(coefficients={"L": turned, "D": turned}, rates={"D": 10.0})
+    cell = square(0.15)
+    reaction, plan = reaction.prepared(cell, Accuracy(bounds=True, degree=3))
+    medium = reaction.medium(cell)
+    (spectrum, _), (fine, best) = (left_of(medium, plan, degree) for degree in (3, 5))
+    second = eigenvalue_bounds(medium, spectrum, degree=3).second
+    off = fem.Function(spectrum.function.function_space)
+    off.interpolate(lambda x: np.cos(2.0 * np.pi * x[axis]))
+    off.x.array[:] = spectrum.function.x.array + part * off.x.array
+    off.x.array[:] *= np.sqrt(medium.amount() / solve.integrate(medium.mass(off, off)))
+    quotient = solve.integrate(medium.energy(off, off)) / medium.amount()
+    known = EigenvalueBounds(lower=fine.value * (1.0 - 1e-9), upper=quotient * (1.0 + 1e-12), second=second)
+    other = replace(spectrum, function=off)
+    correctors = solve_correctors(cell, medium.weighted(other, 3), rtol=1e-10)
+    sides = weighted_bounds(medium, other, correctors, known, degree=3)
+    assert sides is not None
+    assert between(sides[0], per_amount(medium, best.average), sides[1])
 
 
 @pytest.mark.parametrize(("d", "degree"), [(2, 2), (2, 3), (3, 3)])

@@ -255,3 +255,16 @@ def test_no_estimate_where_fewer_degrees_find_nothing(monkeypatch: pytest.Monkey
     tensor = solve_dispersion(cell, {"matrix": 1.0}, peclet=1000.0).tensor
     assert tensor.estimated_error is None
     assert "there is no estimate of what is missed" in tensor.warnings[0]
+
+
+@pytest.mark.parametrize(("part", "passes"), [(0.06, True), (0.08, False)])
+def test_a_twentieth_of_a_gradient_is_the_most_that_a_given_flow_may_have(part, passes):
+    """Of (1 + a cos 2 pi x, 0) the gradient is a/sqrt(2 + a^2) in the root mean square: .042 and .057."""
+    cell = grid_cell((4, 4), lambda s: np.zeros(len(s), dtype=int))
+    flow = GivenFlow(velocity=lambda x: np.stack([1.0 + part * np.cos(2.0 * np.pi * x[0]), np.zeros(x.shape[1])]))
+    if passes:
+        found = solve_dispersion(cell, {"a": 1.0}, flow=flow, peclet=1.0, degree=3)
+        assert found.tensor.value[0, 0] == pytest.approx(1.0, abs=1e-5)
+    else:
+        with refused("without divergence"):
+            solve_dispersion(cell, {"a": 1.0}, flow=flow, peclet=1.0, degree=3)
