@@ -41,8 +41,8 @@ def check_figure(path: str | Path) -> Path:
 
 
 @contextmanager
-def styled(theme: str = "light") -> Iterator[Theme]:
-    """Within it matplotlib draws on a light or dark ground; what was set before holds again afterwards."""
+def styled(theme: str = "light", *, points: float = 10.0) -> Iterator[Theme]:
+    """Within it matplotlib draws on such a ground, letters of so many points; what was set before holds afterwards."""
     import matplotlib as mpl
 
     colours = theme_of(theme)
@@ -61,8 +61,8 @@ def styled(theme: str = "light") -> Iterator[Theme]:
         "svg.fonttype": "none",
         "pdf.fonttype": 42,
         "svg.hashsalt": "homfem",
-        "font.size": 10.0,
-        "axes.titlesize": 11.0,
+        "font.size": points,
+        "axes.titlesize": 1.1 * points,
         "axes.titleweight": "normal",
         "axes.formatter.useoffset": False,
     }
@@ -124,10 +124,16 @@ class Layout:
 _LETTER, _LINE = 0.62, 1.35
 
 
+def letters_for(size: tuple[int, int]) -> float:
+    """Return the points of the letters on a sheet of so many pixels, for :func:`styled`."""
+    wide, high = (pixels / DPI for pixels in size)
+    return 10.0 * min(max(min(wide / 7.0, high / 5.5), 0.5), 1.25)
+
+
 def laid_out(
     shape: tuple[float, float], size: tuple[int, int], words: Words, *, framed: bool = True, fill: bool = False
 ) -> Layout:
-    """Return a sheet on which everything has its place: nothing overlaps, nothing is cut off.
+    """Return a sheet on which everything has its place: nothing overlaps, nothing is cut off; within :func:`styled`.
 
     Parameters
     ----------
@@ -142,11 +148,8 @@ def laid_out(
     fill
         Whether the sheet has exactly ``size``; else it is as large as the picture and the words need within it.
     """
-    import matplotlib as mpl
-
     wide, high = (pixels / DPI for pixels in size)
-    points = 10.0 * min(max(min(wide / 7.0, high / 5.5), 0.5), 1.25)
-    mpl.rcParams.update({"font.size": points, "axes.titlesize": 1.1 * points})
+    points = letters_for(size)
     em, pads = points / 72.0, 12.0 / 72.0
     left, low = (5.2 * em + pads, 2.8 * em + pads) if framed else (1.0 * em, 1.0 * em)
     title = broken(words.title, wide - 2.0 * em, 1.1 * em)

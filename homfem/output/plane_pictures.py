@@ -35,7 +35,7 @@ def draw_plane(drawn: skins.Drawn, phases: Mapping[str, int], path: Path, view: 
     extent = nodes if drawn.rest is None else np.vstack([nodes, drawn.rest])
     low, high = extent.min(axis=0), extent.max(axis=0)
     span = np.where(high > low, high - low, 1.0)
-    with canvas.styled(view.theme) as theme:
+    with canvas.styled(view.theme, points=canvas.letters_for(view.size)) as theme:
         words = canvas.Words(title=view.title, label=printed(view.label) if known.any() else None, names=list(plain))
         sheet = canvas.laid_out((float(span[0]), float(span[1])), view.size, words)
         axes = sheet.axes

@@ -33,7 +33,7 @@ def draw_space(scene: Scene, path: Path, view: CellView) -> None:
     edge = MARGIN * float((high - low).max())
     low, high = low - np.array([0.6, 1.0]) * edge, high + np.array([0.6, 0.4]) * edge
     names = {layer.name: layer for layer in scene.layers if layer.patch.values is None}
-    with canvas.styled(view.theme) as theme:
+    with canvas.styled(view.theme, points=canvas.letters_for(view.size)) as theme:
         shape = (float(high[0] - low[0]), float(high[1] - low[1]))
         label = None if scene.scale is None else printed(view.label)
         words = canvas.Words(title=view.title, label=label, names=list(names))

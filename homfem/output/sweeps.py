@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from homfem.output import canvas
 from homfem.output.colours import COLOURS
 from homfem.parameters import Array
 
@@ -76,42 +77,36 @@ def draw_sweep(keys: Sequence[Varied], drawn: Drawn, path: str | Path) -> None:
     Against one key it is a curve with its bracket; against two that form a grid several curves, or a map if both have
     many values; else there is a panel for each of up to six keys, with a point for each row.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
     varied = [key for key in keys if len(key.levels) > 1] or list(keys[:1])
     varied.sort(key=lambda key: not key.numeric)  # the axis is the first number
     grid = len(varied) == 2 and len(drawn.values) == len(varied[0].levels) * len(varied[1].levels)
+    mapped = False
     if grid and len(varied[1].levels) > _CURVES and varied[1].numeric:
-        if len(varied[0].levels) <= _CURVES:
+        mapped = len(varied[0].levels) > _CURVES
+        if not mapped:
             varied.reverse()
-        else:
-            figure, axes = plt.subplots(figsize=(7.0, 5.2), layout="constrained")
-            _map(figure, axes, varied, drawn)
-            figure.savefig(path, dpi=130)
-            plt.close(figure)
-            return
-    curves = len(varied) == 1 or grid
+    with canvas.styled():
+        canvas.save(_map(varied, drawn) if mapped else _panels(varied, drawn, curves=len(varied) == 1 or grid), path)
+
+
+def _panels(varied: Sequence[Varied], drawn: Drawn, *, curves: bool) -> Any:
+    """Return a figure of the result against one or two keys, or against each of several."""
     panels = 1 if curves else min(len(varied), _PANELS)
     rows = 1 + (panels > 3)
     columns = -(-panels // rows)
-    figure, many = plt.subplots(
-        rows, columns, figsize=(2.6 + 4.2 * columns, 1.2 + 3.6 * rows), layout="constrained", squeeze=False, sharey=True
-    )
-    for place, axes in enumerate(many.flat):
-        if place >= panels:
+    figure = canvas.sheet(2.6 + 4.2 * columns, 1.2 + 3.6 * rows, layout="constrained")
+    many = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for number, axes in enumerate(many.flat):
+        if number >= panels:
             axes.set_axis_off()
         elif curves:
             _curves(axes, varied, drawn)
         else:
-            _points(axes, varied[place], drawn, np.ones(len(drawn.values), dtype=bool), COLOURS[5], "")
-            _axis(axes, varied[place])
+            _points(axes, varied[number], drawn, np.ones(len(drawn.values), dtype=bool), COLOURS[5], "")
+            _axis(axes, varied[number])
     for axes in many[:, 0]:
         axes.set_ylabel(drawn.title)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
 
 
 def _curves(axes: Any, varied: Sequence[Varied], drawn: Drawn) -> None:
@@ -165,8 +160,10 @@ def _logarithmic(key: Varied) -> bool:
     return key.numeric and bool(places.min() > 0.0 and places.max() > 30.0 * places.min())
 
 
-def _map(figure: Any, axes: Any, varied: Sequence[Varied], drawn: Drawn) -> None:
-    """Draw the result over a grid of two keys, in colours."""
+def _map(varied: Sequence[Varied], drawn: Drawn) -> Any:
+    """Return a figure of the result over a grid of two keys, in colours."""
+    figure = canvas.sheet(7.0, 5.2, layout="constrained")
+    axes = figure.subplots()
     first, second = varied
     along, up = np.array(first.levels), np.array(second.levels)
     values = np.full((len(up), len(along)), np.nan)
@@ -178,6 +175,7 @@ def _map(figure: Any, axes: Any, varied: Sequence[Varied], drawn: Drawn) -> None
         if _logarithmic(key):
             scale("log")
     figure.colorbar(shown, ax=axes, label=drawn.title)
+    return figure
 
 
 def _edges(centres: Array, logarithmic: bool) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import asdict, replace
 
+import matplotlib
 import matplotlib.image
 import numpy as np
 import pytest
@@ -257,6 +258,16 @@ def test_words_stay_on_the_sheet_in_space(tmp_path, drawn, engine):
         assert outside(figure) == []
         texts = [text.get_text() for text in canvas.words_of(figure)]
         assert {"x: 1 µm", "y: 1 µm", "z: 1 µm", LONG} <= {text.replace("\n", " ") for text in texts}
+
+
+def test_letters_of_a_sheet_are_not_those_of_other_figures(tmp_path):
+    """Settings of matplotlib hold again after a picture of a size of its own, and a sheet sets none."""
+    before = dict(matplotlib.rcParams)
+    canvas.laid_out((1.0, 1.0), SIZE, canvas.Words(title="title", label="label"))
+    draw(structured_three_pipe(0.3, resolution=0.3), tmp_path / "a.png", engine="matplotlib")
+    assert dict(matplotlib.rcParams) == before
+    with canvas.styled(points=canvas.letters_for(SIZE)):
+        assert matplotlib.rcParams["font.size"] == pytest.approx(10.0 * SIZE[0] / canvas.DPI / 7.0, rel=0.2)
 
 
 def test_words_that_do_not_fit_are_set_smaller_when_a_picture_is_written(tmp_path):

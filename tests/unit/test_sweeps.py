@@ -12,11 +12,13 @@ import sys
 import time
 import tomllib
 
+import matplotlib
 import numpy as np
 import pytest
 
 from homfem import runs, sweeps
 from homfem.config.varied import parse_sample
+from homfem.output import canvas
 from homfem.output import sweeps as pictures
 from homfem.parameters import FileError, InputError
 from homfem.sweeps import processes
@@ -527,7 +529,14 @@ def test_pictures(tmp_path, grid):
 
     records = {row.key: {"status": "done", "report": report} for row in ready.rows[1:]}
     table = make_table(ready, records)
-    draw(table, tmp_path / "a.png")
+    used = matplotlib.get_backend()
+    matplotlib.use("svg")  # what a user chose and set holds for the user's own figures afterwards
+    try:
+        before = dict(matplotlib.rcParams)
+        draw(table, tmp_path / "a.png")
+        assert dict(matplotlib.rcParams) == before
+    finally:
+        matplotlib.use(used)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match=r"^column = 'relative_gap'.*value\[0\]\[0\]"):
         draw(table, tmp_path / "a.png", column="relative_gap")
@@ -537,15 +546,11 @@ def test_pictures(tmp_path, grid):
     ("results", "scale"), [((1.0, 40.0), "log"), ((1.0, 20.0), "linear"), ((-1.0, 40.0), "linear")]
 )
 def test_results_that_span_decades_have_a_logarithmic_axis(tmp_path, monkeypatch, results, scale):
-    from matplotlib import pyplot
-
     found = []
-    monkeypatch.setattr(pyplot, "close", found.append)
+    monkeypatch.setattr(canvas, "save", lambda figure, path: found.append(figure))
     keys = [pictures.Varied(title="key", values=(1.0, 100.0))]
     pictures.draw_sweep(keys, pictures.Drawn(title="result", values=np.array(results)), tmp_path / "a.png")
     assert found[0].axes[0].get_yscale() == scale
-    monkeypatch.undo()
-    pyplot.close(found[0])
 
 
 def test_a_wrong_column_is_told_the_place_of_matrices_too(tmp_path):
