@@ -72,6 +72,8 @@ class Carrier:
         K, of the walls: a function or a constant; None for 0.
     degree
         Of the correctors.
+    exactness
+        Degree of the quadrature on curved mesh cells; by default that of :func:`exactness_of`.
     """
 
     cell: UnitCell
@@ -82,6 +84,7 @@ class Carrier:
     capacity: fem.Function | None = None
     wall_capacity: fem.Function | fem.Constant | None = None
     degree: int = 2
+    exactness: int | None = None
 
     @property
     def given(self) -> list[fem.Function | fem.Constant]:
@@ -99,8 +102,11 @@ class Carrier:
 
     @property
     def points(self) -> int:
-        """The degree whose quadrature is taken: that of the potential, with which the field has no divergence."""
-        return self.degree if self.potential is None else int(self.potential.function_space.ufl_element().degree)
+        """The degree of the quadrature: that with which the potential was found and the field has no divergence."""
+        if self.exactness is not None:
+            return self.exactness
+        degree = self.degree if self.potential is None else _degree(self.potential)
+        return exactness_of(self.cell, degree, self.velocity)
 
     @property
     def b(self) -> Any:
@@ -166,12 +172,37 @@ class Carrier:
         return solve.integrals(formula, build, self.cell.mesh, [self.diffusivity, *self.given], shape)
 
 
-def measure(cell: UnitCell, degree: int, kind: str = "dx") -> ufl.Measure:
+def exactness_of(cell: UnitCell, degree: int, velocity: Any = None) -> int:
+    r"""Return the degree of the quadrature on curved mesh cells that is exact for convection.
+
+    Of a velocity of the degree q, correctors of the degree p and maps of the order g,
+    :math:`\int v\cdot\nabla u\,w\,|\det J|` has the degree :math:`q+2p-1+(d-1)(g-1)` on simplices: the cofactors of J,
+    not its inverse, are what is left.
+
+    Parameters
+    ----------
+    cell
+    degree
+        p.
+    velocity
+        v; of what is no function, and on other mesh cells, the degree is 4p.
+    """
+    if not cell.simplicial or not isinstance(velocity, fem.Function):
+        return 4 * degree
+    return _degree(velocity) + 2 * degree - 1 + (cell.dimension - 1) * (cell.order - 1)
+
+
+def _degree(function: fem.Function) -> int:
+    return int(function.function_space.ufl_element().degree)
+
+
+def measure(cell: UnitCell, exactness: int, kind: str = "dx") -> ufl.Measure:
     """Return the measure of all forms: of one quadrature for all where no quadrature is exact.
 
-    What holds of the discrete numbers to round-off holds then on curved mesh cells, too.
+    What holds of the discrete numbers to round-off holds then on curved mesh cells, too. ``exactness`` is the degree of
+    the quadrature there.
     """
-    points = {} if cell.affine else {"quadrature_degree": 4 * degree}
+    points = {} if cell.affine else {"quadrature_degree": exactness}
     return ufl.Measure(kind, domain=cell.mesh, metadata=points)
 
 
@@ -196,16 +227,12 @@ def solenoidal(
     -------
     phi
     array, shape (velocities,)
-        :math:`\|\nabla\phi\|/\|v\|` in the root mean square: small for a field that has no divergence; 0 of none.
+        :math:`(\int|\nabla\phi|^2)^{1/2}`: small beside that of v for a field that has no divergence.
     """
-    dx, exact = measure(cell, degree), None if cell.affine else degree
-
-    def square(v: fem.Function) -> float:
-        return float(solve.integrals(("square", exact), lambda one: one * ufl.inner(v, v) * dx, cell.mesh, [v]))
-
-    squares = np.array([square(velocity) for velocity in velocities])
+    points = exactness_of(cell, degree, velocities[0])
+    dx, exact = measure(cell, points), None if cell.affine else points
     # In units of its own: what round-off leaves of a field without divergence is told by its size.
-    speeds = np.sqrt(squares / cell.lattice.volume)
+    speeds = np.array([size_at_nodes(velocity) for velocity in velocities])
     speeds[speeds == 0.0] = 1.0
     units = fem.Constant(cell.mesh, 1.0 / speeds)
 
@@ -219,7 +246,8 @@ def solenoidal(
         loads=len(velocities),
         bilinear=lambda u, v: ufl.inner(ufl.grad(u), ufl.grad(v)) * dx,
         linear=linear,
-        average=lambda w, s, z, t: ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
+        average=lambda w, s, z, t: linear(w, t) + linear(z, s) - ufl.inner(ufl.grad(w), ufl.grad(z)) * dx,
+        stationary=True,
         domain=cell.mesh,
         given=[*velocities, units],
         formula=("divergence", exact, len(velocities)),
@@ -227,9 +255,16 @@ def solenoidal(
     found = solve_correctors(cell, problem, **options_of(method or Method()))
     for potential, speed in zip(found.functions, speeds, strict=True):
         potential.x.array[:] *= speed
-    # The energy over the volume of the period, as the speed is.
-    defects = np.sqrt(np.maximum(np.diag(found.average), 0.0))
-    return found.functions, np.where(squares > 0.0, defects, 0.0)
+    energies = np.maximum(np.diag(found.average), 0.0) * cell.lattice.volume
+    return found.functions, speeds * np.sqrt(energies)
+
+
+def size_at_nodes(function: fem.Function) -> float:
+    """The root mean square of the values at the nodes; collective."""
+    space = function.function_space
+    own = function.x.array[: space.dofmap.index_map.size_local * space.dofmap.index_map_bs]
+    square, count = solve.summed(space.mesh.comm, [own @ own, len(own)])
+    return float(np.sqrt(square / count))
 
 
 def dispersion_problem(carrier: Carrier, scale: float = 1.0) -> CellProblem:

@@ -27,7 +27,7 @@ from homfem import solve
 from homfem.brackets import symmetric
 from homfem.limits import MemoryLimitError
 from homfem.local.clock import Clock
-from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
+from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of, size_at_nodes
 from homfem.local.dispersion_projection import Pencil, project
 from homfem.local.engine import solve_correctors
 from homfem.local.kernels import Kernels, kernels_of, require_balance
@@ -91,15 +91,16 @@ def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | 
     BudgetError, MemoryLimitError, ConvergenceError
         As :func:`homfem.local.engine.solve_correctors`.
     """
-    method, cell = method or Method(), carrier.cell
-    held = carrier.mass
-    mass, mean = held / cell.lattice.volume, np.asarray(carrier.flow / held)
+    method, volume = method or Method(), carrier.cell.lattice.volume
     if carrier.velocity is None or not any(scales):
-        still = replace(carrier, velocity=None)
+        held = carrier.mass
+        mass, mean = held / volume, np.asarray(carrier.flow / held)
+        still = replace(carrier, velocity=None, exactness=carrier.points)
         one = _solved(still, method)
         return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
-    series = _Series(carrier, method, mean)
+    series = _Series(carrier, method)
     solved = series.solve_many(scales) or [series.solve(scale) for scale in scales]
+    mass, mean = series.held / volume, series.forms.mean.value.copy()
     series.destroy()
     return tuple(_dispersed(scale, mean, mass, one) for scale, one in zip(scales, solved, strict=True))
 
@@ -123,35 +124,59 @@ def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -
 class _Series:
     """One set-up for all scales."""
 
-    def __init__(self, carrier: Carrier, method: Method, mean: Array) -> None:
+    def __init__(self, carrier: Carrier, method: Method) -> None:
         self.clock, self.carrier, self.method = Clock(), carrier, method
-        self.forms = forms = forms_of(carrier, 1.0, mean)
-        self.posed = posed = Posed(carrier.cell, problem_of(forms), None, "periodic")
+        self.forms = forms_of(carrier, 1.0, np.zeros(carrier.cell.dimension))
+        self.posed = posed = Posed(carrier.cell, problem_of(self.forms), None, "periodic")
         posed.require_room(direct=method.preconditioner == "direct")
         self.clock.lap("constraint")
-        d = carrier.cell.dimension
         posed.assemble(matrix=False, sides=False)
-        system, load = posed.system, fem.Constant(carrier.cell.mesh, np.zeros(d))
+        system = posed.system
         # Each on its own: as what is left of their sum the smaller one would lose its digits.
         self.still: PETSc.Mat = system.matrices(carrier.diffusion, "diffusion")[0][0]
         self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
-        builds = (
-            ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(system.tests[0])) * carrier.dx),
-            ("load of the drift", lambda: forms.drift(system.tests[0], load)),
-        )
-        self.loads: list[list[PETSc.Vec]] = []
-        for name, build in builds:
-            compiled = system.vectors(build, name, [load])
-            self.loads.append([self._load(compiled, load, j) for j in range(d)])
+        self.loads, self.held = self._loads()
         ((self.planes, _),) = posed.groups.items()
         self.clock.lap("assembly")
-        self.mean = carrier.integrals("diffusivity", self._diffusivity, (d, d))
+        self.mean = self._mean()
         self.noise = self._noise()
+
+    def _loads(self) -> tuple[list[list[PETSc.Vec]], float]:
+        """The loads of the gradients and of the drifts, and m; sets the mean velocity; collective.
+
+        The functions of the elements add up to one, so that the entries of a load add up to its integral.
+        """
+        carrier, system = self.carrier, self.posed.system
+        (test,), load = system.tests, fem.Constant(carrier.cell.mesh, np.zeros(carrier.cell.dimension))
+        builds = (
+            ("load of the gradient", lambda: -ufl.inner(carrier.flux(load), ufl.grad(test)) * carrier.dx),
+            ("load of the flow", lambda: ufl.inner(carrier.b, load) * test * carrier.dx),
+        )
+        loads: list[list[PETSc.Vec]] = []
+        for name, build in builds:
+            compiled = system.vectors(build, name, [load])
+            loads.append([self._load(compiled, load, j) for j in range(len(load.value))])
+        (held,) = system.assemble(system.vectors(lambda: carrier.held(test), "held"))
+        mass = float(held.sum())
+        for j, drift in enumerate(loads[1]):
+            self.forms.mean.value[j] = mean = drift.sum() / mass
+            drift.axpy(-mean, held)
+        held.destroy()
+        return loads, mass
+
+    def _mean(self) -> Array:
+        r"""Return :math:`\int WD`, shape (d, d); collective."""
+        carrier, d = self.carrier, self.carrier.cell.dimension
+        if carrier.diffusivity.ufl_shape:
+            return carrier.integrals("diffusivity", self._diffusivity, (d, d))
+        return np.eye(d) * carrier.integrals("scalar diffusivity", lambda one: carrier.flux(one) * carrier.dx)
 
     def _noise(self) -> tuple[float, float]:
         """The norms of what round-off leaves of the load of the gradient, and of that of the drift; collective."""
         dofs = self.posed.unknowns[self.planes].dofs
-        drift = float(np.finfo(np.float64).eps * np.sqrt(dofs)) * self._speed() * self._norm(self.posed.means[0])
+        velocity = self.carrier.velocity
+        speed = size_at_nodes(velocity) if isinstance(velocity, fem.Function) else self._speed()
+        drift = float(np.finfo(np.float64).eps * np.sqrt(dofs)) * speed * self._norm(self.posed.means[0])
         return solve.round_off(self.still, dofs), drift
 
     def _norm(self, whole: PETSc.Vec) -> float:

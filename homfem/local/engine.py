@@ -38,6 +38,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from homfem.cells.unitcell import UnitCell
 from homfem.local import boundary as conditions
 from homfem.local.averages import averages
@@ -114,7 +116,10 @@ def solve_correctors(
         average, functions = conditions.from_fluxes(posed.system, posed.sides, found.compliance, found.functions)
     else:
         functions = found.functions
-        average = averages(cell, problem, functions, hill=conditions.together(cell, problem, boundary))
+        if problem.stationary and len(posed.groups) == 1 and not cell.mirrors:
+            average = np.asarray(found.stationary(cell.comm) / cell.lattice.volume)
+        else:
+            average = averages(cell, problem, functions, hill=conditions.together(cell, problem, boundary))
     clock.lap("average")
     posed.destroy()
     return Correctors(

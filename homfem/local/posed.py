@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import ufl
 from dolfinx import fem
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import periodic, solve
@@ -23,7 +24,7 @@ from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
 from homfem.local.stacked import Stacked, metric_of, positive, stackable
 from homfem.local.system import Reduced, System, summed
-from homfem.parameters import ConvergenceError, InputError, check_choice
+from homfem.parameters import Array, ConvergenceError, InputError, check_choice
 from homfem.solve import Block, Coarse, Direct, Multigrid
 
 log = logging.getLogger("homfem")
@@ -49,6 +50,14 @@ class Found:
         self.residuals, self.compliance = np.zeros(loads), np.zeros((loads, loads))
         self.dofs, self.iterations = 0, 0
         self.left_kernel: tuple[Any, ...] = ()
+        #: Of each load of a stationary problem its solution, right-hand side and image, the owned unknowns.
+        self.products: list[Array | None] = [None] * loads
+
+    def stationary(self, comm: MPI.Comm) -> Array:
+        r"""Return :math:`\ell(z; s)+\ell(w; t)-a(w, z)` of all pairs of loads; collective."""
+        solutions, sides, images = np.stack([one for one in self.products if one is not None], axis=1)
+        half = solutions @ (sides - 0.5 * images).T
+        return solve.summed(comm, half + half.T)
 
 
 class Posed:
@@ -136,7 +145,13 @@ class Posed:
 
     def operator(self, reduced: Reduced, *, nested: bool) -> PETSc.Mat:
         """Return the matrix of a group, a nest or not where there are several fields."""
-        matrix = reduced.matrix(self.whole())
+        if self.component is None or self.blocks[0][0] is not None or not reduced.alike:
+            matrix = reduced.matrix(self.whole())
+        else:
+            one = reduced.component(self.component)
+            matrix = reduced.matrix(self.blocks, solve.repeated(one, self.problem.fields[0].components))
+            if one is not self.component:
+                one.destroy()
         return matrix if nested or len(self.blocks) == 1 else matrix.convert("aij")
 
     def mean_one(self, reduced: Reduced, vector: PETSc.Vec) -> Any:
@@ -253,6 +268,8 @@ class Group:
             rest.pointwiseMult(self.mean, constant)
             x.axpy(-rest.dot(x) / rest.dot(constant), constant)
         self.operator.mult(x, rest)
+        if problem.stationary:
+            found.products[j] = np.array([x.array_r, side.array_r, rest.array_r])
         rest.aypx(-1.0, side)
         found.residuals[j] = rest.norm(PETSc.NormType.N1) + self.hidden(x)
         found.functions[j] = problem.pick(reduced.functions(x, f"corrector_{j + 1}"))

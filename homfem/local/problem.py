@@ -111,7 +111,11 @@ class CellProblem:
     component
         ``component(u, v)``: what the form and the metric are for one component of the first field, scalar functions,
         where its components do not meet and have the same form each: all loads of a ``"saddle"`` problem are then
-        solved at once (:class:`homfem.solve.StackedSolver`).
+        solved at once (:class:`homfem.solve.StackedSolver`). Of the other pairs of fields those below the diagonal are
+        then the transposes of those above it.
+    stationary
+        Whether ``average`` is :math:`\ell(z; s)+\ell(w; t)-a(w, z)`, the value of Lagrange's function: the matrix and
+        the loads give it then, without a form of its own.
     smoother
         Of the p-multigrid of a definite problem, see :class:`homfem.solve.LinearSolver`.
     flux
@@ -145,6 +149,7 @@ class CellProblem:
     kind: str = "definite"
     metric: Callable[[Any, Any], ufl.Form] | None = None
     component: Callable[[Any, Any], ufl.Form] | None = None
+    stationary: bool = False
     smoother: str = "ssor"
     flux: Callable[[Any, Any], Any] | None = None
     parity: npt.ArrayLike | None = None

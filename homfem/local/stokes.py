@@ -127,6 +127,7 @@ def stokes_problem(
         kind="saddle",
         metric=flow.metric,
         component=flow.component if slip_length is None else None,
+        stationary=element == "taylor-hood",
         # Across a mirror the force along its axis changes sign; the pressure is odd then, which is a natural condition.
         parity=(1 - 2 * np.eye(d, dtype=int))[along],
         domain=cell.mesh,

@@ -81,7 +81,8 @@ class System:
     def matrices(self, form: Any, name: str, *, first: bool = True) -> list[list[PETSc.Mat | None]]:
         """Assemble ``form(u, v)``, that of the problem under a name: a matrix for each pair of fields it couples.
 
-        Without ``first`` that of the first field with itself is left out, and None.
+        Without ``first`` that of the first field with itself is left out, and None; and of a form that says what it is
+        for one component, those below the diagonal are transposes.
         """
 
         def build() -> ufl.Form:
@@ -94,14 +95,22 @@ class System:
                 return [build()]
             rows = [_filled(row, count) for row in ufl.extract_blocks(build())]
             entries = [entry for row in _filled(rows, count, [None] * count) for entry in row]
-            return entries if first else [None, *entries[1:]]
+            if first:
+                return entries
+            return [entry if k > 0 and k // count <= k % count else None for k, entry in enumerate(entries)]
 
         spaces = [space.space for space in self.spaces]
         compiled = self.problem.compile_blocks((name, first), blocks, spaces=spaces)
         if count == 1:
             return [[self.spaces[0].matrix(compiled[0])]]
         made = [None if one is None else _without_zeros(solve.assemble_matrix(one)) for one in compiled]
-        return [made[k : k + count] for k in range(0, count**2, count)]
+        rows = [made[k : k + count] for k in range(0, count**2, count)]
+        if first:
+            return rows
+        for i, row in enumerate(rows):
+            above = [other[i] for other in rows[:i]]
+            row[:i] = [None if one is None else one.transpose(PETSc.Mat()) for one in above]
+        return rows
 
     def vectors(
         self,

@@ -238,7 +238,8 @@ def product_noise(matrix: PETSc.Mat) -> Callable[[PETSc.Vec], float]:
         return lambda x: float(factor * x.norm(PETSc.NormType.N1))
     rows, _, values = matrix.getValuesCSR()
     entries = np.diff(rows)
-    sums = np.where(entries > 0, np.add.reduceat(np.append(np.abs(values), 0.0), rows[:-1]), 0.0)
+    filled, sums = entries > 0, np.zeros(len(entries))
+    sums[filled] = np.add.reduceat(np.abs(values), rows[:-1][filled])  # rows without entries lie between none
     longest = comm.allreduce(int(entries.max(initial=0)), op=MPI.MAX) + 2
 
     def noise(x: PETSc.Vec) -> float:

@@ -109,7 +109,7 @@ def system(carrier: Carrier, number: float) -> tuple[PETSc.Mat, PETSc.Mat, list[
     """Return K, C, the loads and what made them; the matrices are kept."""
     if carrier not in _KEPT:
         _KEPT.clear()
-        _KEPT[carrier] = _Series(carrier, Method(), carrier.flow / carrier.mass)
+        _KEPT[carrier] = _Series(carrier, Method())
     series = _KEPT[carrier]
     gradients, drifts = series.loads
     loads = []

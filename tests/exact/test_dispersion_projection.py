@@ -51,7 +51,7 @@ def pencil_of(cell, *, direction, carriers=("matrix",), scale=1.0, **options):
         **options,
     )
     carrier = solution.solved.carrier
-    series = dispersion_series._Series(carrier, Method(), np.asarray(carrier.flow / carrier.mass))
+    series = dispersion_series._Series(carrier, Method())
     kernels = kernels_of(series.posed.unknowns[series.planes], series.still, series.posed.parts, symmetric=True)
     gradients, drifts = (np.array([vector.array_r for vector in side]).T for side in series.loads)
     made = Pencil(

@@ -131,6 +131,17 @@ def test_mean_velocity_is_the_dissipation():
         assert solve.integrate(ufl.inner(u, u) * ufl.ds) < 1e-25
 
 
+@pytest.mark.parametrize("rtol", [1e-10, 0.03])
+def test_the_permeability_is_the_value_of_lagranges_function(rtol):
+    """From matrix and loads as from its form, of a flow that is loosely solved too, on curved cells."""
+    cell = fibre_array(fraction=0.3, resolution=0.2, order=2).restrict(["matrix"])
+    problem = stokes_problem(cell)
+    found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=rtol)
+    work = np.array([[solve.integrate(u[k] * ufl.dx) for u, _ in found.functions] for k in range(2)])
+    assert np.any(np.abs(work - found.average) > 1e-5) == (rtol > 1e-3)
+    np.testing.assert_allclose(found.average, averages(cell, problem, found.functions), rtol=1e-11, atol=1e-14)
+
+
 def test_errors_of_the_flow_enter_with_their_square():
     """A wrong flow, 1e-3 off: the average is 1e-6 off."""
     cell = square_hole(8).restrict(["pore"])

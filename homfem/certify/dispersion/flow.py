@@ -19,7 +19,7 @@ from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
 from homfem.certify.dispersion.parts import extended, fluid_part
-from homfem.local.dispersion import measure, solenoidal
+from homfem.local.dispersion import exactness_of, measure, solenoidal
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
 from homfem.local.problem import Correctors
@@ -160,7 +160,9 @@ class StokesFlow(Flow):
         units = [one for one, _ in flows.functions]
         velocities = [extended(one, part, cell) for one in units]
         potentials, _ = solenoidal(cell, velocities, plan.degree, Method(rtol=plan.rtol))
-        means = [mean_velocity(cell, fluid, v, phi) for v, phi in zip(velocities, potentials, strict=True)]
+        # The work of the unit forces is the integral of the velocity, and the permeability that over the period.
+        moved = flows.average * cell.lattice.volume - np.transpose([_slope(cell, phi) for phi in potentials])
+        means = list(moved.T / volume(cell, fluid))
         force = driving_force(part, means, self.along(cell.dimension))
         flowing = combined(force, units)
         velocity = flowing if part is cell else combined(force, velocities)
@@ -331,7 +333,9 @@ def _check_periodic(cell: UnitCell, name: str, function: object, values: Callabl
 def _checked(cell: UnitCell, part: UnitCell, flowing: fem.Function, plan: Plan) -> FlowOnMesh:
     """A given field in a part of the cell without what is left of a divergence; collective."""
     velocity, fluid = extended(flowing, part, cell), part.phase_names
-    (potential,), (defect,) = solenoidal(cell, [velocity], plan.degree, Method(rtol=plan.rtol))
+    (potential,), (slope,) = solenoidal(cell, [velocity], plan.degree, Method(rtol=plan.rtol))
+    rms = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(cell, fluid)))
+    defect = slope / (rms * np.sqrt(volume(cell, fluid))) if rms > 0.0 else 0.0
     if defect > DIVERGENCE:
         divergence = np.sqrt(solve.integrate(ufl.div(flowing) ** 2 * ufl.dx) / volume(cell, fluid)) / cell.length**2
         n = ufl.FacetNormal(part.mesh)
@@ -345,7 +349,6 @@ def _checked(cell: UnitCell, part: UnitCell, flowing: fem.Function, plan: Plan) 
             f"{defect:.1%} of it is the gradient of a potential. On a mesh too coarse for the field, refine.",
         )
     mean = mean_velocity(cell, fluid, velocity, potential)
-    rms = float(np.sqrt(solve.integrate(ufl.inner(flowing, flowing) * ufl.dx) / volume(cell, fluid)))
     still = float(np.linalg.norm(mean)) <= STILL * rms
     return FlowOnMesh(
         part=part,
@@ -366,15 +369,26 @@ def volume(cell: UnitCell, phases: Sequence[str]) -> float:
     return float(solve.integrals("inside", lambda one: one * inside * ufl.dx, cell.mesh, [inside]))
 
 
+def _slope(cell: UnitCell, potential: fem.Function) -> Array:
+    r"""Return :math:`\int\nabla\phi`, shape (d,); collective."""
+    degree, d = int(potential.function_space.ufl_element().degree), cell.dimension
+    # On simplices the cofactors of the map are what the gradient takes: a polynomial.
+    exact = None if cell.affine or not cell.simplicial else degree - 1 + (d - 1) * (cell.order - 1)
+    dx = ufl.Measure("dx", domain=cell.mesh, metadata={} if exact is None else {"quadrature_degree": exact})
+    return solve.integrals(
+        ("slope", exact), lambda s: ufl.inner(ufl.grad(potential), s) * dx, cell.mesh, [potential], (d,)
+    )
+
+
 def mean_velocity(
     cell: UnitCell, fluid: Sequence[str], velocity: fem.Function, potential: fem.Function | None
 ) -> Array:
     r"""Return the integral of :math:`v-\nabla\phi` over the volume of the fluid; collective."""
     field, dx, given, exact = velocity, ufl.dx(cell.mesh), [velocity], None
     if potential is not None:
-        degree = potential.function_space.ufl_element().degree
-        field, dx = velocity - ufl.grad(potential), measure(cell, degree)
-        given, exact = [velocity, potential], None if cell.affine else degree
+        points = exactness_of(cell, potential.function_space.ufl_element().degree, velocity)
+        field, dx = velocity - ufl.grad(potential), measure(cell, points)
+        given, exact = [velocity, potential], None if cell.affine else points
     name = ("mean velocity", potential is None, exact)
     total = solve.integrals(name, lambda s: ufl.inner(field, s) * dx, cell.mesh, given, (cell.dimension,))
     return np.asarray(total / volume(cell, fluid))
