@@ -213,12 +213,14 @@ class Group:
 
     def solve_all(self, found: Found) -> None:
         """Solve for all loads of the group; collective."""
-        if self.stacked is None or not self._at_once(found):
+        if self.stacked is None:
             for j in self.members:
                 self.solve(j, found)
+        else:
+            self._at_once(found)
 
-    def _at_once(self, found: Found) -> bool:
-        """Solve for all loads side by side; whether that converged."""
+    def _at_once(self, found: Found) -> None:
+        """Solve for all loads side by side, or one after the other from what that has found."""
         sides = [self.reduced.vector(self.posed.sides[j]) for j in self.members]
         solutions = [self.reduced.new_vector() for _ in sides]
         for j, side in zip(self.members, sides, strict=True):
@@ -230,11 +232,12 @@ class Group:
             log.info("%s: %d loads at once, %d dofs, %d iterations, %.1f s", name, len(sides), dofs, count, seconds)
             for j, side, x in zip(self.members, sides, solutions, strict=True):
                 self._finish(j, side, x, found)
-            return True
         except ConvergenceError as error:
             log.info("%s One load after the other.", error)
             self._start_over()
-            return False
+            for j, x in zip(self.members, solutions, strict=True):
+                x.copy(self.x)
+                self.solve(j, found, guess=True)
         finally:
             for vector in (*sides, *solutions):
                 vector.destroy()
@@ -247,15 +250,17 @@ class Group:
         self.stacked, self.operator = None, self.posed.operator(self.reduced, nested=True)
         self.solver = self._solver()
 
-    def solve(self, j: int, found: Found) -> None:
-        """Solve for the load j; collective."""
+    def solve(self, j: int, found: Found, guess: bool = False) -> None:
+        """Solve for the load j, from what :attr:`x` holds or from zero; collective."""
         reduced, x = self.reduced, self.x
         problem, side = self.posed.problem, reduced.vector(self.posed.sides[j])
-        x.set(0.0)
+        guess = guess and side.norm() > self.noise
+        if not guess:
+            x.set(0.0)
         if side.norm() > self.noise:
             if problem.linear is not None:
                 require_balance(problem, side, self.kernels, j, self.round_off)
-            count = self.solver.solve(side, x)
+            count = self.solver.solve(side, x, guess=True) if guess else self.solver.solve(side, x)
             log.info("%s load %d: %d dofs, %d iterations", problem.name, j + 1, reduced.dofs, count)
         self._finish(j, side, x, found)
         side.destroy()

@@ -13,6 +13,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.parameters import ConvergenceError, check_choice, check_integer, check_number
+from homfem.solve.lasting import iterate
 from homfem.solve.linear import LinearSolver
 from homfem.solve.options import (
     PRECONDITIONERS,
@@ -58,9 +59,8 @@ class BlockSolver:
     blocks
         For each field what preconditions it.
     rtol
-        The solve ends when :math:`\|b-Ax\|_2\le\mathrm{rtol}\,\|b\|_2`. MINRES watches the preconditioned
-        residual: where that was too lenient, it goes on with a smaller one. Where it fails a direct solver
-        goes on, if the matrix is not too large for one.
+        The solve ends when :math:`\|b-Ax\|_2\le\mathrm{rtol}\,\|b\|_2`. Where MINRES fails a direct solver goes
+        on, if the matrix is not too large for one, and then as soon as there is no hope.
     max_iterations
         Of each solver that is tried; a direct one has its own.
     kernel
@@ -121,11 +121,11 @@ class BlockSolver:
                 part.setUp()
         self.setup_seconds = time.perf_counter() - start
 
-    def solve(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
-        """Solve for one right-hand side from a zero start; collective. As :meth:`LinearSolver.solve`."""
+    def solve(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool = False) -> int:
+        """Solve for one right-hand side; collective. As :meth:`LinearSolver.solve`."""
         if self._direct is None:
             try:
-                return self._iterate(b, x)
+                return self._iterate(b, x, guess)
             except ConvergenceError as error:
                 if not cheap(self.matrix):
                     raise
@@ -138,36 +138,41 @@ class BlockSolver:
         self.solves += 1
         return used
 
-    def _iterate(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
+    def _iterate(self, b: PETSc.Vec, x: PETSc.Vec, guess: bool) -> int:
         if self._null is not None:
             self._null.remove(b)
-        wanted = self._rtol * b.norm()
-        rest = b.duplicate()
-        tolerance, used = self._rtol, 0
-        x.set(0.0)
-        while True:
-            self.ksp.setTolerances(rtol=tolerance, atol=1e-300, max_it=self._max_iterations - used, divtol=1e30)
-            self.ksp.setInitialGuessNonzero(used > 0)
-            self.ksp.solve(b, x)
-            reason = self.ksp.getConvergedReason()
-            used += self.ksp.getIterationNumber()
+        wanted, rest = self._rtol * b.norm(), b.copy()
+        if guess:
             self.matrix.mult(x, rest)
             rest.aypx(-1.0, b)
-            residual = rest.norm()
-            if residual <= wanted:
-                break
-            if reason <= 0 or used >= self._max_iterations or tolerance < 1e-16:
-                raise ConvergenceError(
-                    f"{stopped(self.name, 'minres', used, reason, residual)} where {wanted:.3e} was asked for. "
-                    "Mesh with less stretched elements."
-                )
-            tolerance *= 0.3 * wanted / residual
-        rest.destroy()
+        if not guess or not rest.norm() < b.norm():
+            x.set(0.0)
+            b.copy(rest)
+        more, work = b.duplicate(), b.duplicate()
+
+        def residual(found: PETSc.Vec) -> float:
+            self.matrix.mult(found, work)
+            work.aypx(-1.0, rest)
+            return float(work.norm())
+
+        most = self._max_iterations
+        used, reason = iterate(
+            self.ksp, rest, more, residual=residual, wanted=wanted, most=most, early=cheap(self.matrix)
+        )
+        there = residual(more)
+        x.axpy(1.0, more)
+        for vector in (rest, more, work):
+            vector.destroy()
+        if reason <= 0:
+            raise ConvergenceError(
+                f"{stopped(self.name, 'minres', used, reason, there)} where {wanted:.3e} was asked for. "
+                "Mesh with less stretched elements."
+            )
         if self._null is not None:
             self._null.remove(x)
         self.iterations += used
         self.solves += 1
-        return int(used)
+        return used
 
     def destroy(self) -> None:
         """Free the solver's PETSc objects (collective); the matrices stay the caller's."""

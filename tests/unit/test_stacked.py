@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,9 @@ from homfem.local.posed import Posed
 from homfem.local.stacked import Stacked
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import ConvergenceError
+from homfem.random_media import ParticleMedium, Sphere
 from homfem.solve.columns import Columns, component
+from homfem.solve.lasting import WINDOW, iterate
 from made_cells import grid_cell, square
 
 
@@ -92,6 +95,77 @@ def test_what_does_not_converge_at_once_is_solved_load_by_load(monkeypatch):
     found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
     assert tried == [2]
     assert found.average == pytest.approx(whole, rel=1e-9)
+
+
+def test_iterations_go_on_from_what_the_stack_has_found(monkeypatch):
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    cycle = solve.StackedSolver._cycle
+    monkeypatch.setattr(solve.StackedSolver, "_cycle", lambda self, rest, more, left: cycle(self, rest, more, 8))
+    monkeypatch.setattr(solve.StackedSolver, "_long", lambda self, rest, more: (0, -3))
+    problem = stokes_problem(cell)
+    whole = solve_correctors(cell, problem, preconditioner="direct").average
+    found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
+    monkeypatch.setattr(solve.StackedSolver, "_cycle", lambda self, rest, more, left: (more.set(0.0), (0, -3))[1])
+    from_zero = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
+    for one in (found, from_zero):
+        assert one.average == pytest.approx(whole, rel=1e-9)
+    assert found.iterations < 0.8 * from_zero.iterations
+
+
+def test_random_spheres_with_narrow_gaps():
+    """A gap of a sixth of the diameter: all loads share some fifty iterations."""
+    balls = ParticleMedium(
+        particle=Sphere(0.33), period=(1.0, 1.0, 1.0), centres=np.array([[0.25] * 3, [0.7] * 3]),
+        frames=np.tile(np.eye(3), (2, 1, 1)), scales=np.ones(2), overlap=False, expected_fraction=0.3, seed=1,
+    )  # fmt: skip
+    cell = cells.medium_cell(balls, phases=("ball", "fluid"), resolution=1 / 3).restrict(["fluid"])
+    found = solve_correctors(cell, stokes_problem(cell), preconditioner="multigrid", rtol=1e-10)
+    assert found.iterations < 70
+
+
+def test_stretched_cells_take_minres(caplog):
+    """Pipes of width .05: the pressure along them is the slow part, which restarts would forget."""
+    cell = cells.three_pipe(edges=0.05, resolution=0.3).restrict(["er"])
+    problem = stokes_problem(cell)
+    with caplog.at_level(logging.INFO, logger="homfem"):
+        found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
+    assert "minres goes on" in caplog.text
+    assert "One load after the other" not in caplog.text
+    assert found.iterations < 700
+    assert found.average == pytest.approx(
+        solve_correctors(cell, problem, preconditioner="direct").average, rel=1e-8, abs=1e-16
+    )
+
+
+def test_no_hope_is_seen_early():
+    """A diagonal matrix with eigenvalues over nine decades, without a preconditioner."""
+    n = 3000
+    matrix = PETSc.Mat().createAIJ([n, n], nnz=1, comm=PETSc.COMM_SELF)
+    matrix.setDiagonal(PETSc.Vec().createWithArray(np.geomspace(1e-9, 1.0, n), comm=PETSc.COMM_SELF))
+    matrix.assemble()
+    ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+    ksp.setOperators(matrix)
+    ksp.setType("minres")
+    ksp.getPC().setType("none")
+    b, x = matrix.createVecLeft(), matrix.createVecRight()
+    b.set(1.0)
+
+    def residual(found):
+        return (b - matrix * found).norm()
+
+    wanted = 1e-10 * b.norm()
+    count, reason = iterate(ksp, b, x, residual=residual, wanted=wanted, most=2000)
+    assert reason < 0
+    assert WINDOW <= count < 2 * WINDOW
+    count, reason = iterate(ksp, b, x, residual=residual, wanted=wanted, most=400, early=False)
+    assert reason < 0
+    assert count == 400
+    wanted = 0.6 * b.norm()
+    count, reason = iterate(ksp, b, x, residual=residual, wanted=wanted, most=2000)
+    assert reason > 0
+    assert residual(x) <= wanted
+    x.set(0.0)
+    assert iterate(ksp, x, x.duplicate(), residual=lambda found: 0.0, wanted=0.0, most=10) == (0, 3)
 
 
 def test_too_few_iterations_are_said():
