@@ -1,9 +1,8 @@
-"""Corners of sections made exact, and curved geometry. Plain arrays on one rank."""
+"""Curved geometry: the nodes of edges on the surfaces that their ends lie on. Plain arrays on one rank."""
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,101 +12,25 @@ import numpy.typing as npt
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.jacobians import integrate, jacobians, lattice_nodes, quadratic_edges
 from homfem.meshing.arrays.raw_cell import Indices, RawCell, cell_volumes
-from homfem.meshing.cut.background import sines
-from homfem.meshing.cut.cutting import FLAT, CutMesh, Flags
-from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients, slopes, values
+from homfem.meshing.arrays.refinement import PAIRS
+from homfem.meshing.cut.bending import FOLDED, BentCells, bent, soundness
+from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.parameters import Array, CellError, InputError
 
-log = logging.getLogger("homfem")
 
-#: Points of a triangle, most of them on its sides, where it is looked at on which side of a surface it lies.
-_SAMPLES = np.array([[i, j, 8 - i - j] for i in range(9) for j in range(9 - i)]) / 8.0
+class FoldedError(CellError):
+    """Cells that are folded with their nodes on the surface, however the others are placed.
 
-
-def meet_corners(mesh: CutMesh, functions: Sequence[LevelSet], number: int, corners: Array) -> None:
-    """Move a node into each corner of surface ``number``, right after its cut; plane cells only.
-
-    Of the nodes near a corner that one is taken after whose move the fewest cells reach over the surface, and of these
-    the one with which the worst cell is best. Where the sides are straight, the mesh then has them exactly.
-
-    Raises
-    ------
-    InputError
-        If the surface does not pass through a corner.
-    CellError
-        If cells reach over the surface still: the grid does not fit the corners.
+    ``places`` are their middles, shape (k, d), ``sizes`` their longest edges.
     """
-    off = np.abs(values(functions[number], corners)).max(initial=0.0)
-    if off > 1e-9 * np.abs(values(functions[number], mesh.points)).max():
-        raise InputError(f"corners[{number}]", corners, f"on the zero level of the function, which is {off:.3g} there")
-    for corner in mesh.part.folded(corners):
-        _meet_corner(mesh, functions[number], number, len(functions), corner)
-    near = np.flatnonzero(mesh.on[mesh.cells, number].any(axis=1) & (mesh.region >= number))
-    left = near[_reach_over(mesh, functions[number], mesh.points[mesh.cells[near]])[0]]
-    if len(left):
-        place = np.array2string(mesh.points[mesh.cells[left[0]]].mean(axis=0), precision=4)
-        remedy = "Choose another resolution, or more refinement."
-        raise CellError("functions", f"a corner near {place}", "one that the mesh can show", remedy)
 
-
-def _reach_over(mesh: CutMesh, phi: LevelSet, x: Array) -> tuple[Flags, Flags]:
-    """Whether cells with the corners x lie on both sides of a surface, and whether they lie inside in the mean."""
-    level = values(phi, np.einsum("qk,mkx->mqx", _SAMPLES, x).reshape(-1, 2)).reshape(len(x), -1)
-    tolerance = 1e-9 * mesh.lattice.shortest
-    return (level.max(axis=1) > tolerance) & (level.min(axis=1) < -tolerance), level.mean(axis=1) < 0.0
-
-
-def _meet_corner(mesh: CutMesh, phi: LevelSet, number: int, rest: int, corner: Array, candidates: int = 12) -> None:
-    own = np.flatnonzero(mesh.representative == np.arange(len(mesh.points)))
-    step = mesh.lattice.fractional(corner - mesh.points[own])
-    step = (step - np.rint(step)) @ mesh.lattice.vectors
-    order = np.argsort(np.linalg.norm(step, axis=1), kind="stable")[:candidates]
-    reach = 2.0 * np.linalg.norm(step[order[-1]])
-    close = np.zeros(len(mesh.points), dtype=bool)
-    close[own] = np.linalg.norm(step, axis=1) < reach
-    near = np.flatnonzero(close[mesh.representative[mesh.cells]].any(axis=1))
-    nodes, open_ = mesh.representative[mesh.cells[near]], mesh.region[near] >= number
-    others = np.delete(np.arange(mesh.on.shape[1]), number)
-    # A node of a wall stays in it, and no other one gets there.
-    walls = mesh.part.planes_of(corner[None])[0] & mesh.walls
-    best, chosen = (len(near) + 1, 0.0), -1
-    inside: Flags = np.zeros(0, dtype=bool)
-    for index in order:
-        node = own[index]
-        star = (nodes == node).any(axis=1)
-        if mesh.fixed[node] or mesh.on[node][others].any() or not open_[star].all():
-            continue
-        if np.any((mesh.planes[node] & mesh.walls) != walls):
-            continue
-        x = mesh.points[mesh.cells[near]] + np.where((nodes == node)[:, :, None], step[index], 0.0)
-        over, within = _reach_over(mesh, phi, x)
-        quality = float(sines(x).min())
-        found = (int(np.count_nonzero(over & open_)), -quality)
-        if quality > FLAT and found < best:
-            best, chosen, inside = found, int(index), within
-    if chosen < 0:
-        return
-    node = own[chosen]
-    mesh.move(np.array([node]), mesh.points[[node]] + step[chosen])
-    images = mesh.representative == node
-    mesh.on[images, number] = mesh.fixed[images] = True
-    mesh.planes[images] &= np.abs(mesh.across @ step[chosen]) < 1e-12 * mesh.lattice.shortest
-    mesh.region[near[open_]] = np.where(inside[open_], number, rest)
-
-
-def mark_kinks(mesh: CutMesh, functions: Sequence[LevelSet]) -> None:
-    """Mark the nodes at which a surface has no normal, as where two spheres meet, as corners: they stay.
-
-    There the slopes to one side and to the other differ by more than a tenth; of a smooth function they differ by the
-    step times its curvature.
-    """
-    for number, phi in enumerate(functions):
-        node = np.flatnonzero(mesh.on[:, number] & (mesh.representative == np.arange(len(mesh.points))))
-        ahead, behind = slopes(phi, mesh.points[node], mesh.step)
-        size = np.maximum(np.linalg.norm(ahead, axis=1), np.linalg.norm(behind, axis=1))
-        mesh.fixed[node[np.linalg.norm(ahead - behind, axis=1) > 0.1 * size]] = True
-    mesh.fixed = mesh.fixed[mesh.representative]
+    def __init__(self, order: int, places: Array, sizes: Array) -> None:
+        place = np.array2string(places[0], precision=4)
+        super().__init__(
+            "order", order, f"1 where a surface bends as much as near {place}", "Mesh finer, or choose order 1."
+        )
+        self.places, self.sizes = places, sizes
 
 
 def of_order(
@@ -117,6 +40,7 @@ def of_order(
     part: Part | None = None,
     *,
     order: int = 2,
+    straighten: bool = True,
 ) -> RawCell:
     """Return the cell with the nodes of an order on every edge; those of facets between phases lie on the surface.
 
@@ -137,6 +61,16 @@ def of_order(
         What of the period is meshed, if not all of it: nodes in its walls stay in them.
     order
         2, or 3 or 4 in the plane.
+    straighten
+        Where cells would be folded whatever the nodes off the surface do (:mod:`homfem.meshing.cut.bending`), take
+        nodes of edges off the surface, and say so in the notes; else that is an error.
+
+    Raises
+    ------
+    FoldedError
+        With the places of the cells that would be folded.
+    CellError
+        If the surface is far from an edge whose ends lie on it.
 
     Source: Szabo, Babuska 1991, Finite Element Analysis, section 6.1 (blending on triangles).
     """
@@ -164,7 +98,8 @@ def of_order(
         raw=raw, order=order, points=points, straight=straight, cells=cells, facets=facets,
         representative=representative, node=node, number=number, slope=slope,
     )  # fmt: skip
-    curved = replace(curved, points=curved.unfolded(middle))
+    curved = curved.sound(middle, part, straighten=straighten)
+    curved = replace(curved, slope=curved.slope * curved.relative_sizes()[:, None] ** order)
     shift = np.zeros(len(functions))
     return curved.made(_shifted(curved, shift, targets, float(size.mean()), part.copies) if targets else shift)
 
@@ -265,52 +200,91 @@ class _Curved:
 
     def places(self, shift: Array) -> Array:
         """Return the points with each surface moved by its entry of ``shift``."""
-        moved = self.points.copy()
-        moved[self.node] += shift[self.number][:, None] * self.slope
-        return self.settled(_matched(moved, self.straight, self.representative))
+        moved = np.zeros_like(self.points)
+        moved[self.node] = shift[self.number][:, None] * self.slope
+        return self.points + self.followed(moved[self.representative])
 
     def settled(self, points: Array) -> Array:
         """Return the points with those inside of triangles where the edges want them."""
+        moved = points - self.straight
+        return self.straight + self.followed(moved)
+
+    def followed(self, moved: Array) -> Array:
+        """Return the moves of all nodes, those inside of triangles by the moves of the others."""
         inner = self.cells[:, 3 * self.order :] if self.raw.dimension == 2 else self.cells[:, :0]
         if not inner.size:
-            return points
-        moved, nodes = points - self.straight, lattice_nodes(2, self.order)
+            return moved
+        nodes = lattice_nodes(2, self.order)
         corners = moved[self.cells[:, :3]]
         linear = np.einsum("qk,mkx->mqx", nodes[3:], corners)
         edges = slice(0, 3 * (self.order - 1))
-        bent = moved[self.cells[:, 3 : 3 * self.order]] - linear[:, edges]
-        inside = linear[:, edges.stop :] + np.einsum("qk,mkx->mqx", _blending(self.order), bent)
-        result = points.copy()
-        result[inner] = self.straight[inner] + inside
+        off = moved[self.cells[:, 3 : 3 * self.order]] - linear[:, edges]
+        result = moved.copy()
+        result[inner] = linear[:, edges.stop :] + np.einsum("qk,mkx->mqx", _blending(self.order), off)
         return result
 
-    def unfolded(self, middle: Indices) -> Array:
-        """Return the points with nodes of edges taken back towards the edges where cells would be folded."""
-        flags = np.zeros(len(self.points), dtype=bool)
+    def sound(self, middle: Indices, part: Part, *, straighten: bool) -> _Curved:
+        """Return the cell with the nodes off the surface, and if need be those on edges of it, where no cell folds."""
+        points = self.settled(_matched(self.points, self.straight, self.representative))
+        held = np.zeros(len(points), dtype=bool)
+        held[self.facets] = True
+        points, known = bent(
+            BentCells(
+                straight=self.straight, cells=self.cells, representative=self.representative, held=held,
+                free_in=self._free_in(part), order=self.order,
+            ),
+            points,
+        )  # fmt: skip
+        folded = np.flatnonzero(known < FOLDED)
+        if not len(folded):
+            return replace(self, points=points)
+        if not straighten:
+            corners = points[self.raw.cells[folded]]
+            first, second = PAIRS[corners.shape[1]]
+            sizes = np.linalg.norm(corners[:, first] - corners[:, second], axis=2).max(axis=1)
+            raise FoldedError(self.order, corners.mean(axis=1), sizes)
+        points, count = self._straightened(points, middle, self.cells[folded])
+        note = f"order {self.order}: {count} nodes on edges are off the surface, as cells would fold: mesh finer"
+        return replace(self, points=points, raw=replace(self.raw, notes=(*self.raw.notes, note)))
+
+    def _free_in(self, part: Part) -> Array | None:
+        """Projectors on the walls of nodes, shape (n, d, d); None where there are no walls."""
+        if not part.walls.any():
+            return None
+        planes = part.planes_of(self.straight) & part.walls
+        along = [part.within(np.broadcast_to(row, self.straight.shape), planes) for row in np.eye(self.raw.dimension)]
+        return np.stack(along, axis=2)
+
+    def _straightened(self, points: Array, middle: Indices, folded: Indices) -> tuple[Array, int]:
+        """Take nodes of edges back towards the edges where cells are folded; the points, and how many nodes."""
+        flags = np.zeros(len(points), dtype=bool)
         flags[middle] = True
-        representative, straight = self.representative, self.straight
-        movable: npt.NDArray[np.bool_] = flags[representative]
-        near = self.cells[movable[self.cells].any(axis=1)]
-        points, taken = _matched(self.points, straight, representative), np.zeros(len(self.points), dtype=bool)
-        for _ in range(8):
-            points = self.settled(points)
-            determinants = jacobians(points, near, (self.raw.kind, self.order))
-            # A margin, as the quadrature points alone do not tell of the corners.
-            folded = near[determinants.min(axis=1) < 0.1 * determinants.max(axis=1)]
+        movable: npt.NDArray[np.bool_] = flags[self.representative]
+        corners, taken = len(self.raw.cells[0]), np.zeros(len(points), dtype=bool)
+        near = np.zeros(len(points), dtype=bool)
+        near[self.representative[folded[:, :corners]]] = True
+        cells = self.cells[near[self.representative[self.cells[:, :corners]]].any(axis=1)]
+        for _ in range(12):
+            flag = np.zeros(len(points), dtype=bool)
+            flag[self.representative[folded]] = True
+            back = flag[self.representative]
+            taken |= back & movable
+            points = np.where(back[:, None], 0.5 * (points + self.straight), points)
+            folded = cells[soundness(points, self.straight, cells, self.order) < FOLDED]
             if not len(folded):
                 break
-            flag = np.zeros(len(points), dtype=bool)
-            flag[representative[folded]] = True
-            back = flag[representative] & movable
-            points[back] = 0.5 * (points[back] + straight[back])
-            taken |= back
-        if taken.any():
-            log.warning(
-                "order %d: %d nodes on edges are off the surface, as cells would fold; mesh finer",
-                self.order,
-                taken.sum(),
-            )
-        return points
+        return points, int(np.count_nonzero(taken & (self.representative == np.arange(len(points)))))
+
+    def relative_sizes(self) -> Array:
+        """Return the mean size of the facets at each node on a surface over that of all facets, 1 at most."""
+        facets = self.representative[self.facets]
+        x = self.straight[self.raw.facets]
+        edges = x[:, 1:] - x[:, :1]
+        area = np.sqrt(np.linalg.det(edges @ np.swapaxes(edges, 1, 2)))
+        size = area ** (1.0 / edges.shape[1])
+        total = np.bincount(facets.ravel(), np.repeat(size, facets.shape[1]), len(self.straight))
+        count = np.bincount(facets.ravel(), minlength=len(self.straight))
+        return np.asarray(np.minimum(1.0, (total / np.maximum(count, 1))[self.representative[self.node]] / size.mean()))
 
     def made(self, shift: Array) -> RawCell:
         """Return the cell with moved surfaces."""

@@ -134,7 +134,7 @@ def cut(mesh: CutMesh, functions: Sequence[LevelSet], number: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Edges:
+class Edges:
     """Edges between nodes ``low`` and ``high``; ``torus`` numbers them on the torus, ``first`` gives one image each."""
 
     low: Indices
@@ -153,7 +153,7 @@ def _signs(mesh: CutMesh, phi: LevelSet, number: int) -> npt.NDArray[np.int8]:
     return np.asarray(sign[mesh.representative])
 
 
-def _crossed_edges(mesh: CutMesh, sign: npt.NDArray[np.int8], rest: Flags) -> _Edges:
+def _crossed_edges(mesh: CutMesh, sign: npt.NDArray[np.int8], rest: Flags) -> Edges:
     """Edges of the cells of ``rest`` whose ends have opposite signs, with all of their images."""
     corners = sign[mesh.cells]
     mixed = np.flatnonzero((corners.min(axis=1) < 0) & (corners.max(axis=1) > 0))
@@ -170,17 +170,17 @@ def _crossed_edges(mesh: CutMesh, sign: npt.NDArray[np.int8], rest: Flags) -> _E
     low, high = np.divmod(keys, n)
     ends = np.sort(mesh.representative[np.stack([low, high], axis=1)], axis=1)
     _, one, torus = np.unique(ends @ [n, 1], return_index=True, return_inverse=True)
-    return _Edges(low, high, torus, one)
+    return Edges(low, high, torus, one)
 
 
-def _crossings(mesh: CutMesh, phi: LevelSet, edges: _Edges) -> Array:
+def _crossings(mesh: CutMesh, phi: LevelSet, edges: Edges) -> Array:
     """Where the surface crosses each edge of the torus, as a fraction from the low end of its first image."""
     tail = mesh.points[edges.low[edges.first]]
     step = mesh.points[edges.high[edges.first]] - tail
     return roots(lambda x, edge: values(phi, tail[edge] + x[:, None] * step[edge]), len(tail))
 
 
-def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edges, fraction: Array) -> Flags:
+def _snap(mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: Edges, fraction: Array) -> Flags:
     """Move vertices that are close to a crossing onto the surface; tell which, images included.
 
     A vertex that is moved has no crossings on its edges any more. The closest ones go first, so that no two that share
@@ -338,10 +338,9 @@ def _newton(
 
 
 def _split(
-    mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: _Edges, fraction: Array, free: Flags
+    mesh: CutMesh, functions: Sequence[LevelSet], number: int, edges: Edges, fraction: Array, free: Flags
 ) -> int:
     """Bisect the cells at the crossings of the free edges; return how many nodes came to be."""
-    n = len(mesh.points)
     low, high, torus = edges.low[free], edges.high[free], edges.torus[free]
     if not len(low):
         return 0
@@ -357,21 +356,32 @@ def _split(
         reach = 0.1 * np.linalg.norm(step[joint], axis=1)
         place[joint], planes[joint], found = project(mesh, functions, place[joint], on[joint], planes[joint], reach)
         on[joint[~found]] = np.arange(len(functions)) == number
-    # Images: the new node of an edge lies as far from that of the first as their ends do.
-    same = mesh.representative[low] == mesh.representative[tail[torus]]
-    offset = mesh.offset[low] - mesh.offset[np.where(same, tail[torus], head[torus])]
-    mesh.points = np.vstack([mesh.points, place[torus] + offset @ mesh.lattice.vectors])
-    mesh.representative = np.concatenate([mesh.representative, n + first[torus]])
-    mesh.offset = np.vstack([mesh.offset, offset])
-    mesh.on = np.vstack([mesh.on, on[torus]])
-    mesh.planes = np.vstack([mesh.planes, planes[torus]])
-    mesh.fixed = np.concatenate([mesh.fixed, np.zeros(len(low), dtype=bool)])
-
     length = np.round(np.linalg.norm(step, axis=1) / mesh.lattice.shortest, 9)
     order = np.empty(len(first), dtype=np.int64)
     # The longest edges first, of these the ones that are cut in the middle: found to leave the best angles.
     centred = -np.round(np.abs(fraction[kept] - 0.5), 9)
     order[np.lexsort((np.arange(len(first)), centred, length))] = np.arange(len(first))
+    bisect_edges(mesh, Edges(low, high, torus, first), place, on, planes, order)
+    return len(low)
+
+
+def bisect_edges(mesh: CutMesh, edges: Edges, place: Array, on: Flags, planes: Flags, order: Indices) -> None:
+    """Bisect the cells around edges, all of whose images are given, at new nodes.
+
+    ``place`` has those of the first images, ``on`` and ``planes`` the surfaces and planes in which they lie, ``order``
+    says which edge is bisected first where a cell has several: that of the greatest number.
+    """
+    n, low, high, torus = len(mesh.points), edges.low, edges.high, edges.torus
+    tail, head = low[edges.first], high[edges.first]
+    # Images: the new node of an edge lies as far from that of the first as their ends do.
+    same = mesh.representative[low] == mesh.representative[tail[torus]]
+    offset = mesh.offset[low] - mesh.offset[np.where(same, tail[torus], head[torus])]
+    mesh.points = np.vstack([mesh.points, place[torus] + offset @ mesh.lattice.vectors])
+    mesh.representative = np.concatenate([mesh.representative, n + edges.first[torus]])
+    mesh.offset = np.vstack([mesh.offset, offset])
+    mesh.on = np.vstack([mesh.on, on[torus]])
+    mesh.planes = np.vstack([mesh.planes, planes[torus]])
+    mesh.fixed = np.concatenate([mesh.fixed, np.zeros(len(low), dtype=bool)])
     keys, rank = low * n + high, order[torus]
 
     def find(a: Indices, b: Indices) -> tuple[Indices, Indices]:
@@ -386,4 +396,3 @@ def _split(
     cells, parents, _ = bisect_simplices(mesh.cells[touched], find)
     mesh.region = np.concatenate([mesh.region[~touched], mesh.region[touched][parents]])
     mesh.cells = np.vstack([mesh.cells[~touched], cells])
-    return len(low)

@@ -20,10 +20,12 @@ from homfem.keywords import takes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.cut import volume_correction
 from homfem.meshing.cut.background import angles, background_raw, sines
-from homfem.meshing.cut.curved import mark_kinks, meet_corners, of_order
+from homfem.meshing.cut.corners import mark_kinks, meet_corners
+from homfem.meshing.cut.curved import FoldedError, of_order
 from homfem.meshing.cut.cutting import CutMesh, cut, start
+from homfem.meshing.cut.ears import open_ears
 from homfem.meshing.cut.grading import MeshSize, graded
-from homfem.meshing.cut.level_sets import LevelSet, check_periodic
+from homfem.meshing.cut.level_sets import LevelSet, balls, check_periodic
 from homfem.meshing.cut.mirror_parts import Part, check_images, completed, find_part
 from homfem.meshing.cut.resolved import require_resolved
 from homfem.meshing.cut.smoothing import smooth
@@ -31,6 +33,9 @@ from homfem.parameters import Array, CellError, InputError, Lattice, check_integ
 from homfem.reference import PLANE_ORDERS, SIMPLEX
 
 log = logging.getLogger("homfem")
+
+#: How often the mesh is made finer where curved cells would fold, before nodes are taken off the surface.
+FINER = 2
 
 #: Angles below this in degrees, and above 180 less this, are refused where nodes must not leave mirror planes.
 FLATTEST = {2: 12.0, 3: 5.0}
@@ -157,14 +162,26 @@ def implicit_raw(
         check_periodic(phi, lattice, f"functions[{number}]")
     targets = _targets(fractions or {}, unique, lattice.volume)
 
+    places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
+
     def make(part: Part) -> RawCell:
-        mesh = start(_grid(lattice, given, wanted, part), len(given), part)
-        places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
-        _cut_along(mesh, given, names, places)
-        share = {k: volume / part.copies for k, volume in targets.items()}
-        faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
-        found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=wanted.order == 1)
-        return completed(found if wanted.order == 1 else of_order(found, given, share, part, order=wanted.order), part)
+        bad: list[FoldedError] = []
+        while True:
+            mesh = start(_grid(lattice, given, wanted, part, bad), len(given), part)
+            _cut_along(mesh, given, names, places)
+            if wanted.order > 1:
+                open_ears(mesh, phase)
+            share = {k: volume / part.copies for k, volume in targets.items()}
+            faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
+            found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=wanted.order == 1)
+            if wanted.order == 1:
+                return completed(found, part)
+            try:
+                last = len(bad) == FINER
+                return completed(of_order(found, given, share, part, order=wanted.order, straighten=last), part)
+            except FoldedError as error:
+                log.info("the mesh is made finer at %d cells that would fold", len(error.sizes))
+                bad.append(error)
 
     part = find_part(given, lattice, wanted.mirrors)
     if part.copies > 1 and wanted.mirrors == "auto":
@@ -176,15 +193,21 @@ def implicit_raw(
     return make(part)
 
 
-def _grid(lattice: Lattice, functions: Sequence[LevelSet], wanted: Cut, part: Part) -> RawCell:
-    """Return the grid that is cut, as fine near the surfaces as is wanted there."""
+def _grid(
+    lattice: Lattice, functions: Sequence[LevelSet], wanted: Cut, part: Part, bad: Sequence[FoldedError] = ()
+) -> RawCell:
+    """Return the grid that is cut, as fine near the surfaces as is wanted there, and finer where cells would fold."""
     raw = background_raw(lattice, wanted.resolution, wanted.length_unit, part)
-    if wanted.size is None and not wanted.refinement:
+    if wanted.size is None and not wanted.refinement and not bad:
         return raw
     finest, size = wanted.resolution * lattice.shortest * 0.5**wanted.refinement, wanted.size
 
     def wish(x: Array) -> Array:
-        return np.minimum(finest, size(x)) if size else np.full(len(x), finest)
+        found = np.minimum(finest, size(x)) if size else np.full(len(x), finest)
+        for error in bad:
+            away = balls(lattice, error.places, error.sizes)(x)
+            found = np.where(np.asarray(away) < 0.0, np.minimum(found, 0.5 * float(error.sizes.max())), found)
+        return found
 
     return graded(raw, functions, wish, part.copies, wanted.refinement)
 

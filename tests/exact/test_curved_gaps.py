@@ -1,0 +1,192 @@
+"""Curved cells around narrow gaps: on the surface and never folded, with the tensors that they shall have."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from homfem import homogenize_diffusion
+from homfem.cells import medium_cell, sphere_array
+from homfem.meshing.arrays.identification import identify_nodes
+from homfem.meshing.arrays.jacobians import lagrange_gradients
+from homfem.meshing.arrays.raw_cell import RawCell
+from homfem.meshing.cut import bending, curved, ears, implicit
+from homfem.meshing.cut.bending import BentCells, bent, soundness
+from homfem.meshing.cut.cutting import cut, start
+from homfem.meshing.cut.level_sets import balls
+from homfem.meshing.cut.mirror_parts import Part
+from homfem.meshing.shapes.random_media import medium_plan
+from homfem.parameters import CellError, Lattice
+from homfem.random_media import Sphere, random_sequential_addition
+
+RADIUS = math.sqrt(0.1 / math.pi)
+#: D*/D around the four discs of DISCS, by degree 6 on 1,586 triangles with sides of order 4.
+VALUE = [[0.439864128, 0.000786644], [0.000786644, 0.410135589]]
+
+
+def discs():
+    return random_sequential_addition(Sphere(RADIUS), period=(1.0, 1.0), seed=14, number=4, fraction=0.4)
+
+
+def least_jacobian(raw: RawCell) -> float:
+    """The least determinant at many points of each cell over that of the straight cell."""
+    d = raw.dimension
+    places = np.random.default_rng(0).dirichlet(np.full(d + 1, 0.5), 80)[:, 1:]
+    places = np.vstack([places, np.zeros(d), np.eye(d)])
+    maps = np.einsum("mkx,qkr->mqxr", raw.points[raw.cells], lagrange_gradients(places, d, raw.order))
+    x = raw.points[raw.corners]
+    return float((np.linalg.det(maps) / np.linalg.det(np.swapaxes(x[:, 1:] - x[:, :1], 1, 2))[:, None]).min())
+
+
+@pytest.mark.parametrize(
+    ("order", "degree", "length", "accuracy"),
+    [(2, 3, 2e-6, 6e-5), (3, 4, 2e-5, 5e-5), (4, 5, 1e-8, 2e-6)],
+)
+def test_discs_with_narrow_gaps(order, degree, length, accuracy):
+    """At the mesh size of the default a cell would fold; with nodes taken off the surface D* is 2e-3 off."""
+    cell = medium_cell(discs(), order=order, resolution=1 / 3, comm=MPI.COMM_SELF)
+    assert cell.warnings == ()
+    assert cell.volume_fractions["inclusion"] == pytest.approx(0.4, abs=1e-12)
+    assert cell.interface_area == pytest.approx(8.0 * math.pi * RADIUS, rel=length)
+    assert least_jacobian(cell.raw) > 0.0
+    found = homogenize_diffusion(cell, {"matrix": 1.0}, degree=degree, bounds=False)
+    np.testing.assert_allclose(found.value, VALUE, atol=accuracy * VALUE[0][0])
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_cells_are_folded_unless_they_follow_the_surface(monkeypatch, order):
+    seen = []
+
+    def told(given, points):
+        known = bent(given, points)[1]
+        seen.append((given.soundness(points, np.arange(len(given.cells))).min(), known.min()))
+        return bent(given, points)
+
+    monkeypatch.setattr(curved, "bent", told)
+    raw = medium_plan(discs(), order=order, resolution=1 / 3).make()
+    assert len(seen) == 1
+    before, after = seen[0]
+    assert before < 0.0
+    assert after > 0.1
+    # The surface is moved a little after that, for the volume.
+    assert soundness(raw.points, raw.points, raw.cells, order).min() == pytest.approx(after, abs=0.02)
+
+
+def test_what_cannot_be_bent_is_meshed_finer_and_then_said(monkeypatch):
+    monkeypatch.setattr(
+        curved, "bent", lambda given, points: (points, given.soundness(points, np.arange(len(given.cells))))
+    )
+    finer = medium_cell(discs(), order=4, resolution=1 / 3, comm=MPI.COMM_SELF)
+    assert finer.warnings == ()
+    assert least_jacobian(finer.raw) > 0.0
+    assert finer.interface_area == pytest.approx(8.0 * math.pi * RADIUS, rel=1e-8)
+    monkeypatch.setattr(implicit, "FINER", 0)
+    off = medium_cell(discs(), order=4, resolution=1 / 3, comm=MPI.COMM_SELF)
+    assert off.number_of_cells < finer.number_of_cells
+    assert len(off.warnings) == 1
+    assert "3 nodes on edges are off the surface, as cells would fold: mesh finer" in off.warnings[0]
+    assert least_jacobian(off.raw) > 0.0
+    assert off.interface_area != pytest.approx(8.0 * math.pi * RADIUS, rel=1e-6)
+
+
+def test_folded_cells_are_an_error_where_the_mesh_can_be_finer(monkeypatch):
+    monkeypatch.setattr(curved, "bent", lambda given, points: (points, np.full(len(given.cells), -1.0)))
+    raw = sphere_array(fraction=0.3, resolution=1 / 3, comm=MPI.COMM_SELF).raw
+    function = balls(raw.lattice, [[0.5] * 3], (0.3 * 0.75 / math.pi) ** (1 / 3))
+    with pytest.raises(CellError, match=r"order = 2: .*1 where a surface bends as much as near.*Mesh finer"):
+        curved.of_order(raw, [function], straighten=False)
+
+
+def test_spheres_are_not_folded():
+    cell = sphere_array(fraction=0.3, resolution=0.3, order=2, comm=MPI.COMM_SELF)
+    assert cell.warnings == ()
+    radius = (0.3 * 0.75 / math.pi) ** (1 / 3)
+    raw = cell.raw
+    away = np.linalg.norm(raw.points[np.unique(raw.facets)] - 0.5, axis=1)
+    # On the sphere, but for the one distance by which it is moved for the volume.
+    assert np.ptp(away) < 2e-4 * radius
+    assert least_jacobian(raw) > 0.0
+
+
+# -- the parts ---------------------------------------------------------------------------------------------------------
+
+
+def test_bernstein_coefficients_tell_of_the_corners():
+    """An edge whose middle node is at a quarter of it: the determinant is 0 at one end, and 4 t - 1 ... there."""
+    straight = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.5], [0.5, 0.0]])
+    cells = np.arange(6)[None]
+    assert soundness(straight, straight, cells, 2) == pytest.approx(1.0)
+    for place, least in ((0.25, 0.0), (0.3, 0.2), (0.2, -0.2)):
+        points = straight.copy()
+        points[5, 0] = place
+        assert soundness(points, straight, cells, 2) == pytest.approx(least, abs=1e-14)
+    x = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    pairs = [(2, 3), (1, 3), (1, 2), (0, 3), (0, 2), (0, 1)]
+    straight = np.vstack([x, [0.5 * (x[i] + x[j]) for i, j in pairs]])
+    points = straight.copy()
+    points[9, 0] = 0.2
+    assert soundness(points, straight, np.arange(10)[None], 2) == pytest.approx(-0.2, abs=1e-14)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_the_slope_of_the_distortion(d):
+    rng = np.random.default_rng(3)
+    deformation = rng.normal(size=(4, d, 5, d))
+    value, slope = bending._distortion(deformation, 0.1)
+    step = rng.normal(size=deformation.shape)
+    ahead, behind = (bending._distortion(deformation + s * 1e-6 * step, 0.1)[0] for s in (1.0, -1.0))
+    assert np.vdot(slope, step) == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
+    rest = np.broadcast_to(np.eye(d)[:, None], (1, d, 1, d))
+    assert bending._distortion(rest, 0.0)[0] == pytest.approx(1.0)
+    assert np.abs(bending._distortion(rest, 0.0)[1]).max() < 1e-14
+    assert value > 20.0
+
+
+def test_nodes_in_walls_stay_in_them():
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    corners = np.array([[0, 1, 2], [0, 2, 3]])
+    middles = [0.5 * (x[i] + x[j]) for i, j in ((1, 2), (0, 2), (0, 1), (2, 3), (0, 3))]
+    straight = np.vstack([x, middles])
+    cells = np.hstack([corners, [[4, 5, 6], [7, 8, 5]]])
+    points = straight.copy()
+    points[5] = [0.9, 0.1]  # the diagonal bends through a side
+    held = np.zeros(9, dtype=bool)
+    held[:6] = held[7] = True
+    free = np.tile(np.diag([1.0, 0.0]), (9, 1, 1))
+    given = BentCells(
+        straight=straight, cells=cells, representative=np.arange(9), held=held, free_in=free, order=2
+    )  # fmt: skip
+    moved, _ = bent(given, points)
+    assert np.array_equal(moved[held], points[held])
+    assert np.array_equal(moved[:, 1], points[:, 1])
+    assert abs(moved[6, 0] - points[6, 0]) > 1e-3
+
+
+@pytest.mark.parametrize(("d", "radius", "size"), [(2, 0.25, 1 / 3), (3, 0.44, 1 / 3)])
+def test_corners_between_surface_edges_are_opened(d, radius, size):
+    """No cell has a corner all of whose edges lie in the surface; the faces of the cell still match."""
+    lattice = Lattice.box(*(1.0,) * d)
+    phi = balls(lattice, [[0.1, 0.2, 0.3][:d]], radius)
+    part = Part(lattice=lattice)
+    mesh = start(implicit.background_raw(lattice, size, "m", part), 1, part)
+    cut(mesh, [phi], 0)
+    phase = np.array([0, 1])
+
+    def flat_corners() -> int:
+        number, on = ears.surface_edges(mesh, phase)
+        pairs = np.stack(np.triu_indices(d + 1, 1), axis=1)
+        at = (np.arange(d + 1)[:, None, None] == pairs).any(axis=2)
+        # One all of whose edges lie in the surface has none to be bisected.
+        flat = on[number]
+        return int(np.count_nonzero((flat.astype(int) @ at.T == d) & ~flat.all(axis=1)[:, None]))
+
+    volume, before = np.abs(np.linalg.det(np.diff(mesh.points[mesh.cells], axis=1))).sum(), flat_corners()
+    count = ears.open_ears(mesh, phase)
+    assert (count > 0) == (before > 0)
+    assert before > 0
+    assert flat_corners() == 0
+    assert np.abs(np.linalg.det(np.diff(mesh.points[mesh.cells], axis=1))).sum() == pytest.approx(volume, rel=1e-12)
+    identify_nodes(mesh.points, lattice)
