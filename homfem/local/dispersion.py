@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 import ufl
 from dolfinx import fem
+from petsc4py import PETSc
 
 from homfem import solve
 from homfem.cells.unitcell import UnitCell
@@ -185,11 +186,12 @@ def exactness_of(cell: UnitCell, degree: int, velocity: Any = None) -> int:
     degree
         p.
     velocity
-        v; of what is no function, and on other mesh cells, the degree is 4p.
+        v, or q; of an expression, and on other mesh cells, the degree is 4p.
     """
-    if not cell.simplicial or not isinstance(velocity, fem.Function):
+    of_velocity = _degree(velocity) if isinstance(velocity, fem.Function) else velocity
+    if not cell.simplicial or not isinstance(of_velocity, int):
         return 4 * degree
-    return _degree(velocity) + 2 * degree - 1 + (cell.dimension - 1) * (cell.order - 1)
+    return of_velocity + 2 * degree - 1 + (cell.dimension - 1) * (cell.order - 1)
 
 
 def _degree(function: fem.Function) -> int:
@@ -206,8 +208,26 @@ def measure(cell: UnitCell, exactness: int, kind: str = "dx") -> ufl.Measure:
     return ufl.Measure(kind, domain=cell.mesh, metadata=points)
 
 
+def stiffness_matrix(cell: UnitCell, degree: int, exactness: int) -> PETSc.Mat:
+    r"""Return the matrix of :math:`\int\nabla u\cdot\nabla w` on Lagrange's elements; collective.
+
+    It is that of a component of the flow, of :func:`solenoidal` and, times the diffusivity, of the diffusion.
+    """
+    space, dx = solve.function_space(cell.mesh, "Lagrange", degree), measure(cell, exactness)
+    form = solve.compile_formula(
+        ("stiffness", None if cell.affine else exactness),
+        lambda: ufl.inner(ufl.grad(ufl.TrialFunction(space)), ufl.grad(ufl.TestFunction(space))) * dx,
+        solve.Terminals(mesh=cell.mesh, spaces=[space]),
+    )
+    return solve.assemble_matrix(form)
+
+
 def solenoidal(
-    cell: UnitCell, velocities: Sequence[fem.Function], degree: int, method: Method | None = None
+    cell: UnitCell,
+    velocities: Sequence[fem.Function],
+    degree: int,
+    method: Method | None = None,
+    stiffness: PETSc.Mat | None = None,
 ) -> tuple[tuple[fem.Function, ...], Array]:
     r"""Return :math:`\phi` of each field: what of it does work on the correctors is its gradient; collective.
 
@@ -222,6 +242,10 @@ def solenoidal(
         v, vector functions of one space.
     degree
         Of the correctors.
+    method
+        How the systems are solved.
+    stiffness
+        The matrix of :func:`stiffness_matrix` at the degree, if there is one already.
 
     Returns
     -------
@@ -250,6 +274,7 @@ def solenoidal(
         stationary=True,
         domain=cell.mesh,
         given=[*velocities, units],
+        assembled={} if stiffness is None else {"bilinear": stiffness},
         formula=("divergence", exact, len(velocities)),
     )
     found = solve_correctors(cell, problem, **options_of(method or Method()))

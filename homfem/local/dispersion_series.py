@@ -81,10 +81,13 @@ class Dispersed:
     correctors: Correctors
 
 
-def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | None = None) -> tuple[Dispersed, ...]:
+def solve_dispersed(
+    carrier: Carrier, scales: Sequence[float], method: Method | None = None, stiffness: PETSc.Mat | None = None
+) -> tuple[Dispersed, ...]:
     """Solve the cell problem for several scales of the velocity from one set-up; collective.
 
-    Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`.
+    Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`. ``stiffness`` is the matrix of
+    :func:`homfem.local.dispersion.stiffness_matrix` at the degree of the correctors, if there is one already.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def solve_dispersed(carrier: Carrier, scales: Sequence[float], method: Method | 
         still = replace(carrier, velocity=None, exactness=carrier.points)
         one = _solved(still, method)
         return tuple(_dispersed(scale, mean, mass, one) for scale in scales)
-    series = _Series(carrier, method)
+    series = _Series(carrier, method, stiffness)
     solved = series.solve_many(scales) or [series.solve(scale) for scale in scales]
     mass, mean = series.held / volume, series.forms.mean.value.copy()
     series.destroy()
@@ -124,7 +127,7 @@ def _dispersed(scale: float, mean: Array, mass: float, correctors: Correctors) -
 class _Series:
     """One set-up for all scales."""
 
-    def __init__(self, carrier: Carrier, method: Method) -> None:
+    def __init__(self, carrier: Carrier, method: Method, stiffness: PETSc.Mat | None = None) -> None:
         self.clock, self.carrier, self.method = Clock(), carrier, method
         self.forms = forms_of(carrier, 1.0, np.zeros(carrier.cell.dimension))
         self.posed = posed = Posed(carrier.cell, problem_of(self.forms), None, "periodic")
@@ -133,13 +136,26 @@ class _Series:
         posed.assemble(matrix=False, sides=False)
         system = posed.system
         # Each on its own: as what is left of their sum the smaller one would lose its digits.
-        self.still: PETSc.Mat = system.matrices(carrier.diffusion, "diffusion")[0][0]
+        self.still = self._diffusion(stiffness)
         self.convection: PETSc.Mat = system.matrices(carrier.convection, "convection")[0][0]
         self.loads, self.held = self._loads()
         ((self.planes, _),) = posed.groups.items()
         self.clock.lap("assembly")
         self.mean = self._mean()
         self.noise = self._noise()
+
+    def _diffusion(self, stiffness: PETSc.Mat | None) -> PETSc.Mat:
+        """K; that of the stiffness where the diffusivity is one number; collective."""
+        carrier = self.carrier
+        if stiffness is not None and carrier.weight is None and not carrier.diffusivity.ufl_shape:
+            own = carrier.diffusivity.x.array
+            ends = carrier.cell.comm.allgather((own.min(initial=np.inf), own.max(initial=-np.inf)))
+            least, most = min(one for one, _ in ends), max(one for _, one in ends)
+            if least == most:
+                matrix = stiffness.copy()
+                matrix.scale(least)
+                return matrix
+        return self.posed.system.matrices(carrier.diffusion, "diffusion")[0][0]
 
     def _loads(self) -> tuple[list[list[PETSc.Vec]], float]:
         """The loads of the gradients and of the drifts, and m; sets the mean velocity; collective.

@@ -170,7 +170,8 @@ class Posed:
         """Free the vectors and the prolongations; the matrices go with the last of the groups."""
         vectors = [vector for side in self.sides for vector in side]
         made = [matrix for several in self._prolongations.values() for matrix in several]
-        for thing in (*self.means, *vectors, *made, self.component):
+        own = self.component if "component" not in self.problem.assembled else None
+        for thing in (*self.means, *vectors, *made, own):
             if thing is not None:
                 thing.destroy()
 

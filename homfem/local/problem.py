@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import ufl
 from dolfinx import fem
+from petsc4py import PETSc
 
 from homfem import _dolfinx, periodic, solve
 from homfem.cells.unitcell import UnitCell
@@ -129,6 +130,8 @@ class CellProblem:
         (:mod:`homfem.local.slopes`).
     given
         Further functions and constants in the forms: of the geometry, say.
+    assembled
+        Matrices that there are already, which stay the caller's: ``"component"``, or ``"bilinear"`` of a single field.
     tags
         Mesh tags over whose parts the forms are integrated.
     formula
@@ -155,6 +158,7 @@ class CellProblem:
     parity: npt.ArrayLike | None = None
     coefficients: Mapping[str, fem.Function | fem.Constant] = field(default_factory=dict)
     given: Sequence[fem.Function | fem.Constant] = ()
+    assembled: Mapping[str, PETSc.Mat] = field(default_factory=dict)
     tags: Sequence[Any] = ()
     formula: Hashable = None
 

@@ -74,6 +74,8 @@ class System:
         form, space = self.problem.component, self.scalar
         if form is None or space is None:
             return None
+        if "component" in self.problem.assembled:
+            return self.problem.assembled["component"]
         u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
         (compiled,) = self.problem.compile_blocks("component", lambda: [form(u, v)], spaces=[space])
         return solve.assemble_matrix(compiled)
@@ -89,6 +91,8 @@ class System:
             return form(self.problem.pick(self.trials), self.problem.pick(self.tests))
 
         count = len(self.spaces)
+        if count == 1 and name in self.problem.assembled:
+            return [[self.problem.assembled[name]]]
 
         def blocks() -> list[ufl.Form | None]:
             if count == 1:

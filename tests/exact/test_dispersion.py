@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +14,21 @@ from mpi4py import MPI
 
 from homfem import brackets, solve
 from homfem.cells import fibre_array, laminate, slit
-from homfem.certify.dispersion import GivenFlow, StokesFlow, StreamFunction, homogenize_dispersion, solve_dispersion
+from homfem.certify.dispersion import (
+    GivenFlow,
+    StokesFlow,
+    StreamFunction,
+    flow,
+    homogenize_dispersion,
+    solve_dispersion,
+)
 from homfem.limits import MemoryLimitError
 from homfem.local import dispersion_series
 from homfem.local.dispersion import Carrier, dispersion_problem, symmetrised_problem
 from homfem.local.dispersion_series import _Series, solve_dispersed
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
+from homfem.local.system import System
 from homfem.solve import linear
 from made_cells import grid_cell
 
@@ -306,6 +316,33 @@ def test_a_velocity_and_a_mass_are_sums_of_loads():
     walls = carrier.mass / solve.volume(carrier.cell.mesh)
     along = np.array([1.0, 0.4]) / np.hypot(1.0, 0.4)
     np.testing.assert_allclose(dispersed.velocity, 2.0 * 3.0 / walls * along, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("diffusivity", "shared"), [(2.0, True), (lambda x: 1.0 + x[0] * (1.0 - x[0]), False), (np.diag([2.0, 1.0]), False)]
+)
+def test_flow_and_diffusion_share_a_matrix(monkeypatch, diffusivity, shared):
+    """Where the diffusivity is one number; the tensor is that of a diffusion assembled by itself. None is kept."""
+    made, names, assemble, matrices = [], [], flow.stiffness_matrix, System.matrices
+
+    def stiffness(*given):
+        made.append(assemble(*given))
+        return made[-1]
+
+    def blocks(system, form, name, **rest):
+        names.append(name)
+        return matrices(system, form, name, **rest)
+
+    monkeypatch.setattr(flow, "stiffness_matrix", stiffness)
+    monkeypatch.setattr(System, "matrices", blocks)
+    cell = fibre_array(fraction=0.3, resolution=0.3, order=3)
+    solution = solve_dispersion(cell, {"matrix": diffusivity}, peclet=7.0, degree=3).solved
+    assert (len(made), "diffusion" in names) == (1, not shared)
+    left = weakref.ref(made.pop())
+    gc.collect()
+    assert left() is None
+    (alone,) = solve_dispersed(solution.carrier, [solution.dispersed[0].scale])
+    np.testing.assert_allclose(alone.flux, solution.dispersed[0].flux, rtol=1e-9, atol=1e-11)
 
 
 def disperser(comm=MPI.COMM_WORLD, **flow):

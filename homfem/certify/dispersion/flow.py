@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ufl
 from dolfinx import fem
+from petsc4py import PETSc
 
 from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
 from homfem.certify.dispersion.parts import extended, fluid_part
-from homfem.local.dispersion import exactness_of, measure, solenoidal
+from homfem.local.dispersion import exactness_of, measure, solenoidal, stiffness_matrix
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
 from homfem.local.problem import Correctors
@@ -62,6 +63,9 @@ class FlowOnMesh:
         Of a velocity without divergence, see :mod:`homfem.certify.dispersion.velocity`.
     change
         What taking the divergence away has changed, relative to the velocity, in the mean square.
+    stiffness
+        The matrix of :func:`homfem.local.dispersion.stiffness_matrix` at the degree of the correctors, on the mesh of
+        all that carries, where the flow was computed with it.
     """
 
     part: UnitCell
@@ -74,6 +78,7 @@ class FlowOnMesh:
     stokes: Correctors | None = None
     uncertainty: float = 0.0
     change: float = 0.0
+    stiffness: PETSc.Mat | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,12 +159,16 @@ class StokesFlow(Flow):
     def on(self, cell: UnitCell, fluid: Sequence[str], plan: Plan) -> FlowOnMesh:
         """Return the flow of mean 1 over the fluid along the direction; collective."""
         part = fluid_part(cell, fluid)
-        problem = stokes_problem(part, degree=max(plan.degree, 2))
+        problem, stiffness = stokes_problem(part, degree=max(plan.degree, 2)), None
+        if part is cell and plan.degree >= 2:
+            points = exactness_of(cell, plan.degree, plan.degree)
+            stiffness = stiffness_matrix(cell, plan.degree, points)
+            problem = replace(problem, assembled={"component": stiffness})
         rtol = max(FLOW * plan.rtol, 1e-13)
         flows = solve_correctors(part, problem, rtol=rtol, max_iterations=2000)
         units = [one for one, _ in flows.functions]
         velocities = [extended(one, part, cell) for one in units]
-        potentials, _ = solenoidal(cell, velocities, plan.degree, Method(rtol=plan.rtol))
+        potentials, _ = solenoidal(cell, velocities, plan.degree, Method(rtol=plan.rtol), stiffness)
         # The work of the unit forces is the integral of the velocity, and the permeability that over the period.
         moved = flows.average * cell.lattice.volume - np.transpose([_slope(cell, phi) for phi in potentials])
         means = list(moved.T / volume(cell, fluid))
@@ -174,7 +183,8 @@ class StokesFlow(Flow):
             potential=combined(force, potentials),
             mean=np.transpose(means) @ force,
             speed=1.0,
-            stokes=flows,
+            stokes=replace(flows, problem=replace(problem, assembled={})),
+            stiffness=stiffness,
         )
 
 

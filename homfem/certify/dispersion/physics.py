@@ -153,6 +153,8 @@ class Dispersion:
         if plan.two_sided:
             flow = without_divergence(cell, flow)
         clock.lap("flow")
+        # What is assembled is not kept with the result.
+        stiffness, flow = flow.stiffness, replace(flow, stiffness=None)
         medium = self.medium(cell, flow, plan)
         reference = self.reference(cell, fluid)
         unit = self._scale(cell, flow, reference)
@@ -175,7 +177,7 @@ class Dispersion:
             errors = changes_of_degree(medium, flow, walls, both_of)
             solved, spectra = zip(*both_of, strict=True)
         else:
-            solved = solve_dispersed(medium, both, method)
+            solved = solve_dispersed(medium, both, method, stiffness)
         pairs = list(zip(solved, solved[len(peclet) :], strict=False))
         solved = solved[: len(peclet)]
         sides: list[Bounded | None] = [None] * len(peclet)
