@@ -128,7 +128,11 @@ def element(family: str, kind: str, degree: int, shape: tuple[int, ...] = ()) ->
     UFL asks it for its reference cell dozens of times for each form, and basix makes that anew each time, with all that
     it consists of: here it is made once, and so is its hash, by which forms are told apart.
     """
-    made = basix.ufl.element(family, kind, degree, shape=shape or None, dtype=np.float64)
+    return _told(basix.ufl.element(family, kind, degree, shape=shape or None, dtype=np.float64))
+
+
+def _told(made: Any) -> Any:
+    """The element with its reference cell and its hash as things that are, not made."""
     number = hash(made)
     made.__class__ = type(type(made).__name__, (type(made),), {"cell": made.cell, "__hash__": lambda _: number})
     return made
@@ -139,8 +143,9 @@ def geometry_element(kind: str, order: int, dimension: int) -> Any:
     """Return the element of the places of a mesh: of equispaced nodes, as other programs have them."""
     if order < 3:
         return element("Lagrange", kind, order, (dimension,))
-    return basix.ufl.element(
-        "Lagrange", kind, order, shape=(dimension,), lagrange_variant=basix.LagrangeVariant.equispaced, dtype=np.float64
+    variant = basix.LagrangeVariant.equispaced
+    return _told(
+        basix.ufl.element("Lagrange", kind, order, shape=(dimension,), lagrange_variant=variant, dtype=np.float64)
     )
 
 

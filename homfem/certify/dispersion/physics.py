@@ -156,7 +156,7 @@ class Dispersion:
         # What is assembled is not kept with the result.
         stiffness, flow = flow.stiffness, replace(flow, stiffness=None)
         medium = self.medium(cell, flow, plan)
-        reference = self.reference(cell, fluid)
+        reference = self.reference(medium, fluid)
         unit = self._scale(cell, flow, reference)
         peclet = self.peclet if isinstance(self.peclet, tuple) else (1.0 / unit,)
         for one in peclet:
@@ -233,10 +233,10 @@ class Dispersion:
             degree=plan.degree,
         )
 
-    def reference(self, cell: UnitCell, fluid: Sequence[str]) -> float:
+    def reference(self, medium: Carrier, fluid: Sequence[str]) -> float:
         """Return the diffusivity in a Peclet number: the mean over the fluid of a d-th of the trace; collective."""
+        cell, own = medium.cell, medium.diffusivity  # in the fluid the partition coefficient is one
         d = cell.dimension
-        own = diffusion_coefficient(cell, {name: self.diffusivities[name] for name in cell.phase_names})
         trace = own if not own.ufl_shape else sum(own[k, k] for k in range(d)) / d
         inside = cell.cell_function({name: float(name in fluid) for name in cell.phase_names})
         total = solve.integrals("trace", lambda one: one * trace * inside * ufl.dx, cell.mesh, [own, inside])
