@@ -56,6 +56,26 @@ def test_voxels_of_fibres_tend_to_the_round_ones(elements):
     assert np.all(off[1] < off[0])
 
 
+def test_closed_pores_are_left_out_and_said():
+    """A pore that the channel does not reach changes nothing of the fluid that flows but what a volume of it is."""
+    labels = channel((4, 16)).phases.astype(int)
+    with_pore = labels.copy()
+    with_pore[1:3, 1:3] = 0
+    found, plain = (
+        homogenize_dispersion(
+            cells.image_cell(Image.from_labels(one, {"pore": 0, "solid": 1})), {"pore": 1.0}, peclet=10.0
+        )
+        for one in (with_pore, labels)
+    )
+    assert found.value == pytest.approx(plain.value, abs=1e-10)
+    assert found.coefficients["velocity"].value == pytest.approx(plain.coefficients["velocity"].value, rel=1e-9)
+    assert found.per_total_volume().value == pytest.approx(plain.per_total_volume().value, abs=1e-10)
+    assert not plain.warnings
+    assert found.warnings == ("closed pores of pore, 0.0625 of the volume, carry nothing and are left out",)
+    assert found.conventions["average"] == "per volume of the fluid without closed pores"
+    assert "retardation" not in found.conventions["velocity"]
+
+
 def test_a_turned_image_has_the_turned_tensor():
     """Rows of the image are an axis of the cell like the other."""
     labels = disc(20)

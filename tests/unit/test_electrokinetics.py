@@ -217,6 +217,17 @@ def test_layers_are_refined_where_they_are_thin(monkeypatch: pytest.MonkeyPatch,
     assert any("does not resolve the diffuse layer" in words for words in coarse.tensor.warnings)
     fine = solve_electrokinetics(cell, salt(), refine_layers=True, **given)
     assert not fine.tensor.warnings
+    assert fine.tensor.estimated_error is None
+    # The estimate beside the warning is about as large as the error in the matrix, relative to the dissipation.
+    better, off = (value(one.tensor, "onsager") for one in (fine, coarse))
+    size = np.sqrt(np.diag(better)[::2])
+    change = np.linalg.eigvalsh(((off - better)[::2, ::2]) / np.outer(size, size))
+    assert 0.5 < coarse.tensor.estimated_error / np.abs(change).max() < 2.0
+    # A tolerance is not reached where layers are not resolved, whatever the estimate.
+    loose = solve_electrokinetics(cell, salt(), refine_layers=False, tolerance=0.5, **given)
+    assert loose.tensor.estimated_error < 0.5
+    assert not loose.tensor.reached
+    assert loose.tensor.warnings
     heights = fine.cell.mesh.geometry.x[:, 1]
     at_walls = (np.abs(heights - 0.25) < 0.05) | (np.abs(heights - 0.75) < 0.05)
     assert 2 * np.count_nonzero(at_walls) > len(heights) > 4 * len(cell.mesh.geometry.x)

@@ -281,3 +281,5 @@ def test_closed_pores_hold_nothing_of_what_is_transported(regime: str) -> None:
     assert tensor.value[0, 0] == pytest.approx(1.0)
     assert tensor.per_total_volume().value[0, 0] == pytest.approx(0.5)
     assert float(tensor.coefficients["sink"].value) == pytest.approx(0.5)
+    closed = [text for text in tensor.warnings if "closed pores" in text]
+    assert closed == ["closed pores of pore, 0.0312 of the volume, carry nothing and are left out"]

@@ -36,6 +36,7 @@ from homfem.certify.dispersion.coarse import estimated_errors, warnings_of
 from homfem.certify.dispersion.flow import Flow, FlowOnMesh, StokesFlow, volume
 from homfem.certify.dispersion.geometry import geometric_error
 from homfem.certify.dispersion.reacting import WallReaction, changes_of_degree, react_all
+from homfem.certify.islands import without_closed_pores
 from homfem.certify.physics import MeshSolution, sampled
 from homfem.certify.reaction.geometry import rate_error
 from homfem.coefficients import NamedCoefficient
@@ -135,7 +136,7 @@ class Dispersion:
         """Return the phases that carry, without islands; collective."""
         active = cell.restrict([name for name in cell.phase_names if name in self.diffusivities])
         active.require_percolation()
-        return active.without_islands()
+        return without_closed_pores(active)
 
     def loads(self, dimension: int) -> tuple[int, ...]:
         """Return all axes."""
@@ -309,8 +310,11 @@ class _Frame:
         """Return in words what the numbers are."""
         fluid = " and ".join(self.fluid)
         alone = set(self.physics.diffusivities) == set(self.fluid)
+        reached = volume(self.cell, self.cell.phase_names) / self.cell.lattice.volume
+        reached /= sum(self.cell.volume_fractions[name] for name in self.physics.diffusivities)
+        retarded = abs(held / reached - 1.0) > 1e-9
         phases = "fluid" if alone else "phases that carry"
-        retarded = abs(held - 1.0) > 1e-9
+        phases += "" if abs(reached - 1.0) < 1e-9 else " without closed pores"
         exact = {}
         if self.flow.potential is None:
             exact["bounds"] = (

@@ -45,12 +45,17 @@ class Change:
 
 def compare(cell: UnitCell, fluid: UnitCell, response: Response, other: Response) -> Change:
     """Compare two responses on one mesh, the first the better one; collective."""
-    span = np.kron(np.eye(len(response.equilibrium.charges.baths) + 1), fluid.whole.span(cell.lattice))
+    error = change_between(fluid, response, other)
+    return Change(other=other, error=error, parts=_parts(cell, fluid, response, other))
+
+
+def change_between(fluid: UnitCell, response: Response, other: Response) -> float:
+    """Return how far two responses are apart relative to the dissipation of the first; collective."""
+    span = np.kron(np.eye(len(response.equilibrium.charges.baths) + 1), fluid.whole.span(fluid.lattice))
     value, before = response.correctors.average, other.correctors.average
     energy = _energies(fluid, response.correctors, other.correctors)
     inside = [span @ matrix @ span.T for matrix in (energy, value - before, value)]
-    error = max(float(np.abs(scipy.linalg.eigh(one, inside[2], eigvals_only=True)).max()) for one in inside[:2])
-    return Change(other=other, error=error, parts=_parts(cell, fluid, response, other))
+    return max(float(np.abs(scipy.linalg.eigh(one, inside[2], eigvals_only=True)).max()) for one in inside[:2])
 
 
 def _differences(one: Correctors, other: Correctors) -> tuple[list[fem.Function], list[fem.Function], list[Any]]:

@@ -29,10 +29,15 @@ def mean_concentrations(fluid: UnitCell, response: Response) -> list[float]:
     return found
 
 
+def unresolved(response: Response) -> bool:
+    """Whether mesh cells of the diffuse layer are thicker than it."""
+    return response.equilibrium.resolution > 1.0
+
+
 def warnings_of(cell: UnitCell, fluid: UnitCell, response: Response, bounded: bool) -> tuple[str, ...]:
     """Return what the user must know of a result; collective."""
     found, layer = list(fluid.warnings[len(cell.warnings) :]), response.equilibrium.resolution
-    if layer > 1.0:
+    if unresolved(response):
         found.append(
             f"the mesh does not resolve the diffuse layer: the thickest mesh cell there is {layer:.2g} lengths of "
             "Debye (at the concentrations there) times the degree; take a finer resolution, a grading or refine_layers"

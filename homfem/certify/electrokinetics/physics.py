@@ -7,13 +7,14 @@ by the solution of one degree less, its equilibrium included: the largest energy
 relative to the dissipation, or what the last refinement changed if that is more.
 
 Layers thinner than the mesh cells at the walls are told
-(:class:`homfem.local.poisson_boltzmann.Equilibrium`), and with a tolerance these cells are bisected first.
+(:class:`homfem.local.poisson_boltzmann.Equilibrium`), and with a tolerance these cells are bisected first: where they
+stay too thick the tolerance does not count as reached. Without a tolerance the error is estimated there all the same.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self, Unpack
 
@@ -24,8 +25,8 @@ from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Accuracy, Plan
 from homfem.certify.electrokinetics.bounds import Medium, cell_means, lower_matrix, upper_matrix
-from homfem.certify.electrokinetics.change import Change, Response, compare
-from homfem.certify.electrokinetics.equilibrium import mean_concentrations, warnings_of
+from homfem.certify.electrokinetics.change import Change, Response, change_between, compare
+from homfem.certify.electrokinetics.equilibrium import mean_concentrations, unresolved, warnings_of
 from homfem.certify.electrokinetics.layers import resolved
 from homfem.certify.electrokinetics.matrix import confined, require_definite, symmetric
 from homfem.certify.electrokinetics.on_mesh import ElectrokineticsOnMesh, Sides
@@ -37,11 +38,12 @@ from homfem.certify.physics import CellSolution
 from homfem.certify.stokes.physics import fluid_phases
 from homfem.electrolytes.ions import Ion, check_bath, check_temperature
 from homfem.keywords import inherits, part_of, takes
+from homfem.limits import BudgetError, MemoryLimitError
 from homfem.local.charges import WALLS, Charges
 from homfem.local.electrokinetics import bath_transform, electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
-from homfem.parameters import InputError, check_choice, check_integer, check_number
+from homfem.parameters import ConvergenceError, InputError, check_choice, check_integer, check_number
 from homfem.tensors import EffectiveTensor
 
 log = logging.getLogger("homfem")
@@ -175,7 +177,27 @@ class Electrokinetics:
         elif plan.tolerance is not None:
             other = self._response(cell, fluid, charges, scales, plan, plan.degree - 1)
             change = compare(cell, fluid, response, other)
-        return self._gathered(cell, fluid, scales, response, change, sides)
+        found = self._gathered(cell, fluid, scales, response, change, sides)
+        if not unresolved(response):
+            return found
+        if plan.tolerance is not None:  # what is estimated, or bounded, on such a mesh is not what was asked for
+            return replace(found, tensor=replace(found.tensor, reached=False))
+        if plan.two_sided:
+            return found
+        error = self._estimate(cell, fluid, response, lambda k: self._response(cell, fluid, charges, scales, plan, k))
+        return replace(found, tensor=replace(found.tensor, estimated_error=error))
+
+    def _estimate(
+        self, cell: UnitCell, fluid: UnitCell, response: Response, solved: Callable[[int], Response]
+    ) -> float | None:
+        """The change from one degree less, of quadratic velocities from one more; None where that is not found."""
+        try:
+            other = solved(self.degree - 1 if self.degree > 2 else self.degree + 1)
+        except (BudgetError, MemoryLimitError, ConvergenceError) as error:
+            log.info("%s: no estimate of the error: %s", cell.name, error)
+            return None
+        better, worse = (response, other) if self.degree > 2 else (other, response)
+        return change_between(fluid, better, worse)
 
     def _diffusivities(self, fluid: UnitCell, scales: Scales) -> list[dict[str, float]]:
         """Those of each ion by phase, in reduced numbers."""
@@ -342,8 +364,8 @@ def solve_electrokinetics(
     (:mod:`homfem.certify.electrokinetics.gap`) until they are as close as asked for. Without, a ``tolerance`` is an
     **estimate** of the relative error, without guarantee, by comparison with one degree less
     (degree 3 or 4, by default 3): mesh cells of the layers are bisected first where they are too thick, then those that
-    carry the estimate. Without it the degree is 2 by default, and a warning tells of layers that the mesh does not
-    resolve.
+    carry the estimate. Without it the degree is 2 by default; of layers that the mesh does not resolve a warning tells
+    then, with the estimated error (of degree 2 by the change to degree 3). With a tolerance it is not reached there.
 
     Examples
     --------

@@ -36,6 +36,7 @@ from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import STRAIGHT, Accuracy, AccuracyOptions, Plan, straight
 from homfem.certify.diffusion import Diffusion
 from homfem.certify.diffusion.physics import DiffusionOnMesh
+from homfem.certify.islands import without_closed_pores
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution, sampled
 from homfem.certify.reaction.on_mesh import DecayOnMesh, diffusivity_of, left_of, per_amount, rate_of
@@ -124,7 +125,7 @@ class Reaction:
         named = keep_interfaces(cell, list(self.interface_rates))
         active = named.restrict(self._names(cell))
         active.require_percolation()
-        active = active.without_islands()
+        active = without_closed_pores(active)
         require_one_part(active)
         return active
 
