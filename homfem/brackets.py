@@ -31,8 +31,8 @@ _SKEW = 1e-6
 
 
 def symmetric(matrix: Array) -> Array:
-    """Return the symmetric part."""
-    return 0.5 * (matrix + matrix.T)
+    """Return the symmetric part of a matrix, or of each of a stack of them."""
+    return 0.5 * (matrix + matrix.swapaxes(-1, -2))
 
 
 def _scale(*matrices: Array) -> Array:

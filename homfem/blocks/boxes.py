@@ -40,7 +40,7 @@ from numpy.polynomial import Legendre
 from homfem.blocks.elements import decay
 from homfem.blocks.layout import check_lengths
 from homfem.blocks.medium import check_diffusivity
-from homfem.brackets import relative_error
+from homfem.brackets import relative_error, symmetric
 from homfem.kinds import conduction_in
 from homfem.limits import MemoryLimitError, require_memory
 from homfem.parameters import Array, CellError, ConvergenceError, check_integer
@@ -264,7 +264,7 @@ def _box_energies(size: Array, degree: int, modes: int) -> Array:
                     g = 3 - a - e
                     result[a, end_a, :, :, e, end_e] = block if a < g else block.transpose(0, 1, 3, 2)
     full = result.reshape(6 * n1 * n1, 6 * n1 * n1)
-    return np.asarray(0.5 * (full + full.T))
+    return symmetric(full)
 
 
 def box_volumes(medium: BoxMedium, *, intervals: int = 8, tolerance: float = 1e-10) -> EffectiveTensor:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from homfem.bounds import conductivity, elasticity
 from homfem.bounds.averages import voigt_reuss_conductivity, voigt_reuss_stiffness
 from homfem.bounds.phases import Fractions, PerPhase, TensorBounds, aligned
+from homfem.brackets import symmetric
 from homfem.kinds import CONDUCTION, kind_of
 from homfem.parameters import Array, InputError, check_choice, check_number
 from homfem.stiffness import CLASSES, dimension_of, distance, project, stiffness, voigt_to_mandel
@@ -144,7 +145,7 @@ def table(
     matrix = np.asarray(value, dtype=np.float64)
     if matrix.shape not in ((2, 2), (3, 3), (6, 6)) or not np.all(np.isfinite(matrix)):
         raise InputError("value", value, "a finite matrix: 2x2, 3x3, or the 6x6 Voigt matrix of a stiffness")
-    matrix = 0.5 * (matrix + matrix.T)
+    matrix = symmetric(matrix)
     entries = list(phases.values()) if isinstance(phases, Mapping) else list(phases)
     by_moduli = matrix.shape == (6, 6) or any(isinstance(entry, Mapping) for entry in entries)
     physics = "elasticity" if physics and kind_of(physics).voigt else physics

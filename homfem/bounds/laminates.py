@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from homfem.bounds.phases import Fractions, PerPhase, conductivities, stiffnesses
+from homfem.brackets import symmetric
 from homfem.parameters import Array, InputError
 from homfem.stiffness import basis, mandel_to_voigt, voigt_to_mandel
 
@@ -89,4 +90,4 @@ def _laminate(layers: Array, fractions: Array, amplitudes: Array) -> Array:
         mean_inverse = np.einsum("p,pij->ij", f, inverse)
         mean_flux = np.einsum("p,pij->ij", f, flux @ inverse)
         relaxed = relaxed + mean_flux @ np.linalg.solve(mean_inverse, mean_flux.T)
-    return np.asarray(0.5 * (relaxed + relaxed.T))
+    return symmetric(relaxed)

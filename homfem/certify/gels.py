@@ -64,6 +64,7 @@ def solve_gel(
     ConvergenceError
     """
     solutions: list[CellSolution] = []
+    shown: list[str] = []
 
     def solve(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, EffectiveTensor]:
         found: dict[str, EffectiveTensor] = {}
@@ -71,6 +72,7 @@ def solve_gel(
             physics = SeveralDiffusions(problems=tuple(Diffusion(coefficients=tables[name]) for name in names))
             solutions.append(solve_cell(cell, physics, Accuracy(**accuracy), config=config))
             found |= zip(names, _counted_once(solutions[-1].series), strict=True)
+            shown[:] = names[-1:]
         return found
 
     tensors = solved_gel(gel, cell.phase_names, cell.dimension, solve)
@@ -95,7 +97,16 @@ def solve_gel(
             else Sides(value=named.value, lower=named.lower, upper=named.upper)
         )
 
-    return replace(solutions[-1], tensor=gel_tensor(gel, tensors, frozen_flux), series=())
+    tensor = gel_tensor(gel, tensors, frozen_flux)
+    words = dict(tensor.conventions) | {"fields": _whose(shown[0], tensors.shared)}
+    return replace(solutions[-1], tensor=replace(tensor, conventions=words), series=())
+
+
+def _whose(name: str, shared: Mapping[str, str]) -> str:
+    """Whose correctors the fields are, in words: of one problem and of those that are numbers times it."""
+    alike = [name, *(other for other, of in shared.items() if of == name)]
+    words = ["the potential at frozen concentrations" if one == FROZEN else one for one in alike]
+    return f"correctors of {' and '.join(words)}"
 
 
 def _of_one_mesh(tables: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

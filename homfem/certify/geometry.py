@@ -37,6 +37,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx
+from homfem.brackets import symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.local.boundary import alike
 from homfem.local.membranes import facet_areas
@@ -105,7 +106,7 @@ def excess_areas(cell: UnitCell, facets: Indices, volumes: Array) -> Array:
 
 def absolute_sum(change: Array, weight: Array) -> Array:
     """Return the weighted sum of the absolute values of matrices of shape (n, k, k), made symmetric."""
-    values, turned = np.linalg.eigh(0.5 * (change + change.transpose(0, 2, 1)))
+    values, turned = np.linalg.eigh(symmetric(change))
     return np.asarray(np.einsum("f,fik,fk,fjk->ij", weight, turned, np.abs(values), turned))
 
 

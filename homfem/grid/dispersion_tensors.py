@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from homfem.brackets import symmetric
 from homfem.coefficients import NamedCoefficient
 from homfem.grid.image import Image
 from homfem.grid.provenance import provenance
@@ -41,7 +42,7 @@ class Frame:
         retarded = abs(found.retardation - 1.0) > 1e-9
         about = provenance(image)
         return EffectiveTensor(
-            value=0.5 * (flux + flux.T),
+            value=symmetric(flux),
             physics="dispersion",
             kind=DISPERSION,
             unit=unit,

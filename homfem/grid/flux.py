@@ -39,7 +39,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from homfem import brackets
-from homfem.brackets import EPS
+from homfem.brackets import EPS, symmetric
 from homfem.grid.iteration import FourierInverse, Progress, Stop, axis_symbols, inverse_symbol, minimise
 from homfem.parameters import Array
 
@@ -231,4 +231,4 @@ def bound_of_fluxes(fluxes: list[Array], loads: Array, resistivity: Array, phase
             energy[j, i] = energy[i, j]
     mean = loads @ np.array([flux.mean(axis=(1, 2, 3)) for flux in fluxes]).T
     bound = mean @ np.linalg.solve(energy, mean.T)
-    return np.asarray(0.5 * (bound + bound.T))
+    return symmetric(bound)

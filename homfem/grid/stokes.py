@@ -18,6 +18,7 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
+from homfem.brackets import symmetric
 from homfem.grid.budget import threads_set
 from homfem.grid.fluid import Fluid, fluid_of, on_grid, scaled_sizes
 from homfem.grid.image import Image
@@ -95,7 +96,7 @@ class FlowsOnGrid:
         first = 3 - self.fluid.inside.ndim
         means = [flow.fluxes.sum(axis=(1, 2, 3)) / (self.areas * self.inside.size) for flow in self.flows]
         found = np.array(means)[:, first:] @ self.fluid.span.T
-        return np.asarray(0.5 * (found + found.T), dtype=np.float64)
+        return np.asarray(symmetric(found), dtype=np.float64)
 
     @property
     def values(self) -> tuple[Array, ...]:

@@ -12,6 +12,7 @@ from dolfinx import fem
 from petsc4py import PETSc
 
 from homfem import _dolfinx, brackets, solve
+from homfem.brackets import symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes
 from homfem.local.problem import CellProblem
@@ -79,7 +80,7 @@ def from_fluxes(
                 function.x.array[:] += weights[i, j] * one.x.array
             parts.append(function)
         result.append(problem.pick(parts))
-    return 0.5 * (average + average.T), result
+    return symmetric(average), result
 
 
 def _least(system: System, work: Array, functions: Sequence[Any]) -> Array:
@@ -99,7 +100,7 @@ def _least(system: System, work: Array, functions: Sequence[Any]) -> Array:
         for j in range(problem.loads):
             _fill(second, functions[j])
             result[i, j] -= energy() / system.cell.lattice.volume
-    result = 0.5 * (result + result.T)
+    result = symmetric(result)
     size = max(space.space.dofmap.index_map.size_global for space in system.spaces)
     return np.asarray(result - brackets.of_round_off(np.zeros(len(work)), np.diag(work), float(size)))
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 import ufl
 from dolfinx import fem
 
+from homfem.brackets import symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.fields import check_spd_field, field_of
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
@@ -116,7 +117,7 @@ def _sample(cell: UnitCell, name: str, function: Any) -> Array:
             inside = np.linalg.eigvalsh(0.5 * (inside + turned))
         if not (good and inside.min(initial=np.inf) > 0.0):
             raise InputError(f"coefficients[{name!r}]", function, "finite, symmetric and positive definite everywhere")
-    return values if values.ndim == 1 else 0.5 * (values + values.transpose(0, 2, 1))
+    return values if values.ndim == 1 else symmetric(values)
 
 
 def diffusion_problem(

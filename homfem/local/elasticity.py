@@ -37,6 +37,7 @@ import ufl
 from dolfinx import fem
 
 from homfem import solve
+from homfem.brackets import symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.fields import check_spd_field
 from homfem.local.problem import CellProblem, Field, domain_of, element_of, on_domain
@@ -143,7 +144,7 @@ def _sampled(cell: UnitCell, name: str, function: Callable[[Array], Array]) -> A
                 check_stiffness(f"{label}(x)", worst, cell.dimension)
         if not good:
             raise InputError(label, function, "finite, symmetric and positive definite everywhere")
-    return np.asarray(0.5 * (values + values.transpose(0, 2, 1)))
+    return symmetric(values)
 
 
 def voigt_strain(u: Any) -> Any:

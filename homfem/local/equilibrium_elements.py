@@ -30,6 +30,7 @@ import ufl
 from dolfinx import fem
 
 from homfem import _dolfinx, solve
+from homfem.brackets import symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import Array
 
@@ -308,7 +309,7 @@ class EquilibriumElements:
             matrix = np.tensordot(self._metric[part], self.reference.products, axes=2)
             energy += np.einsum("mij,mik->jk", fluxes[part], matrix @ fluxes[part], optimize=True)
             size += np.einsum("mii->m", matrix) @ (fluxes[part] ** 2).sum(axis=1)
-        return 0.5 * (energy + energy.T), size
+        return symmetric(energy), size
 
     def function(self, fluxes: Array, name: str) -> fem.Function:
         """Return one field, of coefficients (m, n), as a discontinuous function of degree m on the torus."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem.brackets import symmetric
 from homfem.orientation.distributions import LARGEST, check_generator
 from homfem.orientation.sphere import check_directions, graded_angles, unit
 from homfem.parameters import Array, ConvergenceError, InputError
@@ -45,7 +46,7 @@ class Bingham:
         fits = matrix.shape == (3, 3) and np.all(np.isfinite(matrix))
         if not fits or not np.allclose(matrix, matrix.T, rtol=1e-10, atol=1e-10 * np.abs(matrix).max()):
             raise InputError("matrix", self.matrix, allowed)
-        matrix = 0.5 * (matrix + matrix.T)
+        matrix = symmetric(matrix)
         if np.ptp(np.linalg.eigvalsh(matrix)) > LARGEST:
             raise InputError("matrix", self.matrix, allowed)
         object.__setattr__(self, "matrix", matrix)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from homfem.brackets import symmetric
 from homfem.parameters import Array, InputError
 
 
@@ -69,7 +70,7 @@ def check_second(name: str, value: Any, dimension: int) -> Array:
         raise InputError(name, value, allowed)
     if np.abs(tensor - tensor.T).max() > 1e-6 or abs(np.trace(tensor) - 1.0) > 1e-6:
         raise InputError(name, value, allowed, f"This one has the trace {np.trace(tensor):g}.")
-    tensor = 0.5 * (tensor + tensor.T)
+    tensor = symmetric(tensor)
     smallest = np.linalg.eigvalsh(tensor)[0]
     if smallest < -1e-6:
         raise InputError(name, value, allowed, f"Its smallest eigenvalue is {smallest:g}.")

@@ -120,6 +120,8 @@ def draw_solution(solution: Any, path: str, *, theme: str = "light") -> None:
             _draw_flux(solution, shown, _beside(place, "flux"), f"{load}, flux", theme)
             shown = replace(shown, vectors=None)
         title = f"{cell.name}: {physics_words(tensor.physics)}, {load}{shown.more}"
+        if "fields" in tensor.conventions:  # of several problems one is shown
+            title += f", {tensor.conventions['fields']}"
         # Where a field is known on both sides of an interface, both are to be seen.
         several = len(members) > 1 or shown.everywhere
         words = {"title": title, "label": shown.label, "theme": theme, "heads": tensor.kind == PERMEABILITY}

@@ -14,6 +14,7 @@ from homfem.cells import blocks, fibre_array, laminate
 from homfem.electrolytes import Gel, Ion, layered_gel_frozen, layered_gel_steady
 from homfem.grid import Image, homogenize_gel_image, solve_image
 from homfem.grid.frozen import frozen_flux
+from homfem.output.cell_figures import draw_solution
 from made_cells import grid_cell
 
 SQUARE = ["WWWW", "WGGW", "WGGW", "WWWW"]
@@ -300,3 +301,18 @@ def test_what_facets_and_round_off_do_to_the_current_is_that_of_all_ions():
     assert found.roundoff == pytest.approx(roundoff, rel=1e-3, abs=0.0)
     reduced = float(found.coefficients["reduced_donnan_potential.fibre"].value)
     assert found.coefficients["donnan_potential.fibre"].value == pytest.approx(26.7266 * reduced, rel=1e-4)
+
+
+def test_a_picture_says_whose_corrector_it_shows(monkeypatch, tmp_path):
+    """Of the potential at frozen concentrations; without charges one problem is that of all ions as well."""
+    titles = []
+    monkeypatch.setattr(
+        "homfem.output.cell_figures.draw_fields", lambda *given, view, **rest: titles.append(view.title)
+    )
+    for charge, whose in ((-2.0, "the potential at frozen concentrations"), (0.0, None)):
+        solution = solve_gel(blocks(SQUARE, resolution=0.25), Gel(ions=salt(), fixed_charges={"G": charge}))
+        draw_solution(solution, str(tmp_path / "a.png"))
+        ions = [ion.name for ion in salt()]
+        whose = whose or f"{ions[0]} and {ions[1]} and the potential at frozen concentrations"
+        assert solution.tensor.conventions["fields"] == f"correctors of {whose}"
+        assert titles.pop().endswith(f"gradient along x, correctors of {whose}")

@@ -40,7 +40,7 @@ from dolfinx import fem
 from mpi4py import MPI
 
 from homfem import _dolfinx, brackets, solve
-from homfem.brackets import EPS
+from homfem.brackets import EPS, symmetric
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.diffusion.dual import solve_lower
 from homfem.certify.diffusion.medium import Medium
@@ -244,7 +244,7 @@ class _Side:
             links = [faces @ np.array(test).T for test in zip(*self._tests, strict=True)]  # (unknowns' field, test)
             own = np.concatenate([bulk, np.array(links).reshape(-1, *bulk.shape[1:])])
             products = self.cell.comm.allreduce(own, op=MPI.SUM)
-            self._products = 0.5 * (products + products.transpose(0, 2, 1))
+            self._products = symmetric(products)
         return np.asarray(np.tensordot(weights, self._products, axes=1))
 
 

@@ -30,7 +30,6 @@ from typing import Any, Self, Unpack
 import numpy as np
 
 from homfem.brackets import EPS
-from homfem.cells.features import PERIOD
 from homfem.cells.symmetry import CellSymmetry
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import STRAIGHT, Accuracy, AccuracyOptions, Plan, straight
@@ -39,6 +38,7 @@ from homfem.certify.diffusion.physics import DiffusionOnMesh
 from homfem.certify.islands import without_closed_pores
 from homfem.certify.loop import solve_cell
 from homfem.certify.physics import CellSolution, MeshSolution, sampled
+from homfem.certify.reaction.interfaces import check_interfaces
 from homfem.certify.reaction.on_mesh import DecayOnMesh, diffusivity_of, left_of, per_amount, rate_of
 from homfem.certify.symmetry import Loads
 from homfem.coefficients import NamedCoefficient
@@ -296,29 +296,6 @@ class SlowOnMesh(DiffusionOnMesh):
     def geometric_error(self) -> float:
         """Return an estimate of what straight facets change; collective."""
         return DiffusionOnMesh.geometric_error(self) / self.storage  # super() does not know a dataclass with slots
-
-
-def check_interfaces(cell: UnitCell, phases: list[str], rates: Mapping[str, float]) -> dict[str, float]:
-    """Return the rates by the names that the facets have in the cell.
-
-    Raises
-    ------
-    InputError
-        For a name that is no interface of one of the phases, for one named twice, for a rate that is negative.
-    """
-    known = [name for name in cell.facets if not name.startswith(PERIOD)]
-    result: dict[str, float] = {}
-    for given, value in rates.items():
-        turned = "|".join(reversed(given.split("|")))
-        name = turned if given not in known and turned in known else given
-        check_choice("interface_rates", name, known)
-        if name in result:
-            raise InputError("interface_rates", given, "named once: the order of the two phases does not matter")
-        sides = name.split("|")
-        if len(sides) == 2 and not any(side in phases for side in sides):
-            raise InputError(f"interface_rates[{given!r}]", value, "on an interface of a phase that carries the solute")
-        result[name] = check_number(f"interface_rates[{given!r}]", value, at_least=0.0)
-    return result
 
 
 @takes(Accuracy)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from dolfinx import mesh as dmesh
 
+from homfem.brackets import symmetric
 from homfem.kinds import CONDUCTIVITY
 from homfem.kinetics import PointKinetics
 from homfem.macro.coefficients import TensorInput, tensor_values
@@ -166,7 +167,7 @@ def _in_series(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict[
             name = "intracellular" if a is None else "extracellular"
             raise InputError(name, region, "given for every region that the other one has")
         series = np.linalg.inv(np.linalg.inv(a) + np.linalg.inv(b))
-        found[region] = 0.5 * (series + series.T)
+        found[region] = symmetric(series)
     return found
 
 
