@@ -17,6 +17,7 @@ from petsc4py import PETSc
 
 from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
+from homfem.limits import MemoryLimitError
 from homfem.local import boundary as conditions
 from homfem.local.budget import require_system
 from homfem.local.fixed import Planes, parts_in_space
@@ -96,12 +97,18 @@ class Posed:
         )
 
     def direct(self, method: Method) -> bool:
-        """Whether factors of the whole matrix are made at once, chosen or by the size of a saddle point."""
+        """Whether factors of the whole matrix are made at once: chosen, or by size and memory of a saddle point."""
         if method.preconditioner is not None or self.problem.kind != "saddle":
             return method.preconditioner == "direct"
         broken = any(field.preconditioner == "direct" for field in self.problem.fields)
         most = (solve.DIRECT_BROKEN if broken else solve.DIRECT_SADDLE)[self.cell.dimension]
-        return max(one.dofs for one in self.unknowns.values()) <= most
+        if max(one.dofs for one in self.unknowns.values()) > most:
+            return False
+        try:
+            self.require_room(direct=True)
+        except MemoryLimitError:  # iterations need less
+            return False
+        return True
 
     def assemble(self, *, matrix: bool = True, sides: bool = True) -> None:
         """Assemble matrices, loads and means; collective."""

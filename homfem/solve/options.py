@@ -21,19 +21,22 @@ ESTIMATES = 20
 DIRECT = 3_000_000
 #: Entries of the largest matrix whose unknowns MUMPS orders by approximate minimum fill, by dimension. Its own choice
 #: beyond 10,000 unknowns is nested dissection, which takes two to five times as long in the plane as all that this one
-#: needs (a flow with 104,000 unknowns of degree 4: .61 s for .30), up to twice in space, and pays only where the matrix
-#: is large.
-QUICK_ORDER = {2: 10_000_000, 3: 1_500_000}
+#: needs (a flow with 104,000 unknowns of degree 4: .36 s for .66; with 1.5 million: 8.8 s for 12.9), up to twice in
+#: space, and pays only where the matrix is large.
+QUICK_ORDER = {2: 100_000_000, 3: 1_500_000}
 #: Entries of the largest matrix of a cell for which a direct solver goes first, by dimension: it is up to five times as
 #: fast as multigrid there (two or three right-hand sides). In space it is as fast at this size; in the plane cell
 #: problems of diffusion took 1.6 (degree 1), 1.7 (2) and 3 times (4) as long by multigrid with a million entries.
 DIRECT_FIRST = {2: 1_500_000, 3: 100_000}
-#: Unknowns of the largest saddle point of a cell for which a direct solver goes first, by dimension: in space both were
-#: as fast there, and at 30,000 all loads at once took a third of the time; in the plane factors are good for longer.
-DIRECT_SADDLE = {2: 225_000, 3: 6_000}
+#: Unknowns of the largest saddle point of a cell for which a direct solver goes first, by dimension. In space all loads
+#: at once took half the time of factors with 20,000 unknowns, a third with 64,000 (spheres of degree 2). In the
+#: plane factors are faster at any size (64 fibres: .22 s for 2.8 with 81,000 unknowns of degree 2; 1.3 s for 25 with
+#: 380,000 of degree 4), and with 1.5 million they take 9 s and 3.2 GB.
+DIRECT_SADDLE = {2: 1_500_000, 3: 6_000}
 #: The same of a pressure that is discontinuous and of a higher degree than 0 (Scott and Vogelius): iterations are three
-#: times as many there, and took two to three times as long at half of these sizes.
-DIRECT_BROKEN = {2: 225_000, 3: 150_000}
+#: to ten times as many there. In space factors took 3.6 s with 149,000 unknowns (all loads at once 38) and 7.3 s and
+#: 1.9 GB with 518,000.
+DIRECT_BROKEN = {2: 1_500_000, 3: 600_000}
 
 MULTIGRID = {
     # Smoothed aggregation; the smoother is symmetric, as conjugate gradients need it.

@@ -6,6 +6,7 @@ import pytest
 
 from homfem import cells, homogenize_diffusion, homogenize_elasticity, homogenize_stokes, solve, solve_diffusion
 from homfem.limits import VARIABLE, BudgetError, MemoryLimitError
+from homfem.local import budget
 from homfem.local.budget import bytes_of, require_system, unknowns_limited
 
 SOLIDS = {"L": {"young": 1.0, "poisson": 0.3}, "D": {"young": 10.0, "poisson": 0.3}}
@@ -54,6 +55,16 @@ def test_a_system_that_does_not_fit_is_refused_before_anything_is_solved(solve_i
     monkeypatch.setattr(solve.LinearSolver, "__init__", lambda *_, **__: pytest.fail("solved"))
     with pytest.raises(MemoryLimitError, match=r"cell = 'blocks': .*cell.resolution.*HOMFEM_MEMORY"):
         solve_it()
+
+
+def test_iterations_go_where_factors_do_not_fit(monkeypatch):
+    """A flow in the plane is solved by factors as a rule."""
+    monkeypatch.setenv(VARIABLE, "1 GB")
+    by_factors = permeability()
+    monkeypatch.setitem(budget.FACTORS, 2, 1e9)
+    by_iterations = permeability()
+    assert by_factors.iterations <= 4 < 10 < by_iterations.iterations
+    assert by_iterations.value == pytest.approx(by_factors.value, rel=1e-8, abs=1e-12)
 
 
 def test_the_number_of_unknowns_is_limited_in_the_block_alone():
