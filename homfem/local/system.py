@@ -335,8 +335,11 @@ class Reduced:
         return vector
 
     def _empty(self, k: int) -> PETSc.Mat:
-        size = int(self.offsets[k + 1] - self.offsets[k])
-        matrix = PETSc.Mat().createAIJ(((size, None), (size, None)), nnz=0, comm=self.system.cell.comm)
+        size, comm = int(self.offsets[k + 1] - self.offsets[k]), self.system.cell.comm
+        first = sum(comm.allgather(size)[: comm.rank])
+        # A diagonal of zeros is there for what holds an unknown.
+        csr = (np.arange(size + 1, dtype=PETSc.IntType), first + np.arange(size, dtype=PETSc.IntType), np.zeros(size))
+        matrix = PETSc.Mat().createAIJ(((size, None), (size, None)), csr=csr, comm=comm)
         matrix.assemble()
         return matrix
 

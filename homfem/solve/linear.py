@@ -22,6 +22,7 @@ from homfem.solve.options import (
     Multigrid,
     cheap,
     entries,
+    held,
     interpolate,
     new_prefix,
     null_space,
@@ -112,6 +113,7 @@ class LinearSolver:
         self._coarse, self._definite, self._part = multigrid.coarse, False, None
         self._size = matrix.norm(PETSc.NormType.INFINITY)
         self._null = null_space(matrix, known)
+        self._kernel = known.vectors[0] if len(known.vectors) == 1 and not (known.constant or known.left) else None
         self._left = self._null if not known.left else PETSc.NullSpace().create(vectors=list(known.left))
         matrix.setOption(PETSc.Mat.Option.SYMMETRIC, method == "cg")
         # PETSc compares pivots with absolute numbers: where those could matter the solver sees a matrix of size one.
@@ -175,10 +177,13 @@ class LinearSolver:
         if self._method != "cg":
             options |= {"ksp_pc_side": "right", "ksp_gmres_restart": RESTART}
         options |= interpolate(self.ksp.getPC(), preconditioner, coarse.prolongations, coarse.near_kernel)
+        # A pivot of round-off takes the solution far into the kernel, which costs digits: an unknown there is held.
+        pinned = self._kernel if preconditioner == "direct" and self._method == "cg" else None
         try:
-            with options_set(prefix, options):
+            with options_set(prefix, options), held(operator, pinned):
                 self.ksp.setFromOptions()
                 self.ksp.setUp()
+                self.ksp.getPC().setReusePreconditioner(pinned is not None)
         except PETSc.Error as error:  # entries too far apart, or a zero where none may be
             if len(self._attempts) == 1:
                 raise ConvergenceError(_broken(self.name, error)) from error

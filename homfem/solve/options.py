@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from petsc4py import PETSc
 
 from homfem.parameters import check_choice
@@ -234,6 +235,45 @@ def options_set(prefix: str, options: dict[str, Any]) -> Iterator[None]:
     finally:
         for key in options:
             database.delValue(prefix + key)
+
+
+@contextmanager
+def held(matrix: PETSc.Mat, kernel: PETSc.Vec | None) -> Iterator[None]:
+    r"""Hold an unknown of a singular symmetric matrix for the duration of the block, by its diagonal; collective.
+
+    With :math:`Ak=0` and :math:`k_i\ne0` the solution of :math:`(A+te_ie_i^T)x=b` solves :math:`Ax=b` for every t
+    where b is orthogonal to k, and has :math:`x_i=0`.
+
+    Parameters
+    ----------
+    matrix
+        A.
+    kernel
+        k, all of its kernel; nothing is done without.
+    """
+    if kernel is None:
+        yield
+        return
+    size = kernel.copy()
+    size.abs()
+    place, _ = size.max()
+    size.destroy()
+    first, last = matrix.owner_range
+    own = first <= place < last
+    before = float(matrix.getValue(place, place)) if own else 0.0
+    change = np.copysign(matrix.norm(PETSc.NormType.INFINITY), before or -1.0)
+    matrix.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
+
+    def put(value: float) -> None:
+        if own:
+            matrix.setValue(place, place, value)
+        matrix.assemble()
+
+    put(before + change)
+    try:
+        yield
+    finally:
+        put(before)
 
 
 def new_prefix() -> str:

@@ -13,6 +13,7 @@ from petsc4py import PETSc
 from homfem import solve
 from homfem.parameters import ConvergenceError, HomfemError, InputError
 from homfem.ranks import collective
+from homfem.solve.options import held
 
 ALIVE = []  # spaces whose matrices are in use: PETSc objects borrow the communicator of their index map
 
@@ -201,6 +202,34 @@ def test_factors_that_leave_more_than_is_asked_for_are_applied_again(monkeypatch
         assert (b - matrix * x).norm() <= 1.1e-13 * b.norm()
         x.axpy(-1.0, exact)
         assert x.norm() <= 1e-10 * exact.norm()
+
+
+def case_held(comm):
+    matrix, b = laplace(comm, 12)
+    kernel = matrix.createVecRight()
+    kernel.set(1.0 / np.sqrt(kernel.getSize()))
+    before = matrix.copy()
+    with held(matrix, kernel):
+        change = matrix.copy()
+        change.axpy(-1.0, before)
+        inside = [change.norm(), change.norm(PETSc.NormType.INFINITY)]
+    matrix.axpy(-1.0, before)
+    solver, x = solve.LinearSolver(before, preconditioner="direct", rtol=1e-12, kernel=[kernel]), b.duplicate()
+    count = solver.solve(b, x)
+    size = x.norm()
+    solver.ksp.getPC().apply(b, x)
+    least = comm.allreduce(float(np.abs(x.array_r).min()), op=MPI.MIN)
+    zero = solver.ksp.getPC().getFactorMatrix().getMumpsInfog(28)
+    return {"inside": inside, "left": matrix.norm(), "count": count, "size": size, "least": least, "zero pivots": zero}
+
+
+@pytest.mark.mpi
+def test_an_unknown_of_a_singular_matrix_is_held_while_factors_are_made(on_ranks):
+    """By one entry of the diagonal; afterwards the matrix is what it was, and the factors give zero there."""
+    for found in on_ranks(case_held):
+        assert found["inside"] == pytest.approx([8.0, 8.0])  # the sum of the absolute entries of a row inside
+        assert (found["left"], found["count"], found["zero pivots"]) == (0.0, 1, 0)
+        assert found["least"] < 1e-12 * found["size"]
 
 
 def test_a_direct_solver_that_goes_first_sees_an_indefinite_matrix():
