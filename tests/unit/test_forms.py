@@ -14,7 +14,8 @@ import ufl
 from dolfinx import fem, mesh
 from mpi4py import MPI
 
-from homfem import _dolfinx
+from homfem import _dolfinx, solve
+from homfem.cells import fibre_array
 from homfem.solve import compile_form, forms, function_space
 
 
@@ -102,6 +103,23 @@ def test_a_form_is_compiled_once_for_all_meshes_coefficients_and_constants(compi
         value = fem.assemble_scalar(compile_form(weighted(square(n), weight, power)))
         assert value == pytest.approx(weight / (power + 1), abs=1e-14)
     assert len(compilations) == 1
+
+
+def test_kernels_on_curved_cells_of_high_order_have_loops_in_vectors(monkeypatch):
+    """The order of the places decides, not that of the functions."""
+    monkeypatch.setattr(forms, "_KERNELS", {})
+    chosen, compiled = [], forms._dolfinx.compile_kernels
+
+    def compile_kernels(form, options):
+        chosen.append(options.get("cffi_extra_compile_args"))
+        return compiled(form, options)
+
+    monkeypatch.setattr(forms._dolfinx, "compile_kernels", compile_kernels)
+    for order in (1, 2, 3, 4):
+        cell = fibre_array(fraction=0.3, resolution=0.3, order=order, comm=MPI.COMM_SELF)
+        chosen.clear()
+        assert solve.integrate(fem.Constant(cell.mesh, 2.0) * ufl.dx) == pytest.approx(2.0, rel=1e-12)
+        assert chosen[-1] == (["-O3", "-g0"] if order > 2 else None)
 
 
 def test_coefficients_that_a_derivative_loses_are_left_out():
