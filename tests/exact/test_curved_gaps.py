@@ -10,17 +10,22 @@ from mpi4py import MPI
 
 from homfem import homogenize_diffusion
 from homfem.cells import medium_cell, sphere_array
+from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.jacobians import lagrange_gradients
 from homfem.meshing.arrays.raw_cell import RawCell
-from homfem.meshing.cut import bending, curved, ears, implicit
+from homfem.meshing.cut import bending, coarsening, curved, ears, implicit
+from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.bending import BentCells, bent, soundness
 from homfem.meshing.cut.cutting import cut, start
+from homfem.meshing.cut.implicit import implicit_raw
 from homfem.meshing.cut.level_sets import balls
 from homfem.meshing.cut.mirror_parts import Part
+from homfem.meshing.cut.resolved import TooCoarseError
+from homfem.meshing.cut.volume_correction import interface
 from homfem.meshing.shapes.random_media import medium_plan
 from homfem.parameters import CellError, Lattice
-from homfem.random_media import Sphere, random_sequential_addition
+from homfem.random_media import ParticleMedium, Sphere, random_sequential_addition
 
 RADIUS = math.sqrt(0.1 / math.pi)
 #: D*/D around the four discs of DISCS, by degree 6 on 1,586 triangles with sides of order 4.
@@ -29,6 +34,16 @@ VALUE = [[0.439864128, 0.000786644], [0.000786644, 0.410135589]]
 
 def discs():
     return random_sequential_addition(Sphere(RADIUS), period=(1.0, 1.0), seed=14, number=4, fraction=0.4)
+
+
+def cell_of(order: int, **how) -> UnitCell:
+    medium = discs()
+    feature = medium.feature_size()
+    raw = implicit_raw(
+        medium.level_set(), ["inclusion", "matrix"], lattice=Lattice.box(1.0, 1.0), resolution=1 / 3, order=order,
+        size=lambda x: 0.7 * feature(x), fractions={"inclusion": medium.volume_fraction}, **how,
+    )  # fmt: skip
+    return UnitCell.from_raw(raw, comm=MPI.COMM_SELF)
 
 
 def least_jacobian(raw: RawCell) -> float:
@@ -46,8 +61,8 @@ def least_jacobian(raw: RawCell) -> float:
     [(2, 3, 2e-6, 6e-5), (3, 4, 2e-5, 5e-5), (4, 5, 1e-8, 2e-6)],
 )
 def test_discs_with_narrow_gaps(order, degree, length, accuracy):
-    """At the mesh size of the default a cell would fold; with nodes taken off the surface D* is 2e-3 off."""
-    cell = medium_cell(discs(), order=order, resolution=1 / 3, comm=MPI.COMM_SELF)
+    """A cell would fold; with nodes taken off the surface D* is 2e-3 off."""
+    cell = cell_of(order)
     assert cell.warnings == ()
     assert cell.volume_fractions["inclusion"] == pytest.approx(0.4, abs=1e-12)
     assert cell.interface_area == pytest.approx(8.0 * math.pi * RADIUS, rel=length)
@@ -66,7 +81,7 @@ def test_cells_are_folded_unless_they_follow_the_surface(monkeypatch, order):
         return bent(given, points)
 
     monkeypatch.setattr(curved, "bent", told)
-    raw = medium_plan(discs(), order=order, resolution=1 / 3).make()
+    raw = cell_of(order).raw
     assert len(seen) == 1
     before, after = seen[0]
     assert before < 0.0
@@ -79,12 +94,12 @@ def test_what_cannot_be_bent_is_meshed_finer_and_then_said(monkeypatch):
     monkeypatch.setattr(
         curved, "bent", lambda given, points: (points, given.soundness(points, np.arange(len(given.cells))))
     )
-    finer = medium_cell(discs(), order=4, resolution=1 / 3, comm=MPI.COMM_SELF)
+    finer = cell_of(4)
     assert finer.warnings == ()
     assert least_jacobian(finer.raw) > 0.0
     assert finer.interface_area == pytest.approx(8.0 * math.pi * RADIUS, rel=1e-8)
     monkeypatch.setattr(implicit, "FINER", 0)
-    off = medium_cell(discs(), order=4, resolution=1 / 3, comm=MPI.COMM_SELF)
+    off = cell_of(4)
     assert off.number_of_cells < finer.number_of_cells
     assert len(off.warnings) == 1
     assert "3 nodes on edges are off the surface, as cells would fold: mesh finer" in off.warnings[0]
@@ -96,7 +111,7 @@ def test_folded_cells_are_an_error_where_the_mesh_can_be_finer(monkeypatch):
     monkeypatch.setattr(curved, "bent", lambda given, points: (points, np.full(len(given.cells), -1.0)))
     raw = sphere_array(fraction=0.3, resolution=1 / 3, comm=MPI.COMM_SELF).raw
     function = balls(raw.lattice, [[0.5] * 3], (0.3 * 0.75 / math.pi) ** (1 / 3))
-    with pytest.raises(CellError, match=r"order = 2: .*1 where a surface bends as much as near.*Mesh finer"):
+    with pytest.raises(CellError, match=r"order = '2 for a surface that bends much near.*no cell folds.*Mesh finer"):
         curved.of_order(raw, [function], straighten=False)
 
 
@@ -109,6 +124,94 @@ def test_spheres_are_not_folded():
     # On the sphere, but for the one distance by which it is moved for the volume.
     assert np.ptp(away) < 2e-4 * radius
     assert least_jacobian(raw) > 0.0
+
+
+# -- short edges collapsed ---------------------------------------------------------------------------------------------
+
+
+def balls_in_boxes(n: int, dimension: int, fraction: float) -> ParticleMedium:
+    """Each in a box of its own, at a random place."""
+    one = math.sqrt(fraction / math.pi) if dimension == 2 else (0.75 * fraction / math.pi) ** (1 / 3)
+    boxes = np.stack(np.meshgrid(*[np.arange(n)] * dimension, indexing="ij"), axis=-1).reshape(-1, dimension) + 0.5
+    centres = (boxes + (0.45 - one) * np.random.default_rng(1).uniform(-1.0, 1.0, boxes.shape)) / n
+    return ParticleMedium(
+        particle=Sphere(one / n), period=(1.0,) * dimension, centres=centres,
+        frames=np.tile(np.eye(dimension), (len(centres), 1, 1)), scales=np.ones(len(centres)), overlap=False,
+        expected_fraction=fraction, seed=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n", "dimension", "fraction", "order", "most"), [(4, 2, 0.3, 4, 55), (4, 2, 0.3, 2, 60), (2, 3, 0.2, 2, 830)]
+)
+def test_few_cells_are_enough(n, dimension, fraction, order, most):
+    medium = balls_in_boxes(n, dimension, fraction)
+    raw = medium_plan(medium, order=order, resolution=1 / (3 * n)).make()
+    assert len(raw.cells) <= most * medium.number
+    assert raw.notes == ()
+    assert least_jacobian(raw) > 0.0
+    identify_nodes(raw.points, raw.lattice)
+    on = np.unique(raw.facets)
+    assert np.abs(medium.level_set()(raw.points[on])).max() < 2e-3 * medium.particle.radius
+
+
+def test_the_same_mesh_again():
+    one, other = (medium_plan(discs(), order=4, resolution=1 / 3).make() for _ in range(2))
+    assert np.array_equal(one.points, other.points)
+    assert np.array_equal(one.cells, other.cells)
+
+
+def test_sixteen_fibres_have_their_tensor():
+    """Against degree 6 on a mesh three times as fine."""
+    medium = balls_in_boxes(4, 2, 0.3)
+    values = [
+        homogenize_diffusion(
+            medium_cell(medium, order=4, resolution=resolution, comm=MPI.COMM_SELF), {"matrix": 1.0}, degree=degree,
+            bounds=False,
+        ).value
+        for resolution, degree in ((1 / 12, 5), (1 / 40, 5))
+    ]  # fmt: skip
+    np.testing.assert_allclose(values[0], values[1], atol=5e-6)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_a_collapse_keeps_what_it_must(d):
+    """Volume, faces of the period, nodes on the surface; no edge gets too long, no angle worse than wished."""
+    lattice = Lattice.box(*(1.0,) * d)
+    phi = balls(lattice, [[0.1, 0.2, 0.3][:d]], 0.34)
+    part = Part(lattice=lattice)
+    mesh = start(implicit.background_raw(lattice, 0.1, "m", part), 1, part)
+    cut(mesh, [phi], 0)
+    before, worst, inside = len(mesh.cells), sines(mesh.points[mesh.cells]).min(), volumes(mesh)[mesh.region == 0].sum()
+    taken = coarsening.coarsen(mesh, [phi], np.array([0, 1]), 0.2, 2)
+    assert taken > 10
+    assert len(mesh.cells) < 0.5 * before
+    assert volumes(mesh).min() > 0.0
+    assert volumes(mesh).sum() == pytest.approx(1.0, rel=1e-12)
+    assert volumes(mesh)[mesh.region == 0].sum() == pytest.approx(inside, rel=0.15)
+    assert sines(mesh.points[mesh.cells]).min() >= min(worst, coarsening.LEAST[d])
+    ends = mesh.points[mesh.cells[:, np.array(np.triu_indices(d + 1, 1))]]
+    assert np.linalg.norm(ends[:, 0] - ends[:, 1], axis=2).max() <= 0.2 * (1.0 + 1e-9)
+    faces = interface(mesh, np.array([0, 1]))
+    assert np.abs(phi(mesh.points[faces.nodes].reshape(-1, d))).max() < 1e-12
+    identify_nodes(mesh.points[np.unique(mesh.cells)], lattice)
+
+
+def volumes(mesh) -> np.ndarray:
+    return np.linalg.det(np.diff(mesh.points[mesh.cells], axis=1)) / math.factorial(mesh.points.shape[1])
+
+
+def test_a_gap_that_the_mesh_closes_is_meshed_finer():
+    """Curved cells may start coarser than the gap; straight ones are refused there."""
+    medium = discs()
+    how = {"lattice": Lattice.box(1.0, 1.0), "resolution": 1 / 3}
+    with pytest.raises(TooCoarseError, match="thinner than the mesh") as caught:
+        implicit_raw(medium.level_set(), ["inclusion", "matrix"], **how)
+    assert len(caught.value.places) == len(caught.value.sizes) > 0
+    raw = implicit_raw(medium.level_set(), ["inclusion", "matrix"], order=2, **how)
+    assert least_jacobian(raw) > 0.0
+    cell = UnitCell.from_raw(raw, comm=MPI.COMM_SELF)
+    assert len(cell.connectivity["inclusion"].parts) == 4
 
 
 # -- the parts ---------------------------------------------------------------------------------------------------------

@@ -16,21 +16,8 @@ from homfem.meshing.arrays.refinement import PAIRS
 from homfem.meshing.cut.bending import FOLDED, BentCells, bent, soundness
 from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients
 from homfem.meshing.cut.mirror_parts import Part
+from homfem.meshing.cut.resolved import TooCoarseError
 from homfem.parameters import Array, CellError, InputError
-
-
-class FoldedError(CellError):
-    """Cells that are folded with their nodes on the surface, however the others are placed.
-
-    ``places`` are their middles, shape (k, d), ``sizes`` their longest edges.
-    """
-
-    def __init__(self, order: int, places: Array, sizes: Array) -> None:
-        place = np.array2string(places[0], precision=4)
-        super().__init__(
-            "order", order, f"1 where a surface bends as much as near {place}", "Mesh finer, or choose order 1."
-        )
-        self.places, self.sizes = places, sizes
 
 
 def of_order(
@@ -67,7 +54,7 @@ def of_order(
 
     Raises
     ------
-    FoldedError
+    TooCoarseError
         With the places of the cells that would be folded.
     CellError
         If the surface is far from an edge whose ends lie on it.
@@ -242,7 +229,10 @@ class _Curved:
             corners = points[self.raw.cells[folded]]
             first, second = PAIRS[corners.shape[1]]
             sizes = np.linalg.norm(corners[:, first] - corners[:, second], axis=2).max(axis=1)
-            raise FoldedError(self.order, corners.mean(axis=1), sizes)
+            raise TooCoarseError.at(
+                corners.mean(axis=1), sizes, "order", f"{self.order} for a surface that bends much",
+                "one in which no cell folds", "Mesh finer, or choose order 1.",
+            )  # fmt: skip
         points, count = self._straightened(points, middle, self.cells[folded])
         note = f"order {self.order}: {count} nodes on edges are off the surface, as cells would fold: mesh finer"
         return replace(self, points=points, raw=replace(self.raw, notes=(*self.raw.notes, note)))

@@ -20,22 +20,24 @@ from homfem.keywords import takes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
 from homfem.meshing.cut import volume_correction
 from homfem.meshing.cut.background import angles, background_raw, sines
+from homfem.meshing.cut.coarsening import coarsen
 from homfem.meshing.cut.corners import mark_kinks, meet_corners
-from homfem.meshing.cut.curved import FoldedError, of_order
+from homfem.meshing.cut.curved import of_order
 from homfem.meshing.cut.cutting import CutMesh, cut, start
 from homfem.meshing.cut.ears import open_ears
 from homfem.meshing.cut.grading import MeshSize, graded
-from homfem.meshing.cut.level_sets import LevelSet, balls, check_periodic
+from homfem.meshing.cut.level_sets import LevelSet, check_periodic, nearest
 from homfem.meshing.cut.mirror_parts import Part, check_images, completed, find_part
-from homfem.meshing.cut.resolved import require_resolved
+from homfem.meshing.cut.resolved import TooCoarseError, require_resolved
 from homfem.meshing.cut.smoothing import smooth
 from homfem.parameters import Array, CellError, InputError, Lattice, check_integer, check_number
 from homfem.reference import PLANE_ORDERS, SIMPLEX
 
 log = logging.getLogger("homfem")
 
-#: How often the mesh is made finer where curved cells would fold, before nodes are taken off the surface.
-FINER = 2
+#: How often a mesh for curved cells is made finer where it is too coarse, before it is refused, or nodes are taken off
+#: the surface.
+FINER = 3
 
 #: Angles below this in degrees, and above 180 less this, are refused where nodes must not leave mirror planes.
 FLATTEST = {2: 12.0, 3: 5.0}
@@ -51,6 +53,7 @@ class CutOptions(TypedDict, total=False):
     order: int
     mirrors: str | Sequence[str]
     length_unit: str
+    collapse: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,6 +80,9 @@ class Cut:
         have such planes, such as ``["x", "y"]``.
     length_unit
         Unit of the lattice.
+    collapse
+        Collapse edges of curved cells (``order`` > 1) that are shorter than they need be
+        (:mod:`homfem.meshing.cut.coarsening`).
     """
 
     resolution: float = 0.1
@@ -86,6 +92,7 @@ class Cut:
     order: int = 1
     mirrors: str | Sequence[str] = "none"
     length_unit: str = "m"
+    collapse: bool = False
 
     def __post_init__(self) -> None:
         check_integer("refinement", self.refinement, at_least=0, at_most=12)
@@ -165,23 +172,31 @@ def implicit_raw(
     places = {k: np.asarray(at, dtype=np.float64) for k, at in (corners or {}).items()}
 
     def make(part: Part) -> RawCell:
-        bad: list[FoldedError] = []
-        while True:
-            mesh = start(_grid(lattice, given, wanted, part, bad), len(given), part)
+        if wanted.order == 1:
+            mesh = start(_grid(lattice, given, wanted, part), len(given), part)
             _cut_along(mesh, given, names, places)
-            if wanted.order > 1:
-                open_ears(mesh, phase)
             share = {k: volume / part.copies for k, volume in targets.items()}
-            faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve and wanted.order == 1)
-            found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=wanted.order == 1)
-            if wanted.order == 1:
-                return completed(found, part)
+            faces = _fit(mesh, given, phase, unique, share, conserve=wanted.conserve)
+            return completed(_to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=True), part)
+        coarse: list[TooCoarseError] = []
+        while True:
             try:
-                last = len(bad) == FINER
-                return completed(of_order(found, given, share, part, order=wanted.order, straighten=last), part)
-            except FoldedError as error:
-                log.info("the mesh is made finer at %d cells that would fold", len(error.sizes))
-                bad.append(error)
+                return curved(part, coarse)
+            except TooCoarseError as error:
+                if len(coarse) == FINER:
+                    raise
+                log.info("the mesh is made finer at %d places: %s", len(error.sizes), error)
+                coarse.append(error)
+
+    def curved(part: Part, coarse: Sequence[TooCoarseError]) -> RawCell:
+        mesh = start(_grid(lattice, given, wanted, part, coarse), len(given), part)
+        _cut_along(mesh, given, names, places)
+        _coarsen(mesh, given, phase, wanted, lattice)
+        share = {k: volume / part.copies for k, volume in targets.items()}
+        faces = _fit(mesh, given, phase, unique, share, conserve=False)
+        found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=False)
+        last = len(coarse) == FINER
+        return completed(of_order(found, given, share, part, order=wanted.order, straighten=last), part)
 
     part = find_part(given, lattice, wanted.mirrors)
     if part.copies > 1 and wanted.mirrors == "auto":
@@ -194,22 +209,34 @@ def implicit_raw(
 
 
 def _grid(
-    lattice: Lattice, functions: Sequence[LevelSet], wanted: Cut, part: Part, bad: Sequence[FoldedError] = ()
+    lattice: Lattice, functions: Sequence[LevelSet], wanted: Cut, part: Part, coarse: Sequence[TooCoarseError] = ()
 ) -> RawCell:
     """Return the grid that is cut, as fine near the surfaces as is wanted there, and finer where cells would fold."""
     raw = background_raw(lattice, wanted.resolution, wanted.length_unit, part)
-    if wanted.size is None and not wanted.refinement and not bad:
+    if wanted.size is None and not wanted.refinement and not coarse:
         return raw
     finest, size = wanted.resolution * lattice.shortest * 0.5**wanted.refinement, wanted.size
 
+    around = [nearest(lattice, error.places) for error in coarse]
+
     def wish(x: Array) -> Array:
         found = np.minimum(finest, size(x)) if size else np.full(len(x), finest)
-        for error in bad:
-            away = balls(lattice, error.places, error.sizes)(x)
-            found = np.where(np.asarray(away) < 0.0, np.minimum(found, 0.5 * float(error.sizes.max())), found)
+        for error, near in zip(coarse, around, strict=True):
+            away, number = near(x)
+            length = error.sizes[number]
+            found = np.where(away < 1.5 * length, np.minimum(found, 0.5 * length), found)
         return found
 
     return graded(raw, functions, wish, part.copies, wanted.refinement)
+
+
+def _coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, wanted: Cut, lattice: Lattice) -> None:
+    """Make the mesh as coarse as curved cells may be; in space once more after its cells are better."""
+    for turn in range(lattice.dimension - 1 if wanted.collapse else 0):
+        if turn:
+            smooth(mesh, functions)
+        coarsen(mesh, functions, phase, wanted.resolution * lattice.shortest, wanted.order)
+    open_ears(mesh, phase)
 
 
 def _cut_along(

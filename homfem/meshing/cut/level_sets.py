@@ -161,6 +161,19 @@ def balls(lattice: Lattice, centres: npt.ArrayLike, radii: npt.ArrayLike) -> Lev
     return distance
 
 
+def nearest(lattice: Lattice, places: npt.ArrayLike) -> Callable[[Array], tuple[Array, npt.NDArray[np.int64]]]:
+    """Return a function of points that gives the distance to the nearest of the places or images, and which it is."""
+    middle = _wrapped(lattice, np.atleast_2d(np.asarray(places, dtype=np.float64)))
+    copies = (middle[None] + _images(lattice)[:, None]).reshape(-1, lattice.dimension)
+    tree = scipy.spatial.cKDTree(copies)
+
+    def found(points: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+        distance, number = tree.query(_wrapped(lattice, points))
+        return distance, number % len(middle)
+
+    return found
+
+
 def second_nearest(lattice: Lattice, centres: npt.ArrayLike, radius: float) -> Callable[[Array], Array]:
     """Return the sum of the distances from the surfaces of the two nearest of equal balls: near one, the gap there."""
     middle = _wrapped(lattice, np.atleast_2d(np.asarray(centres, dtype=np.float64)))

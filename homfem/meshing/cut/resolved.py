@@ -16,13 +16,29 @@ from homfem.parameters import Array, CellError
 LEAVES = 0.6
 
 
+class TooCoarseError(CellError):
+    """A mesh too coarse for a surface at ``places``, shape (k, d), where the lengths of its edges are ``sizes``."""
+
+    places: Array
+    sizes: Array
+
+    @classmethod
+    def at(cls, places: Array, sizes: Array, name: str, value: object, allowed: str, remedy: str) -> TooCoarseError:
+        """Return the error, whose words have the first of the places after ``value``."""
+        error = cls(name, f"{value} near {np.array2string(places[0], precision=4)}", allowed, remedy)
+        error.places, error.sizes = places, sizes
+        return error
+
+
 def require_resolved(mesh: CutMesh, functions: Sequence[LevelSet], names: Sequence[str]) -> None:
     """Refuse a mesh that closed a gap, joined or lost a part; see :func:`hidden_crossings`.
 
     Raises
     ------
-    CellError
+    TooCoarseError
         Naming the phases and a place.
+    CellError
+        For a phase without cells.
     """
     remedy = "Choose a smaller resolution or more refinement there, or other sizes."
     for number, name in enumerate(names):
@@ -30,20 +46,15 @@ def require_resolved(mesh: CutMesh, functions: Sequence[LevelSet], names: Sequen
             raise CellError("functions", f"phase {name!r} without cells", "resolved by the mesh", remedy)
     for number in range(len(functions)):
         for inside in (True, False):
-            bad = hidden_crossings(mesh, functions[number], number, inside=inside)
+            bad, sizes = hidden_crossings(mesh, functions[number], number, inside=inside)
             if len(bad):
                 what = f"a gap in {names[number]!r}" if inside else f"a part of {names[number]!r}"
-                place = np.array2string(bad[0], precision=4)
-                raise CellError(
-                    "functions",
-                    f"{what} thinner than the mesh, or a sharp corner of it, near {place}",
-                    "resolved by the mesh",
-                    remedy,
-                )
+                value = f"{what} thinner than the mesh, or a sharp corner of it,"
+                raise TooCoarseError.at(bad, sizes, "functions", value, "resolved by the mesh", remedy)
 
 
-def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool) -> Array:
-    """Return points on edges that leave the region in which they are said to be; shape (k, d).
+def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool) -> tuple[Array, Array]:
+    """Return the middles, shape (k, d), and lengths of edges that leave the region in which they are said to be.
 
     Parameters
     ----------
@@ -63,7 +74,7 @@ def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool)
     side = 1.0 if inside else -1.0
     cells = mesh.cells[mesh.region == number if inside else mesh.region > number]
     if not len(cells):
-        return mesh.points[:0]
+        return mesh.points[:0], mesh.points[:0, 0]
     tail, head = _edges(cells, len(mesh.points))
     on = mesh.on[:, number]
     level = side * values(phi, mesh.points)
@@ -87,7 +98,7 @@ def hidden_crossings(mesh: CutMesh, phi: LevelSet, number: int, *, inside: bool)
     peak = np.full(len(tail), -np.inf)
     peak[both] = _highest(lambda x: side * values(phi, x), mesh.points[tail[both]], mesh.points[head[both]])
     bad = steep | (peak > 0.0)
-    return np.asarray(0.5 * (mesh.points[tail] + mesh.points[head])[bad])
+    return np.asarray(0.5 * (mesh.points[tail] + mesh.points[head])[bad]), length[bad]
 
 
 def _edges(cells: Indices, count: int) -> tuple[Indices, Indices]:
