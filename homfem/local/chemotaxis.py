@@ -24,6 +24,7 @@ import numpy as np
 import ufl
 from dolfinx import fem
 
+from homfem import solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem, Field, domain_of, element_of
 from homfem.local.samples import sample
@@ -77,6 +78,7 @@ def driven_diffusion(
     degree: int,
     drives: Sequence[fem.Function] = (),
     sensitivity: fem.Function,
+    size: float = 0.0,
 ) -> CellProblem:
     r"""Return a diffusion problem for unit gradients, and for fields that drive a flux: one more load for each.
 
@@ -94,8 +96,12 @@ def driven_diffusion(
         The correctors q of every axis, or none. The load is :math:`\int S(e_j+\nabla q_j)\cdot\nabla v`.
     sensitivity
         S, a matrix on each mesh cell.
+    size
+        A load of a drive that is smaller, relative to :math:`S(e_j+\nabla q_j)` itself, is none: it is what round-off
+        and the solver leave of a field that does no work.
     """
     d, domain = cell.dimension, domain_of(cell)
+    shares = [fem.Constant(domain, 1.0) for _ in drives]
     own = () if set(phases) == set(cell.phase_names) else tuple(phases)
 
     def macroscopic(s: Any) -> Any:
@@ -106,7 +112,11 @@ def driven_diffusion(
 
     def linear(v: Any, s: Any) -> ufl.Form:
         form = -ufl.inner(ufl.dot(coefficient, macroscopic(s)), ufl.grad(v)) * ufl.dx
-        return form + sum(s[d + k] * ufl.inner(drive(k), ufl.grad(v)) * ufl.dx for k in range(len(drives)))
+        driven = (share * s[d + k] * ufl.inner(drive(k), ufl.grad(v)) * ufl.dx for k, share in enumerate(shares))
+        return form + sum(driven)
+
+    for k, share in enumerate(shares):
+        share.value = float(size == 0.0 or _work(cell, drive(k), degree) > size)
 
     def average(w: Any, s: Any, z: Any, t: Any) -> ufl.Form:
         one, other = macroscopic(s) + ufl.grad(w), macroscopic(t) + ufl.grad(z)
@@ -123,6 +133,17 @@ def driven_diffusion(
         flux=lambda u, _: ufl.dot(coefficient, ufl.grad(u)),
         domain=domain,
         coefficients={"diffusivity": coefficient},
-        given=(*drives, sensitivity) if drives else (),
+        given=(*drives, sensitivity, *shares) if drives else (),
         formula=("driven diffusion", own, len(drives)),
     )
+
+
+def _work(cell: UnitCell, field: Any, degree: int) -> float:
+    """The load that a field is, over what it would be if nothing of it cancelled: about the root of its square."""
+    space = solve.function_space(cell.mesh, "Lagrange", degree)
+    vector = solve.assemble_vector(ufl.inner(field, ufl.grad(ufl.TestFunction(space))) * ufl.dx)
+    norm = float(vector.norm())
+    vector.destroy()
+    square = solve.integrate(ufl.inner(field, field) * ufl.dx)
+    length = (cell.lattice.volume / cell.number_of_cells) ** (1.0 / cell.dimension)
+    return norm / (np.sqrt(square) * length ** (0.5 * cell.dimension - 1.0)) if square > 0.0 else 0.0

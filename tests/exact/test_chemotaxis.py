@@ -19,7 +19,7 @@ from homfem.config import make_config
 from homfem.local import equilibrium
 from homfem.local.engine import solve_correctors
 from homfem.local.membranes import facet_areas
-from homfem.parameters import InputError, PercolationError
+from homfem.parameters import ConvergenceError, InputError, PercolationError
 from homfem.solve import integral
 from made_cells import grid_cell
 
@@ -543,3 +543,24 @@ def test_a_config_that_is_refused(key, value, said):
         document["effective"][key] = value
     with pytest.raises(InputError, match=said):
         make_config(document)
+
+
+@pytest.mark.parametrize("slow", ["fibre", "matrix"])
+def test_diffusivities_that_are_far_apart(slow):
+    """Where attractant and sensitivity are the same everywhere S* is S: what drives does no work, and is round-off."""
+    cell, same = fibre_array(fraction=0.3, resolution=0.2), {"fibre": 1.0, "matrix": 1.0}
+    for contrast in (1e12, 1e15):
+        for given in ((same | {slow: 1.0 / contrast}, same, same), (same, same, same | {slow: 1.0 / contrast})):
+            found = homogenize_chemotaxis(cell, *given)
+            assert found.value == pytest.approx(np.eye(2), abs=1e-12)
+            assert found.estimated_error < (0.02 if contrast == 1e12 else 0.4)
+            assert found.reached
+            assert not found.warnings
+    far = same | {slow: 1e-18}
+    found = homogenize_chemotaxis(cell, far, same, same)
+    assert found.estimated_error > 1.0
+    assert not found.reached
+    assert [text for text in found.warnings if "say nothing" in text]
+    with pytest.raises(InputError, match=r"^motility = .*within a factor of 1e\+10") as caught:
+        homogenize_chemotaxis(cell, far, same, far)
+    assert isinstance(caught.value.__cause__, ConvergenceError)

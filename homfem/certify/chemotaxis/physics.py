@@ -26,10 +26,16 @@ from homfem.keywords import inherits, part_of, takes
 from homfem.kinds import DIFFUSION, SENSITIVITY
 from homfem.local.chemotaxis import tensor_function
 from homfem.local.problem import Correctors
-from homfem.parameters import Array, InputError, PercolationError
+from homfem.parameters import Array, ConvergenceError, InputError, PercolationError
 from homfem.tensors import EffectiveTensor
 
 NAME = "chemotaxis"
+#: Diffusivities that are farther apart are refused where the solver fails.
+CONTRAST = 1e10
+NOTHING = (
+    "the bounds of the sensitivity are farther apart than it is large, and say nothing: the mesh is too coarse, or the "
+    "coefficients of the phases are too far apart"
+)
 CONVENTIONS: Mapping[str, str] = {
     "average": "per volume of the whole cell",
     "flux": "of cells: - motility grad n + n sensitivity grad c, with the density n in the phases in which they move; "
@@ -92,7 +98,22 @@ class Chemotaxis:
         raise InputError("symmetry", "auto", "'none'")
 
     def solve(self, cell: UnitCell, loads: Loads, plan: Plan) -> ChemotaxisOnMesh:
-        """Solve all problems on one mesh; collective."""
+        """Solve all problems on one mesh; refuse contrasts at which that fails; collective."""
+        try:
+            return self._solve(cell, plan)
+        except ConvergenceError as error:
+            data = self.data(cell)
+            for name in ("motility", "attractant"):
+                table = getattr(data, name)
+                sizes = [float(np.linalg.eigvalsh(one)[end]) for one in table.values() if not callable(one)
+                         for end in (0, -1)]  # fmt: skip
+                if max(sizes, default=1.0) > CONTRAST * min(sizes, default=1.0):
+                    allowed = f"one whose values are within a factor of {CONTRAST:.0e}: beyond, round-off decides"
+                    remedy = "Leave out the phases into which next to nothing moves."
+                    raise InputError(name, getattr(self, name), allowed, remedy) from error
+            raise
+
+    def _solve(self, cell: UnitCell, plan: Plan) -> ChemotaxisOnMesh:
         data = self.data(cell)
         sensitivity = tensor_function(cell, "sensitivity", data.sensitivity)
         coefficients = {name: tensor_function(cell, name, getattr(data, name)) for name in ("motility", "attractant")}
@@ -213,12 +234,14 @@ def _two_sided(
             basis="matrix",
         ),
     }
-    size = float(np.abs(value).max())
+    error = _relative(float(width.max()), float(np.abs(value).max()))
     tensor = EffectiveTensor(
         value=value,
         physics=NAME,
         coefficients=found,
-        estimated_error=_relative(float(width.max()), size),
+        estimated_error=error,
+        reached=error <= 1.0,
+        warnings=(NOTHING,) if error > 1.0 else (),
     )
     return ChemotaxisOnMesh(
         tensor=tensor, cell=cell, correctors=above, dual=moving.below, compared=spreading.upper, halves=pair,

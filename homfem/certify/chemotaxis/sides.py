@@ -93,8 +93,9 @@ class Diffusing:
     def solve(self, drives: Sequence[fem.Function], *, degree: int, rtol: float) -> Correctors:
         """Solve for unit gradients, and for the correctors of the other one that drive it; collective."""
         problem = driven_diffusion(
-            self.cell, self.coefficient, self.phases, degree=degree, drives=drives, sensitivity=self.sensitivity
-        )
+            self.cell, self.coefficient, self.phases, degree=degree, drives=drives, sensitivity=self.sensitivity,
+            size=rtol,
+        )  # fmt: skip
         return solve_correctors(self.cell, problem, rtol=rtol)
 
     def noise(self, correctors: Correctors) -> Array:
