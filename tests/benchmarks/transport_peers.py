@@ -64,9 +64,9 @@ def plan(peer: str, name: str) -> list[Case]:
         sizes = {(2, 2): (0.2, 0.1, 0.05, 0.025), (3, 2): (0.2, 0.1, 0.05), (4, 2): (0.2, 0.1), (4, 4): (0.2, 0.1)}
         sizes |= {(5, 4): (1 / 3, 0.2), (6, 4): (1 / 3, 0.2)}
         if not one:
-            sizes = {(3, 4): (0.2, 0.1), (4, 4): (0.2, 0.1), (5, 4): (0.2,)}
+            sizes = {(3, 4): (0.2, 0.1), (4, 4): (0.2, 0.1), (5, 4): (0.3, 0.2)}
     else:
-        sizes = {(2, 2): (0.25, 0.15), (3, 2): (0.25,)}
+        sizes = {(2, 2): (0.25, 0.15), (3, 2): (1 / 3, 0.25)}
     for (degree, geometry), several in sizes.items():
         case = {"curve": f"degree {degree}, sides of order {geometry}", "degree": degree, "geometry": geometry}
         cases += [{**case, "resolution": size} for size in several]

@@ -28,7 +28,8 @@ LEAST = {2: 0.35, 3: 0.22}
 TURN = {2: 40.0, 3: 40.0, 4: 60.0}
 #: Edges longer than this times the longest one are not collapsed.
 SHORT = 0.8
-ROUNDS = 40
+#: Most rounds; from which one on it ends if a round takes away less than a share of the nodes that are gone.
+ROUNDS, FEW = 40, (8, 0.01)
 
 
 def coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, longest: float, order: int) -> int:
@@ -50,14 +51,17 @@ def coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, longes
     normal = _normals(mesh, functions)
     tried: Indices = np.zeros(0, dtype=np.int64)
     count = 0
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         found = _candidates(mesh, phase, longest, tried)
         if not len(found.node):
             break
         good = _is_good(mesh, found, normal, longest, float(np.cos(np.radians(TURN[order]))))
         tried = np.concatenate([tried, found.key[~good]])
         chosen = good & _first(mesh, found, good)
-        count += _collapse(mesh, found, chosen)
+        taken = _collapse(mesh, found, chosen)
+        count += taken
+        if turn >= FEW[0] and taken < FEW[1] * count:
+            break
     return count
 
 

@@ -15,10 +15,10 @@ from homfem.random_media import GaussianMedium, ParticleMedium
 
 PHASES = ("inclusion", "matrix")
 
-#: Mesh size near a surface over what it must resolve there (:meth:`ParticleMedium.feature_size`), with flat facets and
-#: with curved ones, and the least mesh size as a fraction of the shortest period: particles that all but touch are
-#: refused.
-FLAT_SIZE, CURVED_SIZE, LEAST = 0.7, 1.0, 1e-6
+#: Mesh size near a surface over what it must resolve there (:meth:`ParticleMedium.feature_size`) with flat facets, and
+#: with curved ones by the dimension; the least mesh size as a fraction of the shortest period: particles that all but
+#: touch are refused.
+FLAT_SIZE, CURVED_SIZE, LEAST = 0.7, {2: 0.8, 3: 1.0}, 1e-6
 
 
 def medium_plan(
@@ -40,7 +40,7 @@ def medium_plan(
     size: MeshSize | None = None
     if isinstance(medium, ParticleMedium) and fraction is not None:
         feature = medium.feature_size()
-        part = FLAT_SIZE if order == 1 else CURVED_SIZE
+        part = FLAT_SIZE if order == 1 else CURVED_SIZE[len(medium.period)]
         size = lambda points: np.maximum(part * feature(points), LEAST * shortest)  # noqa: E731
 
     def make() -> RawCell:
