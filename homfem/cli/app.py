@@ -85,7 +85,8 @@ def effective(
             "--fields",
             metavar="FILE.xdmf",
             show_default=False,
-            help="Write the correctors: .xdmf for ParaView, PyVista and meshio, .bp for ParaView.",
+            help="Write the correctors: .xdmf for ParaView, PyVista and meshio, .bp for ParaView; "
+            ".vti of method = 'grid'.",
         ),
     ] = None,
     assignments: Assignments = None,

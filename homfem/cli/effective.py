@@ -61,20 +61,43 @@ def run_effective(
     json, figure, fields = (files[name] for name in ("json", "figure", "fields"))
     check_target("--json", json)
     check_target("--figure", figure, FORMATS)
-    check_target("--fields", fields, (".xdmf", ".bp"))
+    check_target("--fields", fields, (".xdmf", ".bp", ".vti"))
     config, comm = start(path, assignments, ("cell", "effective"), verbose, json=json, figure=figure, fields=fields)
-    if fields is not None and present("effective", config.effective).meshless:
-        raise InputError("--fields", fields, "absent unless method = 'finite-element'", "Only that method writes them.")
+    meshless = present("effective", config.effective).meshless
+    if fields is not None:
+        _check_fields(fields, meshless=meshless, method=getattr(config.effective, "method", ""))
     with session.results_only(json == "-"):
         run = runs.tensor(config, drawn=figure is not None or fields is not None)
         if figure is not None:
             runs.draw_tensor(run, figure, theme="dark" if dark else "light")
         if fields is not None:
-            from homfem.output.cell_figures import write_solution
-
-            write_solution(run.solution, fields)
+            _write_fields(run, fields, meshless=meshless)
     hand_over(run.report(), str(run), json, comm)
     return run.outcome.status
+
+
+def _check_fields(path: str, *, meshless: bool, method: str) -> None:
+    """Refuse a file of another kind than the method writes."""
+    if meshless and method != "grid":
+        remedy = "Those of block media are functions of Python (homfem.blocks)."
+        raise InputError("--fields", path, "absent unless method = 'finite-element' or 'grid'", remedy)
+    allowed = (".vti",) if meshless else (".xdmf", ".bp")
+    if not path.endswith(allowed):
+        about = "with method = 'grid'" if meshless else "unless method = 'grid'"
+        raise FileError("--fields", path, f"a name that ends in {' or '.join(allowed)} {about}")
+
+
+def _write_fields(run: runs.TensorRun, path: str, *, meshless: bool) -> None:
+    """Write what was solved; collective."""
+    if meshless:
+        from homfem.output.voxel_fields import write_image_solution
+
+        with writing(path):
+            on_root(run.comm, lambda: write_image_solution(run.solution, path))
+        return
+    from homfem.output.cell_figures import write_solution
+
+    write_solution(run.solution, path)
 
 
 def run_cell(
