@@ -302,7 +302,8 @@ class Group:
             "name": f"{problem.name} corrector",
         }
         if self.stacked is not None:
-            return self.stacked.solver(len(self.members), self.kernels.right, options)
+            own = method.preconditioner is None
+            return self.stacked.solver(len(self.members), self.kernels.right, options, factors=own)
         if self.nested:
             return solve.BlockSolver(self.operator, self._blocks(), kernel=self.kernels.right, **options)
         if method.preconditioner == "streamline":

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from petsc4py import PETSc
 
+from homfem.limits import MemoryLimitError
 from homfem.local.system import Reduced
 from homfem.parameters import InputError
-from homfem.solve import Block, Componentwise, StackedSolver
+from homfem.solve import Block, Componentwise, Factors, StackedSolver, entries, work_of_factors
 
 if TYPE_CHECKING:
     from homfem.local.posed import Posed
+
+#: Operations of factors for each entry of the matrix, beyond which iterations that are slow are as fast: MINRES takes
+#: some 400 of them, which read the matrix at a two hundredth of the rate of operations on dense fronts.
+WORK = 5e4
+#: Entries of the largest matrix whose factors are thought of: the analysis alone takes seconds there.
+LARGEST = 12_000_000
 
 
 def stackable(posed: Posed, reduced: Reduced) -> bool:
@@ -41,9 +48,16 @@ class Stacked:
         first = self._whole.operator()
         #: The matrix: a nest of the fields.
         self.operator = reduced.matrix(posed.blocks, first=first)
+        self._joined: PETSc.Mat | None = None
 
-    def solver(self, count: int, kernel: Sequence[PETSc.Vec], options: dict[str, Any]) -> StackedSolver:
-        """Return the solver of so many loads; collective."""
+    def solver(
+        self, count: int, kernel: Sequence[PETSc.Vec], options: dict[str, Any], *, factors: bool = False
+    ) -> StackedSolver:
+        """Return the solver of so many loads, which may turn to factors where iterations are slow; collective."""
+
+        def instead() -> Factors | None:
+            return self._factors(kernel, options)
+
         posed, reduced = self.posed, self.reduced
         fields = posed.problem.fields
         prolongations = reduced.prolongations(posed.full(component=True), component=True)
@@ -62,13 +76,33 @@ class Stacked:
         blocks = [
             [None if i == j == 0 else self.operator.getNestSubMatrix(i, j) for j in range(columns)] for i in range(rows)
         ]
-        return StackedSolver(
+        solver = StackedSolver(
             [[block if block else None for block in row] for row in blocks],
-            preconditioners, components=self.components, count=count, kernel=kernel, **options,
+            preconditioners, components=self.components, count=count, kernel=kernel,
+            **options,
         )  # fmt: skip
+        if factors:
+            solver.instead = instead
+        return solver
+
+    def _factors(self, kernel: Sequence[PETSc.Vec], options: dict[str, Any]) -> Factors | None:
+        """Factors of the whole matrix, if they take less than iterations that are slow; collective."""
+        posed, d = self.posed, self.posed.cell.dimension
+        try:
+            posed.require_room(direct=True)
+        except MemoryLimitError:
+            return None
+        self._joined = posed.operator(self.reduced, nested=False)
+        size = entries(self._joined)
+        if size > LARGEST or work_of_factors(self._joined, d) > WORK * size:
+            return None
+        rtol, name = options["rtol"], options["name"]
+        return Factors(self._joined, kernel=kernel, rtol=rtol, symmetric=True, dimension=d, name=name)
 
     def destroy(self) -> None:
         """Free the operator."""
+        if self._joined is not None:
+            self._joined.destroy()
         self.operator.destroy()
         self._whole.destroy()
 

@@ -7,7 +7,7 @@ raises; a matrix is set up once and then serves any number of right-hand sides.
 from homfem.solve.blocks import Block, BlockSolver, find_kernel, product_noise, round_off
 from homfem.solve.columns import Componentwise, repeated
 from homfem.solve.eigen import Eigenpairs, nearest_eigenpairs, negative_eigenvalues
-from homfem.solve.factors import Factors, multiply, summed
+from homfem.solve.factors import Factors, multiply, summed, work_of_factors
 from homfem.solve.forms import (
     JIT_OPTIONS,
     Terminals,
@@ -91,4 +91,5 @@ __all__ = [
     "solve_with",
     "summed",
     "volume",
+    "work_of_factors",
 ]

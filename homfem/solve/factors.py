@@ -128,6 +128,21 @@ class Factors:
             self._scaled.destroy()
 
 
+def work_of_factors(matrix: PETSc.Mat, dimension: int) -> float:
+    """Return the operations that factors of a symmetric matrix would take: the analysis alone is made; collective."""
+    pc, prefix = PETSc.PC().create(matrix.comm), new_prefix()
+    matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+    pc.setOperators(matrix)
+    pc.setOptionsPrefix(prefix)
+    # One megabyte is too little for any factors: MUMPS ends before it begins with them.
+    with options_set(prefix, options_of("direct", False, "", matrix, dimension=dimension) | {"mat_mumps_icntl_23": 1}):
+        pc.setFromOptions()
+        pc.setUp()
+    found = float(pc.getFactorMatrix().getMumpsRinfog(1))
+    pc.destroy()
+    return found
+
+
 def summed(comm: MPI.Comm, part: npt.ArrayLike) -> Array:
     """Return the sum of an array over all ranks; collective."""
     own = np.array(part, dtype=np.float64, order="C")

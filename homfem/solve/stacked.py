@@ -25,7 +25,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +35,7 @@ from petsc4py import PETSc
 from homfem.parameters import Array, ConvergenceError, check_integer, check_number
 from homfem.solve.blocks import Block
 from homfem.solve.columns import Columns, component
-from homfem.solve.factors import summed
+from homfem.solve.factors import Factors, summed
 from homfem.solve.lasting import iterate
 from homfem.solve.options import ESTIMATES, new_prefix, options_of, options_set, stopped
 
@@ -69,6 +69,12 @@ class StackedSolver:
         As in :class:`homfem.solve.BlockSolver`: of each right-hand side the true residual.
     kernel
         Orthonormal vectors that span that of the matrix.
+
+    Attributes
+    ----------
+    instead
+        Returns the factors of the whole matrix, or None where they would take too long; it is asked where GMRES is
+        slow, before MINRES goes on, and the factors are freed with the solver. None until it is set.
     """
 
     def __init__(
@@ -115,6 +121,8 @@ class StackedSolver:
         pc.setType("python")
         pc.setPythonContext(SimpleNamespace(apply=self._apply))
         self._minres: PETSc.KSP | None = None
+        self.instead: Callable[[], Factors | None] | None = None
+        self._factors: Factors | None = None
         self.setup_seconds = time.perf_counter() - start
 
     def _split(self, blocks: Sequence[Sequence[PETSc.Mat | None]]) -> list[tuple[int, int, Columns]]:
@@ -263,7 +271,11 @@ class StackedSolver:
         return int(self.ksp.getIterationNumber()), int(self.ksp.getConvergedReason())
 
     def _long(self, rest: PETSc.Vec, more: PETSc.Vec) -> tuple[int, int]:
-        """MINRES; the iterations, and PETSc's reason of the end."""
+        """Factors if there are any, else MINRES; the iterations, and PETSc's reason of the end."""
+        if self.instead is not None:
+            self._factors, self.instead = self.instead(), None
+        if self._factors is not None:
+            return self._by_factors(self._factors, rest, more)
         log.info("%s: gmres of all loads is slow, minres goes on", self.name)
         if self._minres is None:
             self._minres = PETSc.KSP().create(self._comm)
@@ -282,6 +294,17 @@ class StackedSolver:
             vector.destroy()
         return found
 
+    def _by_factors(self, factors: Factors, rest: PETSc.Vec, more: PETSc.Vec) -> tuple[int, int]:
+        """Solve by factors of the matrix of one load."""
+        log.info("%s: gmres of all loads is slow, factors go on", self.name)
+        given = self._fields(rest.array_r)
+        sides = np.stack([self._joined([field[j] for field in given]) for j in range(self._count)], axis=1)
+        found = factors.solve(sides)
+        for j in range(self._count):
+            for target, own in zip(self._fields(more.array), self._parts(found[:, j]), strict=True):
+                target[j] = own
+        return 1, 1
+
     def _residual(self, b: PETSc.Vec, x: PETSc.Vec, rest: PETSc.Vec) -> float:
         """Put b - Ax into ``rest``; the largest size of those of the loads."""
         self._matrix.mult(x, rest)
@@ -293,6 +316,8 @@ class StackedSolver:
         self.ksp.destroy()
         if self._minres is not None:
             self._minres.destroy()
+        if self._factors is not None:
+            self._factors.destroy()
         freed: list[Any] = [self._first, *self._above.values(), *self._below.values(), *self._parts_of]
         for one in freed:
             one.destroy()

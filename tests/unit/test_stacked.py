@@ -11,6 +11,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import cells, solve
+from homfem.local import stacked as local_stacked
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Posed
 from homfem.local.stacked import Stacked
@@ -123,18 +124,22 @@ def test_random_spheres_with_narrow_gaps():
     assert found.iterations < 70
 
 
-def test_stretched_cells_take_minres(caplog):
+def test_stretched_cells_take_factors_where_these_are_cheap_and_minres_else(caplog, monkeypatch):
     """Pipes of width .05: the pressure along them is the slow part, which restarts would forget."""
     cell = cells.three_pipe(edges=0.05, resolution=0.3).restrict(["er"])
     problem = stokes_problem(cell)
+    whole = solve_correctors(cell, problem, preconditioner="direct").average
     with caplog.at_level(logging.INFO, logger="homfem"):
-        found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
+        by_factors = solve_correctors(cell, problem, rtol=1e-10)
+        assert "factors go on" in caplog.text
+        monkeypatch.setattr(local_stacked, "WORK", 1.0)
+        by_minres = solve_correctors(cell, problem, rtol=1e-10)
     assert "minres goes on" in caplog.text
     assert "One load after the other" not in caplog.text
-    assert found.iterations < 700
-    assert found.average == pytest.approx(
-        solve_correctors(cell, problem, preconditioner="direct").average, rel=1e-8, abs=1e-16
-    )
+    assert by_factors.iterations < 130
+    assert by_minres.iterations < 700
+    for found in (by_factors, by_minres):
+        assert found.average == pytest.approx(whole, rel=1e-8, abs=1e-16)
 
 
 def test_no_hope_is_seen_early():
