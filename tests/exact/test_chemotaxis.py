@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from homfem import brackets, homogenize_chemotaxis, homogenize_diffusion, runs
 from homfem.cells import blocks, fibre_array, laminate
 from homfem.certify.chemotaxis import solve_chemotaxis
 from homfem.certify.chemotaxis.geometry import changes_at_facets
+from homfem.certify.chemotaxis.halves import carried
 from homfem.config import make_config
 from homfem.local import equilibrium
 from homfem.local.engine import solve_correctors
@@ -564,3 +566,26 @@ def test_diffusivities_that_are_far_apart(slow):
     with pytest.raises(InputError, match=r"^motility = .*within a factor of 1e\+10") as caught:
         homogenize_chemotaxis(cell, far, same, far)
     assert isinstance(caught.value.__cause__, ConvergenceError)
+
+
+def test_what_mesh_cells_carry_is_the_slope_of_the_width():
+    """Twice the change of the width where the squares of a mesh cell grow; with another size of the sensitivity too."""
+    rng = np.random.default_rng(3)
+    places = rng.random((2, 4, 7)) ** 4
+
+    def halves(given):
+        one_rank = SimpleNamespace(comm=MPI.COMM_SELF)
+        return [SimpleNamespace(dimension=2, places=part, sums=part.sum(axis=1), cell=one_rank) for part in given]
+
+    def width(given, largest):
+        (e, h), (f, g) = ((part[:2].sum(), part[2:].sum()) for part in given)
+        return np.sqrt(e * h) + np.sqrt(f * g) + largest * np.sqrt(e * f)
+
+    for largest in (0.0, 0.3, 20.0):
+        found = carried(largest, *halves(places))
+        for k in range(7):
+            more, less = places.copy(), places.copy()
+            more[:, :, k] *= 1.0 + 1e-5
+            less[:, :, k] *= 1.0 - 1e-5
+            slope = (width(more, largest) - width(less, largest)) / 2e-5
+            assert found[k] == pytest.approx(2.0 * slope, rel=1e-6)

@@ -137,3 +137,25 @@ def test_function_that_is_not_positive_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(spectral, "NEGATIVE", 1e-3)
     with pytest.raises(ConvergenceError, match="not positive"):
         solve_spectrum(cell, reacting(cell, {"fibre": 1e3}, {}).problem(1))
+
+
+def test_an_eigenvalue_of_two_parts_that_are_alike_is_refused() -> None:
+    """Walls that take all that enters part them: two alike have no first one, of two others one is first."""
+    wall = 1e12
+    alike = blocks(["LDLD"], resolution=0.25)
+    with pytest.raises(ConvergenceError, match="is not simple"):
+        solve_spectrum(alike, reacting(alike, {"D": wall}, {}).problem(2))
+    apart = blocks(["LDKD"], resolution=0.25)
+    found = solve_spectrum(apart, reacting(apart, {"D": wall, "K": 40.0}, {}).problem(2))
+    width = 0.25
+    assert found.value == pytest.approx((np.pi / width) ** 2, rel=0.05)
+
+
+def test_round_off_of_a_uniform_medium_is_not_solved_for() -> None:
+    """Where nothing varies the response is none, and takes no solve."""
+    cell = blocks(["LD"], resolution=0.25)
+    pencil = Pencil(cell, reacting(cell, {"L": 3.0, "D": 3.0}, {}).problem(2))
+    response = respond(pencil, pencil.first())
+    assert response.iterations == 0
+    assert all(not one.x.array.any() for one in response.functions)
+    assert response.dispersion == pytest.approx(np.eye(2), abs=1e-10)
