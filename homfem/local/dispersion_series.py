@@ -27,12 +27,13 @@ from homfem import solve
 from homfem.brackets import symmetric
 from homfem.limits import MemoryLimitError
 from homfem.local.clock import Clock
-from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of, size_at_nodes
+from homfem.local.dispersion import Carrier, dispersion_problem, forms_of, options_of, problem_of
 from homfem.local.dispersion_projection import Pencil, project
 from homfem.local.engine import solve_correctors
 from homfem.local.kernels import Kernels, kernels_of, require_balance
 from homfem.local.posed import Found, Group, Method, Posed
 from homfem.local.problem import Correctors
+from homfem.local.solenoidal import size_at_nodes
 from homfem.parameters import Array, ConvergenceError
 
 log = logging.getLogger("homfem")
@@ -87,7 +88,7 @@ def solve_dispersed(
     """Solve the cell problem for several scales of the velocity from one set-up; collective.
 
     Matrices, loads and the spaces of the preconditioner are made once: :math:`A=K+sC`. ``stiffness`` is the matrix of
-    :func:`homfem.local.dispersion.stiffness_matrix` at the degree of the correctors, if there is one already.
+    :func:`homfem.local.solenoidal.stiffness_matrix` at the degree of the correctors, if there is one already.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from homfem import periodic, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.local.fixed import Planes, mirror_faces
 from homfem.local.problem import NearKernel
-from homfem.local.system import at_points, orthonormal
+from homfem.local.reduced import at_points, orthonormal
 from homfem.parameters import Array
 
 Indices = npt.NDArray[np.int64]

@@ -16,7 +16,7 @@ from petsc4py import PETSc
 
 from homfem import solve
 from homfem.local.problem import CellProblem
-from homfem.local.system import Reduced, orthonormal
+from homfem.local.reduced import Reduced, orthonormal
 from homfem.parameters import ConvergenceError, InputError
 
 #: Size of the image of a kernel under the transpose, relative, that is taken for round-off.

@@ -23,8 +23,9 @@ from homfem.local.budget import require_system
 from homfem.local.fixed import Planes, parts_in_space
 from homfem.local.kernels import kernels_of, require_balance
 from homfem.local.problem import BOUNDARIES, CellProblem
+from homfem.local.reduced import Reduced
 from homfem.local.stacked import Stacked, metric_of, positive, stackable
-from homfem.local.system import Reduced, System, summed
+from homfem.local.system import System, summed
 from homfem.parameters import Array, ConvergenceError, InputError, check_choice
 from homfem.solve import Block, Coarse, Direct, Multigrid
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from petsc4py import PETSc
 
 from homfem.limits import MemoryLimitError
-from homfem.local.system import Reduced
+from homfem.local.reduced import Reduced
 from homfem.parameters import InputError
 from homfem.solve import Block, Componentwise, Factors, StackedSolver, entries, work_of_factors
 

@@ -19,7 +19,7 @@ from petsc4py import PETSc
 from homfem import solve
 from homfem._dolfinx import geometry_dofmap, original_cell_index
 from homfem.bodies import mesh_from_arrays
-from homfem.local.system import at_points, orthonormal
+from homfem.local.reduced import at_points, orthonormal
 from homfem.meshing.arrays.facets import cell_facets, row_numbers
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.topology.tiles import tiled_raw

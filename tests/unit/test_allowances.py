@@ -31,9 +31,10 @@ from homfem.local.flux import solve_fluxes
 from homfem.local.flux_elements import FluxElements
 from homfem.local.membrane_facets import MembraneUnknowns
 from homfem.local.membranes import crossing_weight, find_membranes, membrane_problem
+from homfem.local.reduced import Reduced
 from homfem.local.stress import solve_stresses
 from homfem.local.stress_elements import StressElements
-from homfem.local.system import Reduced, System
+from homfem.local.system import System
 from homfem.meshing.topology.mirrors import between, find_mirrors
 from homfem.stiffness import isotropic
 from made_cells import grid_cell, grid_raw, square

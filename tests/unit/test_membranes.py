@@ -13,7 +13,8 @@ from homfem.local.diffusion import diffusion_coefficient
 from homfem.local.engine import solve_correctors
 from homfem.local.flux import solve_fluxes
 from homfem.local.membranes import check_membranes, crossing_weight, find_membranes, membrane_problem
-from homfem.local.system import Reduced, System
+from homfem.local.reduced import Reduced
+from homfem.local.system import System
 from homfem.parameters import InputError, PercolationError
 from homfem.solve import find_kernel
 from homfem.tensors import EffectiveTensor

@@ -1,7 +1,7 @@
 r"""The flow that disperses: slow flow through the same cell, or a field that is given.
 
 Of a given field the part :math:`\nabla\phi` that has a divergence or passes a wall
-(:func:`homfem.local.dispersion.solenoidal`) must be small beside it: what interpolation leaves of a field that has
+(:func:`homfem.local.solenoidal.solenoidal`) must be small beside it: what interpolation leaves of a field that has
 none, and no more.
 """
 
@@ -20,10 +20,10 @@ from homfem import _dolfinx, solve
 from homfem.cells.unitcell import UnitCell
 from homfem.certify.accuracy import Plan
 from homfem.certify.dispersion.parts import extended, fluid_part
-from homfem.local.dispersion import exactness_of, measure, solenoidal, stiffness_matrix
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Method
 from homfem.local.problem import Correctors
+from homfem.local.solenoidal import exactness_of, measure, solenoidal, stiffness_matrix
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import Array, InputError, PercolationError, check_choice, check_direction
 from homfem.ranks import collective
@@ -49,7 +49,7 @@ class FlowOnMesh:
     velocity
         v on the mesh of all that carries, zero outside of the fluid.
     potential
-        :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.dispersion.solenoidal`; None where v has no
+        :math:`\phi` with :math:`v-\nabla\phi` as in :func:`homfem.local.solenoidal.solenoidal`; None where v has no
         divergence.
     mean : array, shape (d,)
         Mean of :math:`v-\nabla\phi` over the fluid.
@@ -64,7 +64,7 @@ class FlowOnMesh:
     change
         What taking the divergence away has changed, relative to the velocity, in the mean square.
     stiffness
-        The matrix of :func:`homfem.local.dispersion.stiffness_matrix` at the degree of the correctors, on the mesh of
+        The matrix of :func:`homfem.local.solenoidal.stiffness_matrix` at the degree of the correctors, on the mesh of
         all that carries, where the flow was computed with it.
     """
 
