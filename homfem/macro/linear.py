@@ -23,10 +23,11 @@ from typing import Any, Self
 import ufl
 from petsc4py import PETSc
 
+from homfem.macro.diffusion_step import DiffusionStep
 from homfem.macro.linear_problem import FixedValues, LinearProblem, Load
 from homfem.parameters import Array, ConvergenceError, check_number
 from homfem.solve import Kernel, LinearSolver, Successive, assemble_vector
-from homfem.timestepping import TR_BDF2, DiffusionScheme, DiffusionStep
+from homfem.timestepping import TR_BDF2, DiffusionScheme
 
 
 class BoundedDiffusionStep(DiffusionStep):

@@ -80,7 +80,7 @@ SHARED_IN_MACRO = {
         *("state", "march", "stepping", "rungs", "activated", "observers", "places", "probes", "series"),
         *("domain", "domain_makers", "fibres", "fibre_files", "fibre_rules", "layers", "extent", "coefficients"),
         *("reaction", "linear", "stimulus", "conditions", "linear_problem", "flow", "positive", "initial", "parts"),
-        *("beats", "clipping"),
+        *("beats", "clipping", "diffusion_step"),
         *("action_potentials", "protocols", "samples", "leads", "ecg", "recovery", "conduction", "tips"),
     )
 }

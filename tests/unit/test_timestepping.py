@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from homfem.macro.diffusion_step import DiffusionStep
 from homfem.parameters import InputError
 from homfem.timestepping import (
     BACKWARD_EULER,
@@ -14,7 +15,6 @@ from homfem.timestepping import (
     STRANG,
     TR_BDF2,
     DiffusionScheme,
-    DiffusionStep,
     Splitting,
     TimeGrid,
     advance,

@@ -18,7 +18,7 @@ Discretisation
 Continuous P1 elements with consistent mass; exchange and X at the nodes; operator splitting. Diffusion is implicit
 (backward Euler with Godunov splitting, TR-BDF2 with Strang), the reaction explicit (Euler, midpoint) with X advanced
 exponentially. **One** flux vector g is added as :math:`g/\gamma_c` to c and taken as :math:`g/\gamma_e` from e, and a
-diffusion step keeps the integral of its field (:class:`homfem.timestepping.DiffusionStep`); so
+diffusion step keeps the integral of its field (:class:`homfem.macro.diffusion_step.DiffusionStep`); so
 :math:`\int\gamma_c c + \gamma_e e` is constant to round-off, whatever the tolerance of the linear solver.
 Or nothing is split: one Newton solve for all of it (:mod:`homfem.macro.calcium.implicit`), as conservative.
 

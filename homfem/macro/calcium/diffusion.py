@@ -12,9 +12,10 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.macro.calcium.unknowns import Nodal, Unknown
+from homfem.macro.diffusion_step import DiffusionStep
 from homfem.parameters import Array
 from homfem.solve import LinearSolver, Multigrid
-from homfem.timestepping import DiffusionScheme, DiffusionStep
+from homfem.timestepping import DiffusionScheme
 
 #: Nodes from which on ``"auto"`` looks for more than Jacobi's; below, the same iterations on any number of ranks count.
 LARGE = 20_000

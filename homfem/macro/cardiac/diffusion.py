@@ -26,9 +26,9 @@ from petsc4py import PETSc
 from homfem.macro.cardiac.extracellular import Extracellular
 from homfem.macro.cardiac.problem import CardiacMethod
 from homfem.macro.cardiac.tissue import Tissue
+from homfem.macro.diffusion_step import DiffusionStep
 from homfem.parameters import Array, ConvergenceError
 from homfem.solve import LinearSolver, Successive
-from homfem.timestepping import DiffusionStep
 
 #: Corrections of an implicit coupling at the most.
 MOST_CORRECTIONS = 100
