@@ -9,7 +9,7 @@ import pytest
 from mpi4py import MPI
 
 from homfem import homogenize_diffusion
-from homfem.cells import medium_cell, sphere_array
+from homfem.cells import fibre_array, medium_cell, sphere_array
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.jacobians import lagrange_gradients
@@ -172,6 +172,22 @@ def test_sixteen_fibres_have_their_tensor():
         for resolution, degree in ((1 / 12, 5), (1 / 40, 5))
     ]  # fmt: skip
     np.testing.assert_allclose(values[0], values[1], atol=5e-6)
+
+
+@pytest.mark.parametrize("mirrors", ["none", "auto"])
+def test_a_thin_coating_takes_a_third_of_the_cells(mirrors):
+    """What halvings for the gap and the coating leave, with the tensor that it had; the mirrors stay mirrors."""
+    phases = {"matrix": 1.0, "coating": 0.01, "fibre": 10.0}
+    made = {"radius": 0.4, "coating": 0.03, "order": 4, "resolution": 0.3, "mirrors": mirrors, "comm": MPI.COMM_SELF}
+    few, many = fibre_array(**made), fibre_array(refinement=4, **made)
+    assert few.number_of_cells < 0.4 * many.number_of_cells
+    assert few.volume_fractions == pytest.approx(many.volume_fractions, abs=1e-12)
+    assert least_jacobian(few.raw) > 0.0
+    symmetry = "none" if mirrors == "none" else "auto"
+    values = [
+        homogenize_diffusion(cell, phases, degree=4, bounds=False, symmetry=symmetry).value for cell in (few, many)
+    ]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("d", [2, 3])

@@ -170,15 +170,26 @@ def _pair_of(d: int) -> Indices:
 
 
 def _first(mesh: CutMesh, found: _Candidates, good: Flags) -> Flags:
-    """Candidates that come before all good ones with which they share a cell."""
-    rank = np.full(len(good) + 1, len(good))
-    own = np.flatnonzero(good)
-    rank[own[np.lexsort((found.key[own], found.length[own]))]] = np.arange(len(own))
-    of_corner = rank[found.owner[mesh.cells]]
-    least = of_corner.min(axis=1)
-    first = np.ones(len(good) + 1, dtype=bool)
-    first[found.owner[mesh.cells][of_corner > least[:, None]]] = False
-    return first[:-1]
+    """Good candidates of which no two share a cell, and to which none can be added; the shortest edges go first."""
+    corners = found.owner[mesh.cells]
+    corners = corners[(corners >= 0).any(axis=1)]
+    count = len(good)
+    left, chosen = np.append(good, False), np.zeros(count + 1, dtype=bool)
+    while left.any():
+        own = np.flatnonzero(left)
+        rank = np.full(count + 1, count)
+        rank[own[np.lexsort((found.key[own], found.length[own]))]] = np.arange(len(own))
+        of_corner = rank[corners]
+        beaten = np.zeros(count + 1, dtype=bool)
+        beaten[corners[of_corner > of_corner.min(axis=1)[:, None]]] = True
+        wins = left & ~beaten
+        chosen |= wins
+        near = np.zeros(count + 1, dtype=bool)
+        near[corners[wins[corners].any(axis=1)]] = True
+        left &= ~near
+        left[-1] = False
+        corners = corners[left[corners].any(axis=1)]
+    return chosen[:-1]
 
 
 def _collapse(mesh: CutMesh, found: _Candidates, chosen: Flags) -> int:

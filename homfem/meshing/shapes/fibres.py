@@ -197,6 +197,7 @@ def _plane(given: FibreArray, fibres: _Fibres, box: Lattice, resolution: float, 
             corners={k: places for k, places in fibres.corners.items() if len(places)},
             conserve=given.order == 1,
             order=given.order if given.dimension == 2 else 1,
+            collapse=given.refinement is None,
             mirrors=given.mirrors,
             length_unit=given.length_unit,
         )

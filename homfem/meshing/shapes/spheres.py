@@ -78,6 +78,7 @@ def sphere_array_plan(given: SphereArray) -> CellPlan:
             size=mesh_size,
             fractions={"sphere": exact},
             order=given.mesh.order,
+            collapse=given.mesh.refinement is None,
             mirrors=given.mesh.mirrors,
             length_unit=given.mesh.length_unit,
         )
