@@ -46,8 +46,9 @@ STRONG = 20.0
 #: The same from which factors go first for elements of a higher degree in space: p-multigrid took 8 to 15 iterations up
 #: to 300, 31 at 1000 and 142 at 10,000; with 134,000 unknowns both took as long at 300.
 FAST = 500.0
-#: Entries of the largest matrix of which these factors are made: half a million unknowns of degree 2 in space.
-FACTORS = 12_000_000
+#: Entries of the largest matrix of which these factors are made: 200,000 unknowns of degree 2 in space. With 340,000
+#: they did not fit into 12 GB, and p-multigrid took 42 iterations for three loads around a sphere at 1000.
+FACTORS = 6_000_000
 #: Iterations of p-multigrid before factors are tried, and where nothing else is left.
 SHORT, LONG = 100, 1000
 #: A load within so many times its round-off is none: real ones were 1e12 times it or more.

@@ -314,7 +314,7 @@ class Group:
         chosen: str | Multigrid | Direct | None = "direct" if self.direct else method.preconditioner
         d = self.posed.cell.dimension
         if chosen is None or chosen == "multigrid":
-            first = solve.DIRECT_FIRST[d] if chosen is None else 0
+            first = solve.DIRECT_CORRECTORS[d] if chosen is None else 0
             chosen = Multigrid(coarse=self._coarse, smoother=problem.smoother, direct_first=first, dimension=d)
         elif chosen == "direct":
             chosen = Direct(dimension=d)

@@ -27,6 +27,7 @@ from homfem.solve.linear import LARGEST, LinearSolver, solve_with
 from homfem.solve.numbering import MeshNumbering, Numbering
 from homfem.solve.options import (
     DIRECT_BROKEN,
+    DIRECT_CORRECTORS,
     DIRECT_FIRST,
     DIRECT_SADDLE,
     Coarse,
@@ -44,6 +45,7 @@ from homfem.solve.vertices import input_vertices, nodal_fingerprint
 
 __all__ = [
     "DIRECT_BROKEN",
+    "DIRECT_CORRECTORS",
     "DIRECT_FIRST",
     "DIRECT_SADDLE",
     "JIT_OPTIONS",

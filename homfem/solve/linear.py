@@ -137,9 +137,9 @@ class LinearSolver:
             attempts.append(("jacobi", *pairs[0]))
         if skew:
             attempts.append(("incomplete-factors", *pairs[0]))
-        if first != "direct" and cheap(self.matrix):
+        small = entries(self.matrix) <= multigrid.direct_first
+        if first != "direct" and (small or cheap(self.matrix)):
             # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
-            small = entries(self.matrix) <= multigrid.direct_first
             self._definite = self._method == "cg" and self._rtol <= SHARP and small
             attempts.insert(0 if self._definite or skew else len(attempts), ("direct", *pairs[0]))
         return attempts

@@ -29,6 +29,9 @@ QUICK_ORDER = {2: 100_000_000, 3: 1_500_000}
 #: fast as multigrid there (two or three right-hand sides). In space it is as fast at this size; in the plane cell
 #: problems of diffusion took 1.6 (degree 1), 1.7 (2) and 3 times (4) as long by multigrid with a million entries.
 DIRECT_FIRST = {2: 1_500_000, 3: 100_000}
+#: The same of correctors, whose fields are continuous: in the plane those of diffusion took 1.6 to 1.8 times (degree 1
+#: and 2, up to 6.8 million entries) and 2.9 times (4, ten million) as long by multigrid.
+DIRECT_CORRECTORS = {2: 10_000_000, 3: 100_000}
 #: Unknowns of the largest saddle point of a cell for which a direct solver goes first, by dimension. In space all loads
 #: at once took half the time of factors with 20,000 unknowns, a third with 64,000 (spheres of degree 2). In the
 #: plane factors are faster at any size (64 fibres: .22 s for 2.8 with 81,000 unknowns of degree 2; 1.3 s for 25 with
