@@ -65,6 +65,16 @@ def curved_facets(cell: UnitCell) -> tuple[Indices, Array, Indices, Indices]:
     return facets, volumes[owned], first, second
 
 
+def moved_facets(cell: UnitCell) -> tuple[Indices, Array, Indices, Indices, Array] | None:
+    """Return :func:`curved_facets` with their normals out of the first cell; None where there are none. Collective."""
+    if cell.order != 1:
+        return None
+    facets, volumes, first, second = curved_facets(cell)
+    if not cell.comm.allreduce(len(facets), op=MPI.SUM):
+        return None
+    return facets, volumes, first, second, facet_normals(cell, facets, first)
+
+
 def change_of_tensor(cell: UnitCell, problem: CellProblem, facets: Indices, volumes: Array, change: Array) -> float:
     """Return the estimate of how much a tensor changes, a largest one over all directions; collective.
 

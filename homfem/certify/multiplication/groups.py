@@ -36,7 +36,7 @@ from mpi4py import MPI
 
 from homfem import solve
 from homfem.certify.adapt import element_sums, on_root
-from homfem.certify.geometry import change_of_number, curved_facets, facet_normals
+from homfem.certify.geometry import change_of_number, moved_facets
 from homfem.certify.physics import MeshSolution, Side
 from homfem.local.bloch import Response, respond
 from homfem.local.means import gradients_of
@@ -109,12 +109,10 @@ class GroupsOnMesh(MeshSolution):
 def factor_error(medium: Groups, spectrum: Spectrum) -> float:
     """Return the estimate, relative to the factor; zero where no facet stands for a curved surface. Collective."""
     cell = medium.cell
-    if cell.order != 1:
+    moved = moved_facets(cell)
+    if moved is None:
         return 0.0
-    facets, volumes, first, second = curved_facets(cell)
-    if not cell.comm.allreduce(len(facets), op=MPI.SUM):
-        return 0.0
-    normal = facet_normals(cell, facets, first)
+    facets, volumes, first, second, normal = moved
     pair = (spectrum.function, spectrum.adjoint)
     gradient = gradients_of(cell, pair)
     level = [0.5 * (means[first] + means[second]) for means in map(_means, pair)]

@@ -26,11 +26,10 @@ from homfem.certify.geometry import (
     SECOND,
     Indices,
     change_of_number,
-    curved_facets,
     excess_areas,
-    facet_normals,
     facet_values,
     matrices_of,
+    moved_facets,
 )
 from homfem.certify.stokes.geometry import WAVES
 from homfem.local.means import gradients_of
@@ -42,13 +41,11 @@ from homfem.parameters import Array
 def rate_error(medium: Reacting, spectrum: Spectrum) -> float:
     """Return the estimate, relative to the rate; zero where no facet stands for a curved surface. Collective."""
     cell = medium.cell
-    if cell.order != 1:
+    moved = moved_facets(cell)
+    if moved is None:
         return 0.0
-    facets, volumes, first, second = curved_facets(cell)
-    if not cell.comm.allreduce(len(facets), op=MPI.SUM):
-        return 0.0
+    facets, volumes, first, second, normal = moved
     alone = first == second
-    normal = facet_normals(cell, facets, first)
     pair = (spectrum.function, spectrum.adjoint)
     gradient = gradients_of(cell, pair)[:, :, 0]
     at = facets, first, second
