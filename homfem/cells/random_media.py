@@ -36,7 +36,8 @@ def medium_cell(
         :func:`homfem.meshing.cut.implicit.implicit_raw`. Where particles do not overlap, the mesh is finer by itself in
         the gaps between them and where their surfaces are more curved than it.
     order
-        Degree of the surfaces: 1, flat facets; 2, and 3 and 4 in the plane, for surfaces that are smooth.
+        Degree of the surfaces: 1, flat facets; 2, and 3 and 4 in the plane, for surfaces that are smooth. Curved cells
+        may be larger, and are (:mod:`homfem.meshing.cut.coarsening`).
     length
         Length of one unit of the medium, in ``length_unit``.
     length_unit, comm

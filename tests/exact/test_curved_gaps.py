@@ -12,7 +12,7 @@ from homfem import homogenize_diffusion
 from homfem.cells import fibre_array, medium_cell, sphere_array
 from homfem.cells.unitcell import UnitCell
 from homfem.meshing.arrays.identification import identify_nodes
-from homfem.meshing.arrays.jacobians import lagrange_gradients
+from homfem.meshing.arrays.jacobians import lagrange_gradients, lattice_nodes
 from homfem.meshing.arrays.raw_cell import RawCell
 from homfem.meshing.cut import bending, coarsening, curved, ears, implicit
 from homfem.meshing.cut.background import sines
@@ -213,6 +213,20 @@ def test_a_collapse_keeps_what_it_must(d):
     identify_nodes(mesh.points[np.unique(mesh.cells)], lattice)
 
 
+@pytest.mark.parametrize("order", [2, 4])
+def test_edges_on_a_surface_turn_little(order):
+    lattice = Lattice.box(1.0, 1.0)
+    phi = balls(lattice, [[0.4, 0.5]], 0.15)
+    part = Part(lattice=lattice)
+    mesh = start(implicit.background_raw(lattice, 0.05, "m", part), 1, part)
+    cut(mesh, [phi], 0)
+    coarsening.coarsen(mesh, [phi], np.array([0, 1]), 0.3, order)
+    ends = mesh.points[interface(mesh, np.array([0, 1])).nodes] - [0.4, 0.5]
+    cosine = np.einsum("fx,fx->f", ends[:, 0], ends[:, 1]) / 0.15**2
+    turn = np.degrees(np.arccos(cosine))
+    assert 0.6 * coarsening.TURN[order] < turn.max() < coarsening.TURN[order] + 1e-6
+
+
 def volumes(mesh) -> np.ndarray:
     return np.linalg.det(np.diff(mesh.points[mesh.cells], axis=1)) / math.factorial(mesh.points.shape[1])
 
@@ -248,6 +262,23 @@ def test_bernstein_coefficients_tell_of_the_corners():
     points = straight.copy()
     points[9, 0] = 0.2
     assert soundness(points, straight, np.arange(10)[None], 2) == pytest.approx(-0.2, abs=1e-14)
+
+
+@pytest.mark.parametrize(("d", "order"), [(2, 2), (2, 3), (2, 4), (3, 2)])
+def test_no_point_of_a_cell_is_below_its_soundness(d, order):
+    rng = np.random.default_rng(5)
+    straight = lattice_nodes(d, order)[:, 1:]
+    count = len(straight)
+    many = np.tile(straight, (60, 1))
+    points = many + rng.normal(scale=0.06 / order, size=many.shape)
+    cells = np.arange(60 * count).reshape(60, count)
+    places = rng.dirichlet(np.full(d + 1, 0.4), 400)[:, 1:]
+    maps = np.einsum("mkx,qkr->mqxr", points[cells], lagrange_gradients(places, d, order))
+    least = np.linalg.det(maps).min(axis=1)
+    found = soundness(points, many, cells, order)
+    assert (found <= least + 1e-12).all()
+    assert np.median(least - found) < 0.4
+    assert least.max() > 0.4
 
 
 @pytest.mark.parametrize("d", [2, 3])

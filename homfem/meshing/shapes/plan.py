@@ -134,9 +134,9 @@ class SurfaceMesh:
         Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
     refinement
         How often it is halved at the surfaces. By default as often as gaps and coatings ask where the shape knows them,
-        and not at all elsewhere.
+        and not at all elsewhere; curved cells are then made larger again where they may be.
     order
-        Degree of the geometry, 1 or 2.
+        Degree of the geometry, 1 or 2; for sections in the plane to 4.
     mirrors
         ``"auto"``: a mesh with the mirror planes of the shape, so that cell problems can be solved on the part between
         them (``symmetry="auto"``); made from that part, so cheaper as well. ``"none"``: the grid takes no notice of
