@@ -137,10 +137,10 @@ class LinearSolver:
             attempts.append(("jacobi", *pairs[0]))
         if skew:
             attempts.append(("incomplete-factors", *pairs[0]))
-        small = entries(self.matrix) <= multigrid.direct_first
+        small = self._method == "cg" and entries(self.matrix) <= multigrid.direct_first
         if first != "direct" and (small or cheap(self.matrix)):
             # Where the matrix is not symmetric nothing else holds for all of them: cheap factors come first.
-            self._definite = self._method == "cg" and self._rtol <= SHARP and small
+            self._definite = self._rtol <= SHARP and small
             attempts.insert(0 if self._definite or skew else len(attempts), ("direct", *pairs[0]))
         return attempts
 
