@@ -163,7 +163,7 @@ class BlockSolver:
         x.axpy(1.0, more)
         for vector in (rest, more, work):
             vector.destroy()
-        if reason <= 0:
+        if reason <= 0 or not there <= wanted:
             raise ConvergenceError(
                 f"{stopped(self.name, 'minres', used, reason, there)} where {wanted:.3e} was asked for. "
                 "Mesh with less stretched elements."

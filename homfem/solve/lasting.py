@@ -58,6 +58,8 @@ def iterate(
             there = residual(ksp.getSolution())
             if there <= wanted:
                 return int(_REASONS.CONVERGED_ATOL)
+            if size == 0.0:
+                return int(_REASONS.DIVERGED_BREAKDOWN)
             goal = size / known[0] * max(0.5 * wanted / there, 1e-3)
         if not math.isfinite(size):
             return int(_REASONS.DIVERGED_NANORINF)

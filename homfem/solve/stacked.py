@@ -35,7 +35,7 @@ from petsc4py import PETSc
 from homfem.parameters import Array, ConvergenceError, check_integer, check_number
 from homfem.solve.blocks import Block
 from homfem.solve.columns import Columns, component
-from homfem.solve.factors import Factors, summed
+from homfem.solve.factors import EXCUSED, Factors, summed
 from homfem.solve.lasting import iterate
 from homfem.solve.options import ESTIMATES, new_prefix, options_of, options_set, stopped
 
@@ -66,7 +66,8 @@ class StackedSolver:
     count
         The number of right-hand sides.
     rtol, max_iterations, name
-        As in :class:`homfem.solve.BlockSolver`: of each right-hand side the true residual.
+        As in :class:`homfem.solve.BlockSolver`: of each right-hand side the true residual falls to rtol, or as little
+        as rounding allows (:class:`homfem.solve.Factors`).
     kernel
         Orthonormal vectors that span that of the matrix.
 
@@ -99,6 +100,7 @@ class StackedSolver:
         self._sizes = [sizes[0]] * components + sizes[1:]
         self._starts = np.concatenate([[0], count * np.cumsum(self._sizes)])
         self._first = Columns(fields[0].matrix, components * count)
+        self._size = _size(blocks, fields[0].matrix)
         self._made: list[PETSc.Mat] = []
         self._above = {(s, t): one for s, t, one in self._split(blocks) if s < components <= t}
         self._below = {(s, t): one for s, t, one in self._split(blocks) if s >= components}
@@ -123,6 +125,7 @@ class StackedSolver:
         self._minres: PETSc.KSP | None = None
         self.instead: Callable[[], Factors | None] | None = None
         self._factors: Factors | None = None
+        self._lasting = "minres"
         self.setup_seconds = time.perf_counter() - start
 
     def _split(self, blocks: Sequence[Sequence[PETSc.Mat | None]]) -> list[tuple[int, int, Columns]]:
@@ -238,11 +241,12 @@ class StackedSolver:
         return np.sqrt(summed(self._comm.tompi4py(), own))
 
     def _iterate(self, b: PETSc.Vec, x: PETSc.Vec) -> int:
-        """Solve for the rest, and for what is left of it: GMRES while that is quick, then MINRES."""
-        rest, more, used, quick = b.copy(), b.duplicate(), 0, True
+        """Solve for the rest, and for what is left of it: GMRES while that is quick, then what lasts."""
+        rest, more, used, quick, reason = b.copy(), b.duplicate(), 0, True, 0
         x.set(0.0)
-        residual, failed = self._residual(b, x, rest), False
-        while residual > self._rtol and not failed:
+        residual = self._residual(b, x, rest)
+        going = math.isfinite(residual)
+        while going and residual > self._rtol:
             before = residual
             count, reason = self._cycle(rest, more, self._max_iterations - used) if quick else self._long(rest, more)
             used += count
@@ -251,18 +255,25 @@ class StackedSolver:
             x.axpy(1.0, more)
             self._remove(self._fields(x.array))
             residual = self._residual(b, x, rest)
-            if residual > before:  # worse than nothing
+            if not residual <= before:  # worse than nothing
                 x.axpy(-1.0, more)
                 residual = self._residual(b, x, rest)
-            failed = used >= self._max_iterations if quick else reason <= 0
-            if quick and not failed and residual > self._rtol:
-                quick = residual < SLOW * before or residual * residual < self._rtol * before
+            if quick:
+                going = used < self._max_iterations
+                quick = not going or residual < SLOW * before or residual * residual < self._rtol * before
+            else:  # what lasts does not get below round-off, however often
+                going = reason > 0 and residual < 0.5 * before
         for vector in (rest, more):
             vector.destroy()
-        if residual > self._rtol:
-            message = stopped(self.name, f"{'gmres' if quick else 'minres'} of all loads", used, reason, residual)
+        if not residual <= max(self._rtol, self._round_off(x)):
+            message = stopped(self.name, f"{'gmres' if quick else self._lasting} of all loads", used, reason, residual)
             raise ConvergenceError(f"{message}, relative, where {self._rtol:.3e} was asked for.")
         return used
+
+    def _round_off(self, x: PETSc.Vec) -> float:
+        """What rounding excuses of the residual, as of :class:`homfem.solve.Factors`."""
+        largest = float(np.max(self._norms(x)))
+        return min(float(np.finfo(np.float64).eps) * (self._size * largest + 1.0), EXCUSED)
 
     def _cycle(self, rest: PETSc.Vec, more: PETSc.Vec, left: int) -> tuple[int, int]:
         """GMRES until its memory is full; the iterations, and PETSc's reason of the end."""
@@ -272,10 +283,18 @@ class StackedSolver:
 
     def _long(self, rest: PETSc.Vec, more: PETSc.Vec) -> tuple[int, int]:
         """Factors if there are any, else MINRES; the iterations, and PETSc's reason of the end."""
-        if self.instead is not None:
-            self._factors, self.instead = self.instead(), None
-        if self._factors is not None:
-            return self._by_factors(self._factors, rest, more)
+        try:
+            if self.instead is not None:
+                instead, self.instead = self.instead, None
+                self._factors = instead()
+            if self._factors is not None:
+                return self._by_factors(self._factors, rest, more)
+        except ConvergenceError as error:
+            log.info("%s", error)
+            if self._factors is not None:
+                self._factors.destroy()
+                self._factors = None
+        self._lasting = "minres"
         log.info("%s: gmres of all loads is slow, minres goes on", self.name)
         if self._minres is None:
             self._minres = PETSc.KSP().create(self._comm)
@@ -296,6 +315,7 @@ class StackedSolver:
 
     def _by_factors(self, factors: Factors, rest: PETSc.Vec, more: PETSc.Vec) -> tuple[int, int]:
         """Solve by factors of the matrix of one load."""
+        self._lasting = "factors"
         log.info("%s: gmres of all loads is slow, factors go on", self.name)
         given = self._fields(rest.array_r)
         sides = np.stack([self._joined([field[j] for field in given]) for j in range(self._count)], axis=1)
@@ -323,6 +343,13 @@ class StackedSolver:
             one.destroy()
         for matrix in (*self._made, self._matrix):
             matrix.destroy()
+
+
+def _size(blocks: Sequence[Sequence[PETSc.Mat | None]], first: PETSc.Mat) -> float:
+    """Return a bound of the largest row sum of the magnitudes of the whole matrix; collective."""
+    norms = [[0.0 if one is None else one.norm(PETSc.NormType.INFINITY) for one in row] for row in blocks]
+    norms[0][0] = first.norm(PETSc.NormType.INFINITY)
+    return float(max(sum(row) for row in norms))
 
 
 class _FieldSolver:

@@ -453,6 +453,7 @@ def test_an_island_is_refused():
 def test_a_solver_that_does_not_converge_raises(monkeypatch):
     """Beyond the size that a direct solver takes over."""
     monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
+    monkeypatch.setattr("homfem.solve.DIRECT_CORRECTORS", {2: 0})
     cell = grid_cell((16, 16), square)
     problem = diffusion_problem(cell, diffusion_coefficient(cell, CONTRAST))
     with pytest.raises(ConvergenceError, match="diffusion corrector"):

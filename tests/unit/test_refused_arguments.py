@@ -31,7 +31,7 @@ from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.raw_cell import restrict
 from homfem.meshing.arrays.refinement import bisect_cells, split_at_barycentres
 from homfem.meshing.by_gmsh.model import write_msh
-from homfem.meshing.cut.cutting import _crossings, _Edges
+from homfem.meshing.cut.cutting import Edges, _crossings
 from homfem.meshing.files.foreign import read_raw
 from homfem.meshing.shapes.box_grid import box_grid_raw
 from homfem.meshing.topology.percolation import shared_facets
@@ -152,7 +152,7 @@ def test_surfaces_without_a_crossing():
     class Mesh:
         points = np.array([[0.0, 0.0], [1.0, 0.0]])
 
-    edges = _Edges(np.array([0]), np.array([1]), np.array([0]), np.array([0]))
+    edges = Edges(np.array([0]), np.array([1]), np.array([0]), np.array([0]))
     with refused("no root: the level set has one sign at both ends of an edge", ConvergenceError):
         _crossings(Mesh, lambda points: 1e-17 + 0.0 * points[:, 0], edges)
 

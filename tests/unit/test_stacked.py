@@ -142,6 +142,52 @@ def test_stretched_cells_take_factors_where_these_are_cheap_and_minres_else(capl
         assert found.average == pytest.approx(whole, rel=1e-8, abs=1e-16)
 
 
+@pytest.mark.parametrize("work", [5e4, 1.0])
+def test_what_rounding_does_not_allow_ends(caplog, monkeypatch, work):
+    """A tolerance below round-off: factors, and MINRES, end where rounding does."""
+    monkeypatch.setattr(local_stacked, "WORK", work)
+    monkeypatch.setattr("homfem.solve.stacked.SLOW", 1e-9)
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    problem = stokes_problem(cell)
+    monkeypatch.setitem(solve.DIRECT_SADDLE, 2, 0)
+    with caplog.at_level(logging.INFO, logger="homfem"):
+        found = solve_correctors(cell, problem, rtol=1e-17)
+    assert f"{'factors' if work > 1.0 else 'minres'} goes on".replace("factors goes", "factors go") in caplog.text
+    whole = solve_correctors(cell, problem, preconditioner="direct").average
+    assert found.average == pytest.approx(whole, rel=1e-12)
+
+
+def test_factors_that_fail_leave_the_loads_to_minres(caplog, monkeypatch):
+    """All loads at once still, whether there are no factors or their solutions are none."""
+    monkeypatch.setattr("homfem.solve.stacked.SLOW", 1e-9)
+    monkeypatch.setattr("homfem.solve.stacked.RESTART", 5)
+    monkeypatch.setitem(solve.DIRECT_SADDLE, 2, 0)
+    cell = grid_cell((6, 6), square).restrict(["a"])
+    problem = stokes_problem(cell)
+    whole = solve_correctors(cell, problem, preconditioner="direct").average
+
+    def fails(*_, **__):
+        raise ConvergenceError("no factors, in a test")
+
+    for place in ("homfem.local.stacked.Factors", "homfem.solve.Factors.solve"):
+        caplog.clear()
+        with monkeypatch.context() as patch, caplog.at_level(logging.INFO, logger="homfem"):
+            patch.setattr(place, fails)
+            found = solve_correctors(cell, problem, rtol=1e-10)
+        assert "no factors, in a test" in caplog.text
+        assert "minres goes on" in caplog.text
+        assert "One load after the other" not in caplog.text
+        assert found.average == pytest.approx(whole, rel=1e-8)
+
+
+def test_what_is_no_number_does_not_converge():
+    solver, sides = flow_of_a_square(max_iterations=50, rtol=1e-10, name="flow")
+    sides[1].setValue(3, np.nan)
+    sides[1].assemble()
+    with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 0 iterations"):
+        solver.solve_all(sides, [side.duplicate() for side in sides])
+
+
 def test_no_hope_is_seen_early():
     """A diagonal matrix with eigenvalues over nine decades, without a preconditioner."""
     n = 3000
@@ -171,16 +217,21 @@ def test_no_hope_is_seen_early():
     assert residual(x) <= wanted
     x.set(0.0)
     assert iterate(ksp, x, x.duplicate(), residual=lambda found: 0.0, wanted=0.0, most=10) == (0, 3)
+    # A preconditioned residual of nothing beside a true one that is there.
+    assert iterate(ksp, x, x.duplicate(), residual=lambda found: 1.0, wanted=0.5, most=10)[1] < 0
 
 
-def test_too_few_iterations_are_said():
+def flow_of_a_square(**options):
+    """The solver of both loads of a flow, and these."""
     cell = grid_cell((6, 6), square).restrict(["a"])
     posed = Posed(cell, stokes_problem(cell), None, "periodic")
     posed.assemble()
     (reduced,) = posed.unknowns.values()
-    stacked = Stacked(posed, reduced)
-    solver = stacked.solver(2, (), {"max_iterations": 3, "rtol": 1e-10, "name": "flow"})
-    sides = [reduced.vector(side) for side in posed.sides]
+    return Stacked(posed, reduced).solver(2, (), options), [reduced.vector(side) for side in posed.sides]
+
+
+def test_too_few_iterations_are_said():
+    solver, sides = flow_of_a_square(max_iterations=3, rtol=1e-10, name="flow")
     with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 3"):
         solver.solve_all(sides, [side.duplicate() for side in sides])
 
