@@ -105,9 +105,13 @@ class Posed:
         most = (solve.DIRECT_BROKEN if broken else solve.DIRECT_SADDLE)[self.cell.dimension]
         if max(one.dofs for one in self.unknowns.values()) > most:
             return False
+        return self.has_room()
+
+    def has_room(self) -> bool:
+        """Whether factors fit into the memory; iterations need less; collective."""
         try:
             self.require_room(direct=True)
-        except MemoryLimitError:  # iterations need less
+        except MemoryLimitError:
             return False
         return True
 
@@ -314,7 +318,7 @@ class Group:
         chosen: str | Multigrid | Direct | None = "direct" if self.direct else method.preconditioner
         d = self.posed.cell.dimension
         if chosen is None or chosen == "multigrid":
-            first = solve.DIRECT_CORRECTORS[d] if chosen is None else 0
+            first = solve.DIRECT_CORRECTORS[d] if chosen is None and self.posed.has_room() else 0
             chosen = Multigrid(coarse=self._coarse, smoother=problem.smoother, direct_first=first, dimension=d)
         elif chosen == "direct":
             chosen = Direct(dimension=d)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from petsc4py import PETSc
 
-from homfem.limits import MemoryLimitError
 from homfem.local.reduced import Reduced
-from homfem.parameters import InputError
+from homfem.parameters import ConvergenceError, InputError
 from homfem.solve import Block, Componentwise, Factors, StackedSolver, entries, work_of_factors
 
 if TYPE_CHECKING:
@@ -88,16 +87,27 @@ class Stacked:
     def _factors(self, kernel: Sequence[PETSc.Vec], options: dict[str, Any]) -> Factors | None:
         """Factors of the whole matrix, if they take less than iterations that are slow; collective."""
         posed, d = self.posed, self.posed.cell.dimension
-        try:
-            posed.require_room(direct=True)
-        except MemoryLimitError:
+        if self._entries() > LARGEST or not posed.has_room():
             return None
-        self._joined = posed.operator(self.reduced, nested=False)
-        size = entries(self._joined)
-        if size > LARGEST or work_of_factors(self._joined, d) > WORK * size:
+        joined = posed.operator(self.reduced, nested=False)
+        if work_of_factors(joined, d) > WORK * entries(joined):
+            joined.destroy()
             return None
         rtol, name = options["rtol"], options["name"]
-        return Factors(self._joined, kernel=kernel, rtol=rtol, symmetric=True, dimension=d, name=name)
+        try:
+            factors = Factors(joined, kernel=kernel, rtol=rtol, symmetric=True, dimension=d, name=name)
+        except ConvergenceError:
+            joined.destroy()
+            raise
+        self._joined = joined
+        return factors
+
+    def _entries(self) -> int:
+        """Entries of the whole matrix, which is not made for that; collective."""
+        rows, columns = self.operator.getNestSize()
+        pairs = [(i, j) for i in range(rows) for j in range(columns) if i or j]
+        blocks = [self.operator.getNestSubMatrix(*pair) for pair in pairs]
+        return self.components * entries(self.component) + sum(entries(block) for block in blocks if block)
 
     def destroy(self) -> None:
         """Free the operator."""

@@ -80,6 +80,7 @@ class Factors:
                 self._pc.setFromOptions()
                 self._pc.setUp()
         except PETSc.Error as error:
+            self.destroy()
             words = " ".join(str(error).split())[-120:]
             raise ConvergenceError(f"{name}: the matrix has no factors (...{words}).") from error
         self._factor = self._pc.getFactorMatrix()
@@ -129,18 +130,26 @@ class Factors:
 
 
 def work_of_factors(matrix: PETSc.Mat, dimension: int) -> float:
-    """Return the operations that factors of a symmetric matrix would take: the analysis alone is made; collective."""
+    """Return the operations that factors of a symmetric matrix would take: the analysis alone is made; collective.
+
+    Infinite where the analysis fails.
+    """
     pc, prefix = PETSc.PC().create(matrix.comm), new_prefix()
     matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-    pc.setOperators(matrix)
-    pc.setOptionsPrefix(prefix)
     # One megabyte is too little for any factors: MUMPS ends before it begins with them.
-    with options_set(prefix, options_of("direct", False, "", matrix, dimension=dimension) | {"mat_mumps_icntl_23": 1}):
-        pc.setFromOptions()
-        pc.setUp()
-    found = float(pc.getFactorMatrix().getMumpsRinfog(1))
-    pc.destroy()
-    return found
+    options = options_of("direct", False, "", matrix, dimension=dimension) | {"mat_mumps_icntl_23": 1}
+    try:
+        pc.setOperators(matrix)
+        pc.setOptionsPrefix(prefix)
+        with options_set(prefix, options):
+            pc.setFromOptions()
+            pc.setUp()
+        found = float(pc.getFactorMatrix().getMumpsRinfog(1))
+    except PETSc.Error:
+        return math.inf
+    finally:
+        pc.destroy()
+    return found if found > 0.0 else math.inf
 
 
 def summed(comm: MPI.Comm, part: npt.ArrayLike) -> Array:

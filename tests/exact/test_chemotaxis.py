@@ -17,8 +17,10 @@ from homfem.cells import blocks, fibre_array, laminate
 from homfem.certify.chemotaxis import solve_chemotaxis
 from homfem.certify.chemotaxis.geometry import changes_at_facets
 from homfem.certify.chemotaxis.halves import carried
+from homfem.certify.chemotaxis.sides import Diffusing
 from homfem.config import make_config
 from homfem.local import equilibrium
+from homfem.local.chemotaxis import tensor_function
 from homfem.local.engine import solve_correctors
 from homfem.local.membranes import facet_areas
 from homfem.parameters import ConvergenceError, InputError, PercolationError
@@ -480,6 +482,28 @@ def test_the_same_on_ranks(on_ranks):
 def test_what_is_refused(motility, sensitivity, attractant, said):
     with pytest.raises(InputError, match=said):
         homogenize_chemotaxis(blocks(SQUARE, resolution=0.25), motility, sensitivity, attractant)
+
+
+def test_what_drives_a_little_is_not_lost_to_a_loose_tolerance():
+    """Sensitivities that differ by 1e-5 drive a corrector of that size; of one number, none."""
+    cell = blocks(SQUARE, resolution=0.25)
+    size, names = 1e-5, ("M", "I")
+    driven = {}
+    for contrast in (0.0, size):
+        found = [
+            tensor_function(cell, name, {one: value * np.eye(2) for one, value in zip(names, values, strict=True)})
+            for name, values in (("motility", (1.0, 3.0)), ("sensitivity", (1.0, 1.0 + contrast)))
+        ]
+        own = Diffusing(cell=cell, coefficient=found[0], sensitivity=found[1], phases=names)
+        space = fem.functionspace(cell.mesh, ("Lagrange", 2))
+        for rtol in (1e-4, 1e-10):
+            solved = own.solve([fem.Function(space) for _ in range(2)], degree=2, rtol=rtol)
+            driven[contrast, rtol] = solved.functions[2].x.array
+    exact = driven[size, 1e-10]
+    assert 0.01 * size < np.abs(exact).max() < size
+    assert driven[size, 1e-4] == pytest.approx(exact, abs=1e-3 * size)
+    assert not driven[0.0, 1e-4].any()
+    assert not driven[0.0, 1e-10].any()
 
 
 def test_islands_that_the_attractant_does_not_join_are_refused():

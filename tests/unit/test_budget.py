@@ -67,6 +67,18 @@ def test_iterations_go_where_factors_do_not_fit(monkeypatch):
     assert by_iterations.value == pytest.approx(by_factors.value, rel=1e-8, abs=1e-12)
 
 
+@pytest.mark.parametrize(("solve_it", "most"), [(diffusion, 2), (elasticity, 3)])
+def test_iterations_go_where_factors_of_correctors_do_not_fit(solve_it, most, monkeypatch):
+    """Diffusion and elasticity in the plane are solved by factors as a rule, one application for each load."""
+    monkeypatch.setenv(VARIABLE, "1 GB")
+    by_factors = solve_it()
+    monkeypatch.setitem(budget.FACTORS, 2, 1e9)
+    by_iterations = solve_it()
+    assert by_factors.iterations <= 2 * most
+    assert by_iterations.iterations > 4 * most
+    assert by_iterations.value == pytest.approx(by_factors.value, rel=1e-8, abs=1e-12)
+
+
 def test_the_number_of_unknowns_is_limited_in_the_block_alone():
     cell = cells.blocks(BOARD, resolution=0.25)
     with pytest.raises(BudgetError, match="max_dofs = 5"), unknowns_limited(5):

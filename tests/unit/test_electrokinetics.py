@@ -22,7 +22,7 @@ from homfem.local.charges import Charges
 from homfem.local.electrokinetics import electrokinetic_problem, potential_on
 from homfem.local.engine import solve_correctors
 from homfem.local.poisson_boltzmann import solve_poisson_boltzmann
-from homfem.parameters import InputError, PercolationError
+from homfem.parameters import ConvergenceError, InputError, PercolationError
 
 PHASES = ("pore", "matrix")
 
@@ -241,6 +241,32 @@ def test_layers_are_refined_where_they_are_thin(monkeypatch: pytest.MonkeyPatch,
             0].charges(cell), 2)  # fmt: skip
     assert cell.number_of_cells < left.number_of_cells < fine.cell.number_of_cells
     assert "they stay as coarse as they are" in caplog.text
+
+
+def test_without_a_positive_dissipation_there_is_no_estimate(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """As the matrix of a mesh that is far too coarse may have none: the sign of one entry is turned here."""
+    cell = slit(0.5, axis="y", resolution=0.25)
+    given: dict[str, Any] = {"viscosity": 1.0, "permittivity": 1e-3, "wall_potential": -3.0, "refine_layers": False}
+    sound = solve_electrokinetics(cell, salt(), degree=2, **given)
+    assert sound.tensor.estimated_error > 0.0
+    respond = Electrokinetics._response
+
+    def without_a_sign(self: Electrokinetics, *rest: Any) -> Any:
+        found = respond(self, *rest)
+        if rest[-1] == 2:
+            return found
+        average = found.correctors.average.copy()
+        average[0, 0] *= -1.0
+        return replace(found, correctors=replace(found.correctors, average=average))
+
+    monkeypatch.setattr(Electrokinetics, "_response", without_a_sign)
+    with caplog.at_level("INFO", "homfem"):
+        left = solve_electrokinetics(cell, salt(), degree=2, **given)
+    assert left.tensor.estimated_error is None
+    assert "no estimate of the error" in caplog.text
+    assert left.tensor.value == pytest.approx(sound.tensor.value, rel=1e-12)
+    with pytest.raises(ConvergenceError, match=r"no estimate of the error.*refine_layers"):
+        solve_electrokinetics(cell, salt(), degree=3, tolerance=0.5, **given)
 
 
 @pytest.mark.parametrize("zeta", [None, -3.0])

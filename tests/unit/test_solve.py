@@ -13,7 +13,7 @@ from petsc4py import PETSc
 from homfem import solve
 from homfem.parameters import ConvergenceError, HomfemError, InputError
 from homfem.ranks import collective
-from homfem.solve.options import held
+from homfem.solve.options import held, options_of
 
 ALIVE = []  # spaces whose matrices are in use: PETSc objects borrow the communicator of their index map
 
@@ -181,6 +181,23 @@ def test_factors_of_a_matrix_of_moderate_size_are_ordered_by_their_fill(monkeypa
         factors.destroy()
     assert found[0][0] == 2 != found[1][0]
     assert found[0][1] == pytest.approx(found[1][1], rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"pc_factor_mat_solver_type": "none of that name"},  # PETSc's error
+        {"mat_mumps_icntl_28": 2, "mat_mumps_icntl_29": 1},  # an ordering that is not there: MUMPS ends without a word
+    ],
+)
+def test_an_analysis_that_fails_is_no_sign_of_cheap_factors(broken, monkeypatch):
+    n = 60
+    dense = PETSc.Mat().createDense([n, n], array=np.eye(n) + 0.01, comm=MPI.COMM_SELF)
+    matrix = dense.convert("aij")
+    assert solve.work_of_factors(matrix, 2) == pytest.approx(n**3 / 3.0, rel=0.1)
+    monkeypatch.setattr("homfem.solve.factors.options_of", lambda *given, **named: options_of(*given, **named) | broken)
+    assert solve.work_of_factors(matrix, 2) == np.inf
+    assert matrix.refcount == 1  # what held it is freed
 
 
 def test_factors_that_leave_more_than_is_asked_for_are_applied_again(monkeypatch):

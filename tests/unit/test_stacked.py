@@ -11,6 +11,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem import cells, solve
+from homfem.local import budget
 from homfem.local import stacked as local_stacked
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Posed
@@ -186,6 +187,48 @@ def test_what_is_no_number_does_not_converge():
     sides[1].assemble()
     with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 0 iterations"):
         solver.solve_all(sides, [side.duplicate() for side in sides])
+
+
+def test_factors_that_are_too_large_are_refused_before_their_matrix_is_made(monkeypatch):
+    cell = around_a_box()
+    posed = Posed(cell, stokes_problem(cell), None, "periodic")
+    posed.assemble()
+    (reduced,) = posed.unknowns.values()
+    stacked, options = Stacked(posed, reduced), {"rtol": 1e-10, "name": "flow"}
+    joined = posed.operator(reduced, nested=False)
+    diagonal = joined.getLocalSize()[0]  # stored by the joined matrix in any case
+    assert solve.entries(joined) - diagonal <= stacked._entries() <= solve.entries(joined)
+    joined.destroy()
+    factors = stacked._factors((), options)
+    factors.destroy()
+    made, operator = [], Posed.operator
+
+    def noted(self, reduced, *, nested):
+        made.append(operator(self, reduced, nested=nested))
+        return made[-1]
+
+    monkeypatch.setattr(Posed, "operator", noted)
+    for module, name, value in (
+        (local_stacked, "LARGEST", stacked._entries() - 1),
+        (budget, "FACTORS", {3: 1e12}),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, value)
+            assert stacked._factors((), options) is None
+            assert not made
+
+    def fails(*_, **__):
+        raise ConvergenceError("no factors, in a test")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(local_stacked, "Factors", fails)
+        with pytest.raises(ConvergenceError, match="no factors"):
+            stacked._factors((), options)
+    monkeypatch.setattr(local_stacked, "WORK", 1.0)
+    assert stacked._factors((), options) is None
+    assert [bool(one) for one in made] == [False, False]  # made for the analysis, and freed
+    stacked.destroy()
+    posed.destroy()
 
 
 def test_no_hope_is_seen_early():

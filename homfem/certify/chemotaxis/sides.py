@@ -53,6 +53,9 @@ from homfem.ranks import collective
 
 #: What the residual of the fluxes may add, relative to their energies: little beside the errors that are multiplied.
 ALLOWANCE = 1e-10
+#: Relative size of a drive's load up to which it is none, also where the solvers end far above it: one that is larger
+#: may be real.
+NOTHING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -94,7 +97,7 @@ class Diffusing:
         """Solve for unit gradients, and for the correctors of the other one that drive it; collective."""
         problem = driven_diffusion(
             self.cell, self.coefficient, self.phases, degree=degree, drives=drives, sensitivity=self.sensitivity,
-            size=rtol,
+            size=min(rtol, NOTHING),
         )  # fmt: skip
         return solve_correctors(self.cell, problem, rtol=rtol)
 

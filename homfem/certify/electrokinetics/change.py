@@ -22,7 +22,7 @@ from homfem.certify.adapt import element_sums, on_root
 from homfem.local.electrokinetics import cells_within
 from homfem.local.poisson_boltzmann import Equilibrium
 from homfem.local.problem import Correctors
-from homfem.parameters import Array
+from homfem.parameters import Array, ConvergenceError
 from homfem.ranks import collective
 
 
@@ -44,18 +44,35 @@ class Change:
 
 
 def compare(cell: UnitCell, fluid: UnitCell, response: Response, other: Response) -> Change:
-    """Compare two responses on one mesh, the first the better one; collective."""
+    """Compare two responses on one mesh, the first the better one; collective.
+
+    Raises
+    ------
+    ConvergenceError
+        If the mesh is so coarse that the dissipation of the first has no sign.
+    """
     error = change_between(fluid, response, other)
+    if error is None:
+        raise ConvergenceError(
+            f"{cell.name}: on {cell.number_of_cells} mesh cells some force dissipates nothing, or less: there is no "
+            "estimate of the error. Make the mesh finer (cell.resolution, refine_layers)."
+        )
     return Change(other=other, error=error, parts=_parts(cell, fluid, response, other))
 
 
-def change_between(fluid: UnitCell, response: Response, other: Response) -> float:
-    """Return how far two responses are apart relative to the dissipation of the first; collective."""
+def change_between(fluid: UnitCell, response: Response, other: Response) -> float | None:
+    """Return how far two responses are apart relative to the dissipation of the first; collective.
+
+    None where that is not positive for every force, as on a mesh that is far too coarse.
+    """
     span = np.kron(np.eye(len(response.equilibrium.charges.baths) + 1), fluid.whole.span(fluid.lattice))
     value, before = response.correctors.average, other.correctors.average
     energy = _energies(fluid, response.correctors, other.correctors)
     inside = [span @ matrix @ span.T for matrix in (energy, value - before, value)]
-    return max(float(np.abs(scipy.linalg.eigh(one, inside[2], eigvals_only=True)).max()) for one in inside[:2])
+    try:
+        return max(float(np.abs(scipy.linalg.eigh(one, inside[2], eigvals_only=True)).max()) for one in inside[:2])
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _differences(one: Correctors, other: Correctors) -> tuple[list[fem.Function], list[fem.Function], list[Any]]:

@@ -197,7 +197,10 @@ class Electrokinetics:
             log.info("%s: no estimate of the error: %s", cell.name, error)
             return None
         better, worse = (response, other) if self.degree > 2 else (other, response)
-        return change_between(fluid, better, worse)
+        change = change_between(fluid, better, worse)
+        if change is None:
+            log.info("%s: no estimate of the error: on this mesh what is dissipated has no sign", cell.name)
+        return change
 
     def _diffusivities(self, fluid: UnitCell, scales: Scales) -> list[dict[str, float]]:
         """Those of each ion by phase, in reduced numbers."""
