@@ -8,27 +8,43 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write text through a new file that takes the place of the old one; a device or a pipe is written to as it is.
-
-    Where there can be no new file beside the old one, the old one is written over. A symbolic link stays, and the
-    file that it leads to is replaced.
+    """Write text whole or not at all, see :func:`whole`.
 
     Raises
     ------
     OSError
         With the name of the file; it is then as it was.
     """
+    with whole(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of the old one at the end; a device or a pipe is written to as it is.
+
+    Where there can be no new file beside the old one, the old one is written over. A symbolic link stays, and the
+    file that it leads to is replaced. Where what is done with the file fails, the old one is as it was.
+
+    Raises
+    ------
+    OSError
+        With the name of the file.
+    """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".homfem-{os.getpid()}.part")
     try:
         if (target.exists() and not target.is_file()) or not os.access(target.parent, os.W_OK):
-            target.write_text(text, encoding="utf-8")
+            with target.open("wb") as stream:
+                yield stream
             return
         try:
-            partial.write_text(text, encoding="utf-8")
+            with partial.open("wb") as stream:
+                yield stream
             if target.exists():
                 shutil.copymode(target, partial)
             partial.replace(target)

@@ -37,7 +37,8 @@ def medium_cell(
         the gaps between them and where their surfaces are more curved than it.
     order
         Degree of the surfaces: 1, flat facets; 2, and 3 and 4 in the plane, for surfaces that are smooth. Curved cells
-        may be larger, and are (:mod:`homfem.meshing.cut.coarsening`).
+        around particles may be larger, and are (:mod:`homfem.meshing.cut.coarsening`), unless ``refinement`` is given;
+        those of a Gaussian field, which undulates at any length, are as the grid is.
     length
         Length of one unit of the medium, in ``length_unit``.
     length_unit, comm

@@ -92,8 +92,7 @@ def _write_fields(run: runs.TensorRun, path: str, *, meshless: bool) -> None:
     if meshless:
         from homfem.output.voxel_fields import write_image_solution
 
-        with writing(path):
-            on_root(run.comm, lambda: write_image_solution(run.solution, path))
+        on_root(run.comm, lambda: write_image_solution(run.solution, path))
         return
     from homfem.output.cell_figures import write_solution
 

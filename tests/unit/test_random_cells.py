@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.spatial
@@ -43,6 +45,19 @@ def test_discs_have_curved_sides(order, accuracy):
     off = cell.interface_area / (medium.number * 2 * np.pi * 0.1) - 1.0
     assert abs(off) < accuracy
     assert order > 1 or abs(off) > 1e-4
+
+
+def test_curved_cells_are_as_many_as_the_refinement_asks_for():
+    """Around particles they may be larger where nothing is asked for; a field undulates at any length."""
+    smooth = FIELD | {"order": 2, "resolution": 0.05, "correlation_length": 0.3}
+    for table, kinds in ((DISCS | {"order": 2, "resolution": 0.1}, (0, 1, 2)), (smooth, (0, 1))):
+        counts = []
+        for refinement in kinds:
+            cell = make_cell(make_config({"cell": table | {"refinement": refinement}}).cell, MPI.COMM_WORLD, None)
+            counts.append(cell.number_of_cells)
+        assert all(many > 1.5 * few for few, many in itertools.pairwise(counts)), counts
+        straight = make_cell(make_config({"cell": table | {"order": 1}}).cell, MPI.COMM_WORLD, None)
+        assert (counts[0] < 0.8 * straight.number_of_cells) == (table["shape"] == "random-particles")
 
 
 def test_sides_of_order_three_are_refused_in_space():

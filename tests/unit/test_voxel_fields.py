@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import tracemalloc
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import pyvista
 
-from homfem import cli
+from homfem import cli, disk
 from homfem.grid import Image, solve_dispersion_image, solve_image, solve_stokes_image
+from homfem.output import voxel_fields
 from homfem.output.voxel_fields import write_image_solution
 
 PLANE = np.array([[0, 0, 0, 1, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
@@ -59,6 +65,58 @@ def test_dispersion_and_diffusion_are_read_by_another_program(tmp_path):
     assert data.cell_data["flux_1"].mean(axis=0)[:2] == pytest.approx(
         [one.mean() for one in plain.fluxes[0]], abs=1e-12
     )
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_correctors_are_numbers_where_something_around_conducts(tmp_path, deep):
+    labels = np.zeros((7, 6), dtype=int)
+    labels[2:5, 1:4] = 1
+    labels = np.repeat(labels[:, :, None], 3, axis=2) if deep else labels
+    found = solve_image(made(labels, (0.5, 0.25, 2.0)[: labels.ndim]), {"pore": 1.0})
+    write_image_solution(found, tmp_path / "a.vti")
+    data = pyvista.read(tmp_path / "a.vti")
+    ends = np.round(data.points[:, :2] / np.array(found.image.voxel[:2])).astype(int)
+    # Only the corners between solid voxels alone.
+    solid = (ends[:, 0] > 2) & (ends[:, 0] < 5) & (ends[:, 1] > 1) & (ends[:, 1] < 4)
+    assert np.array_equal(np.isnan(data.point_data["corrector_1"]), solid)
+    assert np.count_nonzero(solid) == 4 * (4 if deep else 2)
+
+
+def test_no_file_is_half_written(tmp_path, monkeypatch):
+    """Neither where the work breaks off in the middle nor where there is no room."""
+    found = solve_image(made(PLANE, (0.5, 0.25)), {"pore": 1.0})
+    target = tmp_path / "a.vti"
+    target.write_text("old")
+    full = SimpleNamespace(f_blocks=10**6, f_bavail=300, f_frsize=4096)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "_SPARE", 300 * 4096 - 100)
+        patch.setattr(os, "statvfs", lambda path: full)
+        with pytest.raises(OSError, match=r"a\.vti") as caught:
+            write_image_solution(found, target)
+        assert caught.value.errno == errno.ENOSPC
+    broken = iter([None] * 4)
+    write = voxel_fields._Array.write
+    monkeypatch.setattr(voxel_fields._Array, "write", lambda one, stream: (next(broken), write(one, stream)))
+    with pytest.raises(StopIteration):
+        write_image_solution(found, target)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.vti"]
+
+
+def test_little_is_held_beside_the_solution(tmp_path):
+    image = Image.from_labels(np.zeros((40, 40, 40), dtype=int), {"pore": 0}, voxel=1.0)
+    flux = np.random.default_rng(0).normal(size=(3, 40, 40, 40))
+    tracemalloc.start()
+    voxel_fields.write_voxels(
+        image, {"flux": voxel_fields._middles(flux, image.phases >= 0)}, tmp_path / "a.vti"
+    )  # fmt: skip
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * flux.nbytes
+    data = pyvista.read(tmp_path / "a.vti")
+    assert data.cell_data["flux"].mean(axis=0) == pytest.approx(flux.reshape(3, -1).mean(axis=1), abs=1e-14)
+    along = 0.5 * (flux[2] + np.roll(flux[2], -1, 2))
+    assert np.array_equal(data.cell_data["flux"][:, 2], along.ravel(order="F"))
 
 
 CONFIG = """

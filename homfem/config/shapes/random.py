@@ -36,7 +36,7 @@ class RandomShape(CellTable):
     resolution: Annotated[float, number(above=0.0, at_most=1.0 / 3.0)] | None = None
     """Size of the mesh cells as a fraction of the period."""
     refinement: Annotated[int, integer(at_least=0, at_most=6)] = 0
-    """How often the mesh is halved near the surface."""
+    """How often the mesh is halved near the surface; with 0 curved cells around particles may be larger."""
     order: Annotated[int, integer(at_least=1, at_most=4)] = 1
     """Order of the mesh cells: 2 for curved ones, 3 and 4 in the plane."""
     voxels: Annotated[int, integer(at_least=4)] = 64

@@ -52,7 +52,7 @@ def medium_plan(
             refinement=refinement,
             size=size,
             order=order,
-            collapse=True,
+            collapse=isinstance(medium, ParticleMedium) and not refinement,
             fractions=None if fraction is None else {names[0]: fraction},
             length_unit=length_unit,
         )
