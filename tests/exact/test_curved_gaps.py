@@ -19,7 +19,7 @@ from homfem.meshing.cut.background import sines
 from homfem.meshing.cut.bending import BentCells, bent, soundness
 from homfem.meshing.cut.cutting import cut, start
 from homfem.meshing.cut.implicit import implicit_raw
-from homfem.meshing.cut.level_sets import balls
+from homfem.meshing.cut.level_sets import LevelSet, balls
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.meshing.cut.resolved import TooCoarseError
 from homfem.meshing.cut.volume_correction import interface
@@ -113,6 +113,76 @@ def test_folded_cells_are_an_error_where_the_mesh_can_be_finer(monkeypatch):
     function = balls(raw.lattice, [[0.5] * 3], (0.3 * 0.75 / math.pi) ** (1 / 3))
     with pytest.raises(CellError, match=r"order = '2 for a surface that bends much near.*no cell folds.*Mesh finer"):
         curved.of_order(raw, [function], straighten=False)
+
+
+def disc(resolution: float = 0.2) -> tuple[RawCell, LevelSet]:
+    """With straight sides, and its function."""
+    function = balls(Lattice.box(1.0, 1.0), [[0.5, 0.5]], 0.3)
+    return implicit_raw(
+        function, ["a", "b"], lattice=Lattice.box(1.0, 1.0), resolution=resolution, conserve=False
+    ), function  # fmt: skip
+
+
+def test_surfaces_that_are_moved_for_the_volume_fold_no_cell(monkeypatch):
+    """The shift is made after the cells were made sound; a fifth of the period folds those beside the surface."""
+    raw, function = disc()
+    volume = {0: math.pi * 0.3**2}
+    assert least_jacobian(curved.of_order(raw, [function], volume)) > 0.0
+    monkeypatch.setattr(curved, "_shifted", lambda *_: np.array([0.2]))
+    with pytest.raises(TooCoarseError, match="no cell folds") as caught:
+        curved.of_order(raw, [function], volume)
+    assert np.abs(np.linalg.norm(caught.value.places - 0.5, axis=1) - 0.4).max() < 0.2
+    assert caught.value.sizes.max() < 0.5
+
+
+def test_edges_far_from_their_surface_are_too_coarse():
+    """With the places, so that the mesh is made finer there."""
+    raw, function = disc()
+    curved.of_order(raw, [function])
+    with pytest.raises(TooCoarseError, match=r"bend too much for the mesh.*Mesh finer") as caught:
+        curved.of_order(raw, [balls(raw.lattice, [[0.55, 0.5]], 0.22)])
+    assert len(caught.value.places) == len(caught.value.sizes) > 2
+    assert np.linalg.norm(caught.value.places - 0.5, axis=1) == pytest.approx(0.3, abs=0.06)
+
+
+def test_cells_too_flat_at_a_mirror_are_meshed_finer(monkeypatch):
+    """Only where cells are curved."""
+    phi, lattice = disc()[1], Lattice.box(1.0, 1.0)
+    monkeypatch.setattr(implicit, "FLATTEST", {2: 44.0})
+    calls = []
+    monkeypatch.setattr(implicit, "of_order", lambda raw, *_, **how: calls.append(raw))
+    for order, meshes in ((1, 1), (2, implicit.FINER + 1)):
+        seen = []
+        monkeypatch.setattr(implicit, "start", lambda raw, *rest, seen=seen: seen.append(raw) or start(raw, *rest))
+        with pytest.raises(TooCoarseError, match=r"cell with an angle of .* degrees near.*of 44 degrees") as caught:
+            implicit_raw(phi, ["a", "b"], lattice=lattice, resolution=0.2, order=order, mirrors=["x", "y"])
+        assert len(seen) == meshes
+        assert len(caught.value.places) == len(caught.value.sizes) > 0
+        assert [len(one.cells) for one in seen] == sorted({len(one.cells) for one in seen})
+    assert calls == []
+
+
+def test_cells_that_straightening_folds_are_straightened_as_well(monkeypatch):
+    """A stretch of the period is moved to the right as it is, by three cells; the cells to the right of it fold, and
+    as these go back those to the left of them do."""
+    raw = disc(0.05)[0]
+    edges, of_cell, _ = curved._edges(raw, 2)
+    straight = np.vstack([raw.points, raw.points[edges].mean(axis=1)])
+    cells = np.hstack([raw.cells, len(raw.points) + of_cell])
+    points = straight.copy()
+    points[:, 0] += 0.12 * np.clip(np.minimum((straight[:, 0] - 0.05) / 0.3, (0.8 - straight[:, 0]) / 0.05), 0.0, 1.0)
+    known = soundness(points, straight, cells, 2)
+    assert 0 < np.count_nonzero(known < bending.FOLDED) < 0.1 * len(cells)
+    made = curved._Curved(
+        raw=raw, order=2, points=points, straight=straight, cells=cells, facets=cells[:0],
+        representative=np.arange(len(points)), node=cells[0, :0], number=cells[0, :0], slope=points[:0],
+    )  # fmt: skip
+    found, count = made._straightened(points, np.arange(len(raw.points), len(points)), known)
+    assert soundness(found, straight, cells, 2).min() >= bending.FOLDED
+    assert count > 0
+    monkeypatch.setattr(curved, "STRAIGHTENINGS", 2)
+    with pytest.raises(TooCoarseError, match="no cell folds"):
+        made._straightened(points, np.arange(0), known)
 
 
 def test_spheres_are_not_folded():

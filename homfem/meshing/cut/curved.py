@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from homfem.meshing.arrays.identification import identify_nodes
 from homfem.meshing.arrays.jacobians import integrate, jacobians, lattice_nodes, quadratic_edges
@@ -17,7 +16,10 @@ from homfem.meshing.cut.bending import FOLDED, BentCells, bent, soundness
 from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.meshing.cut.resolved import TooCoarseError
-from homfem.parameters import Array, CellError, InputError
+from homfem.parameters import Array, InputError
+
+#: How often nodes of folded cells are taken half of their way back to the straight cells.
+STRAIGHTENINGS = 24
 
 
 def of_order(
@@ -55,9 +57,8 @@ def of_order(
     Raises
     ------
     TooCoarseError
-        With the places of the cells that would be folded.
-    CellError
-        If the surface is far from an edge whose ends lie on it.
+        With the places of the cells that would be folded, or of edges that are far from the surface on which their ends
+        lie.
 
     Source: Szabo, Babuska 1991, Finite Element Analysis, section 6.1 (blending on triangles).
     """
@@ -77,18 +78,24 @@ def of_order(
     points, slope = _projected(straight, node, number, functions, part, middles=n, step=STEP * raw.lattice.shortest)
     size = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
     middle = node[node >= n]
-    if np.any(np.linalg.norm(points[middle] - straight[middle], axis=1) > 0.3 * size[(middle - n) // inside]):
-        raise CellError(
-            "order", order, "1 where the surfaces bend too much for the mesh", "Mesh finer, or choose order 1."
-        )
+    own = size[(middle - n) // inside]
+    far = np.linalg.norm(points[middle] - straight[middle], axis=1) > 0.3 * own
+    if far.any():
+        raise TooCoarseError.at(
+            straight[middle[far]], own[far], "order", order, "1 where the surfaces bend too much for the mesh",
+            "Mesh finer, or choose order 1.",
+        )  # fmt: skip
     curved = _Curved(
         raw=raw, order=order, points=points, straight=straight, cells=cells, facets=facets,
         representative=representative, node=node, number=number, slope=slope,
     )  # fmt: skip
     curved = curved.sound(middle, part, straighten=straighten)
     curved = replace(curved, slope=curved.slope * curved.relative_sizes()[:, None] ** order)
-    shift = np.zeros(len(functions))
-    return curved.made(_shifted(curved, shift, targets, float(size.mean()), part.copies) if targets else shift)
+    shift: Array = np.zeros(len(functions))
+    if targets:
+        shift = _shifted(curved, shift, targets, float(size.mean()), part.copies)
+        curved.require_sound(shift)
+    return curved.made(shift)
 
 
 def _edges(raw: RawCell, order: int) -> tuple[Indices, Indices, Indices]:
@@ -226,16 +233,30 @@ class _Curved:
         if not len(folded):
             return replace(self, points=points)
         if not straighten:
-            corners = points[self.raw.cells[folded]]
-            first, second = PAIRS[corners.shape[1]]
-            sizes = np.linalg.norm(corners[:, first] - corners[:, second], axis=2).max(axis=1)
-            raise TooCoarseError.at(
-                corners.mean(axis=1), sizes, "order", f"{self.order} for a surface that bends much",
-                "one in which no cell folds", "Mesh finer, or choose order 1.",
-            )  # fmt: skip
-        points, count = self._straightened(points, middle, self.cells[folded])
+            raise self._too_coarse(points, folded)
+        points, count = self._straightened(points, middle, known)
         note = f"order {self.order}: {count} nodes on edges are off the surface, as cells would fold: mesh finer"
         return replace(self, points=points, raw=replace(self.raw, notes=(*self.raw.notes, note)))
+
+    def require_sound(self, shift: Array) -> None:
+        """Refuse a cell of which some fold as the surfaces are moved."""
+        moved = np.zeros(len(self.points), dtype=bool)
+        moved[self.node] = True
+        near = np.flatnonzero(moved[self.representative[self.cells]].any(axis=1))
+        points = self.places(shift)
+        folded = near[soundness(points, self.straight, self.cells[near], self.order) <= 0.0]
+        if len(folded):
+            raise self._too_coarse(points, folded)
+
+    def _too_coarse(self, points: Array, folded: Indices) -> TooCoarseError:
+        """The error for cells that fold."""
+        corners = points[self.raw.cells[folded]]
+        first, second = PAIRS[corners.shape[1]]
+        sizes = np.linalg.norm(corners[:, first] - corners[:, second], axis=2).max(axis=1)
+        return TooCoarseError.at(
+            corners.mean(axis=1), sizes, "order", f"{self.order} for a surface that bends much",
+            "one in which no cell folds", "Mesh finer, or choose order 1.",
+        )  # fmt: skip
 
     def _free_in(self, part: Part) -> Array | None:
         """Projectors on the walls of nodes, shape (n, d, d); None where there are no walls."""
@@ -245,24 +266,28 @@ class _Curved:
         along = [part.within(np.broadcast_to(row, self.straight.shape), planes) for row in np.eye(self.raw.dimension)]
         return np.stack(along, axis=2)
 
-    def _straightened(self, points: Array, middle: Indices, folded: Indices) -> tuple[Array, int]:
-        """Take nodes of edges back towards the edges where cells are folded; the points, and how many nodes."""
-        flags = np.zeros(len(points), dtype=bool)
+    def _straightened(self, points: Array, middle: Indices, known: Array) -> tuple[Array, int]:
+        """Take nodes of edges back towards the edges where cells are folded; the points, and how many nodes.
+
+        ``known`` is the soundness of every cell.
+        """
+        flags, taken = np.zeros(len(points), dtype=bool), np.zeros(len(points), dtype=bool)
         flags[middle] = True
-        movable: npt.NDArray[np.bool_] = flags[self.representative]
-        corners, taken = len(self.raw.cells[0]), np.zeros(len(points), dtype=bool)
-        near = np.zeros(len(points), dtype=bool)
-        near[self.representative[folded[:, :corners]]] = True
-        cells = self.cells[near[self.representative[self.cells[:, :corners]]].any(axis=1)]
-        for _ in range(12):
-            flag = np.zeros(len(points), dtype=bool)
-            flag[self.representative[folded]] = True
-            back = flag[self.representative]
-            taken |= back & movable
-            points = np.where(back[:, None], 0.5 * (points + self.straight), points)
-            folded = cells[soundness(points, self.straight, cells, self.order) < FOLDED]
+        known = known.copy()
+        for _ in range(STRAIGHTENINGS):
+            folded = np.flatnonzero(known < FOLDED)
             if not len(folded):
                 break
+            flag = np.zeros(len(points), dtype=bool)
+            flag[self.representative[self.cells[folded]]] = True
+            back = flag[self.representative]
+            taken |= back & flags[self.representative]
+            points = np.where(back[:, None], 0.5 * (points + self.straight), points)
+            touched = np.flatnonzero(back[self.cells].any(axis=1))
+            known[touched] = soundness(points, self.straight, self.cells[touched], self.order)
+        folded = np.flatnonzero(known < FOLDED)
+        if len(folded):
+            raise self._too_coarse(points, folded)
         return points, int(np.count_nonzero(taken & (self.representative == np.arange(len(points)))))
 
     def relative_sizes(self) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 
 from homfem.keywords import takes
 from homfem.meshing.arrays.raw_cell import Indices, RawCell
+from homfem.meshing.arrays.refinement import PAIRS
 from homfem.meshing.cut import volume_correction
 from homfem.meshing.cut.background import angles, background_raw, sines
 from homfem.meshing.cut.coarsening import coarsen
@@ -278,11 +279,16 @@ def _fit(
     if mesh.part.copies == 1:
         return faces
     worst = np.degrees(np.arcsin(np.clip(sines(mesh.points[mesh.cells]), -1.0, 1.0)))
-    if worst.min() < FLATTEST[d]:
-        place = np.array2string(mesh.points[mesh.cells[worst.argmin()]].mean(axis=0), precision=4)
-        remedy = "Choose a smaller resolution or more refinement there, or mirrors = 'none'."
-        raise CellError("mirrors", f"a cell with an angle of {max(0.0, worst.min()):.2g} degrees near {place}",
-                        f"those of a mesh with angles of {FLATTEST[d]:g} degrees and more", remedy)  # fmt: skip
+    flat = np.flatnonzero(worst < FLATTEST[d])
+    if len(flat):
+        x = mesh.points[mesh.cells[flat[np.argsort(worst[flat], kind="stable")]]]
+        first, second = PAIRS[d + 1]
+        raise TooCoarseError.at(
+            x.mean(axis=1), np.linalg.norm(x[:, first] - x[:, second], axis=2).max(axis=1), "mirrors",
+            f"a cell with an angle of {max(0.0, worst.min()):.2g} degrees",
+            f"those of a mesh with angles of {FLATTEST[d]:g} degrees and more",
+            "Choose a smaller resolution or more refinement there, or mirrors = 'none'.",
+        )  # fmt: skip
     return faces
 
 
