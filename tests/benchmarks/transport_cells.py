@@ -69,4 +69,7 @@ MEDIA = {
     ),
     "sphere": Medium(n=1, dimension=3, fraction=0.3, numbers=(10.0,), title="one sphere, Pe = 10"),
     "8 spheres": Medium(n=2, dimension=3, fraction=0.2, numbers=(20.0,), title="8 spheres, Pe = 20"),
+    "8 spheres, 32 numbers": Medium(
+        n=2, dimension=3, fraction=0.2, numbers=(*SWEEP, 20.0, 200.0), title="8 spheres, 32 numbers"
+    ),
 }

@@ -51,6 +51,8 @@ def plan(peer: str, name: str) -> list[Case]:
     one, plane = medium.n == 1, medium.dimension == 2
     if peer == "ngsolve":
         sizes = {True: (0.3, 0.15, 0.1, 0.06), False: (0.5, 0.35, 0.2)}[one] if plane else (0.4, 0.3, 0.2)
+        if not plane and len(medium.numbers) > 1:
+            sizes = (0.4, 0.3)
         for order in range(2 if one or not plane else 3, 7 if plane else 4):
             cases += [{"curve": f"order {order}", "order": order, "size": size} for size in sizes]
         return cases
