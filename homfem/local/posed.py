@@ -83,6 +83,7 @@ class Posed:
         self.groups = conditions.groups(cell, problem, boundary)
         self.unknowns = {planes: Reduced(self.system, planes) for planes in self.groups}
         self.component: PETSc.Mat | None = None
+        self.blocks: list[list[PETSc.Mat | None]] = []
         #: A diffusion along the streamlines, where the method "streamline" solves.
         self.along: PETSc.Mat | None = None
         self._prolongations: dict[bool, list[PETSc.Mat | None]] = {}
@@ -179,13 +180,19 @@ class Posed:
         return result
 
     def destroy(self) -> None:
-        """Free the vectors and the prolongations; the matrices go with the last of the groups."""
+        """Free what was assembled, and what nothing refers to any more (:func:`homfem.solve.free_unused`)."""
         vectors = [vector for side in self.sides for vector in side]
         made = [matrix for several in self._prolongations.values() for matrix in several]
-        own = self.component if "component" not in self.problem.assembled else None
-        for thing in (*self.means, *vectors, *made, own):
+        metric = self.__dict__.pop("metric", [])
+        own = {id(one): one for row in (*self.blocks, *metric) for one in row} | {id(self.component): self.component}
+        for given in self.problem.assembled.values():
+            own.pop(id(given), None)
+        for thing in (*self.means, *vectors, *made, *own.values()):
             if thing is not None:
                 thing.destroy()
+        self.blocks = []
+        self._prolongations.clear()
+        solve.free_unused(self.cell.comm, self.cell.mesh.comm)
 
 
 class Group:
@@ -247,7 +254,7 @@ class Group:
                 self._finish(j, side, x, found)
         except ConvergenceError as error:
             log.info("%s One load after the other.", error)
-            self._start_over()
+            self._start_over(found)
             for j, x in zip(self.members, solutions, strict=True):
                 x.copy(self.x)
                 self.solve(j, found, guess=True)
@@ -255,9 +262,10 @@ class Group:
             for vector in (*sides, *solutions):
                 vector.destroy()
 
-    def _start_over(self) -> None:
-        """Go on without the stack."""
+    def _start_over(self, found: Found) -> None:
+        """Go on without the stack, whose iterations count."""
         assert self.stacked is not None
+        found.iterations += self.solver.iterations
         self.solver.destroy()
         self.stacked.destroy()
         self.stacked, self.operator = None, self.posed.operator(self.reduced, nested=True)

@@ -75,7 +75,7 @@ class System:
         if form is None or space is None:
             return None
         if "component" in self.problem.assembled:
-            return self.problem.assembled["component"]
+            return self._given("component", space)
         u, v = ufl.TrialFunction(space), ufl.TestFunction(space)
         (compiled,) = self.problem.compile_blocks("component", lambda: [form(u, v)], spaces=[space])
         return solve.assemble_matrix(compiled)
@@ -92,7 +92,7 @@ class System:
 
         count = len(self.spaces)
         if count == 1 and name in self.problem.assembled:
-            return [[self.problem.assembled[name]]]
+            return [[self._given(name, self.spaces[0].space)]]
 
         def blocks() -> list[ufl.Form | None]:
             if count == 1:
@@ -115,6 +115,17 @@ class System:
             above = [other[i] for other in rows[:i]]
             row[:i] = [None if one is None else one.transpose(PETSc.Mat()) for one in above]
         return rows
+
+    def _given(self, name: str, space: fem.FunctionSpace) -> PETSc.Mat:
+        """A matrix that there is already, for the unknowns of a space; collective."""
+        matrix, index_map = self.problem.assembled[name], space.dofmap.index_map
+        bs = space.dofmap.index_map_bs
+        wanted = ((bs * index_map.size_local, bs * index_map.size_global),) * 2
+        if not self.cell.comm.allreduce(matrix.getSizes() == wanted, op=MPI.LAND):
+            rows, columns = (whole for _, whole in matrix.getSizes())
+            allowed = f"a matrix of the {wanted[0][1]} unknowns of its field, dealt to the ranks as these are"
+            raise InputError(f"assembled[{name!r}]", f"{rows} x {columns}", allowed)
+        return matrix
 
     def vectors(
         self,

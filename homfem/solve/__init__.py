@@ -36,6 +36,7 @@ from homfem.solve.options import (
     Multigrid,
     cheap,
     entries,
+    free_unused,
 )
 from homfem.solve.routes import Blocks, fingerprint, positions
 from homfem.solve.stacked import StackedSolver
@@ -76,6 +77,7 @@ __all__ = [
     "entries",
     "find_kernel",
     "fingerprint",
+    "free_unused",
     "function_space",
     "input_vertices",
     "integral",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mpi4py import MPI
 from petsc4py import PETSc
 
 from homfem.parameters import check_choice
@@ -358,6 +359,16 @@ def set_near_kernel(matrix: PETSc.Mat, near_kernel: Sequence[PETSc.Vec]) -> None
     near = PETSc.NullSpace().create(vectors=list(near_kernel), comm=matrix.comm)
     matrix.setNearNullSpace(near)
     near.destroy()  # the matrix holds it
+
+
+def free_unused(*comms: MPI.Comm) -> None:
+    """Free the objects of PETSc on these communicators that Python has let go of on every rank; collective.
+
+    On several ranks they are kept until then: to free one is collective, and Python lets go at any time.
+    """
+    for comm in comms:
+        if comm.size > 1:
+            PETSc.garbage_cleanup(comm)
 
 
 def cheap(matrix: PETSc.Mat) -> bool:

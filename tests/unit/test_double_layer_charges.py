@@ -126,6 +126,24 @@ def test_a_field_without_a_load_between_fields_with_one_is_no_hindrance() -> Non
         assert function.x.array == pytest.approx(expected, abs=1e-8)
 
 
+def test_charges_in_parts_are_solved_by_multigrid_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too few steps for all charges at once: half of them go first, and each part has prolongations of its own."""
+    cell = slit(0.5, axis="y", resolution=0.15)
+    charges = Charges(**SALT | {"permittivities": {"pore": 1e-3}}, potentials={"walls": -12.0})
+    parts, hold = list[float](), _Layer.hold
+
+    def held(layer: _Layer, part: float) -> None:
+        parts.append(part)
+        hold(layer, part)
+
+    whole = solve_poisson_boltzmann(cell, charges, degree=2)
+    monkeypatch.setattr(_Layer, "hold", held)
+    monkeypatch.setitem(solve.DIRECT_CORRECTORS, 2, 0)
+    found = solve_poisson_boltzmann(cell, charges, degree=2, max_iterations=7)
+    assert parts == [1.0, 0.5, 1.0]
+    assert found.potential.x.array == pytest.approx(whole.potential.x.array, abs=1e-6)
+
+
 def test_residuals_are_relative_to_all_charges() -> None:
     """Of both signs, in the fluid, fixed and on walls: at no potential in closed form."""
     cell = slit(0.5, axis="y", resolution=0.25)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import basix.ufl
 import numpy as np
 import pytest
 import ufl
+from dolfinx import fem
+from petsc4py import PETSc
 from scipy.special import i0
 
 from homfem import solve, three_pipe
 from homfem.local.diffusion import diffusion_coefficient, diffusion_problem
 from homfem.local.elasticity import elastic_coefficient, elasticity_problem
-from homfem.local.engine import left_kernel, solve_correctors
+from homfem.local.engine import averages, left_kernel, solve_correctors
 from homfem.local.membranes import find_membranes, membrane_problem
+from homfem.local.posed import Posed
 from homfem.local.problem import CellProblem, Field
 from homfem.local.slopes import slopes
+from homfem.local.solenoidal import solenoidal, stiffness_matrix
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import ConvergenceError, InputError
 from made_cells import grid_cell, square
@@ -451,3 +456,104 @@ def test_flows_go_on_with_a_direct_solver(monkeypatch):
     monkeypatch.setattr("homfem.solve.options.DIRECT", 0)
     with pytest.raises(ConvergenceError, match="minres stopped after 2"):
         solve_correctors(cell, problem, **few)
+
+
+def case_stationary(comm):
+    """The average of stationary problems, as it is and by the form that says what it is."""
+    cell, found, turn = grid_cell((6, 6), square, comm=comm).restrict(["a"]), {}, 2.0 * np.pi
+
+    def solved(cell, problem, **options):
+        one = solve_correctors(cell, problem, **options | {"rtol": 1e-12})
+        assert problem.stationary
+        found[problem.name] = one.average.tolist(), averages(cell, problem, one.functions).tolist()
+        return one
+
+    solved(cell, stokes_problem(cell))
+    velocity = fem.Function(solve.function_space(cell.mesh, "Lagrange", 2, (2,)))
+    velocity.interpolate(lambda x: np.stack([np.sin(turn * x[0]), 1.0 + np.cos(turn * x[1])]))
+    other = fem.Function(velocity.function_space)
+    other.interpolate(lambda x: np.stack([np.sin(turn * (x[0] + x[1])), np.cos(turn * x[0])]))
+    with mock.patch("homfem.local.solenoidal.solve_correctors", solved):
+        solenoidal(cell, [velocity, other], 2)
+    return found
+
+
+@pytest.mark.mpi
+def test_the_average_of_a_stationary_problem_is_that_of_its_form(on_ranks):
+    first, *others = on_ranks(case_stationary)
+    assert set(first) == {"Stokes flow", "divergence"}
+    for answer in (first, *others):
+        for name, (average, form) in answer.items():
+            size = np.abs(np.array(form)).max()
+            assert size > 1e-4
+            np.testing.assert_allclose(average, form, rtol=0.0, atol=1e-10 * size)
+            np.testing.assert_allclose(average, first[name][0], rtol=0.0, atol=1e-9 * size)
+
+
+def case_other_matrices(comm):
+    cell = grid_cell((4, 4), square, comm=comm).restrict(["a"])
+    linear = stiffness_matrix(cell, 1, 0)
+    velocity = fem.Function(solve.function_space(cell.mesh, "Lagrange", 2, (2,)))
+    said = []
+    for tried in (
+        lambda: solve_correctors(cell, replace(stokes_problem(cell), assembled={"component": linear})),
+        lambda: solenoidal(cell, [velocity], 2, stiffness=linear),
+    ):
+        try:
+            tried()
+        except InputError as error:
+            said.append(str(error))
+    return said
+
+
+@pytest.mark.mpi
+def test_a_given_matrix_of_other_unknowns_is_refused(on_ranks):
+    for said in on_ranks(case_other_matrices):
+        assert len(said) == 2
+        for name, words in zip(("component", "bilinear"), said, strict=True):
+            assert f"assembled['{name}']" in words
+            assert "unknowns of its field" in words
+
+
+def case_freed(comm):
+    """What Python has let go of before a solve is freed by it; two matrices on the communicators of the cell."""
+    cell = grid_cell((4, 4), square, comm=comm)
+    freed = []
+
+    class Told:
+        def destroy(self, _):
+            freed.append(1)
+
+    for where in (cell.comm, cell.mesh.comm):
+        PETSc.Mat().createPython(((2, None), (2, None)), Told(), comm=where).setUp()
+    problem = diffusion_problem(cell, diffusion_coefficient(cell, {"a": 1.0, "b": 3.0}), degree=1)
+    before = len(freed)
+    solve_correctors(cell, problem)
+    return before, len(freed)
+
+
+@pytest.mark.mpi
+def test_what_python_has_let_go_of_is_freed_on_all_ranks(on_ranks):
+    one, *others = on_ranks(case_freed)
+    assert list(one) == [2, 2]
+    assert all(list(other) == [0, 2] for other in others)
+
+
+def case_assembled(comm):
+    cell = grid_cell((4, 4), square, comm=comm).restrict(["a"])
+    given = stiffness_matrix(cell, 2, 2)
+    posed = Posed(cell, replace(stokes_problem(cell), assembled={"component": given}), None, "periodic")
+    posed.assemble()
+    (reduced,) = posed.unknowns.values()
+    operator = posed.operator(reduced, nested=True)
+    matrices = [one for row in (*posed.blocks, *posed.metric) for one in row if one is not None]
+    operator.destroy()
+    posed.destroy()
+    left = sum(bool(one) for one in matrices)
+    return {"made": len(matrices), "left": left, "given": given.refcount}
+
+
+@pytest.mark.mpi
+def test_what_was_assembled_is_freed_and_what_was_given_is_not(on_ranks):
+    for found in on_ranks(case_assembled):
+        assert found == {"made": 3, "left": 0, "given": 1}

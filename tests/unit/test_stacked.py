@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from homfem.local import budget
 from homfem.local import stacked as local_stacked
 from homfem.local.engine import solve_correctors
 from homfem.local.posed import Posed
+from homfem.local.solenoidal import stiffness_matrix
 from homfem.local.stacked import Stacked
 from homfem.local.stokes import stokes_problem
 from homfem.parameters import ConvergenceError
@@ -22,6 +25,13 @@ from homfem.random_media import ParticleMedium, Sphere
 from homfem.solve.columns import Columns, component
 from homfem.solve.lasting import WINDOW, iterate
 from made_cells import grid_cell, square
+
+WENT = {
+    "direct": [],
+    "factors": ["factors go on"],
+    "minres": ["minres goes on"],
+    "load by load": ["One load after the other"],
+}
 
 
 def around_a_box(comm=MPI.COMM_WORLD):
@@ -90,12 +100,14 @@ def test_what_does_not_converge_at_once_is_solved_load_by_load(monkeypatch):
 
     def fails(self, sides, solutions):
         tried.append(len(sides))
+        self.iterations += 1000
         raise ConvergenceError("in a test")
 
     whole = solve_correctors(cell, problem, preconditioner="direct").average
     monkeypatch.setattr(solve.StackedSolver, "solve_all", fails)
     found = solve_correctors(cell, problem, preconditioner="multigrid", rtol=1e-10)
     assert tried == [2]
+    assert 1000 < found.iterations < 1200  # those of the stack are among them
     assert found.average == pytest.approx(whole, rel=1e-9)
 
 
@@ -277,6 +289,49 @@ def test_too_few_iterations_are_said():
     solver, sides = flow_of_a_square(max_iterations=3, rtol=1e-10, name="flow")
     with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 3"):
         solver.solve_all(sides, [side.duplicate() for side in sides])
+
+
+def case_ways(comm):
+    """All ways on from a stack that is slow, and with a matrix that there is already."""
+    cell = grid_cell((6, 6), square, comm=comm).restrict(["a"])
+    problem, found = stokes_problem(cell), {}
+    shared = stiffness_matrix(cell, 2, 2)
+    cycle = solve.StackedSolver._cycle
+    solver = "homfem.solve.StackedSolver."
+    ways = {
+        "factors": {},
+        "minres": {"homfem.local.stacked.WORK": 1.0},
+        "load by load": {
+            solver + "_cycle": lambda self, rest, more, left: cycle(self, rest, more, 5),
+            solver + "_long": lambda self, rest, more: (0, -3),
+        },
+    }
+    for name, places in ways.items():
+        for words, own in (("", {}), (", given", {"component": shared})):
+            with ExitStack() as stack:
+                stack.enter_context(mock.patch.dict(solve.DIRECT_SADDLE, {2: 0}))
+                slow = {"homfem.solve.stacked.SLOW": 1e-9, "homfem.solve.stacked.RESTART": 5}
+                for place, value in (slow | places).items():
+                    stack.enter_context(mock.patch(place, value))
+                log = stack.enter_context(mock.patch.object(logging.getLogger("homfem"), "info"))
+                solved = solve_correctors(cell, replace(problem, assembled=own), rtol=1e-12)
+            said = " ".join(str(call.args) for call in log.call_args_list)
+            went = [word for word in ("factors go on", "minres goes on", "One load after the other") if word in said]
+            found[name + words] = [went, solved.average.ravel().tolist()]
+    assert shared.getSizes()[0][0] > 0  # which stays the caller's
+    shared.destroy()
+    whole = solve_correctors(cell, problem, preconditioner="direct", rtol=1e-12).average
+    return {"direct": [[], whole.ravel().tolist()]} | found
+
+
+@pytest.mark.mpi
+def test_every_way_on_from_a_slow_stack_gives_the_same_on_ranks(on_ranks):
+    first, *others = on_ranks(case_ways)
+    _, exact = first["direct"]
+    for answer in (first, *others):
+        for name, (went, average) in answer.items():
+            assert average == pytest.approx(exact, rel=1e-9, abs=1e-13), name
+            assert went == WENT[name.removesuffix(", given")], name
 
 
 def case_ranks(comm):

@@ -179,6 +179,8 @@ class Dispersion:
             solved, spectra = zip(*both_of, strict=True)
         else:
             solved = solve_dispersed(medium, both, method, stiffness)
+        if stiffness is not None:
+            stiffness.destroy()
         pairs = list(zip(solved, solved[len(peclet) :], strict=False))
         solved = solved[: len(peclet)]
         sides: list[Bounded | None] = [None] * len(peclet)
