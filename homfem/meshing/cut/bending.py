@@ -3,7 +3,7 @@ r"""Curved cells around a surface made sound: the nodes off the surface follow t
 Where the edges on a surface bend so much that a cell would be folded, the other nodes of a patch of cells around it are
 moved to the minimum of a distortion that grows without bound as a cell becomes flat,
 
-.. math:: W = \sum_{\text{cells}}\sum_q \frac45\,\frac{|F|^d}{d^{d/2}\,\det F},
+.. math:: W = \sum_{\text{cells}}\sum_q \frac45\,\frac{|F|^d}{d^{d/2}\,\det F}
     + \tfrac15\,\frac{1+\det^2F}{2\det F},\qquad F = \frac{\partial x}{\partial X},
 
 of the map from the straight cell X to the curved one x. The start is folded: there :math:`\det F` is replaced by
@@ -142,8 +142,12 @@ def _patch(given: BentCells, poor: Indices, rings: int) -> tuple[Indices, Indice
 
 
 def _relaxed(given: BentCells, points: Array, node: Indices, patch: Indices) -> Array:
-    """Move nodes towards the least distortion of the cells until these are sound."""
+    """Move nodes towards the least distortion of the cells until these are sound; return the best that was found.
+
+    That is where the fewest cells are folded, and of these where the worst one is best.
+    """
     distortion = _Distortion(given, points, node, patch)
+    best, worth = points, _worth(given.soundness(points, patch))
     delta = max(LEAST, 0.1 - distortion.least)
     u = np.zeros(len(node) * given.dimension)
     for turn in range(20):
@@ -151,10 +155,18 @@ def _relaxed(given: BentCells, points: Array, node: Indices, patch: Indices) -> 
             distortion, u, args=(delta,), jac=True, method="L-BFGS-B", options={"maxiter": 10, "maxcor": 10}
         ).x
         found = distortion.moved(u)
-        if given.soundness(found, patch).min() > (POOR if turn < 6 else 0.5 * POOR):
+        known = given.soundness(found, patch)
+        if _worth(known) > worth:
+            best, worth = found, _worth(known)
+        if known.min() > (POOR if turn < 6 else 0.5 * POOR):
             break
         delta = max(LEAST, 0.2 * delta)
-    return found
+    return best
+
+
+def _worth(known: Array) -> tuple[int, float]:
+    """What of two states of the same cells is larger in the better one."""
+    return -int(np.count_nonzero(known < FOLDED)), float(known.min())
 
 
 class _Distortion:

@@ -32,7 +32,14 @@ SHORT = 0.8
 ROUNDS, FEW = 40, (8, 0.01)
 
 
-def coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, longest: float, order: int) -> int:
+def coarsen(
+    mesh: CutMesh,
+    functions: Sequence[LevelSet],
+    phase: Indices,
+    longest: float,
+    order: int,
+    kept: Flags | None = None,
+) -> int:
     """Collapse edges of a mesh, the shortest first; return how many nodes were taken away.
 
     Parameters
@@ -47,12 +54,15 @@ def coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, longes
         No edge becomes longer than this.
     order
         Degree of the geometry.
+    kept : array of bool, shape (n,), optional
+        Nodes that are not taken away, besides those that are fixed.
     """
     normal = _normals(mesh, functions)
+    stays = mesh.fixed if kept is None else mesh.fixed | kept[mesh.representative]
     tried: Indices = np.zeros(0, dtype=np.int64)
     count = 0
     for turn in range(ROUNDS):
-        found = _candidates(mesh, phase, longest, tried)
+        found = _candidates(mesh, phase, longest, tried, stays)
         if not len(found.node):
             break
         good = _is_good(mesh, found, normal, longest, float(np.cos(np.radians(TURN[order]))))
@@ -83,7 +93,7 @@ class _Candidates:
 
 
 def _normals(mesh: CutMesh, functions: Sequence[LevelSet]) -> Array:
-    """Unit normals at the nodes on one surface, zero elsewhere; shape (n, d)."""
+    """Unit normals at the nodes on surfaces, of several the last one's, zero elsewhere; shape (n, d)."""
     normal = np.zeros_like(mesh.points)
     for number, phi in enumerate(functions):
         own = np.flatnonzero(mesh.on[:, number])
@@ -92,7 +102,7 @@ def _normals(mesh: CutMesh, functions: Sequence[LevelSet]) -> Array:
     return np.asarray(normal / np.where(size > 0.0, size, 1.0))
 
 
-def _candidates(mesh: CutMesh, phase: Indices, longest: float, tried: Indices) -> _Candidates:
+def _candidates(mesh: CutMesh, phase: Indices, longest: float, tried: Indices, stays: Flags) -> _Candidates:
     """The shortest edge of each node along which it may go and which was not tried in vain."""
     n, d = mesh.points.shape
     first, second = PAIRS[d + 1]
@@ -110,7 +120,7 @@ def _candidates(mesh: CutMesh, phase: Indices, longest: float, tried: Indices) -
     used[mesh.cells] = True
     images = np.bincount(mesh.representative[used], minlength=n)
     _, of_key, copies = np.unique(key, return_inverse=True, return_counts=True)
-    able = (copies[of_key] == images[mesh.representative[a]]) & ~mesh.fixed[a]
+    able = (copies[of_key] == images[mesh.representative[a]]) & ~stays[a]
     able &= length < SHORT * longest / mesh.lattice.shortest
     able &= ~(mesh.planes[a] & ~mesh.planes[b]).any(axis=1) & ~(mesh.on[a] & ~mesh.on[b]).any(axis=1)
     able &= along | ~mesh.on[a].any(axis=1)

@@ -40,10 +40,10 @@ def surface_edges(mesh: CutMesh, phase: Indices) -> tuple[Indices, Flags]:
 
 
 def open_ears(mesh: CutMesh, phase: Indices, rounds: int = 4) -> int:
-    """Bisect edges, until no cell has a corner all of whose edges lie in a surface; return how many were bisected.
+    """Bisect edges so that no cell has a corner all of whose edges lie in a surface; return how many were bisected.
 
     Of the opposite facet the longest edge is bisected that is not in a surface itself; a cell all of whose edges are is
-    left. ``phase`` is that of each region.
+    left, and so is what remains after the ``rounds``. ``phase`` is that of each region.
     """
     corners, count = mesh.cells.shape[1], 0
     first, second = PAIRS[corners]

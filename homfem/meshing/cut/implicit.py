@@ -83,7 +83,7 @@ class Cut:
         Unit of the lattice.
     collapse
         Collapse edges of curved cells (``order`` > 1) that are shorter than they need be
-        (:mod:`homfem.meshing.cut.coarsening`).
+        (:mod:`homfem.meshing.cut.coarsening`), but where they would fold.
     """
 
     resolution: float = 0.1
@@ -125,8 +125,8 @@ def implicit_raw(
         Period vectors. The grid of a box is mapped to them: strongly skewed ones give flat simplices.
     fractions
         Exact volume fractions of phases, where they are known: the surfaces are moved along their normals, by a
-        distance of fourth order in the mesh size and in proportion to it where it is finer, until the mesh has them to
-        1e-12.
+        distance of fourth order in the mesh size, less where it is finer (by its ratio to the mean; of curved cells to
+        the power ``order``), until the mesh has them to 1e-12.
     corners
         In the plane, for functions (by their number) the corners of their zero levels, shape (k, 2), which become
         nodes: of polygons, which the mesh then has exactly.
@@ -192,7 +192,7 @@ def implicit_raw(
     def curved(part: Part, coarse: Sequence[TooCoarseError]) -> RawCell:
         mesh = start(_grid(lattice, given, wanted, part, coarse), len(given), part)
         _cut_along(mesh, given, names, places)
-        _coarsen(mesh, given, phase, wanted, lattice)
+        _coarsen(mesh, given, phase, wanted, coarse)
         share = {k: volume / part.copies for k, volume in targets.items()}
         faces = _fit(mesh, given, phase, unique, share, conserve=False)
         found = _to_raw(mesh, given, faces, unique, phase, wanted.length_unit, straight=False)
@@ -218,25 +218,44 @@ def _grid(
         return raw
     finest, size = wanted.resolution * lattice.shortest * 0.5**wanted.refinement, wanted.size
 
-    around = [nearest(lattice, error.places) for error in coarse]
+    around = _sizes_around(lattice, coarse)
 
     def wish(x: Array) -> Array:
         found = np.minimum(finest, size(x)) if size else np.full(len(x), finest)
-        for error, near in zip(coarse, around, strict=True):
-            away, number = near(x)
-            length = error.sizes[number]
-            found = np.where(away < 1.5 * length, np.minimum(found, 0.5 * length), found)
-        return found
+        return np.minimum(found, 0.5 * around(x))
 
     return graded(raw, functions, wish, part.copies, wanted.refinement)
 
 
-def _coarsen(mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, wanted: Cut, lattice: Lattice) -> None:
-    """Make the mesh as coarse as curved cells may be; in space once more after its cells are better."""
+def _sizes_around(lattice: Lattice, coarse: Sequence[TooCoarseError]) -> MeshSize:
+    """Mesh sizes that were too coarse, at points within one and a half of them from where; infinite elsewhere."""
+    around = [nearest(lattice, error.places) for error in coarse]
+
+    def size(x: Array) -> Array:
+        found: Array = np.full(len(x), np.inf)
+        for error, near in zip(coarse, around, strict=True):
+            away, number = near(x)
+            length = error.sizes[number]
+            found = np.where(away < 1.5 * length, np.minimum(found, length), found)
+        return found
+
+    return size
+
+
+def _coarsen(
+    mesh: CutMesh, functions: Sequence[LevelSet], phase: Indices, wanted: Cut, coarse: Sequence[TooCoarseError]
+) -> None:
+    """Make the mesh as coarse as curved cells may be, but not where it was too coarse before.
+
+    In space this is done once more after the cells are better.
+    """
+    lattice = mesh.lattice
+    around = _sizes_around(lattice, coarse)
     for turn in range(lattice.dimension - 1 if wanted.collapse else 0):
         if turn:
             smooth(mesh, functions)
-        coarsen(mesh, functions, phase, wanted.resolution * lattice.shortest, wanted.order)
+        kept = np.isfinite(around(mesh.points))
+        coarsen(mesh, functions, phase, wanted.resolution * lattice.shortest, wanted.order, kept)
     open_ears(mesh, phase)
 
 

@@ -134,7 +134,7 @@ class SurfaceMesh:
         Bulk mesh size as a fraction of the shortest period, in (0, 1/3].
     refinement
         How often it is halved at the surfaces. By default as often as gaps and coatings ask where the shape knows them,
-        and not at all elsewhere; curved cells are then made larger again where they may be.
+        and not at all elsewhere; curved cells of fibres and spheres are then made larger again where they may be.
     order
         Degree of the geometry, 1 or 2; for sections in the plane to 4.
     mirrors
