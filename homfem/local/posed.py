@@ -132,6 +132,7 @@ class Posed:
                 load.value[:] = np.eye(problem.loads)[j]
                 self.sides.append(system.assemble(compiled))
         self.means = system.assemble(system.vectors(lambda: _mean_form(system.tests), "mean"))
+        solve.free_unused(self.cell.comm, self.cell.mesh.comm)  # what was assembled before, in Newton's method say
 
     def full(self, *, component: bool = False) -> list[PETSc.Mat | None]:
         """Return the prolongations of all fields, see :meth:`System.prolongations`; made once, collective."""

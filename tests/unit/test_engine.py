@@ -516,7 +516,7 @@ def test_a_given_matrix_of_other_unknowns_is_refused(on_ranks):
 
 
 def case_freed(comm):
-    """What Python has let go of before a solve is freed by it; two matrices on the communicators of the cell."""
+    """What Python has let go of before a solve, or lets go of when a problem is assembled again; how many are freed."""
     cell = grid_cell((4, 4), square, comm=comm)
     freed = []
 
@@ -524,19 +524,30 @@ def case_freed(comm):
         def destroy(self, _):
             freed.append(1)
 
-    for where in (cell.comm, cell.mesh.comm):
-        PETSc.Mat().createPython(((2, None), (2, None)), Told(), comm=where).setUp()
+    def told(where):
+        matrix = PETSc.Mat().createPython(((2, None), (2, None)), Told(), comm=where)
+        matrix.setUp()
+        return matrix
+
     problem = diffusion_problem(cell, diffusion_coefficient(cell, {"a": 1.0, "b": 3.0}), degree=1)
-    before = len(freed)
+    for where in (cell.comm, cell.mesh.comm):
+        told(where)
+    counts = [len(freed)]
     solve_correctors(cell, problem)
-    return before, len(freed)
+    counts.append(len(freed))
+    posed = Posed(cell, problem, None, "periodic")
+    posed.blocks = [[told(cell.mesh.comm)]]
+    posed.assemble()
+    counts.append(len(freed))
+    posed.destroy()
+    return counts
 
 
 @pytest.mark.mpi
 def test_what_python_has_let_go_of_is_freed_on_all_ranks(on_ranks):
     one, *others = on_ranks(case_freed)
-    assert list(one) == [2, 2]
-    assert all(list(other) == [0, 2] for other in others)
+    assert one == [2, 2, 3]
+    assert others == [[0, 2, 3]] * 2
 
 
 def case_assembled(comm):
