@@ -107,7 +107,7 @@ class CutShape(Shape):
     """A shape whose surfaces are cut out of a grid: see :mod:`homfem.meshing.cut.implicit`."""
 
     refinement: Whole | None = None
-    """How often the mesh is halved near the surface."""
+    """How often the mesh is halved near the surface; without it curved cells of fibres and spheres may be larger."""
     mirrors: Annotated[str, choice("none", "auto")] | None = None
     """Whether the mesh has the mirror planes of the shape, for `symmetry = "auto"`."""
 

@@ -16,6 +16,7 @@ from homfem.meshing.cut.bending import FOLDED, BentCells, bent, soundness
 from homfem.meshing.cut.level_sets import STEP, LevelSet, expansions, gradients
 from homfem.meshing.cut.mirror_parts import Part
 from homfem.meshing.cut.resolved import TooCoarseError
+from homfem.meshing.cut.volume_correction import relative_sizes
 from homfem.parameters import Array, InputError
 
 #: How often nodes of folded cells are taken half of their way back to the straight cells.
@@ -291,15 +292,12 @@ class _Curved:
         return points, int(np.count_nonzero(taken & (self.representative == np.arange(len(points)))))
 
     def relative_sizes(self) -> Array:
-        """Return the mean size of the facets at each node on a surface over that of all facets, 1 at most."""
-        facets = self.representative[self.facets]
+        """Return that of the facets at each node on a surface, see :mod:`homfem.meshing.cut.volume_correction`."""
         x = self.straight[self.raw.facets]
         edges = x[:, 1:] - x[:, :1]
-        area = np.sqrt(np.linalg.det(edges @ np.swapaxes(edges, 1, 2)))
-        size = area ** (1.0 / edges.shape[1])
-        total = np.bincount(facets.ravel(), np.repeat(size, facets.shape[1]), len(self.straight))
-        count = np.bincount(facets.ravel(), minlength=len(self.straight))
-        return np.asarray(np.minimum(1.0, (total / np.maximum(count, 1))[self.representative[self.node]] / size.mean()))
+        size = np.sqrt(np.linalg.det(edges @ np.swapaxes(edges, 1, 2))) ** (1.0 / edges.shape[1])
+        found = relative_sizes(self.representative[self.facets], size, len(self.straight))
+        return np.asarray(found[self.representative[self.node]])
 
     def made(self, shift: Array) -> RawCell:
         """Return the cell with moved surfaces."""

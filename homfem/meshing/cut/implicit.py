@@ -218,7 +218,7 @@ def _grid(
         return raw
     finest, size = wanted.resolution * lattice.shortest * 0.5**wanted.refinement, wanted.size
 
-    around = _sizes_around(lattice, coarse)
+    around = _sizes_around(lattice, coarse, 1.5)
 
     def wish(x: Array) -> Array:
         found = np.minimum(finest, size(x)) if size else np.full(len(x), finest)
@@ -227,8 +227,8 @@ def _grid(
     return graded(raw, functions, wish, part.copies, wanted.refinement)
 
 
-def _sizes_around(lattice: Lattice, coarse: Sequence[TooCoarseError]) -> MeshSize:
-    """Mesh sizes that were too coarse, at points within one and a half of them from where; infinite elsewhere."""
+def _sizes_around(lattice: Lattice, coarse: Sequence[TooCoarseError], reach: float) -> MeshSize:
+    """Mesh sizes that were too coarse, at points within ``reach`` times them from where; infinite elsewhere."""
     around = [nearest(lattice, error.places) for error in coarse]
 
     def size(x: Array) -> Array:
@@ -236,7 +236,7 @@ def _sizes_around(lattice: Lattice, coarse: Sequence[TooCoarseError]) -> MeshSiz
         for error, near in zip(coarse, around, strict=True):
             away, number = near(x)
             length = error.sizes[number]
-            found = np.where(away < 1.5 * length, np.minimum(found, length), found)
+            found = np.where(away < reach * length, np.minimum(found, length), found)
         return found
 
     return size
@@ -250,7 +250,7 @@ def _coarsen(
     In space this is done once more after the cells are better.
     """
     lattice = mesh.lattice
-    around = _sizes_around(lattice, coarse)
+    around = _sizes_around(lattice, coarse, 0.75)  # the nodes of the cells alone
     for turn in range(lattice.dimension - 1 if wanted.collapse else 0):
         if turn:
             smooth(mesh, functions)

@@ -256,9 +256,23 @@ def meet_volumes(
 
 
 def _relative_sizes(mesh: CutMesh, faces: Interface) -> Array:
-    """Mean size of the facets at each node (representatives) over that of all facets, 1 at most; 1 without facets."""
-    nodes = mesh.representative[faces.nodes]
-    size = normals_and_areas(mesh.points, faces.nodes, faces.apex)[1] ** (1.0 / (nodes.shape[1] - 1))
-    number = np.bincount(nodes.ravel(), minlength=len(mesh.points))
-    total = np.bincount(nodes.ravel(), np.repeat(size, nodes.shape[1]), len(mesh.points))
+    """Those of the facets at each node (representatives); 1 without facets."""
+    size = normals_and_areas(mesh.points, faces.nodes, faces.apex)[1] ** (1.0 / (faces.nodes.shape[1] - 1))
+    return relative_sizes(mesh.representative[faces.nodes], size, len(mesh.points))
+
+
+def relative_sizes(nodes: Indices, size: Array, count: int) -> Array:
+    """Return the mean size of the facets at each node over that of all facets, 1 at most; 1 without facets.
+
+    Parameters
+    ----------
+    nodes : array of int, shape (m, k)
+        Those of each facet.
+    size : array, shape (m,)
+        Of the facets.
+    count
+        Number of nodes.
+    """
+    number = np.bincount(nodes.ravel(), minlength=count)
+    total = np.bincount(nodes.ravel(), np.repeat(size, nodes.shape[1]), count)
     return np.where(number > 0, np.minimum(1.0, total / np.maximum(number, 1) / size.mean()), 1.0)
