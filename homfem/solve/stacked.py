@@ -229,7 +229,6 @@ class StackedSolver:
                     vector.array[:] = self._joined([sizes[j] * field[j] for field in self._fields(source.array_r)])
             for thing in (b, x):
                 thing.destroy()
-        self.iterations += used
         self.solves += len(sides)
         return used
 
@@ -250,6 +249,7 @@ class StackedSolver:
             before = residual
             count, reason = self._cycle(rest, more, self._max_iterations - used) if quick else self._long(rest, more)
             used += count
+            self.iterations += count
             if not math.isfinite(more.norm()):  # a breakdown
                 more.set(0.0)
             x.axpy(1.0, more)

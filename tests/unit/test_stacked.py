@@ -289,6 +289,7 @@ def test_too_few_iterations_are_said():
     solver, sides = flow_of_a_square(max_iterations=3, rtol=1e-10, name="flow")
     with pytest.raises(ConvergenceError, match="flow: gmres of all loads stopped after 3"):
         solver.solve_all(sides, [side.duplicate() for side in sides])
+    assert solver.iterations == 3
 
 
 def case_ways(comm):
