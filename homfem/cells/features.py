@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,48 @@ from mpi4py import MPI
 from homfem import _dolfinx, periodic, solve
 from homfem.meshing.arrays.facets import row_numbers
 from homfem.meshing.topology.broadcast import Facts, MeshArrays
-from homfem.parameters import Array
+from homfem.parameters import Array, InputError, check_choice
 from homfem.reference import CORNERS, FACETS
 
 Slivers = tuple[npt.NDArray[np.int32], Array]
 
 #: Facets on the period faces are named "period-1", "period-2", ... after the period vector that crosses them.
 PERIOD = "period-"
+
+
+def facet_name(label: str, given: str, facets: Iterable[str], also: Sequence[str] = ()) -> str:
+    """Return the name that a cell has for facets, of an interface in either order of its phases.
+
+    Parameters
+    ----------
+    label
+        The parameter, for messages.
+    given
+        The name that was given.
+    facets
+        Those of the cell; faces of the period are not meant.
+    also
+        Further names that are allowed.
+
+    Raises
+    ------
+    InputError
+        If there is none of the name.
+    """
+    known = [name for name in facets if not name.startswith(PERIOD)]
+    turned = "|".join(reversed(given.split("|")))
+    return check_choice(label, turned if given not in known and turned in known else given, [*known, *also])
+
+
+def facet_names(label: str, given: Iterable[str], facets: Iterable[str]) -> dict[str, str]:
+    """Return for each name that was given that of the cell, as :func:`facet_name`; each once."""
+    found: dict[str, str] = {}
+    for one in given:
+        name = facet_name(label, one, facets)
+        if name in found.values():
+            raise InputError(label, one, "named once: the order of the two phases does not matter")
+        found[one] = name
+    return found
 
 
 def boundary_area(mesh: dmesh.Mesh, phase_of_cell: npt.NDArray[np.int32], phases: int) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from homfem.cells.features import PERIOD
+from homfem.cells.features import facet_name
 from homfem.cells.unitcell import UnitCell
 from homfem.parameters import InputError, check_choice, check_number
 
@@ -163,10 +163,7 @@ def facets_of_wall(cell: UnitCell, fluid: Sequence[str], name: str, label: str =
     alone = np.diff(links.offsets[: owned + 1]) == 1
     wall = (inside[first] & alone) | (inside[first] != inside[last])
     if name != WALLS:
-        known = [one for one in cell.facets if not one.startswith(PERIOD)]
-        turned = "|".join(reversed(name.split("|")))
-        found = turned if name not in known and turned in known else name
-        facets = cell.facets[check_choice(label, found, [*known, WALLS])]
+        facets = cell.facets[facet_name(label, name, cell.facets, also=[WALLS])]
         chosen = np.zeros(owned, dtype=bool)
         chosen[facets[facets < owned]] = True
         wall &= chosen

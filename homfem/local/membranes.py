@@ -35,7 +35,7 @@ from mpi4py import MPI
 from scipy.sparse.csgraph import connected_components
 
 from homfem import _dolfinx, solve
-from homfem.cells.features import PERIOD
+from homfem.cells.features import facet_names
 from homfem.cells.unitcell import UnitCell
 from homfem.local.problem import CellProblem, Field, element_of
 from homfem.meshing.topology.faces import join
@@ -159,14 +159,9 @@ def check_membranes(
     if not permeabilities:
         return {}
     inactive = [name for name in cell.phase_names if name not in phases]
-    known = [name for name in cell.facets if not name.startswith(PERIOD)]
     result: dict[str, float] = {}
-    for given, value in permeabilities.items():
-        turned = "|".join(reversed(given.split("|")))
-        name = turned if given not in known and turned in known else given
-        check_choice("membranes", name, known)
-        if name in result:
-            raise InputError("membranes", given, "named once: the order of the two phases does not matter")
+    for given, name in facet_names("membranes", permeabilities, cell.facets).items():
+        value = permeabilities[given]
         idle = [phase for phase in name.split("|") if phase in inactive]
         if idle:
             raise InputError(

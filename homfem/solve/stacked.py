@@ -36,8 +36,9 @@ from homfem.parameters import Array, ConvergenceError, check_integer, check_numb
 from homfem.solve.blocks import Block
 from homfem.solve.columns import Columns, component
 from homfem.solve.factors import EXCUSED, Factors, summed
+from homfem.solve.field_solver import FieldSolver
 from homfem.solve.lasting import iterate
-from homfem.solve.options import ESTIMATES, new_prefix, options_of, options_set, stopped
+from homfem.solve.options import new_prefix, options_set, stopped
 
 log = logging.getLogger("homfem")
 
@@ -47,8 +48,6 @@ RESTART = 30
 #: without restarts, each little cheaper; with them GMRES took 761 in a pipe of width .03 (.34 of the residual each
 #: time), MINRES 635 at two thirds of the cost, and in a pipe of width .1 158 (.03) and 235, as much time.
 SLOW = 0.1
-#: Steps of Chebyshev's smoother before and after: one took a fifth more iterations, three one tenth less.
-STEPS = 2
 
 
 class StackedSolver:
@@ -105,8 +104,8 @@ class StackedSolver:
         self._above = {(s, t): one for s, t, one in self._split(blocks) if s < components <= t}
         self._below = {(s, t): one for s, t, one in self._split(blocks) if s >= components}
         self._kernel = [self._parts(vector.array_r) for vector in kernel]
-        self._parts_of = [_FieldSolver(fields[0], self._first)]
-        self._parts_of += [_FieldSolver(field, Columns(field.matrix, count)) for field in fields[1:]]
+        self._parts_of = [FieldSolver(fields[0], self._first)]
+        self._parts_of += [FieldSolver(field, Columns(field.matrix, count)) for field in fields[1:]]
         size = count * sum(self._sizes)
         self._matrix = PETSc.Mat().createPython(
             ((size, None), (size, None)), SimpleNamespace(mult=self._mult), comm=self._comm
@@ -350,77 +349,3 @@ def _size(blocks: Sequence[Sequence[PETSc.Mat | None]], first: PETSc.Mat) -> flo
     norms = [[0.0 if one is None else one.norm(PETSc.NormType.INFINITY) for one in row] for row in blocks]
     norms[0][0] = first.norm(PETSc.NormType.INFINITY)
     return float(max(sum(row) for row in norms))
-
-
-class _FieldSolver:
-    """What preconditions one scalar field of several loads: its columns."""
-
-    def __init__(self, field: Block, columns: Columns) -> None:
-        self._columns, self._made, self._whole = columns, list[Any](), False
-        matrix = field.matrix
-        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, True)
-        self._pc, self._prefix = PETSc.PC().create(matrix.comm), new_prefix()
-        self._pc.setOptionsPrefix(self._prefix)  # the levels take theirs from it
-        if field.prolongations and field.preconditioner == "multigrid":
-            self._levels(field)
-        else:
-            self._one, self._other = matrix.createVecs()
-            self._set_up(matrix, options_of(field.preconditioner, False, "ssor", matrix))
-
-    def _set_up(self, matrix: PETSc.Mat, options: dict[str, Any]) -> None:
-        self._pc.setOperators(matrix)
-        with options_set(self._prefix, options):
-            self._pc.setFromOptions()
-            self._pc.setUp()
-
-    def _levels(self, field: Block) -> None:
-        """Multigrid of all columns: Chebyshev's smoother about the diagonal, aggregation of the coarse matrix."""
-        (prolongation,), count = field.prolongations, self._columns.count
-        coarse = field.matrix.ptap(prolongation)
-        inner = _FieldSolver(Block(matrix=coarse), Columns(coarse, count))
-        transfer, small = Columns(prolongation, count), Columns(coarse, count)
-        operators = [one.operator() for one in (self._columns, transfer, small)]
-        self._pc.setType("mg")
-        self._pc.setMGLevels(2)
-        self._pc.setMGInterpolation(1, operators[1])
-        level = self._pc.getMGCoarseSolve()
-        level.setOperators(operators[2])
-        level.getPC().setType("python")
-        level.getPC().setPythonContext(SimpleNamespace(apply=inner.apply))
-        options = {
-            "pc_mg_galerkin": "none",
-            "mg_levels_ksp_type": "chebyshev",
-            "mg_levels_ksp_chebyshev_esteig_steps": ESTIMATES,
-            "mg_levels_ksp_max_it": STEPS,
-            "mg_levels_ksp_norm_type": "none",
-            "mg_levels_pc_type": "jacobi",
-            "mg_coarse_ksp_type": "preonly",
-            "mg_coarse_pc_type": "python",
-        }
-        self._set_up(operators[0], options)
-        self._one, self._other = operators[0].createVecs()
-        self._made = [inner, transfer, small, *operators, coarse]
-        self._whole = True
-
-    def solve(self, columns: Array) -> Array:
-        """Return what the preconditioner makes of columns, shape (k, n)."""
-        if self._whole:
-            self._one.array[:] = columns.ravel()
-            self._pc.apply(self._one, self._other)
-            return self._other.array_r.reshape(columns.shape)
-        result = np.empty_like(columns)
-        for k, own in enumerate(columns):
-            self._one.array[:] = own
-            self._pc.apply(self._one, self._other)
-            result[k] = self._other.array_r
-        return result
-
-    def apply(self, _: Any, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """As PETSc asks for it."""
-        y.array[:] = self.solve(x.array_r.reshape(self._columns.count, -1)).ravel()
-
-    def destroy(self) -> None:
-        """Free all but the matrix and the columns."""
-        for thing in (self._pc, self._one, self._other, *self._made):
-            thing.destroy()
-        self._made = []

@@ -243,6 +243,7 @@ def test_ranks_agree(on_ranks):
         ({"conductivities": CONDUCTIVITY | {"bath": 1.0}}, "conductivities"),
         ({"resistance": -0.1}, "resistance"),
         ({"resistance": {"ends": 0.1}}, "resistance"),
+        ({"resistance": {"intracellular|junction": 0.1, "junction|intracellular": 0.2}}, "resistance"),
         ({"resistance": {"end-junctions": 0.1, "side-junctions": 0.0}}, "resistance['side-junctions']"),
         ({"membrane": "wall"}, "membrane"),
     ],

@@ -166,6 +166,7 @@ def test_what_rounding_does_not_allow_ends(caplog, monkeypatch, work):
     with caplog.at_level(logging.INFO, logger="homfem"):
         found = solve_correctors(cell, problem, rtol=1e-17)
     assert f"{'factors' if work > 1.0 else 'minres'} goes on".replace("factors goes", "factors go") in caplog.text
+    assert "One load after the other" not in caplog.text
     whole = solve_correctors(cell, problem, preconditioner="direct").average
     assert found.average == pytest.approx(whole, rel=1e-12)
 

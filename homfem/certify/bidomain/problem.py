@@ -10,7 +10,7 @@ from dolfinx import fem
 from dolfinx import mesh as dmesh
 
 from homfem import solve
-from homfem.cells.features import PERIOD
+from homfem.cells.features import PERIOD, facet_names
 from homfem.cells.unitcell import UnitCell
 from homfem.local.diffusion import Coefficient
 from homfem.parameters import InputError, UnitError, check_choice, check_number
@@ -51,7 +51,7 @@ class Tissue:
         ------
         InputError
             For a resistance that is negative, for one of some faces but not of others that are zero, and for a name
-            that is no group of faces.
+            that is no group of faces or that is given twice.
         """
         if not isinstance(given, Mapping):
             value = check_number("resistance", given, at_least=0.0, remedy="Of a junction, per area, in kOhm mm^2.")
@@ -59,13 +59,10 @@ class Tissue:
                 remedy = "Name the faces of its junctions, such as {'junction|intracellular': 0.15}."
                 raise InputError("resistance", given, "0 for a cell without junctions", remedy)
             return {FACES: value} if FACES in self.cell.facets else {}
-        known = [name for name in self.cell.facets if not name.startswith(PERIOD)]
-        found = {}
-        for name, value in given.items():
-            turned = "|".join(reversed(name.split("|")))
-            own = turned if name not in known and turned in known else name
-            check_choice("resistance", own, known)
-            found[own] = check_number(f"resistance[{name!r}]", value, at_least=0.0)
+        found = {
+            own: check_number(f"resistance[{name!r}]", given[name], at_least=0.0)
+            for name, own in facet_names("resistance", given, self.cell.facets).items()
+        }
         if any(found.values()) and not all(found.values()):
             zero = next(name for name, value in found.items() if value == 0.0)
             raise InputError(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from homfem.cells.features import PERIOD
+from homfem.cells.features import facet_names
 from homfem.cells.unitcell import UnitCell
-from homfem.parameters import InputError, check_choice, check_number
+from homfem.parameters import InputError, check_number
 
 
 def check_interfaces(cell: UnitCell, phases: list[str], rates: Mapping[str, float]) -> dict[str, float]:
@@ -17,14 +17,9 @@ def check_interfaces(cell: UnitCell, phases: list[str], rates: Mapping[str, floa
     InputError
         For a name that is no interface of one of the phases, for one named twice, for a rate that is negative.
     """
-    known = [name for name in cell.facets if not name.startswith(PERIOD)]
     result: dict[str, float] = {}
-    for given, value in rates.items():
-        turned = "|".join(reversed(given.split("|")))
-        name = turned if given not in known and turned in known else given
-        check_choice("interface_rates", name, known)
-        if name in result:
-            raise InputError("interface_rates", given, "named once: the order of the two phases does not matter")
+    for given, name in facet_names("interface_rates", rates, cell.facets).items():
+        value = rates[given]
         sides = name.split("|")
         if len(sides) == 2 and not any(side in phases for side in sides):
             raise InputError(f"interface_rates[{given!r}]", value, "on an interface of a phase that carries the solute")
